@@ -1,0 +1,56 @@
+# Every target makes .venv by itself when it is missing. EXPERIMENT names an experiment, ARGS adds options:
+#   make features EXPERIMENT=cifar10 ARGS="--set dataset.limit=5000"
+PYTHON ?= python3
+EXPERIMENT ?= cifar10
+ARGS ?=
+READY := .venv/.ready
+BOTTLENECK := .venv/bin/bottleneck
+EXTRAS := dev$(if $(shell command -v nvidia-smi 2>/dev/null),$(comma)gpu)
+comma := ,
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-all test-faults lint features train-head compare experiments cache-ls clean
+
+help:  ## show the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 22
+
+$(READY): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11 …"; exit 1; }
+	$(PYTHON) -m venv .venv
+	.venv/bin/pip install --quiet --editable ".[$(EXTRAS)]"
+	@touch $@
+
+demo: $(READY)  ## the main job on embedded photographs, without a network
+	$(BOTTLENECK) features -e photo-patches $(ARGS)
+	$(BOTTLENECK) train-head -e photo-patches $(ARGS)
+	$(BOTTLENECK) compare -e photo-patches $(ARGS)
+
+test: $(READY)  ## the tests, in minutes
+	.venv/bin/python -m pytest $(ARGS)
+
+test-all: $(READY)  ## the slow tests too
+	.venv/bin/python -m pytest -m "slow or not slow" --timeout 3600 $(ARGS)
+
+test-faults: $(READY)  ## the long fault tests of the cache, with their tally
+	.venv/bin/python -m pytest tests/features/test_faults.py -m "slow or not slow" -s --timeout 3600 $(ARGS)
+
+lint: $(READY)  ## style and types
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+
+features train-head compare: $(READY)
+	$(BOTTLENECK) $@ -e $(EXPERIMENT) $(ARGS)
+
+features:  ## stage one: extract the features of EXPERIMENT once
+train-head:  ## stage two: train the head on them
+compare:  ## heads against ConvNets trained from scratch
+
+experiments: $(READY)  ## list the ready-made experiments
+	$(BOTTLENECK) experiments
+
+cache-ls: $(READY)  ## list the caches
+	$(BOTTLENECK) cache ls $(ARGS)
+
+clean:  ## remove the environment and the tools' caches, never your artifacts
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

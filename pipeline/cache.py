@@ -1,0 +1,101 @@
+"""The cache that belongs to an experiment: its identity, and opening it or saying why it does not match."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import features
+import models
+from pipeline.datasets import Dataset
+from pipeline.errors import RequestError
+from pipeline.experiment import Experiment
+
+
+def experiment_identity(experiment: Experiment, dataset: Dataset) -> dict[str, Any]:
+    """Return everything that changes the features' numbers, by the name of the setting it comes from.
+
+    Args:
+        experiment: the experiment.
+        dataset: its open data set; every image is read once for the fingerprint.
+
+    Returns:
+        A flat dictionary of JSON values.
+    """
+    compute = experiment.compute
+    engine, precision = models.resolve_engine(compute.engine, compute.precision)
+    weights = models.weights_identity(experiment.backbone.name, experiment.backbone.weights, experiment.seed)
+    identity = {
+        **{f"dataset.{split}": dataset.fingerprint(split) for split in dataset.splits},
+        "input.size": list(experiment.input.size),
+        "input.resize": experiment.input.resize,
+        "input.antialias": experiment.input.antialias,
+        "input.views": list(experiment.input.views),
+        "backbone.name": backbone_label(experiment),
+        "backbone.weights": f"{weights.source}:{weights.sha256}",
+        "backbone.layers": list(experiment.backbone.layers),
+        "backbone.preprocessing": models.preprocessing(experiment.backbone.name),
+        "features.pooling": list(experiment.features.pooling),
+        "features.dtype": experiment.features.dtype,
+        "compute.engine": engine,
+        "compute.precision": precision,
+        "compute.batch_size": compute.batch_size,
+    }
+    if precision == "int8":
+        identity |= {"compute.calibration": compute.calibration, "seed": experiment.seed}
+    return identity
+
+
+def backbone_label(experiment: Experiment) -> str:
+    """Return the backbone's name as folders and reports show it: the registered name, or the file's stem."""
+    return re.sub(r"[^A-Za-z0-9._-]", "_", Path(experiment.backbone.name).stem or experiment.backbone.name)
+
+
+def cache_name(experiment: Experiment) -> str:
+    """Return the readable part of the cache folder's name."""
+    return f"{experiment.name}-{backbone_label(experiment)}"
+
+
+def cache_root(home: Path) -> Path:
+    """Return the folder that holds all caches."""
+    return home / "features"
+
+
+def open_cache(experiment: Experiment, home: Path, dataset: Dataset) -> features.Features:
+    """Open the complete cache of exactly this experiment.
+
+    Args:
+        experiment: the experiment.
+        home: the artifacts folder.
+        dataset: the experiment's open data set.
+
+    Returns:
+        The `features.Features`.
+
+    Raises:
+        RequestError: there is none; the message names the nearest cache, every differing field with both values, and
+            what to type.
+    """
+    identity = experiment_identity(experiment, dataset)
+    try:
+        path = features.find_cache(cache_root(home), cache_name(experiment), identity)
+    except features.CacheMissing as error:
+        raise RequestError(
+            f"{error}\nExtract the features of this experiment first, with the same --set options: "
+            f"bottleneck features -e {experiment.name}"
+        ) from error
+    return features.open_features(path)
+
+
+def data_warnings(experiment: Experiment, dataset: Dataset) -> tuple[str, ...]:
+    """Return what a reader of any number from this experiment must know about its data and weights."""
+    weights = models.weights_identity(experiment.backbone.name, experiment.backbone.weights, experiment.seed)
+    warnings = []
+    if weights.source == "random":
+        warnings.append(
+            f"RANDOM WEIGHTS: {experiment.backbone.name} was not trained; no figure here says anything of transfer learning."
+        )
+    if weights.notice:
+        warnings.append(f"Weights: {weights.notice}")
+    if "not the official" in dataset.title:
+        warnings.append(f"Data: {dataset.title}; figures are not comparable with published ones.")
+    return tuple(warnings)

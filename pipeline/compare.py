@@ -1,0 +1,156 @@
+"""The comparison: heads on cached features against ConvNets trained from scratch on the same images and splits."""
+
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+import models
+from features import Features
+from pipeline.cache import data_warnings, open_cache
+from pipeline.datasets import Dataset, open_dataset
+from pipeline.evaluation import confusion, mcnemar, score
+from pipeline.experiment import Experiment
+from pipeline.extract import earlier_extraction
+from pipeline.results import Clock, Method, Result, experiment_json, run_folder, write_result
+from pipeline.splits import stratified_split
+from pipeline.train_head import TrainedMethod, extraction_seconds, fit_head, score_head_on_test
+from pipeline.training import Recipe, RowBatches, fit, predict
+
+
+def compare(experiment: Experiment, home: Path) -> Result:
+    """Compare the methods of an experiment on the same images.
+
+    `linear` is the head on the last cached layer. Every earlier layer gets a head too; the best of them by validation
+    accuracy is `earlier`, and only its test accuracy is looked at. `convnet-…` are trained from scratch.
+
+    Args:
+        experiment: the experiment; its cache must be complete.
+        home: the artifacts folder.
+
+    Returns:
+        The `Result`, with `methods`, `pairs` (exact McNemar tests on the test images), `confusion`, `histories`, `files`.
+
+    Raises:
+        RequestError: there is no cache that matches; the message names what differs.
+        PipelineError: a loss became NaN.
+    """
+    from pipeline import plots
+
+    clock = Clock()
+    with clock.phase("open"):
+        dataset = open_dataset(experiment.dataset)
+        cache = open_cache(experiment, home, dataset)
+    folder = run_folder(home, experiment.name, "compare")
+    with clock.phase("train"):
+        heads = _train_heads(experiment, cache, extraction_seconds(experiment, home, cache))
+        convnets = [train_convnet(experiment, dataset, name) for name in experiment.convnet.architectures]
+    with clock.phase("evaluate"):
+        chosen = _choose(heads)
+        scored = [score_head_on_test(trained, cache) for trained in chosen]
+        scored += [_score_convnet_on_test(trained, dataset) for trained in convnets]
+    labels = dataset.splits["test"].labels
+    matrices = {plots.label(method): confusion(labels, guess, len(dataset.class_names)) for method, guess in scored}
+    rejected = [trained.method for trained in heads if trained not in chosen]
+    with clock.phase("write"):
+        tested = [method for method, _ in scored]
+        histories = {plots.label(trained.method): trained.history for trained in [*chosen, *convnets]}
+        files = [
+            plots.comparison(tested + rejected, folder / "comparison.png"),
+            plots.learning_curves(histories, folder / "learning-curves.png"),
+            plots.confusion_matrices(matrices, dataset.class_names, folder / "confusion.png"),
+        ]
+    details: dict[str, Any] = {
+        "data": dataset.title,
+        "images_per_second": earlier_extraction(run_folder(home, experiment.name, "features"), cache.key).get(
+            "images_per_second"
+        ),
+        "methods": [method.as_json() for method in tested + rejected],
+        "pairs": _pairs(labels, scored),
+        "classes": list(dataset.class_names),
+        "confusion": {name: matrix.tolist() for name, matrix in matrices.items()},
+        "histories": {name: dict(history.curves) for name, history in histories.items()},
+        "files": [str(file) for file in files],
+    }
+    warnings = data_warnings(experiment, dataset)
+    result = Result("compare", experiment_json(experiment), cache.key, clock.seconds, warnings, details, folder)
+    write_result(result)
+    return result
+
+
+def train_convnet(experiment: Experiment, dataset: Dataset, architecture: str) -> TrainedMethod:
+    """Train a ConvNet from scratch on the images at their own size, with the heads' training and validation images.
+
+    Args:
+        experiment: its `convnet` section is the recipe.
+        dataset: the open data set.
+        architecture: `small` or `strong`.
+
+    Returns:
+        The `TrainedMethod`, scored on training and validation images only.
+    """
+    settings = experiment.convnet
+    labels = dataset.splits["train"].labels
+    train, held = stratified_split(labels, experiment.head.validation_split, experiment.seed)
+    images = dataset.images("train", np.arange(len(labels)))
+    name = f"convnet-{architecture}"
+    clock = Clock()
+    with clock.phase("train"):
+        keras.utils.set_random_seed(experiment.seed)
+        model = _CONVNETS[architecture](dataset.image_shape, len(dataset.class_names), settings.flip)
+        history = fit(
+            model,
+            RowBatches(images, labels, train, settings.batch_size, experiment.seed),
+            RowBatches(images, labels, held, 512, experiment.seed),
+            Recipe(settings.epochs, settings.batch_size, settings.learning_rate, experiment.seed),
+            name,
+        )
+    scores = {
+        split: score(labels[part], predict(model, images, part).argmax(axis=1))
+        for split, part in (("train", train), ("validation", held))
+    }
+    return TrainedMethod(
+        Method(name, (), model.count_params(), scores, {"extract": 0.0, "train": clock.seconds["train"]}), model, history
+    )
+
+
+_CONVNETS = {
+    "small": lambda shape, classes, flip: models.small_convnet(shape, classes),
+    "strong": lambda shape, classes, flip: models.strong_convnet(shape, classes, flip),
+}
+
+
+def _train_heads(experiment: Experiment, cache: Features, extract_seconds: float | None) -> list[TrainedMethod]:
+    *earlier, last = cache.layers
+    names = [("linear", last), *(("earlier", layer) for layer in reversed(earlier))]
+    return [fit_head(experiment, cache, layer, name, extract_seconds) for name, layer in names]
+
+
+def _choose(heads: list[TrainedMethod]) -> list[TrainedMethod]:
+    linear, *earlier = heads
+    return [linear, *sorted(earlier, key=lambda trained: -trained.method.scores["validation"].accuracy)[:1]]
+
+
+def _score_convnet_on_test(trained: TrainedMethod, dataset: Dataset) -> tuple[Method, np.ndarray]:
+    labels = dataset.splits["test"].labels
+    everything = np.arange(len(labels))
+    predicted = predict(trained.model, dataset.images("test", everything), everything).argmax(axis=1)
+    return trained.method.with_score("test", score(labels, predicted)), predicted
+
+
+def _pairs(labels: np.ndarray, scored: list[tuple[Method, np.ndarray]]) -> list[dict[str, Any]]:
+    pairs = []
+    for (first, first_guess), (second, second_guess) in combinations(scored, 2):
+        test = mcnemar(labels, first_guess, second_guess)
+        pairs.append(
+            {
+                "first": first.name,
+                "second": second.name,
+                "only_first_right": test.only_first,
+                "only_second_right": test.only_second,
+                "p_value": test.p_value,
+            }
+        )
+    return pairs

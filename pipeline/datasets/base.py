@@ -1,0 +1,114 @@
+"""What every data set offers: ids, labels, class names, and images one batch at a time."""
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.model_selection import train_test_split
+
+FINGERPRINT_BATCH = 2048
+LIMIT_SEED = 0
+
+
+@dataclass(frozen=True)
+class Samples:
+    """The samples of one split in their fixed order.
+
+    Attributes:
+        ids: `(n,)` array of unique strings, stable between runs.
+        labels: `(n,)` int64 array, indices into the data set's class names.
+    """
+
+    ids: np.ndarray
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def take(self, indices: np.ndarray) -> "Samples":
+        """Return the samples at `indices`, in that order."""
+        return Samples(self.ids[indices], self.labels[indices])
+
+
+class Dataset(ABC):
+    """Images of one size with ids and labels, in splits.
+
+    Attributes:
+        title: how reports name the data, such as `CIFAR-10`.
+        class_names: the classes; a label is an index into them.
+        image_shape: `(height, width, 3)` of every image.
+        splits: the samples of each split, by its name (`train`, `test`, perhaps `validation`).
+    """
+
+    title: str
+    class_names: tuple[str, ...]
+    image_shape: tuple[int, int, int]
+    splits: Mapping[str, Samples]
+
+    @abstractmethod
+    def images(self, split: str, indices: np.ndarray) -> np.ndarray:
+        """Return the images at `indices` of a split as a `(len(indices), height, width, 3)` uint8 RGB array."""
+
+    def fingerprint(self, split: str) -> str:
+        """Return the SHA-256 of the split's ids, labels, class names and pixels, read one batch at a time."""
+        samples = self.splits[split]
+        digest = hashlib.sha256(repr((self.class_names, self.image_shape)).encode())
+        digest.update("\0".join(samples.ids.tolist()).encode())
+        digest.update(samples.labels.astype("<i8").tobytes())
+        for start in range(0, len(samples), FINGERPRINT_BATCH):
+            indices = np.arange(start, min(start + FINGERPRINT_BATCH, len(samples)))
+            digest.update(np.ascontiguousarray(self.images(split, indices)))
+        return digest.hexdigest()
+
+
+class ArrayDataset(Dataset):
+    """A data set small enough to be held as arrays.
+
+    Args:
+        title: see `Dataset`.
+        class_names: see `Dataset`.
+        images: uint8 arrays `(n, height, width, 3)` by split.
+        splits: see `Dataset`.
+    """
+
+    def __init__(
+        self, title: str, class_names: tuple[str, ...], images: Mapping[str, np.ndarray], splits: Mapping[str, Samples]
+    ) -> None:
+        self.title = title
+        self.class_names = class_names
+        self.image_shape = next(iter(images.values())).shape[1:]
+        self.splits = splits
+        self._images = images
+
+    def images(self, split: str, indices: np.ndarray) -> np.ndarray:
+        return self._images[split][indices]
+
+
+class LimitedDataset(Dataset):
+    """At most `limit` images a split of another data set, stratified and the same ones every time."""
+
+    def __init__(self, whole: Dataset, limit: int) -> None:
+        self.title = f"{whole.title}, at most {limit:,} images a split"
+        self.class_names = whole.class_names
+        self.image_shape = whole.image_shape
+        self._whole = whole
+        self._kept = {split: stratified_sample(samples.labels, limit) for split, samples in whole.splits.items()}
+        self.splits = {split: samples.take(self._kept[split]) for split, samples in whole.splits.items()}
+
+    def images(self, split: str, indices: np.ndarray) -> np.ndarray:
+        return self._whole.images(split, self._kept[split][indices])
+
+
+def stratified_sample(labels: np.ndarray, limit: int) -> np.ndarray:
+    """Return sorted indices of at most `limit` samples, each class as frequent as in `labels`, at least once if it fits.
+
+    Args:
+        labels: `(n,)` integer array.
+        limit: the number of samples wanted, at least the number of classes.
+    """
+    if limit >= len(labels):
+        return np.arange(len(labels))
+    kept, _ = train_test_split(np.arange(len(labels)), train_size=limit, stratify=labels, random_state=LIMIT_SEED)
+    return np.sort(kept)

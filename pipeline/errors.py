@@ -1,0 +1,26 @@
+"""Errors a user can cause, each with the exit code it ends the command with."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class PipelineError(Exception):
+    """The work failed for a reason the message explains (exit code 1)."""
+
+    exit_code = 1
+
+
+class RequestError(PipelineError):
+    """The request itself was wrong; the message names the key or option and the nearest valid values (exit code 2)."""
+
+    exit_code = 2
+
+
+class DownloadError(PipelineError):
+    """A file could not be downloaded; the message names the file, where it goes and which setting takes a local copy."""
+
+
+def nearest(received: str, valid: Iterable[str], count: int = 3) -> list[str]:
+    """Return up to `count` of the `valid` names that look most like `received`, or all of them when none does."""
+    names = [str(name) for name in valid]
+    return difflib.get_close_matches(received, names, count, cutoff=0.5) or names

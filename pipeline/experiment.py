@@ -1,0 +1,220 @@
+"""The description of one experiment: frozen dataclasses read from TOML, with typed overrides."""
+
+import dataclasses
+import json
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_origin, get_type_hints
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic.dataclasses import dataclass
+
+from pipeline.errors import RequestError, nearest
+
+READY_MADE = Path(__file__).parent / "experiments"
+
+_CONFIG = ConfigDict(extra="forbid")
+Positive = Annotated[int, Field(ge=1)]
+Rate = Annotated[float, Field(gt=0)]
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+
+
+@dataclass(frozen=True, config=_CONFIG)
+class DatasetSettings:
+    """Where the images come from; `limit` is the number of images a split (0 = all), drawn stratified."""
+
+    source: Literal["cifar10", "photo-patches", "digits"]
+    path: str = ""
+    limit: Annotated[int, Field(ge=0)] = 0
+
+
+@dataclass(frozen=True, config=_CONFIG)
+class InputSettings:
+    """How an image becomes the backbone's input: `size` is (height, width) in pixels."""
+
+    size: tuple[Annotated[int, Field(ge=8, le=2048)], Annotated[int, Field(ge=8, le=2048)]] = (224, 224)
+    resize: Literal["bilinear", "nearest", "bicubic", "area", "lanczos3"] = "bilinear"
+    antialias: bool = True
+    views: Annotated[tuple[Literal["identity", "hflip"], ...], Field(min_length=1)] = ("identity",)
+
+    @model_validator(mode="after")
+    def _views_are_distinct(self) -> "InputSettings":
+        if len(set(self.views)) < len(self.views):
+            raise ValueError("the same view is named twice")
+        return self
+
+
+@dataclass(frozen=True, config=_CONFIG)
+class BackboneSettings:
+    """The frozen network: a registered name or a .keras file, its weights, and the layers to keep."""
+
+    name: str
+    layers: Annotated[tuple[str, ...], Field(min_length=1)]
+    weights: str = "imagenet"
+
+    @model_validator(mode="after")
+    def _layers_are_distinct(self) -> "BackboneSettings":
+        if len(set(self.layers)) < len(self.layers):
+            raise ValueError("the same layer is named twice")
+        return self
+
+
+@dataclass(frozen=True, config=_CONFIG)
+class FeatureSettings:
+    """What is kept of each layer: `pooling` is one for all layers or one for each."""
+
+    pooling: Annotated[tuple[Literal["avg", "max", "none"], ...], Field(min_length=1)] = ("avg",)
+    dtype: Literal["float16", "float32"] = "float16"
+    compression: Literal["none", "blosc2"] = "none"
+
+
+@dataclass(frozen=True, config=_CONFIG)
+class ComputeSettings:
+    """What runs the backbone; `auto` picks the fastest that keeps the accuracy. `calibration` images serve int8."""
+
+    engine: Literal["auto", "tensorflow", "openvino"] = "auto"
+    precision: Literal["auto", "float32", "bfloat16", "float16", "int8"] = "auto"
+    batch_size: Positive = 32
+    calibration: Positive = 256
+
+
+@dataclass(frozen=True, config=_CONFIG)
+class HeadSettings:
+    """The walk-through's head: Dropout and a softmax layer trained with Adam, best epoch by validation loss kept."""
+
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.3
+    epochs: Positive = 10
+    batch_size: Positive = 32
+    learning_rate: Rate = 1e-3
+    validation_split: Fraction = 0.2
+
+
+@dataclass(frozen=True, config=_CONFIG)
+class ConvnetSettings:
+    """The ConvNet trained from scratch; `architectures` names one or both of the two."""
+
+    architectures: Annotated[tuple[Literal["small", "strong"], ...], Field(min_length=1)] = ("small",)
+    epochs: Positive = 15
+    batch_size: Positive = 128
+    learning_rate: Rate = 1e-3
+    flip: bool = True
+
+
+@dataclass(frozen=True, config=_CONFIG)
+class Experiment:
+    """Everything that decides an experiment's numbers.
+
+    Sections are the tables of the TOML file; unknown keys and wrong types are refused by `load_experiment`.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    dataset: DatasetSettings
+    backbone: BackboneSettings
+    description: str = ""
+    seed: Annotated[int, Field(ge=0)] = 0
+    input: InputSettings = dataclasses.field(default_factory=InputSettings)
+    features: FeatureSettings = dataclasses.field(default_factory=FeatureSettings)
+    compute: ComputeSettings = dataclasses.field(default_factory=ComputeSettings)
+    head: HeadSettings = dataclasses.field(default_factory=HeadSettings)
+    convnet: ConvnetSettings = dataclasses.field(default_factory=ConvnetSettings)
+
+    @model_validator(mode="after")
+    def _one_pooling_for_all_or_each(self) -> "Experiment":
+        if len(self.features.pooling) not in (1, len(self.backbone.layers)):
+            raise ValueError(
+                f"features.pooling names {len(self.features.pooling)} poolings for {len(self.backbone.layers)} layers: "
+                "give one for all, or one for each"
+            )
+        return self
+
+
+def ready_made() -> list[str]:
+    """Return the names of the experiments that ship with the package, sorted."""
+    return sorted(path.stem for path in READY_MADE.glob("*.toml"))
+
+
+def load_experiment(name_or_file: str, overrides: tuple[str, ...] = ()) -> Experiment:
+    """Read an experiment and apply overrides.
+
+    Args:
+        name_or_file: the name of a ready-made experiment, or the path of a `.toml` file.
+        overrides: strings of the form `section.key=value`; lists may be written `a,b` or as in TOML.
+
+    Returns:
+        The `Experiment`.
+
+    Raises:
+        RequestError: the experiment, a key or a value is unknown or of the wrong type; the message names the nearest.
+    """
+    path = Path(name_or_file) if name_or_file.endswith(".toml") else READY_MADE / f"{name_or_file}.toml"
+    if not path.is_file():
+        raise RequestError(
+            f"There is no experiment {name_or_file!r}. Nearest: {', '.join(nearest(name_or_file, ready_made()))}. "
+            "`bottleneck experiments` lists them; your own is the path of a .toml file."
+        )
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RequestError(f"{path} is not valid TOML: {error}") from error
+    for override in overrides:
+        _apply(table, override)
+    try:
+        return TypeAdapter(Experiment).validate_json(json.dumps(table, default=str), strict=True)
+    except ValidationError as error:
+        raise RequestError("\n".join(_explain(detail, str(path)) for detail in error.errors())) from None
+
+
+def _apply(table: dict[str, Any], override: str) -> None:
+    key, equals, raw = override.partition("=")
+    parts = key.strip().split(".")
+    if not equals or not all(parts):
+        raise RequestError(f"--set takes section.key=value. Received: {override!r}")
+    owner = table
+    for part in parts[:-1]:
+        owner = owner.setdefault(part, {})
+        if not isinstance(owner, dict):
+            raise RequestError(f"--set {override}: {part!r} is not a section. Sections: {', '.join(_sections())}")
+    owner[parts[-1]] = _parse(raw.strip(), _type_of(parts))
+
+
+def _parse(raw: str, kind: Any) -> Any:
+    if kind is str:
+        return raw
+    if get_origin(kind) is tuple and not raw.startswith("["):
+        return [_scalar(part.strip()) for part in raw.split(",")]
+    return _scalar(raw)
+
+
+def _scalar(raw: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {raw}")["value"]
+    except tomllib.TOMLDecodeError:
+        return raw
+
+
+def _type_of(parts: list[str]) -> Any:
+    owner: Any = Experiment
+    for part in parts:
+        if not dataclasses.is_dataclass(owner):
+            return None
+        owner = get_type_hints(owner).get(part)
+    return owner
+
+
+def _sections() -> list[str]:
+    return [field.name for field in dataclasses.fields(Experiment) if dataclasses.is_dataclass(_type_of([field.name]))]
+
+
+def _explain(detail: Any, source: str) -> str:
+    parts = [str(part) for part in detail["loc"] if not isinstance(part, int)]
+    key = ".".join(parts)
+    received = f"Received: {detail['input']!r}."
+    if detail["type"] == "unexpected_keyword_argument":
+        owner = _type_of(parts[:-1]) if parts[:-1] else Experiment
+        valid = [field.name for field in dataclasses.fields(owner)]
+        return f"Unknown key {key!r} in {source}. Nearest: {', '.join(nearest(parts[-1], valid))}."
+    if detail["type"] == "literal_error":
+        return f"{key}: unknown value. Valid: {detail['ctx']['expected']}. {received}"
+    if detail["type"] in ("missing", "missing_argument"):
+        return f"{key} has too few values. {received}" if isinstance(detail["loc"][-1], int) else f"{key} is missing in {source}."
+    return f"{key or source}: {detail['msg'].removeprefix('Value error, ')}. {received if key else ''}".strip()

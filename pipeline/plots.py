@@ -1,0 +1,112 @@
+"""The pictures: learning curves, confusion matrices, and the comparison of methods."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import matplotlib as mpl
+
+mpl.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from pipeline.results import Method
+from pipeline.training import History
+
+# Okabe and Ito's colours, told apart by all kinds of colour vision; line styles tell them apart in grey.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+ANNOTATED_CLASSES = 20
+NAMED_CLASSES = 40
+
+
+def learning_curves(histories: Mapping[str, History], path: Path) -> Path:
+    """Draw accuracy and loss over epochs, one row a method; the kept epoch is marked. Returns the PNG's path."""
+    figure, axes = plt.subplots(
+        len(histories), 2, figsize=(9.5, 3.1 * len(histories)), squeeze=False, layout="constrained"
+    )
+    for (name, history), (left, right) in zip(histories.items(), axes, strict=True):
+        _curve(left, history, "accuracy", "top-1 accuracy")
+        _curve(right, history, "loss", "cross-entropy (nats)")
+        kept = history.curves["val_accuracy"][history.best_epoch - 1]
+        left.set_title(f"{name}: {kept:.1%} on validation at epoch {history.best_epoch}", fontsize=10, loc="left")
+        left.set_ylim(top=1.0)
+    return _save(figure, path)
+
+
+def _curve(axes: Axes, history: History, metric: str, label: str) -> None:
+    epochs = np.arange(1, len(history.curves[metric]) + 1)
+    axes.plot(epochs, history.curves[metric], color=COLOURS[0], label="training", lw=1.6)
+    axes.plot(epochs, history.curves[f"val_{metric}"], color=COLOURS[1], label="validation", ls="--", lw=1.6)
+    axes.axvline(history.best_epoch, color="0.4", lw=1, ls=":", label="kept epoch")
+    axes.set(xlabel="epoch", ylabel=label)
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.grid(alpha=0.25)
+    axes.legend(frameon=False, fontsize=8)
+
+
+def confusion_matrices(matrices: Mapping[str, np.ndarray], class_names: Sequence[str], path: Path) -> Path:
+    """Draw one confusion matrix a method, side by side: colour is the row's rate, the number its count."""
+    size = max(4.2, 0.36 * min(len(class_names), NAMED_CLASSES) + 1.6)
+    columns = min(2, len(matrices))
+    rows = -(-len(matrices) // columns)
+    figure, axes = plt.subplots(
+        rows, columns, figsize=(size * columns, size * rows), squeeze=False, layout="constrained"
+    )
+    for panel in axes.flat[len(matrices) :]:
+        panel.set_axis_off()
+    for panel, (name, counts) in zip(axes.flat, matrices.items(), strict=False):
+        _confusion(panel, counts, class_names)
+        panel.set_title(f"{name}: {np.trace(counts):,} of {counts.sum():,} right", fontsize=10, loc="left")
+    return _save(figure, path)
+
+
+def _confusion(axes: Axes, counts: np.ndarray, class_names: Sequence[str]) -> None:
+    rates = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    axes.imshow(rates, cmap="Blues", vmin=0, vmax=1)
+    axes.set(xlabel="predicted class", ylabel="true class")
+    if len(class_names) <= NAMED_CLASSES:
+        names = [name if len(name) <= 16 else name[:15] + "…" for name in class_names]
+        axes.set_xticks(range(len(names)), names, rotation=90, fontsize=7, parse_math=False)
+        axes.set_yticks(range(len(names)), names, fontsize=7, parse_math=False)
+    if len(class_names) > ANNOTATED_CLASSES:
+        return
+    for row, column in np.argwhere(counts):
+        shade = "white" if rates[row, column] > 0.5 else "black"
+        axes.text(column, row, counts[row, column], ha="center", va="center", color=shade, fontsize=6.5)
+
+
+def comparison(methods: Sequence[Method], path: Path) -> Path:
+    """Draw each method's accuracy with its 95 % interval: test where it was scored, else validation."""
+    figure, axes = plt.subplots(figsize=(8.5, 0.55 * len(methods) + 1.4), layout="constrained")
+    for row, method in enumerate(methods):
+        split = "test" if "test" in method.scores else "validation"
+        value = method.scores[split]
+        axes.plot([value.low, value.high], [row, row], color=COLOURS[0], lw=2.4, solid_capstyle="butt")
+        axes.plot(
+            value.accuracy, row, "o" if split == "test" else "D", color=COLOURS[0], ms=7,
+            mfc=COLOURS[0] if split == "test" else "white",
+        )  # fmt: skip
+        note = f"{value.accuracy:.1%} {split}, n = {value.n:,}"
+        axes.annotate(note, (value.accuracy, row), (0, 9), textcoords="offset points", ha="center", fontsize=8)
+    axes.set_yticks(range(len(methods)), [label(method) for method in methods], fontsize=9, parse_math=False)
+    axes.set_ylim(len(methods) - 0.4, -0.8)
+    axes.set_xlim(0, 1.08)
+    axes.set_xticks(np.arange(0, 1.01, 0.2))
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    axes.set_xlabel("top-1 accuracy with 95 % interval (filled: test; open: validation only)")
+    axes.grid(axis="x", alpha=0.25)
+    return _save(figure, path)
+
+
+def label(method: Method) -> str:
+    """Return a method's name with the layers it sees."""
+    return f"{method.name} ({', '.join(method.layers)})" if method.layers else method.name
+
+
+def _save(figure: Figure, path: Path) -> Path:
+    temporary = path.with_name(f".{path.name}")
+    figure.savefig(temporary, format="png", dpi=130)
+    plt.close(figure)
+    temporary.replace(path)
+    return path

@@ -1,0 +1,175 @@
+"""What every command reports: one object, printed as JSON and kept as result.json."""
+
+import json
+import os
+import platform
+import resource
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from pipeline.evaluation import Score
+
+PACKAGES = ("bottleneck-features", "tensorflow", "keras", "numpy", "h5py", "openvino", "scikit-learn")
+
+
+@dataclass(frozen=True)
+class Method:
+    """One row of a comparison.
+
+    Attributes:
+        name: the method, such as `linear`, `earlier` or `convnet-small`.
+        layers: the backbone layers it sees; empty for a network trained from scratch.
+        parameters: how many numbers it trains.
+        scores: the `Score` by split (`train`, `validation`, `test`); a split that was not scored is absent.
+        seconds: `extract` (None: not known) and `train`.
+    """
+
+    name: str
+    layers: tuple[str, ...]
+    parameters: int
+    scores: Mapping[str, Score]
+    seconds: Mapping[str, float | None]
+
+    def with_score(self, split: str, value: Score) -> "Method":
+        """Return this method with one more split scored."""
+        return replace(self, scores={**self.scores, split: value})
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the method as the results' contract has it: a null where there is no such split."""
+        splits = ("train", "validation", "test")
+        scores = {split: self.scores.get(split) for split in splits}
+        return {
+            "name": self.name,
+            "layers": list(self.layers),
+            "parameters": self.parameters,
+            "n": {split: value.n if value else 0 for split, value in scores.items()},
+            "accuracy": {split: value.accuracy if value else None for split, value in scores.items()},
+            "interval": {split: [value.low, value.high] if value else None for split, value in scores.items()},
+            "seconds": dict(self.seconds),
+        }
+
+
+@dataclass
+class Clock:
+    """Seconds spent, by phase."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Add the time spent inside to the phase `name`."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+
+
+@dataclass(frozen=True)
+class Result:
+    """The outcome of one command.
+
+    Attributes:
+        command: such as `features`.
+        experiment: the whole experiment, as a dictionary of sections.
+        cache_key: SHA-256 of the cache's identity.
+        seconds: by phase.
+        warnings: sentences a reader of the numbers must know.
+        details: what this command adds (`images_per_second`, `methods`, …).
+        folder: where the files are.
+    """
+
+    command: str
+    experiment: Mapping[str, Any]
+    cache_key: str
+    seconds: Mapping[str, float]
+    warnings: tuple[str, ...]
+    details: Mapping[str, Any]
+    folder: Path
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the object that `--json` prints."""
+        return {
+            "command": self.command,
+            "experiment": self.experiment,
+            "cache_key": self.cache_key,
+            "seconds": {name: round(value, 4) for name, value in self.seconds.items()},
+            "peak_memory_mib": round(peak_memory_mib(), 1),
+            "versions": versions(),
+            "hardware": hardware(),
+            "warnings": list(self.warnings),
+            "folder": str(self.folder),
+            **self.details,
+        }
+
+
+def write_result(result: Result) -> dict[str, Any]:
+    """Write `result.json` into the result's folder (whole or not at all) and return its content."""
+    content = result.as_json()
+    write_text(result.folder / "result.json", json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    return content
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file by a temporary name and a rename, so that no half-written file is ever seen."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
+
+
+def run_folder(home: Path, experiment: str, command: str) -> Path:
+    """Return the folder of a command's results, made if missing."""
+    folder = home / "runs" / experiment / command
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def peak_memory_mib() -> float:
+    """Return the largest resident memory this process had so far, in MiB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of the packages that decide the numbers."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def hardware() -> dict[str, Any]:
+    """Return what the machine is: processor, cores, memory in GiB and the GPUs TensorFlow has seen, if it was loaded."""
+    tensorflow = sys.modules.get("tensorflow")
+    gpus = [gpu.name for gpu in tensorflow.config.list_physical_devices("GPU")] if tensorflow else []
+    return {
+        "processor": _processor(),
+        "cores": len(psutil.Process().cpu_affinity()) if hasattr(psutil.Process, "cpu_affinity") else os.cpu_count(),
+        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
+        "gpus": gpus,
+        "system": platform.platform(),
+    }
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def experiment_json(experiment: Any) -> dict[str, Any]:
+    """Return an experiment as plain JSON types."""
+    return json.loads(json.dumps(asdict(experiment)))

@@ -1,0 +1,133 @@
+"""Training a Keras classifier on arrays that need not fit in memory."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import keras
+import numpy as np
+from tqdm import tqdm
+
+from pipeline.errors import PipelineError
+
+
+class Rows(Protocol):
+    """Anything that gives rows by an integer index array: a NumPy array or a cached feature array."""
+
+    shape: tuple[int, ...]
+
+    def __getitem__(self, index: Any) -> np.ndarray: ...
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train: Adam at `learning_rate`, `epochs` passes in batches of `batch_size`, everything seeded."""
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    seed: int
+
+
+@dataclass(frozen=True)
+class History:
+    """Learning curves.
+
+    Attributes:
+        curves: `loss`, `accuracy`, `val_loss`, `val_accuracy`, one value an epoch.
+        best_epoch: counted from 1; the epoch of the lowest validation loss, whose weights were kept.
+    """
+
+    curves: Mapping[str, Sequence[float]]
+    best_epoch: int
+
+
+class RowBatches(keras.utils.PyDataset):
+    """Batches of rows in float32, read as they are needed, in a new seeded order each epoch.
+
+    Args:
+        rows: `(n, …)`; with `views` > 1 `(n, views, …)`, of which each epoch sees one at random for every sample.
+        labels: `(n,)` integer array.
+        indices: the samples to use.
+        batch_size: rows a batch.
+        seed: of the order and of the choice of view.
+        views: how many views of a sample lie on axis 1.
+    """
+
+    def __init__(
+        self, rows: Rows, labels: np.ndarray, indices: np.ndarray, batch_size: int, seed: int, views: int = 1
+    ) -> None:
+        super().__init__()
+        self._rows, self._labels, self._indices = rows, labels, indices.copy()
+        self._size, self._views, self._rng = batch_size, views, np.random.default_rng(seed)
+        self._rng.shuffle(self._indices)
+
+    def __len__(self) -> int:
+        return -(-len(self._indices) // self._size)
+
+    def __getitem__(self, batch: int) -> tuple[np.ndarray, np.ndarray]:
+        chosen = self._indices[batch * self._size : (batch + 1) * self._size]
+        rows = self._rows[chosen]
+        if self._views > 1:
+            rows = rows[np.arange(len(chosen)), self._rng.integers(0, self._views, len(chosen))]
+        return rows.astype(np.float32), self._labels[chosen]
+
+    def on_epoch_end(self) -> None:
+        self._rng.shuffle(self._indices)
+
+
+def fit(model: keras.Model, train: RowBatches, held: RowBatches, recipe: Recipe, title: str) -> History:
+    """Train a classifier and leave it with the weights of its best epoch by validation loss.
+
+    Args:
+        model: gives class probabilities.
+        train: training batches.
+        held: validation batches.
+        recipe: optimiser settings.
+        title: shown in the progress bar.
+
+    Returns:
+        The `History`.
+
+    Raises:
+        PipelineError: the loss became NaN or infinite.
+    """
+    model.compile(
+        keras.optimizers.Adam(recipe.learning_rate), loss="sparse_categorical_crossentropy", metrics=["accuracy"]
+    )
+    best = keras.callbacks.EarlyStopping("val_loss", patience=recipe.epochs, restore_best_weights=True)
+    callbacks = [best, keras.callbacks.TerminateOnNaN(), _Progress(title, recipe.epochs)]
+    fitted = model.fit(train, validation_data=held, epochs=recipe.epochs, verbose=0, callbacks=callbacks)
+    curves = {name: [float(value) for value in values] for name, values in fitted.history.items()}
+    if not all(np.isfinite(curves["loss"])) or not np.isfinite(curves.get("val_loss", [np.nan])).any():
+        raise PipelineError(
+            f"The loss of {title} is no longer a number after {len(curves['loss'])} epochs. "
+            f"Lower the learning rate (it was {recipe.learning_rate:g})."
+        )
+    return History(curves, 1 + int(np.nanargmin(curves["val_loss"])))
+
+
+def predict(model: keras.Model, rows: Rows, indices: np.ndarray, views: int = 1, batch_size: int = 512) -> np.ndarray:
+    """Return class probabilities `(len(indices), classes)` float32, averaged over the views when there are several."""
+    parts = []
+    for start in range(0, len(indices), batch_size):
+        batch = rows[indices[start : start + batch_size]].astype(np.float32)
+        flat = batch.reshape(-1, *batch.shape[2:]) if views > 1 else batch
+        probabilities = model.predict_on_batch(flat)
+        parts.append(probabilities.reshape(len(batch), views, -1).mean(axis=1))
+    return np.concatenate(parts)
+
+
+class _Progress(keras.callbacks.Callback):
+    def __init__(self, title: str, epochs: int) -> None:
+        super().__init__()
+        self._bar = tqdm(total=epochs, desc=title, unit="epoch", file=sys.stderr, dynamic_ncols=True)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        logs = logs or {}
+        self._bar.set_postfix_str(f"train {logs['accuracy']:.1%}, validation {logs.get('val_accuracy', np.nan):.1%}")
+        self._bar.update()
+
+    def on_train_end(self, logs: dict[str, float] | None = None) -> None:
+        self._bar.close()
