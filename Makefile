@@ -5,8 +5,8 @@ EXPERIMENT ?= cifar10
 ARGS ?=
 READY := .venv/.ready
 BOTTLENECK := .venv/bin/bottleneck
-EXTRAS := dev$(if $(shell command -v nvidia-smi 2>/dev/null),$(comma)gpu)
 comma := ,
+EXTRAS := dev$(if $(shell command -v nvidia-smi 2>/dev/null),$(comma)gpu)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-all test-faults lint features train-head compare experiments cache-ls clean

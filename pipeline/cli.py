@@ -16,8 +16,20 @@ import features
 import models
 from pipeline.errors import PipelineError, RequestError
 from pipeline.experiment import Experiment, load_experiment
+from pipeline.quiet import import_tensorflow
 
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
+
+WRONG_REQUESTS = (
+    features.CacheMissing,
+    features.CacheMismatch,
+    models.BackboneFileError,
+    models.EngineUnavailable,
+    models.InvalidSetting,
+    models.UnknownBackbone,
+    models.UnknownLayer,
+    models.WeightsMismatch,
+)
 
 
 class Commands(click.Group):
@@ -33,11 +45,14 @@ class Commands(click.Group):
         except PipelineError as error:
             _fail(str(error), error.exit_code)
         except (features.CacheError, models.ModelError) as error:
-            _fail(str(error), getattr(error, "exit_code", 1))
+            _fail(str(error), 2 if isinstance(error, WRONG_REQUESTS) else 1)
         except MemoryError:
             _fail("The machine ran out of memory. Lower compute.batch_size or dataset.limit by --set.", 1)
         except OSError as error:
-            _fail(f"{error.strerror or error}: {error.filename or 'unknown file'}. Check the folder, or choose another by --home.", 1)
+            _fail(
+                f"{error.strerror or error}: {error.filename or 'unknown file'}. Check the folder, or choose another by --home.",
+                1,
+            )
 
 
 @dataclass(frozen=True)
@@ -55,7 +70,9 @@ def stage(function: Callable[..., None]) -> Callable[..., None]:
 
     def run(experiment: str, overrides: tuple[str, ...], home: Path, as_json: bool, **others: Any) -> None:
         options = ("-e", experiment, *(word for value in overrides for word in ("--set", value)))
-        function(Request(load_experiment(experiment, overrides), usable_home(home), as_json, options), **others)
+        request = Request(load_experiment(experiment, overrides), usable_home(home), as_json, options)
+        import_tensorflow()
+        function(request, **others)
 
     run.__doc__ = function.__doc__
     run.__name__ = function.__name__
@@ -86,7 +103,9 @@ def usable_home(home: Path) -> Path:
     try:
         home.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise RequestError(f"--home '{home}' cannot be made ({error.strerror}). Name a folder you may write to.") from error
+        raise RequestError(
+            f"--home '{home}' cannot be made ({error.strerror}). Name a folder you may write to."
+        ) from error
     if not os.access(home, os.W_OK | os.X_OK):
         raise RequestError(f"--home '{home}' cannot be written to. Name a folder you may write to.")
     return home
@@ -107,7 +126,6 @@ def main(debug: bool) -> None:
 
     Exit codes: 0 done, 1 the work failed, 2 the request was wrong.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s: %(message)s")
 
 
@@ -226,20 +244,27 @@ def cache_ls(home: Path, as_json: bool) -> None:
     if not rows:
         click.echo(f"No cache in {home}. Make one: bottleneck features -e photo-patches")
         return
-    _print_rows(tuple(rows[0]), [tuple(str(value) for value in row.values()) for row in rows])
+    columns = ("cache", "layers", "dtype", "images", "MiB", "age", "state")
+    _print_rows(columns, [tuple(str(row.get(column, "")) for column in columns) for row in rows])
+    for row in rows:
+        if row["problem"]:
+            click.echo(f"! {row['problem']}", err=True)
 
 
 @cache.command("export")
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option("--format", "kind", type=click.Choice(["npz", "npy", "parquet"]), default="npz", show_default=True)
-@click.option("--to", "target", type=click.Path(path_type=Path, file_okay=False), help="Folder; default: beside the cache.")
-def cache_export(path: Path, kind: str, target: Path | None) -> None:
+@click.option(
+    "--to", "target", type=click.Path(path_type=Path, file_okay=False), help="Folder; default: beside the cache."
+)
+@click.option("--layer", help="Which layer; default: the last one.")
+def cache_export(path: Path, kind: str, target: Path | None, layer: str | None) -> None:
     """Write a cache's features and labels for other programs, one file a split.
 
     \b
     Example: bottleneck cache export artifacts/features/cifar10-resnet50-1a2b3c4d --format npz
     """
-    for file in features.export(path, target or path.parent, kind):
+    for file in features.export_features(path, target or path.parent, path.name, kind, layer):
         click.echo(file)
 
 

@@ -112,7 +112,9 @@ def train_convnet(experiment: Experiment, dataset: Dataset, architecture: str) -
         for split, part in (("train", train), ("validation", held))
     }
     return TrainedMethod(
-        Method(name, (), model.count_params(), scores, {"extract": 0.0, "train": clock.seconds["train"]}), model, history
+        Method(name, (), model.count_params(), scores, {"extract": 0.0, "train": clock.seconds["train"]}),
+        model,
+        history,
     )
 
 

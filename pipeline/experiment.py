@@ -61,11 +61,15 @@ class BackboneSettings:
 
 @dataclass(frozen=True, config=_CONFIG)
 class FeatureSettings:
-    """What is kept of each layer: `pooling` is one for all layers or one for each."""
+    """What is kept of each layer: `pooling` is one for all layers or one for each.
+
+    `shard_size` is in images; 0 chooses it by the backbone's cost, so that a kill costs at most about half a minute.
+    """
 
     pooling: Annotated[tuple[Literal["avg", "max", "none"], ...], Field(min_length=1)] = ("avg",)
     dtype: Literal["float16", "float32"] = "float16"
     compression: Literal["none", "blosc2"] = "none"
+    shard_size: Annotated[int, Field(ge=0)] = 0
 
 
 @dataclass(frozen=True, config=_CONFIG)
@@ -216,5 +220,9 @@ def _explain(detail: Any, source: str) -> str:
     if detail["type"] == "literal_error":
         return f"{key}: unknown value. Valid: {detail['ctx']['expected']}. {received}"
     if detail["type"] in ("missing", "missing_argument"):
-        return f"{key} has too few values. {received}" if isinstance(detail["loc"][-1], int) else f"{key} is missing in {source}."
+        return (
+            f"{key} has too few values. {received}"
+            if isinstance(detail["loc"][-1], int)
+            else f"{key} is missing in {source}."
+        )
     return f"{key or source}: {detail['msg'].removeprefix('Value error, ')}. {received if key else ''}".strip()

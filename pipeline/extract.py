@@ -1,15 +1,12 @@
 """Stage one: run the frozen backbone over the images once and keep its bottleneck features."""
 
 import json
-import sys
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 import features
 import models
@@ -18,7 +15,8 @@ from pipeline.datasets import Dataset, open_dataset
 from pipeline.datasets.base import stratified_sample
 from pipeline.errors import DownloadError
 from pipeline.experiment import Experiment
-from pipeline.results import Clock, Result, experiment_json, peak_memory_mib, run_folder, write_result
+from pipeline.progress import progress
+from pipeline.results import Clock, Result, experiment_json, hardware, run_folder, versions, write_result
 
 # A shard is what a kill can cost: at most about half a minute on two slow cores, by the backbone's own cost, so that
 # every run of an experiment cuts the same shards.
@@ -49,25 +47,11 @@ def extract_features(experiment: Experiment, home: Path) -> Result:
         identity = experiment_identity(experiment, dataset)
     path = features.cache_path(cache_root(home), cache_name(experiment), identity)
     folder = run_folder(home, experiment.name, "features")
-    if features.is_complete(path):
-        return _unchanged(experiment, dataset, path, folder, clock)
+    if features.describe_cache(path).complete:
+        return _unchanged(experiment, dataset, identity, path, folder, clock)
     with clock.phase("compile"):
         extractor = _build(experiment, dataset)
-    provenance = {
-        "experiment": experiment_json(experiment),
-        "data": dataset.title,
-        "backbone": backbone_label(experiment),
-        "warnings": list(data_warnings(experiment, dataset)),
-        "check": extractor.check,
-    }
-    plans = {split: features.SplitPlan(samples.ids, samples.labels) for split, samples in dataset.splits.items()}
-    arrays = {
-        layer: features.ArraySpec(shape, experiment.features.dtype) for layer, shape in extractor.output_shapes.items()
-    }
-    with features.CacheWriter(
-        path, identity, plans, arrays, dataset.class_names, shard_size(extractor.gflop_per_image), provenance,
-        experiment.features.compression,
-    ) as writer:  # fmt: skip
+    with _writer(experiment, dataset, extractor, path, identity) as writer:
         done_before = writer.done_images
         with clock.phase("extract"):
             fill(writer, dataset, extractor, experiment.compute.batch_size)
@@ -94,17 +78,14 @@ def extract_features(experiment: Experiment, home: Path) -> Result:
 
 def fill(writer: features.CacheWriter, dataset: Dataset, extractor: models.Extractor, batch_size: int) -> None:
     """Extract and write every pending shard: reader → extractor → writer, the writer in a thread of its own."""
-    bar = tqdm(
-        total=writer.total_images, initial=writer.done_images, unit="image", desc="features", file=sys.stderr,
-        smoothing=0.05, dynamic_ncols=True, mininterval=0.5 if sys.stderr.isatty() else 10,
-    )  # fmt: skip
+    bar = progress(total=writer.total_images, initial=writer.done_images, unit="image", desc="features")
     with ThreadPoolExecutor(1, "shard-writer") as thread, bar:
         writing: Future[None] | None = None
         for shard in writer.pending:
             outputs = []
-            for batch in _batches(dataset, shard, batch_size):
-                outputs.append(extractor(batch))
-                bar.update(len(batch))
+            for output in extractor.map(_batches(dataset, shard, batch_size)):
+                outputs.append(output)
+                bar.update(len(next(iter(output.values()))))
             rows = {layer: np.concatenate([output[layer] for output in outputs]) for layer in outputs[0]}
             if writing:
                 writing.result()
@@ -113,7 +94,33 @@ def fill(writer: features.CacheWriter, dataset: Dataset, extractor: models.Extra
             writing.result()
 
 
-def shard_size(gflop_per_image: float) -> int:
+def _writer(
+    experiment: Experiment, dataset: Dataset, extractor: models.Extractor, path: Path, identity: dict[str, Any]
+) -> features.CacheWriter:
+    settings = experiment.features
+    provenance = {
+        "experiment": experiment.name,
+        "settings": experiment_json(experiment),
+        "data": dataset.title,
+        "backbone": backbone_label(experiment),
+        "versions": versions(),
+        "hardware": hardware(),
+        "warnings": list(data_warnings(experiment, dataset)),
+        "check": extractor.check,
+    }
+    return features.CacheWriter(
+        path,
+        identity,
+        {split: features.SplitPlan(samples.ids, samples.labels) for split, samples in dataset.splits.items()},
+        {layer: features.ArraySpec(shape, settings.dtype) for layer, shape in extractor.output_shapes.items()},
+        dataset.class_names,
+        settings.shard_size or affordable_shard(extractor.gflop_per_image),
+        provenance,
+        settings.compression,
+    )
+
+
+def affordable_shard(gflop_per_image: float) -> int:
     """Return how many images a shard holds: a power of two that costs at most about half a minute on two cores."""
     affordable = SECONDS_A_SHARD * SLOW_GFLOP_A_SECOND / max(gflop_per_image, 1e-9)
     return int(min(LARGEST_SHARD, max(SMALLEST_SHARD, 2 ** np.floor(np.log2(affordable)))))
@@ -134,7 +141,6 @@ def _build(experiment: Experiment, dataset: Dataset) -> models.Extractor:
         layers=experiment.backbone.layers,
         pooling=experiment.features.pooling,
         input_shape=dataset.image_shape[:2],
-        size=experiment.input.size,
         resize=experiment.input.resize,
         antialias=experiment.input.antialias,
         views=experiment.input.views,
@@ -167,20 +173,23 @@ def _open_with_weights(experiment: Experiment) -> Dataset:
     return dataset
 
 
-def _unchanged(experiment: Experiment, dataset: Dataset, path: Path, folder: Path, clock: Clock) -> Result:
+def _unchanged(
+    experiment: Experiment, dataset: Dataset, identity: dict[str, Any], path: Path, folder: Path, clock: Clock
+) -> Result:
     info = features.describe_cache(path)
-    earlier = earlier_extraction(folder, info.key)
+    key = features.identity_key(identity)
+    earlier = earlier_extraction(folder, key)
     details = {
         "images": 0,
         "images_per_second": earlier.get("images_per_second"),
-        "engine": info.identity["compute.engine"],
-        "precision": info.identity["compute.precision"],
+        "engine": identity["compute.engine"],
+        "precision": identity["compute.precision"],
         "cache": str(path),
         "cache_mib": round(info.bytes / 2**20, 1),
-        "layers": {layer: list(shape) for layer, shape in info.layers.items()},
+        "layers": {layer: list(shape) for layer, shape in (info.shapes or {}).items()},
     }
     return Result(
-        "features", experiment_json(experiment), info.key, clock.seconds, data_warnings(experiment, dataset), details, folder
+        "features", experiment_json(experiment), key, clock.seconds, data_warnings(experiment, dataset), details, folder
     )
 
 

@@ -10,6 +10,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from pipeline.results import Method
 from pipeline.training import History
@@ -40,7 +41,7 @@ def _curve(axes: Axes, history: History, metric: str, label: str) -> None:
     axes.plot(epochs, history.curves[f"val_{metric}"], color=COLOURS[1], label="validation", ls="--", lw=1.6)
     axes.axvline(history.best_epoch, color="0.4", lw=1, ls=":", label="kept epoch")
     axes.set(xlabel="epoch", ylabel=label)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.25)
     axes.legend(frameon=False, fontsize=8)
 

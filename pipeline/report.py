@@ -11,7 +11,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from pipeline.results import write_text
 
 COLUMNS = ("method", "train", "validation", "test", "parameters", "extraction", "training")
-_TITLES = {"comparison": "Accuracy of each method", "learning-curves": "Learning curves", "confusion": "Confusion matrices"}
+_TITLES = {
+    "comparison": "Accuracy of each method",
+    "learning-curves": "Learning curves",
+    "confusion": "Confusion matrices",
+}
 
 
 def table_rows(methods: list[Mapping[str, Any]]) -> list[tuple[str, ...]]:
@@ -109,7 +113,9 @@ def _commands(command: tuple[str, ...]) -> str:
 
 
 def _provenance(result: Mapping[str, Any]) -> list[tuple[str, str]]:
-    counts = {split: max(method["n"][split] for method in result["methods"]) for split in ("train", "validation", "test")}
+    counts = {
+        split: max(method["n"][split] for method in result["methods"]) for split in ("train", "validation", "test")
+    }
     rate = result["images_per_second"]
     return [
         ("images", ", ".join(f"{split} {count:,}" for split, count in counts.items())),

@@ -74,9 +74,7 @@ def train_head(experiment: Experiment, home: Path) -> Result:
         "files": [str(folder / "head.keras"), str(folder / "history.json"), str(curves), str(picture)],
     }
     warnings = data_warnings(experiment, dataset)
-    result = Result(
-        "train-head", experiment_json(experiment), cache.key, clock.seconds, warnings, details, folder
-    )
+    result = Result("train-head", experiment_json(experiment), cache.key, clock.seconds, warnings, details, folder)
     write_result(result)
     return result
 
@@ -103,7 +101,9 @@ def fit_head(
     clock = Clock()
     with clock.phase("train"):
         keras.utils.set_random_seed(experiment.seed)
-        model = models.build_head(rows.shape[2:] if views > 1 else rows.shape[1:], len(cache.class_names), settings.dropout)
+        model = models.build_head(
+            rows.shape[2:] if views > 1 else rows.shape[1:], len(cache.class_names), settings.dropout
+        )
         recipe = Recipe(settings.epochs, settings.batch_size, settings.learning_rate, experiment.seed)
         history = fit(
             model,
@@ -137,4 +137,3 @@ def extraction_seconds(experiment: Experiment, home: Path, cache: Features) -> f
     """Return what extracting the whole cache takes at the rate measured when it was made; None when not known."""
     rate = earlier_extraction(run_folder(home, experiment.name, "features"), cache.key).get("images_per_second")
     return sum(len(split) for split in cache.values()) / rate if rate else None
-

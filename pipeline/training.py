@@ -1,15 +1,14 @@
 """Training a Keras classifier on arrays that need not fit in memory."""
 
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import keras
 import numpy as np
-from tqdm import tqdm
 
 from pipeline.errors import PipelineError
+from pipeline.progress import progress
 
 
 class Rows(Protocol):
@@ -122,11 +121,12 @@ def predict(model: keras.Model, rows: Rows, indices: np.ndarray, views: int = 1,
 class _Progress(keras.callbacks.Callback):
     def __init__(self, title: str, epochs: int) -> None:
         super().__init__()
-        self._bar = tqdm(total=epochs, desc=title, unit="epoch", file=sys.stderr, dynamic_ncols=True)
+        self._bar = progress(total=epochs, desc=title, unit="epoch")
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         logs = logs or {}
-        self._bar.set_postfix_str(f"train {logs['accuracy']:.1%}, validation {logs.get('val_accuracy', np.nan):.1%}")
+        held = logs.get("val_accuracy", np.nan)
+        self._bar.set_postfix_str(f"train {logs['accuracy']:.1%}, validation {held:.1%}", refresh=False)
         self._bar.update()
 
     def on_train_end(self, logs: dict[str, float] | None = None) -> None:

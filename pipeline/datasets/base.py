@@ -59,7 +59,7 @@ class Dataset(ABC):
         digest.update(samples.labels.astype("<i8").tobytes())
         for start in range(0, len(samples), FINGERPRINT_BATCH):
             indices = np.arange(start, min(start + FINGERPRINT_BATCH, len(samples)))
-            digest.update(np.ascontiguousarray(self.images(split, indices)))
+            digest.update(self.images(split, indices).tobytes())
         return digest.hexdigest()
 
 

@@ -3,14 +3,17 @@
 Source: A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009.
 """
 
+import contextlib
 import hashlib
 import io
 import pickle
+import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
+import models
 from pipeline.datasets.base import Dataset, Samples
 from pipeline.errors import DownloadError, PipelineError, RequestError
 
@@ -18,9 +21,10 @@ FILES = {"train": [f"data_batch_{i}" for i in range(1, 6)], "test": ["test_batch
 META = "batches.meta"
 ARCHIVE = "cifar-10-python.tar.gz"
 FOLDER = "cifar-10-batches-py"
+TARGET = "cifar-10-batches-py-target"  # where Keras extracts it
 URL = f"https://www.cs.toronto.edu/~kriz/{ARCHIVE}"
 ARCHIVE_SHA256 = "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce"
-# batches.meta and test_batch of the official archive, by the MD5 its authors publish in torchvision's loader
+# of test_batch in the official archive, as in torchvision's loader
 OFFICIAL_TEST_BATCH_MD5 = "40351d587109b95175f43aff81a1287e"
 SIDE = 32
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -87,19 +91,27 @@ def _checked_folder(folder: Path) -> Path:
 def _downloaded_folder() -> Path:
     import keras
 
-    home = Path(keras.config.keras_home() if hasattr(keras.config, "keras_home") else Path.home() / ".keras")
-    extracted = home / "datasets" / FOLDER
-    if extracted.is_dir():
-        return _checked_folder(extracted)
+    datasets = models.keras_home() / "datasets"
+    for extracted in (datasets / FOLDER, datasets / TARGET / FOLDER):
+        if extracted.is_dir():
+            return _checked_folder(extracted)
     try:
-        target = keras.utils.get_file(
-            "cifar-10-batches-py-target", origin=URL, extract=True, file_hash=ARCHIVE_SHA256, cache_subdir="datasets"
-        )
+        with contextlib.redirect_stdout(sys.stderr):
+            target = keras.utils.get_file(
+                TARGET,
+                URL,
+                extract=True,
+                file_hash=ARCHIVE_SHA256,
+                cache_subdir="datasets",
+                cache_dir=str(datasets.parent),
+            )
     except Exception as error:
         raise DownloadError(
             f"CIFAR-10 is not on this machine and could not be downloaded ({_first_line(error)}).\n"
-            f"  Put the folder {FOLDER} (from {ARCHIVE}, {URL}) at {extracted}\n"
-            f"  or name your copy: --set dataset.path=/where/it/is/{FOLDER}"
+            f"  file:  {ARCHIVE}\n"
+            f"  from:  {URL}\n"
+            f"  to:    extract it, so that there is a folder {datasets / FOLDER}\n"
+            f"Or name a local copy: --set dataset.path=/where/it/is/{FOLDER}"
         ) from error
     return _checked_folder(Path(target))
 
@@ -111,7 +123,7 @@ def _first_line(error: Exception) -> str:
 class _BatchUnpickler(pickle.Unpickler):
     """Admits dict, list, bytes, int, str and numpy arrays of numbers, and nothing that could run code."""
 
-    _ADMITTED = {
+    _ADMITTED: ClassVar[dict[tuple[str, str], Any]] = {
         ("numpy.core.multiarray", "_reconstruct"): np._core.multiarray._reconstruct,  # type: ignore[attr-defined]
         ("numpy._core.multiarray", "_reconstruct"): np._core.multiarray._reconstruct,  # type: ignore[attr-defined]
         ("numpy", "ndarray"): np.ndarray,
@@ -135,5 +147,7 @@ def _read_batch(path: Path) -> dict[str, Any]:
             f"'{path}' is not a readable CIFAR-10 batch ({_first_line(error)}). Extract {ARCHIVE} anew, or fetch it again."
         ) from error
     if data.dtype != np.uint8 or data.shape != (len(labels), 3 * SIDE * SIDE) or not set(labels) <= set(range(10)):
-        raise PipelineError(f"'{path}' does not hold 32×32 RGB images with labels 0..9. Received: {data.dtype} {data.shape}")
+        raise PipelineError(
+            f"'{path}' does not hold 32×32 RGB images with labels 0..9. Received: {data.dtype} {data.shape}"
+        )
     return {"labels": labels, "data": data}

@@ -22,7 +22,9 @@ def digits() -> ArrayDataset:
     images = np.repeat(grey[..., None], 3, axis=-1)
     ids = np.array([f"digit-{i:04d}" for i in range(len(images))])
     labels = bunch.target.astype(np.int64)
-    train, test = train_test_split(np.arange(len(images)), test_size=TEST_IMAGES, stratify=labels, random_state=SPLIT_SEED)
+    train, test = train_test_split(
+        np.arange(len(images)), test_size=TEST_IMAGES, stratify=labels, random_state=SPLIT_SEED
+    )
     parts = {"train": np.sort(train), "test": np.sort(test)}
     everything = Samples(ids, labels)
     return ArrayDataset(

@@ -1,0 +1,62 @@
+"""The feature cache: identity, shards, manifest, reading, export; imports no deep-learning framework."""
+
+from features.arrays import FeatureArray
+from features.catalog import CacheInfo, Removal, describe_cache, find_cache, list_caches, removal, remove_cache
+from features.errors import (
+    CacheBusy,
+    CacheDamaged,
+    CacheError,
+    CacheIncomplete,
+    CacheMismatch,
+    CacheMissing,
+    CacheVersion,
+    DiskFull,
+    FeatureError,
+)
+from features.export import EXPORT_FORMATS, export_features
+from features.identity import Difference, cache_path, differences, identity_key
+from features.manifest import ArraySpec, Shard
+from features.npz import import_npz
+from features.plan import SplitPlan
+from features.quarantine import Problem
+from features.reader import Features, Split, open_features
+from features.verify import VerifyReport, repair, verify
+from features.writer import CacheWriter
+
+__all__ = [
+    "EXPORT_FORMATS",
+    "ArraySpec",
+    "CacheBusy",
+    "CacheDamaged",
+    "CacheError",
+    "CacheIncomplete",
+    "CacheInfo",
+    "CacheMismatch",
+    "CacheMissing",
+    "CacheVersion",
+    "CacheWriter",
+    "Difference",
+    "DiskFull",
+    "FeatureArray",
+    "FeatureError",
+    "Features",
+    "Problem",
+    "Removal",
+    "Shard",
+    "Split",
+    "SplitPlan",
+    "VerifyReport",
+    "cache_path",
+    "describe_cache",
+    "differences",
+    "export_features",
+    "find_cache",
+    "identity_key",
+    "import_npz",
+    "list_caches",
+    "open_features",
+    "removal",
+    "remove_cache",
+    "repair",
+    "verify",
+]

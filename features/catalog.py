@@ -1,0 +1,211 @@
+"""The caches of a folder: finding the right one, listing them all, removing one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from features.errors import CacheError, CacheMismatch, CacheMissing
+from features.identity import Difference, cache_path, differences, folder_name
+from features.lock import HOLDER, LOCK, MANIFEST_LOCK, writer_lock
+from features.manifest import MANIFEST, load
+from features.quarantine import QUARANTINE
+from features.storage import explained
+
+FEW_DIFFERENCES = 3
+
+
+@dataclass(frozen=True)
+class CacheInfo:
+    """What a manifest says about a cache.
+
+    Attributes:
+        path: the cache's folder.
+        experiment, backbone: from the provenance, or "" where it does not say.
+        layers: names of the layers, in order.
+        shapes: shape of one sample by layer.
+        dtype: dtype of the last layer.
+        images: samples of all splits.
+        done_images: samples in finished shards.
+        bytes: size of the finished shards.
+        created: time of creation, ISO 8601 in UTC.
+        complete: whether it opens.
+        identity: what it was made from.
+        problem: why the manifest cannot be read, or "".
+    """
+
+    path: Path
+    experiment: str = ""
+    backbone: str = ""
+    layers: tuple[str, ...] = ()
+    shapes: Mapping[str, tuple[int, ...]] | None = None
+    dtype: str = ""
+    images: int = 0
+    done_images: int = 0
+    bytes: int = 0
+    created: str = ""
+    complete: bool = False
+    identity: Mapping[str, Any] | None = None
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Removal:
+    """What `remove_cache` takes away: the files that belong to the cache, and their bytes."""
+
+    path: Path
+    files: tuple[Path, ...]
+    bytes: int
+
+
+def list_caches(root: Path | str) -> list[CacheInfo]:
+    """All caches in a folder, finished or not, from their manifests alone.
+
+    Args:
+        root: the folder that holds the caches; it may be missing.
+
+    Returns:
+        List of `CacheInfo`, sorted by path; a cache whose manifest cannot be read has its `problem` set.
+    """
+    return [describe_cache(manifest.parent) for manifest in sorted(Path(root).glob(f"*/{MANIFEST}"))]
+
+
+def find_cache(root: Path | str, name: str, identity: Mapping[str, Any]) -> Path:
+    """The folder of the cache that was made from this identity.
+
+    Args:
+        root: the folder that holds all caches.
+        name: `<experiment>-<backbone>`, as for `cache_path`.
+        identity: mapping as for `identity_key`.
+
+    Returns:
+        Its path; `open_features` says if it is not finished.
+
+    Raises:
+        CacheMissing: if there is none; names the nearest existing cache, each field that differs and both values.
+    """
+    wanted = cache_path(root, name, identity)
+    if (wanted / MANIFEST).exists():
+        found = differences(identity, load(wanted).identity)
+        if found:
+            raise CacheMismatch(f"{wanted} holds another cache: {'; '.join(map(str, found))}.", tuple(found))
+        return wanted
+    nearest = _nearest(Path(root), folder_name(name), identity)
+    if nearest is None:
+        raise CacheMissing(f"There are no features of this experiment in {root}: extract them first.")
+    info, found = nearest
+    lines = "\n".join(f"  {difference}" for difference in found)
+    raise CacheMissing(
+        f"There are no features made with these settings in {root}. The nearest cache, {info.path.name}, differs in\n"
+        f"{lines}\nExtract the features with these settings, or ask for those of the cache.",
+        info,
+        tuple(found),
+    )
+
+
+def removal(path: Path | str) -> Removal:
+    """What removing a cache would take away, without doing so.
+
+    Args:
+        path: the cache's folder.
+
+    Returns:
+        `Removal`; files that do not belong to a cache are not in it.
+
+    Raises:
+        CacheMissing: if the folder holds no manifest.
+    """
+    folder = Path(path)
+    if not (folder / MANIFEST).is_file():
+        raise CacheMissing(f"There is no feature cache at {folder} (no {MANIFEST}): nothing is removed.")
+    files = tuple(sorted(file for file in folder.rglob("*") if file.is_file() and _belongs(file, folder)))
+    return Removal(folder, files, sum(file.stat().st_size for file in files))
+
+
+def remove_cache(path: Path | str) -> Removal:
+    """Removes a cache, but no file beside it that is not part of it.
+
+    Args:
+        path: the cache's folder.
+
+    Returns:
+        `Removal` of what is gone now.
+
+    Raises:
+        CacheMissing: if the folder holds no manifest.
+        CacheBusy: if a process is writing to it.
+    """
+    folder = removal(path).path
+    with writer_lock(folder, 0.0):
+        gone = removal(folder)
+        try:
+            (folder / MANIFEST).unlink()
+            for file in gone.files:
+                file.unlink(missing_ok=True)
+            _remove_empty(folder)
+        except OSError as error:
+            raise explained(error, folder) from error
+    return gone
+
+
+def describe_cache(path: Path | str) -> CacheInfo:
+    """What the manifest of one cache says.
+
+    Args:
+        path: the cache's folder.
+
+    Returns:
+        `CacheInfo`; its `problem` is set when there is no readable manifest.
+    """
+    folder = Path(path)
+    try:
+        manifest = load(folder)
+    except CacheError as error:
+        return CacheInfo(folder, problem=str(error))
+    finished = manifest.finished()
+    return CacheInfo(
+        path=folder,
+        experiment=str(manifest.provenance.get("experiment", "")),
+        backbone=str(manifest.provenance.get("backbone", "")),
+        layers=tuple(manifest.layers),
+        shapes={layer: spec.shape for layer, spec in manifest.layers.items()},
+        dtype=list(manifest.layers.values())[-1].dtype,
+        images=sum(record.samples for record in manifest.splits.values()),
+        done_images=sum(len(shard) for shard, _ in finished),
+        bytes=sum(entry.bytes for _, entry in finished),
+        created=manifest.created,
+        complete=manifest.complete,
+        identity=manifest.identity,
+    )
+
+
+def _nearest(root: Path, name: str, identity: Mapping[str, Any]) -> tuple[CacheInfo, list[Difference]] | None:
+    """The cache with fewest differences: of the same name, or else one that differs in a few fields only."""
+    candidates = []
+    for info in list_caches(root):
+        if info.identity is None:
+            continue
+        found = differences(identity, info.identity)
+        same_name = info.path.name.rpartition("-")[0] == name
+        if same_name or len(found) <= FEW_DIFFERENCES:
+            candidates.append((not same_name, len(found), info.path, info, found))
+    if not candidates:
+        return None
+    *_, info, found = min(candidates, key=lambda candidate: candidate[:3])
+    return info, found
+
+
+def _belongs(file: Path, folder: Path) -> bool:
+    inside = file.relative_to(folder)
+    known = (MANIFEST, LOCK, HOLDER, MANIFEST_LOCK)
+    return inside.name in known or file.suffix in (".h5", ".tmp") or inside.parts[0] == QUARANTINE
+
+
+def _remove_empty(folder: Path) -> None:
+    for place in sorted((p for p in folder.rglob("*") if p.is_dir()), reverse=True):
+        if not any(place.iterdir()):
+            place.rmdir()
+    if not any(folder.iterdir()):
+        folder.rmdir()

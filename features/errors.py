@@ -1,0 +1,97 @@
+"""The errors a user of the cache can meet; every message says what to do."""
+
+# ruff: noqa: N818 — these names say what is the case, as in "except CacheBusy"
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from features.catalog import CacheInfo
+    from features.identity import Difference
+
+
+class CacheError(Exception):
+    """Anything that went wrong with a feature cache and that its user can act on."""
+
+
+class CacheMissing(CacheError):
+    """There is no cache of this identity.
+
+    Attributes:
+        nearest: `CacheInfo` of the existing cache that differs least, or None when there is none.
+        differences: tuple of `Difference` between the requested identity and the nearest cache's.
+    """
+
+    def __init__(
+        self, message: str, nearest: CacheInfo | None = None, differences: tuple[Difference, ...] = ()
+    ) -> None:
+        super().__init__(message)
+        self.nearest = nearest
+        self.differences = differences
+
+
+class CacheMismatch(CacheError):
+    """The cache at this path was made from something else.
+
+    Attributes:
+        differences: tuple of `Difference`, one for each field that differs.
+    """
+
+    def __init__(self, message: str, differences: tuple[Difference, ...] = ()) -> None:
+        super().__init__(message)
+        self.differences = differences
+
+
+class CacheIncomplete(CacheError):
+    """The cache lacks shards that its extraction has still to write.
+
+    Attributes:
+        done: number of finished shards.
+        total: number of shards of the whole cache.
+    """
+
+    def __init__(self, message: str, done: int, total: int) -> None:
+        super().__init__(message)
+        self.done = done
+        self.total = total
+
+
+class CacheDamaged(CacheError):
+    """A file of the cache is missing, truncated or not what the manifest says."""
+
+
+class CacheVersion(CacheError):
+    """The cache has a format version that this release does not read."""
+
+
+class CacheBusy(CacheError):
+    """Another process is writing to the cache.
+
+    Attributes:
+        host, pid, since: who holds the lock, as far as its holder could write it down (else None).
+    """
+
+    def __init__(self, message: str, host: str | None = None, pid: int | None = None, since: str | None = None) -> None:
+        super().__init__(message)
+        self.host = host
+        self.pid = pid
+        self.since = since
+
+
+class DiskFull(CacheError):
+    """The disk cannot hold what has still to be written.
+
+    Attributes:
+        needed: bytes that were needed, or None when the disk filled up in the middle.
+        available: bytes that were free.
+    """
+
+    def __init__(self, message: str, needed: int | None = None, available: int | None = None) -> None:
+        super().__init__(message)
+        self.needed = needed
+        self.available = available
+
+
+class FeatureError(CacheError):
+    """Features, labels or ids that must not be stored: wrong shape, not finite, too large for the dtype."""

@@ -1,0 +1,86 @@
+"""Who may write: an advisory lock that says who holds it, and that a dead holder loses."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from features.errors import CacheBusy
+from features.storage import explained, publish_bytes
+
+LOCK = ".lock"
+HOLDER = ".lock.json"
+MANIFEST_LOCK = ".manifest.lock"
+MANIFEST_SECONDS = 60.0
+
+
+@contextmanager
+def writer_lock(folder: Path, wait_seconds: float) -> Iterator[None]:
+    """Holds the right to write to a cache.
+
+    Args:
+        folder: the cache's folder, which exists.
+        wait_seconds: how long to wait for another holder, ≥ 0; `math.inf` waits for ever.
+
+    Raises:
+        CacheBusy: if another process still holds it after that time; says who and since when.
+    """
+    with _locked(folder / LOCK, wait_seconds, lambda: _busy(folder)):
+        holder = {"host": socket.gethostname(), "pid": os.getpid(), "since": _now()}
+        publish_bytes(folder / HOLDER, json.dumps(holder).encode())
+        try:
+            yield
+        finally:
+            (folder / HOLDER).unlink(missing_ok=True)
+
+
+def manifest_lock(folder: Path) -> AbstractContextManager[None]:
+    """Holds the manifest for the moment of reading, changing and replacing it."""
+    return _locked(
+        folder / MANIFEST_LOCK,
+        MANIFEST_SECONDS,
+        lambda: CacheBusy(f"The manifest of {folder} has been locked for {MANIFEST_SECONDS:.0f} s. Run again."),
+    )
+
+
+@contextmanager
+def _locked(path: Path, wait_seconds: float, busy: Any) -> Iterator[None]:
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(path, timeout=-1 if math.isinf(wait_seconds) else wait_seconds)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise busy() from None
+    except OSError as error:
+        raise explained(error, path) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _busy(folder: Path) -> CacheBusy:
+    try:
+        holder = json.loads((folder / HOLDER).read_bytes())
+        host, pid, since = str(holder["host"]), int(holder["pid"]), str(holder["since"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return CacheBusy(f"Another process is writing to {folder}. Wait until it is done, or wait for it here.")
+    return CacheBusy(
+        f"Process {pid} on host {host} has been writing to {folder} since {since}. "
+        "Wait until it is done; what it has finished is kept if you stop it.",
+        host=host,
+        pid=pid,
+        since=since,
+    )
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,157 @@
+"""What is to be written, checked before anything is: samples, labels, layers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+
+from features.errors import CacheError, CacheMismatch, FeatureError
+from features.identity import differences, normalised
+from features.manifest import ArraySpec, Manifest, SplitRecord, plan_sha256
+from features.shards import COMPRESSIONS, LABEL
+
+DTYPES = ("float16", "float32")
+_SPLIT_NAME = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9_-]*$")
+_RESERVED = {"quarantine"}
+
+
+@dataclass(frozen=True)
+class SplitPlan:
+    """The samples of one split, in the order in which they will be stored.
+
+    Attributes:
+        ids: text, (n,), each one different from the others.
+        labels: integers, (n,), in 0 … number of classes − 1.
+    """
+
+    ids: np.ndarray
+    labels: np.ndarray
+
+
+@dataclass(frozen=True)
+class CachePlan:
+    """A checked plan: encoded ids and labels by split, and the manifest of the cache before its first shard."""
+
+    ids: Mapping[str, np.ndarray]
+    labels: Mapping[str, np.ndarray]
+    manifest: Manifest
+
+
+def make_plan(
+    identity: Mapping[str, Any],
+    splits: Mapping[str, SplitPlan],
+    arrays: Mapping[str, ArraySpec],
+    class_names: Sequence[str],
+    shard_size: int,
+    provenance: Mapping[str, Any],
+    compression: str,
+) -> CachePlan:
+    """Checks everything a cache is made from; arguments as for `CacheWriter`.
+
+    Raises:
+        CacheError: naming the argument that cannot be used, and the values that can.
+    """
+    if shard_size < 1:
+        raise CacheError(f"shard_size must be ≥ 1 samples. Received: {shard_size}")
+    if compression not in COMPRESSIONS:
+        raise CacheError(f"compression must be one of {', '.join(COMPRESSIONS)}. Received: {compression!r}")
+    if not splits or not arrays:
+        raise CacheError(f"A cache needs a split and a layer. Received: splits {list(splits)}, layers {list(arrays)}")
+    for layer, spec in arrays.items():
+        _check_layer(layer, spec)
+    ids = {name: _encoded_ids(name, plan.ids) for name, plan in splits.items()}
+    labels = {name: _checked_labels(name, plan, len(class_names)) for name, plan in splits.items()}
+    records = {
+        name: SplitRecord(
+            len(ids[name]), ids[name].dtype.itemsize, plan_sha256(ids[name].tobytes(), labels[name].tobytes())
+        )
+        for name in splits
+    }
+    manifest = Manifest(
+        identity=normalised(identity),
+        layers={layer: ArraySpec(tuple(int(axis) for axis in s.shape), s.dtype) for layer, s in arrays.items()},
+        class_names=tuple(str(name) for name in class_names),
+        shard_size=int(shard_size),
+        compression=compression,
+        splits=records,
+        provenance=normalised(provenance),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    return CachePlan(ids, labels, manifest)
+
+
+def require_same(ours: Manifest, theirs: Manifest, folder: object) -> None:
+    """Refuses to go on with a cache that was made from something else.
+
+    Raises:
+        CacheMismatch: naming each field that differs, with both values.
+    """
+    found = differences(_compared(ours), _compared(theirs))
+    if found:
+        raise CacheMismatch(
+            f"The cache {folder} was made from something else:\n"
+            + "\n".join(f"  {difference}" for difference in found)
+            + "\nUse the same settings, or remove that cache with `cache rm` to write it anew.",
+            tuple(found),
+        )
+
+
+def _compared(manifest: Manifest) -> dict[str, Any]:
+    return {
+        **manifest.identity,
+        "layers and their order": list(manifest.layers),
+        "stored arrays": {layer: [list(spec.shape), spec.dtype] for layer, spec in manifest.layers.items()},
+        "class names": list(manifest.class_names),
+        "ids and labels": {
+            name: f"{record.samples} samples, digest {record.plan_sha256[:16]}"
+            for name, record in manifest.splits.items()
+        },
+    }
+
+
+def _check_layer(layer: str, spec: ArraySpec) -> None:
+    if not layer or "/" in layer or layer in (".", ".."):
+        raise CacheError(f"A layer's name must be non-empty text without '/'. Received: {layer!r}")
+    if spec.dtype not in DTYPES:
+        raise CacheError(f"Layer {layer!r}: dtype must be one of {', '.join(DTYPES)}. Received: {spec.dtype!r}")
+    if any(axis < 1 for axis in spec.shape):
+        raise CacheError(f"Layer {layer!r}: every axis of a sample must be ≥ 1. Received: shape {spec.shape}")
+
+
+def _encoded_ids(split: str, ids: np.ndarray) -> np.ndarray:
+    if not _SPLIT_NAME.match(split) or split in _RESERVED:
+        raise CacheError(f"A split's name must be letters, digits, '_' and '-', such as 'train'. Received: {split!r}")
+    texts = [str(text) for text in ids]
+    encoded = np.array([text.encode() for text in texts], dtype=np.bytes_)
+    if len(texts) == 0:
+        return np.empty(0, "S1")
+    if "" in texts or any(text.endswith("\0") for text in texts):
+        raise FeatureError(f"Split {split!r}: an id must not be empty or end with NUL.")
+    unique, counts = np.unique(encoded, return_counts=True)
+    if len(unique) < len(encoded):
+        raise FeatureError(
+            f"Split {split!r}: the ids must all be different. Received {unique[counts.argmax()].decode()!r} "
+            f"{counts.max()} times."
+        )
+    return encoded
+
+
+def _checked_labels(split: str, plan: SplitPlan, classes: int) -> np.ndarray:
+    labels = np.asarray(plan.labels)
+    if labels.shape != (len(plan.ids),) or (labels.size and labels.dtype.kind not in "iu"):
+        raise FeatureError(
+            f"Split {split!r}: labels must be integers, one for each of {len(plan.ids)} ids. "
+            f"Received: {labels.dtype} of shape {labels.shape}"
+        )
+    wrong = (labels < 0) | (labels >= classes)
+    if wrong.any():
+        raise FeatureError(
+            f"Split {split!r}: labels must be in 0…{classes - 1}, as there are {classes} class names. "
+            f"Received: {labels[wrong][0]} for id {str(plan.ids[int(wrong.argmax())])!r}"
+        )
+    return labels.astype(LABEL)

@@ -1,0 +1,88 @@
+"""Putting damaged files aside, so that what they held is pending again and never read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from features.manifest import MANIFEST, Manifest, Shard, update
+from features.storage import explained, make_folder
+
+QUARANTINE = "quarantine"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One damaged file.
+
+    Attributes:
+        file: path relative to the cache's folder.
+        reason: what is wrong with it.
+        shard: the shard it holds, or None for the manifest and the virtual files.
+    """
+
+    file: str
+    reason: str
+    shard: Shard | None = None
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.reason}"
+
+
+def shallow_problems(folder: Path, manifest: Manifest) -> Iterator[Problem]:
+    """The finished shards that are missing or have another size than the manifest says."""
+    for shard, entry in manifest.finished():
+        path = folder / shard.file
+        size = path.stat().st_size if path.is_file() else None
+        if size is None:
+            yield Problem(shard.file, "missing", shard)
+        elif size != entry.bytes:
+            yield Problem(shard.file, f"{size} bytes instead of {entry.bytes}", shard)
+
+
+def set_aside(folder: Path, manifest: Manifest, problems: Sequence[Problem]) -> Manifest:
+    """Takes damaged files out of the manifest, then moves them to `quarantine/`.
+
+    Args:
+        folder: the cache's folder, whose lock the caller holds.
+        manifest: its manifest.
+        problems: what is damaged; none means that nothing happens.
+
+    Returns:
+        The manifest as it now is on disk; the shards concerned are pending in it.
+    """
+    if not problems:
+        return manifest
+
+    def without(present: Manifest) -> Manifest:
+        for problem in problems:
+            split = problem.file.removesuffix(".h5")
+            if problem.shard is not None:
+                present = present.without_shard(problem.shard)
+            elif split in present.splits:
+                present = present.with_virtual(split, None)
+        return present
+
+    manifest = update(folder, without)
+    for problem in problems:
+        _move(folder, problem.file)
+    return manifest
+
+
+def set_aside_manifest(folder: Path) -> None:
+    """Moves a damaged manifest to `quarantine/`; the next extraction then begins anew."""
+    _move(folder, MANIFEST)
+
+
+def _move(folder: Path, file: str) -> None:
+    source = folder / file
+    if not source.exists():
+        return
+    make_folder(folder / QUARANTINE)
+    name = file.replace("/", "-")
+    taken = len(list((folder / QUARANTINE).glob(f"{name}.*")))
+    try:
+        source.replace(folder / QUARANTINE / f"{name}.{taken}")
+    except OSError as error:
+        raise explained(error, source) from error

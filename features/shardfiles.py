@@ -1,0 +1,131 @@
+"""The open shards of one split: memory maps where the data is contiguous, HDF5 where it is compressed."""
+
+from __future__ import annotations
+
+import mmap
+import threading
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from features.errors import CacheDamaged
+from features.manifest import Manifest
+from features.shards import blosc2_filter
+
+SPARSE = 4
+
+
+def _open_limit() -> int:
+    """How many shards of a split stay open: an eighth of the descriptors this process may have."""
+    try:
+        import resource
+    except ImportError:
+        return 64
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return max(16, min(512, soft // 8))
+
+
+class ShardFiles:
+    """Reads rows of a split's shards, keeping the recently used ones mapped."""
+
+    def __init__(self, folder: Path, manifest: Manifest, split: str) -> None:
+        self.folder = folder
+        self.shards = manifest.shards(split)
+        self.shard_size = manifest.shard_size
+        self._entries = manifest.splits[split].shards
+        self._compressed = manifest.compression != "none"
+        if self._compressed:
+            blosc2_filter()
+        self._limit = _open_limit()
+        self._recent: OrderedDict[int, mmap.mmap | h5py.File] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_recent": OrderedDict(), "_lock": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _lock=threading.Lock())
+        if self._compressed:
+            blosc2_filter()
+
+    def rows(
+        self, index: int, dataset: str, shape: tuple[int, ...], dtype: np.dtype, rows: slice | np.ndarray
+    ) -> np.ndarray:
+        """Rows of one dataset of one shard.
+
+        Args:
+            index: number of the shard.
+            dataset: its name in the file.
+            shape: shape of one sample.
+            dtype: stored dtype.
+            rows: slice with step 1, or int64 positions, within the shard.
+
+        Returns:
+            Array (rows, *shape); a read-only view of the file for a slice of a contiguous dataset, else a copy.
+        """
+        opened = self._opened(index)
+        if isinstance(opened, h5py.File):
+            return _from_hdf5(opened[dataset], rows)
+        count = len(self.shards[index])
+        offset = self._entries[index].offsets[dataset]
+        whole: np.ndarray = np.frombuffer(opened, dtype, count * int(np.prod(shape)), offset).reshape(count, *shape)
+        return whole[rows] if isinstance(rows, slice) else whole.take(rows, axis=0)
+
+    def _opened(self, index: int) -> mmap.mmap | h5py.File:
+        with self._lock:
+            opened = self._recent.get(index)
+            if opened is None:
+                opened = self._recent[index] = self._open(index)
+                while len(self._recent) > self._limit:
+                    self._recent.popitem(last=False)
+            else:
+                self._recent.move_to_end(index)
+            return opened
+
+    def _open(self, index: int) -> mmap.mmap | h5py.File:
+        path = self.folder / self.shards[index].file
+        try:
+            size = path.stat().st_size
+            if size != self._entries[index].bytes:
+                raise wrong_size(path, size, self._entries[index].bytes)
+            if self._compressed:
+                return h5py.File(path, "r", locking=False)
+            with path.open("rb") as file:
+                return mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ)
+        except FileNotFoundError:
+            raise missing_shard(path) from None
+        except (OSError, ValueError) as error:
+            raise CacheDamaged(f"Cannot read the shard {path}: {error}. Run `cache verify` on it.") from error
+
+
+def _from_hdf5(data: h5py.Dataset, rows: slice | np.ndarray) -> np.ndarray:
+    """HDF5 selects rows in increasing order, each once; many of them are read faster as one block."""
+    if isinstance(rows, slice):
+        sliced: np.ndarray = data[rows]
+        return sliced
+    wanted, position = np.unique(rows, return_inverse=True)
+    low, high = int(wanted[0]), int(wanted[-1]) + 1
+    if len(wanted) * SPARSE > high - low:
+        block: np.ndarray = data[low:high]
+        return block[rows - low]
+    chosen: np.ndarray = data[wanted]
+    return chosen[position]
+
+
+def missing_shard(path: Path) -> CacheDamaged:
+    """The error for a shard that is in the manifest and not on disk."""
+    return CacheDamaged(
+        f"The shard {path} is missing. `cache verify --repair` marks it as missing; then run the extraction again, "
+        "which computes only what is not there."
+    )
+
+
+def wrong_size(path: Path, found: int, expected: int) -> CacheDamaged:
+    """The error for a shard whose size is not the one in the manifest."""
+    return CacheDamaged(
+        f"The shard {path} has {found} bytes, the manifest says {expected}. `cache verify --repair` puts it aside; "
+        "then run the extraction again, which computes only what is not there."
+    )

@@ -1,0 +1,184 @@
+"""Files that appear whole or not at all: temporary name, flush to disk, rename."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import re
+import shutil
+import socket
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from features.errors import CacheError, DiskFull
+
+FOREIGN_SECONDS = 86_400
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_TEMPORARY = re.compile(r"^\.(?P<name>.+)~(?P<host>[^~]+)~(?P<pid>\d+)~[0-9a-f]+\.tmp$")
+
+
+def publish(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Writes a file under a temporary name, flushes it to disk and renames it.
+
+    Args:
+        path: final name; an existing file of this name is replaced in one step.
+        write: called with the open binary file.
+
+    Raises:
+        DiskFull: if the disk fills up; the temporary file is gone, nothing else was touched.
+        CacheError: if the folder cannot be written.
+    """
+    temporary = temporary_name(path)
+    try:
+        with temporary.open("xb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        sync_folder(path.parent)
+    except OSError as error:
+        raise explained(error, path) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def publish_bytes(path: Path, content: bytes) -> None:
+    """`publish` of content that is in memory."""
+    publish(path, lambda file: file.write(content))
+
+
+def explained(error: OSError, path: Path) -> CacheError:
+    """The `CacheError` that tells a user what an `OSError` at a path means."""
+    if error.errno in _FULL:
+        free = free_bytes(path.parent)
+        return DiskFull(
+            f"No space left while writing {path} ({size_text(free)} free). Everything finished before is kept: "
+            "free some space or choose another folder, then run the same command again.",
+            available=free,
+        )
+    reason = error.strerror or str(error)
+    return CacheError(f"Cannot write {path}: {reason}. Make the folder writable or choose another one.")
+
+
+def temporary_name(path: Path) -> Path:
+    """A name beside `path` that says which process of which host is writing."""
+    return path.with_name(f".{path.name}~{_host()}~{os.getpid()}~{uuid.uuid4().hex[:8]}.tmp")
+
+
+def remove_stale(folder: Path) -> list[Path]:
+    """Removes the temporary files that dead writers left; to be called by the holder of the folder's lock.
+
+    Args:
+        folder: folder whose own files are looked at; it may be missing.
+
+    Returns:
+        The removed paths: those of this host's dead processes, and other hosts' that are more than a day old.
+    """
+    stale = [path for path in _files(folder) if _is_stale(path)]
+    for path in stale:
+        path.unlink(missing_ok=True)
+    return stale
+
+
+def sync_folder(folder: Path) -> None:
+    """Flushes a folder's entries (the renames in it) to disk, where the platform can."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def make_folder(folder: Path) -> None:
+    """Makes a folder with its parents.
+
+    Raises:
+        CacheError: if it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise explained(error, folder) from error
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file's content, 64 hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def free_bytes(folder: Path) -> int:
+    """Bytes free on the disk of a folder, or of its nearest existing parent."""
+    existing = next((place for place in (folder, *folder.resolve().parents) if place.exists()), Path("/"))
+    return shutil.disk_usage(existing).free
+
+
+def require_space(folder: Path, needed: int, purpose: str) -> None:
+    """Refuses work that the disk cannot hold.
+
+    Args:
+        folder: where it would be written; it may not exist yet.
+        needed: bytes, ≥ 0.
+        purpose: what for, to complete the sentence "… needs 3.1 GB".
+
+    Raises:
+        DiskFull: with the needed and the available bytes.
+    """
+    free = free_bytes(folder)
+    if needed > free:
+        raise DiskFull(
+            f"{purpose} needs {size_text(needed)} in {folder}, only {size_text(free)} are free. "
+            "Free some space, choose another folder, or store less (float16, fewer layers, pooled features).",
+            needed=needed,
+            available=free,
+        )
+
+
+def size_text(size: int) -> str:
+    """A number of bytes as people read it, such as `205.3 MB`."""
+    if size < 1000:
+        return f"{size} bytes"
+    value = float(size)
+    for unit in ("kB", "MB", "GB"):
+        value /= 1000
+        if value < 1000:
+            return f"{value:.1f} {unit}"
+    return f"{value / 1000:.1f} TB"
+
+
+def _host() -> str:
+    return re.sub(r"[^A-Za-z0-9.-]", "-", socket.gethostname()) or "host"
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    if folder.is_dir():
+        yield from (path for path in folder.iterdir() if path.is_file())
+
+
+def _is_stale(path: Path) -> bool:
+    match = _TEMPORARY.match(path.name)
+    if match is None:
+        return False
+    if match["host"] == _host():
+        return int(match["pid"]) == os.getpid() or not _alive(int(match["pid"]))
+    return time.time() - path.stat().st_mtime > FOREIGN_SECONDS
+
+
+def _alive(pid: int) -> bool:
+    if os.name == "nt":
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,186 @@
+"""Checking every byte of a cache, and putting aside what is not as it was written."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from features.entries import Entry
+from features.errors import CacheDamaged, CacheMissing
+from features.lock import writer_lock
+from features.manifest import MANIFEST, Manifest, Shard, load, plan_sha256
+from features.quarantine import Problem, set_aside, set_aside_manifest
+from features.shards import LABEL, blosc2_filter, dataset_name, stored_dtype
+from features.storage import sha256_of
+from features.writer import finalise
+
+BLOCK_BYTES = 16 << 20
+
+
+@dataclass(frozen=True)
+class VerifyReport:
+    """What `verify` found.
+
+    Attributes:
+        path: the cache's folder.
+        shards: number of finished shards that were checked.
+        pending: number of shards that are still to be written.
+        bytes: bytes that were hashed.
+        problems: one for each damaged file.
+        seconds: how long it took.
+    """
+
+    path: Path
+    shards: int
+    pending: int
+    bytes: int
+    problems: tuple[Problem, ...]
+    seconds: float
+
+    @property
+    def ok(self) -> bool:
+        """Whether every file is what was written."""
+        return not self.problems
+
+
+def verify(path: Path | str) -> VerifyReport:
+    """Checks all that a cache holds: hashes, structure, finiteness, ids and labels.
+
+    Args:
+        path: the cache's folder, finished or not.
+
+    Returns:
+        `VerifyReport`; nothing is changed.
+
+    Raises:
+        CacheMissing: if there is no cache at this path.
+        CacheVersion: if it has another format version.
+    """
+    started = time.perf_counter()
+    folder = Path(path)
+    try:
+        manifest = load(folder)
+    except CacheDamaged as error:
+        return VerifyReport(folder, 0, 0, 0, (Problem(MANIFEST, str(error)),), time.perf_counter() - started)
+    finished = manifest.finished()
+    problems = (*_shard_problems(folder, manifest), *_virtual_problems(folder, manifest))
+    hashed = sum(entry.bytes for _, entry in finished)
+    return VerifyReport(folder, len(finished), len(manifest.pending()), hashed, problems, time.perf_counter() - started)
+
+
+def repair(path: Path | str, wait_seconds: float = 0.0) -> VerifyReport:
+    """Verifies a cache and moves what is damaged to `quarantine/`, so that the next extraction makes it again.
+
+    Args:
+        path: the cache's folder.
+        wait_seconds: how long to wait for a process that is writing to it, ≥ 0.
+
+    Returns:
+        `VerifyReport` of what was found and put aside. Virtual files are written anew at once; shards are pending.
+
+    Raises:
+        CacheMissing: if there is no cache at this path.
+        CacheBusy: if a process is writing to it.
+    """
+    folder = Path(path)
+    if not (folder / MANIFEST).exists():
+        raise CacheMissing(f"There is no feature cache at {folder} (no {MANIFEST}): nothing to repair.")
+    with writer_lock(folder, wait_seconds):
+        report = verify(folder)
+        if report.problems and report.problems[0].file == MANIFEST:
+            set_aside_manifest(folder)
+            return report
+        manifest = load(folder)
+        was_complete = manifest.complete
+        manifest = set_aside(folder, manifest, report.problems)
+        if was_complete and not manifest.pending():
+            finalise(folder)
+    return report
+
+
+def _shard_problems(folder: Path, manifest: Manifest) -> Iterator[Problem]:
+    for split, record in manifest.splits.items():
+        ids, labels = [], []
+        for shard in manifest.shards(split):
+            entry = record.shards.get(shard.index)
+            if entry is None:
+                continue
+            reason = _file_problem(folder / shard.file, entry) or _content_problem(folder, manifest, shard, entry)
+            if reason:
+                yield Problem(shard.file, reason, shard)
+                continue
+            part_ids, part_labels = _ids_and_labels(folder, manifest, shard)
+            ids.append(part_ids)
+            labels.append(part_labels)
+        if len(ids) == len(manifest.shards(split)) and plan_sha256(b"".join(ids), b"".join(labels)) != (
+            record.plan_sha256
+        ):
+            yield from (
+                Problem(shard.file, "ids or labels of its split are not those of the manifest", shard)
+                for shard in manifest.shards(split)
+            )
+
+
+def _virtual_problems(folder: Path, manifest: Manifest) -> Iterator[Problem]:
+    for split, record in manifest.splits.items():
+        if record.virtual is None:
+            continue
+        reason = _file_problem(folder / f"{split}.h5", record.virtual)
+        if reason:
+            yield Problem(f"{split}.h5", reason)
+
+
+def _file_problem(path: Path, entry: Entry) -> str:
+    try:
+        size = path.stat().st_size
+        if size != entry.bytes:
+            return f"{size} bytes instead of {entry.bytes}"
+        if sha256_of(path) != entry.sha256:
+            return "its SHA-256 is not that of the manifest"
+    except FileNotFoundError:
+        return "missing"
+    except OSError as error:
+        return f"cannot be read ({error.strerror})"
+    return ""
+
+
+def _content_problem(folder: Path, manifest: Manifest, shard: Shard, entry: Entry) -> str:
+    """What is wrong inside a file whose hash is right: only a writer at fault can cause it."""
+    expected: dict[str, tuple[tuple[int, ...], np.dtype]] = {"labels": ((len(shard),), LABEL)}
+    for layer, spec in manifest.layers.items():
+        expected[dataset_name(layer, manifest.layers)] = ((len(shard), *spec.shape), stored_dtype(spec))
+    if manifest.compression == "blosc2":
+        blosc2_filter()
+    try:
+        with h5py.File(folder / shard.file, "r", locking=False) as file:
+            for name, (shape, dtype) in expected.items():
+                data = file[name]
+                if data.shape != shape or data.dtype != dtype:
+                    return f"{name} is {data.dtype} {data.shape}, not {dtype} {shape}"
+                if dtype.kind == "f" and not _finite(data):
+                    return f"{name} has values that are not finite"
+            wrong = [name for name, offset in entry.offsets.items() if file[name].id.get_offset() != offset]
+            labels = file["labels"][:]
+    except (OSError, KeyError) as error:
+        return f"not the HDF5 file it should be ({error})"
+    if wrong:
+        return f"{wrong[0]} does not lie where the manifest says"
+    if labels.min() < 0 or labels.max() >= len(manifest.class_names):
+        return f"labels beyond the {len(manifest.class_names)} classes"
+    return ""
+
+
+def _finite(data: h5py.Dataset) -> bool:
+    rows = max(1, BLOCK_BYTES // max(1, data.nbytes // max(1, len(data))))
+    return all(np.isfinite(data[start : start + rows]).all() for start in range(0, len(data), rows))
+
+
+def _ids_and_labels(folder: Path, manifest: Manifest, shard: Shard) -> tuple[bytes, bytes]:
+    with h5py.File(folder / shard.file, "r", locking=False) as file:
+        ids = file["ids"][:].astype(f"S{manifest.splits[shard.split].id_bytes}")
+        return ids.tobytes(), file["labels"][:].tobytes()

@@ -1,0 +1,72 @@
+"""Computes: backbones and their weights, the compiled extractor, heads and the small ConvNets."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from models.errors import (
+    BackboneFileError,
+    EngineMismatch,
+    EngineUnavailable,
+    InvalidSetting,
+    ModelError,
+    UnknownBackbone,
+    UnknownLayer,
+    WeightsMismatch,
+    WeightsUnavailable,
+)
+from models.registry import backbone_names
+from models.weights import WeightsIdentity, keras_home, preprocessing, weights_identity
+
+if TYPE_CHECKING:
+    from models.backbones import Backbone, layer_names, load_backbone
+    from models.convnets import small_convnet, strong_convnet
+    from models.engines import resolve_engine
+    from models.extractor import Extractor, build_extractor
+    from models.heads import build_head
+
+# these need TensorFlow, which is imported when the first of them is asked for
+_LAZY = {
+    "Backbone": "backbones",
+    "layer_names": "backbones",
+    "load_backbone": "backbones",
+    "resolve_engine": "engines",
+    "Extractor": "extractor",
+    "build_extractor": "extractor",
+    "build_head": "heads",
+    "small_convnet": "convnets",
+    "strong_convnet": "convnets",
+}
+
+__all__ = [
+    "Backbone",
+    "BackboneFileError",
+    "EngineMismatch",
+    "EngineUnavailable",
+    "Extractor",
+    "InvalidSetting",
+    "ModelError",
+    "UnknownBackbone",
+    "UnknownLayer",
+    "WeightsIdentity",
+    "WeightsMismatch",
+    "WeightsUnavailable",
+    "backbone_names",
+    "build_extractor",
+    "build_head",
+    "keras_home",
+    "layer_names",
+    "load_backbone",
+    "preprocessing",
+    "resolve_engine",
+    "small_convnet",
+    "strong_convnet",
+    "weights_identity",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'models' has no attribute '{name}'")
+    return getattr(importlib.import_module(f"models.{_LAZY[name]}"), name)

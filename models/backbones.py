@@ -1,0 +1,188 @@
+"""Builds a backbone with its weights: a registered network or a `.keras` file, RGB 0..255 in, preprocessing inside."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import keras
+
+from models.efficientnet_lite import efficientnet_lite0, load_checkpoint
+from models.errors import BackboneFileError, ModelError, UnknownLayer, WeightsMismatch, nearest
+from models.registry import APPLICATIONS, LITE0, Application
+from models.weights import WeightsIdentity, is_model_file, preprocessing, require_backbone, weights_identity
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A network and where it comes from.
+
+    Attributes:
+        name: As asked for.
+        model: Takes float32 RGB 0..255, `(n, *size, 3)`; its own preprocessing comes first.
+        preprocessing: What that preprocessing is, for the key.
+        weights: Which weights it has.
+        size: Height and width of its images.
+    """
+
+    name: str
+    model: keras.Model
+    preprocessing: str
+    weights: WeightsIdentity
+    size: tuple[int, int]
+
+    @property
+    def layer_names(self) -> tuple[str, ...]:
+        """Every layer with an output to take, in order."""
+        return tuple(layer.name for layer in self.model.layers if not isinstance(layer, keras.layers.InputLayer))
+
+    def require_layers(self, names: tuple[str, ...]) -> None:
+        """Checks that layers exist.
+
+        Raises:
+            UnknownLayer: Naming the nearest ones.
+        """
+        for name in names:
+            if name not in self.layer_names:
+                raise UnknownLayer(
+                    f"Backbone '{self.name}' has no layer '{name}'. Nearest: {nearest(name, self.layer_names)}. "
+                    f"The last ones: {', '.join(self.layer_names[-4:])}. All {len(self.layer_names)}: "
+                    f"python -c \"import models; print(*models.layer_names('{self.name}'))\""
+                )
+
+
+def load_backbone(name: str, weights: str = "imagenet", size: tuple[int, int] = (224, 224), seed: int = 0) -> Backbone:
+    """Builds a backbone and loads its weights.
+
+    Args:
+        name: A registered name or the path of a `.keras` file whose input is RGB 0..255.
+        weights: `"imagenet"`, `"random"` or a weights file (`.h5`, `.weights.h5`, `.keras`; `.pth` for
+            efficientnet-lite0). A `.keras` file keeps its own weights under `"imagenet"`.
+        size: Height and width the network is to see.
+        seed: Seed of random weights.
+
+    Returns:
+        The backbone, without its classifier where Keras offers that.
+
+    Raises:
+        ModelError: If the backbone, its weights or the size cannot be had; the message says what to do.
+    """
+    require_backbone(name)
+    identity = weights_identity(name, weights, seed)
+    with _seeded(seed):
+        model = _build(name, size, fresh=identity.source == "random")
+    own = is_model_file(name) and weights == "imagenet"
+    if identity.path is not None and not own:
+        _load_weights(model, name, identity.path)
+    model.trainable = False
+    return Backbone(name, model, preprocessing(name), identity, size)
+
+
+def layer_names(name: str) -> tuple[str, ...]:
+    """The layers of a backbone, whose weights need not be at hand."""
+    return load_backbone(name, weights="random").layer_names
+
+
+def _build(name: str, size: tuple[int, int], fresh: bool) -> keras.Model:
+    if is_model_file(name):
+        model = resized(load_model_file(Path(name).expanduser()), size, name)
+        return keras.models.clone_model(model) if fresh else model
+    try:
+        return efficientnet_lite0(size) if name == LITE0 else _application(APPLICATIONS[name], size)
+    except ValueError as error:
+        raise ModelError(f"Backbone '{name}' cannot take images of {size[0]}×{size[1]}: {error}") from error
+
+
+def _application(application: Application, size: tuple[int, int]) -> keras.Model:
+    module = getattr(keras.applications, application.module)
+    images = keras.Input((*size, 3), name="images")
+    preprocessed = module.preprocess_input(images)
+    return getattr(module, application.constructor)(
+        include_top=False, weights=None, input_tensor=preprocessed, input_shape=(*size, 3)
+    )
+
+
+@contextlib.contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """Keras draws the seeds of unseeded initializers from Python's generator; it is put back afterwards."""
+    state = random.getstate()
+    random.seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(state)
+
+
+def load_model_file(path: Path) -> keras.Model:
+    """Loads a `.keras` file in safe mode.
+
+    Raises:
+        BackboneFileError: If it is damaged, holds code, or is not a model of RGB images.
+    """
+    if not zipfile.is_zipfile(path):
+        raise BackboneFileError(f"'{path}' is not a .keras model file, or is truncated. Fetch or save it again.")
+    try:
+        model = keras.models.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:  # Keras lets anything through, from KeyError to h5py's OSError
+        raise BackboneFileError(f"'{path}' cannot be loaded in safe mode: {_first_line(error)}") from error
+    shape = getattr(model, "input_shape", None)
+    if not isinstance(shape, tuple) or len(shape) != 4 or shape[-1] != 3:
+        raise BackboneFileError(
+            f"'{path}' is not a model of RGB images: its input must be (n, height, width, 3). Received: {shape}."
+        )
+    return model
+
+
+def resized(model: keras.Model, size: tuple[int, int], name: str) -> keras.Model:
+    """The model at a fixed image size, rebuilt when it was made for another one.
+
+    Raises:
+        BackboneFileError: If its architecture is tied to its own size.
+    """
+    own = model.input_shape[1:3]
+    if own == size:
+        return model
+    try:
+        clone = keras.models.clone_model(model, input_tensors=keras.Input((*size, 3), name="images"))
+        clone.set_weights(model.get_weights())
+    except Exception as error:  # a shape error can come from any layer
+        raise BackboneFileError(
+            f"'{name}' cannot be rebuilt for {size[0]}×{size[1]} images ({_first_line(error)}). "
+            f"Its own size is {own}: set input.size to that."
+        ) from error
+    return clone
+
+
+def _load_weights(model: keras.Model, name: str, path: Path) -> None:
+    if name == LITE0 and path.suffix == ".pth":
+        load_checkpoint(model, path)
+        return
+    try:
+        _load_keras_weights(model, path)
+    except Exception as error:  # Keras and h5py raise ValueError, KeyError, OSError, TypeError, … by file
+        raise WeightsMismatch(f"'{path}' does not hold weights for backbone '{name}': {_first_line(error)}") from error
+
+
+def _load_keras_weights(model: keras.Model, path: Path) -> None:
+    if path.suffix != ".h5" or path.name.endswith(".weights.h5"):
+        model.load_weights(path)
+        return
+    needed = {layer.name for layer in model.layers if layer.weights}
+    model.load_weights(path, by_name=needed < _stored_layers(path))
+
+
+def _stored_layers(path: Path) -> set[str]:
+    """Names of the layers with weights in a file of Keras' older format; with its classifier there are more."""
+    with h5py.File(path) as file:
+        group = file.get("model_weights", file)
+        return {name for name, layer in group.items() if len(layer.attrs.get("weight_names", ()))}
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines[0][:300] if lines else "") or type(error).__name__

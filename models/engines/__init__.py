@@ -1,0 +1,106 @@
+"""The engines that run the traced function, and the choice among them."""
+
+from __future__ import annotations
+
+import importlib.util
+import platform
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from models.errors import EngineUnavailable, require_choice
+
+ENGINES = ("tensorflow", "openvino")
+PRECISIONS = ("float32", "bfloat16", "float16", "int8")
+
+
+class Engine(Protocol):
+    """Runs one compiled function on whole batches."""
+
+    depth: int
+    """Batches worth having in flight."""
+
+    def submit(self, images: np.ndarray) -> Callable[[], list[np.ndarray]]:
+        """Starts on a full batch of uint8 images; what it returns waits for the outputs, one array a layer."""
+        ...
+
+
+def resolve_engine(engine: str = "auto", precision: str = "auto") -> tuple[str, str]:
+    """What `"auto"` means on this machine.
+
+    Args:
+        engine: `"auto"` (TensorFlow on a GPU, else OpenVINO where it is installed), `"tensorflow"` or `"openvino"`.
+        precision: `"auto"` (bfloat16 where the hardware has it, else float16 on a GPU and float32 on a CPU),
+            `"float32"`, `"bfloat16"`, `"float16"` or `"int8"`.
+
+    Returns:
+        The engine and the precision.
+
+    Raises:
+        InvalidSetting: If a value is not among these.
+        EngineUnavailable: If the engine is not installed, or lacks the precision here.
+    """
+    require_choice("compute.engine", engine, ("auto", *ENGINES))
+    require_choice("compute.precision", precision, ("auto", *PRECISIONS))
+    installed = importlib.util.find_spec("openvino") is not None
+    if engine == "openvino" and not installed:
+        raise EngineUnavailable("OpenVINO is not installed: pip install openvino, or set compute.engine to 'auto'.")
+    gpu = engine != "openvino" and _gpus() > 0
+    if engine == "auto":
+        engine = "openvino" if installed and not gpu and precision != "float16" else "tensorflow"
+    if precision == "auto":
+        precision = _auto_precision(gpu)
+    _require_precision(engine, precision, gpu)
+    return engine, precision
+
+
+def _auto_precision(gpu: bool) -> str:
+    if gpu:
+        return "bfloat16" if _gpu_has_bfloat16() else "float16"
+    return "bfloat16" if cpu_has_bfloat16() else "float32"
+
+
+def _require_precision(engine: str, precision: str, gpu: bool) -> None:
+    if precision == "int8" and engine != "openvino":
+        raise EngineUnavailable("int8 needs the OpenVINO engine: --set compute.engine=openvino")
+    if precision == "int8" and importlib.util.find_spec("nncf") is None:
+        raise EngineUnavailable("int8 needs NNCF: pip install 'bottleneck-features[int8]'")
+    if precision == "float16" and not gpu:
+        raise EngineUnavailable(
+            "float16 is for GPUs, and there is none here: set compute.precision to 'auto', 'float32' or 'bfloat16'."
+        )
+    if precision == "bfloat16" and engine == "openvino" and not cpu_has_bfloat16():
+        raise EngineUnavailable(
+            "This CPU does not compute in bfloat16: set compute.precision to 'auto', 'float32' or 'int8'."
+        )
+
+
+def cpu_has_bfloat16() -> bool:
+    """Whether the processor multiplies bfloat16 in hardware (AVX-512 BF16, AMX, or the Arm extension)."""
+    info = Path("/proc/cpuinfo")
+    if not info.exists():
+        return platform.machine() == "arm64" and importlib.util.find_spec("openvino") is not None and _openvino_bf16()
+    words = set(info.read_text().split())
+    return bool(words & {"avx512_bf16", "amx_bf16", "bf16"})
+
+
+def _openvino_bf16() -> bool:
+    import openvino
+
+    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+def _gpus() -> int:
+    import tensorflow as tf
+
+    return len(tf.config.list_physical_devices("GPU"))
+
+
+def _gpu_has_bfloat16() -> bool:
+    """NVIDIA from Ampere (compute capability 8.0) on."""
+    import tensorflow as tf
+
+    details = [tf.config.experimental.get_device_details(gpu) for gpu in tf.config.list_physical_devices("GPU")]
+    return all(detail.get("compute_capability", (0, 0)) >= (8, 0) for detail in details)

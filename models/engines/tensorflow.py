@@ -1,0 +1,62 @@
+"""The TensorFlow engine: batch norm folded, one graph a device, whole batches dealt out to the devices in turn."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from models.folding import inference_copy
+from models.tracing import Recipe, trace
+
+IN_FLIGHT_PER_DEVICE = 2
+
+
+class TensorFlowEngine:
+    """Runs the recipe on the GPUs of this machine, or on its CPU.
+
+    Every device has its own copy of the weights, as variables: turned into constants of the graph they make a CPU
+    4 % faster, but ResNet50 in float32 then takes 2.3 GB instead of 0.6.
+
+    Args:
+        model: The truncated float32 model.
+        recipe: What surrounds it.
+        precision: `"float32"`, `"bfloat16"` or `"float16"`.
+        batch_size: Images a call.
+        devices: Names of the devices to use; by default every GPU, else the CPU.
+        compiled: Whether XLA compiles the graph; by default on GPUs only, it gains nothing on a CPU.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        recipe: Recipe,
+        precision: str,
+        batch_size: int,
+        devices: Sequence[str] | None = None,
+        compiled: bool | None = None,
+    ) -> None:
+        gpus = [device.name for device in tf.config.list_logical_devices("GPU")]
+        self.devices = tuple(devices or gpus or ["/CPU:0"])
+        compiled = bool(gpus) if compiled is None else compiled
+        self._functions = [self._on(device, model, recipe, precision, batch_size, compiled) for device in self.devices]
+        self._names = [f"out{i}" for i in range(len(recipe.layers))]
+        self._turn = itertools.cycle(range(len(self.devices)))
+        self.depth = IN_FLIGHT_PER_DEVICE * len(self.devices) if gpus else len(self.devices)
+
+    @staticmethod
+    def _on(
+        device: str, model: keras.Model, recipe: Recipe, precision: str, batch_size: int, compiled: bool
+    ) -> Callable:
+        with tf.device(device):
+            return trace(inference_copy(model, precision), recipe, batch_size, compiled)
+
+    def submit(self, images: np.ndarray) -> Callable[[], list[np.ndarray]]:
+        """Starts on a batch on the next device; a GPU works while the caller goes on."""
+        turn = next(self._turn)
+        with tf.device(self.devices[turn]):
+            outputs = self._functions[turn](tf.constant(images))
+        return lambda: [outputs[name].numpy() for name in self._names]

@@ -1,0 +1,228 @@
+"""Turns batches of uint8 images into features: the public face of the engines, checked against float32 at start-up."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+
+from models.backbones import Backbone
+from models.engines import Engine, resolve_engine
+from models.errors import EngineMismatch, InvalidSetting
+from models.tracing import Recipe, trace, truncated
+
+CHECK_IMAGES = 8
+# lowest cosine with the float32 features that an engine may have; a wrong engine is far below
+LOWEST_COSINE = {"float32": 0.9999, "bfloat16": 0.95, "float16": 0.95, "int8": 0.8}
+
+
+@dataclass(frozen=True)
+class Extractor:
+    """Gives the features of a batch; build it with `build_extractor`.
+
+    Attributes:
+        recipe: Layers, pooling, sizes, kernel and views.
+        engine: `"tensorflow"` or `"openvino"`.
+        precision: What it computes in.
+        batch_size: The most images a call takes; fewer are padded, so that a batch's bits do not depend on its length.
+        output_shapes: Shape of one image's features by layer, `(views, …)` for several views.
+        check: By layer, the lowest `cosine` and the `relative_error` (L2) against the float32 Keras model.
+        gflop_per_image: Work for one image, a multiply-add counted as two.
+        in_flight: Batches worth having under way at a time.
+    """
+
+    recipe: Recipe
+    engine: str
+    precision: str
+    batch_size: int
+    output_shapes: dict[str, tuple[int, ...]]
+    check: dict[str, dict[str, float]]
+    gflop_per_image: float
+    in_flight: int
+    _engine: Engine
+
+    def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        """The features of one batch.
+
+        Args:
+            images: uint8 `(n, height, width, 3)` with `1 <= n <= batch_size`.
+
+        Returns:
+            float32 arrays `(n, *output_shapes[layer])` by layer.
+        """
+        return self._start(images)()
+
+    def map(self, batches: Iterable[np.ndarray]) -> Iterator[dict[str, np.ndarray]]:
+        """The features of batch after batch, in order, with as many under way as keep the devices busy."""
+        pending: deque[Callable[[], dict[str, np.ndarray]]] = deque()
+        for images in batches:
+            pending.append(self._start(images))
+            if len(pending) >= self.in_flight:
+                yield pending.popleft()()
+        while pending:
+            yield pending.popleft()()
+
+    def _start(self, images: np.ndarray) -> Callable[[], dict[str, np.ndarray]]:
+        wait, n = self._engine.submit(self._padded(images)), len(images)
+        return lambda: {
+            layer: output[:n].copy() if n < len(output) else output
+            for layer, output in zip(self.recipe.layers, wait(), strict=True)
+        }
+
+    def _padded(self, images: np.ndarray) -> np.ndarray:
+        expected = (*self.recipe.input_shape, 3)
+        if images.dtype != np.uint8 or images.shape[1:] != expected or not 1 <= len(images) <= self.batch_size:
+            raise InvalidSetting(
+                f"A batch must be uint8 of shape (1 to {self.batch_size}, {', '.join(map(str, expected))}). "
+                f"Received: {images.dtype} of shape {images.shape}."
+            )
+        if len(images) == self.batch_size:
+            return np.ascontiguousarray(images)
+        padded = np.zeros((self.batch_size, *expected), np.uint8)
+        padded[: len(images)] = images
+        return padded
+
+
+def build_extractor(
+    backbone: Backbone,
+    layers: Sequence[str],
+    pooling: str | Sequence[str] = "avg",
+    input_shape: tuple[int, int] | None = None,
+    resize: str = "bilinear",
+    antialias: bool = False,
+    views: Sequence[str] = ("identity",),
+    engine: str = "auto",
+    precision: str = "auto",
+    batch_size: int = 32,
+    calibration: np.ndarray | None = None,
+) -> Extractor:
+    """Compiles one function that resizes, preprocesses, runs the backbone and pools, and checks it.
+
+    Args:
+        backbone: From `load_backbone`; its `size` is what images are resized to.
+        layers: The layers to take, all in one pass.
+        pooling: `"avg"`, `"max"` or `"none"`, for all layers or one for each.
+        input_shape: Height and width of the uint8 images; by default the backbone's size.
+        resize: Kernel, as in `tf.image.resize`.
+        antialias: Whether the kernel widens when an image shrinks.
+        views: `"identity"`, `"hflip"`, or both.
+        engine: As in `resolve_engine`.
+        precision: As in `resolve_engine`.
+        batch_size: Images a call.
+        calibration: uint8 images `(n, *input_shape, 3)` from the training split. int8 needs them; where given,
+            the check at start-up uses the first of them too.
+
+    Returns:
+        The extractor.
+
+    Raises:
+        UnknownLayer: If a layer does not exist.
+        InvalidSetting: If another value is not valid.
+        EngineUnavailable: If engine or precision are not to be had here.
+        EngineMismatch: If the engine's output is not that of float32 Keras.
+    """
+    engine, precision = resolve_engine(engine, precision)
+    layers = tuple(layers)
+    backbone.require_layers(layers)
+    poolings = (pooling,) if isinstance(pooling, str) else tuple(pooling)
+    if len(poolings) == 1:
+        poolings *= len(layers)
+    recipe = Recipe(layers, poolings, input_shape or backbone.size, backbone.size, resize, antialias, tuple(views))
+    model = truncated(backbone.model, layers)
+    running = _engine(engine, model, recipe, precision, batch_size, calibration)
+    images = _check_images(recipe, calibration, batch_size)
+    reference, gflop = _reference(model, recipe, images)
+    shapes = {layer: array.shape[1:] for layer, array in reference.items()}
+    unchecked = Extractor(recipe, engine, precision, batch_size, shapes, {}, gflop, running.depth, running)
+    check = compare(unchecked(images), reference, f"The {engine} engine in {precision}", LOWEST_COSINE[precision])
+    return Extractor(recipe, engine, precision, batch_size, shapes, check, gflop, running.depth, running)
+
+
+def _engine(
+    name: str, model: keras.Model, recipe: Recipe, precision: str, batch_size: int, calibration: np.ndarray | None
+) -> Engine:
+    if name == "openvino":
+        from models.engines.openvino import OpenVINOEngine
+
+        return OpenVINOEngine(model, recipe, precision, batch_size, calibration)
+    from models.engines.tensorflow import TensorFlowEngine
+
+    return TensorFlowEngine(model, recipe, precision, batch_size)
+
+
+def _check_images(recipe: Recipe, calibration: np.ndarray | None, batch_size: int) -> np.ndarray:
+    """The first calibration images, else seeded smooth colour fields with some noise."""
+    n = min(CHECK_IMAGES, batch_size)
+    if calibration is not None and len(calibration):
+        return calibration[:n]
+    import tensorflow as tf
+
+    random = np.random.default_rng(0)
+    fields = tf.image.resize(random.uniform(0, 255, (n, 6, 6, 3)), recipe.input_shape, "bicubic").numpy()
+    return np.clip(fields + random.normal(0, 12, fields.shape), 0, 255).astype(np.uint8)
+
+
+def _reference(model: keras.Model, recipe: Recipe, images: np.ndarray) -> tuple[dict[str, np.ndarray], float]:
+    """The features by the untouched float32 model, and the work for one image."""
+    import tensorflow as tf
+
+    function = trace(model, recipe, len(images))
+    outputs = function(tf.constant(images))
+    features = {layer: outputs[f"out{i}"].numpy() for i, layer in enumerate(recipe.layers)}
+    return features, _flop(function) / len(images) / 1e9
+
+
+def _flop(function: Any) -> float:
+    """Floating-point operations of a traced function with static shapes."""
+    import contextlib
+    import io
+
+    import tensorflow as tf
+
+    options = tf.compat.v1.profiler.ProfileOptionBuilder.float_operation()
+    options["output"] = "none"
+    with contextlib.redirect_stdout(io.StringIO()):
+        profile = tf.compat.v1.profiler.profile(function.graph, options=options)
+    return float(profile.total_float_ops)
+
+
+def compare(
+    features: dict[str, np.ndarray], reference: dict[str, np.ndarray], who: str, lowest_cosine: float
+) -> dict[str, dict[str, float]]:
+    """Compares features with the reference, layer by layer.
+
+    Args:
+        features: Arrays `(n, …)` by layer.
+        reference: The same in float32 Keras.
+        who: What made the features, for the message.
+        lowest_cosine: The least cosine an image's features may have with the reference.
+
+    Returns:
+        By layer, the lowest `cosine` over the images and the `relative_error`, the L2 norm of all differences
+        over that of the reference.
+
+    Raises:
+        EngineMismatch: If a layer has NaN or infinity, or too low a cosine.
+    """
+    return {layer: _compare(layer, features[layer], reference[layer], who, lowest_cosine) for layer in reference}
+
+
+def _compare(layer: str, ours: np.ndarray, theirs: np.ndarray, who: str, lowest_cosine: float) -> dict[str, float]:
+    if not np.isfinite(ours).all():
+        raise EngineMismatch(
+            f"{who} gives NaN or infinity in layer '{layer}' (an overflow): --set compute.precision=float32"
+        )
+    a, b = (x.reshape(len(x), -1).astype(np.float64) for x in (ours, theirs))
+    norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+    cosine = float(np.min(((a * b).sum(1) + 1e-30) / (norms + 1e-30)))
+    error = float(np.linalg.norm(a - b)) / max(float(np.linalg.norm(b)), 1e-30)
+    if cosine < lowest_cosine:
+        raise EngineMismatch(
+            f"{who} disagrees with float32 Keras in layer '{layer}': cosine {cosine:.4f}, relative error {error:.3g}. "
+            "Set compute.engine=tensorflow compute.precision=float32, and please report this."
+        )
+    return {"cosine": cosine, "relative_error": error}

