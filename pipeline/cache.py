@@ -9,14 +9,16 @@ import models
 from pipeline.datasets import Dataset
 from pipeline.errors import RequestError
 from pipeline.experiment import Experiment
+from pipeline.fingerprints import fingerprints
 
 
-def experiment_identity(experiment: Experiment, dataset: Dataset) -> dict[str, Any]:
+def experiment_identity(experiment: Experiment, dataset: Dataset, home: Path) -> dict[str, Any]:
     """Return everything that changes the features' numbers, by the name of the setting it comes from.
 
     Args:
         experiment: the experiment.
-        dataset: its open data set; every image is read once for the fingerprint.
+        dataset: its open data set.
+        home: the artifacts folder, where fingerprints of unchanged files are remembered.
 
     Returns:
         A flat dictionary of JSON values.
@@ -25,7 +27,7 @@ def experiment_identity(experiment: Experiment, dataset: Dataset) -> dict[str, A
     engine, precision = models.resolve_engine(compute.engine, compute.precision)
     weights = models.weights_identity(experiment.backbone.name, experiment.backbone.weights, experiment.seed)
     identity = {
-        **{f"dataset.{split}": dataset.fingerprint(split) for split in dataset.splits},
+        **{f"dataset.{split}": value for split, value in fingerprints(dataset, home).items()},
         "input.size": list(experiment.input.size),
         "input.resize": experiment.input.resize,
         "input.antialias": experiment.input.antialias,
@@ -75,7 +77,7 @@ def open_cache(experiment: Experiment, home: Path, dataset: Dataset) -> features
         RequestError: there is none; the message names the nearest cache, every differing field with both values, and
             what to type.
     """
-    identity = experiment_identity(experiment, dataset)
+    identity = experiment_identity(experiment, dataset, home)
     try:
         path = features.find_cache(cache_root(home), cache_name(experiment), identity)
     except features.CacheMissing as error:

@@ -1,6 +1,6 @@
 """The command line: it parses, calls one stage and prints its result."""
 
-import json
+import functools
 import logging
 import os
 import sys
@@ -14,8 +14,10 @@ import click
 
 import features
 import models
+from pipeline.cli_cache import cache, home_option, json_option
 from pipeline.errors import PipelineError, RequestError
 from pipeline.experiment import Experiment, load_experiment
+from pipeline.output import fail, print_json, print_methods, print_table, print_warnings
 from pipeline.quiet import import_tensorflow
 
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
@@ -41,15 +43,15 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            _fail("Stopped. What was finished is kept: the same command continues where this one stopped.", 1)
+            fail("Stopped. What was finished is kept: the same command continues where this one stopped.", 1)
         except PipelineError as error:
-            _fail(str(error), error.exit_code)
+            fail(str(error), error.exit_code)
         except (features.CacheError, models.ModelError) as error:
-            _fail(str(error), 2 if isinstance(error, WRONG_REQUESTS) else 1)
+            fail(str(error), 2 if isinstance(error, WRONG_REQUESTS) else 1)
         except MemoryError:
-            _fail("The machine ran out of memory. Lower compute.batch_size or dataset.limit by --set.", 1)
+            fail("The machine ran out of memory. Lower compute.batch_size or dataset.limit by --set.", 1)
         except OSError as error:
-            _fail(
+            fail(
                 f"{error.strerror or error}: {error.filename or 'unknown file'}. Check the folder, or choose another by --home.",
                 1,
             )
@@ -74,10 +76,9 @@ def stage(function: Callable[..., None]) -> Callable[..., None]:
         import_tensorflow()
         function(request, **others)
 
-    run.__doc__ = function.__doc__
-    run.__name__ = function.__name__
+    functools.update_wrapper(run, function)
     for option in (
-        click.option("--json", "as_json", is_flag=True, help="Print the result object on stdout, and nothing else."),
+        json_option,
         home_option,
         click.option(
             "--set", "overrides", multiple=True, metavar="SECTION.KEY=VALUE",
@@ -90,12 +91,6 @@ def stage(function: Callable[..., None]) -> Callable[..., None]:
     ):  # fmt: skip
         run = option(run)
     return run
-
-
-home_option = click.option(
-    "--home", type=click.Path(path_type=Path, file_okay=False), envvar="BOTTLENECK_HOME", default="artifacts",
-    show_default=True, help="Folder of caches and results; also $BOTTLENECK_HOME.",
-)  # fmt: skip
 
 
 def usable_home(home: Path) -> Path:
@@ -130,7 +125,7 @@ def main(debug: bool) -> None:
 
 
 @main.command()
-@click.option("--json", "as_json", is_flag=True, help="Print them as a JSON list.")
+@json_option
 def experiments(as_json: bool) -> None:
     """List the ready-made experiments.
 
@@ -141,7 +136,7 @@ def experiments(as_json: bool) -> None:
 
     found = {name: load_experiment(name).description for name in ready_made()}
     if as_json:
-        click.echo(json.dumps([{"name": name, "description": text} for name, text in found.items()], indent=2))
+        print_json([{"name": name, "description": text} for name, text in found.items()])
         return
     for name, text in found.items():
         click.echo(f"{name:<16}{text}")
@@ -149,7 +144,13 @@ def experiments(as_json: bool) -> None:
 
 @main.command("features")
 @stage
-def features_command(request: Request) -> None:
+@click.option(
+    "--rehash", is_flag=True, help="Read all data again for their fingerprint, even files that look unchanged."
+)
+@click.option(
+    "--wait", type=click.FloatRange(min=0), default=0.0, metavar="SECONDS", help="Wait for another run on this cache."
+)
+def features_command(request: Request, rehash: bool, wait: float) -> None:
     """Stage one: extract the bottleneck features of every image, once.
 
     An interrupted run continues at its last finished shard. Settings that change a number get a cache of their own.
@@ -159,12 +160,15 @@ def features_command(request: Request) -> None:
              bottleneck features -e cifar10 --set dataset.path=~/cifar-10-batches-py --set dataset.limit=5000
     """
     from pipeline.extract import extract_features
+    from pipeline.fingerprints import forget_fingerprints
 
-    result = extract_features(request.experiment, request.home).as_json()
+    if rehash:
+        forget_fingerprints(request.home)
+    result = extract_features(request.experiment, request.home, wait).as_json()
     if request.as_json:
-        _print_json(result)
+        print_json(result)
         return
-    _print_warnings(result)
+    print_warnings(result)
     if result["images"]:
         click.echo(
             f"{result['images']:,} images at {result['images_per_second']:,.1f} images/s "
@@ -188,10 +192,10 @@ def train_head_command(request: Request) -> None:
 
     result = train_head(request.experiment, request.home).as_json()
     if request.as_json:
-        _print_json(result)
+        print_json(result)
         return
-    _print_warnings(result)
-    _print_table(result)
+    print_warnings(result)
+    print_methods(result)
     for file in result["files"]:
         click.echo(file)
 
@@ -213,88 +217,32 @@ def compare_command(request: Request) -> None:
     content = result.as_json()
     report = write_report(content, request.options, result.folder / "report.html")
     if request.as_json:
-        _print_json(content)
+        print_json(content)
         return
-    _print_warnings(content)
-    _print_table(content)
+    print_warnings(content)
+    print_methods(content)
     click.echo(answer(content))
     click.echo(f"report: {report}")
 
 
-@main.group()
-def cache() -> None:
-    """List and export the caches of features."""
-
-
-@cache.command("ls")
-@home_option
-@click.option("--json", "as_json", is_flag=True, help="Print them as a JSON list.")
-def cache_ls(home: Path, as_json: bool) -> None:
-    """List the caches: what is in them, how large and how old they are, and whether they are complete.
+@main.command("bench")
+@stage
+@click.option("--quick", is_flag=True, help="Fewer images and repeats: about two minutes.")
+def bench_command(request: Request, quick: bool) -> None:
+    """Measure stage one on this machine: the walk-through's script, the bare forward pass, and the full stage.
 
     \b
-    Example: bottleneck cache ls
+    Example: bottleneck bench -e cifar10 --quick
     """
-    from pipeline.cache_commands import list_rows
+    from pipeline.bench import COLUMNS, FULL, QUICK, bench, table_rows
 
-    rows = list_rows(home)
-    if as_json:
-        click.echo(json.dumps(rows, indent=2))
+    result = bench(request.experiment, request.home, QUICK if quick else FULL).as_json()
+    if request.as_json:
+        print_json(result)
         return
-    if not rows:
-        click.echo(f"No cache in {home}. Make one: bottleneck features -e photo-patches")
-        return
-    columns = ("cache", "layers", "dtype", "images", "MiB", "age", "state")
-    _print_rows(columns, [tuple(str(row.get(column, "")) for column in columns) for row in rows])
-    for row in rows:
-        if row["problem"]:
-            click.echo(f"! {row['problem']}", err=True)
-
-
-@cache.command("export")
-@click.argument("path", type=click.Path(path_type=Path))
-@click.option("--format", "kind", type=click.Choice(["npz", "npy", "parquet"]), default="npz", show_default=True)
-@click.option(
-    "--to", "target", type=click.Path(path_type=Path, file_okay=False), help="Folder; default: beside the cache."
-)
-@click.option("--layer", help="Which layer; default: the last one.")
-def cache_export(path: Path, kind: str, target: Path | None, layer: str | None) -> None:
-    """Write a cache's features and labels for other programs, one file a split.
-
-    \b
-    Example: bottleneck cache export artifacts/features/cifar10-resnet50-1a2b3c4d --format npz
-    """
-    for file in features.export_features(path, target or path.parent, path.name, kind, layer):
+    print_table(COLUMNS, table_rows(result["variants"]))
+    for file in result["files"]:
         click.echo(file)
 
 
-def _print_json(content: dict[str, Any]) -> None:
-    click.echo(json.dumps(content, indent=2, ensure_ascii=False))
-
-
-def _print_warnings(content: dict[str, Any]) -> None:
-    for warning in content["warnings"]:
-        click.echo(f"! {warning}", err=True)
-
-
-def _print_table(content: dict[str, Any]) -> None:
-    from pipeline.report import COLUMNS, table_rows
-
-    _print_rows(COLUMNS, table_rows(content["methods"]))
-    tested = max(method["n"]["test"] for method in content["methods"])
-    click.echo(f"top-1 accuracy with its 95 % Wilson interval; {tested:,} test images, scored once")
-
-
-def _print_rows(columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(*columns, box=None, header_style="bold", pad_edge=False)
-    for row in rows:
-        table.add_row(*row)
-    Console(width=None if sys.stdout.isatty() else 160, highlight=False, markup=False).print(table)
-
-
-def _fail(message: str, code: int) -> None:
-    click.echo(f"Error: {message}", err=True)
-    sys.exit(code)
+main.add_command(cache)

@@ -25,12 +25,13 @@ SLOW_GFLOP_A_SECOND = 150
 LARGEST_SHARD, SMALLEST_SHARD = 1024, 32
 
 
-def extract_features(experiment: Experiment, home: Path) -> Result:
+def extract_features(experiment: Experiment, home: Path, wait_seconds: float = 0.0) -> Result:
     """Extract what is missing of an experiment's features.
 
     Args:
         experiment: the experiment.
         home: the artifacts folder; the cache is made below `home/features`.
+        wait_seconds: how long to wait for another run that holds the cache.
 
     Returns:
         The `Result`, with `images`, `images_per_second` of this run, `engine`, `precision`, `cache` and `check` (how far
@@ -44,14 +45,14 @@ def extract_features(experiment: Experiment, home: Path) -> Result:
     clock = Clock()
     with clock.phase("open"):
         dataset = _open_with_weights(experiment)
-        identity = experiment_identity(experiment, dataset)
+        identity = experiment_identity(experiment, dataset, home)
     path = features.cache_path(cache_root(home), cache_name(experiment), identity)
     folder = run_folder(home, experiment.name, "features")
-    if features.describe_cache(path).complete:
+    if _is_whole(path):
         return _unchanged(experiment, dataset, identity, path, folder, clock)
     with clock.phase("compile"):
         extractor = _build(experiment, dataset)
-    with _writer(experiment, dataset, extractor, path, identity) as writer:
+    with _writer(experiment, dataset, extractor, path, identity, wait_seconds) as writer:
         done_before = writer.done_images
         with clock.phase("extract"):
             fill(writer, dataset, extractor, experiment.compute.batch_size)
@@ -95,7 +96,12 @@ def fill(writer: features.CacheWriter, dataset: Dataset, extractor: models.Extra
 
 
 def _writer(
-    experiment: Experiment, dataset: Dataset, extractor: models.Extractor, path: Path, identity: dict[str, Any]
+    experiment: Experiment,
+    dataset: Dataset,
+    extractor: models.Extractor,
+    path: Path,
+    identity: dict[str, Any],
+    wait_seconds: float,
 ) -> features.CacheWriter:
     settings = experiment.features
     provenance = {
@@ -117,6 +123,7 @@ def _writer(
         settings.shard_size or affordable_shard(extractor.gflop_per_image),
         provenance,
         settings.compression,
+        wait_seconds,
     )
 
 
@@ -171,6 +178,15 @@ def _open_with_weights(experiment: Experiment) -> Dataset:
         problems.append("What works without any download: make demo")
         raise DownloadError("\n".join(problems))
     return dataset
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether the cache is complete and passes the checks of opening; a damaged one is taken up again by the writer."""
+    try:
+        features.open_features(path)
+    except features.CacheError:
+        return False
+    return True
 
 
 def _unchanged(

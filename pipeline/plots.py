@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from pipeline.bench import Measured
 from pipeline.results import Method
 from pipeline.training import History
 
@@ -97,6 +98,24 @@ def comparison(methods: Sequence[Method], path: Path) -> Path:
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     axes.set_xlabel("top-1 accuracy with 95 % interval (filled: test; open: validation only)")
     axes.grid(axis="x", alpha=0.25)
+    return _save(figure, path)
+
+
+def benchmark(variants: Sequence[Measured], path: Path) -> Path:
+    """Draw images/s of every variant: the bar is the median of its repeats, the line their range."""
+    figure, axes = plt.subplots(figsize=(9, 0.42 * len(variants) + 1.3), layout="constrained")
+    for row, variant in enumerate(variants):
+        rates = variant.images_per_second
+        full = variant.share_of_bare is not None
+        middle = float(np.median(rates))
+        axes.barh(row, middle, color=COLOURS[0] if full else "0.75", height=0.7)
+        axes.plot([min(rates), max(rates)], [row, row], color="black", lw=1.2)
+        note = f"{middle:.0f}  ({variant.ratio:.2f}×)"
+        axes.annotate(note, (max(rates), row), (5, 0), textcoords="offset points", va="center", fontsize=8)
+    axes.set_yticks(range(len(variants)), [variant.name for variant in variants], fontsize=8)
+    axes.invert_yaxis()
+    axes.margins(x=0.16)
+    axes.set_xlabel("images/s, median and range (in brackets: times the walk-through's script in the same round)")
     return _save(figure, path)
 
 

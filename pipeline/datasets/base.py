@@ -4,6 +4,7 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from sklearn.model_selection import train_test_split
@@ -40,12 +41,14 @@ class Dataset(ABC):
         class_names: the classes; a label is an index into them.
         image_shape: `(height, width, 3)` of every image.
         splits: the samples of each split, by its name (`train`, `test`, perhaps `validation`).
+        files: the files the content comes from; empty for data that are made.
     """
 
     title: str
     class_names: tuple[str, ...]
     image_shape: tuple[int, int, int]
     splits: Mapping[str, Samples]
+    files: tuple[Path, ...] = ()
 
     @abstractmethod
     def images(self, split: str, indices: np.ndarray) -> np.ndarray:
@@ -93,6 +96,7 @@ class LimitedDataset(Dataset):
         self.title = f"{whole.title}, at most {limit:,} images a split"
         self.class_names = whole.class_names
         self.image_shape = whole.image_shape
+        self.files = whole.files
         self._whole = whole
         self._kept = {split: stratified_sample(samples.labels, limit) for split, samples in whole.splits.items()}
         self.splits = {split: samples.take(self._kept[split]) for split, samples in whole.splits.items()}
