@@ -1,7 +1,5 @@
 """The errors a user of the cache can meet; every message says what to do."""
 
-# ruff: noqa: N818 — these names say what is the case, as in "except CacheBusy"
-
 from __future__ import annotations
 
 from typing import TYPE_CHECKING

@@ -10,7 +10,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from conftest import SMALL, bottleneck
+from commandline import SMALL, bottleneck
 
 FAST_HEAD = ("--set", "head.epochs=3", "--set", "convnet.epochs=2", "--set", "convnet.architectures=small")
 

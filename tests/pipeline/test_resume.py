@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import bottleneck, command
+from commandline import bottleneck, command
 
 # 1,797 images, one at a time, in shards of 64: slow enough to be hit in the middle.
 SLOW = (

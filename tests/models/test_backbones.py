@@ -1,0 +1,168 @@
+"""Every backbone builds, with its own preprocessing; files that do not fit say so in one line."""
+
+import importlib.resources
+import random
+import zipfile
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import models
+
+FAST = ("efficientnet-lite0", "resnet50", "vgg16", "mobilenetv2")
+SLOW = tuple(name for name in models.backbone_names() if name not in FAST)
+
+
+def test_lite0_names_at_least_17_of_20_imagenet_pictures():
+    folder = importlib.resources.files("foolbox") / "data"
+    files = sorted(file for file in folder.iterdir() if file.name.startswith("imagenet_"))
+    pictures = [Image.open(str(f)).convert("RGB").resize((224, 224), Image.Resampling.BILINEAR) for f in files]
+    labels = np.array([int(file.name.split("_")[2].removesuffix(".jpg")) for file in files])
+    backbone = models.load_backbone("efficientnet-lite0", size=(224, 224))
+    guesses = backbone.model(np.stack(pictures).astype("float32"), training=False).numpy().argmax(1)
+    assert len(labels) == 20
+    assert (guesses == labels).sum() >= 17
+
+
+def _own_preprocessing(name, images):
+    """What keras.applications documents for the network, applied outside it."""
+    import keras
+
+    from models.registry import APPLICATIONS
+
+    if name == "efficientnet-lite0":
+        return (images - 127) / 128
+    return getattr(keras.applications, APPLICATIONS[name].module).preprocess_input(images.copy())
+
+
+@pytest.mark.parametrize("name", [*FAST, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)])
+def test_a_backbone_takes_rgb_and_preprocesses_it_itself(name, photographs):
+    import keras
+
+    backbone = models.load_backbone(name, "random", (64, 64), seed=4)
+    images = photographs[:2].astype("float32")
+    inside = backbone.model(images, training=False).numpy()
+    first = next(layer for layer in backbone.model.layers if layer.weights)
+    rest = keras.Model(first.input, backbone.model.output)
+    outside = rest(_padded_for(first, backbone.model, _own_preprocessing(name, images)), training=False).numpy()
+    np.testing.assert_allclose(inside, outside, rtol=1e-3, atol=1e-5 * np.abs(outside).max())
+
+
+def _padded_for(first, model, images):
+    """EfficientNetV2 and ConvNeXt preprocess in layers of their own, ResNets pad before their first convolution."""
+    import keras
+
+    names = [layer.name for layer in model.layers]
+    for layer in model.layers[1 : names.index(first.name)]:
+        if isinstance(layer, keras.layers.Rescaling | keras.layers.Normalization) and "lite" in model.name:
+            continue
+        images = layer(images)
+    return images
+
+
+@pytest.mark.parametrize("name", ["resnet50", pytest.param("convnexttiny", marks=pytest.mark.slow)])
+def test_layer_names_do_not_depend_on_what_was_built_before(name):
+    first = models.load_backbone(name, "random", (64, 64)).layer_names
+    assert models.load_backbone(name, "random", (64, 64)).layer_names == first
+
+
+def test_random_weights_come_from_the_seed_alone_and_leave_the_generator_alone():
+    random.seed(9)
+    state = random.getstate()
+    one, same, other = (models.load_backbone("efficientnet-lite0", "random", (32, 32), seed) for seed in (1, 1, 2))
+    assert random.getstate() == state
+    kernels = [backbone.model.get_layer("stem_conv").kernel.numpy() for backbone in (one, same, other)]
+    assert np.array_equal(kernels[0], kernels[1])
+    assert not np.array_equal(kernels[0], kernels[2])
+    assert one.weights.source == "random"
+
+
+@pytest.mark.parametrize("suffix", [".weights.h5", ".h5", ".keras"])
+def test_a_weights_file_is_loaded(tmp_path, suffix):
+    source = models.load_backbone("mobilenetv2", "random", (64, 64), seed=5)
+    path = tmp_path / f"mine{suffix}"
+    (source.model.save_weights if suffix == ".weights.h5" else source.model.save)(path)
+    loaded = models.load_backbone("mobilenetv2", str(path), (96, 96))
+    assert loaded.weights.source == "file"
+    assert loaded.weights.notice == ""
+    for ours, theirs in zip(loaded.model.get_weights(), source.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("suffix", [".weights.h5", ".h5", ".keras"])
+def test_weights_of_another_architecture_are_refused_in_one_line(tmp_path, suffix):
+    other = models.load_backbone("vgg16", "random", (32, 32)).model
+    path = tmp_path / f"vgg{suffix}"
+    (other.save_weights if suffix == ".weights.h5" else other.save)(path)
+    with pytest.raises(models.WeightsMismatch, match="does not hold weights for backbone 'mobilenetv2'") as caught:
+        models.load_backbone("mobilenetv2", str(path), (64, 64))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_is_no_weights_file_is_refused(tmp_path):
+    path = tmp_path / "broken.weights.h5"
+    path.write_bytes(b"nothing of the kind")
+    for name in ("mobilenetv2", "efficientnet-lite0"):
+        with pytest.raises(models.WeightsMismatch):
+            models.load_backbone(name, str(path), (64, 64))
+
+
+def test_a_model_file_runs_at_another_size_with_the_same_weights(model_file, photographs):
+    own = models.load_backbone(str(model_file), size=(48, 48))
+    larger = models.load_backbone(str(model_file), size=(64, 64))
+    assert own.weights.source == "file"
+    assert larger.model.input_shape == (None, 64, 64, 3)
+    np.testing.assert_array_equal(own.model.get_layer("conv1").kernel, larger.model.get_layer("conv1").kernel)
+
+
+def _truncated(path, model_file):
+    path.write_bytes(model_file.read_bytes()[:3000])
+
+
+def _not_a_model(path, _):
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("config.json", "{}")
+
+
+def _lambda(path, _):
+    import keras
+
+    images = keras.Input((32, 32, 3))
+    keras.Model(images, keras.layers.Lambda(lambda x: x * 2)(images)).save(path)
+
+
+def _flat(path, _):
+    import keras
+
+    features = keras.Input((12,))
+    keras.Model(features, keras.layers.Dense(2)(features)).save(path)
+
+
+@pytest.mark.parametrize("make", [_truncated, _not_a_model, _lambda, _flat])
+def test_a_file_that_is_no_safe_image_model_is_refused_in_one_line(tmp_path, model_file, make):
+    path = tmp_path / "bad.keras"
+    make(path, model_file)
+    with pytest.raises(models.BackboneFileError, match=r"bad\.keras") as caught:
+        models.load_backbone(str(path), size=(32, 32))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_model_tied_to_its_size_says_which_it_is(tmp_path):
+    import keras
+
+    images = keras.Input((32, 32, 3))
+    x = keras.layers.Dense(4)(keras.layers.Flatten()(images))
+    keras.Model(images, x).save(tmp_path / "tied.keras")
+    with pytest.raises(models.BackboneFileError, match=r"Its own size is \(32, 32\): set input.size"):
+        models.load_backbone(str(tmp_path / "tied.keras"), size=(64, 64))
+
+
+def test_a_wrong_layer_lists_the_nearest(lite0):
+    with pytest.raises(models.UnknownLayer, match="'block3b_add'"):
+        lite0.require_layers(("block3b_ad",))
+
+
+def test_too_small_a_size_is_refused():
+    with pytest.raises(models.ModelError, match="8×8"):
+        models.load_backbone("resnet50", "random", (8, 8))

@@ -1,0 +1,79 @@
+"""Which engine and precision this machine gets, and the GPU path as far as a CPU can run it."""
+
+import importlib.util
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from models.engines import cpu_has_bfloat16, resolve_engine
+from models.errors import EngineUnavailable
+
+GPU_PATH = """
+    import numpy as np
+    import tensorflow as tf
+
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+
+    import models
+    from models.engines.tensorflow import TensorFlowEngine
+    from models.tracing import Recipe, truncated
+
+    layers = ("block3b_add", "top_activation")
+    model = truncated(models.load_backbone("efficientnet-lite0", size=(64, 64)).model, layers)
+    recipe = Recipe(layers, ("avg", "max"), (32, 32), (64, 64), views=("identity", "hflip"))
+    batches = [np.random.default_rng(i).integers(0, 256, (4, 32, 32, 3), np.uint8) for i in range(4)]
+    plain = TensorFlowEngine(model, recipe, "float32", 4)
+    expected = [plain.submit(batch)() for batch in batches]
+
+    two = TensorFlowEngine(model, recipe, "float32", 4, devices=["/CPU:0", "/CPU:1"], compiled=True)
+    assert two.depth == 2
+    placed = {kernel.device for f in two._functions for kernel in f.captured_inputs if hasattr(kernel, "device")}
+    assert {name[-1] for name in placed} == {"0", "1"}, placed
+    waiting = [two.submit(batch) for batch in batches]
+    for wait, reference in zip(waiting, expected):
+        for ours, theirs in zip(wait(), reference):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-4)
+
+    half = TensorFlowEngine(model, recipe, "float16", 4, compiled=True)
+    for ours, theirs in zip(half.submit(batches[0])(), expected[0]):
+        assert np.linalg.norm(ours - theirs) < 0.02 * np.linalg.norm(theirs)
+    print("as expected")
+"""
+
+
+def test_xla_float16_and_batches_dealt_to_two_devices_give_the_same_features():
+    run = subprocess.run([sys.executable, "-c", textwrap.dedent(GPU_PATH)], capture_output=True, text=True, check=False)
+    assert run.stdout.strip().endswith("as expected"), run.stderr[-3000:]
+
+
+def test_auto_means_the_fastest_that_keeps_accuracy():
+    import tensorflow as tf
+
+    if tf.config.list_physical_devices("GPU"):
+        pytest.skip("this machine has a GPU")
+    engine = "openvino" if importlib.util.find_spec("openvino") else "tensorflow"
+    assert resolve_engine() == (engine, "bfloat16" if cpu_has_bfloat16() else "float32")
+    assert resolve_engine("tensorflow", "float32") == ("tensorflow", "float32")
+
+
+def test_without_openvino_auto_means_tensorflow(monkeypatch):
+    monkeypatch.setattr("models.engines.importlib.util.find_spec", lambda name: None)
+    assert resolve_engine()[0] == "tensorflow"
+    with pytest.raises(EngineUnavailable, match="pip install openvino"):
+        resolve_engine("openvino")
+
+
+def test_int8_without_nncf_says_what_to_install(monkeypatch):
+    found = importlib.util.find_spec
+    monkeypatch.setattr("models.engines.importlib.util.find_spec", lambda name: None if name == "nncf" else found(name))
+    with pytest.raises(EngineUnavailable, match=r"pip install 'bottleneck-features\[int8\]'"):
+        resolve_engine("openvino", "int8")
+
+
+@pytest.mark.parametrize(("engine", "precision"), [("tensorflow", "int8"), ("openvino", "float16")])
+def test_a_precision_the_engine_lacks_is_refused(engine, precision):
+    with pytest.raises(EngineUnavailable, match=r"compute\."):
+        resolve_engine(engine, precision)

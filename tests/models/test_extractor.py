@@ -1,0 +1,217 @@
+"""The extractor gives what the Keras model gives, for every engine, layer, pooling, kernel and view."""
+
+import numpy as np
+import pytest
+
+import models
+from models.engines import cpu_has_bfloat16
+from models.errors import EngineMismatch, EngineUnavailable, InvalidSetting
+from models.extractor import compare, gflop_per_image
+
+LAYERS = ("block3b_add", "block5c_add", "top_activation")
+ENGINES = ("tensorflow", "openvino")
+
+
+def build(backbone, layers=LAYERS, engine="tensorflow", precision="float32", batch_size=8, **settings):
+    return models.build_extractor(
+        backbone, layers, engine=engine, precision=precision, batch_size=batch_size, **settings
+    )
+
+
+def assert_same(ours, theirs):
+    np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=2e-5 * np.abs(theirs).max())
+
+
+def cosine(a, b):
+    return ((a * b).sum(-1) / np.linalg.norm(a, axis=-1) / np.linalg.norm(b, axis=-1)).mean()
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_model_with_resizing_before_batch_norm_gives_what_predict_gives(engine, model_file, photographs):
+    import keras
+
+    images = photographs[:8, :48, :48]
+    theirs = keras.models.load_model(model_file).predict(images.astype("float32"), verbose=0)
+    backbone = models.load_backbone(str(model_file), size=(48, 48))
+    ours = build(backbone, ["relu2"], engine, pooling="none")(images)["relu2"]
+    assert_same(ours, theirs)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_several_layers_in_one_pass_equal_single_layer_passes(engine, lite0, photographs):
+    together = build(lite0, engine=engine)(photographs[:8])
+    assert list(together) == list(LAYERS)
+    for layer in LAYERS[::2]:
+        assert_same(together[layer], build(lite0, [layer], engine)(photographs[:8])[layer])
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_each_layer_has_its_own_pooling(engine, lite0, photographs):
+    import keras
+
+    images = photographs[:8]
+    model = keras.Model(lite0.model.inputs, [lite0.model.get_layer(layer).output for layer in LAYERS])
+    low, middle, top = (np.asarray(y) for y in model(images.astype("float32"), training=False))
+    extractor = build(lite0, engine=engine, pooling=("max", "none", "avg"))
+    ours = extractor(images)
+    assert_same(ours[LAYERS[0]], low.max((1, 2)))
+    assert_same(ours[LAYERS[1]], middle)
+    assert_same(ours[LAYERS[2]], top.mean((1, 2)))
+    assert extractor.output_shapes == {layer: array.shape[1:] for layer, array in ours.items()}
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_views_stand_on_the_second_axis_and_are_mirror_images(engine, lite0, photographs):
+    images = photographs[:3]
+    both = build(lite0, LAYERS[-1:], engine, views=("identity", "hflip"))
+    plain = build(lite0, LAYERS[-1:], engine)
+    features = both(images)[LAYERS[-1]]
+    assert features.shape == (3, 2, 1280)
+    assert both.output_shapes[LAYERS[-1]] == (2, 1280)
+    assert both.gflop_per_image == pytest.approx(2 * plain.gflop_per_image)
+    assert_same(features[:, 0], plain(images)[LAYERS[-1]])
+    assert_same(features[:, 1], plain(images[:, :, ::-1])[LAYERS[-1]])
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(
+    ("resize", "antialias", "side"),
+    [
+        ("bilinear", False, 24),
+        ("bilinear", False, 64),
+        ("bilinear", True, 64),
+        ("nearest", False, 24),
+        ("bicubic", False, 24),
+        ("area", False, 64),
+        ("lanczos3", True, 64),
+    ],
+)
+def test_resizing_in_the_graph_is_that_of_tf_image(engine, resize, antialias, side, model_file, photographs):
+    import tensorflow as tf
+
+    images = photographs[:4, :side, : side - 4]
+    backbone = models.load_backbone(str(model_file), size=(48, 48))
+    extractor = build(
+        backbone,
+        ["rescaling"],
+        engine,
+        4 and "float32",
+        4,
+        pooling="none",
+        input_shape=images.shape[1:3],
+        resize=resize,
+        antialias=antialias,
+    )
+    resized = tf.image.resize(tf.cast(images, tf.float32), (48, 48), resize, antialias=antialias)
+    expected = tf.image.resize(resized, (40, 40)) / 255
+    np.testing.assert_allclose(extractor(images)["rescaling"], expected, atol=2e-5)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_short_batch_and_a_repeated_one_have_the_same_bits(engine, lite0, photographs):
+    extractor = build(lite0, engine=engine)
+    whole, again, short = extractor(photographs[:8]), extractor(photographs[:8]), extractor(photographs[:3])
+    rebuilt = build(lite0, engine=engine)(photographs[:8])
+    for layer in LAYERS:
+        assert len(short[layer]) == 3
+        assert np.array_equal(whole[layer], again[layer])
+        assert np.array_equal(whole[layer], rebuilt[layer])
+        assert np.array_equal(whole[layer][:3], short[layer])
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_stream_of_batches_comes_back_in_order(engine, lite0, photographs):
+    extractor = build(lite0, LAYERS[:1], engine, batch_size=4)
+    batches = [photographs[i : i + 4] for i in (0, 4, 8, 4, 0, 10)]
+    for batch, features in zip(batches, extractor.map(batches), strict=True):
+        assert np.array_equal(features[LAYERS[0]], extractor(batch)[LAYERS[0]])
+
+
+@pytest.mark.skipif(not cpu_has_bfloat16(), reason="this CPU has no bfloat16")
+@pytest.mark.parametrize("engine", ENGINES)
+def test_bfloat16_stays_close_to_float32(engine, lite0, photographs):
+    precise = build(lite0, engine=engine)(photographs[:8])
+    extractor = build(lite0, engine=engine, precision="bfloat16")
+    rough = extractor(photographs[:8])
+    for layer in LAYERS:
+        assert cosine(precise[layer], rough[layer]) > 0.995
+        assert extractor.check[layer]["cosine"] < 1 - 1e-6, "it computed in float32"
+
+
+def test_int8_stays_close_to_float32(lite0, photographs):
+    pytest.importorskip("nncf")
+    precise = build(lite0, LAYERS[:2])(photographs[:8])
+    extractor = build(lite0, LAYERS[:2], "openvino", "int8", calibration=photographs)
+    rough = extractor(photographs[:8])
+    for layer in LAYERS[:2]:
+        assert cosine(precise[layer], rough[layer]) > 0.95
+
+
+def test_int8_without_calibration_images_is_refused(lite0):
+    pytest.importorskip("nncf")
+    with pytest.raises(EngineUnavailable, match="calibration images"):
+        build(lite0, LAYERS[:1], "openvino", "int8")
+
+
+def test_every_extractor_is_checked_against_float32_keras(lite0):
+    check = build(lite0, engine="openvino").check
+    assert list(check) == list(LAYERS)
+    for figures in check.values():
+        assert figures["cosine"] > 0.9999
+        assert 0 < figures["relative_error"] < 1e-4
+
+
+def test_the_work_for_an_image_is_the_published_one():
+    model = models.load_backbone("efficientnet-lite0", "random", (224, 224)).model
+    assert gflop_per_image(model) / 2 == pytest.approx(0.385, abs=0.01)  # published: 0.385e9 multiply-adds
+
+
+def test_an_overflow_stops_the_run_with_the_layer():
+    reference = {"deep": np.ones((2, 4), np.float32)}
+    with pytest.raises(EngineMismatch, match="NaN or infinity in layer 'deep'"):
+        compare({"deep": np.array([[1, 2, np.inf, 3]] * 2)}, reference, "The engine", 0.9)
+
+
+def test_a_wrong_engine_stops_the_run_with_the_layer():
+    reference = {"deep": np.array([[1.0, 0, 0, 1]])}
+    with pytest.raises(EngineMismatch, match="disagrees with float32 Keras in layer 'deep'"):
+        compare({"deep": np.array([[0, 1.0, 1, 0]])}, reference, "The engine", 0.9)
+
+
+def test_a_network_that_overflows_in_float16_is_caught_at_start_up(tmp_path):
+    import keras
+
+    from models.engines.tensorflow import TensorFlowEngine
+    from models.tracing import Recipe, truncated
+
+    images = keras.Input((8, 8, 3))
+    x = keras.layers.Conv2D(2, 3, kernel_initializer=keras.initializers.Constant(100.0), name="large")(images)
+    model = truncated(keras.Model(images, x), ("large",))
+    recipe = Recipe(("large",), ("avg",), (8, 8), (8, 8))
+    white = np.full((2, 8, 8, 3), 255, np.uint8)
+    precise, half = (TensorFlowEngine(model, recipe, p, 2).submit(white)() for p in ("float32", "float16"))
+    with pytest.raises(EngineMismatch, match="layer 'large'"):
+        compare({"large": half[0]}, {"large": precise[0]}, "float16", 0.9)
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"pooling": "mean"}, "features.pooling must be one of 'avg', 'max', 'none'"),
+        ({"pooling": ["avg", "max"]}, "one entry, or one a layer"),
+        ({"views": ["vflip"]}, "input.views must be one of"),
+        ({"resize": "linear"}, "input.resize must be one of"),
+        ({"engine": "jax"}, "compute.engine must be one of 'auto', 'tensorflow', 'openvino'"),
+        ({"precision": "fp8"}, "compute.precision must be one of"),
+    ],
+)
+def test_a_wrong_setting_lists_the_valid_ones(settings, says, lite0):
+    with pytest.raises(InvalidSetting, match=says):
+        models.build_extractor(lite0, LAYERS, **settings)
+
+
+def test_a_batch_of_the_wrong_kind_is_refused(lite0, photographs):
+    extractor = build(lite0, LAYERS[:1])
+    for wrong in (photographs[:9], photographs[:4, :32], photographs[:4].astype("float32"), photographs[:0]):
+        with pytest.raises(InvalidSetting, match="A batch must be uint8"):
+            extractor(wrong)

