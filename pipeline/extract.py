@@ -1,6 +1,7 @@
 """Stage one: run the frozen backbone over the images once and keep its bottleneck features."""
 
 import json
+import logging
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -17,6 +18,8 @@ from pipeline.errors import DownloadError
 from pipeline.experiment import Experiment
 from pipeline.progress import progress
 from pipeline.results import Clock, Result, experiment_json, hardware, run_folder, versions, write_result
+
+logger = logging.getLogger(__name__)
 
 # A shard is what a kill can cost: at most about half a minute on two slow cores, by the backbone's own cost, so that
 # every run of an experiment cuts the same shards.
@@ -48,6 +51,7 @@ def extract_features(experiment: Experiment, home: Path, wait_seconds: float = 0
         identity = experiment_identity(experiment, dataset, home)
     path = features.cache_path(cache_root(home), cache_name(experiment), identity)
     folder = run_folder(home, experiment.name, "features")
+    _say_what_differs(experiment, home, identity)
     if _is_whole(path):
         return _unchanged(experiment, dataset, identity, path, folder, clock)
     with clock.phase("compile"):
@@ -178,6 +182,17 @@ def _open_with_weights(experiment: Experiment) -> Dataset:
         problems.append("What works without any download: make demo")
         raise DownloadError("\n".join(problems))
     return dataset
+
+
+def _say_what_differs(experiment: Experiment, home: Path, identity: dict[str, Any]) -> None:
+    try:
+        features.find_cache(cache_root(home), cache_name(experiment), identity)
+    except features.CacheMissing as missing:
+        if missing.nearest:
+            fields = "\n".join(f"  {difference}" for difference in missing.differences)
+            logger.warning(
+                "A new cache is made: the nearest one, %s, differs in\n%s", missing.nearest.path.name, fields
+            )
 
 
 def _is_whole(path: Path) -> bool:

@@ -51,7 +51,7 @@ def test_each_layer_has_its_own_pooling(engine, lite0, photographs):
 
     images = photographs[:8]
     model = keras.Model(lite0.model.inputs, [lite0.model.get_layer(layer).output for layer in LAYERS])
-    low, middle, top = (np.asarray(y) for y in model(images.astype("float32"), training=False))
+    low, middle, top = (np.asarray(y) for y in model([images.astype("float32")], training=False))
     extractor = build(lite0, engine=engine, pooling=("max", "none", "avg"))
     ours = extractor(images)
     assert_same(ours[LAYERS[0]], low.max((1, 2)))
