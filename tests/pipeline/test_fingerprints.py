@@ -1,0 +1,49 @@
+import os
+import pickle
+
+import numpy as np
+import pytest
+
+from pipeline.datasets.cifar10 import FILES, Cifar10
+from pipeline.fingerprints import FILE, fingerprints, forget_fingerprints
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = tmp_path / "cifar-10-batches-py"
+    folder.mkdir()
+    for number, name in enumerate([*FILES["train"], *FILES["test"]]):
+        data = np.random.default_rng(number).integers(0, 256, (10, 3072), dtype=np.uint8)
+        (folder / name).write_bytes(pickle.dumps({b"labels": list(range(10)), b"data": data}, protocol=2))
+    return folder
+
+
+def _flip_a_pixel(path):
+    batch = pickle.loads(path.read_bytes(), encoding="bytes")
+    batch[b"data"][0, 0] ^= 1
+    path.write_bytes(pickle.dumps(batch, protocol=2))
+
+
+def test_a_changed_file_gets_a_new_fingerprint(folder, tmp_path):
+    before = fingerprints(Cifar10(str(folder)), tmp_path)
+    _flip_a_pixel(folder / "data_batch_1")
+    after = fingerprints(Cifar10(str(folder)), tmp_path)
+    assert after["train"] != before["train"]
+    assert after["test"] == before["test"]
+
+
+def test_unchanged_files_are_not_read_again_until_they_are_told_to_be(folder, tmp_path):
+    path = folder / "data_batch_1"
+    before = fingerprints(Cifar10(str(folder)), tmp_path)
+    status = path.stat()
+    _flip_a_pixel(path)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))  # disguised: same size, same time
+    assert fingerprints(Cifar10(str(folder)), tmp_path) == before
+    forget_fingerprints(tmp_path)
+    assert fingerprints(Cifar10(str(folder)), tmp_path)["train"] != before["train"]
+
+
+def test_a_damaged_memory_is_made_anew(folder, tmp_path):
+    before = fingerprints(Cifar10(str(folder)), tmp_path)
+    (tmp_path / FILE).write_text("{")
+    assert fingerprints(Cifar10(str(folder)), tmp_path) == before
