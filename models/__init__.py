@@ -17,7 +17,7 @@ from models.errors import (
     WeightsUnavailable,
 )
 from models.registry import backbone_names
-from models.weights import WeightsIdentity, keras_home, preprocessing, weights_identity
+from models.weights import WeightsIdentity, is_model_file, keras_home, preprocessing, weights_identity
 
 if TYPE_CHECKING:
     from models.backbones import Backbone, layer_names, load_backbone
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from models.engines import resolve_engine
     from models.extractor import Extractor, build_extractor
     from models.heads import build_head
+    from models.matmul import matmul_gflops
 
 # these need TensorFlow, which is imported when the first of them is asked for
 _LAZY = {
@@ -35,6 +36,7 @@ _LAZY = {
     "Extractor": "extractor",
     "build_extractor": "extractor",
     "build_head": "heads",
+    "matmul_gflops": "matmul",
     "small_convnet": "convnets",
     "strong_convnet": "convnets",
 }
@@ -55,9 +57,11 @@ __all__ = [
     "backbone_names",
     "build_extractor",
     "build_head",
+    "is_model_file",
     "keras_home",
     "layer_names",
     "load_backbone",
+    "matmul_gflops",
     "preprocessing",
     "resolve_engine",
     "small_convnet",

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import random
+import re
+import warnings
 import zipfile
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,7 +42,7 @@ class Backbone:
     @property
     def layer_names(self) -> tuple[str, ...]:
         """Every layer with an output to take, in order."""
-        return tuple(layer.name for layer in self.model.layers if not isinstance(layer, keras.layers.InputLayer))
+        return _output_layers(self.model)
 
     def require_layers(self, names: tuple[str, ...]) -> None:
         """Checks that layers exist.
@@ -54,6 +57,17 @@ class Backbone:
                     f"The last ones: {', '.join(self.layer_names[-4:])}. All {len(self.layer_names)}: "
                     f"python -c \"import models; print(*models.layer_names('{self.name}'))\""
                 )
+
+
+def layer_names(name: str) -> tuple[str, ...]:
+    """The layers of a backbone, whose weights need not be at hand."""
+    require_backbone(name)
+    model = load_model_file(Path(name).expanduser()) if is_model_file(name) else _build(name, (224, 224), fresh=True)
+    return _output_layers(model)
+
+
+def _output_layers(model: keras.Model) -> tuple[str, ...]:
+    return tuple(layer.name for layer in model.layers if not isinstance(layer, keras.layers.InputLayer))
 
 
 def load_backbone(name: str, weights: str = "imagenet", size: tuple[int, int] = (224, 224), seed: int = 0) -> Backbone:
@@ -83,11 +97,6 @@ def load_backbone(name: str, weights: str = "imagenet", size: tuple[int, int] = 
     return Backbone(name, model, preprocessing(name), identity, size)
 
 
-def layer_names(name: str) -> tuple[str, ...]:
-    """The layers of a backbone, whose weights need not be at hand."""
-    return load_backbone(name, weights="random").layer_names
-
-
 def _build(name: str, size: tuple[int, int], fresh: bool) -> keras.Model:
     if is_model_file(name):
         model = resized(load_model_file(Path(name).expanduser()), size, name)
@@ -102,9 +111,21 @@ def _application(application: Application, size: tuple[int, int]) -> keras.Model
     module = getattr(keras.applications, application.module)
     images = keras.Input((*size, 3), name="images")
     preprocessed = module.preprocess_input(images)
-    return getattr(module, application.constructor)(
+    model = getattr(module, application.constructor)(
         include_top=False, weights=None, input_tensor=preprocessed, input_shape=(*size, 3)
     )
+    _name_stably(model)
+    return keras.Model(model.inputs[0], model.outputs[0], name=model.name)
+
+
+def _name_stably(model: keras.Model) -> None:
+    """Renumbers unnamed layers: Keras counts them over the whole process (`layer_normalization_1` the second time)."""
+    counts: Counter[str] = Counter()
+    for layer in model.layers:
+        kind = re.sub(r"(?<!^)(?=[A-Z][a-z])", "_", type(layer).__name__).lower()
+        if re.fullmatch(rf"{kind}(_\d+)?", layer.name):
+            layer.name = f"{kind}_{counts[kind]}" if counts[kind] else kind
+            counts[kind] += 1
 
 
 @contextlib.contextmanager
@@ -148,7 +169,8 @@ def resized(model: keras.Model, size: tuple[int, int], name: str) -> keras.Model
     if own == size:
         return model
     try:
-        clone = keras.models.clone_model(model, input_tensors=keras.Input((*size, 3), name="images"))
+        images = keras.Input((*size, 3), name="images")
+        clone = keras.models.clone_model(model, input_tensors=[images] if isinstance(model.input, list) else images)
         clone.set_weights(model.get_weights())
     except Exception as error:  # a shape error can come from any layer
         raise BackboneFileError(
@@ -163,7 +185,9 @@ def _load_weights(model: keras.Model, name: str, path: Path) -> None:
         load_checkpoint(model, path)
         return
     try:
-        _load_keras_weights(model, path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)  # Keras only warns of weights that it leaves as they are
+            _load_keras_weights(model, path)
     except Exception as error:  # Keras and h5py raise ValueError, KeyError, OSError, TypeError, … by file
         raise WeightsMismatch(f"'{path}' does not hold weights for backbone '{name}': {_first_line(error)}") from error
 

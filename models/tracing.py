@@ -58,7 +58,7 @@ class Recipe:
 
 def truncated(model: keras.Model, layers: tuple[str, ...]) -> keras.Model:
     """The part of a model that the layers need, with their outputs in order."""
-    return keras.Model(model.inputs, [model.get_layer(layer).output for layer in layers])
+    return keras.Model(model.inputs[0], [model.get_layer(layer).output for layer in layers])
 
 
 def resize_matrix(length: int, target: int, kernel: str, antialias: bool) -> np.ndarray:
@@ -98,7 +98,8 @@ def trace(model: keras.Model, recipe: Recipe, batch: int | None, compiled: bool 
 def _resizer(recipe: Recipe) -> Callable[[tf.Tensor], tf.Tensor]:
     if recipe.input_shape == recipe.size:
         return lambda x: x
-    if recipe.resize in ("bilinear", "nearest") and not recipe.antialias:
+    shrinks = any(target < length for length, target in zip(recipe.input_shape, recipe.size, strict=True))
+    if recipe.resize in ("bilinear", "nearest") and not (recipe.antialias and shrinks):
         return lambda x: tf.image.resize(x, recipe.size, recipe.resize)
     # the other kernels have no operation in every engine; resizing is linear and separable, so two products do
     (height, width), (rows, columns) = recipe.input_shape, recipe.size

@@ -14,7 +14,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from models.errors import BackboneFileError, InvalidSetting, UnknownBackbone, WeightsUnavailable, nearest
-from models.registry import APPLICATIONS, LITE, LITE0, LITE0_FILE, LITE0_PACKAGE, LITE0_SHA256, Application, backbone_names
+from models.registry import (
+    APPLICATIONS,
+    LITE,
+    LITE0,
+    LITE0_FILE,
+    LITE0_PACKAGE,
+    LITE0_SHA256,
+    Application,
+    backbone_names,
+)
 
 DOWNLOAD_TIMEOUT = 20.0  # seconds a silent server is waited for
 KERAS_NOTICE = "ImageNet weights of keras.applications (see https://keras.io/api/applications/ for their licences)"

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
+import sys
 from collections.abc import Callable
 
 import keras
 import numpy as np
 import openvino
+import psutil
 
 from models.errors import EngineUnavailable
 from models.tracing import Recipe, trace
 
 HINTS = {"float32": "f32", "bfloat16": "bf16", "int8": "f32"}
 CALIBRATION_BATCH = 4
+LEAST_PART = 4  # images a stream; fewer do not fill the vector units
 
 
 class OpenVINOEngine:
-    """Runs the recipe on the CPU.
+    """Runs the recipe on the CPU, a batch shared out among independent streams.
+
+    Measured on two cores (ResNet50, 200 px, bfloat16): one stream over both cores and two streams of one core each
+    are as fast on an idle machine; on a busy one the two lose less, as neither waits for the other at every layer.
 
     Args:
         model: The truncated float32 model.
@@ -26,7 +34,7 @@ class OpenVINOEngine:
         calibration: uint8 images `(n, *input_shape, 3)` of the kind to come, for int8.
     """
 
-    depth = 1
+    depth = 2
 
     def __init__(
         self,
@@ -40,17 +48,41 @@ class OpenVINOEngine:
         converted = openvino.convert_model(trace(model, recipe, None), share_weights=False)
         if precision == "int8":
             converted = _quantised(converted, calibration)
-        converted.reshape([batch_size, *recipe.input_shape, 3])
-        settings = {"INFERENCE_PRECISION_HINT": HINTS[precision], "PERFORMANCE_HINT": "LATENCY"}
-        compiled = openvino.Core().compile_model(converted, "CPU", settings)
-        self._request = compiled.create_infer_request()
-        self._outputs = [_output(compiled, f"out{i}") for i in range(len(recipe.layers))]
+        streams = max(1, min(psutil.cpu_count(logical=False) or 1, batch_size // LEAST_PART))
+        self._part = math.ceil(batch_size / streams)
+        converted.reshape([self._part, *recipe.input_shape, 3])
+        settings = {"INFERENCE_PRECISION_HINT": HINTS[precision], "NUM_STREAMS": streams}
+        self._compiled = openvino.Core().compile_model(converted, "CPU", settings)
+        self._parts = math.ceil(batch_size / self._part)
+        self._outputs = [_output(self._compiled, f"out{i}") for i in range(len(recipe.layers))]
+        self._idle: list[list[openvino.InferRequest]] = []
 
     def submit(self, images: np.ndarray) -> Callable[[], list[np.ndarray]]:
-        """Runs a batch; the outputs are there at once."""
-        self._request.infer([images], share_inputs=True)
-        outputs = [self._request.get_tensor(output).data.copy() for output in self._outputs]
-        return lambda: outputs
+        """Starts on a batch; what it returns waits for the outputs."""
+        requests = self._idle.pop() if self._idle else self._new_requests()
+        parts = [self._padded(images[start : start + self._part]) for start in range(0, len(images), self._part)]
+        for request, part in zip(requests, parts, strict=True):
+            request.start_async([part], share_inputs=True)
+
+        def wait() -> list[np.ndarray]:
+            for request, _keeps_input_alive in zip(requests, parts, strict=True):
+                request.wait()
+            outputs = [self._gathered(requests, output)[: len(images)] for output in self._outputs]
+            self._idle.append(requests)
+            return outputs
+
+        return wait
+
+    def _new_requests(self) -> list[openvino.InferRequest]:
+        return [self._compiled.create_infer_request() for _ in range(self._parts)]
+
+    def _padded(self, part: np.ndarray) -> np.ndarray:
+        missing = self._part - len(part)
+        return np.pad(part, ((0, missing), (0, 0), (0, 0), (0, 0))) if missing else part
+
+    @staticmethod
+    def _gathered(requests: list[openvino.InferRequest], output: openvino.ConstOutput) -> np.ndarray:
+        return np.concatenate([request.get_tensor(output).data for request in requests])
 
 
 def _output(compiled: openvino.CompiledModel, name: str) -> openvino.ConstOutput:
@@ -58,12 +90,19 @@ def _output(compiled: openvino.CompiledModel, name: str) -> openvino.ConstOutput
 
 
 def _quantised(model: openvino.Model, calibration: np.ndarray | None) -> openvino.Model:
-    """Post-training quantisation: activation ranges from the calibration images."""
-    import nncf
+    """Post-training quantisation: activation ranges from the calibration images.
 
+    The slower bias correction is worth it: on the real ResNet50 cosine 0.991 with float32 instead of 0.989, on
+    EfficientNet-Lite0 0.986 instead of 0.977.
+    """
     if calibration is None or len(calibration) < CALIBRATION_BATCH:
         raise EngineUnavailable(f"int8 needs at least {CALIBRATION_BATCH} calibration images.")
-    batches = len(calibration) // CALIBRATION_BATCH
-    model.reshape([CALIBRATION_BATCH, *calibration.shape[1:]])
-    data = nncf.Dataset(np.split(calibration[: batches * CALIBRATION_BATCH], batches))
-    return nncf.quantize(model, data, preset=nncf.QuantizationPreset.MIXED, subset_size=batches)
+    with contextlib.redirect_stdout(sys.stderr):  # NNCF shows its progress on stdout
+        import nncf
+
+        batches = len(calibration) // CALIBRATION_BATCH
+        model.reshape([CALIBRATION_BATCH, *calibration.shape[1:]])
+        data = nncf.Dataset(np.split(calibration[: batches * CALIBRATION_BATCH], batches))
+        return nncf.quantize(
+            model, data, preset=nncf.QuantizationPreset.MIXED, subset_size=batches, fast_bias_correction=False
+        )

@@ -23,27 +23,35 @@ def lite0():
     return models.load_backbone("efficientnet-lite0", size=(64, 64))
 
 
-@pytest.fixture
-def model_file(tmp_path: Path) -> Path:
+@pytest.fixture(scope="session")
+def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small network with batch norm whose statistics are not the initial ones, in a `.keras` file."""
     import keras
     from keras import layers
 
-    with keras.device("cpu"):
-        keras.utils.set_random_seed(1)
-        images = keras.Input((48, 48, 3), name="images")
-        x = layers.Resizing(40, 40, name="resizing")(images)
-        x = layers.Rescaling(1 / 255, name="rescaling")(x)
-        x = layers.Conv2D(8, 3, name="conv1")(x)
-        x = layers.BatchNormalization(name="bn1")(x)
-        x = layers.ReLU(name="relu1")(x)
-        x = layers.DepthwiseConv2D(3, depth_multiplier=2, use_bias=False, name="conv2")(x)
-        x = layers.BatchNormalization(name="bn2", scale=False)(x)
-        x = layers.Activation("relu", name="relu2")(x)
-        model = keras.Model(images, x)
+    keras.utils.set_random_seed(1)
+    images = keras.Input((48, 48, 3), name="images")
+    x = layers.Resizing(40, 40, name="resizing")(images)
+    x = layers.Rescaling(1 / 255, name="rescaling")(x)
+    x = layers.Conv2D(8, 3, name="conv1")(x)
+    x = layers.BatchNormalization(name="bn1")(x)
+    x = layers.ReLU(name="relu1")(x)
+    x = layers.DepthwiseConv2D(3, depth_multiplier=2, use_bias=False, name="conv2")(x)
+    x = layers.BatchNormalization(name="bn2", scale=False)(x)
+    x = layers.Activation("relu", name="relu2")(x)
+    x = layers.Conv2D(24, 3, strides=2, padding="same", activation="relu", name="conv3")(x)
+    model = keras.Model(images, x)
     random = np.random.default_rng(0)
     for norm in (model.get_layer("bn1"), model.get_layer("bn2")):
         norm.set_weights([random.uniform(0.3, 1.5, w.shape) for w in norm.get_weights()])
-    path = tmp_path / "small.keras"
+    path = tmp_path_factory.mktemp("models") / "small.keras"
     model.save(path)
     return path
+
+
+@pytest.fixture(scope="session")
+def small(model_file: Path):
+    """That network as a backbone for 48×48 images."""
+    import models
+
+    return models.load_backbone(str(model_file), size=(48, 48))

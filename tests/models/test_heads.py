@@ -38,6 +38,6 @@ def test_the_small_convnet_learns_digits():
     images = np.repeat((data.images[..., None] * 15.9375).astype(np.uint8), 3, axis=-1)
     keras.utils.set_random_seed(0)
     model = models.small_convnet((8, 8, 3), 10)
-    model.compile("adam", "sparse_categorical_crossentropy", ["accuracy"])
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
     model.fit(images[:1200], data.target[:1200], batch_size=32, epochs=5, verbose=0)
     assert model.evaluate(images[1200:], data.target[1200:], verbose=0)[1] > 0.85

@@ -45,7 +45,7 @@ def test_engines_agree_on_the_real_resnet50(real_data, images, capsys):
 
     def features(engine, precision):
         extractor = models.build_extractor(
-            backbone, [layer], input_shape=(32, 32), engine=engine, precision=precision, calibration=images[64:]
+            backbone, [layer], input_shape=(32, 32), engine=engine, precision=precision, calibration=images[64:192]
         )
         return np.concatenate([y[layer] for y in extractor.map([images[:32], images[32:64]])])
 

@@ -25,7 +25,7 @@ def checkpoint(path: Path, state: object) -> Path:
 
 def test_reads_every_tensor_of_the_shipped_checkpoint():
     tensors = load_tensors(lite0_path())
-    assert len(tensors) == 301
+    assert len(tensors) == 296
     assert tensors["_conv_stem.weight"].shape == (32, 3, 3, 3)
     assert sum(t.size for name, t in tensors.items() if name.endswith(("weight", "bias"))) == 4_652_008
 
