@@ -1,8 +1,10 @@
-"""The command line as a user runs it, in a process of its own."""
+"""The command line as a user runs it, in a process of its own, and the disk it may meet."""
 
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 SMALL = ("-e", "digits", "--set", "dataset.limit=120", "--set", "input.size=32,32")
@@ -23,3 +25,20 @@ def bottleneck(*words: str, home: Path, **environment: str) -> subprocess.Comple
         env={**os.environ, **environment},
         check=False,
     )
+
+
+@contextmanager
+def small_disk(folder: Path, size: str) -> Iterator[Path]:
+    """A tmpfs of the given size, mounted at `folder`.
+
+    Raises:
+        PermissionError: where this user may not mount.
+    """
+    folder.mkdir()
+    options = ["-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
+    if subprocess.run(["mount", *options], capture_output=True, check=False).returncode:
+        raise PermissionError("mounting a tmpfs needs root")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)

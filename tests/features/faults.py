@@ -16,6 +16,7 @@ from typing import IO
 
 import numpy as np
 import small_cache
+from commandline import small_disk
 
 from features import CacheError, open_features, verify
 
@@ -118,23 +119,6 @@ def flipped(path: Path, position: int, mask: int) -> Iterator[None]:
         yield
     finally:
         _xor(path, position, mask)
-
-
-@contextlib.contextmanager
-def small_disk(folder: Path, size: str) -> Iterator[Path]:
-    """A tmpfs of the given size, mounted at `folder`.
-
-    Raises:
-        PermissionError: where this user may not mount.
-    """
-    folder.mkdir()
-    options = ["-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
-    if subprocess.run(["mount", *options], capture_output=True, check=False).returncode:
-        raise PermissionError("mounting a tmpfs needs root")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 def full_disks(folder: Path, undisturbed: Path, count: int, seed: int) -> Tally:

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from commandline import bottleneck, command
+from commandline import bottleneck, command, small_disk
 
 # 1,797 images, one at a time, in shards of 64: slow enough to be hit in the middle.
 SLOW = (
@@ -65,4 +65,32 @@ def test_a_run_killed_twice_ends_with_the_same_bytes(tmp_path, undisturbed):
         code, _ = _stop_after_shards(tmp_path, shards, signal.SIGKILL)
         assert code == -signal.SIGKILL
     assert bottleneck(*SLOW, home=tmp_path).returncode == 0
+    assert _hashes(tmp_path) == undisturbed
+
+
+def test_a_full_artifacts_folder_is_said_before_any_work_and_leaves_nothing_half_written(tmp_path):
+    try:
+        with small_disk(tmp_path / "full", "1500k") as home:
+            done = bottleneck(*SLOW, home=home)
+            left = [file.name for file in home.rglob("*.tmp")]
+    except PermissionError as error:
+        pytest.skip(str(error))
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "needs" in done.stderr
+    assert "are free" in done.stderr
+    assert not left
+
+
+def test_of_two_runs_at_once_one_works_and_the_other_says_who_does(tmp_path, undisturbed):
+    with subprocess.Popen(command(*SLOW, home=tmp_path), stderr=subprocess.PIPE, text=True) as first:
+        while first.poll() is None and not list(tmp_path.glob("features/*/*/*.h5")):
+            time.sleep(0.01)
+        first.send_signal(signal.SIGSTOP)  # however slow the second is to start, it finds the first at work
+        second = bottleneck(*SLOW, home=tmp_path)
+        first.send_signal(signal.SIGCONT)
+        first.communicate(timeout=120)
+    assert second.returncode == 1
+    assert f"Process {first.pid}" in second.stderr
+    assert first.returncode == 0
     assert _hashes(tmp_path) == undisturbed
