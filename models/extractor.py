@@ -219,8 +219,7 @@ def _compare(layer: str, ours: np.ndarray, theirs: np.ndarray, who: str, least_c
             f"{who} gives NaN or infinity in layer '{layer}' (an overflow): --set compute.precision=float32"
         )
     a, b = (x.reshape(len(x), -1).astype(np.float64) for x in (ours, theirs))
-    norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
-    cosines = ((a * b).sum(1) + 1e-30) / (norms + 1e-30)
+    cosines = _cosines(a, b)
     error = float(np.linalg.norm(a - b)) / max(float(np.linalg.norm(b)), 1e-30)
     if cosines.mean() < least_cosine:
         raise EngineMismatch(
@@ -228,3 +227,11 @@ def _compare(layer: str, ours: np.ndarray, theirs: np.ndarray, who: str, least_c
             f"relative error {error:.3g}. --set compute.engine=tensorflow --set compute.precision=float32 works."
         )
     return {"cosine": float(cosines.mean()), "lowest_cosine": float(cosines.min()), "relative_error": error}
+
+
+def _cosines(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Row by row; of two zero vectors 1, of one 0."""
+    lengths = np.linalg.norm(a, axis=1), np.linalg.norm(b, axis=1)
+    product = lengths[0] * lengths[1]
+    both_zero = (lengths[0] == 0) & (lengths[1] == 0)
+    return np.where(product > 0, (a * b).sum(1) / np.where(product > 0, product, 1), both_zero.astype(float))

@@ -27,9 +27,9 @@ def inference_copy(model: keras.Model, dtype: str = "float32") -> keras.Model:
     norms = _foldable(model)
     folded = {norm.name for norm in norms.values()}
 
-    def copy(layer: layers.Layer) -> layers.Layer:
+    def copy(layer: Any) -> Any:
         config = layer.get_config()
-        if not isinstance(layer, PREPROCESSING):
+        if isinstance(layer, layers.Layer) and not isinstance(layer, PREPROCESSING):
             config["dtype"] = dtype
         if layer.name in norms:
             config["use_bias"] = True

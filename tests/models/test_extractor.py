@@ -199,6 +199,20 @@ def test_a_network_that_overflows_in_float16_is_caught_at_start_up(tmp_path):
         compare({"large": half[0]}, {"large": precise[0]}, "float16", 0.9)
 
 
+def test_an_engine_that_gives_only_zeros_is_caught():
+    reference = {"deep": np.ones((2, 4))}
+    with pytest.raises(EngineMismatch, match="cosine 0.0000"):
+        compare({"deep": np.zeros((2, 4))}, reference, "The engine", 0.8)
+
+
+@pytest.mark.parametrize("name", ["mobilenetv2", pytest.param("convnexttiny", marks=pytest.mark.slow)])
+def test_networks_with_operations_for_layers_run_folded(name, photographs):
+    backbone = models.load_backbone(name, "random", (64, 64))
+    last = backbone.layer_names[-1]
+    check = build(backbone, [last], calibration=photographs).check[last]
+    assert check["relative_error"] < 1e-3
+
+
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
