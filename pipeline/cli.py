@@ -3,6 +3,7 @@
 import functools
 import logging
 import os
+import shlex
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ import click
 
 import features
 import models
-from pipeline.cli_cache import cache, home_option, json_option
+from pipeline.cli_cache import DEFAULT_HOME, cache, home_option, json_option
 from pipeline.errors import PipelineError, RequestError
 from pipeline.experiment import Experiment, load_experiment
 from pipeline.output import fail, print_json, print_methods, print_table, print_warnings
@@ -72,6 +73,8 @@ def stage(function: Callable[..., None]) -> Callable[..., None]:
 
     def run(experiment: str, overrides: tuple[str, ...], home: Path, as_json: bool, **others: Any) -> None:
         options = ("-e", experiment, *(word for value in overrides for word in ("--set", value)))
+        if home != DEFAULT_HOME:
+            options += ("--home", str(home))
         request = Request(load_experiment(experiment, overrides), usable_home(home), as_json, options)
         import_tensorflow()
         function(request, **others)
@@ -177,7 +180,7 @@ def features_command(request: Request, rehash: bool, wait: float) -> None:
     else:
         click.echo("Every feature is there already: nothing to do.")
     click.echo(f"cache: {result['cache']} ({result['cache_mib']:,.1f} MiB)")
-    click.echo(f"next:  bottleneck train-head {' '.join(request.options)}")
+    click.echo(f"next:  bottleneck train-head {shlex.join(request.options)}")
 
 
 @main.command("train-head")

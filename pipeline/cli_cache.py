@@ -11,10 +11,11 @@ from pipeline.cache import cache_root
 from pipeline.errors import RequestError
 from pipeline.output import fail, print_json, print_table
 
+DEFAULT_HOME = Path("artifacts")
 COLUMNS = ("cache", "layers", "dtype", "images", "MiB", "age", "state")
 
 home_option = click.option(
-    "--home", type=click.Path(path_type=Path, file_okay=False), envvar="BOTTLENECK_HOME", default="artifacts",
+    "--home", type=click.Path(path_type=Path, file_okay=False), envvar="BOTTLENECK_HOME", default=DEFAULT_HOME,
     show_default=True, help="Folder of caches and results; also $BOTTLENECK_HOME.",
 )  # fmt: skip
 json_option = click.option(
