@@ -96,6 +96,11 @@ class CacheWriter:
         return self._manifest.pending()
 
     @property
+    def begun_with(self) -> Mapping[str, Any]:
+        """The provenance of whoever wrote to this cache last; one's own if the cache is new."""
+        return self._manifest.provenance
+
+    @property
     def shard_size(self) -> int:
         """Samples in a shard: what was asked for, or what the unfinished cache has."""
         return self._manifest.shard_size

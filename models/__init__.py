@@ -17,7 +17,7 @@ from models.errors import (
     WeightsUnavailable,
 )
 from models.registry import backbone_names
-from models.weights import WeightsIdentity, is_model_file, keras_home, preprocessing, weights_identity
+from models.weights import WeightsIdentity, fetch, is_model_file, keras_home, preprocessing, weights_identity
 
 if TYPE_CHECKING:
     from models.backbones import Backbone, layer_names, load_backbone
@@ -57,6 +57,7 @@ __all__ = [
     "backbone_names",
     "build_extractor",
     "build_head",
+    "fetch",
     "is_model_file",
     "keras_home",
     "layer_names",

@@ -189,7 +189,9 @@ def _kernel_layers(model: keras.Model) -> list[keras.layers.Layer]:
 
 
 def _positions(layer: keras.layers.Layer) -> int:
-    return math.prod(size or 1 for size in layer.output.shape[1:-1])
+    """Of its output; one where a layer inside another has no output of its own."""
+    output = getattr(layer, "output", None)
+    return 1 if output is None else math.prod(size or 1 for size in output.shape[1:-1])
 
 
 def compare(

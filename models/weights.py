@@ -185,7 +185,7 @@ def keras_weights_path(application: Application) -> Path:
             return path
     destination = keras_home() / "models" / application.file
     try:
-        return _download(application)
+        return fetch(application.file, application.url, application.file_hash, "models")
     except Exception as error:  # get_file raises bare Exception for what urllib reports
         raise WeightsUnavailable(
             f"The ImageNet weights are not on this machine and could not be downloaded ({_last_line(error)}).\n"
@@ -212,18 +212,26 @@ def _last_line(error: Exception) -> str:
     return str(error).strip().rsplit("\n", 1)[-1] or type(error).__name__
 
 
-def _download(application: Application) -> Path:
+def fetch(file: str, url: str, file_hash: str, folder: str, extract: bool = False) -> Path:
+    """Downloads a file into Keras' cache by Keras' own utility, checked against its hash.
+
+    Args:
+        file: Its name in the cache.
+        url: Where it comes from.
+        file_hash: MD5 or SHA-256; `""` where none is published.
+        folder: Folder of the cache, such as `"models"`.
+        extract: Whether it is an archive to unpack.
+
+    Returns:
+        The file, or the folder it was unpacked to.
+    """
     import keras
 
     home = keras_home()
     home.mkdir(parents=True, exist_ok=True)
     with _socket_timeout(DOWNLOAD_TIMEOUT), contextlib.redirect_stdout(sys.stderr):
         path = keras.utils.get_file(
-            application.file,
-            application.url,
-            cache_subdir="models",
-            cache_dir=str(home),
-            file_hash=application.file_hash or None,
+            file, url, cache_subdir=folder, cache_dir=str(home), file_hash=file_hash or None, extract=extract
         )
     return Path(path)
 

@@ -26,7 +26,8 @@ def walk_through(model: keras.Model, images: np.ndarray, size: tuple[int, int], 
     resized = np.concatenate(
         [tf.image.resize(images[start : start + 500], size).numpy() for start in range(0, len(images), 500)]
     )
-    spatial = model.predict(resized, batch_size=32, verbose=0)
-    features = spatial.mean(axis=(1, 2))
+    features = model.predict(resized, batch_size=32, verbose=0)
+    if features.ndim == 4:
+        features = features.mean(axis=(1, 2))
     np.savez(target, features=features)
     return features

@@ -11,7 +11,7 @@ from typing import Any
 
 import models
 from pipeline.cache import backbone_label
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, RequestError
 from pipeline.experiment import Experiment
 from pipeline.progress import progress
 from pipeline.results import Clock, Result, experiment_json, run_folder, write_result
@@ -66,7 +66,7 @@ class Measured:
 def bench(experiment: Experiment, home: Path, effort: Effort) -> Result:
     """Measure stage one of an experiment's backbone on this machine, with synthetic 32×32 images.
 
-    Weights play no part in speed: where the experiment's are not on this machine, random ones are used.
+    Weights play no part in speed: a registered backbone gets random ones, a `.keras` file has its own.
 
     Args:
         experiment: its backbone, last layer, input size and batch size are used.
@@ -82,24 +82,27 @@ def bench(experiment: Experiment, home: Path, effort: Effort) -> Result:
     folder = run_folder(home, experiment.name, "bench")
     with tempfile.TemporaryDirectory(dir=home) as scratch:
         request = _request(experiment, effort, scratch)
-        with clock.phase("prepare"):
-            workers = _start([{**request, **variant} for variant in _variants()])
+        workers = [_Worker({**request, **variant}) for variant in _variants()]
         try:
+            with clock.phase("prepare"):
+                for worker in progress(iterable=workers, desc="getting ready", unit="variant"):
+                    worker.prepare()
             with clock.phase("measure"):
                 rounds = _measure(workers, effort)
         finally:
             for worker in workers:
                 worker.close()
     measured = _evaluate(workers, rounds)
+    warnings = ("Random weights: they play no part in speed.",) if request["weights"] == "random" else ()
     picture = plots.benchmark(measured, folder / "bench.png")
     details = {
         "backbone": backbone_label(experiment),
-        "images_a_run": effort.images,
+        "images_a_run": request["images"],
         "repeats": effort.repeats,
         "variants": [asdict(variant) for variant in measured],
         "files": [str(picture)],
     }
-    result = Result("bench", experiment_json(experiment), "", clock.seconds, (), details, folder)
+    result = Result("bench", experiment_json(experiment), "", clock.seconds, warnings, details, folder)
     write_result(result)
     return result
 
@@ -131,7 +134,10 @@ class _Worker:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "pipeline.bench_worker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
-        self.about = self._ask(json.dumps(variant))
+        self.about: dict[str, Any] = {}
+
+    def prepare(self) -> None:
+        self.about = self._ask(json.dumps(self.variant))
 
     def run(self, name: str) -> dict[str, Any]:
         return self._ask(name)
@@ -144,7 +150,10 @@ class _Worker:
         answer = self._process.stdout.readline()
         if not answer:
             raise PipelineError(f"The benchmark of {self.name} failed; what it said is above.")
-        return json.loads(answer)
+        content = json.loads(answer)
+        if "error" in content:
+            raise RequestError(content["error"])
+        return content
 
     def close(self) -> None:
         self._process.kill()
@@ -181,10 +190,6 @@ def _variants() -> list[dict[str, str]]:
             continue
         found.append({"engine": engine, "precision": precision})
     return found
-
-
-def _start(variants: list[dict[str, Any]]) -> list[_Worker]:
-    return [_Worker(variant) for variant in progress(iterable=variants, desc="getting ready", unit="variant")]
 
 
 def _measure(workers: list[_Worker], effort: Effort) -> list[dict[tuple[str, str], dict[str, Any]]]:

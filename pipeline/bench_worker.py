@@ -29,7 +29,11 @@ def main() -> None:
     import_tensorflow()
     variant = json.loads(sys.stdin.readline())
     imported = peak_memory_mib()
-    runs, about = prepare(variant)
+    try:
+        runs, about = prepare(variant)
+    except models.ModelError as error:
+        _say({"error": str(error)})
+        return
     _say({"ready": True, "import_mib": imported, **about})
     for line in sys.stdin:
         run = runs[line.strip()]
@@ -42,6 +46,7 @@ def prepare(variant: dict[str, Any]) -> tuple[dict[str, Callable[[], Any]], dict
     """Return the variant's runs by name, each warmed up once, and what is known about it."""
     size = tuple(variant["size"])
     backbone = models.load_backbone(variant["backbone"], variant["weights"], size, 0)
+    backbone.require_layers((variant["layer"],))
     dataset = _synthetic(variant["images"])
     images = dataset.images("train", np.arange(variant["images"]))
     folder = Path(tempfile.mkdtemp(dir=variant["scratch"]))

@@ -7,7 +7,7 @@ from typing import Any
 import features
 import models
 from pipeline.datasets import Dataset
-from pipeline.errors import RequestError
+from pipeline.errors import NoCache
 from pipeline.experiment import Experiment
 from pipeline.fingerprints import fingerprints
 
@@ -43,13 +43,19 @@ def experiment_identity(experiment: Experiment, dataset: Dataset, home: Path) ->
         "compute.batch_size": compute.batch_size,
     }
     if precision == "int8":
-        identity |= {"compute.calibration": compute.calibration, "seed": experiment.seed}
+        identity["compute.calibration"] = compute.calibration
     return identity
 
 
 def backbone_label(experiment: Experiment) -> str:
-    """Return the backbone's name as folders and reports show it: the registered name, or the file's stem."""
-    return re.sub(r"[^A-Za-z0-9._-]", "_", Path(experiment.backbone.name).stem or experiment.backbone.name)
+    """Return the backbone's name as folders, pictures and reports show it; random weights are part of the name."""
+    name = (
+        Path(experiment.backbone.name).stem
+        if models.is_model_file(experiment.backbone.name)
+        else experiment.backbone.name
+    )
+    random = "-RANDOM-WEIGHTS" if experiment.backbone.weights == "random" else ""
+    return re.sub(r"[^A-Za-z0-9._-]", "_", name) + random
 
 
 def cache_name(experiment: Experiment) -> str:
@@ -74,17 +80,13 @@ def open_cache(experiment: Experiment, home: Path, dataset: Dataset) -> features
         The `features.Features`.
 
     Raises:
-        RequestError: there is none; the message names the nearest cache, every differing field with both values, and
-            what to type.
+        NoCache: there is none; the message names the nearest cache and every differing field with both values.
     """
     identity = experiment_identity(experiment, dataset, home)
     try:
         path = features.find_cache(cache_root(home), cache_name(experiment), identity)
     except features.CacheMissing as error:
-        raise RequestError(
-            f"{error}\nExtract the features of this experiment first, with the same --set options: "
-            f"bottleneck features -e {experiment.name}"
-        ) from error
+        raise NoCache(str(error)) from error
     return features.open_features(path)
 
 

@@ -16,7 +16,7 @@ import click
 import features
 import models
 from pipeline.cli_cache import DEFAULT_HOME, cache, home_option, json_option
-from pipeline.errors import PipelineError, RequestError
+from pipeline.errors import NoCache, PipelineError, RequestError
 from pipeline.experiment import Experiment, load_experiment
 from pipeline.output import fail, print_json, print_methods, print_table, print_warnings
 from pipeline.quiet import import_tensorflow
@@ -34,6 +34,8 @@ WRONG_REQUESTS = (
     models.WeightsMismatch,
 )
 
+STOPPED = {"features": "Stopped. Every finished shard is kept: the same command continues where this one stopped."}
+
 
 class Commands(click.Group):
     """A group whose commands end with one clear message and the exit codes 0 (done), 1 (failed) or 2 (wrong request)."""
@@ -44,16 +46,19 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            fail("Stopped. What was finished is kept: the same command continues where this one stopped.", 1)
+            fail(STOPPED.get(ctx.invoked_subcommand or "", "Stopped."), 1)
         except PipelineError as error:
             fail(str(error), error.exit_code)
         except (features.CacheError, models.ModelError) as error:
             fail(str(error), 2 if isinstance(error, WRONG_REQUESTS) else 1)
         except MemoryError:
             fail("The machine ran out of memory. Lower compute.batch_size or dataset.limit by --set.", 1)
+        except BrokenPipeError:
+            sys.stderr.close()
+            sys.exit(1)
         except OSError as error:
             fail(
-                f"{error.strerror or error}: {error.filename or 'unknown file'}. Check the folder, or choose another by --home.",
+                f"{error.strerror or error}: {error.filename or 'unknown file'}. Check that it may be read and written.",
                 1,
             )
 
@@ -77,7 +82,10 @@ def stage(function: Callable[..., None]) -> Callable[..., None]:
             options += ("--home", str(home))
         request = Request(load_experiment(experiment, overrides), usable_home(home), as_json, options)
         import_tensorflow()
-        function(request, **others)
+        try:
+            function(request, **others)
+        except NoCache as error:
+            raise NoCache(f"{error}\nType first: bottleneck features {shlex.join(options)}") from error
 
     functools.update_wrapper(run, function)
     for option in (
@@ -214,18 +222,16 @@ def compare_command(request: Request) -> None:
     Example: bottleneck compare -e digits
     """
     from pipeline.compare import compare
-    from pipeline.report import answer, write_report
+    from pipeline.report import answer
 
-    result = compare(request.experiment, request.home)
-    content = result.as_json()
-    report = write_report(content, request.options, result.folder / "report.html")
+    content = compare(request.experiment, request.home, request.options).as_json()
     if request.as_json:
         print_json(content)
         return
     print_warnings(content)
     print_methods(content)
     click.echo(answer(content))
-    click.echo(f"report: {report}")
+    click.echo(f"report: {content['files'][-1]}")
 
 
 @main.command("bench")
@@ -243,6 +249,7 @@ def bench_command(request: Request, quick: bool) -> None:
     if request.as_json:
         print_json(result)
         return
+    print_warnings(result)
     print_table(COLUMNS, table_rows(result["variants"]))
     for file in result["files"]:
         click.echo(file)

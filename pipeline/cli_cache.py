@@ -111,6 +111,8 @@ def cache_export(path: Path, home: Path, kind: str, target: Path | None, layer: 
 def cache_import(name: str, files: tuple[str, ...], home: Path) -> None:
     """Make a cache of .npz files with `features` and `labels`, such as the walk-through saved.
 
+    It is for `open_features` in Python and for `cache export`: without its images no command can check where it came from.
+
     \b
     Example: bottleneck cache import cifar10 train=CIFAR10_train.npz test=CIFAR10_test.npz
     """

@@ -9,18 +9,19 @@ import numpy as np
 
 import models
 from features import Features
-from pipeline.cache import data_warnings, open_cache
+from pipeline.cache import backbone_label, data_warnings, open_cache
 from pipeline.datasets import Dataset, open_dataset
 from pipeline.evaluation import confusion, mcnemar, score
 from pipeline.experiment import Experiment
-from pipeline.extract import earlier_extraction
+from pipeline.extract import extraction_speed
+from pipeline.report import write_report
 from pipeline.results import Clock, Method, Result, experiment_json, run_folder, write_result
 from pipeline.splits import stratified_split
 from pipeline.train_head import TrainedMethod, extraction_seconds, fit_head, score_head_on_test
 from pipeline.training import Recipe, RowBatches, fit, predict
 
 
-def compare(experiment: Experiment, home: Path) -> Result:
+def compare(experiment: Experiment, home: Path, options: tuple[str, ...] = ()) -> Result:
     """Compare the methods of an experiment on the same images.
 
     `linear` is the head on the last cached layer. Every earlier layer gets a head too; the best of them by validation
@@ -29,6 +30,7 @@ def compare(experiment: Experiment, home: Path) -> Result:
     Args:
         experiment: the experiment; its cache must be complete.
         home: the artifacts folder.
+        options: the command line's words, so that the report can say how to repeat it.
 
     Returns:
         The `Result`, with `methods`, `pairs` (exact McNemar tests on the test images), `confusion`, `histories`, `files`.
@@ -58,25 +60,24 @@ def compare(experiment: Experiment, home: Path) -> Result:
         tested = [method for method, _ in scored]
         histories = {plots.label(trained.method): trained.history for trained in [*chosen, *convnets]}
         files = [
-            plots.comparison(tested + rejected, folder / "comparison.png"),
+            plots.comparison(tested + rejected, backbone_label(experiment), folder / "comparison.png"),
             plots.learning_curves(histories, folder / "learning-curves.png"),
             plots.confusion_matrices(matrices, dataset.class_names, folder / "confusion.png"),
         ]
     details: dict[str, Any] = {
         "data": dataset.title,
-        "images_per_second": earlier_extraction(run_folder(home, experiment.name, "features"), cache.key).get(
-            "images_per_second"
-        ),
+        "backbone": backbone_label(experiment),
+        "images_per_second": extraction_speed(run_folder(home, experiment.name, "features"), cache.key),
         "methods": [method.as_json() for method in tested + rejected],
         "pairs": _pairs(labels, scored),
         "classes": list(dataset.class_names),
         "confusion": {name: matrix.tolist() for name, matrix in matrices.items()},
         "histories": {name: dict(history.curves) for name, history in histories.items()},
-        "files": [str(file) for file in files],
+        "files": [str(file) for file in [*files, folder / "report.html"]],
     }
     warnings = data_warnings(experiment, dataset)
     result = Result("compare", experiment_json(experiment), cache.key, clock.seconds, warnings, details, folder)
-    write_result(result)
+    write_report(write_result(result), options, folder / "report.html")
     return result
 
 

@@ -16,6 +16,10 @@ class RequestError(PipelineError):
     exit_code = 2
 
 
+class NoCache(RequestError):
+    """There is no cache with exactly the features that were asked for; extracting them is what helps."""
+
+
 class DownloadError(PipelineError):
     """A file could not be downloaded; the message names the file, where it goes and which setting takes a local copy."""
 

@@ -15,7 +15,7 @@ READY_MADE = Path(__file__).parent / "experiments"
 
 _CONFIG = ConfigDict(extra="forbid")
 Positive = Annotated[int, Field(ge=1)]
-Rate = Annotated[float, Field(gt=0)]
+Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 
 
@@ -103,6 +103,12 @@ class ConvnetSettings:
     learning_rate: Rate = 1e-3
     flip: bool = True
 
+    @model_validator(mode="after")
+    def _architectures_are_distinct(self) -> "ConvnetSettings":
+        if len(set(self.architectures)) < len(self.architectures):
+            raise ValueError("the same architecture is named twice")
+        return self
+
 
 @dataclass(frozen=True, config=_CONFIG)
 class Experiment:
@@ -115,7 +121,7 @@ class Experiment:
     dataset: DatasetSettings
     backbone: BackboneSettings
     description: str = ""
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 0
     input: InputSettings = dataclasses.field(default_factory=InputSettings)
     features: FeatureSettings = dataclasses.field(default_factory=FeatureSettings)
     compute: ComputeSettings = dataclasses.field(default_factory=ComputeSettings)

@@ -13,12 +13,12 @@ import features
 import models
 from pipeline.cache import backbone_label, cache_name, cache_root, data_warnings, experiment_identity
 from pipeline.datasets import Dataset, open_dataset
-from pipeline.datasets.base import stratified_sample
 from pipeline.errors import DownloadError
 from pipeline.experiment import Experiment
 from pipeline.progress import progress
-from pipeline.results import Clock, Result, experiment_json, hardware, run_folder, versions, write_result
+from pipeline.results import Clock, Result, experiment_json, hardware, run_folder, versions, write_result, write_text
 
+SPEEDS = "speeds.json"
 logger = logging.getLogger(__name__)
 
 # A shard is what a kill can cost: at most about half a minute on two slow cores, by the backbone's own cost, so that
@@ -26,6 +26,8 @@ logger = logging.getLogger(__name__)
 SECONDS_A_SHARD = 30
 SLOW_GFLOP_A_SECOND = 150
 LARGEST_SHARD, SMALLEST_SHARD = 1024, 32
+LARGEST_SHARD_BYTES = 64 << 20  # a shard is held in memory a few times over
+CALIBRATION_SEED = 0
 
 
 def extract_features(experiment: Experiment, home: Path, wait_seconds: float = 0.0) -> Result:
@@ -50,33 +52,46 @@ def extract_features(experiment: Experiment, home: Path, wait_seconds: float = 0
         dataset = _open_with_weights(experiment)
         identity = experiment_identity(experiment, dataset, home)
     path = features.cache_path(cache_root(home), cache_name(experiment), identity)
-    folder = run_folder(home, experiment.name, "features")
+    folder, key = run_folder(home, experiment.name, "features"), features.identity_key(identity)
     _say_what_differs(experiment, home, identity)
     if _is_whole(path):
-        return _unchanged(experiment, dataset, identity, path, folder, clock)
+        return _result(experiment, dataset, identity, path, clock, {"images": 0, "images_resumed": 0})
     with clock.phase("compile"):
         extractor = _build(experiment, dataset)
     with _writer(experiment, dataset, extractor, path, identity, wait_seconds) as writer:
         done_before = writer.done_images
+        _warn_of_other_versions(writer)
         with clock.phase("extract"):
             fill(writer, dataset, extractor, experiment.compute.batch_size)
         writer.finish()
     images = writer.total_images - done_before
+    _remember_speed(folder, key, images, clock.seconds["extract"])
+    details = {"images": images, "images_resumed": done_before, "check": extractor.check}
+    return _result(experiment, dataset, identity, path, clock, details)
+
+
+def _result(
+    experiment: Experiment,
+    dataset: Dataset,
+    identity: dict[str, Any],
+    path: Path,
+    clock: Clock,
+    details: dict[str, Any],
+) -> Result:
+    folder, key = run_folder(path.parents[1], experiment.name, "features"), features.identity_key(identity)
+    info = features.describe_cache(path)
     details = {
-        "images": images,
-        "images_resumed": done_before,
-        "images_per_second": round(images / clock.seconds["extract"], 2),
-        "engine": extractor.engine,
-        "precision": extractor.precision,
-        "check": extractor.check,
+        **details,
+        "images_per_second": extraction_speed(folder, key),
+        "engine": identity["compute.engine"],
+        "precision": identity["compute.precision"],
         "cache": str(path),
-        "cache_mib": round(features.describe_cache(path).bytes / 2**20, 1),
-        "layers": {layer: list(shape) for layer, shape in extractor.output_shapes.items()},
+        "cache_mib": round(info.bytes / 2**20, 1),
+        "layers": {layer: list(shape) for layer, shape in (info.shapes or {}).items()},
     }
     result = Result(
-        "features", experiment_json(experiment), features.identity_key(identity), clock.seconds,
-        data_warnings(experiment, dataset), details, folder,
-    )  # fmt: skip
+        "features", experiment_json(experiment), key, clock.seconds, data_warnings(experiment, dataset), details, folder
+    )
     write_result(result)
     return result
 
@@ -124,17 +139,20 @@ def _writer(
         {split: features.SplitPlan(samples.ids, samples.labels) for split, samples in dataset.splits.items()},
         {layer: features.ArraySpec(shape, settings.dtype) for layer, shape in extractor.output_shapes.items()},
         dataset.class_names,
-        settings.shard_size or affordable_shard(extractor.gflop_per_image),
+        settings.shard_size or affordable_shard(extractor),
         provenance,
         settings.compression,
         wait_seconds,
     )
 
 
-def affordable_shard(gflop_per_image: float) -> int:
-    """Return how many images a shard holds: a power of two that costs at most about half a minute on two cores."""
-    affordable = SECONDS_A_SHARD * SLOW_GFLOP_A_SECOND / max(gflop_per_image, 1e-9)
-    return int(min(LARGEST_SHARD, max(SMALLEST_SHARD, 2 ** np.floor(np.log2(affordable)))))
+def affordable_shard(extractor: models.Extractor) -> int:
+    """Return how many images a shard holds: a power of two that costs at most half a minute on two cores, and 64 MiB."""
+    float_bytes = 4 * sum(int(np.prod(shape)) for shape in extractor.output_shapes.values())
+    by_time = SECONDS_A_SHARD * SLOW_GFLOP_A_SECOND / max(extractor.gflop_per_image, 1e-9)
+    by_memory = LARGEST_SHARD_BYTES / float_bytes
+    affordable = 2 ** int(np.floor(np.log2(max(1.0, min(by_time, by_memory)))))
+    return min(LARGEST_SHARD, max(SMALLEST_SHARD, affordable))
 
 
 def _batches(dataset: Dataset, shard: features.Shard, batch_size: int) -> Iterator[np.ndarray]:
@@ -163,8 +181,8 @@ def _build(experiment: Experiment, dataset: Dataset) -> models.Extractor:
 
 
 def _calibration_images(experiment: Experiment, dataset: Dataset) -> np.ndarray:
-    labels = dataset.splits["train"].labels
-    return dataset.images("train", stratified_sample(labels, min(experiment.compute.calibration, len(labels))))
+    order = np.random.default_rng(CALIBRATION_SEED).permutation(len(dataset.splits["train"]))
+    return dataset.images("train", np.sort(order[: experiment.compute.calibration]))
 
 
 def _open_with_weights(experiment: Experiment) -> Dataset:
@@ -195,6 +213,18 @@ def _say_what_differs(experiment: Experiment, home: Path, identity: dict[str, An
             )
 
 
+def _warn_of_other_versions(writer: features.CacheWriter) -> None:
+    """Say when shards of other library versions or another processor are already there: low bits may differ."""
+    begun = writer.begun_with
+    for name, now in (("versions", versions()), ("hardware", hardware())):
+        before = begun.get(name, now)
+        changed = [
+            f"{field} {before.get(field)} then, {now[field]} now" for field in now if before.get(field) != now[field]
+        ]
+        if changed:
+            logger.warning("This cache was begun with other %s: %s.", name, "; ".join(changed))
+
+
 def _is_whole(path: Path) -> bool:
     """Whether the cache is complete and passes the checks of opening; a damaged one is taken up again by the writer."""
     try:
@@ -204,30 +234,28 @@ def _is_whole(path: Path) -> bool:
     return True
 
 
-def _unchanged(
-    experiment: Experiment, dataset: Dataset, identity: dict[str, Any], path: Path, folder: Path, clock: Clock
-) -> Result:
-    info = features.describe_cache(path)
-    key = features.identity_key(identity)
-    earlier = earlier_extraction(folder, key)
-    details = {
-        "images": 0,
-        "images_per_second": earlier.get("images_per_second"),
-        "engine": identity["compute.engine"],
-        "precision": identity["compute.precision"],
-        "cache": str(path),
-        "cache_mib": round(info.bytes / 2**20, 1),
-        "layers": {layer: list(shape) for layer, shape in (info.shapes or {}).items()},
-    }
-    return Result(
-        "features", experiment_json(experiment), key, clock.seconds, data_warnings(experiment, dataset), details, folder
-    )
+def extraction_speed(folder: Path, key: str) -> float | None:
+    """Return the images/s at which a cache was extracted, over all its finished runs; None when it is not known.
+
+    Args:
+        folder: the run folder of `features`.
+        key: SHA-256 of the cache's identity.
+    """
+    images, seconds = _speeds(folder).get(key, (0, 0.0))
+    return round(images / seconds, 2) if images else None
 
 
-def earlier_extraction(folder: Path, key: str) -> dict[str, Any]:
-    """Return the kept result of the extraction that made the cache `key`, or an empty dictionary when there is none."""
+def _remember_speed(folder: Path, key: str, images: int, seconds: float) -> None:
+    speeds = _speeds(folder)
+    images_before, seconds_before = speeds.get(key, (0, 0.0))
+    speeds[key] = (images_before + images, seconds_before + seconds)
+    write_text(folder / SPEEDS, json.dumps(speeds, indent=1))
+
+
+def _speeds(folder: Path) -> dict[str, tuple[int, float]]:
     try:
-        kept = json.loads((folder / "result.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return {
+            key: (int(n), float(seconds)) for key, (n, seconds) in json.loads((folder / SPEEDS).read_text()).items()
+        }
+    except (OSError, ValueError, TypeError, AttributeError):
         return {}
-    return kept if kept.get("cache_key") == key else {}

@@ -9,7 +9,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.report import COLUMNS, table_rows
+from pipeline.report import table_columns, table_rows
 
 LOG_WIDTH = 160  # columns of a table that goes to a file
 
@@ -29,9 +29,10 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 def print_methods(result: Mapping[str, Any]) -> None:
     """Print the methods of a result with what their numbers are."""
-    print_table(COLUMNS, table_rows(result["methods"]))
-    tested = max(method["n"]["test"] for method in result["methods"])
-    click.echo(f"top-1 accuracy with its 95 % Wilson interval; {tested:,} test images, scored once")
+    print_table(table_columns(result["methods"]), table_rows(result["methods"]))
+    click.echo("top-1 accuracy with its 95 % Wilson interval; the test images were scored at the end of this run")
+    if result["images_per_second"]:
+        click.echo(f"extraction: {result['images_per_second']:,.1f} images/s, all layers in one pass")
 
 
 def print_warnings(result: Mapping[str, Any]) -> None:

@@ -78,7 +78,7 @@ def _confusion(axes: Axes, counts: np.ndarray, class_names: Sequence[str]) -> No
         axes.text(column, row, counts[row, column], ha="center", va="center", color=shade, fontsize=6.5)
 
 
-def comparison(methods: Sequence[Method], path: Path) -> Path:
+def comparison(methods: Sequence[Method], backbone: str, path: Path) -> Path:
     """Draw each method's accuracy with its 95 % interval: test where it was scored, else validation."""
     figure, axes = plt.subplots(figsize=(8.5, 0.55 * len(methods) + 1.4), layout="constrained")
     for row, method in enumerate(methods):
@@ -97,6 +97,7 @@ def comparison(methods: Sequence[Method], path: Path) -> Path:
     axes.set_xticks(np.arange(0, 1.01, 0.2))
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     axes.set_xlabel("top-1 accuracy with 95 % interval (filled: test; open: validation only)")
+    axes.set_title(f"frozen features: {backbone}", fontsize=10, loc="left", parse_math=False)
     axes.grid(axis="x", alpha=0.25)
     return _save(figure, path)
 

@@ -10,7 +10,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from pipeline.results import write_text
 
-COLUMNS = ("method", "train", "validation", "test", "parameters", "extraction", "training")
 _TITLES = {
     "comparison": "Accuracy of each method",
     "learning-curves": "Learning curves",
@@ -18,8 +17,20 @@ _TITLES = {
 }
 
 
+def table_columns(methods: list[Mapping[str, Any]]) -> tuple[str, ...]:
+    """Return the column names of `table_rows`, with the number of images each accuracy is of."""
+    counts = {split: max(method["n"][split] for method in methods) for split in ("train", "validation", "test")}
+    return (
+        "method",
+        *(f"{split}, n = {count:,}" for split, count in counts.items()),
+        "parameters",
+        "extraction",
+        "training",
+    )
+
+
 def table_rows(methods: list[Mapping[str, Any]]) -> list[tuple[str, ...]]:
-    """Return the comparison as text, one tuple a method in the order of `COLUMNS`.
+    """Return the comparison as text, one tuple a method in the order of `table_columns`.
 
     Args:
         methods: the `methods` of a result object.
@@ -51,14 +62,14 @@ def write_report(result: Mapping[str, Any], command: tuple[str, ...], path: Path
     experiment = result["experiment"]
     page = environment.get_template("report.html").render(
         name=experiment["name"],
-        backbone=Path(experiment["backbone"]["name"]).stem,
+        backbone=result["backbone"],
         data=result["data"],
         answer=answer(result),
         warnings=result["warnings"],
-        columns=COLUMNS,
+        columns=table_columns(result["methods"]),
         rows=table_rows(result["methods"]),
         pairs=[_pair(pair) for pair in result["pairs"]],
-        pictures=[_picture(Path(file)) for file in result["files"]],
+        pictures=[_picture(Path(file)) for file in result["files"] if file.endswith(".png")],
         commands=_commands(command),
         provenance=_provenance(result),
     )
@@ -76,7 +87,8 @@ def answer(result: Mapping[str, Any]) -> str:
     verdict = f"{abs(gap):.1f} points {'ahead of' if gap > 0 else 'behind'}" if gap else "level with"
     doubt = "a real difference" if pair["p_value"] < 0.05 else "which may be chance"
     return (
-        f"A linear head on the frozen features ({frozen['name']}, {frozen['layers'][0]}) reaches {_accuracy(frozen, 'test')} "
+        f"A linear head on the frozen features of {result['backbone']} ({frozen['name']}, {frozen['layers'][0]}) reaches "
+        f"{_accuracy(frozen, 'test')} "
         f"on {frozen['n']['test']:,} test images, {verdict} the best network trained from scratch ({scratch['name']}, "
         f"{_accuracy(scratch, 'test')}): {doubt} (exact McNemar p = {pair['p_value']:.2g}). "
         f"Both were chosen on validation images."

@@ -85,6 +85,7 @@ class Result:
         warnings: sentences a reader of the numbers must know.
         details: what this command adds (`images_per_second`, `methods`, …).
         folder: where the files are.
+        peak_memory_mib: the largest resident memory of the process until the result was made.
     """
 
     command: str
@@ -94,6 +95,7 @@ class Result:
     warnings: tuple[str, ...]
     details: Mapping[str, Any]
     folder: Path
+    peak_memory_mib: float = field(default_factory=lambda: peak_memory_mib())
 
     def as_json(self) -> dict[str, Any]:
         """Return the object that `--json` prints."""
@@ -102,7 +104,7 @@ class Result:
             "experiment": self.experiment,
             "cache_key": self.cache_key,
             "seconds": {name: round(value, 4) for name, value in self.seconds.items()},
-            "peak_memory_mib": round(peak_memory_mib(), 1),
+            "peak_memory_mib": round(self.peak_memory_mib, 1),
             "versions": versions(),
             "hardware": hardware(),
             "warnings": list(self.warnings),

@@ -13,7 +13,7 @@ from pipeline.cache import data_warnings, open_cache
 from pipeline.datasets import open_dataset
 from pipeline.evaluation import confusion, score
 from pipeline.experiment import Experiment
-from pipeline.extract import earlier_extraction
+from pipeline.extract import extraction_speed
 from pipeline.results import Clock, Method, Result, experiment_json, run_folder, write_result
 from pipeline.splits import stratified_split
 from pipeline.training import History, Recipe, RowBatches, fit, predict
@@ -67,6 +67,7 @@ def train_head(experiment: Experiment, home: Path) -> Result:
         picture = plots.confusion_matrices({plots.label(scored): matrix}, cache.class_names, folder / "confusion.png")
     details = {
         "methods": [scored.as_json()],
+        "images_per_second": extraction_speed(run_folder(home, experiment.name, "features"), cache.key),
         "best_epoch": trained.history.best_epoch,
         "history": dict(trained.history.curves),
         "classes": list(cache.class_names),
@@ -96,7 +97,7 @@ def fit_head(
     """
     settings = experiment.head
     rows, labels = cache["train"].features[layer], cache["train"].y
-    views = len(experiment.input.views)
+    views = len(cache.identity["input.views"])
     train, held = stratified_split(labels, settings.validation_split, experiment.seed)
     clock = Clock()
     with clock.phase("train"):
@@ -128,12 +129,12 @@ def score_head_on_test(trained: TrainedMethod, cache: Features) -> tuple[Method,
     """
     test = cache["test"]
     rows = test.features[trained.method.layers[0]]
-    views = rows.shape[1] if len(cache.identity["input.views"]) > 1 else 1
+    views = len(cache.identity["input.views"])
     predicted = predict(trained.model, rows, np.arange(len(test)), views).argmax(axis=1)
     return trained.method.with_score("test", score(test.y, predicted)), predicted
 
 
 def extraction_seconds(experiment: Experiment, home: Path, cache: Features) -> float | None:
     """Return what extracting the whole cache takes at the rate measured when it was made; None when not known."""
-    rate = earlier_extraction(run_folder(home, experiment.name, "features"), cache.key).get("images_per_second")
+    rate = extraction_speed(run_folder(home, experiment.name, "features"), cache.key)
     return sum(len(split) for split in cache.values()) / rate if rate else None

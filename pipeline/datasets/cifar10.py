@@ -3,11 +3,10 @@
 Source: A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009.
 """
 
-import contextlib
 import hashlib
 import io
 import pickle
-import sys
+import shutil
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -18,7 +17,6 @@ from pipeline.datasets.base import Dataset, Samples
 from pipeline.errors import DownloadError, PipelineError, RequestError
 
 FILES = {"train": [f"data_batch_{i}" for i in range(1, 6)], "test": ["test_batch"]}
-META = "batches.meta"
 ARCHIVE = "cifar-10-python.tar.gz"
 FOLDER = "cifar-10-batches-py"
 TARGET = "cifar-10-batches-py-target"  # where Keras extracts it
@@ -90,23 +88,14 @@ def _checked_folder(folder: Path) -> Path:
 
 
 def _downloaded_folder() -> Path:
-    import keras
-
     datasets = models.keras_home() / "datasets"
     for extracted in (datasets / FOLDER, datasets / TARGET / FOLDER):
-        if extracted.is_dir():
-            return _checked_folder(extracted)
+        if all((extracted / name).is_file() for names in FILES.values() for name in names):
+            return extracted
+    shutil.rmtree(datasets / TARGET, ignore_errors=True)  # what an interrupted run left half extracted
     try:
-        with contextlib.redirect_stdout(sys.stderr):
-            target = keras.utils.get_file(
-                TARGET,
-                URL,
-                extract=True,
-                file_hash=ARCHIVE_SHA256,
-                cache_subdir="datasets",
-                cache_dir=str(datasets.parent),
-            )
-    except Exception as error:
+        return _checked_folder(models.fetch(TARGET, URL, ARCHIVE_SHA256, "datasets", extract=True))
+    except Exception as error:  # Keras raises a bare Exception for what urllib reports
         raise DownloadError(
             f"CIFAR-10 is not on this machine and could not be downloaded ({_first_line(error)}).\n"
             f"  file:  {ARCHIVE}\n"
@@ -114,7 +103,6 @@ def _downloaded_folder() -> Path:
             f"  to:    extract it, so that there is a folder {datasets / FOLDER}\n"
             f"Or name a local copy: --set dataset.path=/where/it/is/{FOLDER}"
         ) from error
-    return _checked_folder(Path(target))
 
 
 def _first_line(error: Exception) -> str:

@@ -21,7 +21,7 @@ GPU_PATH = """
     from models.engines.tensorflow import TensorFlowEngine
     from models.tracing import Recipe, truncated
 
-    layers = ("block3b_add", "top_activation")
+    layers = ("block2b_add", "block3b_add")
     model = truncated(models.load_backbone("efficientnet-lite0", size=(64, 64)).model, layers)
     recipe = Recipe(layers, ("avg", "max"), (32, 32), (64, 64), views=("identity", "hflip"))
     batches = [np.random.default_rng(i).integers(0, 256, (4, 32, 32, 3), np.uint8) for i in range(4)]

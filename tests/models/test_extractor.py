@@ -42,7 +42,7 @@ def test_a_model_with_resizing_before_batch_norm_gives_what_predict_gives(engine
 def test_several_layers_in_one_pass_equal_single_layer_passes(engine, small, photographs):
     together = build(small, engine=engine)(photographs[:8, :48, :48])
     assert list(together) == list(LAYERS)
-    for layer in LAYERS[::2]:
+    for layer in LAYERS[1:2]:
         assert_same(together[layer], build(small, [layer], engine)(photographs[:8, :48, :48])[layer])
 
 
@@ -143,13 +143,15 @@ def test_bfloat16_stays_close_to_float32(engine, lite0, photographs):
         assert extractor.check[layer]["cosine"] < 1 - 1e-6, "it computed in float32"
 
 
-def test_int8_stays_close_to_float32(lite0, photographs):
+def test_int8_stays_close_to_float32(small, photographs):
     pytest.importorskip("nncf")
-    precise = build(lite0, LITE0_LAYERS[:2])(photographs[:8])
-    extractor = build(lite0, LITE0_LAYERS[:2], "openvino", "int8", calibration=photographs)
-    rough = extractor(photographs[:8])
-    for layer in LITE0_LAYERS[:2]:
-        assert cosine(precise[layer], rough[layer]) > 0.95
+    images = photographs[:8, :48, :48]
+    precise = build(small)(images)
+    extractor = build(small, engine="openvino", precision="int8", calibration=photographs[:, :48, :48])
+    rough = extractor(images)
+    for layer in LAYERS:
+        assert cosine(precise[layer], rough[layer]) > 0.99
+    assert extractor.check["conv3"]["relative_error"] > 1e-4, "it computed in float32"
 
 
 def test_int8_without_calibration_images_is_refused(small):
@@ -201,7 +203,7 @@ def test_a_network_that_overflows_in_float16_is_caught_at_start_up(tmp_path):
 
 def test_an_engine_that_gives_only_zeros_is_caught():
     reference = {"deep": np.ones((2, 4))}
-    with pytest.raises(EngineMismatch, match="cosine 0.0000"):
+    with pytest.raises(EngineMismatch, match=r"cosine 0\.0000"):
         compare({"deep": np.zeros((2, 4))}, reference, "The engine", 0.8)
 
 

@@ -27,8 +27,8 @@ def cosines(a, b):
     ("file", "layer", "channels"),
     [
         ("resnet50_v15_pqf", "conv5_block3_out", 2048),
-        ("resnet50_conv4_msra", "conv4_block6_out", 1024),
-        ("resnet18_pqf", "conv5_block2_out", 512),
+        pytest.param("resnet50_conv4_msra", "conv4_block6_out", 1024, marks=pytest.mark.slow),
+        pytest.param("resnet18_pqf", "conv5_block2_out", 512, marks=pytest.mark.slow),
     ],
 )
 def test_real_resnets_run_at_200_pixels(real_data, images, file, layer, channels):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pipeline.datasets import open_dataset
 from pipeline.datasets.base import stratified_sample
 from pipeline.datasets.cifar10 import FILES, Cifar10
-from pipeline.datasets.photo_patches import PATCH, PHOTOGRAPHS, TRAIN_SHARE
+from pipeline.datasets.photo_patches import PATCH, PHOTOGRAPHS
 from pipeline.errors import PipelineError, RequestError
 from pipeline.experiment import DatasetSettings
 
@@ -57,7 +57,6 @@ def test_photo_patches_of_training_and_test_share_no_pixel():
     for identifier in dataset.splits["test"].ids:
         name, _, left = identifier.split("-")
         assert int(left[1:]) >= max(borders[name]), identifier
-    assert 0 < TRAIN_SHARE < 1
 
 
 def test_photo_patches_give_nothing_away_by_brightness_or_colour():

@@ -20,12 +20,13 @@ def _method(name: str, layers: tuple[str, ...], accuracy: float) -> Method:
 def _result(tmp_path) -> dict:
     methods = [_method("linear", (HOSTILE[0],), 0.9), _method("convnet-small", (), 0.5)]
     pictures = [
-        plots.comparison(methods, tmp_path / "comparison.png"),
+        plots.comparison(methods, HOSTILE[1], tmp_path / "comparison.png"),
         plots.confusion_matrices({HOSTILE[1]: np.eye(4, dtype=int)}, HOSTILE, tmp_path / "confusion.png"),
     ]
     return {
         "experiment": {"name": "mine", "seed": 0, "backbone": {"name": "/tmp/<b>.keras"}},
         "data": HOSTILE[0],
+        "backbone": HOSTILE[0],
         "warnings": [HOSTILE[0]],
         "methods": [method.as_json() for method in methods],
         "pairs": [
