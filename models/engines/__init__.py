@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import platform
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
@@ -11,6 +12,9 @@ from typing import Protocol
 import numpy as np
 
 from models.errors import EngineUnavailable, require_choice
+
+# OpenVINO's converter and NNCF report their use to their makers' servers; without this package both use their stubs
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 ENGINES = ("tensorflow", "openvino")
 PRECISIONS = ("float32", "bfloat16", "float16", "int8")

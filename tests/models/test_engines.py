@@ -77,3 +77,13 @@ def test_int8_without_nncf_says_what_to_install(monkeypatch):
 def test_a_precision_the_engine_lacks_is_refused(engine, precision):
     with pytest.raises(EngineUnavailable, match=r"compute\."):
         resolve_engine(engine, precision)
+
+
+def test_openvino_and_nncf_report_to_nobody():
+    import models.engines.openvino  # noqa: F401, I001
+    import nncf.telemetry.wrapper
+    import openvino.tools.ovc.telemetry_utils as ovc
+
+    assert ovc.tm.__name__ == "openvino.tools.ovc.telemetry_stub"
+    assert "openvino_telemetry" not in str(nncf.telemetry.wrapper.NNCFTelemetry)
+    assert sys.modules["openvino_telemetry"] is None
