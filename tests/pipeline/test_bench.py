@@ -1,0 +1,31 @@
+import json
+
+import pytest
+from commandline import SMALL, bottleneck
+
+
+@pytest.mark.slow
+def test_the_benchmark_measures_every_engine_beside_the_walk_through(tmp_path):
+    done = bottleneck("bench", *SMALL, "--quick", "--json", home=tmp_path)
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    variants = {variant["name"]: variant for variant in result["variants"]}
+    assert variants["walk-through"]["ratio"] == 1.0
+    for variant in variants.values():
+        assert len(variant["images_per_second"]) == 3
+        assert min(variant["images_per_second"]) > 0
+    assert 0 < variants["openvino float32, full stage one"]["share_of_bare"] < 3
+    assert (tmp_path / "runs" / "digits" / "bench" / "bench.png").stat().st_size > 10_000
+    assert "Random weights" in result["warnings"][0]
+    assert not list(tmp_path.glob("tmp*"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("override", "expected"), [("backbone.layers=block9", "block"), ("backbone.name=resnet5", "resnet50")]
+)
+def test_a_wrong_request_for_a_benchmark_is_one_message(tmp_path, override, expected):
+    done = bottleneck("bench", *SMALL, "--set", override, home=tmp_path)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert expected in done.stderr
