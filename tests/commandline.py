@@ -1,11 +1,16 @@
 """The command line as a user runs it, in a process of its own, and the disk it may meet."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from click.testing import CliRunner, Result
+
+from pipeline.cli import main
 
 SMALL = ("-e", "digits", "--set", "dataset.limit=120", "--set", "input.size=32,32")
 
@@ -25,6 +30,16 @@ def bottleneck(*words: str, home: Path, **environment: str) -> subprocess.Comple
         env={**os.environ, **environment},
         check=False,
     )
+
+
+def invoke(*words: str, home: Path) -> Result:
+    """Run a command to its end in this process, which spares the start of TensorFlow."""
+    return CliRunner().invoke(main, [*words, "--home", str(home)])
+
+
+def heed_ctrl_c() -> None:
+    """Let a child process be interrupted although a shell started the tests in the background (`preexec_fn`)."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from typing import IO
 
 import numpy as np
 import small_cache
-from commandline import small_disk
+from commandline import heed_ctrl_c, small_disk
 
 from features import CacheError, open_features, verify
 
@@ -50,7 +50,10 @@ def start_together(count: int, cache: Path, *options: str) -> list[subprocess.Po
     """Starts extractions of one cache whose work begins at the same moment."""
     command = [sys.executable, str(SCRIPT), str(cache), *options]
     pipe = subprocess.PIPE
-    processes = [subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) for _ in range(count)]
+    processes = [
+        subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, preexec_fn=heed_ctrl_c)
+        for _ in range(count)
+    ]
     for process in processes:
         assert _pipe(process.stdout).readline() == "ready\n"
     for process in processes:

@@ -33,6 +33,7 @@ def test_the_shipped_weights_are_pinned_and_named_with_their_licence():
     assert "Apache-2.0" in identity.notice
 
 
+@pytest.mark.slow
 def test_our_table_of_downloads_is_that_of_the_installed_keras(monkeypatch):
     import keras
     from keras.src.utils import file_utils

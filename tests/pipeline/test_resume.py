@@ -8,15 +8,15 @@ import time
 from pathlib import Path
 
 import pytest
-from commandline import bottleneck, command, small_disk
+from commandline import bottleneck, command, heed_ctrl_c, small_disk
 
-# 1,797 images, one at a time, in shards of 64: slow enough to be hit in the middle.
+# 1,797 images, four at a time, in shards of 64: slow enough to be hit in the middle.
 SLOW = (
     "features",
     "-e",
     "digits",
     "--set",
-    "input.size=32,32",
+    "input.size=96,96",
     "--set",
     "features.shard_size=64",
     "--set",
@@ -40,7 +40,9 @@ def undisturbed(tmp_path_factory) -> dict[str, str]:
 
 
 def _stop_after_shards(home: Path, shards: int, how: signal.Signals) -> tuple[int, str]:
-    with subprocess.Popen(command(*SLOW, home=home), stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command(*SLOW, home=home), stderr=subprocess.PIPE, text=True, preexec_fn=heed_ctrl_c
+    ) as process:
         while process.poll() is None and len(list(home.glob("features/*/*/*.h5"))) < shards:
             time.sleep(0.01)
         process.send_signal(how)
