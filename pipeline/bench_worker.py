@@ -5,12 +5,13 @@ Reads one JSON object from stdin (the variant), then one line for each run; writ
 
 import itertools
 import json
+import os
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 
@@ -26,20 +27,22 @@ SOURCE = 32  # side of the images before resizing, as CIFAR-10's
 
 def main() -> None:
     """Serve runs until stdin ends."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # whatever a library prints goes to the error stream
     import_tensorflow()
     variant = json.loads(sys.stdin.readline())
     imported = peak_memory_mib()
     try:
         runs, about = prepare(variant)
     except models.ModelError as error:
-        _say({"error": str(error)})
+        _say(answers, {"error": str(error)})
         return
-    _say({"ready": True, "import_mib": imported, **about})
+    _say(answers, {"ready": True, "import_mib": imported, **about})
     for line in sys.stdin:
         run = runs[line.strip()]
         start = time.perf_counter()
         run()
-        _say({"seconds": time.perf_counter() - start, "peak_mib": peak_memory_mib()})
+        _say(answers, {"seconds": time.perf_counter() - start, "peak_mib": peak_memory_mib()})
 
 
 def prepare(variant: dict[str, Any]) -> tuple[dict[str, Callable[[], Any]], dict[str, Any]]:
@@ -117,9 +120,9 @@ def _synthetic(count: int) -> Dataset:
     return ArrayDataset("synthetic noise", ("noise",), {"train": images}, {"train": samples})
 
 
-def _say(content: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(content) + "\n")
-    sys.stdout.flush()
+def _say(answers: TextIO, content: dict[str, Any]) -> None:
+    answers.write(json.dumps(content) + "\n")
+    answers.flush()
 
 
 if __name__ == "__main__":
