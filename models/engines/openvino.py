@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import math
 import sys
 from collections.abc import Callable
@@ -100,8 +99,6 @@ def _quantised(model: openvino.Model, calibration: np.ndarray | None) -> openvin
         raise EngineUnavailable(f"int8 needs at least {CALIBRATION_BATCH} calibration images.")
     with contextlib.redirect_stdout(sys.stderr):  # NNCF shows its progress on stdout
         import nncf
-
-    nncf.set_log_level(logging.ERROR)  # it logs to the output stream, which is for results
 
         batches = len(calibration) // CALIBRATION_BATCH
         model.reshape([CALIBRATION_BATCH, *calibration.shape[1:]])
