@@ -45,7 +45,7 @@ features train-head compare bench: $(READY)
 features:  ## stage one: extract the features of EXPERIMENT once
 train-head:  ## stage two: train the head on them
 compare:  ## heads against ConvNets trained from scratch
-bench:  ## stage one's speed on this machine; ARGS=--quick for two minutes
+bench:  ## stage one's speed on this machine; ARGS=--quick for a short one
 
 experiments: $(READY)  ## list the ready-made experiments
 	$(BOTTLENECK) experiments
