@@ -1,5 +1,8 @@
 """The comparison: heads on cached features against ConvNets trained from scratch on the same images and splits."""
 
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -16,9 +19,11 @@ from pipeline.experiment import Experiment
 from pipeline.extract import extraction_speed
 from pipeline.report import write_report
 from pipeline.results import Clock, Method, Result, experiment_json, run_folder, write_result
-from pipeline.splits import stratified_split
-from pipeline.train_head import TrainedMethod, extraction_seconds, fit_head, score_head_on_test
+from pipeline.splits import Holdout, Part, hold_out, scored_part
+from pipeline.train_head import TrainedMethod, extraction_seconds, fit_head, score_head, scored_on, with_final_score
 from pipeline.training import Recipe, RowBatches, fit, predict
+
+DECODED_AT_A_TIME = 512
 
 
 def compare(experiment: Experiment, home: Path, options: tuple[str, ...] = ()) -> Result:
@@ -46,14 +51,21 @@ def compare(experiment: Experiment, home: Path, options: tuple[str, ...] = ()) -
         dataset = open_dataset(experiment.dataset)
         cache = open_cache(experiment, home, dataset)
     folder = run_folder(home, experiment.name, "compare")
-    with clock.phase("train"):
-        heads = _train_heads(experiment, cache, extraction_seconds(experiment, home, cache))
-        convnets = [train_convnet(experiment, dataset, name) for name in experiment.convnet.architectures]
-    with clock.phase("evaluate"):
-        chosen = _choose(heads)
-        scored = [score_head_on_test(trained, cache) for trained in chosen]
-        scored += [_score_convnet_on_test(trained, dataset) for trained in convnets]
-    labels = dataset.splits["test"].labels
+    held = hold_out(dataset, experiment.head.validation_split, experiment.seed)
+    part = scored_part(dataset, held)
+    labels = dataset.splits[part.split].labels[part.indices]
+    with pixels_on_disk(dataset, home) as pixels:
+        with clock.phase("train"):
+            heads = _train_heads(experiment, cache, held, extraction_seconds(experiment, home, cache))
+            convnets = [
+                train_convnet(experiment, dataset, pixels, held, name) for name in experiment.convnet.architectures
+            ]
+        with clock.phase("evaluate"):
+            chosen = _choose(heads)
+            scored = [score_head(trained, cache, part) for trained in chosen]
+            scored += [
+                _score_convnet(trained, pixels, labels, part, experiment.convnet.batch_size) for trained in convnets
+            ]
     matrices = {plots.label(method): confusion(labels, guess, len(dataset.class_names)) for method, guess in scored}
     rejected = [trained.method for trained in heads if trained not in chosen]
     with clock.phase("write"):
@@ -69,6 +81,7 @@ def compare(experiment: Experiment, home: Path, options: tuple[str, ...] = ()) -
         "backbone": backbone_label(experiment),
         "images_per_second": extraction_speed(run_folder(home, experiment.name, "features"), cache.key),
         "methods": [method.as_json() for method in tested + rejected],
+        "scored_on": scored_on(part),
         "pairs": _pairs(labels, scored),
         "classes": list(dataset.class_names),
         "confusion": {name: matrix.tolist() for name, matrix in matrices.items()},
@@ -81,42 +94,63 @@ def compare(experiment: Experiment, home: Path, options: tuple[str, ...] = ()) -
     return result
 
 
-def train_convnet(experiment: Experiment, dataset: Dataset, architecture: str) -> TrainedMethod:
+def train_convnet(
+    experiment: Experiment, dataset: Dataset, pixels: Mapping[str, np.ndarray], held: Holdout, architecture: str
+) -> TrainedMethod:
     """Train a ConvNet from scratch on the images at their own size, with the heads' training and validation images.
 
     Args:
         experiment: its `convnet` section is the recipe.
         dataset: the open data set.
+        pixels: its images by split, uint8 `(n, height, width, 3)`.
+        held: which samples train and which validate.
         architecture: `small` or `strong`.
 
     Returns:
         The `TrainedMethod`, scored on training and validation images only.
     """
     settings = experiment.convnet
-    labels = dataset.splits["train"].labels
-    train, held = stratified_split(labels, experiment.head.validation_split, experiment.seed)
-    images = dataset.images("train", np.arange(len(labels)))
     name = f"convnet-{architecture}"
     clock = Clock()
     with clock.phase("train"):
         keras.utils.set_random_seed(experiment.seed)
         model = _CONVNETS[architecture](dataset.image_shape, len(dataset.class_names), settings.flip)
-        history = fit(
-            model,
-            RowBatches(images, labels, train, settings.batch_size, experiment.seed),
-            RowBatches(images, labels, held, 512, experiment.seed),
-            Recipe(settings.epochs, settings.batch_size, settings.learning_rate, experiment.seed),
-            name,
+        train, validation = (
+            RowBatches(
+                pixels[part.split],
+                dataset.splits[part.split].labels,
+                part.indices,
+                settings.batch_size,
+                experiment.seed,
+            )
+            for part in (held.train, held.validation)
         )
-    scores = {
-        split: score(labels[part], predict(model, images, part).argmax(axis=1))
-        for split, part in (("train", train), ("validation", held))
-    }
-    return TrainedMethod(
-        Method(name, (), model.count_params(), scores, {"extract": 0.0, "train": clock.seconds["train"]}),
-        model,
-        history,
-    )
+        recipe = Recipe(settings.epochs, settings.batch_size, settings.learning_rate, experiment.seed)
+        history = fit(model, train, validation, recipe, name)
+    scores = {}
+    for split, part in (("train", held.train), ("validation", held.validation)):
+        probabilities = predict(model, pixels[part.split], part.indices, batch_size=settings.batch_size)
+        scores[split] = score(dataset.splits[part.split].labels[part.indices], probabilities.argmax(axis=1))
+    seconds = {"extract": 0.0, "train": clock.seconds["train"]}
+    return TrainedMethod(Method(name, (), model.count_params(), scores, seconds), model, history)
+
+
+@contextmanager
+def pixels_on_disk(dataset: Dataset, home: Path) -> Iterator[Mapping[str, np.ndarray]]:
+    """Give the images of every split as a uint8 array `(n, height, width, 3)` in a temporary file, decoded once.
+
+    Memory stays flat: the operating system keeps of it what fits.
+    """
+    with ExitStack() as files:
+        pixels = {}
+        for split, samples in dataset.splits.items():
+            file = files.enter_context(tempfile.TemporaryFile(dir=home))
+            rows = np.memmap(file, np.uint8, "w+", shape=(len(samples), *dataset.image_shape))
+            for start in range(0, len(samples), DECODED_AT_A_TIME):
+                part = np.arange(start, min(start + DECODED_AT_A_TIME, len(samples)))
+                rows[part] = dataset.images(split, part)
+            pixels[split] = rows
+        yield pixels
 
 
 _CONVNETS = {
@@ -125,10 +159,12 @@ _CONVNETS = {
 }
 
 
-def _train_heads(experiment: Experiment, cache: Features, extract_seconds: float | None) -> list[TrainedMethod]:
+def _train_heads(
+    experiment: Experiment, cache: Features, held: Holdout, extract_seconds: float | None
+) -> list[TrainedMethod]:
     *earlier, last = cache.layers
     names = [("linear", last), *(("earlier", layer) for layer in reversed(earlier))]
-    return [fit_head(experiment, cache, layer, name, extract_seconds) for name, layer in names]
+    return [fit_head(experiment, cache, held, layer, name, extract_seconds) for name, layer in names]
 
 
 def _choose(heads: list[TrainedMethod]) -> list[TrainedMethod]:
@@ -136,11 +172,11 @@ def _choose(heads: list[TrainedMethod]) -> list[TrainedMethod]:
     return [linear, *sorted(earlier, key=lambda trained: -trained.method.scores["validation"].accuracy)[:1]]
 
 
-def _score_convnet_on_test(trained: TrainedMethod, dataset: Dataset) -> tuple[Method, np.ndarray]:
-    labels = dataset.splits["test"].labels
-    everything = np.arange(len(labels))
-    predicted = predict(trained.model, dataset.images("test", everything), everything).argmax(axis=1)
-    return trained.method.with_score("test", score(labels, predicted)), predicted
+def _score_convnet(
+    trained: TrainedMethod, pixels: Mapping[str, np.ndarray], labels: np.ndarray, part: Part, batch_size: int
+) -> tuple[Method, np.ndarray]:
+    predicted = predict(trained.model, pixels[part.split], part.indices, batch_size=batch_size).argmax(axis=1)
+    return with_final_score(trained.method, labels, predicted, part), predicted
 
 
 def _pairs(labels: np.ndarray, scored: list[tuple[Method, np.ndarray]]) -> list[dict[str, Any]]:

@@ -11,6 +11,10 @@ from rich.table import Table
 
 from pipeline.report import table_columns, table_rows
 
+_SCORED = {
+    "test": "the test images were scored at the end of this run",
+    "validation": "there is no test split, and settings were chosen on these validation images",
+}
 LOG_WIDTH = 160  # columns of a table that goes to a file
 
 
@@ -30,7 +34,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 def print_methods(result: Mapping[str, Any]) -> None:
     """Print the methods of a result with what their numbers are."""
     print_table(table_columns(result["methods"]), table_rows(result["methods"]))
-    click.echo("top-1 accuracy with its 95 % Wilson interval; the test images were scored at the end of this run")
+    click.echo(f"top-1 accuracy with its 95 % Wilson interval; {_SCORED[result['scored_on']]}")
     if result["images_per_second"]:
         click.echo(f"extraction: {result['images_per_second']:,.1f} images/s, all layers in one pass")
 

@@ -15,6 +15,10 @@ _TITLES = {
     "learning-curves": "Learning curves",
     "confusion": "Confusion matrices",
 }
+_CHOSEN_ON = {
+    "test": "Both were chosen on validation images.",
+    "validation": "There is no test split: both were chosen on these same images, so the figures flatter both.",
+}
 
 
 def table_columns(methods: list[Mapping[str, Any]]) -> tuple[str, ...]:
@@ -68,7 +72,7 @@ def write_report(result: Mapping[str, Any], command: tuple[str, ...], path: Path
         warnings=result["warnings"],
         columns=table_columns(result["methods"]),
         rows=table_rows(result["methods"]),
-        pairs=[_pair(pair) for pair in result["pairs"]],
+        pairs=[_pair(pair, result["scored_on"]) for pair in result["pairs"]],
         pictures=[_picture(Path(file)) for file in result["files"] if file.endswith(".png")],
         commands=_commands(command),
         provenance=_provenance(result),
@@ -78,20 +82,24 @@ def write_report(result: Mapping[str, Any], command: tuple[str, ...], path: Path
 
 
 def answer(result: Mapping[str, Any]) -> str:
-    """Return the outcome in two sentences: the best tested frozen method against the best network from scratch."""
-    tested = [method for method in result["methods"] if method["accuracy"]["test"] is not None]
-    frozen = max((m for m in tested if m["layers"]), key=lambda m: m["accuracy"]["validation"])
-    scratch = max((m for m in tested if not m["layers"]), key=lambda m: m["accuracy"]["validation"])
+    """Return the outcome in two sentences: the best frozen method against the best network from scratch."""
+    split = result["scored_on"]
+    compared = {name for pair in result["pairs"] for name in (pair["first"], pair["second"])}
+    rivals = [
+        method for method in result["methods"] if method["name"] in compared and method["accuracy"][split] is not None
+    ]
+    frozen = max((m for m in rivals if m["layers"]), key=lambda m: m["accuracy"]["validation"])
+    scratch = max((m for m in rivals if not m["layers"]), key=lambda m: m["accuracy"]["validation"])
     pair = next(p for p in result["pairs"] if {p["first"], p["second"]} == {frozen["name"], scratch["name"]})
-    gap = 100 * (frozen["accuracy"]["test"] - scratch["accuracy"]["test"])
+    gap = 100 * (frozen["accuracy"][split] - scratch["accuracy"][split])
     verdict = f"{abs(gap):.1f} points {'ahead of' if gap > 0 else 'behind'}" if gap else "level with"
     doubt = "a real difference" if pair["p_value"] < 0.05 else "which may be chance"
     return (
         f"A linear head on the frozen features of {result['backbone']} ({frozen['name']}, {frozen['layers'][0]}) reaches "
-        f"{_accuracy(frozen, 'test')} "
-        f"on {frozen['n']['test']:,} test images, {verdict} the best network trained from scratch ({scratch['name']}, "
-        f"{_accuracy(scratch, 'test')}): {doubt} (exact McNemar p = {pair['p_value']:.2g}). "
-        f"Both were chosen on validation images."
+        f"{_accuracy(frozen, split)} "
+        f"on {frozen['n'][split]:,} {split} images, {verdict} the best network trained from scratch ({scratch['name']}, "
+        f"{_accuracy(scratch, split)}): {doubt} (exact McNemar p = {pair['p_value']:.2g}). "
+        f"{_CHOSEN_ON[split]}"
     )
 
 
@@ -108,9 +116,9 @@ def _duration(seconds: float | None) -> str:
     return f"{seconds:,.1f} s" if seconds < 120 else f"{seconds / 60:,.1f} min"
 
 
-def _pair(pair: Mapping[str, Any]) -> str:
+def _pair(pair: Mapping[str, Any], split: str) -> str:
     return (
-        f"{pair['first']} against {pair['second']}: {pair['only_first_right']:,} test images only the first got right, "
+        f"{pair['first']} against {pair['second']}: {pair['only_first_right']:,} {split} images only the first got right, "
         f"{pair['only_second_right']:,} only the second; exact McNemar p = {pair['p_value']:.2g}"
     )
 

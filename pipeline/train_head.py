@@ -1,7 +1,7 @@
 """Stage two: train the walk-through's head on cached features."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import keras
@@ -15,8 +15,8 @@ from pipeline.evaluation import confusion, score
 from pipeline.experiment import Experiment
 from pipeline.extract import extraction_speed
 from pipeline.results import Clock, Method, Result, experiment_json, run_folder, write_result
-from pipeline.splits import stratified_split
-from pipeline.training import History, Recipe, RowBatches, fit, predict
+from pipeline.splits import Holdout, Part, hold_out, scored_part
+from pipeline.training import PREDICTED_AT_A_TIME, History, Recipe, RowBatches, fit, predict
 
 
 @dataclass(frozen=True)
@@ -35,14 +35,15 @@ class TrainedMethod:
 
 
 def train_head(experiment: Experiment, home: Path) -> Result:
-    """Train the head on the last cached layer and score the test split once.
+    """Train the head on the last cached layer and score the test split once, if there is one.
 
     Args:
         experiment: the experiment; its cache must be complete.
         home: the artifacts folder.
 
     Returns:
-        The `Result`, with `methods`, `history`, `confusion` (rows: true classes) and `files`.
+        The `Result`, with `methods`, `history`, `scored_on` (`test` or `validation`), `confusion` on it (rows: true
+        classes) and `files`.
 
     Raises:
         RequestError: there is no cache that matches; the message names what differs.
@@ -55,11 +56,15 @@ def train_head(experiment: Experiment, home: Path) -> Result:
         dataset = open_dataset(experiment.dataset)
         cache = open_cache(experiment, home, dataset)
     folder = run_folder(home, experiment.name, "train-head")
+    held = hold_out(dataset, experiment.head.validation_split, experiment.seed)
     with clock.phase("train"):
-        trained = fit_head(experiment, cache, cache.layers[-1], "linear", extraction_seconds(experiment, home, cache))
+        seconds = extraction_seconds(experiment, home, cache)
+        trained = fit_head(experiment, cache, held, cache.layers[-1], "linear", seconds)
     with clock.phase("evaluate"):
-        scored, predicted = score_head_on_test(trained, cache)
-        matrix = confusion(cache["test"].y, predicted, len(cache.class_names))
+        part = scored_part(dataset, held)
+        labels = cache[part.split].y[part.indices]
+        scored, predicted = score_head(trained, cache, part)
+        matrix = confusion(labels, predicted, len(cache.class_names))
     with clock.phase("write"):
         trained.model.save(folder / "head.keras")
         (folder / "history.json").write_text(json.dumps(trained.history.curves, indent=2))
@@ -71,6 +76,7 @@ def train_head(experiment: Experiment, home: Path) -> Result:
         "best_epoch": trained.history.best_epoch,
         "history": dict(trained.history.curves),
         "classes": list(cache.class_names),
+        "scored_on": scored_on(part),
         "confusion": matrix.tolist(),
         "files": [str(folder / "head.keras"), str(folder / "history.json"), str(curves), str(picture)],
     }
@@ -81,13 +87,14 @@ def train_head(experiment: Experiment, home: Path) -> Result:
 
 
 def fit_head(
-    experiment: Experiment, cache: Features, layer: str, name: str, extract_seconds: float | None
+    experiment: Experiment, cache: Features, held: Holdout, layer: str, name: str, extract_seconds: float | None
 ) -> TrainedMethod:
     """Train the walk-through's head on one cached layer, scored on training and validation images only.
 
     Args:
         experiment: its `head` section is the recipe.
         cache: the open cache.
+        held: which samples train and which validate.
         layer: one of `cache.layers`.
         name: of the method.
         extract_seconds: what the extraction took, or None when it is not known.
@@ -96,42 +103,58 @@ def fit_head(
         The `TrainedMethod`.
     """
     settings = experiment.head
-    rows, labels = cache["train"].features[layer], cache["train"].y
     views = len(cache.identity["input.views"])
-    train, held = stratified_split(labels, settings.validation_split, experiment.seed)
     clock = Clock()
     with clock.phase("train"):
         keras.utils.set_random_seed(experiment.seed)
-        model = models.build_head(
-            rows.shape[2:] if views > 1 else rows.shape[1:], len(cache.class_names), settings.dropout
-        )
+        shape = cache["train"].features[layer].shape[2 if views > 1 else 1 :]
+        model = models.build_head(shape, len(cache.class_names), settings.dropout)
         recipe = Recipe(settings.epochs, settings.batch_size, settings.learning_rate, experiment.seed)
-        history = fit(
-            model,
-            RowBatches(rows, labels, train, settings.batch_size, experiment.seed, views),
-            RowBatches(rows, labels, held, 512, experiment.seed, views),
-            recipe,
-            f"{name} ({layer})",
+        train, validation = (
+            RowBatches(
+                cache[part.split].features[layer], cache[part.split].y, part.indices, size, experiment.seed, views
+            )
+            for part, size in ((held.train, settings.batch_size), (held.validation, PREDICTED_AT_A_TIME))
         )
-    scores = {
-        split: score(labels[part], predict(model, rows, part, views).argmax(axis=1))
-        for split, part in (("train", train), ("validation", held))
-    }
+        history = fit(model, train, validation, recipe, f"{name} ({layer})")
     seconds = {"extract": extract_seconds, "train": clock.seconds["train"]}
-    return TrainedMethod(Method(name, (layer,), model.count_params(), scores, seconds), model, history)
+    trained = TrainedMethod(Method(name, (layer,), model.count_params(), {}, seconds), model, history)
+    scores = {}
+    for split, part in (("train", held.train), ("validation", held.validation)):
+        predicted = predict_head(trained, cache, part).argmax(axis=1)
+        scores[split] = score(cache[part.split].y[part.indices], predicted)
+    return replace(trained, method=replace(trained.method, scores=scores))
 
 
-def score_head_on_test(trained: TrainedMethod, cache: Features) -> tuple[Method, np.ndarray]:
-    """Score a head on the test split.
+def predict_head(trained: TrainedMethod, cache: Features, part: Part) -> np.ndarray:
+    """Return a head's class probabilities `(len(part), classes)` float32, averaged over the cache's views."""
+    rows = cache[part.split].features[trained.method.layers[0]]
+    return predict(trained.model, rows, part.indices, len(cache.identity["input.views"]))
+
+
+def score_head(trained: TrainedMethod, cache: Features, part: Part) -> tuple[Method, np.ndarray]:
+    """Score a head at the end.
+
+    Args:
+        trained: the head.
+        cache: the open cache.
+        part: from `scored_part`.
 
     Returns:
-        The method with its test score, and the `(n,)` predicted classes.
+        The method, with its test score if `part` is the test split, and the predicted classes `(len(part),)`.
     """
-    test = cache["test"]
-    rows = test.features[trained.method.layers[0]]
-    views = len(cache.identity["input.views"])
-    predicted = predict(trained.model, rows, np.arange(len(test)), views).argmax(axis=1)
-    return trained.method.with_score("test", score(test.y, predicted)), predicted
+    predicted = predict_head(trained, cache, part).argmax(axis=1)
+    return with_final_score(trained.method, cache[part.split].y[part.indices], predicted, part), predicted
+
+
+def with_final_score(method: Method, labels: np.ndarray, predicted: np.ndarray, part: Part) -> Method:
+    """Return a method with its test score; as it is where `part` holds validation images, which are scored already."""
+    return method.with_score("test", score(labels, predicted)) if part.split == "test" else method
+
+
+def scored_on(part: Part) -> str:
+    """Return `test` or `validation`: what kind of images the final figures are of."""
+    return "test" if part.split == "test" else "validation"
 
 
 def extraction_seconds(experiment: Experiment, home: Path, cache: Features) -> float | None:

@@ -10,6 +10,8 @@ import numpy as np
 from pipeline.errors import PipelineError
 from pipeline.progress import progress
 
+PREDICTED_AT_A_TIME = 512  # rows of features
+
 
 class Rows(Protocol):
     """Anything that gives rows by an integer index array: a NumPy array or a cached feature array."""
@@ -107,7 +109,9 @@ def fit(model: keras.Model, train: RowBatches, held: RowBatches, recipe: Recipe,
     return History(curves, 1 + int(np.nanargmin(curves["val_loss"])))
 
 
-def predict(model: keras.Model, rows: Rows, indices: np.ndarray, views: int = 1, batch_size: int = 512) -> np.ndarray:
+def predict(
+    model: keras.Model, rows: Rows, indices: np.ndarray, views: int = 1, batch_size: int = PREDICTED_AT_A_TIME
+) -> np.ndarray:
     """Return class probabilities `(len(indices), classes)` float32, averaged over the views when there are several."""
     parts = []
     for start in range(0, len(indices), batch_size):

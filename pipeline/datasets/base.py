@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 from sklearn.model_selection import train_test_split
@@ -40,8 +41,9 @@ class Dataset(ABC):
         title: how reports name the data, such as `CIFAR-10`.
         class_names: the classes; a label is an index into them.
         image_shape: `(height, width, 3)` of every image.
-        splits: the samples of each split, by its name (`train`, `test`, perhaps `validation`).
+        splits: the samples of each split, by its name (`train`, perhaps `validation` and `test`).
         files: the files the content comes from; empty for data that are made.
+        groups: `(n,)` strings a split, where samples of the same group must not be parted; empty where there are none.
     """
 
     title: str
@@ -49,6 +51,7 @@ class Dataset(ABC):
     image_shape: tuple[int, int, int]
     splits: Mapping[str, Samples]
     files: tuple[Path, ...] = ()
+    groups: Mapping[str, np.ndarray] = MappingProxyType({})
 
     @abstractmethod
     def images(self, split: str, indices: np.ndarray) -> np.ndarray:
@@ -100,6 +103,7 @@ class LimitedDataset(Dataset):
         self._whole = whole
         self._kept = {split: stratified_sample(samples.labels, limit) for split, samples in whole.splits.items()}
         self.splits = {split: samples.take(self._kept[split]) for split, samples in whole.splits.items()}
+        self.groups = {split: groups[self._kept[split]] for split, groups in whole.groups.items()}
 
     def images(self, split: str, indices: np.ndarray) -> np.ndarray:
         return self._whole.images(split, self._kept[split][indices])

@@ -38,6 +38,7 @@ def _result(tmp_path) -> dict:
                 "p_value": 1e-9,
             }
         ],
+        "scored_on": "test",
         "files": [str(picture) for picture in pictures],
         "images_per_second": None,
         "cache_key": "0" * 64,
@@ -52,6 +53,12 @@ def test_names_from_user_data_appear_as_text(tmp_path):
     assert "<script" not in page
     assert "&lt;script&gt;" in page
     assert "'mine; rm -rf /'" in page.replace("&#39;", "'")
+
+
+def test_without_a_test_split_the_answer_says_that_validation_images_flatter(tmp_path):
+    page = write_report({**_result(tmp_path), "scored_on": "validation"}, (), tmp_path / "report.html").read_text()
+    assert "on 100 validation images" in page
+    assert "There is no test split" in page
 
 
 def test_the_answer_names_the_gap_and_whether_it_may_be_chance(tmp_path):

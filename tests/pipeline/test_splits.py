@@ -1,0 +1,67 @@
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from pipeline.datasets.base import ArrayDataset, Samples
+from pipeline.errors import RequestError
+from pipeline.splits import grouped_split, hold_out, scored_part, stratified_split
+
+
+def _dataset(labels: np.ndarray, splits: tuple[str, ...], groups: dict[str, np.ndarray] | None = None) -> ArrayDataset:
+    samples = Samples(np.arange(len(labels)).astype(str), labels)
+    pixels = np.zeros((len(labels), 4, 4, 3), np.uint8)
+    dataset = ArrayDataset("made", ("a", "b"), dict.fromkeys(splits, pixels), dict.fromkeys(splits, samples))
+    dataset.groups = groups or {}
+    return dataset
+
+
+@given(counts=st.lists(st.integers(5, 40), min_size=2, max_size=6), seed=st.integers(0, 2**31))
+def test_a_stratified_split_is_disjoint_complete_and_has_every_class_on_both_sides(counts, seed):
+    labels = np.repeat(np.arange(len(counts)), counts)
+    train, held = stratified_split(labels, 0.2, seed)
+    assert sorted([*train, *held]) == list(range(len(labels)))
+    assert set(labels[train]) == set(labels[held]) == set(range(len(counts)))
+
+
+def test_a_split_that_cannot_be_stratified_says_what_to_change():
+    with pytest.raises(RequestError, match=r"head\.validation_split"):
+        stratified_split(np.array([0, 0, 0, 1]), 0.2, 0)
+
+
+@given(sizes=st.lists(st.integers(1, 5), min_size=24, max_size=40), seed=st.integers(0, 2**31))
+def test_no_group_is_on_both_sides_and_every_class_is(sizes, seed):
+    groups = np.repeat(np.arange(len(sizes)), sizes)
+    labels = groups % 2
+    try:
+        train, held = grouped_split(labels, groups, 0.2, seed)
+    except RequestError:
+        assume(False)
+    assert sorted([*train, *held]) == list(range(len(labels)))
+    assert not set(groups[train]) & set(groups[held])
+    assert set(labels[train]) == set(labels[held]) == {0, 1}
+
+
+def test_groups_that_cannot_be_parted_say_so():
+    with pytest.raises(RequestError, match="in 2 groups"):
+        grouped_split(np.array([0, 0, 1, 1]), np.array([0, 0, 1, 1]), 0.2, 0)
+
+
+def test_held_out_groups_come_from_the_data_set():
+    labels = np.tile([0, 1], 30)
+    groups = np.arange(60) // 4
+    held = hold_out(_dataset(labels, ("train",), {"train": groups}), 0.2, 0)
+    assert not set(groups[held.train.indices]) & set(groups[held.validation.indices])
+
+
+def test_a_validation_split_is_used_as_it_is_and_nothing_of_train_is_lost():
+    held = hold_out(_dataset(np.tile([0, 1], 5), ("train", "validation", "test")), 0.2, 0)
+    assert (held.train.split, len(held.train)) == ("train", 10)
+    assert (held.validation.split, len(held.validation)) == ("validation", 10)
+
+
+@pytest.mark.parametrize(("splits", "expected"), [(("train", "test"), "test"), (("train",), "train")])
+def test_what_is_scored_at_the_end_is_the_test_split_or_else_the_validation_images(splits, expected):
+    dataset = _dataset(np.tile([0, 1], 20), splits)
+    held = hold_out(dataset, 0.2, 0)
+    assert scored_part(dataset, held).split == expected
