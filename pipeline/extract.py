@@ -3,7 +3,7 @@
 import json
 import logging
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from itertools import groupby
@@ -131,7 +131,9 @@ def _parts(shards: Sequence[features.Shard], batch_size: int) -> Iterator[tuple[
             yield shard, np.arange(start, min(start + batch_size, shard.stop))
 
 
-def _read_ahead(dataset: Dataset, parts: Iterable[tuple[features.Shard, np.ndarray]]) -> Iterator[np.ndarray]:
+def _read_ahead(
+    dataset: Dataset, parts: Iterable[tuple[features.Shard, np.ndarray]]
+) -> Generator[np.ndarray, None, None]:
     """Give the images of batch after batch, the next ones being read and decoded meanwhile."""
     reader = ThreadPoolExecutor(1, "image-reader")
     waiting: deque[Future[np.ndarray]] = deque()
