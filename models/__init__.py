@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from models.engines import resolve_engine
     from models.estimators import CosineKNN, LogisticPath, RidgePath
     from models.extractor import Extractor, build_extractor
+    from models.finetuning import classifier, freeze_batch_norm, freeze_below, load_classifier, set_last_layer
     from models.heads import build_head
     from models.matmul import matmul_gflops
 
@@ -40,6 +41,11 @@ _LAZY = {
     "Extractor": "extractor",
     "build_extractor": "extractor",
     "build_head": "heads",
+    "classifier": "finetuning",
+    "freeze_batch_norm": "finetuning",
+    "freeze_below": "finetuning",
+    "load_classifier": "finetuning",
+    "set_last_layer": "finetuning",
     "matmul_gflops": "matmul",
     "small_convnet": "convnets",
     "strong_convnet": "convnets",
@@ -64,14 +70,19 @@ __all__ = [
     "backbone_names",
     "build_extractor",
     "build_head",
+    "classifier",
     "fetch",
+    "freeze_batch_norm",
+    "freeze_below",
     "is_model_file",
     "keras_home",
     "layer_names",
     "load_backbone",
+    "load_classifier",
     "matmul_gflops",
     "preprocessing",
     "resolve_engine",
+    "set_last_layer",
     "small_convnet",
     "strong_convnet",
     "weights_identity",

@@ -34,7 +34,10 @@ WRONG_REQUESTS = (
     models.WeightsMismatch,
 )
 
-STOPPED = {"features": "Stopped. Every finished shard is kept: the same command continues where this one stopped."}
+STOPPED = {
+    "features": "Stopped. Every finished shard is kept: the same command continues where this one stopped.",
+    "fine-tune": "Stopped. Every finished epoch is kept: the same command continues after the last one.",
+}
 
 
 class Commands(click.Group):
@@ -232,6 +235,44 @@ def compare_command(request: Request) -> None:
     print_methods(content)
     click.echo(answer(content))
     click.echo(f"report: {content['files'][-1]}")
+
+
+@main.command("fine-tune")
+@stage
+@click.option(
+    "--method",
+    type=click.Choice(["fine-tune", "from-pretrained", "from-scratch"]),
+    default="fine-tune",
+    show_default=True,
+    help="What is trained; see above.",
+)
+def fine_tune_command(request: Request, method: str) -> None:
+    """Train the network itself, with a new last layer, on the splits of the frozen methods.
+
+    \b
+    fine-tune        trains on from the pre-trained weights. The new layer starts from a linear probe on
+                     the cached features. Batch norm is kept as pre-trained: statistics of a small batch
+                     are noise. --set finetune.from_layer=conv5_block1 keeps all layers before that one.
+    from-pretrained  trains the whole network, batch norm too, from the pre-trained weights.
+    from-scratch     the same from random weights.
+
+    A checkpoint is kept after every epoch: the same command continues a run that was killed.
+    With pip install 'bottleneck-features[tensorboard]', tensorboard --logdir artifacts/runs follows it.
+
+    \b
+    Example: bottleneck fine-tune -e photo-patches --set finetune.epochs=3
+             bottleneck fine-tune -e cifar10 --method from-pretrained --set finetune.learning_rate=1e-3
+    """
+    from pipeline.fine_tune import fine_tune
+
+    result = fine_tune(request.experiment, request.home, method).as_json()
+    if request.as_json:
+        print_json(result)
+        return
+    print_warnings(result)
+    print_methods(result)
+    for file in result["files"]:
+        click.echo(file)
 
 
 @main.command("bench")

@@ -79,7 +79,7 @@ class ComputeSettings:
     engine: Literal["auto", "tensorflow", "openvino"] = "auto"
     precision: Literal["auto", "float32", "bfloat16", "float16", "int8"] = "auto"
     batch_size: Positive = 32
-    calibration: Positive = 256
+    calibration: Positive = 64
 
 
 @dataclass(frozen=True, config=_CONFIG)
@@ -111,6 +111,28 @@ class ConvnetSettings:
 
 
 @dataclass(frozen=True, config=_CONFIG)
+class FineTuneSettings:
+    """The training of the whole network.
+
+    `start` is what the new last layer starts from: a linear probe on the cached features, or small random numbers.
+    `from_layer` is a layer's name or the beginning of it: layers before it keep their weights ("" = all are trained).
+    The learning rate (Adam) falls to a tenth every `drop_every` epochs (0 = never); training ends after `patience`
+    epochs without a lower validation loss. Random crops have at least the share `crop_area` of an image.
+    """
+
+    start: Literal["probe", "fresh"] = "probe"
+    from_layer: str = ""
+    epochs: Positive = 10
+    batch_size: Positive = 16
+    learning_rate: Rate = 1e-4
+    drop_every: Annotated[int, Field(ge=0)] = 7
+    patience: Positive = 5
+    crop_area: Annotated[float, Field(gt=0, le=1)] = 0.25
+    flip: bool = True
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+
+
+@dataclass(frozen=True, config=_CONFIG)
 class Experiment:
     """Everything that decides an experiment's numbers.
 
@@ -127,6 +149,7 @@ class Experiment:
     compute: ComputeSettings = dataclasses.field(default_factory=ComputeSettings)
     head: HeadSettings = dataclasses.field(default_factory=HeadSettings)
     convnet: ConvnetSettings = dataclasses.field(default_factory=ConvnetSettings)
+    finetune: FineTuneSettings = dataclasses.field(default_factory=FineTuneSettings)
 
     @model_validator(mode="after")
     def _one_pooling_for_all_or_each(self) -> "Experiment":

@@ -61,7 +61,7 @@ class RowBatches(keras.utils.PyDataset):
     ) -> None:
         super().__init__()
         self._rows, self._labels, self._indices = rows, labels, indices.copy()
-        self._size, self._views, self._rng = batch_size, views, np.random.default_rng(seed)
+        self._size, self._views, self._seed, self._rng = batch_size, views, seed, np.random.default_rng(seed)
         self._rng.shuffle(self._indices)
 
     def __len__(self) -> int:
@@ -76,6 +76,18 @@ class RowBatches(keras.utils.PyDataset):
 
     def on_epoch_end(self) -> None:
         self._rng.shuffle(self._indices)
+
+
+class EpochBatches(RowBatches):
+    """`RowBatches` whose order is that of an epoch, whatever came before: a killed training can go on as if it had not been."""
+
+    def begin(self, epoch: int) -> None:
+        """Take the order of an epoch, counted from 0."""
+        self._rng = np.random.default_rng((self._seed, epoch))
+        self._indices = self._rng.permutation(np.sort(self._indices))
+
+    def on_epoch_end(self) -> None:
+        """Keep the order until the next `begin`."""
 
 
 def fit(model: keras.Model, train: RowBatches, held: RowBatches, recipe: Recipe, title: str) -> History:

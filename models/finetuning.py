@@ -1,0 +1,151 @@
+"""Puts a new last layer on a backbone and says which layers are to be trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import layers
+
+from models.backbones import Backbone
+from models.errors import UnknownLayer, nearest
+from models.tracing import truncated
+
+ASPECTS = (3 / 4, 4 / 3)  # of the crops, as in torchvision
+BACKBONE, CLASSES = "backbone", "classes"
+
+
+@keras.saving.register_keras_serializable("bottleneck")
+class RandomResizedCrop(layers.Layer):
+    """While training a random part of each image, resized; else the whole image, resized.
+
+    Source: C. Szegedy et al., Going Deeper with Convolutions, 2015, section 6; the parameters are torchvision's.
+
+    Args:
+        size: Height and width of what comes out.
+        area: Least share of the image a part has; 1 takes the whole image always.
+        antialias: Whether the whole image is resized with antialiasing.
+    """
+
+    def __init__(self, size: tuple[int, int], area: float = 0.08, antialias: bool = True, **settings: object) -> None:
+        super().__init__(**settings)
+        self.size, self.area, self.antialias = tuple(size), area, antialias
+        self.seed_generator = keras.random.SeedGenerator()
+
+    def call(self, images: tf.Tensor, training: bool | None = None) -> tf.Tensor:
+        images = tf.cast(images, tf.float32)
+        if training and self.area < 1:
+            return tf.image.crop_and_resize(
+                images, self._boxes(tf.shape(images)[0]), tf.range(tf.shape(images)[0]), self.size
+            )
+        return tf.image.resize(images, self.size, antialias=self.antialias)
+
+    def _boxes(self, n: tf.Tensor) -> tf.Tensor:
+        area = keras.random.uniform((n,), self.area, 1.0, seed=self.seed_generator)
+        ratio = tf.exp(keras.random.uniform((n,), *np.log(ASPECTS).tolist(), seed=self.seed_generator))
+        height = tf.minimum(tf.sqrt(area / ratio), 1.0)
+        width = tf.minimum(tf.sqrt(area * ratio), 1.0)
+        top = (1 - height) * keras.random.uniform((n,), seed=self.seed_generator)
+        left = (1 - width) * keras.random.uniform((n,), seed=self.seed_generator)
+        return tf.stack([top, left, top + height, left + width], axis=1)
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        return (input_shape[0], *self.size, input_shape[-1])
+
+    def get_config(self) -> dict[str, object]:
+        return {**super().get_config(), "size": self.size, "area": self.area, "antialias": self.antialias}
+
+
+def classifier(
+    backbone: Backbone,
+    layer: str,
+    classes: int,
+    input_shape: tuple[int, int, int],
+    crop_area: float = 0.08,
+    flip: bool = True,
+    antialias: bool = True,
+    dropout: float = 0.0,
+) -> keras.Model:
+    """A backbone up to a layer, with global average pooling and a new dense softmax layer.
+
+    Args:
+        backbone: From `load_backbone`.
+        layer: Its last layer that is kept.
+        classes: Number of classes.
+        input_shape: Height, width and 3, the images' own size; they are resized in the graph.
+        crop_area: Least share of an image that a random crop has while training; 1 for no cropping.
+        flip: Whether images are mirrored at random while training.
+        antialias: Whether resizing uses antialiasing.
+        dropout: Fraction of features dropped while training, 0 to 1.
+
+    Returns:
+        An uncompiled model of RGB 0..255 `(n, *input_shape)`, all of it trainable, that gives class probabilities
+        `(n, classes)`. Its layer `backbone` is the network, `classes` the new layer.
+
+    Raises:
+        UnknownLayer: If the backbone has no such layer.
+    """
+    backbone.require_layers((layer,))
+    network = truncated(backbone.model, (layer,))
+    network = keras.Model(network.inputs[0], network.outputs[0], name=BACKBONE)
+    for part in network._flatten_layers():
+        part.trainable = True
+    x = images = keras.Input(input_shape, name="images")
+    if flip:
+        x = layers.RandomFlip("horizontal", name="flip")(x)
+    x = RandomResizedCrop(backbone.size, crop_area, antialias, name="crop")(x)
+    x = network(x)
+    if len(x.shape) == 4:
+        x = layers.GlobalAveragePooling2D(name="pool")(x)
+    x = layers.Dropout(dropout, name="dropout")(x)
+    x = layers.Dense(classes, activation="softmax", name=CLASSES)(x)
+    return keras.Model(images, x, name="classifier")
+
+
+def load_classifier(path: Path) -> keras.Model:
+    """A model that was made by `classifier` and saved, with its optimiser if it was compiled."""
+    return keras.models.load_model(path)
+
+
+def freeze_below(model: keras.Model, first: str) -> None:
+    """Keeps every layer of the backbone before the first one whose name begins with `first` as it is.
+
+    Args:
+        model: From `classifier`.
+        first: A layer's name or the beginning of it, such as `conv5_block1`; `""` keeps nothing.
+
+    Raises:
+        UnknownLayer: If no layer's name begins so.
+    """
+    names = [layer.name for layer in model.get_layer(BACKBONE).layers]
+    starts = [i for i, name in enumerate(names) if name.startswith(first)]
+    if not starts:
+        raise UnknownLayer(f"No layer of the backbone begins with '{first}'. Nearest: {nearest(first, names)}.")
+    for below in model.get_layer(BACKBONE).layers[: starts[0]] if first else ():
+        for layer in below._flatten_layers():
+            layer.trainable = False
+
+
+def freeze_batch_norm(model: keras.Model) -> None:
+    """Keeps the statistics, scales and shifts of every batch norm of the backbone as they were pre-trained.
+
+    With few images a batch their own statistics are noise, and moving averages of them spoil a pre-trained network.
+    """
+    for layer in model.get_layer(BACKBONE)._flatten_layers():
+        if isinstance(layer, layers.BatchNormalization):
+            layer.trainable = False
+
+
+def set_last_layer(model: keras.Model, weights: np.ndarray, bias: np.ndarray) -> None:
+    """Starts the new layer from a linear probe on the same features (linear probing, then fine-tuning).
+
+    Source: A. Kumar et al., Fine-Tuning can Distort Pretrained Features and Underperform Out-of-Distribution, 2022.
+
+    Args:
+        model: From `classifier`.
+        weights: `(features, classes)`, for features as they are (not standardised).
+        bias: `(classes,)`.
+    """
+    model.get_layer(CLASSES).set_weights([weights, bias])

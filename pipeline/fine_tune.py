@@ -1,0 +1,203 @@
+"""Trains the pre-trained network itself, on the splits of the frozen methods."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+import keras
+import numpy as np
+
+import models
+from features import Features
+from pipeline.cache import backbone_label, data_warnings, experiment_identity, open_cache
+from pipeline.datasets import Dataset, open_dataset
+from pipeline.evaluation import confusion, score
+from pipeline.experiment import Experiment
+from pipeline.pixels import pixels_on_disk
+from pipeline.results import Clock, Method, Result, experiment_json, run_folder, write_result
+from pipeline.resumable import Schedule, fit_resumable, recipe_folder
+from pipeline.splits import Holdout, Part, hold_out, scored_part
+from pipeline.train_head import TrainedMethod, scored_on, with_final_score
+from pipeline.training import predict
+
+METHODS = ("fine-tune", "from-pretrained", "from-scratch")
+
+
+def fine_tune(experiment: Experiment, home: Path, method: str = "fine-tune") -> Result:
+    """Train the network and score the test split once, if there is one.
+
+    Args:
+        experiment: its `finetune` section is the recipe; the layer the new last layer stands on is the last of
+            `backbone.layers`.
+        home: the artifacts folder.
+        method: one of `METHODS`; see `train_network`.
+
+    Returns:
+        The `Result`, with `methods`, `history`, `scored_on`, `confusion` (rows: true classes) and `files`.
+
+    Raises:
+        RequestError: a setting is wrong, or the cache that the linear probe needs is missing.
+        PipelineError: the loss became NaN.
+    """
+    from pipeline import plots
+
+    clock = Clock()
+    with clock.phase("open"):
+        dataset = open_dataset(experiment.dataset)
+        cache = open_cache(experiment, home, dataset) if starts_from_probe(experiment, method) else None
+    folder = run_folder(home, experiment.name, method)
+    held = hold_out(dataset, experiment.head.validation_split, experiment.seed)
+    part = scored_part(dataset, held)
+    labels = dataset.splits[part.split].labels[part.indices]
+    with pixels_on_disk(dataset, home) as pixels:
+        with clock.phase("train"):
+            trained = train_network(experiment, home, dataset, pixels, held, method, cache)
+        with clock.phase("evaluate"):
+            scored, predicted = score_network(trained, pixels, labels, part, experiment.finetune.batch_size)
+    matrix = confusion(labels, predicted, len(dataset.class_names))
+    with clock.phase("write"):
+        trained.model.save(folder / "model.keras")
+        (folder / "history.json").write_text(json.dumps(dict(trained.history.curves), indent=2))
+        title = plots.label(scored)
+        curves = plots.learning_curves({title: trained.history}, folder / "learning-curves.png")
+        picture = plots.confusion_matrices({title: matrix}, dataset.class_names, folder / "confusion.png")
+    details = {
+        "backbone": backbone_label(experiment),
+        "methods": [scored.as_json()],
+        "images_per_second": None,
+        "best_epoch": trained.history.best_epoch,
+        "history": dict(trained.history.curves),
+        "classes": list(dataset.class_names),
+        "scored_on": scored_on(part),
+        "confusion": matrix.tolist(),
+        "files": [str(folder / "model.keras"), str(folder / "history.json"), str(curves), str(picture)],
+    }
+    warnings = data_warnings(experiment, dataset)
+    key = cache.key if cache else ""
+    result = Result(method, experiment_json(experiment), key, clock.seconds, warnings, details, folder)
+    write_result(result)
+    return result
+
+
+def starts_from_probe(experiment: Experiment, method: str) -> bool:
+    """Tell whether a method's new layer starts from a linear probe on cached features."""
+    return method == "fine-tune" and experiment.finetune.start == "probe"
+
+
+def train_network(
+    experiment: Experiment,
+    home: Path,
+    dataset: Dataset,
+    pixels: Mapping[str, np.ndarray],
+    held: Holdout,
+    method: str,
+    cache: Features | None,
+) -> TrainedMethod:
+    """Train a network with a new last layer; a killed training goes on at its last epoch.
+
+    `fine-tune` trains on from the pre-trained weights, from `finetune.from_layer` upward, batch norm kept as it is.
+    `from-pretrained` trains the whole network, batch norm too, initialised with them. `from-scratch` the same from
+    random weights.
+
+    Args:
+        experiment: its `finetune` section is the recipe.
+        home: the artifacts folder.
+        dataset: the open data set.
+        pixels: its images by split, uint8 `(n, height, width, 3)`.
+        held: which samples train and which validate.
+        method: one of `METHODS`.
+        cache: the experiment's cache, for the start of `fine-tune`; else None.
+
+    Returns:
+        The `TrainedMethod`, scored on training and validation images only.
+    """
+    settings = experiment.finetune
+    layer = experiment.backbone.layers[-1]
+    identity = experiment_identity(experiment, dataset, home)
+    recipe = {"method": method, "seed": experiment.seed, "finetune": asdict(settings), "identity": identity}
+    recipe["validation"] = experiment.head.validation_split
+    clock = Clock()
+    with clock.phase("train"):
+        keras.utils.set_random_seed(experiment.seed)
+        train, validation = (
+            EpochBatches(
+                pixels[part.split],
+                dataset.splits[part.split].labels,
+                part.indices,
+                settings.batch_size,
+                experiment.seed,
+            )
+            for part in (held.train, held.validation)
+        )
+        schedule = Schedule(settings.epochs, settings.learning_rate, settings.drop_every, settings.patience)
+        folder = recipe_folder(run_folder(home, experiment.name, method), recipe)
+        build = _builder(experiment, dataset, held, method, cache)
+        model, history = fit_resumable(build, train, validation, schedule, f"{method} ({layer})", folder)
+    scores = {}
+    for split, part in (("train", held.train), ("validation", held.validation)):
+        predicted = predict(model, pixels[part.split], part.indices, batch_size=settings.batch_size).argmax(axis=1)
+        scores[split] = score(dataset.splits[part.split].labels[part.indices], predicted)
+    trainable = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
+    seconds = {"extract": 0.0, "train": clock.seconds["train"]}
+    return TrainedMethod(Method(method, (layer,), trainable, scores, seconds), model, history)
+
+
+def score_network(
+    trained: TrainedMethod, pixels: Mapping[str, np.ndarray], labels: np.ndarray, part: Part, batch_size: int
+) -> tuple[Method, np.ndarray]:
+    """Score a network that sees images at the end.
+
+    Args:
+        trained: the network.
+        pixels: images by split, uint8 `(n, height, width, 3)`.
+        labels: of `part`.
+        part: from `scored_part`.
+        batch_size: images at a time.
+
+    Returns:
+        The method, with its test score if `part` is the test split, and the predicted classes `(len(part),)`.
+    """
+    predicted = predict(trained.model, pixels[part.split], part.indices, batch_size=batch_size).argmax(axis=1)
+    return with_final_score(trained.method, labels, predicted, part), predicted
+
+
+def _builder(
+    experiment: Experiment, dataset: Dataset, held: Holdout, method: str, cache: Features | None
+) -> Callable[[], keras.Model]:
+    settings = experiment.finetune
+    weights = "random" if method == "from-scratch" else experiment.backbone.weights
+    classes = len(dataset.class_names)
+
+    def build() -> keras.Model:
+        backbone = models.load_backbone(experiment.backbone.name, weights, experiment.input.size, experiment.seed)
+        model = models.classifier(
+            backbone,
+            experiment.backbone.layers[-1],
+            classes,
+            dataset.image_shape,
+            settings.crop_area,
+            settings.flip,
+            experiment.input.antialias,
+            settings.dropout,
+        )
+        if method == "fine-tune":
+            models.freeze_below(model, settings.from_layer)
+            models.freeze_batch_norm(model)
+        if cache:
+            models.set_last_layer(model, *_probe(experiment, cache, held))
+        return model
+
+    return build
+
+
+def _probe(experiment: Experiment, cache: Features, held: Holdout) -> tuple[np.ndarray, np.ndarray]:
+    """Weights `(features, classes)` and bias `(classes,)` of a linear probe on the training samples' first view."""
+    split = cache[held.train.split]
+    rows = split.features[experiment.backbone.layers[-1]][held.train.indices].astype(np.float32)
+    if len(cache.identity["input.views"]) > 1:
+        rows = rows[:, 0]
+    if rows.ndim == 4:
+        rows = rows.mean(axis=(1, 2))
+    probe = models.LogisticPath(random_state=experiment.seed).fit(rows, split.y[held.train.indices])
+    return probe.coef_.T, probe.intercept_

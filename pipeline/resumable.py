@@ -1,0 +1,172 @@
+"""Training that survives a kill: a checkpoint after every epoch, taken up again by the same command."""
+
+import hashlib
+import importlib.util
+import json
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+import models
+from pipeline.errors import PipelineError
+from pipeline.progress import progress
+from pipeline.training import EpochBatches, History, RowBatches
+
+BEST, LAST, CURVES = "best.keras", "last.keras", "history.json"
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how fast to train.
+
+    Attributes:
+        epochs: at most.
+        learning_rate: of Adam in the first epoch.
+        drop_every: epochs after which the learning rate falls to a tenth, again and again; 0: never.
+        patience: epochs without a lower validation loss after which training stops.
+    """
+
+    epochs: int
+    learning_rate: float
+    drop_every: int
+    patience: int
+
+    def rate(self, epoch: int) -> float:
+        """Return the learning rate of an epoch, counted from 0."""
+        return self.learning_rate * (0.1 ** (epoch // self.drop_every) if self.drop_every else 1.0)
+
+
+def recipe_folder(parent: Path, recipe: dict[str, Any]) -> Path:
+    """Return the folder for checkpoints of exactly this recipe: another one never takes them up."""
+    digest = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()
+    return parent / f"training-{digest[:8]}"
+
+
+def fit_resumable(
+    build: Callable[[], keras.Model],
+    train: EpochBatches,
+    held: RowBatches,
+    schedule: Schedule,
+    title: str,
+    folder: Path,
+) -> tuple[keras.Model, History]:
+    """Train a classifier, or go on where a killed run stopped, and return it with the weights of its best epoch.
+
+    After every epoch the model with its optimiser, the best model so far and the curves are written into a folder that
+    then gets its name at once; a finished training is read back. TensorBoard, where installed, can follow it in
+    `folder/tensorboard`.
+
+    Args:
+        build: makes the uncompiled model, which gives class probabilities.
+        train: training batches.
+        held: validation batches.
+        schedule: how long and how fast.
+        title: shown in the progress bar.
+        folder: from `recipe_folder`.
+
+    Returns:
+        The model and its `History`; the best epoch is that of the lowest validation loss.
+
+    Raises:
+        PipelineError: the loss became NaN or infinite.
+    """
+    curves, model = _taken_up(folder)
+    if model is None:
+        model = build()
+        model.compile(
+            keras.optimizers.Adam(schedule.learning_rate), loss="sparse_categorical_crossentropy", metrics=["accuracy"]
+        )
+    log = _tensorboard(folder / "tensorboard")
+    with progress(total=schedule.epochs, initial=_length(curves), desc=title, unit="epoch") as bar:
+        for epoch in range(_length(curves), schedule.epochs):
+            if epoch - _best(curves) > schedule.patience:
+                break
+            train.begin(epoch)
+            _draw_anew(model, epoch)
+            model.optimizer.learning_rate = schedule.rate(epoch)
+            fitted = model.fit(train, validation_data=held, epochs=1, verbose=0, shuffle=False)
+            _add(curves, fitted.history, title, schedule.rate(epoch))
+            _write(folder, epoch, model, curves)
+            log({name: values[-1] for name, values in curves.items()}, epoch)
+            bar.set_postfix_str(f"train {curves['accuracy'][-1]:.1%}, validation {curves['val_accuracy'][-1]:.1%}")
+            bar.update()
+    return models.load_classifier(_finished(folder) / BEST), History(curves, 1 + _best(curves))
+
+
+def _taken_up(folder: Path) -> tuple[dict[str, list[float]], keras.Model | None]:
+    if not _epochs(folder):
+        return {}, None
+    newest = _finished(folder)
+    return json.loads((newest / CURVES).read_text()), models.load_classifier(newest / LAST)
+
+
+def _epochs(folder: Path) -> list[Path]:
+    return sorted(folder.glob("epoch-[0-9][0-9][0-9][0-9]"))
+
+
+def _finished(folder: Path) -> Path:
+    """The folder of the last finished epoch."""
+    return _epochs(folder)[-1]
+
+
+def _tensorboard(folder: Path) -> Callable[[dict[str, float], int], None]:
+    """Give a function that logs an epoch's figures, or does nothing where TensorBoard is not installed."""
+    if importlib.util.find_spec("tensorboard") is None:
+        return lambda figures, epoch: None
+    writer = tf.summary.create_file_writer(str(folder))
+
+    def log(figures: dict[str, float], epoch: int) -> None:
+        with writer.as_default():
+            for name, value in figures.items():
+                tf.summary.scalar(name, value, step=epoch)
+
+    return log
+
+
+def _draw_anew(model: keras.Model, epoch: int) -> None:
+    """Let dropout and augmentation draw what belongs to the epoch; Keras does not save where their generators stood."""
+    states = [variable for variable in model.non_trainable_variables if "seed_generator_state" in variable.path]
+    for number, state in enumerate(states):
+        state.assign([epoch, number])
+
+
+def _length(curves: dict[str, list[float]]) -> int:
+    return len(curves.get("loss", ()))
+
+
+def _best(curves: dict[str, list[float]]) -> int:
+    """The epoch of the lowest validation loss, counted from 0."""
+    return int(np.argmin(curves["val_loss"])) if curves else 0
+
+
+def _add(curves: dict[str, list[float]], epoch: dict[str, list[float]], title: str, rate: float) -> None:
+    if not np.isfinite([epoch["loss"][-1], epoch["val_loss"][-1]]).all():
+        raise PipelineError(
+            f"The loss of {title} is no longer a number in epoch {_length(curves) + 1}. Lower the learning rate "
+            f"(it was {rate:g}): --set finetune.learning_rate={rate / 10:g}"
+        )
+    for name, values in epoch.items():
+        curves.setdefault(name, []).append(float(values[-1]))
+
+
+def _write(folder: Path, epoch: int, model: keras.Model, curves: dict[str, list[float]]) -> None:
+    before = _epochs(folder)
+    temporary = folder / f"unfinished-{os.getpid()}"
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    model.save(temporary / LAST)
+    if _best(curves) == epoch:
+        os.link(temporary / LAST, temporary / BEST)
+    else:
+        os.link(before[-1] / BEST, temporary / BEST)
+    (temporary / CURVES).write_text(json.dumps(curves, indent=1))
+    temporary.replace(folder / f"epoch-{epoch:04d}")
+    for folder in before:
+        shutil.rmtree(folder)

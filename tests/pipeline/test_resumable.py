@@ -1,0 +1,120 @@
+import shutil
+
+import keras
+import numpy as np
+import pytest
+
+import models
+from models.backbones import Backbone
+from models.weights import WeightsIdentity
+from pipeline import resumable
+from pipeline.errors import PipelineError
+from pipeline.resumable import Schedule, fit_resumable, recipe_folder
+from pipeline.training import EpochBatches
+
+SCHEDULE = Schedule(epochs=4, learning_rate=1e-2, drop_every=2, patience=4)
+
+
+def _batches() -> tuple[EpochBatches, EpochBatches]:
+    random = np.random.default_rng(0)
+    labels = np.arange(48) % 2
+    images = (random.integers(0, 100, (48, 8, 8, 3)) + 120 * labels[:, None, None, None]).astype(np.uint8)
+    return EpochBatches(images, labels, np.arange(32), 8, 0), EpochBatches(images, labels, np.arange(32, 48), 8, 0)
+
+
+def _model() -> keras.Model:
+    """A real classifier round a tiny network, with cropping and mirroring."""
+    keras.utils.set_random_seed(0)
+    images = keras.Input((8, 8, 3), name="images")
+    x = keras.layers.Rescaling(1 / 255)(images)
+    x = keras.layers.Conv2D(4, 3, name="conv")(x)
+    network = keras.Model(images, keras.layers.BatchNormalization(name="norm")(x))
+    backbone = Backbone("tiny", network, "", WeightsIdentity("random", "", None, ""), (8, 8))
+    return models.classifier(backbone, "norm", 2, (8, 8, 3), crop_area=0.5, dropout=0.1)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory) -> dict[str, list[float]]:
+    return dict(fit_resumable(_model, *_batches(), SCHEDULE, "made", tmp_path_factory.mktemp("whole"))[1].curves)
+
+
+@pytest.mark.parametrize("kills", [(1,), (0, 2)])
+def test_a_killed_training_ends_with_the_same_epochs_and_curves(tmp_path, undisturbed, monkeypatch, kills):
+    for kill in kills:
+        with monkeypatch.context() as patch:
+            patch.setattr(resumable, "_write", _interrupted_after(kill))
+            with pytest.raises(KeyboardInterrupt):
+                fit_resumable(_model, *_batches(), SCHEDULE, "made", tmp_path)
+    _, history = fit_resumable(_model, *_batches(), SCHEDULE, "made", tmp_path)
+    assert len(history.curves["loss"]) == SCHEDULE.epochs
+    for name, values in undisturbed.items():
+        np.testing.assert_allclose(history.curves[name], values, rtol=1e-3)
+
+
+def _interrupted_after(epoch: int):
+    write = resumable._write
+
+    def interrupted(folder, now, model, curves):
+        write(folder, now, model, curves)
+        if now == epoch:
+            raise KeyboardInterrupt
+
+    return interrupted
+
+
+def test_a_checkpoint_that_was_being_written_is_not_taken_up(tmp_path, undisturbed):
+    fit_resumable(_model, *_batches(), Schedule(2, 1e-2, 2, 4), "made", tmp_path)
+    half = tmp_path / "unfinished-1"
+    half.mkdir()
+    (half / "last.keras").write_bytes(b"half")
+    _, history = fit_resumable(_model, *_batches(), SCHEDULE, "made", tmp_path)
+    np.testing.assert_allclose(history.curves["loss"], undisturbed["loss"], rtol=1e-3)
+
+
+def test_a_finished_training_is_read_back_and_not_repeated(tmp_path):
+    first, _ = fit_resumable(_model, *_batches(), SCHEDULE, "made", tmp_path)
+    second, _ = fit_resumable(pytest.fail, *_batches(), SCHEDULE, "made", tmp_path)
+    for a, b in zip(first.get_weights(), second.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_the_kept_model_is_that_of_the_lowest_validation_loss(tmp_path):
+    model, history = fit_resumable(_model, *_batches(), SCHEDULE, "made", tmp_path)
+    loss, _ = model.evaluate(_batches()[1], verbose=0)
+    assert loss == pytest.approx(min(history.curves["val_loss"]), rel=1e-3)
+    assert history.best_epoch == 1 + int(np.argmin(history.curves["val_loss"]))
+
+
+def test_training_stops_when_validation_no_longer_improves(tmp_path):
+    _, history = fit_resumable(_model, *_batches(), Schedule(30, 0.5, 0, 2), "made", tmp_path)
+    assert len(history.curves["loss"]) < 30
+
+
+def test_a_loss_that_is_no_number_stops_with_advice(tmp_path):
+    with pytest.raises(PipelineError, match=r"--set finetune\.learning_rate=1e\+28"):
+        fit_resumable(_model, *_batches(), Schedule(3, 1e29, 0, 3), "made", tmp_path)
+    assert not list(tmp_path.glob("epoch-*"))
+
+
+def test_another_recipe_has_a_folder_of_its_own(tmp_path):
+    folders = {recipe_folder(tmp_path, {"learning_rate": rate}) for rate in (0.1, 0.2, 0.1)}
+    assert len(folders) == 2
+    shutil.rmtree(tmp_path)
+
+
+def test_only_what_is_asked_for_is_trained():
+    model = _model()
+    models.freeze_batch_norm(model)
+    assert {weight.name for weight in model.get_layer("backbone").trainable_weights} == {"kernel", "bias"}
+    models.freeze_below(model, "norm")
+    assert model.get_layer("backbone").trainable_weights == []
+    with pytest.raises(models.UnknownLayer, match="'conv'"):
+        models.freeze_below(_model(), "convolution")
+
+
+def test_images_are_cropped_and_mirrored_while_training_only():
+    images = np.random.default_rng(0).integers(0, 255, (4, 8, 8, 3)).astype(np.uint8)
+    model = _model()
+    seen = keras.Model(model.inputs[0], model.get_layer("crop").output)
+    assert not np.array_equal(seen(images, training=True), seen(images, training=True))
+    np.testing.assert_array_equal(seen(images, training=False), images.astype(np.float32))
