@@ -6,9 +6,10 @@ divided by 257; 32-bit integers count as 16-bit grey when they lie in 0..65535; 
 0..1, and rounded when they lie in 0..255; other integers and floats are refused. Of an animated GIF, WebP or PNG and of a
 TIFF with several pages the first picture is taken.
 
-Resizing happens here, on the host, because files have many sizes, and ends in 8 bits. On 201 photographs (224 px, pooled
-last features of a ResNet-50 in float32) that moves the features by about 1.5 % relative L2 against resizing the same pixels
-in float; bfloat16 moves them by 2.4 %.
+Resizing happens here, on the host, because files have many sizes, and ends in 8 bits. On 48 photographs of mini natural
+images (224 px, pooled last features of a ResNet-50 in float32) that moves the features by 2.6 % on average, relative L2,
+4.8 % at most, against resizing the same pixels in float: as much as bfloat16 does (2.4 %). So it is part of the cache's
+identity.
 """
 
 import hashlib

@@ -21,7 +21,7 @@ from pipeline.results import write_text
 FOLDER = "scans"
 VERSION = 1
 BLOCK = 1024  # files handed to the threads at a time
-QUICK = 200  # so few files need no progress bar
+QUICK = 2000  # so few files need no progress bar
 
 
 @dataclass(frozen=True)
