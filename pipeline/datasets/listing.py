@@ -94,7 +94,8 @@ def list_folder(path: str, group: str = "") -> Listing:
             entries += [Entry(file, class_folder.name, split) for file in files]
     if not entries:
         raise RequestError(f"There is no image in '{root}'. {LAYOUTS}")
-    return Listing(root, tuple(sorted(_grouped(entries, group), key=lambda entry: entry.path)), tuple(problems))
+    entries.sort(key=lambda entry: entry.path)
+    return Listing(root, tuple(_grouped(entries, group)), tuple(problems))
 
 
 LAYOUTS = (
