@@ -9,7 +9,7 @@ TIFF with several pages the first picture is taken.
 Resizing happens here, on the host, because files have many sizes, and ends in 8 bits. On 48 photographs of mini natural
 images (224 px, pooled last features of a ResNet-50 in float32) that moves the features by 2.6 % on average, relative L2,
 4.8 % at most, against resizing the same pixels in float: as much as bfloat16 does (2.4 %). So it is part of the cache's
-identity.
+identity. For JPEGs of 1600x1200 it is 2.0 % without and 2.5 % with libjpeg's shrinking before it.
 """
 
 import hashlib

@@ -89,8 +89,8 @@ class FileDataset(Dataset):
             return load(self._root / record.path, self._target, record.sha256, self._max_pixels)
         except UnusableImage as problem:
             raise PipelineError(
-                f"'{self._root / record.path}' is no longer what it was at the start: {problem}. Put it back, or type the "
-                "same command again with --rehash."
+                f"'{self._root / record.path}' is no longer what it was at the start: {problem}. Put it back, or start "
+                "again with: bottleneck features --rehash"
             ) from problem
 
 
