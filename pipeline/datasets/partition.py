@@ -60,4 +60,10 @@ def _grouped(entries: Sequence[Entry], fraction: float) -> np.ndarray:
             f"All images of {', '.join(alone[:10])} are in one group, which cannot be in training and test at once. "
             "Change dataset.group, or give dataset.test_fraction=0."
         )
-    return grouped_split(labels, groups, fraction, SPLIT_SEED)[1]
+    try:
+        return grouped_split(labels, groups, fraction, SPLIT_SEED)[1]
+    except ValueError as error:  # scikit-learn has no fold of so few images
+        raise RequestError(
+            f"dataset.test_fraction={fraction} cannot give every class an image on both sides of {len(entries)} images in "
+            f"{len(np.unique(groups))} groups ({error}). Add images, or change dataset.test_fraction."
+        ) from error

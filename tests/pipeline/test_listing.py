@@ -166,6 +166,12 @@ def test_a_group_never_straddles(sizes, fraction):
     assert {e.label for e in train} == {e.label for e in test}
 
 
+def test_groups_too_few_for_the_share_are_refused_in_a_sentence():
+    entries = [Entry(f"{label}/{i}", label, group=f"{label}{i}") for label in "ab" for i in range(2)]
+    with pytest.raises(RequestError, match="cannot give every class an image"):
+        draw_test(entries, 0.25)
+
+
 @pytest.fixture
 def table(tmp_path) -> Path:
     """A CSV beside an `images` folder with ten pictures, the rows as a test wants them."""
