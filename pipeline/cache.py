@@ -42,6 +42,7 @@ def experiment_identity(experiment: Experiment, dataset: Dataset, home: Path) ->
         "compute.precision": precision,
         "compute.batch_size": compute.batch_size,
     }
+    identity |= dataset.identity
     if precision == "int8":
         identity["compute.calibration"] = compute.calibration
     return identity
@@ -102,4 +103,4 @@ def data_warnings(experiment: Experiment, dataset: Dataset) -> tuple[str, ...]:
         warnings.append(f"Weights: {weights.notice}")
     if "not the official" in dataset.title:
         warnings.append(f"Data: {dataset.title}; figures are not comparable with published ones.")
-    return tuple(warnings)
+    return (*warnings, *dataset.notices)

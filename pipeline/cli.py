@@ -153,7 +153,7 @@ def experiments(as_json: bool) -> None:
         print_json([{"name": name, "description": text} for name, text in found.items()])
         return
     for name, text in found.items():
-        click.echo(f"{name:<16}{text}")
+        click.echo(f"{name:<20}{text}")
 
 
 @main.command("features")

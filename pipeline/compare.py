@@ -45,7 +45,7 @@ def compare(experiment: Experiment, home: Path, options: tuple[str, ...] = ()) -
 
     clock = Clock()
     with clock.phase("open"):
-        dataset = open_dataset(experiment.dataset)
+        dataset = open_dataset(experiment, home)
         cache = open_cache(experiment, home, dataset)
     folder = run_folder(home, experiment.name, "compare")
     held = hold_out(dataset, experiment.head.validation_split, experiment.seed)

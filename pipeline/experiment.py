@@ -19,13 +19,47 @@ Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 
 
+Share = Annotated[float, Field(ge=0, lt=1)]
+FILE_SOURCES = ("folder", "csv")
+_ONLY_FOR = {
+    "path": ("cifar10", *FILE_SOURCES),
+    **dict.fromkeys(("test_fraction", "group", "on_error", "error_limit", "max_pixels"), FILE_SOURCES),
+    **dict.fromkeys(("image_column", "label_column", "split_column", "image_root"), ("csv",)),
+}
+
+
 @dataclass(frozen=True, config=_CONFIG)
 class DatasetSettings:
-    """Where the images come from; `limit` is the number of images a split (0 = all), drawn stratified."""
+    """Where the images come from; `limit` is the number of images a split (0 = all), drawn stratified.
 
-    source: Literal["cifar10", "photo-patches", "digits"]
+    For `folder` and `csv`: `test_fraction` is the share drawn as test split where the data have none (0 = no test split);
+    `group` keeps images together that must not be parted, a regular expression on the path or a column; `on_error` and
+    `error_limit` say what becomes of files that cannot be used; `max_pixels` is the largest width x height.
+    """
+
+    source: Literal["cifar10", "photo-patches", "digits", "folder", "csv"]
     path: str = ""
     limit: Annotated[int, Field(ge=0)] = 0
+    test_fraction: Share = 0.2
+    group: str = ""
+    on_error: Literal["quarantine", "fail"] = "quarantine"
+    error_limit: Annotated[float, Field(ge=0, le=1)] = 0.05
+    max_pixels: Positive = 89_478_485
+    image_column: str = ""
+    label_column: str = ""
+    split_column: str = ""
+    image_root: str = ""
+
+    @model_validator(mode="after")
+    def _keys_belong_to_the_source(self) -> "DatasetSettings":
+        defaults = {field.name: field.default for field in dataclasses.fields(type(self))}
+        for key, sources in _ONLY_FOR.items():
+            if self.source not in sources and getattr(self, key) != defaults[key]:
+                raise ValueError(
+                    f"{key} is for source {' or '.join(sources)}, not for {self.source}: leave it out, or change "
+                    f"dataset.source. Received: {getattr(self, key)!r}"
+                )
+        return self
 
 
 @dataclass(frozen=True, config=_CONFIG)
@@ -254,4 +288,5 @@ def _explain(detail: Any, source: str) -> str:
             if isinstance(detail["loc"][-1], int)
             else f"{key} is missing in {source}."
         )
-    return f"{key or source}: {detail['msg'].removeprefix('Value error, ')}. {received if key else ''}".strip()
+    message = detail["msg"].removeprefix("Value error, ")
+    return f"{key or source}: {message}" + (f". {received}" if key and "Received:" not in message else "")

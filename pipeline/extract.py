@@ -53,7 +53,7 @@ def extract_features(experiment: Experiment, home: Path, wait_seconds: float = 0
     """
     clock = Clock()
     with clock.phase("open"):
-        dataset = _open_with_weights(experiment)
+        dataset = _open_with_weights(experiment, home)
         identity = experiment_identity(experiment, dataset, home)
     path = features.cache_path(cache_root(home), cache_name(experiment), identity)
     folder, key = run_folder(home, experiment.name, "features"), features.identity_key(identity)
@@ -214,11 +214,11 @@ def _calibration_images(experiment: Experiment, dataset: Dataset) -> np.ndarray:
     return dataset.images("train", np.sort(order[: experiment.compute.calibration]))
 
 
-def _open_with_weights(experiment: Experiment) -> Dataset:
+def _open_with_weights(experiment: Experiment, home: Path) -> Dataset:
     problems = []
     dataset = None
     try:
-        dataset = open_dataset(experiment.dataset)
+        dataset = open_dataset(experiment, home)
     except DownloadError as error:
         problems.append(str(error))
     try:

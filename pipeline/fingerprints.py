@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 from pipeline.datasets import Dataset
+from pipeline.datasets.scan import forget_scans
 from pipeline.results import write_text
 
 FILE = "fingerprints.json"
@@ -31,8 +32,9 @@ def fingerprints(dataset: Dataset, home: Path) -> dict[str, str]:
 
 
 def forget_fingerprints(home: Path) -> None:
-    """Forget every remembered fingerprint, so that the next command reads the images themselves."""
+    """Forget every remembered fingerprint and scan, so that the next command reads the images themselves."""
     (home / FILE).unlink(missing_ok=True)
+    forget_scans(home)
 
 
 def _known(home: Path) -> dict[str, dict[str, str]]:

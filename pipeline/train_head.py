@@ -53,7 +53,7 @@ def train_head(experiment: Experiment, home: Path) -> Result:
 
     clock = Clock()
     with clock.phase("open"):
-        dataset = open_dataset(experiment.dataset)
+        dataset = open_dataset(experiment, home)
         cache = open_cache(experiment, home, dataset)
     folder = run_folder(home, experiment.name, "train-head")
     held = hold_out(dataset, experiment.head.validation_split, experiment.seed)

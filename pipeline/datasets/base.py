@@ -44,6 +44,8 @@ class Dataset(ABC):
         splits: the samples of each split, by its name (`train`, perhaps `validation` and `test`).
         files: the files the content comes from; empty for data that are made.
         groups: `(n,)` strings a split, where samples of the same group must not be parted; empty where there are none.
+        identity: what else, besides the content, changes the pixels that `images` gives.
+        notices: sentences a reader of any number from these data must know.
     """
 
     title: str
@@ -52,20 +54,26 @@ class Dataset(ABC):
     splits: Mapping[str, Samples]
     files: tuple[Path, ...] = ()
     groups: Mapping[str, np.ndarray] = MappingProxyType({})
+    identity: Mapping[str, str] = MappingProxyType({})
+    notices: tuple[str, ...] = ()
 
     @abstractmethod
     def images(self, split: str, indices: np.ndarray) -> np.ndarray:
         """Return the images at `indices` of a split as a `(len(indices), height, width, 3)` uint8 RGB array."""
 
+    def content(self, split: str, indices: np.ndarray) -> bytes:
+        """Return what stands for the content of some images in a fingerprint: their pixels, or a hash of their files."""
+        return self.images(split, indices).tobytes()
+
     def fingerprint(self, split: str) -> str:
-        """Return the SHA-256 of the split's ids, labels, class names and pixels, read one batch at a time."""
+        """Return the SHA-256 of the split's ids, labels, class names and content, read one batch at a time."""
         samples = self.splits[split]
         digest = hashlib.sha256(repr((self.class_names, self.image_shape)).encode())
         digest.update("\0".join(samples.ids.tolist()).encode())
         digest.update(samples.labels.astype("<i8").tobytes())
         for start in range(0, len(samples), FINGERPRINT_BATCH):
             indices = np.arange(start, min(start + FINGERPRINT_BATCH, len(samples)))
-            digest.update(self.images(split, indices).tobytes())
+            digest.update(self.content(split, indices))
         return digest.hexdigest()
 
 
@@ -100,6 +108,8 @@ class LimitedDataset(Dataset):
         self.class_names = whole.class_names
         self.image_shape = whole.image_shape
         self.files = whole.files
+        self.identity = whole.identity
+        self.notices = whole.notices
         self._whole = whole
         self._kept = {split: stratified_sample(samples.labels, limit) for split, samples in whole.splits.items()}
         self.splits = {split: samples.take(self._kept[split]) for split, samples in whole.splits.items()}
@@ -107,6 +117,9 @@ class LimitedDataset(Dataset):
 
     def images(self, split: str, indices: np.ndarray) -> np.ndarray:
         return self._whole.images(split, self._kept[split][indices])
+
+    def content(self, split: str, indices: np.ndarray) -> bytes:
+        return self._whole.content(split, self._kept[split][indices])
 
 
 def stratified_sample(labels: np.ndarray, limit: int) -> np.ndarray:

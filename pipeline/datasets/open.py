@@ -1,37 +1,44 @@
 """Opening the data set an experiment names."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 
 from pipeline.datasets.base import Dataset, LimitedDataset
 from pipeline.datasets.cifar10 import Cifar10
 from pipeline.datasets.digits import digits
+from pipeline.datasets.files import open_folder, open_table
 from pipeline.datasets.photo_patches import photo_patches
 from pipeline.errors import RequestError
-from pipeline.experiment import DatasetSettings
+from pipeline.experiment import Experiment
 
-_SOURCES: dict[str, Callable[[str], Dataset]] = {
-    "cifar10": Cifar10,
-    "digits": lambda path: digits(),
-    "photo-patches": lambda path: photo_patches(),
+_SOURCES: dict[str, Callable[[Experiment, Path], Dataset]] = {
+    "cifar10": lambda experiment, home: Cifar10(experiment.dataset.path),
+    "digits": lambda experiment, home: digits(),
+    "photo-patches": lambda experiment, home: photo_patches(),
+    "folder": open_folder,
+    "csv": open_table,
 }
 
 
-def open_dataset(settings: DatasetSettings) -> Dataset:
-    """Open a data set.
+def open_dataset(experiment: Experiment, home: Path) -> Dataset:
+    """Open the data set of an experiment.
 
     Args:
-        settings: the experiment's `dataset` section.
+        experiment: its `dataset` section says which; `input` says what image files are resized to.
+        home: the artifacts folder, where what was found in image files is remembered.
 
     Returns:
-        The `Dataset`, limited to `settings.limit` images a split if that is not 0.
+        The `Dataset`, limited to `dataset.limit` images a split if that is not 0.
 
     Raises:
         RequestError: the path or the limit cannot be right.
+        PipelineError: too many files cannot be used.
         DownloadError: the data set has to be downloaded and cannot be.
     """
-    dataset = _SOURCES[settings.source](settings.path)
+    settings = experiment.dataset
+    dataset = _SOURCES[settings.source](experiment, home)
     if not settings.limit:
         return dataset
     for split, samples in dataset.splits.items():

@@ -6,14 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.datasets import open_dataset
+from pipeline.datasets import Dataset, open_dataset
 from pipeline.datasets.base import stratified_sample
 from pipeline.datasets.cifar10 import FILES, Cifar10
 from pipeline.datasets.photo_patches import PATCH, PHOTOGRAPHS
 from pipeline.errors import PipelineError, RequestError
-from pipeline.experiment import DatasetSettings
+from pipeline.experiment import load_experiment
 
 EMBEDDED = ["photo-patches", "digits"]
+
+
+def _open(source: str, *overrides: str) -> Dataset:
+    return open_dataset(load_experiment(source, overrides), Path("unused"))
 
 
 @pytest.fixture
@@ -35,7 +39,7 @@ def cifar_folder(tmp_path) -> Path:
 
 @pytest.mark.parametrize("source", EMBEDDED)
 def test_embedded_data_are_the_same_every_time(source):
-    first, second = (open_dataset(DatasetSettings(source)) for _ in range(2))
+    first, second = (_open(source) for _ in range(2))
     assert {split: first.fingerprint(split) for split in first.splits} == {
         split: second.fingerprint(split) for split in second.splits
     }
@@ -43,13 +47,13 @@ def test_embedded_data_are_the_same_every_time(source):
 
 @pytest.mark.parametrize("source", EMBEDDED)
 def test_ids_are_unique_over_all_splits(source):
-    dataset = open_dataset(DatasetSettings(source))
+    dataset = _open(source)
     ids = np.concatenate([samples.ids for samples in dataset.splits.values()])
     assert len(set(ids)) == len(ids)
 
 
 def test_photo_patches_of_training_and_test_share_no_pixel():
-    dataset = open_dataset(DatasetSettings("photo-patches"))
+    dataset = _open("photo-patches")
     borders: dict[str, list[int]] = {name: [] for name in PHOTOGRAPHS}
     for identifier in dataset.splits["train"].ids:
         name, _, left = identifier.split("-")
@@ -60,7 +64,7 @@ def test_photo_patches_of_training_and_test_share_no_pixel():
 
 
 def test_photo_patches_give_nothing_away_by_brightness_or_colour():
-    dataset = open_dataset(DatasetSettings("photo-patches"))
+    dataset = _open("photo-patches")
     images = dataset.images("train", np.arange(1020)).astype(float)
     assert np.array_equal(images[..., 0], images[..., 2])
     assert np.ptp(images.mean(axis=(1, 2, 3))) < 25
@@ -70,7 +74,7 @@ def test_photo_patches_give_nothing_away_by_brightness_or_colour():
 def test_digits_keep_their_pictures_and_labels_together():
     from sklearn.datasets import load_digits
 
-    dataset = open_dataset(DatasetSettings("digits"))
+    dataset = _open("digits")
     original = load_digits()
     for split, samples in dataset.splits.items():
         images = dataset.images(split, np.arange(len(samples)))
@@ -148,4 +152,4 @@ def test_a_limited_split_is_stratified_and_the_same_every_time(counts, data):
 @pytest.mark.parametrize("limit", [3, 1015])
 def test_a_limit_that_leaves_a_class_without_images_is_refused(limit):
     with pytest.raises(RequestError, match=r"dataset\.limit"):
-        open_dataset(DatasetSettings("photo-patches", limit=limit))
+        _open("photo-patches", f"dataset.limit={limit}")

@@ -20,7 +20,7 @@ BASE = tuple(word for word in SMALL if "=" in word)
 
 def _key(home, *overrides: str) -> str:
     experiment = load_experiment("digits", (*BASE, *overrides))
-    return identity_key(experiment_identity(experiment, open_dataset(experiment.dataset), home))
+    return identity_key(experiment_identity(experiment, open_dataset(experiment, home), home))
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_every_cached_row_is_the_feature_of_the_image_whose_id_stands_beside_it(
         "digits", (*BASE, "compute.precision=float32", "features.dtype=float32", "features.shard_size=50")
     )
     cache = open_features(extract_features(experiment, tmp_path).details["cache"])
-    whole = open_dataset(load_experiment("digits").dataset)
+    whole = open_dataset(load_experiment("digits"), tmp_path)
     backbone = models.load_backbone("efficientnet-lite0", "imagenet", (32, 32), 0)
     layer = experiment.backbone.layers[-1]
     alone = models.build_extractor(

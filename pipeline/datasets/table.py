@@ -1,0 +1,195 @@
+"""What a CSV file says of the images it names, row by row."""
+
+import csv
+import io
+import os
+import posixpath
+import re
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.datasets.decoding import ENDINGS
+from pipeline.datasets.listing import SPLITS, Entry, Listing, Problem, ignored
+from pipeline.datasets.scan import printable
+from pipeline.errors import RequestError, nearest
+from pipeline.experiment import DatasetSettings
+
+SEPARATORS = ",;\t"
+MISSING = ("", "nan")  # how a table says that there is no label
+HEADER_ROW = 1
+SNIFFED = 1 << 13  # the guess takes quadratic time
+
+
+@dataclass(frozen=True)
+class _Row:
+    number: int
+    path: str
+    label: str
+    split: str
+    group: str
+
+
+def list_table(settings: DatasetSettings) -> Listing:
+    """List the images a CSV file names.
+
+    The file is UTF-8, with or without a byte order mark, separated by commas, semicolons or tabs. Every problem of a row
+    becomes a `Problem` with the row's number, the header being row 1.
+
+    Args:
+        settings: `path`, `image_column`, `label_column`, and optionally `split_column`, `group` (a column) and `image_root`.
+
+    Returns:
+        The `Listing`; files beside the named images that no row names are in `noted`, as are repeated rows.
+
+    Raises:
+        RequestError: the file or a column is missing, it is no CSV, or none of its images is there.
+    """
+    header, records = _read(settings)
+    columns = _columns(settings, header)
+    rows: list[_Row] = []
+    problems: list[Problem] = []
+    for number, record in enumerate(records, HEADER_ROW + 1):
+        if not any(cell.strip() for cell in record):
+            continue
+        parsed = _parse(number, record, header, columns)
+        (problems if isinstance(parsed, Problem) else rows).append(parsed)  # type: ignore[arg-type]
+    root = _root(settings, rows)
+    entries, conflicts, repeated = _one_row_an_image(_with_whole_numbers(rows))
+    problems += conflicts
+    noted = [*repeated, *_unnamed(root, [row.path for row in rows] + [problem.path for problem in problems])]
+    by_path = sorted(entries, key=lambda entry: entry.path)
+    return Listing(root, tuple(by_path), tuple(problems), tuple(noted))
+
+
+def _read(settings: DatasetSettings) -> tuple[list[str], list[list[str]]]:
+    if not settings.path:
+        raise RequestError(
+            "dataset.path is missing: give your CSV file by --set dataset.path=/where/it/is/train.csv; the images are "
+            "looked for beside it, or in dataset.image_root."
+        )
+    path = Path(settings.path).expanduser()
+    if not path.is_file():
+        raise RequestError(f"dataset.path must be a CSV file. There is no file '{path}'.")
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+        records = list(csv.reader(io.StringIO(text, newline=""), delimiter=_separator(text, settings)))
+    except UnicodeDecodeError as error:
+        raise RequestError(f"'{path}' is not UTF-8 (byte {error.start:,}). Save it as UTF-8.") from error
+    except csv.Error as error:
+        raise RequestError(f"'{path}' is not a CSV file ({error}).") from error
+    if len(records) < 2:
+        raise RequestError(f"'{path}' has no rows. Its first row names the columns.")
+    return [name.strip() for name in records[0]], records[1:]
+
+
+def _separator(text: str, settings: DatasetSettings) -> str:
+    """The separator that finds the columns asked for in the first row; the one csv.Sniffer guesses is tried first."""
+    try:
+        guess = csv.Sniffer().sniff(text[:SNIFFED], SEPARATORS).delimiter
+    except csv.Error:
+        guess = SEPARATORS[0]
+    first = text.lstrip().partition("\n")[0].strip()
+    wanted = {settings.image_column, settings.label_column}
+    for separator in (guess, *SEPARATORS):
+        if wanted <= {name.strip() for name in next(csv.reader([first], delimiter=separator), [])}:
+            return separator
+    return guess
+
+
+def _columns(settings: DatasetSettings, header: list[str]) -> dict[str, int]:
+    columns = {}
+    for key in ("image_column", "label_column", "split_column", "group"):
+        name = getattr(settings, key)
+        if not name and key in ("split_column", "group"):
+            continue
+        if header.count(name) != 1:
+            wrong = f"there is no column {name!r}" if name else "it is missing"
+            wrong = f"{header.count(name)} columns are called {name!r}" if name in header else wrong
+            raise RequestError(
+                f"dataset.{key}: {wrong} in '{settings.path}'. Columns: {', '.join(header)}."
+                + (f" Nearest: {', '.join(nearest(name, header))}." if name and name not in header else "")
+            )
+        columns[key] = header.index(name)
+    return columns
+
+
+def _parse(number: int, record: list[str], header: list[str], columns: dict[str, int]) -> _Row | Problem:
+    if len(record) != len(header):
+        first = record[columns["image_column"]].strip() if columns["image_column"] < len(record) else ""
+        return Problem(first, f"the row has {len(record)} cells, the first row {len(header)}", number)
+    cells = {key: record[column].strip() for key, column in columns.items()}
+    named = cells["image_column"]
+    if not named:
+        return Problem("", "the row names no file", number)
+    path = posixpath.normpath(named.replace("\\", "/"))
+    if posixpath.isabs(path) or path.split("/")[0] == ".." or re.match(r"[A-Za-z]:/", path):
+        return Problem(named, "the path leaves the image root", number)
+    if cells["label_column"].lower() in MISSING:
+        return Problem(named, "its label is missing", number)
+    split = cells.get("split_column", "")
+    if "split_column" in cells and split.lower() not in SPLITS:
+        return Problem(named, f"its split is none of {', '.join(SPLITS)}: {split!r}", number)
+    if "group" in cells and not cells["group"]:
+        return Problem(named, "its group is missing", number)
+    return _Row(number, path, cells["label_column"], SPLITS.get(split.lower(), ""), cells.get("group", ""))
+
+
+def _root(settings: DatasetSettings, rows: list[_Row]) -> Path:
+    """The folder in which most of the named files are; of `image_root`, or the CSV's own and `images` in it."""
+    beside = Path(settings.path).expanduser().resolve().parent
+    given = [Path(settings.image_root).expanduser()] if settings.image_root else []
+    candidates = given or [beside, beside / "images"]
+    if given and not given[0].is_dir():
+        raise RequestError(f"dataset.image_root must be a folder. Received: '{settings.image_root}'")
+    found = {root: sum(os.path.lexists(root / row.path) for row in rows if "\0" not in row.path) for root in candidates}
+    best = max(found, key=lambda root: found[root])
+    if not found[best]:
+        first = f", such as {rows[0].path!r}," if rows else ""
+        raise RequestError(
+            f"None of the {len(rows):,} files named in column {settings.image_column!r}{first} is in "
+            f"{' or '.join(repr(str(root)) for root in candidates)}. Give their folder as dataset.image_root."
+        )
+    return best.resolve()
+
+
+def _with_whole_numbers(rows: list[_Row]) -> list[_Row]:
+    """Labels such as 1.0 as 1, where all are whole numbers: what a table program makes of integers beside empty cells."""
+    if not all(re.fullmatch(r"[+-]?\d{1,15}(\.0+)?", row.label) for row in rows):
+        return rows
+    return [_Row(row.number, row.path, str(int(float(row.label))), row.split, row.group) for row in rows]
+
+
+def _one_row_an_image(rows: Iterable[_Row]) -> tuple[list[Entry], list[Problem], list[Problem]]:
+    """The images, the rows that contradict one another, and those that repeat an earlier one."""
+    by_path: dict[str, list[_Row]] = defaultdict(list)
+    for row in rows:
+        by_path[row.path].append(row)
+    entries, conflicts, repeated = [], [], []
+    for path, same in by_path.items():
+        first = same[0]
+        numbers = ", ".join(str(row.number) for row in same)
+        differing = [key for key in ("label", "split", "group") if len({getattr(row, key) for row in same}) > 1]
+        if differing:
+            values = " and ".join(sorted({getattr(row, differing[0]) for row in same}))
+            reason = f"rows {numbers} contradict one another: {differing[0]} {values}"
+            conflicts += [Problem(path, reason, row.number) for row in same]
+            continue
+        entries.append(Entry(path, first.label, first.split, first.group, first.number))
+        repeated += [Problem(path, f"the row repeats row {first.number}", row.number) for row in same[1:]]
+    return entries, conflicts, repeated
+
+
+def _unnamed(root: Path, named: list[str]) -> list[Problem]:
+    """The images that lie in a folder with named ones, and that no row names."""
+    known = set(named)
+    folders = {posixpath.dirname(path) for path in named if not posixpath.isabs(path) and ".." not in path.split("/")}
+    found = []
+    for folder in sorted(folders):
+        if "\0" in folder or not (root / folder).is_dir():
+            continue
+        names = sorted(file.name for file in (root / folder).iterdir() if not ignored(file.name))
+        paths = [posixpath.join(folder, name) for name in names if Path(name).suffix.lower() in ENDINGS]
+        found += [Problem(printable(path), "no row names this file") for path in paths if path not in known]
+    return found

@@ -1,0 +1,161 @@
+import struct
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from imagefiles import encoded, picture, write
+from PIL import Image
+
+from pipeline.datasets.decoding import Target, UnusableImage, check, decode, load, read
+
+GRADIENT = np.linspace(0, 255, 48, dtype=np.uint8).reshape(6, 8)
+
+
+@pytest.mark.parametrize("format", ["PNG", "BMP", "GIF", "TIFF", "WEBP"])
+def test_every_lossless_format_gives_its_pixels_back(format):
+    grey = Image.fromarray(GRADIENT)
+    options = {"lossless": True} if format == "WEBP" else {}
+    pixels = decode(encoded(grey.convert("RGB") if format == "WEBP" else grey, format, **options))
+    assert pixels.dtype == np.uint8
+    assert np.array_equal(pixels, np.repeat(GRADIENT[..., None], 3, -1))
+
+
+@pytest.mark.parametrize("turn", range(1, 9))
+def test_the_orientation_of_a_camera_is_applied(turn, tmp_path):
+    upright = Image.fromarray(np.repeat(np.repeat(GRADIENT[..., None], 3, -1), 16, 0).repeat(16, 1))
+    undo = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}  # the inverse Transpose of each orientation
+    stored = upright.transpose(Image.Transpose(undo[turn])) if turn in undo else upright
+    exif = Image.Exif()
+    exif[0x0112] = turn
+    content = encoded(stored, "JPEG", quality=95, exif=exif)
+    assert np.abs(decode(content).astype(int) - np.asarray(upright)).max() < 12
+    small = load(write(tmp_path / "x.jpg", content), Target((24, 32)))  # drafted
+    assert np.abs(small.astype(int) - np.asarray(upright.resize((32, 24), Image.Resampling.BILINEAR))).mean() < 3
+
+
+def test_transparent_pixels_are_white_and_half_transparent_ones_half():
+    pixels = np.zeros((1, 3, 4), np.uint8)
+    pixels[0, :, 3] = (0, 128, 255)
+    assert decode(encoded(Image.fromarray(pixels, "RGBA"), "PNG"))[0, :, 0].tolist() == [255, 127, 0]
+    palette = Image.fromarray(np.array([[0, 1]], np.uint8), "P")
+    palette.putpalette([10, 20, 30, 200, 100, 50])
+    assert decode(encoded(palette, "PNG", transparency=0))[0].tolist() == [[255, 255, 255], [200, 100, 50]]
+
+
+def test_sixteen_bits_are_divided_by_257():
+    values = np.array([[0, 257, 32896, 65535]], np.uint16)
+    for format in ("PNG", "TIFF"):
+        assert decode(encoded(Image.fromarray(values), format))[0, :, 0].tolist() == [0, 1, 128, 255]
+
+
+def test_floats_count_from_0_to_1_or_from_0_to_255_and_others_are_refused():
+    unit, levels = np.array([[0, 0.5, 1]], np.float32), np.array([[0, 100.4, 255]], np.float32)
+    assert decode(encoded(Image.fromarray(unit), "TIFF"))[0, :, 1].tolist() == [0, 128, 255]
+    assert decode(encoded(Image.fromarray(levels), "TIFF"))[0, :, 1].tolist() == [0, 100, 255]
+    for wrong in (-1.0, 300.0, np.nan, np.inf):
+        with pytest.raises(UnusableImage, match="what is taken"):
+            decode(encoded(Image.fromarray(np.full((2, 2), wrong, np.float32)), "TIFF"))
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "CMYK", "YCbCr", "LAB", "I;16"])
+def test_every_mode_becomes_three_channels_of_eight_bits(mode):
+    image = picture().convert("L").convert(mode) if mode == "LA" else picture().convert("L" if mode == "I;16" else mode)
+    image = Image.fromarray(np.asarray(image, np.uint16) * 257) if mode == "I;16" else image
+    content = encoded(image, "PNG" if mode in ("LA", "RGBA") else "TIFF")
+    assert check(content).mode == mode
+    assert decode(content).shape == (30, 40, 3)
+
+
+def test_the_first_picture_of_an_animation_is_taken():
+    frames = [Image.new("RGB", (4, 4), colour) for colour in ("red", "blue")]
+    for format in ("GIF", "WEBP", "TIFF"):
+        content = encoded(frames[0], format, save_all=True, append_images=frames[1:])
+        assert decode(content)[0, 0, 0] > 200
+
+
+def test_a_shrunk_large_jpeg_is_the_picture_shrunk_whole(tmp_path):
+    image = picture(size=(900, 700)).resize((1800, 1400))
+    path = write(tmp_path / "large.jpg", encoded(image, quality=95))
+    whole = Image.fromarray(decode(path.read_bytes())).resize((64, 48), Image.Resampling.BILINEAR)
+    assert np.abs(load(path, Target((48, 64))).astype(int) - np.asarray(whole)).max() <= 2
+
+
+@pytest.mark.parametrize("kernel", ["nearest", "bilinear", "bicubic"])
+def test_resizing_without_antialiasing_agrees_with_tensorflow(tmp_path, kernel):
+    import tensorflow as tf
+
+    pixels = np.asarray(picture(size=(50, 37)))
+    path = write(tmp_path / "x.png", encoded(Image.fromarray(pixels), "PNG"))
+    expected = np.clip(tf.image.resize(pixels, (20, 30), kernel, antialias=False).numpy(), 0, 255)
+    interior = (slice(2, -2), slice(2, -2))  # the two treat a border differently
+    ours = load(path, Target((20, 30), kernel, antialias=False)).astype(float)
+    assert np.abs(ours - expected)[interior].mean() < (0.6 if kernel != "bicubic" else 3.0)
+
+
+@pytest.mark.parametrize("kernel", ["nearest", "bilinear", "bicubic", "lanczos3"])
+def test_resizing_with_antialiasing_agrees_with_tensorflow(tmp_path, kernel):
+    import tensorflow as tf
+
+    pixels = np.asarray(picture(size=(50, 37)))
+    path = write(tmp_path / "x.png", encoded(Image.fromarray(pixels), "PNG"))
+    expected = np.clip(tf.image.resize(pixels, (20, 30), kernel, antialias=True).numpy(), 0, 255)
+    assert np.abs(load(path, Target((20, 30), kernel)) - expected).max() <= 1.01
+
+
+def test_a_bomb_is_not_unpacked():
+    content = encoded(Image.new("1", (6000, 6000)), "PNG")
+    with pytest.raises(UnusableImage, match=r"more than dataset.max_pixels=1,000,000"):
+        check(content, max_pixels=1_000_000)
+    header = (
+        b"BM"
+        + struct.pack("<IHHI", 58, 0, 0, 54)
+        + struct.pack("<IiiHHIIiiII", 40, 60000, 60000, 1, 24, 0, 4, 0, 0, 0, 0)
+    )
+    with pytest.raises(UnusableImage, match="decompression bomb"):
+        check(header + b"\0" * 4)
+    assert check(content, max_pixels=36_000_000).width == 6000
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP"])
+@pytest.mark.parametrize("share", [0.05, 0.5, 0.9])
+def test_a_truncated_file_is_refused(format, share):
+    content = encoded(picture(size=(200, 150)), format)
+    with pytest.raises(UnusableImage):
+        check(content[: int(len(content) * share)])
+
+
+def test_other_bytes_than_were_scanned_are_refused(tmp_path):
+    path = write(tmp_path / "x.jpg", encoded(picture()))
+    with pytest.raises(UnusableImage, match="not those that were scanned"):
+        load(path, Target((8, 8)), sha256="0" * 64)
+
+
+def test_what_is_no_file_has_its_kind_in_the_reason(tmp_path):
+    with pytest.raises(UnusableImage, match="a folder, not a file"):
+        read(tmp_path)
+    with pytest.raises(UnusableImage, match="there is no such file"):
+        read(tmp_path / "none.jpg")
+    with pytest.raises(UnusableImage, match="no file can have this name"):
+        read(tmp_path / "a\0b.jpg")
+
+
+FUZZED = [encoded(picture(size=(24, 18)), format) for format in ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP")]
+
+
+@given(
+    st.sampled_from(FUZZED),
+    st.lists(st.tuples(st.integers(0, 120), st.integers(0, 255)), min_size=1, max_size=12),
+    st.integers(0, 200),
+)
+def test_a_fuzzed_header_is_an_image_or_a_reason_in_one_line(content, changes, cut):
+    broken = bytearray(content)
+    for position, value in changes:
+        broken[position % len(broken)] = value
+    content = bytes(broken[: len(broken) - cut] if cut < 50 else broken)
+    try:
+        outcome = f"uint8 in {decode(content, max_pixels=1 << 20).ndim} dimensions"
+    except UnusableImage as problem:
+        outcome = str(problem)
+    assert outcome
+    assert "\n" not in outcome

@@ -1,0 +1,280 @@
+import os
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from imagefiles import encoded, picture, write
+
+from pipeline.datasets.listing import Entry, list_folder, natural_key
+from pipeline.datasets.partition import draw_test, straddling
+from pipeline.datasets.table import list_table
+from pipeline.errors import RequestError
+from pipeline.experiment import DatasetSettings
+
+JPEG = encoded(picture())
+
+
+def _paths(listing) -> list[str]:
+    return [entry.path for entry in listing.entries]
+
+
+def test_class_names_are_sorted_as_people_count():
+    assert sorted(["class 10", "Class 2", "class 1", "7"], key=natural_key) == ["7", "class 1", "Class 2", "class 10"]
+
+
+def test_a_folder_gives_its_class_to_everything_below_it(tmp_path):
+    for name in ("a/1.jpg", "a/deeper/2.JPG", "ä ö/grüße 3.jpeg", "ä ö/no ending"):
+        write(tmp_path / name, JPEG)
+    found = {entry.path: entry.label for entry in list_folder(str(tmp_path)).entries}
+    assert found == {"a/1.jpg": "a", "a/deeper/2.JPG": "a", "ä ö/grüße 3.jpeg": "ä ö", "ä ö/no ending": "ä ö"}
+
+
+def test_what_systems_leave_behind_is_ignored(tmp_path):
+    for name in (
+        "a/1.jpg",
+        "a/._1.jpg",
+        "a/.DS_Store",
+        "a/Thumbs.db",
+        "a/desktop.ini",
+        "__MACOSX/a/1.jpg",
+        ".git/x.jpg",
+        "notes.txt",
+    ):
+        write(tmp_path / name, JPEG)
+    listing = list_folder(str(tmp_path))
+    assert _paths(listing) == ["a/1.jpg"]
+    assert listing.problems == ()
+
+
+@pytest.mark.parametrize("names", [("train", "val", "test"), ("Train", "validation"), ("training", "valid", "TEST")])
+def test_split_folders_are_known_by_their_usual_names(tmp_path, names):
+    for name in names:
+        write(tmp_path / name / "a" / "1.jpg", JPEG)
+    expected = {"train": "train", "training": "train", "test": "test"}
+    for entry in list_folder(str(tmp_path)).entries:
+        assert entry.split == expected.get(entry.path.split("/")[0].lower(), "validation")
+
+
+def test_a_class_may_be_called_train(tmp_path):
+    for name in ("train/1.jpg", "car/2.jpg"):
+        write(tmp_path / name, JPEG)
+    assert {(entry.label, entry.split) for entry in list_folder(str(tmp_path)).entries} == {("train", ""), ("car", "")}
+
+
+def test_images_outside_any_class_and_folders_named_like_images_are_problems(tmp_path):
+    for name in ("a/1.jpg", "stray.png", "a/x.jpg/inside.jpg"):
+        write(tmp_path / name, JPEG)
+    (tmp_path / "a" / "elsewhere").symlink_to("/tmp")
+    listing = list_folder(str(tmp_path))
+    assert _paths(listing) == ["a/1.jpg"]
+    assert {problem.path: problem.reason for problem in listing.problems} == {
+        "stray.png": "it is in no class folder",
+        "a/x.jpg": "a folder with the name of an image",
+        "a/elsewhere": "a symbolic link to a folder, which is not followed",
+    }
+
+
+def _mixed(root):
+    for name in ("train/a/1.jpg", "test/a/1.jpg", "extra/1.jpg"):
+        write(root / name, JPEG)
+
+
+def _twice(root):
+    for name in ("train/a/1.jpg", "val/a/1.jpg", "valid/a/1.jpg"):
+        write(root / name, JPEG)
+
+
+def _too_high(root):
+    for name in ("set/train/a/1.jpg", "set/test/a/1.jpg"):
+        write(root / name, JPEG)
+
+
+def _leaving(root):
+    write(root / "a" / "1.jpg", JPEG)
+    (root / "b").symlink_to("/tmp")
+
+
+def _not_utf8(root):
+    write(root / os.fsdecode(b"\xff") / "1.jpg", JPEG)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda root: None, "There is no image in"),
+        (_mixed, "not both"),
+        (_twice, "none twice"),
+        (_too_high, "a level too high"),
+        (_leaving, "leaves"),
+        (_not_utf8, "not UTF-8"),
+    ],
+)
+def test_a_folder_that_cannot_be_understood_is_refused(tmp_path, make, message):
+    make(tmp_path)
+    with pytest.raises(RequestError, match=message):
+        list_folder(str(tmp_path))
+
+
+def test_no_path_a_file_and_a_missing_folder_are_refused(tmp_path):
+    with pytest.raises(RequestError, match=r"dataset\.path is missing"):
+        list_folder("")
+    with pytest.raises(RequestError, match="archives are not unpacked"):
+        list_folder(str(write(tmp_path / "x.zip", b"PK")))
+    with pytest.raises(RequestError, match="There is no folder"):
+        list_folder(str(tmp_path / "none"))
+
+
+def test_a_regular_expression_names_the_groups(tmp_path):
+    for name in ("a/cat7_1.jpg", "a/cat7_2.jpg", "b/dog1_1.jpg"):
+        write(tmp_path / name, JPEG)
+    assert [entry.group for entry in list_folder(str(tmp_path), r"([a-z]+\d+)_").entries] == ["cat7", "cat7", "dog1"]
+    with pytest.raises(RequestError, match=r"finds nothing in 'a/cat7_1.jpg'"):
+        list_folder(str(tmp_path), r"bird")
+    with pytest.raises(RequestError, match="no regular expression"):
+        list_folder(str(tmp_path), "(")
+
+
+counts = st.lists(st.integers(2, 30), min_size=2, max_size=5)
+
+
+@given(counts, st.floats(0.05, 0.6))
+def test_a_drawn_test_split_has_every_class_on_both_sides_and_is_the_same_every_time(counts, fraction):
+    entries = [Entry(f"{label}/{i}", str(label)) for label, count in enumerate(counts) for i in range(count)]
+    train, test = draw_test(entries, fraction)
+    assert (train, test) == draw_test(entries, fraction)
+    assert sorted([*train, *test], key=entries.index) == entries
+    assert {e.label for e in train} == {e.label for e in test} == {e.label for e in entries}
+    for label, drawn in Counter(e.label for e in test).items():
+        assert abs(drawn - fraction * counts[int(label)]) <= 1
+
+
+@given(st.lists(st.lists(st.integers(1, 5), min_size=1, max_size=8), min_size=2, max_size=4), st.floats(0.1, 0.5))
+def test_a_group_never_straddles(sizes, fraction):
+    entries = [
+        Entry(f"{label}/{group}/{i}", str(label), group=f"{label}-{group}")
+        for label, groups in enumerate(sizes)
+        for group, size in enumerate(groups)
+        for i in range(size)
+    ]
+    try:
+        train, test = draw_test(entries, fraction)
+    except RequestError:
+        return  # too few groups for both sides, and said so
+    assert straddling({"train": train, "test": test}) == 0
+    assert {e.label for e in train} == {e.label for e in test}
+
+
+def test_groups_too_few_for_the_share_are_refused_in_a_sentence():
+    entries = [Entry(f"{label}/{i}", label, group=f"{label}{i}") for label in "ab" for i in range(2)]
+    with pytest.raises(RequestError, match="cannot give every class an image"):
+        draw_test(entries, 0.25)
+
+
+@pytest.fixture
+def table(tmp_path) -> Path:
+    """A CSV beside an `images` folder with ten pictures, the rows as a test wants them."""
+    for i in range(10):
+        write(tmp_path / "images" / f"{i}.jpg", JPEG)
+    return tmp_path / "list.csv"
+
+
+def _listed(table, text: str | bytes, **settings: str):
+    table.write_bytes(text if isinstance(text, bytes) else text.encode())
+    columns = {"image_column": "file", "label_column": "label", **settings}
+    return list_table(DatasetSettings("csv", str(table), **columns))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "file,label\n0.jpg,a\n1.jpg,b\n",
+        "file;label\n0.jpg;a\n1.jpg;b\n",
+        "file\tlabel\r\n0.jpg\ta\r\n\r\n1.jpg\tb\r\n",
+        "\ufefffile,label\n0.jpg,a\n1.jpg,b\n",
+        'note,file,label\n"two\nlines, quoted",0.jpg,a\n"say ""x""",1.jpg,b\n',
+        " file , label \n 0.jpg , a \n ./1.jpg,b",
+    ],
+)
+def test_tables_of_every_make_are_read(table, text):
+    listing = _listed(table, text)
+    assert [(entry.path, entry.label) for entry in listing.entries] == [("0.jpg", "a"), ("1.jpg", "b")]
+    assert listing.entries[0].row == 2
+    assert listing.problems == ()
+    assert len(listing.noted) == 8
+    assert listing.root.name == "images"
+
+
+def test_whole_numbers_lose_their_decimal_point(table):
+    assert [entry.label for entry in _listed(table, "file,label\n0.jpg,1.0\n1.jpg,0\n").entries] == ["1", "0"]
+
+
+def test_a_split_column_and_a_group_column_are_kept(table):
+    text = "file,label,part,photo\n0.jpg,a,Train,p1\n1.jpg,a,valid,p2\n2.jpg,b,TEST,p1\n"
+    listing = _listed(table, text, split_column="part", group="photo")
+    assert [(entry.split, entry.group) for entry in listing.entries] == [
+        ("train", "p1"),
+        ("validation", "p2"),
+        ("test", "p1"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ("1.jpg,", "label is missing"),
+        ("1.jpg,NaN", "label is missing"),
+        (",a", "names no file"),
+        ("1.jpg,a,b", "the row has 3 cells, the first row 2"),
+        ("1.jpg", "the row has 1 cells"),
+        ("../list.csv,a", "leaves the image root"),
+        ("/etc/passwd,a", "leaves the image root"),
+        ("x/../../y.jpg,a", "leaves the image root"),
+        ("C:\\pictures\\1.jpg,a", "leaves the image root"),
+        ("0.jpg,b", "rows 2, 3 contradict one another: label a and b"),
+    ],
+)
+def test_a_row_that_cannot_be_used_is_a_problem_with_its_number(table, row, reason):
+    problems = _listed(table, f"file,label\n0.jpg,a\n{row}\n").problems
+    assert reason in problems[-1].reason
+    assert problems[-1].row == 3
+
+
+def test_a_repeated_row_is_used_once(table):
+    listing = _listed(table, "file,label\n0.jpg,a\n0.jpg,a\n1.jpg,b\n")
+    assert _paths(listing) == ["0.jpg", "1.jpg"]
+    assert [(item.row, item.reason) for item in listing.noted if item.row] == [(3, "the row repeats row 2")]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "file,lable\n0.jpg,a\n",
+            r"dataset\.label_column: there is no column 'label'.*Columns: file, lable\. Nearest: lable",
+        ),
+        ("file,label,label\n0.jpg,a,b\n", "2 columns are called 'label'"),
+        ("file,label\n", "has no rows"),
+        ("", "has no rows"),
+        (b"file,label\ncaf\xe9.jpg,a\n", "not UTF-8"),
+        ("file,label\nnone.jpg,a\n", "None of the 1 files named in column 'file', such as 'none.jpg'"),
+        (b"PK\x03\x04\x00\x00\xff", "not UTF-8"),
+        ("file,label\n" + "x" * 200_000 + ",a\n", "not a CSV file"),
+    ],
+)
+def test_a_table_that_cannot_be_understood_is_refused(table, text, message):
+    with pytest.raises(RequestError, match=message):
+        _listed(table, text)
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_as_a_table_are_a_listing_or_a_refusal(tmp_path_factory, content):
+    folder = tmp_path_factory.mktemp("table")
+    write(folder / "0.jpg", JPEG)
+    try:
+        listing = _listed(folder / "list.csv", b"file,label\n0.jpg,a\n" + content)
+    except RequestError as error:
+        assert "list.csv" in str(error)  # noqa: PT017
+    else:
+        assert {entry.label for entry in listing.entries if entry.path == "0.jpg"} <= {"a"}
