@@ -19,7 +19,7 @@ from pipeline.results import Clock, Method, Result, experiment_json, run_folder,
 from pipeline.resumable import Schedule, fit_resumable, recipe_folder
 from pipeline.splits import Holdout, Part, hold_out, scored_part
 from pipeline.train_head import TrainedMethod, scored_on, with_final_score
-from pipeline.training import predict
+from pipeline.training import EpochBatches, predict
 
 METHODS = ("fine-tune", "from-pretrained", "from-scratch")
 
@@ -44,7 +44,7 @@ def fine_tune(experiment: Experiment, home: Path, method: str = "fine-tune") -> 
 
     clock = Clock()
     with clock.phase("open"):
-        dataset = open_dataset(experiment.dataset)
+        dataset = open_dataset(experiment, home)
         cache = open_cache(experiment, home, dataset) if starts_from_probe(experiment, method) else None
     folder = run_folder(home, experiment.name, method)
     held = hold_out(dataset, experiment.head.validation_split, experiment.seed)

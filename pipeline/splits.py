@@ -1,12 +1,18 @@
 """Stratified splits, never the tail of a sorted array."""
 
+from __future__ import annotations
+
+import warnings
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 
-from pipeline.datasets import Dataset
 from pipeline.errors import RequestError
+
+if TYPE_CHECKING:
+    from pipeline.datasets import Dataset
 
 
 @dataclass(frozen=True)
@@ -107,12 +113,17 @@ def grouped_split(labels: np.ndarray, groups: np.ndarray, fraction: float, seed:
     Raises:
         RequestError: no split has every class in both parts.
     """
-    folds = max(2, round(1 / fraction))
+    folds = max(2, round(1 / min(fraction, 1 - fraction)))
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
-    if len(np.unique(groups)) >= folds:
-        for first, second in splitter.split(labels, labels, groups):
-            if set(labels[first]) == set(labels[second]):
-                return (first, second) if fraction <= 0.5 else (second, first)
+    groups_of_rarest = min(len(np.unique(groups[labels == label])) for label in np.unique(labels))
+    if min(len(np.unique(groups)), np.bincount(labels[labels >= 0]).max()) >= folds and groups_of_rarest >= 2:
+        with warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore", UserWarning
+            )  # of classes with fewer samples than folds, which is checked here
+            for first, second in splitter.split(labels, labels, groups):
+                if set(labels[first]) == set(labels[second]):
+                    return (first, second) if fraction <= 0.5 else (second, first)
     raise RequestError(
         f"A share of {fraction} (head.validation_split or dataset.test_fraction) cannot give every class an image in both "
         f"parts of {len(labels)} images in {len(np.unique(groups))} groups. Give more groups, or change the share."
