@@ -14,7 +14,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from models import probes
 from models.eigenbasis import eigenbasis
-from models.neighbours import majority_path, nearest_labels, unit_rows, vote_shares
+from models.logistic import L2_VALUES
+from models.neighbours import majority_path, nearest_labels, vote_shares
 from models.parallel import Workers, workers
 from models.probes import Coordinates, Linear
 
@@ -108,7 +109,7 @@ class _LinearPath(_PathClassifier):
         self.path_, best = self._search(
             Coordinates(basis, basis.rotate(X[train], team), labels[train]),
             Coordinates(basis, basis.rotate(X[held], team), labels[held]),
-            tuple(self.l2) if self.l2 is not None else probes.default_l2(),
+            tuple(self.l2) if self.l2 is not None else L2_VALUES,
             team,
         )
         self.l2_ = self.path_.chosen
@@ -217,7 +218,7 @@ class CosineKNN(_PathClassifier):
         return self._scores(self._checked(X))
 
     def _learn(self, X: np.ndarray, labels: np.ndarray, train: np.ndarray, held: np.ndarray, team: Workers) -> None:
-        self._rows, self._labels = unit_rows(X, team), labels
+        self._rows, self._labels = X.astype(np.float32), labels
         count = min(self.k_max, len(train))
         found = nearest_labels(X[held].astype(np.float32), self._rows[train], labels[train], count, team)
         accuracy = (majority_path(found, len(self.classes_)) == labels[held]).mean(axis=1)

@@ -16,7 +16,7 @@ from sklearn.utils.estimator_checks import check_estimator
 import models
 from models.eigenbasis import eigenbasis
 from models.logistic import logistic_path
-from models.neighbours import majority_path, nearest_labels, unit_rows, vote_shares
+from models.neighbours import majority_path, nearest_labels, vote_shares
 from models.parallel import workers
 from models.probes import Coordinates, search_logistic, search_neighbours, search_ridge
 from models.ridge import ridge_path
@@ -79,7 +79,7 @@ def test_the_ridge_path_is_scikit_learns_to_a_thousandth(problem):
 def test_the_votes_of_every_k_are_scikit_learns(digits):
     x, y, x_held, _ = digits
     with workers() as team:
-        found = nearest_labels(x_held, unit_rows(x, team), y, 200, team)
+        found = nearest_labels(x_held, x, y, 200, team)
     ours = majority_path(found, 10)
     for k in (1, 2, 5, 20, 200):
         theirs = KNeighborsClassifier(k, metric="cosine", algorithm="brute").fit(x, y)
