@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.eigenbasis import Eigenbasis
-from models.logistic import logistic_path
+from models.logistic import TOLERANCE, logistic_path
 from models.neighbours import majority_path, nearest_labels
 from models.parallel import Workers
 from models.ridge import ridge_path
@@ -58,12 +58,18 @@ def mean_over_views(scores: np.ndarray, views: int) -> np.ndarray:
 
 
 def search_logistic(
-    train: Coordinates, held: Coordinates, classes: int, l2: tuple[float, ...], team: Workers, advance: Advance
+    train: Coordinates,
+    held: Coordinates,
+    classes: int,
+    l2: tuple[float, ...],
+    team: Workers,
+    advance: Advance,
+    tolerance: float = TOLERANCE,
 ) -> tuple[Path, Linear]:
     """Fit the multinomial logistic path and return it with the best value's weights."""
     points: list[tuple[float, float, float]] = []
     best: tuple[tuple[float, float], Linear] | None = None
-    for fit in logistic_path(train.rows, train.row_labels, classes, l2, team):
+    for fit in logistic_path(train.rows, train.row_labels, classes, l2, team, tolerance=tolerance):
         chances = mean_over_views(fit.probabilities(held.rows), held.views)
         accuracy, loss = _accuracy(chances, held.labels), log_loss(chances, held.labels)
         points.append((fit.l2, accuracy, loss))
@@ -96,9 +102,12 @@ def search_neighbours(train: Coordinates, held: Coordinates, classes: int, limit
     return Path("k", np.arange(1, count + 1), accuracy, np.zeros(count))
 
 
-def fit_logistic(train: Coordinates, classes: int, l2: float, start: Linear, team: Workers) -> Linear:
+def fit_logistic(
+    train: Coordinates, classes: int, l2: float, start: Linear, team: Workers, tolerance: float = TOLERANCE
+) -> Linear:
     """Fit one L2 value, beginning at `start`."""
-    (fit,) = logistic_path(train.rows, train.row_labels, classes, (l2,), team, (start.weights, start.bias))
+    begin = start.weights, start.bias
+    (fit,) = logistic_path(train.rows, train.row_labels, classes, (l2,), team, begin, tolerance)
     return Linear(fit.weights, fit.bias)
 
 

@@ -61,19 +61,17 @@ def depth(methods: Sequence[Method], layers: Sequence[str], backbone: str, path:
             np.arange(len(rows)) + spread[index], middle, reach, color=COLOURS[index], marker=marker,
             ls=STYLES[index], lw=1.5, elinewidth=1, ms=6, label=NAMES[family],
         )  # fmt: skip
+    title = f"frozen features: {backbone}"
     joined = max((m for m in methods if len(m.layers) > 1), key=lambda m: m.scores["validation"].accuracy, default=None)
     if joined:
         value = joined.scores["validation"].accuracy
         axes.axhline(value, color="0.35", lw=1, ls=(0, (1, 2)))
-        note = f"{' + '.join(joined.layers)}, {NAMES[joined.name]}: {value:.1%}"
-        axes.annotate(
-            note, (0.01, value), (0, 3), xycoords=("axes fraction", "data"), textcoords="offset points", fontsize=8
-        )
+        title += f"\ndotted: {' + '.join(joined.layers)}, {NAMES[joined.name]}: {value:.1%}"
     axes.set_xticks(range(len(layers)), layers, fontsize=9, parse_math=False)
     axes.set_xlim(-0.4, len(layers) - 0.6)
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     axes.set(xlabel="layer, early to late", ylabel="top-1 accuracy on validation images, 95 % interval")
-    axes.set_title(f"frozen features: {backbone}", fontsize=10, loc="left", parse_math=False)
+    axes.set_title(title, fontsize=10, loc="left", parse_math=False)
     axes.grid(axis="y", alpha=0.25)
     axes.legend(frameon=False, fontsize=8, loc="lower right")
     return save_figure(figure, path)

@@ -115,10 +115,12 @@ def _score_families(
     found: Found, cache: Features, held: Holdout, final: FinalSplit, team: Workers
 ) -> tuple[list[Method], dict[str, np.ndarray]]:
     """Score the best of each family once; return them by validation accuracy with the arrays of the first."""
-    best = {method.name: method for method in reversed(found.methods)}
+    best: dict[str, Method] = {}
+    for method in found.methods:
+        best.setdefault(method.name, method)
     tested: list[Method] = []
     kept: dict[str, np.ndarray] = {}
-    for name, method in sorted(best.items(), key=lambda item: _rank(item[1])):
+    for name, method in best.items():
         chosen = _keras_final(found, method, cache) if name == "head" else _refitted(found, method, cache, held, team)
         kept = kept or dict(chosen.arrays())
         tested.append(final.score(chosen.method, chosen.predict))
