@@ -18,7 +18,7 @@ import models
 from pipeline.cli_cache import DEFAULT_HOME, cache, home_option, json_option
 from pipeline.errors import NoCache, PipelineError, RequestError
 from pipeline.experiment import Experiment, load_experiment
-from pipeline.output import fail, print_json, print_methods, print_table, print_warnings
+from pipeline.output import fail, print_json, print_methods, print_probe, print_table, print_warnings
 from pipeline.quiet import import_tensorflow
 
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
@@ -131,6 +131,7 @@ def main(debug: bool) -> None:
     \b
       bottleneck features   -e photo-patches
       bottleneck train-head -e photo-patches --set head.epochs=100
+      bottleneck probe      -e photo-patches
       bottleneck compare    -e photo-patches
 
     Exit codes: 0 done, 1 the work failed, 2 the request was wrong.
@@ -271,6 +272,30 @@ def fine_tune_command(request: Request, method: str) -> None:
         return
     print_warnings(result)
     print_methods(result)
+    for file in result["files"]:
+        click.echo(file)
+
+
+@main.command("probe")
+@stage
+def probe_command(request: Request) -> None:
+    """Probe every cached layer, and layers side by side: logistic regression, ridge, k-NN and the walk-through's head.
+
+    Settings are chosen on validation images; the best of each family is scored once on the test images. Writes
+    result.json, pictures, and head.npz with the best family's classifier.
+
+    \b
+    Example: bottleneck probe -e photo-patches
+             bottleneck probe -e digits --set head.epochs=20
+    """
+    from pipeline.probe import probe
+
+    result = probe(request.experiment, request.home).as_json()
+    if request.as_json:
+        print_json(result)
+        return
+    print_warnings(result)
+    print_probe(result)
     for file in result["files"]:
         click.echo(file)
 

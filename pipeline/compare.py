@@ -1,6 +1,6 @@
 """The comparison: heads on cached features against ConvNets trained from scratch on the same images and splits."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -12,14 +12,15 @@ import models
 from features import Features
 from pipeline.cache import backbone_label, data_warnings, open_cache
 from pipeline.datasets import Dataset, open_dataset
-from pipeline.evaluation import confusion, mcnemar, score
+from pipeline.evaluation import score
 from pipeline.experiment import Experiment
 from pipeline.extract import extraction_speed
+from pipeline.final_split import FinalSplit
 from pipeline.pixels import pixels_on_disk
 from pipeline.report import write_report
 from pipeline.results import Clock, Method, Result, experiment_json, run_folder, write_result
 from pipeline.splits import Holdout, Part, hold_out, scored_part
-from pipeline.train_head import TrainedMethod, extraction_seconds, fit_head, score_head, scored_on, with_final_score
+from pipeline.train_head import TrainedMethod, extraction_seconds, fit_head, score_head
 from pipeline.training import Recipe, RowBatches, fit, predict
 
 
@@ -50,7 +51,7 @@ def compare(experiment: Experiment, home: Path, options: tuple[str, ...] = ()) -
     folder = run_folder(home, experiment.name, "compare")
     held = hold_out(dataset, experiment.head.validation_split, experiment.seed)
     part = scored_part(dataset, held)
-    labels = dataset.splits[part.split].labels[part.indices]
+    final = FinalSplit(dataset.splits[part.split].labels[part.indices], part)
     with pixels_on_disk(dataset, home) as pixels:
         with clock.phase("train"):
             heads = _train_heads(experiment, cache, held, extraction_seconds(experiment, home, cache))
@@ -59,14 +60,12 @@ def compare(experiment: Experiment, home: Path, options: tuple[str, ...] = ()) -
             ]
         with clock.phase("evaluate"):
             chosen = _choose(heads)
-            scored = [score_head(trained, cache, part) for trained in chosen]
-            scored += [
-                _score_convnet(trained, pixels, labels, part, experiment.convnet.batch_size) for trained in convnets
-            ]
-    matrices = {plots.label(method): confusion(labels, guess, len(dataset.class_names)) for method, guess in scored}
+            tested = [score_head(trained, cache, final) for trained in chosen]
+            tested += [_score_convnet(trained, pixels, final, experiment.convnet.batch_size) for trained in convnets]
+    classes = len(dataset.class_names)
+    matrices = {plots.label(method): final.confusion(method.name, classes) for method in tested}
     rejected = [trained.method for trained in heads if trained not in chosen]
     with clock.phase("write"):
-        tested = [method for method, _ in scored]
         histories = {plots.label(trained.method): trained.history for trained in [*chosen, *convnets]}
         files = [
             plots.comparison(tested + rejected, backbone_label(experiment), folder / "comparison.png"),
@@ -78,8 +77,8 @@ def compare(experiment: Experiment, home: Path, options: tuple[str, ...] = ()) -
         "backbone": backbone_label(experiment),
         "images_per_second": extraction_speed(run_folder(home, experiment.name, "features"), cache.key),
         "methods": [method.as_json() for method in tested + rejected],
-        "scored_on": scored_on(part),
-        "pairs": _pairs(labels, scored),
+        "scored_on": final.kind,
+        "pairs": paired_tests(final, tested),
         "classes": list(dataset.class_names),
         "confusion": {name: matrix.tolist() for name, matrix in matrices.items()},
         "histories": {name: dict(history.curves) for name, history in histories.items()},
@@ -152,20 +151,23 @@ def _choose(heads: list[TrainedMethod]) -> list[TrainedMethod]:
 
 
 def _score_convnet(
-    trained: TrainedMethod, pixels: Mapping[str, np.ndarray], labels: np.ndarray, part: Part, batch_size: int
-) -> tuple[Method, np.ndarray]:
-    predicted = predict(trained.model, pixels[part.split], part.indices, batch_size=batch_size).argmax(axis=1)
-    return with_final_score(trained.method, labels, predicted, part), predicted
+    trained: TrainedMethod, pixels: Mapping[str, np.ndarray], final: FinalSplit, batch_size: int
+) -> Method:
+    def predicted(part: Part) -> np.ndarray:
+        return predict(trained.model, pixels[part.split], part.indices, batch_size=batch_size).argmax(axis=1)
+
+    return final.score(trained.method, predicted)
 
 
-def _pairs(labels: np.ndarray, scored: list[tuple[Method, np.ndarray]]) -> list[dict[str, Any]]:
+def paired_tests(final: FinalSplit, methods: Sequence[Method]) -> list[dict[str, Any]]:
+    """Return the exact McNemar test of every two scored methods as the results' `pairs`."""
     pairs = []
-    for (first, first_guess), (second, second_guess) in combinations(scored, 2):
-        test = mcnemar(labels, first_guess, second_guess)
+    for first, second in combinations([method.name for method in methods], 2):
+        test = final.mcnemar(first, second)
         pairs.append(
             {
-                "first": first.name,
-                "second": second.name,
+                "first": first,
+                "second": second,
                 "only_first_right": test.only_first,
                 "only_second_right": test.only_second,
                 "p_value": test.p_value,

@@ -12,13 +12,14 @@ import models
 from features import Features
 from pipeline.cache import backbone_label, data_warnings, experiment_identity, open_cache
 from pipeline.datasets import Dataset, open_dataset
-from pipeline.evaluation import confusion, score
+from pipeline.evaluation import score
 from pipeline.experiment import Experiment
+from pipeline.final_split import FinalSplit
 from pipeline.pixels import pixels_on_disk
 from pipeline.results import Clock, Method, Result, experiment_json, run_folder, write_result
 from pipeline.resumable import Schedule, fit_resumable, recipe_folder
 from pipeline.splits import Holdout, Part, hold_out, scored_part
-from pipeline.train_head import TrainedMethod, scored_on, with_final_score
+from pipeline.train_head import TrainedMethod
 from pipeline.training import EpochBatches, predict
 
 METHODS = ("fine-tune", "from-pretrained", "from-scratch")
@@ -49,13 +50,13 @@ def fine_tune(experiment: Experiment, home: Path, method: str = "fine-tune") -> 
     folder = run_folder(home, experiment.name, method)
     held = hold_out(dataset, experiment.head.validation_split, experiment.seed)
     part = scored_part(dataset, held)
-    labels = dataset.splits[part.split].labels[part.indices]
+    final = FinalSplit(dataset.splits[part.split].labels[part.indices], part)
     with pixels_on_disk(dataset, home) as pixels:
         with clock.phase("train"):
             trained = train_network(experiment, home, dataset, pixels, held, method, cache)
         with clock.phase("evaluate"):
-            scored, predicted = score_network(trained, pixels, labels, part, experiment.finetune.batch_size)
-    matrix = confusion(labels, predicted, len(dataset.class_names))
+            scored = score_network(trained, pixels, final, experiment.finetune.batch_size)
+    matrix = final.confusion(scored.name, len(dataset.class_names))
     with clock.phase("write"):
         trained.model.save(folder / "model.keras")
         (folder / "history.json").write_text(json.dumps(dict(trained.history.curves), indent=2))
@@ -69,7 +70,7 @@ def fine_tune(experiment: Experiment, home: Path, method: str = "fine-tune") -> 
         "best_epoch": trained.history.best_epoch,
         "history": dict(trained.history.curves),
         "classes": list(dataset.class_names),
-        "scored_on": scored_on(part),
+        "scored_on": final.kind,
         "confusion": matrix.tolist(),
         "files": [str(folder / "model.keras"), str(folder / "history.json"), str(curves), str(picture)],
     }
@@ -144,22 +145,21 @@ def train_network(
 
 
 def score_network(
-    trained: TrainedMethod, pixels: Mapping[str, np.ndarray], labels: np.ndarray, part: Part, batch_size: int
-) -> tuple[Method, np.ndarray]:
-    """Score a network that sees images at the end.
+    trained: TrainedMethod, pixels: Mapping[str, np.ndarray], final: FinalSplit, batch_size: int
+) -> Method:
+    """Return the method of a network that sees images, scored at the end by `final`.
 
     Args:
         trained: the network.
         pixels: images by split, uint8 `(n, height, width, 3)`.
-        labels: of `part`.
-        part: from `scored_part`.
+        final: the images that decide.
         batch_size: images at a time.
-
-    Returns:
-        The method, with its test score if `part` is the test split, and the predicted classes `(len(part),)`.
     """
-    predicted = predict(trained.model, pixels[part.split], part.indices, batch_size=batch_size).argmax(axis=1)
-    return with_final_score(trained.method, labels, predicted, part), predicted
+
+    def predicted(part: Part) -> np.ndarray:
+        return predict(trained.model, pixels[part.split], part.indices, batch_size=batch_size).argmax(axis=1)
+
+    return final.score(trained.method, predicted)
 
 
 def _builder(

@@ -9,7 +9,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.report import table_columns, table_rows
+from pipeline.report import PROBE_COLUMNS, pair_line, probe_rows, table_columns, table_rows
 
 _SCORED = {
     "test": "the test images were scored at the end of this run",
@@ -37,6 +37,18 @@ def print_methods(result: Mapping[str, Any]) -> None:
     click.echo(f"top-1 accuracy with its 95 % Wilson interval; {_SCORED[result['scored_on']]}")
     if result["images_per_second"]:
         click.echo(f"extraction: {result['images_per_second']:,.1f} images/s, all layers in one pass")
+
+
+def print_probe(result: Mapping[str, Any]) -> None:
+    """Print the rows of a probe by validation accuracy, then the best of each family as it was scored."""
+    print_table(PROBE_COLUMNS, probe_rows(result["table"], "validation"))
+    click.echo(f"\nThe best of each family on {result['scored_on']} images:")
+    print_table(
+        (*PROBE_COLUMNS[:3], result["scored_on"], PROBE_COLUMNS[4]), probe_rows(result["methods"], result["scored_on"])
+    )
+    click.echo(f"top-1 accuracy with its 95 % Wilson interval; {_SCORED[result['scored_on']]}")
+    for pair in result["pairs"]:
+        click.echo(pair_line(pair, result["scored_on"]))
 
 
 def print_warnings(result: Mapping[str, Any]) -> None:

@@ -51,6 +51,23 @@ def table_rows(methods: list[Mapping[str, Any]]) -> list[tuple[str, ...]]:
     ]
 
 
+PROBE_COLUMNS = ("family", "layers", "chosen", "validation", "fitting")
+
+
+def probe_rows(methods: list[Mapping[str, Any]], split: str) -> list[tuple[str, ...]]:
+    """Return probed methods as text in the order of PROBE_COLUMNS, with the accuracy on `split`."""
+    return [
+        (
+            method["name"],
+            " + ".join(method["layers"]),
+            ", ".join(f"{name} = {value:.3g}" for name, value in method["hyperparameters"].items()) or "best epoch",
+            _accuracy(method, split),
+            _duration(method["seconds"]["train"]),
+        )
+        for method in methods
+    ]
+
+
 def write_report(result: Mapping[str, Any], command: tuple[str, ...], path: Path) -> Path:
     """Write `report.html` for a comparison.
 
@@ -72,7 +89,7 @@ def write_report(result: Mapping[str, Any], command: tuple[str, ...], path: Path
         warnings=result["warnings"],
         columns=table_columns(result["methods"]),
         rows=table_rows(result["methods"]),
-        pairs=[_pair(pair, result["scored_on"]) for pair in result["pairs"]],
+        pairs=[pair_line(pair, result["scored_on"]) for pair in result["pairs"]],
         pictures=[_picture(Path(file)) for file in result["files"] if file.endswith(".png")],
         commands=_commands(command),
         provenance=_provenance(result),
@@ -116,7 +133,7 @@ def _duration(seconds: float | None) -> str:
     return f"{seconds:,.1f} s" if seconds < 120 else f"{seconds / 60:,.1f} min"
 
 
-def _pair(pair: Mapping[str, Any], split: str) -> str:
+def pair_line(pair: Mapping[str, Any], split: str) -> str:
     return (
         f"{pair['first']} against {pair['second']}: {pair['only_first_right']:,} {split} images only the first got right, "
         f"{pair['only_second_right']:,} only the second; exact McNemar p = {pair['p_value']:.2g}"

@@ -30,6 +30,7 @@ class Method:
         parameters: how many numbers it trains.
         scores: the `Score` by split (`train`, `validation`, `test`); a split that was not scored is absent.
         seconds: `extract` (None: not known) and `train`.
+        hyperparameters: what was chosen on validation samples, by name; empty where nothing was.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Method:
     parameters: int
     scores: Mapping[str, Score]
     seconds: Mapping[str, float | None]
+    hyperparameters: Mapping[str, float] = field(default_factory=dict)
 
     def with_score(self, split: str, value: Score) -> "Method":
         """Return this method with one more split scored."""
@@ -54,6 +56,7 @@ class Method:
             "accuracy": {split: value.accuracy if value else None for split, value in scores.items()},
             "interval": {split: [value.low, value.high] if value else None for split, value in scores.items()},
             "seconds": dict(self.seconds),
+            "hyperparameters": dict(self.hyperparameters),
         }
 
 

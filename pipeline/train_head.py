@@ -11,9 +11,10 @@ import models
 from features import Features
 from pipeline.cache import data_warnings, open_cache
 from pipeline.datasets import open_dataset
-from pipeline.evaluation import confusion, score
+from pipeline.evaluation import score
 from pipeline.experiment import Experiment
 from pipeline.extract import extraction_speed
+from pipeline.final_split import FinalSplit
 from pipeline.results import Clock, Method, Result, experiment_json, run_folder, write_result
 from pipeline.splits import Holdout, Part, hold_out, scored_part
 from pipeline.training import PREDICTED_AT_A_TIME, History, Recipe, RowBatches, fit, predict
@@ -62,9 +63,9 @@ def train_head(experiment: Experiment, home: Path) -> Result:
         trained = fit_head(experiment, cache, held, cache.layers[-1], "linear", seconds)
     with clock.phase("evaluate"):
         part = scored_part(dataset, held)
-        labels = cache[part.split].y[part.indices]
-        scored, predicted = score_head(trained, cache, part)
-        matrix = confusion(labels, predicted, len(cache.class_names))
+        final = FinalSplit(cache[part.split].y[part.indices], part)
+        scored = score_head(trained, cache, final)
+        matrix = final.confusion(scored.name, len(cache.class_names))
     with clock.phase("write"):
         trained.model.save(folder / "head.keras")
         (folder / "history.json").write_text(json.dumps(trained.history.curves, indent=2))
@@ -76,7 +77,7 @@ def train_head(experiment: Experiment, home: Path) -> Result:
         "best_epoch": trained.history.best_epoch,
         "history": dict(trained.history.curves),
         "classes": list(cache.class_names),
-        "scored_on": scored_on(part),
+        "scored_on": final.kind,
         "confusion": matrix.tolist(),
         "files": [str(folder / "head.keras"), str(folder / "history.json"), str(curves), str(picture)],
     }
@@ -132,29 +133,9 @@ def predict_head(trained: TrainedMethod, cache: Features, part: Part) -> np.ndar
     return predict(trained.model, rows, part.indices, len(cache.identity["input.views"]))
 
 
-def score_head(trained: TrainedMethod, cache: Features, part: Part) -> tuple[Method, np.ndarray]:
-    """Score a head at the end.
-
-    Args:
-        trained: the head.
-        cache: the open cache.
-        part: from `scored_part`.
-
-    Returns:
-        The method, with its test score if `part` is the test split, and the predicted classes `(len(part),)`.
-    """
-    predicted = predict_head(trained, cache, part).argmax(axis=1)
-    return with_final_score(trained.method, cache[part.split].y[part.indices], predicted, part), predicted
-
-
-def with_final_score(method: Method, labels: np.ndarray, predicted: np.ndarray, part: Part) -> Method:
-    """Return a method with its test score; as it is where `part` holds validation images, which are scored already."""
-    return method.with_score("test", score(labels, predicted)) if part.split == "test" else method
-
-
-def scored_on(part: Part) -> str:
-    """Return `test` or `validation`: what kind of images the final figures are of."""
-    return "test" if part.split == "test" else "validation"
+def score_head(trained: TrainedMethod, cache: Features, final: FinalSplit) -> Method:
+    """Return a head's method, scored at the end by `final`."""
+    return final.score(trained.method, lambda part: predict_head(trained, cache, part).argmax(axis=1))
 
 
 def extraction_seconds(experiment: Experiment, home: Path, cache: Features) -> float | None:
