@@ -3,7 +3,6 @@
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ import models
 from features import Features
 from pipeline.cache import backbone_label, data_warnings, open_cache
 from pipeline.datasets import Dataset, open_dataset
-from pipeline.evaluation import confusion, mcnemar, score
+from pipeline.evaluation import confusion, paired_comparisons, score
 from pipeline.experiment import Experiment
 from pipeline.extract import extraction_speed
 from pipeline.report import write_report
@@ -38,7 +37,7 @@ def compare(experiment: Experiment, home: Path, options: tuple[str, ...] = ()) -
         options: the command line's words, so that the report can say how to repeat it.
 
     Returns:
-        The `Result`, with `methods`, `pairs` (exact McNemar tests on the test images), `confusion`, `histories`, `files`.
+        The `Result`, with `methods`, `pairs` (of methods, on the same images), `confusion`, `histories`, `files`.
 
     Raises:
         RequestError: there is no cache that matches; the message names what differs.
@@ -82,7 +81,7 @@ def compare(experiment: Experiment, home: Path, options: tuple[str, ...] = ()) -
         "images_per_second": extraction_speed(run_folder(home, experiment.name, "features"), cache.key),
         "methods": [method.as_json() for method in tested + rejected],
         "scored_on": scored_on(part),
-        "pairs": _pairs(labels, scored),
+        "pairs": paired_comparisons(labels, {method.name: guess for method, guess in scored}),
         "classes": list(dataset.class_names),
         "confusion": {name: matrix.tolist() for name, matrix in matrices.items()},
         "histories": {name: dict(history.curves) for name, history in histories.items()},
@@ -177,19 +176,3 @@ def _score_convnet(
 ) -> tuple[Method, np.ndarray]:
     predicted = predict(trained.model, pixels[part.split], part.indices, batch_size=batch_size).argmax(axis=1)
     return with_final_score(trained.method, labels, predicted, part), predicted
-
-
-def _pairs(labels: np.ndarray, scored: list[tuple[Method, np.ndarray]]) -> list[dict[str, Any]]:
-    pairs = []
-    for (first, first_guess), (second, second_guess) in combinations(scored, 2):
-        test = mcnemar(labels, first_guess, second_guess)
-        pairs.append(
-            {
-                "first": first.name,
-                "second": second.name,
-                "only_first_right": test.only_first,
-                "only_second_right": test.only_second,
-                "p_value": test.p_value,
-            }
-        )
-    return pairs
