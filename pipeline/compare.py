@@ -61,7 +61,7 @@ def compare(experiment: Experiment, home: Path, options: tuple[str, ...] = ()) -
             ]
         with clock.phase("evaluate"):
             chosen = _choose(heads)
-            scored = [score_head(trained, cache, part) for trained in chosen]
+            scored = [_score_head(trained, cache, part) for trained in chosen]
             scored += [
                 _score_convnet(trained, pixels, labels, part, experiment.convnet.batch_size) for trained in convnets
             ]
@@ -126,12 +126,12 @@ def train_convnet(
         )
         recipe = Recipe(settings.epochs, settings.batch_size, settings.learning_rate, experiment.seed)
         history = fit(model, train, validation, recipe, name)
-    scores = {}
+    scores, probabilities = {}, np.empty(0)
     for split, part in (("train", held.train), ("validation", held.validation)):
         probabilities = predict(model, pixels[part.split], part.indices, batch_size=settings.batch_size)
         scores[split] = score(dataset.splits[part.split].labels[part.indices], probabilities.argmax(axis=1))
     seconds = {"extract": 0.0, "train": clock.seconds["train"]}
-    return TrainedMethod(Method(name, (), model.count_params(), scores, seconds), model, history)
+    return TrainedMethod(Method(name, (), model.count_params(), scores, seconds), model, history, probabilities)
 
 
 @contextmanager
@@ -169,6 +169,11 @@ def _train_heads(
 def _choose(heads: list[TrainedMethod]) -> list[TrainedMethod]:
     linear, *earlier = heads
     return [linear, *sorted(earlier, key=lambda trained: -trained.method.scores["validation"].accuracy)[:1]]
+
+
+def _score_head(trained: TrainedMethod, cache: Features, part: Part) -> tuple[Method, np.ndarray]:
+    method, probabilities = score_head(trained, cache, part)
+    return method, probabilities.argmax(axis=1)
 
 
 def _score_convnet(
