@@ -1,4 +1,4 @@
-"""Computes: backbones and their weights, the compiled extractor, heads and the small ConvNets."""
+"""Computes: backbones and their weights, the compiled extractor, heads, linear probes and the small ConvNets."""
 
 from __future__ import annotations
 
@@ -23,16 +23,20 @@ if TYPE_CHECKING:
     from models.backbones import Backbone, layer_names, load_backbone
     from models.convnets import small_convnet, strong_convnet
     from models.engines import resolve_engine
+    from models.estimators import CosineKNN, LogisticPath, RidgePath
     from models.extractor import Extractor, build_extractor
     from models.heads import build_head
     from models.matmul import matmul_gflops
 
-# these need TensorFlow, which is imported when the first of them is asked for
+# most of these need TensorFlow, which is imported when the first of them is asked for; the estimators need scikit-learn
 _LAZY = {
     "Backbone": "backbones",
     "layer_names": "backbones",
     "load_backbone": "backbones",
     "resolve_engine": "engines",
+    "CosineKNN": "estimators",
+    "LogisticPath": "estimators",
+    "RidgePath": "estimators",
     "Extractor": "extractor",
     "build_extractor": "extractor",
     "build_head": "heads",
@@ -44,11 +48,14 @@ _LAZY = {
 __all__ = [
     "Backbone",
     "BackboneFileError",
+    "CosineKNN",
     "EngineMismatch",
     "EngineUnavailable",
     "Extractor",
     "InvalidSetting",
+    "LogisticPath",
     "ModelError",
+    "RidgePath",
     "UnknownBackbone",
     "UnknownLayer",
     "WeightsIdentity",

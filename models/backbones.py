@@ -15,9 +15,10 @@ from pathlib import Path
 import h5py
 import keras
 
-from models.efficientnet_lite import efficientnet_lite0, load_checkpoint
+from models import efficientnet_lite, torchvision_nets
 from models.errors import BackboneFileError, ModelError, UnknownLayer, WeightsMismatch, nearest
-from models.registry import APPLICATIONS, LITE0, Application
+from models.registry import APPLICATIONS, LITE0, TORCHVISION, Application
+from models.torch_files import SUFFIXES as TORCH_SUFFIXES
 from models.weights import WeightsIdentity, is_model_file, preprocessing, require_backbone, weights_identity
 
 
@@ -75,8 +76,8 @@ def load_backbone(name: str, weights: str = "imagenet", size: tuple[int, int] = 
 
     Args:
         name: A registered name or the path of a `.keras` file whose input is RGB 0..255.
-        weights: `"imagenet"`, `"random"` or a weights file (`.h5`, `.weights.h5`, `.keras`; `.pth` for
-            efficientnet-lite0). A `.keras` file keeps its own weights under `"imagenet"`.
+        weights: `"imagenet"`, `"random"` or a weights file (`.h5`, `.weights.h5`, `.keras`; `.pth` and `.safetensors`
+            for efficientnet-lite0 and torchvision's networks). A `.keras` file keeps its own weights under `"imagenet"`.
         size: Height and width the network is to see.
         seed: Seed of random weights.
 
@@ -102,9 +103,17 @@ def _build(name: str, size: tuple[int, int], fresh: bool) -> keras.Model:
         model = resized(load_model_file(Path(name).expanduser()), size, name)
         return keras.models.clone_model(model) if fresh else model
     try:
-        return efficientnet_lite0(size) if name == LITE0 else _application(APPLICATIONS[name], size)
+        return _registered(name, size)
     except ValueError as error:
         raise ModelError(f"Backbone '{name}' cannot take images of {size[0]}×{size[1]}: {error}") from error
+
+
+def _registered(name: str, size: tuple[int, int]) -> keras.Model:
+    if name == LITE0:
+        return efficientnet_lite.efficientnet_lite0(size)
+    if name in torchvision_nets.RESNETS:
+        return torchvision_nets.resnet(name, size)
+    return torchvision_nets.vgg16_bn(size) if name == "vgg16-bn" else _application(APPLICATIONS[name], size)
 
 
 def _application(application: Application, size: tuple[int, int]) -> keras.Model:
@@ -181,8 +190,9 @@ def resized(model: keras.Model, size: tuple[int, int], name: str) -> keras.Model
 
 
 def _load_weights(model: keras.Model, name: str, path: Path) -> None:
-    if name == LITE0 and path.suffix == ".pth":
-        load_checkpoint(model, path)
+    if path.suffix in TORCH_SUFFIXES and name in (LITE0, *TORCHVISION):
+        reader = efficientnet_lite if name == LITE0 else torchvision_nets
+        reader.load_checkpoint(model, path)
         return
     try:
         with warnings.catch_warnings():

@@ -10,7 +10,7 @@ import numpy as np
 from keras import layers
 
 from models.errors import WeightsMismatch
-from models.torch_pickle import load_tensors
+from models.torch_files import load_tensors
 
 BATCH_NORM_EPSILON = 1e-3
 STEM_FILTERS, TOP_FILTERS = 32, 1280

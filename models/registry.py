@@ -109,6 +109,16 @@ LITE0_FILE = "efficientnet-lite0-57934424.pth"
 LITE0_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 
 
+TORCH_URL = "https://download.pytorch.org/models/"
+# torchvision's IMAGENET1K_V1 files; the end of a name is the beginning of the file's SHA-256
+TORCHVISION = {
+    "resnet18": "resnet18-f37072fd.pth",
+    "resnet34": "resnet34-b627a593.pth",
+    "resnet50-v1.5": "resnet50-0676ba61.pth",
+    "vgg16-bn": "vgg16_bn-6c64b313.pth",
+}
+
+
 def backbone_names() -> tuple[str, ...]:
     """The registered backbones; the path of any `.keras` model works as well."""
-    return (LITE0, *APPLICATIONS)
+    return (LITE0, *APPLICATIONS, *TORCHVISION)

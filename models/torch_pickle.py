@@ -1,15 +1,15 @@
-"""Reads the tensors of an old-format (pre-1.6) torch checkpoint without torch, admitting nothing but tensors."""
+"""Reads the tensors of a torch checkpoint, of the old format or zipped, without torch, admitting nothing but tensors."""
 
 from __future__ import annotations
 
+import io
 import pickle
+import zipfile
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-
-from models.errors import WeightsMismatch
 
 MAGIC = 0x1950A86A20F9469CFC6C
 PROTOCOL = 1001
@@ -64,41 +64,57 @@ class _TensorUnpickler(pickle.Unpickler):
         raise pickle.UnpicklingError(f"it asks for '{module}.{name}', which is not a tensor")
 
     def persistent_load(self, pid: Any) -> _Storage:
-        kind, dtype, key, _location, size, view = pid
-        if kind != "storage" or view is not None:
+        kind, dtype, key, _location, size, *view = pid
+        if kind != "storage" or any(view):
             raise pickle.UnpicklingError(f"it holds a reference of kind '{kind}', which is not a tensor")
         return self.storages.setdefault(key, _Storage(dtype, key, size))
 
 
-def load_tensors(path: str | Path) -> dict[str, np.ndarray]:
-    """Reads a state dict saved by `torch.save` in the old format.
-
-    Args:
-        path: The checkpoint (`.pth`).
-
-    Returns:
-        The tensors by name, as C-contiguous arrays.
+def read_old(path: Path) -> dict[str, np.ndarray]:
+    """Reads what `torch.save` wrote before torch 1.6: pickles, then the storages one after the other.
 
     Raises:
-        WeightsMismatch: If the file is not such a checkpoint, is truncated, or holds anything but tensors.
+        Exception: of many kinds, if it is no such file.
     """
-    try:
-        with Path(path).open("rb") as file:
-            return _read(file)
-    except (pickle.UnpicklingError, EOFError, ValueError, TypeError, AttributeError, IndexError, KeyError) as error:
-        raise WeightsMismatch(
-            f"'{path}' is not a torch checkpoint of tensors in the old format: {error}. "
-            "Give a file saved by Keras, or fetch the checkpoint again."
-        ) from error
+    with path.open("rb") as file:
+        return _read_old(file)
 
 
-def _read(file: BinaryIO) -> dict[str, np.ndarray]:
+def read_zipped(path: Path) -> dict[str, np.ndarray]:
+    """Reads what `torch.save` writes since torch 1.6: `NAME/data.pkl` and one file `NAME/data/KEY` a storage.
+
+    Raises:
+        Exception: of many kinds, if it is no such file.
+    """
+    with zipfile.ZipFile(path) as archive:
+        (name,) = [name for name in archive.namelist() if name.endswith("/data.pkl")]
+        folder = name.removesuffix("data.pkl")
+        if f"{folder}byteorder" in archive.namelist() and archive.read(f"{folder}byteorder") != b"little":
+            raise ValueError("big-endian data")
+        unpickler = _TensorUnpickler(io.BytesIO(archive.read(name)))
+        state = _tensors(unpickler.load())
+        values = {
+            key: np.frombuffer(archive.read(f"{folder}data/{key}"), storage.dtype)
+            for key, storage in unpickler.storages.items()
+        }
+    if any(values[key].size != storage.size for key, storage in unpickler.storages.items()):
+        raise ValueError("it is truncated")
+    return {name: tensor.array(values[tensor.storage.key]) for name, tensor in state.items()}
+
+
+def _tensors(state: Any) -> dict[str, _Tensor]:
+    if not isinstance(state, dict) or not all(isinstance(tensor, _Tensor) for tensor in state.values()):
+        raise ValueError("it is not a dictionary of tensors")
+    return state
+
+
+def _read_old(file: BinaryIO) -> dict[str, np.ndarray]:
     if (_TensorUnpickler(file).load(), _TensorUnpickler(file).load()) != (MAGIC, PROTOCOL):
         raise ValueError("wrong magic number")
     if not _TensorUnpickler(file).load()["little_endian"]:
         raise ValueError("big-endian data")
     unpickler = _TensorUnpickler(file)
-    state = unpickler.load()
+    state = _tensors(unpickler.load())
     values = {key: _read_storage(file, unpickler.storages[key]) for key in _TensorUnpickler(file).load()}
     return {name: tensor.array(values[tensor.storage.key]) for name, tensor in state.items()}
 

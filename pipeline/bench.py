@@ -5,6 +5,7 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import asdict, dataclass
+from itertools import product
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -31,13 +32,21 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Effort:
-    """How much is measured: `images` a run (a multiple of the batch size) and `repeats` of every run, interleaved."""
+    """How much is measured.
+
+    Attributes:
+        images: a run, cut down to a multiple of the batch size.
+        repeats: of every run, interleaved.
+        precisions: of the engines.
+    """
 
     images: int
     repeats: int
+    precisions: tuple[str, ...]
 
 
-QUICK, FULL = Effort(96, 3), Effort(512, 5)
+QUICK = Effort(96, 3, ("auto", "int8"))
+FULL = Effort(512, 5, ("float32", "bfloat16", "float16", "int8"))
 
 
 @dataclass(frozen=True)
@@ -82,7 +91,7 @@ def bench(experiment: Experiment, home: Path, effort: Effort) -> Result:
     folder = run_folder(home, experiment.name, "bench")
     with tempfile.TemporaryDirectory(dir=home) as scratch:
         request = _request(experiment, effort, scratch)
-        workers = [_Worker({**request, **variant}) for variant in _variants()]
+        workers = [_Worker({**request, **variant}) for variant in _variants(effort)]
         try:
             with clock.phase("prepare"):
                 for worker in progress(iterable=workers, desc="getting ready", unit="variant"):
@@ -174,21 +183,14 @@ def _request(experiment: Experiment, effort: Effort, scratch: str) -> dict[str, 
     }
 
 
-def _variants() -> list[dict[str, str]]:
+def _variants(effort: Effort) -> list[dict[str, str]]:
     found = [{"engine": "baseline", "precision": "float32"}]
-    for engine, precision in (
-        ("tensorflow", "float32"),
-        ("tensorflow", "bfloat16"),
-        ("tensorflow", "float16"),
-        ("openvino", "float32"),
-        ("openvino", "bfloat16"),
-        ("openvino", "int8"),
-    ):
+    for engine, precision in product(("tensorflow", "openvino"), effort.precisions):
         try:
-            models.resolve_engine(engine, precision)
+            resolved = models.resolve_engine(engine, precision)
         except models.EngineUnavailable:
             continue
-        found.append({"engine": engine, "precision": precision})
+        found.append(dict(zip(("engine", "precision"), resolved, strict=True)))
     return found
 
 

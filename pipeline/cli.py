@@ -239,7 +239,9 @@ def compare_command(request: Request) -> None:
 
 @main.command("bench")
 @stage
-@click.option("--quick", is_flag=True, help="Fewer images and repeats: about four minutes on two cores.")
+@click.option(
+    "--quick", is_flag=True, help="Fewer images, repeats and precisions: about two minutes on two idle cores."
+)
 def bench_command(request: Request, quick: bool) -> None:
     """Measure stage one on this machine: the walk-through's script, the bare forward pass, and the full stage.
 

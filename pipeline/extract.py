@@ -2,8 +2,11 @@
 
 import json
 import logging
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +31,7 @@ SLOW_GFLOP_A_SECOND = 150
 LARGEST_SHARD, SMALLEST_SHARD = 1024, 32
 LARGEST_SHARD_BYTES = 64 << 20  # a shard is held in memory a few times over
 CALIBRATION_SEED = 0
+READ_AHEAD = 2  # batches
 
 
 def extract_features(experiment: Experiment, home: Path, wait_seconds: float = 0.0) -> Result:
@@ -97,21 +101,51 @@ def _result(
 
 
 def fill(writer: features.CacheWriter, dataset: Dataset, extractor: models.Extractor, batch_size: int) -> None:
-    """Extract and write every pending shard: reader → extractor → writer, the writer in a thread of its own."""
+    """Extract and write every pending shard: reader → extractor → writer, the reader and the writer in threads of their own.
+
+    The extractor is never drained between shards. At most `READ_AHEAD` batches and two shards are in memory.
+    """
+    pending = list(writer.pending)
     bar = progress(total=writer.total_images, initial=writer.done_images, unit="image", desc="features")
-    with ThreadPoolExecutor(1, "shard-writer") as thread, bar:
+    images = _read_ahead(dataset, _parts(pending, batch_size))
+    extracted = extractor.map(images)
+    with ThreadPoolExecutor(1, "shard-writer") as thread, closing(images), bar:
         writing: Future[None] | None = None
-        for shard in writer.pending:
+        for shard, parts in groupby(_parts(pending, batch_size), key=lambda part: part[0]):
             outputs = []
-            for output in extractor.map(_batches(dataset, shard, batch_size)):
-                outputs.append(output)
-                bar.update(len(next(iter(output.values()))))
+            for _ in parts:
+                outputs.append(next(extracted))
+                bar.update(len(next(iter(outputs[-1].values()))))
             rows = {layer: np.concatenate([output[layer] for output in outputs]) for layer in outputs[0]}
             if writing:
                 writing.result()
             writing = thread.submit(writer.write, shard, rows)
         if writing:
             writing.result()
+
+
+def _parts(shards: Sequence[features.Shard], batch_size: int) -> Iterator[tuple[features.Shard, np.ndarray]]:
+    """Give the batches of every shard: the shard, and positions in its split."""
+    for shard in shards:
+        for start in range(shard.start, shard.stop, batch_size):
+            yield shard, np.arange(start, min(start + batch_size, shard.stop))
+
+
+def _read_ahead(
+    dataset: Dataset, parts: Iterable[tuple[features.Shard, np.ndarray]]
+) -> Generator[np.ndarray, None, None]:
+    """Give the images of batch after batch, the next ones being read and decoded meanwhile."""
+    reader = ThreadPoolExecutor(1, "image-reader")
+    waiting: deque[Future[np.ndarray]] = deque()
+    try:
+        for shard, indices in parts:
+            waiting.append(reader.submit(dataset.images, shard.split, indices))
+            if len(waiting) > READ_AHEAD:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        reader.shutdown(cancel_futures=True)
 
 
 def _writer(
@@ -153,11 +187,6 @@ def affordable_shard(extractor: models.Extractor) -> int:
     by_memory = LARGEST_SHARD_BYTES / float_bytes
     affordable = 2 ** int(np.floor(np.log2(max(1.0, min(by_time, by_memory)))))
     return min(LARGEST_SHARD, max(SMALLEST_SHARD, affordable))
-
-
-def _batches(dataset: Dataset, shard: features.Shard, batch_size: int) -> Iterator[np.ndarray]:
-    for start in range(shard.start, shard.stop, batch_size):
-        yield dataset.images(shard.split, np.arange(start, min(start + batch_size, shard.stop)))
 
 
 def _build(experiment: Experiment, dataset: Dataset) -> models.Extractor:

@@ -1,0 +1,138 @@
+"""The coordinates in which every linear probe is cheap: standardised features in the eigenbasis of their correlations.
+
+With Z the standardised (n, d) training features, Z'Z/n = V diag(s) V' is computed once. In the coordinates ZV the ridge
+problem is diagonal for every L2 value, the multinomial logistic one nearly so, distances and cosines stay what they are,
+and directions in which the training data do not vary at all can be left out: no optimum has a component there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from scipy.linalg import eigh
+
+from models.parallel import Workers
+
+BLOCK = 1024  # rows of one float32 product; sums over blocks are float64
+RANK_TOLERANCE = 1e-7  # of the largest eigenvalue, about what float32 products resolve
+CONSTANT = 1e-6  # standard deviation, relative to the mean, below which a feature carries nothing but rounding
+
+
+class Rows(Protocol):
+    """`(n, d)` features of any float type that are read by slices: a NumPy array or something that reads a cache."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    def __getitem__(self, part: slice) -> np.ndarray: ...
+
+
+@dataclass(frozen=True)
+class Eigenbasis:
+    """Standardisation and rotation of features.
+
+    Attributes:
+        mean: `(d,)` float64.
+        scale: `(d,)` float64, the standard deviation; 1 for constant features.
+        eigenvalues: `(r,)` float64, falling, of the correlation matrix; r ≤ min(n − 1, d).
+        vectors: `(d, r)` float32, orthonormal columns.
+    """
+
+    mean: np.ndarray
+    scale: np.ndarray
+    eigenvalues: np.ndarray
+    vectors: np.ndarray
+
+    def rotate(self, rows: Rows, team: Workers) -> np.ndarray:
+        """Return the coordinates `(n, r)` float32 of `(n, d)` rows."""
+        out = np.empty((rows.shape[0], len(self.eigenvalues)), np.float32)
+
+        def fill(part: slice) -> None:
+            np.matmul(_standardised(rows[part], self.mean, self.scale), self.vectors, out=out[part])
+
+        for _ in team.each(fill, len(out), BLOCK):
+            pass
+        return out
+
+    def to_features(self, weights: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return weights `(classes, r)` and bias `(classes,)` of coordinates as those of raw features, float64."""
+        coefficients = (weights @ self.vectors.T.astype(np.float64)) / self.scale
+        return coefficients, bias - coefficients @ self.mean
+
+    def from_features(self, coefficients: np.ndarray, intercept: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return weights `(classes, d)` and intercept `(classes,)` of raw features as those of coordinates, float64."""
+        weights = (coefficients * self.scale) @ self.vectors.astype(np.float64)
+        return weights, intercept + coefficients @ self.mean
+
+
+def eigenbasis(rows: Rows, team: Workers) -> Eigenbasis:
+    """Compute the eigenbasis of training features.
+
+    Args:
+        rows: `(n, d)`, n ≥ 1, finite.
+        team: the threads to use.
+
+    Returns:
+        The `Eigenbasis`: from the d×d correlation matrix, or from the n×n matrix of inner products where n < d.
+    """
+    mean, scale = _moments(rows, team)
+    count, width = rows.shape
+    if count < width:
+        values, vectors = _from_inner_products(_standardised(rows[0:count], mean, scale).astype(np.float64))
+    else:
+        values, vectors = eigh(_correlation(rows, mean, scale, team), driver="evd", overwrite_a=True)
+    kept = np.flatnonzero(values > RANK_TOLERANCE * max(values[-1], 1e-30))[::-1]
+    return Eigenbasis(mean, scale, values[kept], np.ascontiguousarray(vectors[:, kept], np.float32))
+
+
+def _from_inner_products(standardised: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    values, left = eigh(standardised @ standardised.T / len(standardised), driver="evd", overwrite_a=True)
+    norms = np.sqrt(len(standardised) * np.maximum(values, RANK_TOLERANCE * max(values[-1], 1e-30)))
+    return values, standardised.T @ (left / norms)
+
+
+def _moments(rows: Rows, team: Workers) -> tuple[np.ndarray, np.ndarray]:
+    count, width = rows.shape
+
+    def sums(parts: list[slice]) -> np.ndarray:
+        total = np.zeros(width)
+        for part in parts:
+            total += rows[part].sum(axis=0, dtype=np.float64)
+        return total
+
+    mean = np.sum(team.totals(sums, count, BLOCK), axis=0) / count
+
+    def squares(parts: list[slice]) -> np.ndarray:
+        total = np.zeros(width)
+        for part in parts:
+            centred = rows[part] - mean
+            total += np.einsum("ij,ij->j", centred, centred)
+        return total
+
+    deviation = np.sqrt(np.sum(team.totals(squares, count, BLOCK), axis=0) / count)
+    constant = deviation <= CONSTANT * np.abs(mean)
+    return mean, np.where(constant | (deviation == 0), 1.0, deviation)
+
+
+def _correlation(rows: Rows, mean: np.ndarray, scale: np.ndarray, team: Workers) -> np.ndarray:
+    count, width = rows.shape
+
+    def products(parts: list[slice]) -> np.ndarray:
+        total = np.zeros((width, width))
+        for part in parts:
+            block = _standardised(rows[part], mean, scale)
+            total += block.T @ block
+        return total
+
+    first, *others = team.totals(products, count, BLOCK)
+    for other in others:
+        first += other
+    first /= count
+    return first
+
+
+def _standardised(rows: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    block: Any = np.asarray(rows, np.float64 if rows.dtype == np.float64 else np.float32)
+    return ((block - mean.astype(block.dtype)) / scale.astype(block.dtype)).astype(np.float32, copy=False)

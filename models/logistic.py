@@ -1,0 +1,206 @@
+"""Multinomial logistic regression over a path of L2 values, from strong to weak, each warm-started from those before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import OptimizeResult, minimize
+from scipy.special import softmax
+
+from models.parallel import Workers
+
+BLOCK = 512  # rows of one product: with 2,048 features 4 MiB, which stay in the processor's cache
+CORRECTIONS = 10  # pairs of differences L-BFGS remembers
+TOLERANCE = 3e-6  # of the loss; ten times less changes probabilities by less than 0.05 and the loss by less than 1e-4
+ROUNDING = 1e-9  # relative change of the loss that float32 products no longer resolve
+L2_VALUES = tuple(float(value) for value in np.logspace(-6, 5, 45))
+
+
+@dataclass(frozen=True)
+class LogisticFit:
+    """A minimum of  mean cross-entropy + l2/2 · Σ weights²  (the bias is not penalised).
+
+    Attributes:
+        l2: its L2 value.
+        weights: `(classes, r)` float64.
+        bias: `(classes,)` float64.
+        loss: the objective there.
+        iterations: of L-BFGS.
+        converged: False where `max_iter` came first.
+    """
+
+    l2: float
+    weights: np.ndarray
+    bias: np.ndarray
+    loss: float
+    iterations: int
+    converged: bool
+
+    def probabilities(self, rows: np.ndarray) -> np.ndarray:
+        """Return `(n, classes)` float32 probabilities of `(n, r)` rows."""
+        return softmax(rows @ self.weights.T.astype(np.float32) + self.bias.astype(np.float32), axis=1)
+
+
+def logistic_path(
+    rows: np.ndarray,
+    labels: np.ndarray,
+    classes: int,
+    l2: tuple[float, ...],
+    team: Workers,
+    start: tuple[np.ndarray, np.ndarray] | None = None,
+    tolerance: float = TOLERANCE,
+    max_iter: int = 200,
+) -> Iterator[LogisticFit]:
+    """Fit one L2 value after the other, from the strongest to the weakest.
+
+    Products are float32; parameters, loss, penalty and the sums of the gradient over blocks are float64. The variables are
+    scaled by the square root of the Hessian's diagonal where each fit begins, which in an `Eigenbasis` is nearly the
+    whole Hessian. Protocol of L2 values: T. Chen et al., A Simple Framework for Contrastive Learning, 2020, B.8;
+    optimiser: D. C. Liu and J. Nocedal, On the limited memory BFGS method, 1989.
+
+    Args:
+        rows: `(n, r)` float32, centred, best in the coordinates of an `Eigenbasis`.
+        labels: `(n,)` integers in 0 … classes − 1.
+        classes: ≥ 2.
+        l2: penalties ≥ 0 in any order.
+        team: the threads to use.
+        start: weights `(classes, r)` and bias `(classes,)` to begin with; default: zero and the classes' log frequencies.
+        tolerance: a fit is finished when a Newton step with the Hessian's diagonal would gain less than this share of the
+            loss.
+        max_iter: iterations for each value at most.
+
+    Yields:
+        One `LogisticFit` for each value, strongest first.
+    """
+    problem = _Problem(rows, labels, classes, team)
+    weights, bias = start or (np.zeros((classes, rows.shape[1])), problem.log_frequencies())
+    before = None
+    for value in sorted(l2, reverse=True):
+        fit = _minimise(problem, value, weights, bias, tolerance, max_iter)
+        yield fit
+        # along a path of evenly spaced log(l2) the next optimum lies about as far on as this one from the last
+        weights, bias = (
+            (2 * fit.weights - before.weights, 2 * fit.bias - before.bias) if before else (fit.weights, fit.bias)
+        )
+        before = fit
+
+
+class _Problem:
+    def __init__(self, rows: np.ndarray, labels: np.ndarray, classes: int, team: Workers) -> None:
+        self.shape = (classes, rows.shape[1])
+        self._rows, self._labels, self._team = rows, labels, team
+
+    def log_frequencies(self) -> np.ndarray:
+        counts = np.bincount(self._labels, minlength=self.shape[0])
+        return np.log(np.maximum(counts, 0.5) / len(self._labels))
+
+    def split(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return weights `(classes, r)` and bias `(classes,)` of one vector of both."""
+        return values[: -self.shape[0]].reshape(self.shape), values[-self.shape[0] :]
+
+    def gradient(self, weights: np.ndarray, bias: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+        """Return the mean cross-entropy and its gradients with respect to weights and bias."""
+        matrix, offset = np.ascontiguousarray(weights.T, np.float32), bias.astype(np.float32)
+
+        def share(parts: list[slice]) -> tuple[float, np.ndarray, np.ndarray]:
+            loss, slopes, offsets = 0.0, np.zeros(self.shape), np.zeros(self.shape[0])
+            for part in parts:
+                block, own = self._rows[part], self._labels[part]
+                residual, cost = _residual(block @ matrix + offset, own)
+                loss += cost
+                slopes += residual.T @ block
+                offsets += residual.sum(axis=0, dtype=np.float64)
+            return loss, slopes, offsets
+
+        totals = self._team.totals(share, len(self._rows), BLOCK)
+        loss, slopes, offsets = (np.sum(parts, axis=0) / len(self._rows) for parts in zip(*totals, strict=True))
+        return float(loss), slopes, offsets
+
+    def curvature(self, weights: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the diagonal of the Hessian of the mean cross-entropy with respect to weights and bias."""
+        matrix, offset = np.ascontiguousarray(weights.T, np.float32), bias.astype(np.float32)
+
+        def share(parts: list[slice]) -> tuple[np.ndarray, np.ndarray]:
+            slopes, offsets = np.zeros(self.shape), np.zeros(self.shape[0])
+            for part in parts:
+                block = self._rows[part]
+                chance = softmax(block @ matrix + offset, axis=1)
+                spread = chance * (1 - chance)
+                slopes += spread.T @ np.square(block)
+                offsets += spread.sum(axis=0, dtype=np.float64)
+            return slopes, offsets
+
+        totals = self._team.totals(share, len(self._rows), BLOCK)
+        slopes, offsets = (np.sum(parts, axis=0) / len(self._rows) for parts in zip(*totals, strict=True))
+        return slopes, offsets
+
+
+def _residual(scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, float]:
+    """Turn `(n, classes)` scores into probabilities minus one-hot labels, in place, with the summed cross-entropy."""
+    each = np.arange(len(labels))
+    scores -= scores.max(axis=1, keepdims=True)
+    right = scores[each, labels].sum(dtype=np.float64)
+    np.exp(scores, out=scores)
+    total = scores.sum(axis=1, keepdims=True)
+    cost = np.log(total).sum(dtype=np.float64) - right
+    scores /= total
+    scores[each, labels] -= 1
+    return scores, float(cost)
+
+
+def _minimise(
+    problem: _Problem, l2: float, weights: np.ndarray, bias: np.ndarray, tolerance: float, max_iter: int
+) -> LogisticFit:
+    begin = np.concatenate([weights.ravel(), bias])
+    objective = _Objective(problem, l2, begin)
+    loss, gradient = objective.value, objective.gradient
+    if objective.finished(loss, tolerance):
+        return LogisticFit(l2, weights, bias, loss, 0, True)
+    # L-BFGS-B's first step has length 1: in units of the gradient's length that is the whole Newton step
+    unit = float(np.linalg.norm(gradient))
+    known = [(loss, gradient * unit)]
+
+    def scaled(position: np.ndarray) -> tuple[float, np.ndarray]:
+        if known:
+            return known.pop()
+        value, slope = objective(position * unit)
+        return value, slope * unit
+
+    def stop(intermediate_result: OptimizeResult) -> None:
+        if objective.finished(intermediate_result.fun, tolerance):
+            raise StopIteration
+
+    found = minimize(
+        scaled, np.zeros_like(begin), jac=True, method="L-BFGS-B", callback=stop,
+        options={"maxiter": max_iter, "maxcor": CORRECTIONS, "maxls": 10, "gtol": 0, "ftol": ROUNDING},
+    )  # fmt: skip
+    values = objective.values(found.x * unit)
+    return LogisticFit(l2, *problem.split(values), float(found.fun), found.nit, found.nit < max_iter)
+
+
+class _Objective:
+    """The penalised loss around a point, in variables scaled by the root of its Hessian's diagonal."""
+
+    def __init__(self, problem: _Problem, l2: float, begin: np.ndarray) -> None:
+        self._problem, self._l2, self._begin = problem, l2, begin
+        slopes, offsets = problem.curvature(*problem.split(begin))
+        floor = 1e-6 * offsets.mean()
+        self._scale = np.concatenate([(slopes + l2 + floor).ravel(), offsets + floor]) ** -0.5
+        self.value, self.gradient = self(np.zeros_like(begin))
+
+    def values(self, position: np.ndarray) -> np.ndarray:
+        """Return weights and bias, one after the other, at a position of the scaled variables."""
+        return self._begin + position * self._scale
+
+    def __call__(self, position: np.ndarray) -> tuple[float, np.ndarray]:
+        weights, bias = self._problem.split(self.values(position))
+        loss, slope, offset = self._problem.gradient(weights, bias)
+        gradient = np.concatenate([(slope + self._l2 * weights).ravel(), offset]) * self._scale
+        self._decrement = 0.5 * float(gradient @ gradient)
+        return loss + 0.5 * self._l2 * float(np.vdot(weights, weights)), gradient
+
+    def finished(self, loss: float, tolerance: float) -> bool:
+        """Tell whether a Newton step with the Hessian's diagonal would gain less than `tolerance` of the loss."""
+        return self._decrement <= tolerance * loss

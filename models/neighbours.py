@@ -1,0 +1,80 @@
+"""Votes of the k nearest training rows by cosine, for every k at once."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from models.parallel import Workers
+
+QUERIES = 256  # rows compared at a time by each thread
+BLOCK = 4096  # rows normalised at a time
+
+
+def unit_rows(rows: np.ndarray, team: Workers) -> np.ndarray:
+    """Return `(n, d)` float32 rows of length 1; rows of zeros stay zero."""
+    out = np.empty(rows.shape, np.float32)
+
+    def fill(part: slice) -> None:
+        length = np.linalg.norm(rows[part], axis=1, keepdims=True).astype(np.float32)
+        np.divide(rows[part], np.where(length > 0, length, 1), out=out[part])
+
+    for _ in team.each(fill, len(rows), BLOCK):
+        pass
+    return out
+
+
+def nearest_labels(queries: np.ndarray, known: np.ndarray, labels: np.ndarray, k: int, team: Workers) -> np.ndarray:
+    """Find the labels of each query's nearest known rows by cosine.
+
+    Args:
+        queries: `(m, d)` float32; their length does not matter.
+        known: `(n, d)` float32 rows of length 1.
+        labels: `(n,)` integers.
+        k: how many, 1 … n.
+        team: the threads to use; each holds QUERIES × n similarities.
+
+    Returns:
+        `(m, k)` labels, the most similar row's first.
+    """
+
+    def search(part: slice) -> np.ndarray:
+        similar = queries[part] @ known.T
+        np.negative(similar, out=similar)
+        found = np.argpartition(similar, k - 1, axis=1)[:, :k]
+        order = np.argsort(np.take_along_axis(similar, found, axis=1), axis=1, kind="stable")
+        return labels[np.take_along_axis(found, order, axis=1)]
+
+    return np.concatenate(list(team.each(search, len(queries), QUERIES)))
+
+
+def majority_path(neighbours: np.ndarray, classes: int, views: int = 1) -> np.ndarray:
+    """Return the majority's class for every k, each neighbour one vote; a tie goes to the lowest class.
+
+    Args:
+        neighbours: `(m · views, k)` labels, nearest first; a sample's views lie one after the other and vote together.
+        classes: how many.
+        views: of each sample.
+
+    Returns:
+        `(k, m)` classes: row i is the answer of the nearest i + 1.
+    """
+    votes = neighbours.reshape(-1, views, neighbours.shape[1])
+    each = np.arange(len(votes))
+    counts = np.zeros((len(votes), classes), np.int32)
+    leader = np.full(len(votes), classes - 1)
+    leaders = np.empty((votes.shape[2], len(votes)), np.intp)
+    for rank in range(votes.shape[2]):
+        for view in range(views):
+            voted = votes[:, view, rank]
+            counts[each, voted] += 1
+            gained, most = counts[each, voted], counts[each, leader]
+            leader = np.where((gained > most) | ((gained == most) & (voted < leader)), voted, leader)
+        leaders[rank] = leader
+    return leaders
+
+
+def vote_shares(neighbours: np.ndarray, classes: int) -> np.ndarray:
+    """Return `(m, classes)` float64: each class' share of the votes of `(m, k)` neighbours."""
+    counts = np.zeros((len(neighbours), classes))
+    np.add.at(counts, (np.arange(len(neighbours))[:, None], neighbours), 1.0)
+    return counts / neighbours.shape[1]

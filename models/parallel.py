@@ -1,0 +1,45 @@
+"""Blocks of rows shared among threads, each with one-threaded matrix products: no oversubscription, bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TypeVar
+
+import joblib
+from threadpoolctl import threadpool_info, threadpool_limits
+
+T = TypeVar("T")
+
+
+def thread_count() -> int:
+    """Return how many threads to use: the cores this process may run on, or fewer where OMP_NUM_THREADS says so."""
+    limits = [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+    return max(1, min([joblib.cpu_count(), *limits]))
+
+
+class Workers:
+    """Threads that work on slices of rows; made by `workers`."""
+
+    def __init__(self, pool: ThreadPoolExecutor, threads: int) -> None:
+        self._pool = pool
+        self.threads = threads
+
+    def each(self, work: Callable[[slice], T], rows: int, block: int) -> Iterator[T]:
+        """Yield `work(slice)` for consecutive slices of at most `block` of `rows` rows, in their order."""
+        return self._pool.map(work, [slice(start, min(start + block, rows)) for start in range(0, rows, block)])
+
+    def totals(self, work: Callable[[list[slice]], T], rows: int, block: int) -> list[T]:
+        """Return `work(slices)` once a thread, so that each can sum over its own share of the rows."""
+        slices = [slice(start, min(start + block, rows)) for start in range(0, rows, block)]
+        shares = [slices[thread :: self.threads] for thread in range(min(self.threads, len(slices)))]
+        return list(self._pool.map(work, shares))
+
+
+@contextmanager
+def workers() -> Iterator[Workers]:
+    """Start the threads; while they live, the BLAS libraries use one thread for each product."""
+    threads = thread_count()
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(threads) as pool:
+        yield Workers(pool, threads)

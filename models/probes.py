@@ -1,0 +1,128 @@
+"""The three probes on prepared coordinates: search a path on validation samples, then fit the chosen setting.
+
+Every probe is searched on the coordinates of one `Eigenbasis`, so that its cost is paid once a set of layers. Samples may
+have several views, one row each, one after the other: all rows train, scores are averaged over a sample's views.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import softmax
+
+from models.eigenbasis import Eigenbasis
+from models.logistic import L2_VALUES, logistic_path
+from models.neighbours import majority_path, nearest_labels, unit_rows
+from models.parallel import Workers
+from models.ridge import ridge_path
+from models.selection import Path, log_loss, squared_error
+
+NEIGHBOURS = 200
+Advance = Callable[[], None]
+
+
+@dataclass(frozen=True)
+class Coordinates:
+    """Labelled samples in the coordinates of a basis.
+
+    Attributes:
+        basis: the `Eigenbasis` of the training rows.
+        rows: `(n · views, r)` float32.
+        labels: `(n,)` integers.
+        views: rows of each sample.
+    """
+
+    basis: Eigenbasis
+    rows: np.ndarray
+    labels: np.ndarray
+    views: int = 1
+
+    @property
+    def row_labels(self) -> np.ndarray:
+        """The label of every row, `(n · views,)`."""
+        return np.repeat(self.labels, self.views)
+
+
+@dataclass(frozen=True)
+class Linear:
+    """Weights `(classes, r)` and bias `(classes,)`, float64, of coordinates."""
+
+    weights: np.ndarray
+    bias: np.ndarray
+
+
+def mean_over_views(scores: np.ndarray, views: int) -> np.ndarray:
+    """Return `(n, classes)` means of `(n · views, classes)` scores."""
+    return scores if views == 1 else scores.reshape(-1, views, scores.shape[1]).mean(axis=1)
+
+
+def search_logistic(
+    train: Coordinates, held: Coordinates, classes: int, l2: tuple[float, ...], team: Workers, advance: Advance
+) -> tuple[Path, Linear]:
+    """Fit the multinomial logistic path and return it with the best value's weights."""
+    points: list[tuple[float, float, float]] = []
+    best: tuple[tuple[float, float], Linear] | None = None
+    for fit in logistic_path(train.rows, train.row_labels, classes, l2, team):
+        chances = mean_over_views(fit.probabilities(held.rows), held.views)
+        accuracy, loss = _accuracy(chances, held.labels), log_loss(chances, held.labels)
+        points.append((fit.l2, accuracy, loss))
+        if best is None or (-accuracy, loss) < best[0]:
+            best = (-accuracy, loss), Linear(fit.weights, fit.bias)
+        advance()
+    assert best is not None
+    return Path("l2", *np.array(points).T), best[1]
+
+
+def search_ridge(
+    train: Coordinates, held: Coordinates, classes: int, l2: tuple[float, ...], team: Workers
+) -> tuple[Path, Linear]:
+    """Solve the ridge path and return it with the best value's weights."""
+    values = tuple(sorted(l2, reverse=True))
+    weights, bias = ridge_path(train.rows, train.row_labels, classes, train.basis.eigenvalues, values, team)
+    points = []
+    for value, matrix in zip(values, weights, strict=True):
+        scores = mean_over_views(linear_scores(held.rows, Linear(matrix, bias)), held.views)
+        points.append((value, _accuracy(scores, held.labels), squared_error(scores, held.labels)))
+    path = Path("l2", *np.array(points).T)
+    return path, Linear(weights[path.best], bias)
+
+
+def search_neighbours(train: Coordinates, held: Coordinates, classes: int, limit: int, team: Workers) -> Path:
+    """Let the nearest 1 … `limit` training rows vote for the validation samples."""
+    count = min(limit, len(train.rows))
+    found = nearest_labels(held.rows, unit_rows(train.rows, team), train.row_labels, count, team)
+    accuracy = (majority_path(found, classes, held.views) == held.labels).mean(axis=1)
+    return Path("k", np.arange(1, count + 1), accuracy, np.zeros(count))
+
+
+def fit_logistic(train: Coordinates, classes: int, l2: float, start: Linear, team: Workers) -> Linear:
+    """Fit one L2 value, beginning at `start`."""
+    (fit,) = logistic_path(train.rows, train.row_labels, classes, (l2,), team, (start.weights, start.bias))
+    return Linear(fit.weights, fit.bias)
+
+
+def fit_ridge(train: Coordinates, classes: int, l2: float, team: Workers) -> Linear:
+    """Solve one L2 value."""
+    weights, bias = ridge_path(train.rows, train.row_labels, classes, train.basis.eigenvalues, (l2,), team)
+    return Linear(weights[0], bias)
+
+
+def linear_scores(rows: np.ndarray, linear: Linear) -> np.ndarray:
+    """Return `(n, classes)` float32 scores of `(n, r)` rows."""
+    return rows @ linear.weights.T.astype(np.float32) + linear.bias.astype(np.float32)
+
+
+def chances_of(scores: np.ndarray) -> np.ndarray:
+    """Return the softmax of `(n, classes)` scores."""
+    return softmax(scores, axis=1)
+
+
+def default_l2() -> tuple[float, ...]:
+    """Return the 45 L2 values, log-spaced from 1e-6 to 1e5."""
+    return L2_VALUES
+
+
+def _accuracy(scores: np.ndarray, labels: np.ndarray) -> float:
+    return float((scores.argmax(axis=1) == labels).mean())

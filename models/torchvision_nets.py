@@ -1,0 +1,203 @@
+"""The ResNets and the VGG16 of torchvision in Keras, and the loading of their published checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+from keras import layers
+
+from models.errors import WeightsMismatch
+from models.torch_files import load_tensors
+
+EPSILON = 1e-5
+MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's pixels in 0..1, as in torchvision
+VGG16_BLOCKS = (2, 2, 3, 3, 3)
+VGG16_FILTERS = (64, 128, 256, 512, 512)
+VGG16_MAP = (7, 7)  # what its fully connected layers were made for: images of 224 to 255 pixels
+
+
+@dataclass(frozen=True)
+class ResNet:
+    """A ResNet of torchvision: blocks in each of the four stages, and whether they are bottlenecks (1×1, 3×3, 1×1).
+
+    The stride is in the 3×3 convolution of a bottleneck ("v1.5"); Keras' own ResNet50 has it in the first 1×1.
+    Source: K. He et al., Deep Residual Learning for Image Recognition, 2016.
+    """
+
+    blocks: tuple[int, int, int, int]
+    bottleneck: bool
+
+
+RESNETS = {
+    "resnet18": ResNet((2, 2, 2, 2), bottleneck=False),
+    "resnet34": ResNet((3, 4, 6, 3), bottleneck=False),
+    "resnet50-v1.5": ResNet((3, 4, 6, 3), bottleneck=True),
+}
+
+
+def resnet(name: str, size: tuple[int, int]) -> keras.Model:
+    """A ResNet without its classifier.
+
+    Args:
+        name: One of `RESNETS`.
+        size: Height and width of the images.
+
+    Returns:
+        A model of float RGB 0..255, `(n, *size, 3)`. Layers are named as in Keras' ResNets: `conv2_block1_1_conv`,
+        `conv5_block2_out`, …; the last is `avg_pool`.
+    """
+    net = RESNETS[name]
+    x = images = keras.Input((*size, 3), name="images")
+    x = layers.ZeroPadding2D(3, name="conv1_pad")(_normalised(x))
+    x = layers.Conv2D(64, 7, 2, use_bias=False, name="conv1_conv")(x)
+    x = _norm("conv1_bn", relu="conv1_relu")(x)
+    x = layers.ZeroPadding2D(1, name="pool1_pad")(x)  # zeros do not win over what comes out of a ReLU
+    x = layers.MaxPooling2D(3, 2, name="pool1_pool")(x)
+    for stage, blocks in enumerate(net.blocks, start=2):
+        for block in range(1, blocks + 1):
+            strides = 2 if block == 1 and stage > 2 else 1
+            x = _residual_block(x, net, 64 * 2 ** (stage - 2), strides, f"conv{stage}_block{block}")
+    x = layers.GlobalAveragePooling2D(name="avg_pool")(x)
+    return keras.Model(images, x, name=name)
+
+
+def _residual_block(x: keras.KerasTensor, net: ResNet, filters: int, strides: int, name: str) -> keras.KerasTensor:
+    kernels = (1, 3, 1) if net.bottleneck else (3, 3)
+    width = 4 * filters if net.bottleneck else filters
+    shortcut = x
+    if strides > 1 or x.shape[-1] != width:
+        shortcut = layers.Conv2D(width, 1, strides, use_bias=False, name=f"{name}_0_conv")(x)
+        shortcut = _norm(f"{name}_0_bn")(shortcut)
+    strided = kernels.index(3)
+    for number, kernel in enumerate(kernels, start=1):
+        last = number == len(kernels)
+        step = strides if number - 1 == strided else 1
+        x = _same_convolution(x, width if last else filters, kernel, step, f"{name}_{number}")
+        x = _norm(f"{name}_{number}_bn", relu=None if last else f"{name}_{number}_relu")(x)
+    return layers.ReLU(name=f"{name}_out")(layers.Add(name=f"{name}_add")([shortcut, x]))
+
+
+def _same_convolution(x: keras.KerasTensor, filters: int, kernel: int, strides: int, name: str) -> keras.KerasTensor:
+    """Torch pads the same on all sides; Keras' "same" does not when it strides."""
+    if kernel > 1 and strides > 1:
+        x = layers.ZeroPadding2D(kernel // 2, name=f"{name}_pad")(x)
+    padding = "valid" if strides > 1 else "same"
+    return layers.Conv2D(filters, kernel, strides, padding, use_bias=False, name=f"{name}_conv")(x)
+
+
+def vgg16_bn(size: tuple[int, int]) -> keras.Model:
+    """VGG16 with batch norm, without its last layer.
+
+    Source: K. Simonyan, A. Zisserman, Very Deep Convolutional Networks for Large-Scale Image Recognition, 2015.
+
+    Args:
+        size: Height and width of the images.
+
+    Returns:
+        A model of float RGB 0..255, `(n, *size, 3)`, layers `block1_conv1`, `block1_bn1`, …, `block5_pool`; for images
+        of 224 to 255 pixels also its fully connected layers `fc1` and `fc2` (4096).
+    """
+    x = images = keras.Input((*size, 3), name="images")
+    x = _normalised(x)
+    for block, (convolutions, filters) in enumerate(zip(VGG16_BLOCKS, VGG16_FILTERS, strict=True), start=1):
+        for number in range(1, convolutions + 1):
+            x = layers.Conv2D(filters, 3, padding="same", name=f"block{block}_conv{number}")(x)
+            x = _norm(f"block{block}_bn{number}", relu=f"block{block}_relu{number}")(x)
+        x = layers.MaxPooling2D(2, name=f"block{block}_pool")(x)
+    if x.shape[1:3] == VGG16_MAP:
+        x = layers.Flatten(name="flatten")(x)
+        x = layers.Dense(4096, activation="relu", name="fc1")(x)
+        x = layers.Dense(4096, activation="relu", name="fc2")(x)
+    return keras.Model(images, x, name="vgg16-bn")
+
+
+def _normalised(x: keras.KerasTensor) -> keras.KerasTensor:
+    mean, variance = [255 * m for m in MEAN], [(255 * d) ** 2 for d in DEVIATION]
+    return layers.Normalization(mean=mean, variance=variance, name="normalization")(x)
+
+
+def _norm(name: str, relu: str | None = None) -> Callable[[keras.KerasTensor], keras.KerasTensor]:
+    def apply(x: keras.KerasTensor) -> keras.KerasTensor:
+        x = layers.BatchNormalization(epsilon=EPSILON, momentum=0.9, name=name)(x)
+        return layers.ReLU(name=relu)(x) if relu else x
+
+    return apply
+
+
+def load_checkpoint(model: keras.Model, path: Path) -> None:
+    """Sets the weights of one of these networks from a torchvision checkpoint.
+
+    Args:
+        model: From `resnet` or `vgg16_bn`.
+        path: A `.pth` or `.safetensors` file with torchvision's names.
+
+    Raises:
+        WeightsMismatch: If the checkpoint is damaged or of another architecture.
+    """
+    tensors = load_tensors(path)
+    prefix_of = _vgg_prefix if model.name == "vgg16-bn" else _resnet_prefix
+    used = set()
+    for layer in model.layers:
+        if not layer.weights or isinstance(layer, layers.Normalization):
+            continue
+        prefix = prefix_of(layer.name)
+        try:
+            layer.set_weights(_layer_weights(layer, prefix, tensors))
+        except (KeyError, ValueError) as error:
+            raise WeightsMismatch(
+                f"'{path}' has no weights for layer '{layer.name}' of {model.name} ({_first_line(error)}): "
+                "it belongs to another architecture."
+            ) from error
+        used.add(prefix)
+    _require_all_used(model, path, tensors, used)
+
+
+def _require_all_used(model: keras.Model, path: Path, tensors: dict[str, np.ndarray], used: set[str]) -> None:
+    """A deeper network of the same family has every tensor a shallower one needs, and more."""
+    left = {name.rsplit(".", 1)[0] for name in tensors} - used
+    left = {name for name in left if not name.startswith(("fc", "classifier"))}
+    if left:
+        raise WeightsMismatch(
+            f"'{path}' has weights that {model.name} lacks, such as '{sorted(left)[0]}': it belongs to another architecture."
+        )
+
+
+def _layer_weights(layer: layers.Layer, prefix: str, tensors: dict[str, np.ndarray]) -> list[np.ndarray]:
+    if isinstance(layer, layers.BatchNormalization):
+        return [tensors[f"{prefix}.{part}"] for part in ("weight", "bias", "running_mean", "running_var")]
+    kernel = tensors[f"{prefix}.weight"]
+    bias = [tensors[f"{prefix}.bias"]] if layer.use_bias else []
+    if isinstance(layer, layers.Conv2D):
+        return [kernel.transpose(2, 3, 1, 0), *bias]
+    if layer.name == "fc1":  # torch flattens channels first
+        channels = VGG16_FILTERS[-1]
+        kernel = kernel.reshape(-1, channels, *VGG16_MAP).transpose(0, 2, 3, 1).reshape(len(kernel), -1)
+    return [kernel.T, *bias]
+
+
+def _resnet_prefix(name: str) -> str:
+    """`conv3_block2_1_bn` is `layer2.1.bn1` there, `conv3_block1_0_conv` is `layer2.0.downsample.0`."""
+    if name.startswith("conv1_"):
+        return name.removeprefix("conv1_").replace("conv", "conv1").replace("bn", "bn1")
+    stage, block, number, kind = name.split("_")
+    owner = f"layer{int(stage[4:]) - 1}.{int(block[5:]) - 1}"
+    if number == "0":
+        return f"{owner}.downsample.{0 if kind == 'conv' else 1}"
+    return f"{owner}.{kind}{number}"
+
+
+def _vgg_prefix(name: str) -> str:
+    """Layers are counted through there: `block2_conv1` is `features.7`, with norm, ReLU and pooling in between."""
+    if name.startswith("fc"):
+        return f"classifier.{0 if name == 'fc1' else 3}"
+    block, part = int(name[5]), name.split("_")[1]
+    before = sum(3 * convolutions + 1 for convolutions in VGG16_BLOCKS[: block - 1])
+    return f"features.{before + 3 * (int(part[-1]) - 1) + part.startswith('bn')}"
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

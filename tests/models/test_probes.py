@@ -1,0 +1,167 @@
+"""The probes find what scikit-learn finds, for every value of their path, and keep its estimator protocol."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.datasets import load_digits
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import check_estimator
+
+import models
+from models.eigenbasis import eigenbasis
+from models.logistic import logistic_path
+from models.neighbours import majority_path, nearest_labels, unit_rows, vote_shares
+from models.parallel import workers
+from models.probes import Coordinates, search_logistic, search_neighbours, search_ridge
+from models.ridge import ridge_path
+
+SOME_L2 = (1e2, 1.0, 1e-2, 1e-4)
+
+
+@pytest.fixture(scope="module")
+def digits():
+    """Real 8×8 digits: 700 to train, 300 to validate; three pixels are constant."""
+    pixels, labels = load_digits(return_X_y=True)
+    return pixels[:700].astype(np.float32), labels[:700], pixels[700:1000].astype(np.float32), labels[700:1000]
+
+
+@pytest.fixture(scope="module", params=["more samples than features", "more features than samples"])
+def problem(request, digits):
+    x, y, x_held, y_held = digits
+    if request.param == "more samples than features":
+        return x, y, x_held, y_held
+    random = np.random.default_rng(0).normal(size=(64, 300)).astype(np.float32) / 8
+    return np.maximum(x[:200] @ random, -5), y[:200], np.maximum(x_held @ random, -5), y_held
+
+
+def _coordinates(problem, team):
+    x, y, x_held, y_held = problem
+    basis = eigenbasis(x, team)
+    return Coordinates(basis, basis.rotate(x, team), y), Coordinates(basis, basis.rotate(x_held, team), y_held)
+
+
+def test_the_logistic_path_is_scikit_learns_within_five_hundredths_of_probability(problem):
+    x, y, x_held, _ = problem
+    scaler = StandardScaler().fit(x)
+    with workers() as team:
+        train, held = _coordinates(problem, team)
+        fits = list(logistic_path(train.rows, y, 10, SOME_L2, team))
+    for fit in fits:
+        theirs = LogisticRegression(C=1 / (fit.l2 * len(x)), tol=1e-8, max_iter=5000).fit(scaler.transform(x), y)
+        expected = theirs.predict_proba(scaler.transform(x_held))
+        assert np.abs(fit.probabilities(held.rows) - expected).max() < (0.02 if fit.l2 > 1e-3 else 0.05), fit.l2
+        ours = fit.probabilities(train.rows)[np.arange(len(y)), y].astype(np.float64)
+        loss = -np.log(ours).mean() + 0.5 * fit.l2 * np.sum(fit.weights**2)
+        best = -np.log(theirs.predict_proba(scaler.transform(x))[np.arange(len(y)), y]).mean()
+        best += 0.5 * fit.l2 * np.sum(theirs.coef_**2)
+        assert loss == pytest.approx(fit.loss, rel=1e-4)
+        assert loss < best * (1 + 2e-4)
+
+
+def test_the_ridge_path_is_scikit_learns_to_a_thousandth(problem):
+    x, y, x_held, _ = problem
+    scaler = StandardScaler().fit(x)
+    with workers() as team:
+        train, held = _coordinates(problem, team)
+        weights, bias = ridge_path(train.rows, y, 10, train.basis.eigenvalues, SOME_L2, team)
+    for value, matrix in zip(SOME_L2, weights, strict=True):
+        theirs = Ridge(alpha=value * len(x)).fit(scaler.transform(x).astype(float), np.eye(10)[y])
+        expected = theirs.predict(scaler.transform(x_held).astype(float))
+        np.testing.assert_allclose(held.rows @ matrix.T + bias, expected, atol=1e-3)
+
+
+def test_the_votes_of_every_k_are_scikit_learns(digits):
+    x, y, x_held, _ = digits
+    with workers() as team:
+        found = nearest_labels(x_held, unit_rows(x, team), y, 200, team)
+    ours = majority_path(found, 10)
+    for k in (1, 2, 5, 20, 200):
+        theirs = KNeighborsClassifier(k, metric="cosine", algorithm="brute").fit(x, y)
+        assert (ours[k - 1] == theirs.predict(x_held)).mean() > 0.995, k
+        assert np.abs(vote_shares(found[:, :k], 10) - theirs.predict_proba(x_held)).max() <= 1 / k
+    assert (ours == [vote_shares(found[:, : k + 1], 10).argmax(axis=1) for k in range(200)]).all()
+
+
+def test_the_eigenbasis_keeps_inner_products_and_drops_what_does_not_vary(digits):
+    x, _, x_held, _ = digits
+    with workers() as team:
+        basis = eigenbasis(x, team)
+        known, new = basis.rotate(x, team), basis.rotate(x_held, team)
+    scaler = StandardScaler().fit(x)
+    assert basis.vectors.shape == (64, np.linalg.matrix_rank(x - x.mean(axis=0)))
+    np.testing.assert_allclose(new @ known.T, scaler.transform(x_held) @ scaler.transform(x).T, atol=0.02)
+
+
+def test_weights_move_to_raw_features_and_back_unchanged(digits):
+    x, _, _, _ = digits
+    with workers() as team:
+        basis = eigenbasis(x, team)
+        rotated = basis.rotate(x, team)
+    random = np.random.default_rng(0)
+    weights, bias = random.normal(size=(10, rotated.shape[1])), random.normal(size=10)
+    coefficients, intercept = basis.to_features(weights, bias)
+    np.testing.assert_allclose(x @ coefficients.T + intercept, rotated @ weights.T + bias, atol=1e-3)
+    again, offset = basis.from_features(coefficients, intercept)
+    np.testing.assert_allclose(again, weights, atol=1e-5)
+    np.testing.assert_allclose(offset, bias, atol=1e-9)
+
+
+def test_views_are_averaged_over_a_sample_and_never_counted_as_samples(digits):
+    x, y, x_held, y_held = digits
+    doubled = [np.repeat(rows, 2, axis=0) for rows in (x, x_held)]
+    with workers() as team:
+        train, held = _coordinates((x, y, x_held, y_held), team)
+        basis = eigenbasis(doubled[0], team)
+        twice = [
+            Coordinates(basis, basis.rotate(rows, team), labels, views=2)
+            for rows, labels in zip(doubled, (y, y_held), strict=True)
+        ]
+        one, _ = search_ridge(train, held, 10, SOME_L2, team)
+        two, _ = search_ridge(*twice, 10, SOME_L2, team)
+        np.testing.assert_allclose(one.accuracy, two.accuracy, atol=0.004)
+        one, _ = search_logistic(train, held, 10, SOME_L2, team, lambda: None)
+        two, _ = search_logistic(*twice, 10, SOME_L2, team, lambda: None)
+        np.testing.assert_allclose(one.accuracy, two.accuracy, atol=0.01)
+        assert len(search_neighbours(*twice, 10, 5, team).accuracy) == 5
+
+
+@pytest.mark.parametrize("probe", [models.LogisticPath(), models.RidgePath(), models.CosineKNN(k_max=30)])
+def test_a_probe_runs_in_a_pipeline_and_can_be_cloned(digits, probe):
+    x, y, x_held, y_held = digits
+    names = np.array([f"digit {label}" for label in range(10)])
+    fitted = make_pipeline(StandardScaler(), clone(probe)).fit(x, names[y])
+    assert set(fitted.classes_) == set(names)
+    assert fitted.score(x_held, names[y_held]) > 0.88
+    assert clone(probe).get_params() == probe.get_params()
+    if hasattr(probe, "predict_proba"):
+        np.testing.assert_allclose(fitted.predict_proba(x_held).sum(axis=1), 1, atol=1e-6)
+
+
+def test_the_chosen_value_is_the_best_on_held_out_samples(digits):
+    x, y, _, _ = digits
+    fitted = models.LogisticPath(l2=SOME_L2).fit(x, y)
+    assert len(fitted.path_.values) == len(SOME_L2)
+    assert fitted.path_.accuracy[list(fitted.path_.values).index(fitted.l2_)] == fitted.path_.accuracy.max()
+
+
+@pytest.mark.parametrize("kind", [models.LogisticPath, models.RidgePath, models.CosineKNN])
+def test_the_probes_keep_scikit_learns_protocol(kind):
+    problems = check_estimator(kind(), on_fail=None, on_skip=None)
+    failed = {check["check_name"]: str(check["exception"]) for check in problems if check["status"] == "failed"}
+    assert not failed
+
+
+def test_one_class_is_refused_by_name(digits):
+    with pytest.raises(ValueError, match=r"one class: \[7\]"):
+        models.LogisticPath().fit(digits[0], np.full(700, 7))
+
+
+def test_the_probes_do_not_load_tensorflow():
+    code = "import models, sys; models.LogisticPath; sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
