@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
-from sklearn.metrics import log_loss
 
 BINS = 15
 COLDEST, HOTTEST = 0.01, 100.0
@@ -89,7 +88,7 @@ def reliability(labels: np.ndarray, probabilities: np.ndarray) -> Reliability:
     )
     equal_mass = np.empty(len(labels), int)
     equal_mass[np.argsort(confidence, kind="stable")] = np.arange(len(labels)) * BINS // len(labels)
-    loss = log_loss(labels, _clipped(probabilities), labels=np.arange(probabilities.shape[1]))
+    loss = -np.log(_clipped(probabilities)[np.arange(len(labels)), labels]).mean()
     return Reliability(
         counts,
         mean_confidence,

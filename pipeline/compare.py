@@ -13,6 +13,7 @@ import models
 from features import Features
 from pipeline.cache import backbone_label, data_warnings, open_cache
 from pipeline.datasets import Dataset, open_dataset
+from pipeline.duplicates import find_duplicates
 from pipeline.evaluation import confusion, paired_comparisons, score
 from pipeline.experiment import Experiment
 from pipeline.extract import extraction_speed
@@ -37,7 +38,8 @@ def compare(experiment: Experiment, home: Path, options: tuple[str, ...] = ()) -
         options: the command line's words, so that the report can say how to repeat it.
 
     Returns:
-        The `Result`, with `methods`, `pairs` (of methods, on the same images), `confusion`, `histories`, `files`.
+        The `Result`, with `methods`, `pairs` (of methods, on the same images), `duplicates` across splits,
+        `confusion`, `histories`, `files`.
 
     Raises:
         RequestError: there is no cache that matches; the message names what differs.
@@ -53,6 +55,8 @@ def compare(experiment: Experiment, home: Path, options: tuple[str, ...] = ()) -
     held = hold_out(dataset, experiment.head.validation_split, experiment.seed)
     part = scored_part(dataset, held)
     labels = dataset.splits[part.split].labels[part.indices]
+    with clock.phase("duplicates"):
+        duplicates = find_duplicates(dataset, cache, held, part)
     with pixels_on_disk(dataset, home) as pixels:
         with clock.phase("train"):
             heads = _train_heads(experiment, cache, held, extraction_seconds(experiment, home, cache))
@@ -68,7 +72,7 @@ def compare(experiment: Experiment, home: Path, options: tuple[str, ...] = ()) -
     matrices = {plots.label(method): confusion(labels, guess, len(dataset.class_names)) for method, guess in scored}
     rejected = [trained.method for trained in heads if trained not in chosen]
     with clock.phase("write"):
-        tested = [method for method, _ in scored]
+        tested = [duplicates.score_without(method, labels, guess) for method, guess in scored]
         histories = {plots.label(trained.method): trained.history for trained in [*chosen, *convnets]}
         files = [
             plots.comparison(tested + rejected, backbone_label(experiment), folder / "comparison.png"),
@@ -82,12 +86,13 @@ def compare(experiment: Experiment, home: Path, options: tuple[str, ...] = ()) -
         "methods": [method.as_json() for method in tested + rejected],
         "scored_on": scored_on(part),
         "pairs": paired_comparisons(labels, {method.name: guess for method, guess in scored}),
+        "duplicates": duplicates.as_json(),
         "classes": list(dataset.class_names),
         "confusion": {name: matrix.tolist() for name, matrix in matrices.items()},
         "histories": {name: dict(history.curves) for name, history in histories.items()},
         "files": [str(file) for file in [*files, folder / "report.html"]],
     }
-    warnings = data_warnings(experiment, dataset)
+    warnings = (*data_warnings(experiment, dataset), *duplicates.warnings(details["methods"]))
     result = Result("compare", experiment_json(experiment), cache.key, clock.seconds, warnings, details, folder)
     write_report(write_result(result), options, folder / "report.html")
     return result

@@ -10,7 +10,9 @@ from scipy.fft import dct
 
 from features import FeatureArray, Features
 from pipeline.datasets import Dataset
-from pipeline.splits import Part
+from pipeline.evaluation import score
+from pipeline.results import Method
+from pipeline.splits import Holdout, Part
 
 FREQUENCIES = 8  # a side; 8 × 8 × 3 numbers describe an image
 SMALLEST_SIDE = 2 * FREQUENCIES
@@ -18,9 +20,9 @@ BYTES_AT_A_TIME = 32 << 20  # of images or of a product
 NEIGHBOURS = 10
 
 # Chosen by looking at CIFAR-10's pairs with a ResNet-50: docs/results.md says what each one keeps out.
-SIMILAR, UNMISTAKABLE = 0.90, 0.97
+SIMILAR, UNMISTAKABLE = 0.90, 0.985
 DISTINCT = 0.4
-SAME_CONTENT = 0.85
+SAME_CONTENT, PLAUSIBLE = 0.85, 0.80
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,19 @@ class Duplicates:
             "pairs": [asdict(pair) for pair in self.pairs],
         }
 
+    def score_without(self, method: Method, labels: np.ndarray, predicted: np.ndarray) -> Method:
+        """Score a method once more, on the images that are not affected; as it is where none, or all, are.
+
+        Args:
+            method: scored already.
+            labels: `(n,)` integers of the scored images.
+            predicted: `(n,)` integers.
+        """
+        kept = ~self.affected
+        if kept.all() or not kept.any():
+            return method
+        return method.with_score("without_duplicates", score(labels[kept], predicted[kept]))
+
     def warnings(self, methods: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
         """Return the sentence that a reader of the methods' accuracies must know; none if no image is affected.
 
@@ -84,13 +99,13 @@ class Duplicates:
         )
 
 
-def find_duplicates(dataset: Dataset, cache: Features, learned: Sequence[Part], scored: Part) -> Duplicates:
+def find_duplicates(dataset: Dataset, cache: Features, held: Holdout, scored: Part) -> Duplicates:
     """Find the scored images that repeat an image learned from.
 
     Exact ones have the same SHA-256 of their pixels, as they are or mirrored. For near ones an image is described by its
     8×8 lowest DCT frequencies in each colour, without the mean, at unit length; mirroring only changes signs. A pair is
-    near when its features' cosine is at least 0.85 and its pixels' similarity is at least 0.97, or at least 0.90 and much
-    nearer than the tenth nearest image: 1 − s ≤ 0.4 (1 − s₁₀). Neither is enough alone: seas under a horizon agree in
+    near when pixels and features both say so: similarity s ≥ 0.985 and feature cosine ≥ 0.80, or s ≥ 0.90, much above the
+    tenth nearest image's (1 − s ≤ 0.4 (1 − s₁₀)), and cosine ≥ 0.85. Neither is enough alone: seas under a horizon agree in
     pixels, textures in features. Shifted, cropped or rotated copies are not covered, nor images under 16 pixels a side,
     of which distinct ones are as alike. Memory is bounded, whatever the number of images.
 
@@ -100,12 +115,13 @@ def find_duplicates(dataset: Dataset, cache: Features, learned: Sequence[Part], 
     Args:
         dataset: the open data set.
         cache: its complete cache.
-        learned: the samples trained and validated on.
-        scored: the samples scored at the end.
+        held: the samples trained and validated on.
+        scored: from `scored_part`, the samples scored at the end.
 
     Returns:
         The `Duplicates`.
     """
+    learned = (held.train, held.validation) if scored.split == "test" else (held.train,)
     theirs = [(part.split, index) for part in learned for index in part.indices]
     ids = dataset.splits[scored.split].ids[scored.indices]
     described = np.concatenate([_described(dataset, part) for part in learned])
@@ -117,8 +133,8 @@ def find_duplicates(dataset: Dataset, cache: Features, learned: Sequence[Part], 
     else:
         found = {**_near_matches(described["frequencies"], own["frequencies"], theirs, scored, cache), **found}
     pairs = tuple(
-        Duplicate(str(dataset.splits[theirs[other][0]].ids[theirs[other][1]]), str(ids[row]), *rest)
-        for row, (other, *rest) in sorted(found.items())
+        Duplicate(str(dataset.splits[theirs[other][0]].ids[theirs[other][1]]), str(ids[row]), kind, similarity, cosine)
+        for row, (other, kind, similarity, cosine) in sorted(found.items())
     )
     affected = np.zeros(len(ids), bool)
     affected[list(found)] = True
@@ -174,7 +190,8 @@ def _near_matches(
     for kind, queries in (("near", own), ("mirrored-near", own * signs)):
         for row, other, similarity in _candidates(learned, queries.reshape(len(own), -1)):
             cosine = _feature_cosine(cache, theirs[other], (scored.split, int(scored.indices[row])))
-            if cosine >= SAME_CONTENT and similarity > found.get(row, (0, "", -1.0, None))[2]:
+            enough = PLAUSIBLE if similarity >= UNMISTAKABLE else SAME_CONTENT
+            if cosine >= enough and similarity > found.get(row, (0, "", -1.0, None))[2]:
                 found[row] = (other, kind, similarity, cosine)
     return found
 

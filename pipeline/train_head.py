@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -12,6 +13,7 @@ from features import Features
 from pipeline.cache import data_warnings, open_cache
 from pipeline.calibration import calibrate
 from pipeline.datasets import open_dataset
+from pipeline.duplicates import find_duplicates
 from pipeline.evaluation import confusion, score
 from pipeline.experiment import Experiment
 from pipeline.extract import extraction_speed
@@ -46,7 +48,7 @@ def train_head(experiment: Experiment, home: Path) -> Result:
 
     Returns:
         The `Result`, with `methods`, `history`, `scored_on` (`test` or `validation`), `confusion` on it (rows: true
-        classes), `calibration` (before and after temperature scaling) and `files`.
+        classes), `calibration` (before and after temperature scaling), `duplicates` across splits and `files`.
 
     Raises:
         RequestError: there is no cache that matches; the message names what differs.
@@ -64,10 +66,13 @@ def train_head(experiment: Experiment, home: Path) -> Result:
     with clock.phase("train"):
         seconds = extraction_seconds(experiment, home, cache)
         trained = fit_head(experiment, cache, held, cache.layers[-1], "linear", seconds)
+    part = scored_part(dataset, held)
+    with clock.phase("duplicates"):
+        duplicates = find_duplicates(dataset, cache, held, part)
     with clock.phase("evaluate"):
-        part = scored_part(dataset, held)
         labels = cache[part.split].y[part.indices]
         scored, probabilities = score_head(trained, cache, part)
+        scored = duplicates.score_without(scored, labels, probabilities.argmax(axis=1))
         matrix = confusion(labels, probabilities.argmax(axis=1), len(cache.class_names))
         validation = (cache[held.validation.split].y[held.validation.indices], trained.validation_probabilities)
         calibration = calibrate(validation, (labels, probabilities))
@@ -78,7 +83,7 @@ def train_head(experiment: Experiment, home: Path) -> Result:
         picture = plots.confusion_matrices({plots.label(scored): matrix}, cache.class_names, folder / "confusion.png")
         title = f"{plots.label(scored)} on {len(part):,} {scored_on(part)} images; T fitted on validation"
         diagram = reliability_diagram(calibration, title, folder / "reliability.png")
-    details = {
+    details: dict[str, Any] = {
         "methods": [scored.as_json()],
         "images_per_second": extraction_speed(run_folder(home, experiment.name, "features"), cache.key),
         "best_epoch": trained.history.best_epoch,
@@ -87,9 +92,10 @@ def train_head(experiment: Experiment, home: Path) -> Result:
         "scored_on": scored_on(part),
         "confusion": matrix.tolist(),
         "calibration": calibration.as_json(),
+        "duplicates": duplicates.as_json(),
         "files": [str(file) for file in (folder / "head.keras", folder / "history.json", curves, picture, diagram)],
     }
-    warnings = data_warnings(experiment, dataset)
+    warnings = (*data_warnings(experiment, dataset), *duplicates.warnings(details["methods"]))
     result = Result("train-head", experiment_json(experiment), cache.key, clock.seconds, warnings, details, folder)
     write_result(result)
     return result
