@@ -1,8 +1,6 @@
 """The comparison: heads on cached features against ConvNets trained from scratch on the same images and splits."""
 
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +15,12 @@ from pipeline.duplicates import find_duplicates
 from pipeline.evaluation import confusion, paired_comparisons, score
 from pipeline.experiment import Experiment
 from pipeline.extract import extraction_speed
+from pipeline.pixels import pixels_on_disk
 from pipeline.report import write_report
 from pipeline.results import Clock, Method, Result, experiment_json, run_folder, write_result
 from pipeline.splits import Holdout, Part, hold_out, scored_part
 from pipeline.train_head import TrainedMethod, extraction_seconds, fit_head, score_head, scored_on, with_final_score
 from pipeline.training import Recipe, RowBatches, fit, predict
-
-DECODED_AT_A_TIME = 512
 
 
 def compare(experiment: Experiment, home: Path, options: tuple[str, ...] = ()) -> Result:
@@ -137,24 +134,6 @@ def train_convnet(
         scores[split] = score(dataset.splits[part.split].labels[part.indices], probabilities.argmax(axis=1))
     seconds = {"extract": 0.0, "train": clock.seconds["train"]}
     return TrainedMethod(Method(name, (), model.count_params(), scores, seconds), model, history, probabilities)
-
-
-@contextmanager
-def pixels_on_disk(dataset: Dataset, home: Path) -> Iterator[Mapping[str, np.ndarray]]:
-    """Give the images of every split as a uint8 array `(n, height, width, 3)` in a temporary file, decoded once.
-
-    Memory stays flat: the operating system keeps of it what fits.
-    """
-    with ExitStack() as files:
-        pixels = {}
-        for split, samples in dataset.splits.items():
-            file = files.enter_context(tempfile.TemporaryFile(dir=home))
-            rows = np.memmap(file, np.uint8, "w+", shape=(len(samples), *dataset.image_shape))
-            for start in range(0, len(samples), DECODED_AT_A_TIME):
-                part = np.arange(start, min(start + DECODED_AT_A_TIME, len(samples)))
-                rows[part] = dataset.images(split, part)
-            pixels[split] = rows
-        yield pixels
 
 
 _CONVNETS = {
