@@ -1,7 +1,6 @@
 """The comparison: heads on cached features against ConvNets trained from scratch on the same images and splits."""
 
-from collections.abc import Mapping, Sequence
-from itertools import combinations
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import models
 from features import Features
 from pipeline.cache import backbone_label, data_warnings, open_cache
 from pipeline.datasets import Dataset, open_dataset
+from pipeline.duplicates import find_duplicates
 from pipeline.evaluation import score
 from pipeline.experiment import Experiment
 from pipeline.extract import extraction_speed
@@ -36,7 +36,8 @@ def compare(experiment: Experiment, home: Path, options: tuple[str, ...] = ()) -
         options: the command line's words, so that the report can say how to repeat it.
 
     Returns:
-        The `Result`, with `methods`, `pairs` (exact McNemar tests on the test images), `confusion`, `histories`, `files`.
+        The `Result`, with `methods`, `pairs` (of methods, on the same images), `duplicates` across splits,
+        `confusion`, `histories`, `files`.
 
     Raises:
         RequestError: there is no cache that matches; the message names what differs.
@@ -51,7 +52,9 @@ def compare(experiment: Experiment, home: Path, options: tuple[str, ...] = ()) -
     folder = run_folder(home, experiment.name, "compare")
     held = hold_out(dataset, experiment.head.validation_split, experiment.seed)
     part = scored_part(dataset, held)
-    final = FinalSplit(dataset.splits[part.split].labels[part.indices], part)
+    with clock.phase("duplicates"):
+        duplicates = find_duplicates(dataset, cache, held, part)
+    final = FinalSplit(dataset.splits[part.split].labels[part.indices], part, duplicates)
     with pixels_on_disk(dataset, home) as pixels:
         with clock.phase("train"):
             heads = _train_heads(experiment, cache, held, extraction_seconds(experiment, home, cache))
@@ -78,13 +81,14 @@ def compare(experiment: Experiment, home: Path, options: tuple[str, ...] = ()) -
         "images_per_second": extraction_speed(run_folder(home, experiment.name, "features"), cache.key),
         "methods": [method.as_json() for method in tested + rejected],
         "scored_on": final.kind,
-        "pairs": paired_tests(final, tested),
+        "pairs": final.comparisons(),
+        "duplicates": duplicates.as_json(),
         "classes": list(dataset.class_names),
         "confusion": {name: matrix.tolist() for name, matrix in matrices.items()},
         "histories": {name: dict(history.curves) for name, history in histories.items()},
         "files": [str(file) for file in [*files, folder / "report.html"]],
     }
-    warnings = data_warnings(experiment, dataset)
+    warnings = (*data_warnings(experiment, dataset), *duplicates.warnings(details["methods"]))
     result = Result("compare", experiment_json(experiment), cache.key, clock.seconds, warnings, details, folder)
     write_report(write_result(result), options, folder / "report.html")
     return result
@@ -123,12 +127,12 @@ def train_convnet(
         )
         recipe = Recipe(settings.epochs, settings.batch_size, settings.learning_rate, experiment.seed)
         history = fit(model, train, validation, recipe, name)
-    scores = {}
+    scores, probabilities = {}, np.empty(0)
     for split, part in (("train", held.train), ("validation", held.validation)):
         probabilities = predict(model, pixels[part.split], part.indices, batch_size=settings.batch_size)
         scores[split] = score(dataset.splits[part.split].labels[part.indices], probabilities.argmax(axis=1))
     seconds = {"extract": 0.0, "train": clock.seconds["train"]}
-    return TrainedMethod(Method(name, (), model.count_params(), scores, seconds), model, history)
+    return TrainedMethod(Method(name, (), model.count_params(), scores, seconds), model, history, probabilities)
 
 
 _CONVNETS = {
@@ -157,20 +161,3 @@ def _score_convnet(
         return predict(trained.model, pixels[part.split], part.indices, batch_size=batch_size).argmax(axis=1)
 
     return final.score(trained.method, predicted)
-
-
-def paired_tests(final: FinalSplit, methods: Sequence[Method]) -> list[dict[str, Any]]:
-    """Return the exact McNemar test of every two scored methods as the results' `pairs`."""
-    pairs = []
-    for first, second in combinations([method.name for method in methods], 2):
-        test = final.mcnemar(first, second)
-        pairs.append(
-            {
-                "first": first,
-                "second": second,
-                "only_first_right": test.only_first,
-                "only_second_right": test.only_second,
-                "p_value": test.p_value,
-            }
-        )
-    return pairs

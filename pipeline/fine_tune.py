@@ -12,6 +12,8 @@ import models
 from features import Features
 from pipeline.cache import backbone_label, data_warnings, experiment_identity, open_cache
 from pipeline.datasets import Dataset, open_dataset
+from pipeline.duplicates import find_duplicates
+from pipeline.errors import NoCache
 from pipeline.evaluation import score
 from pipeline.experiment import Experiment
 from pipeline.final_split import FinalSplit
@@ -46,11 +48,13 @@ def fine_tune(experiment: Experiment, home: Path, method: str = "fine-tune") -> 
     clock = Clock()
     with clock.phase("open"):
         dataset = open_dataset(experiment, home)
-        cache = open_cache(experiment, home, dataset) if starts_from_probe(experiment, method) else None
+        cache = _cache(experiment, home, dataset, method)
     folder = run_folder(home, experiment.name, method)
     held = hold_out(dataset, experiment.head.validation_split, experiment.seed)
     part = scored_part(dataset, held)
-    final = FinalSplit(dataset.splits[part.split].labels[part.indices], part)
+    with clock.phase("duplicates"):
+        duplicates = find_duplicates(dataset, cache, held, part)
+    final = FinalSplit(dataset.splits[part.split].labels[part.indices], part, duplicates)
     with pixels_on_disk(dataset, home) as pixels:
         with clock.phase("train"):
             trained = train_network(experiment, home, dataset, pixels, held, method, cache)
@@ -72,17 +76,27 @@ def fine_tune(experiment: Experiment, home: Path, method: str = "fine-tune") -> 
         "classes": list(dataset.class_names),
         "scored_on": final.kind,
         "confusion": matrix.tolist(),
+        "duplicates": duplicates.as_json(),
         "files": [str(folder / "model.keras"), str(folder / "history.json"), str(curves), str(picture)],
     }
-    warnings = data_warnings(experiment, dataset)
+    warnings = (*data_warnings(experiment, dataset), *duplicates.warnings(details["methods"]))
     key = cache.key if cache else ""
     result = Result(method, experiment_json(experiment), key, clock.seconds, warnings, details, folder)
     write_result(result)
     return result
 
 
-def starts_from_probe(experiment: Experiment, method: str) -> bool:
-    """Tell whether a method's new layer starts from a linear probe on cached features."""
+def _cache(experiment: Experiment, home: Path, dataset: Dataset, method: str) -> Features | None:
+    """The cache of the experiment; None where there is none and the method does not start from a probe on it."""
+    try:
+        return open_cache(experiment, home, dataset)
+    except NoCache:
+        if _starts_from_probe(experiment, method):
+            raise
+        return None
+
+
+def _starts_from_probe(experiment: Experiment, method: str) -> bool:
     return method == "fine-tune" and experiment.finetune.start == "probe"
 
 
@@ -108,7 +122,7 @@ def train_network(
         pixels: its images by split, uint8 `(n, height, width, 3)`.
         held: which samples train and which validate.
         method: one of `METHODS`.
-        cache: the experiment's cache, for the start of `fine-tune`; else None.
+        cache: the experiment's cache, for the start of `fine-tune`; None where the method does not need it.
 
     Returns:
         The `TrainedMethod`, scored on training and validation images only.
@@ -135,13 +149,13 @@ def train_network(
         folder = recipe_folder(run_folder(home, experiment.name, method), recipe)
         build = _builder(experiment, dataset, held, method, cache)
         model, history = fit_resumable(build, train, validation, schedule, f"{method} ({layer})", folder)
-    scores = {}
+    scores, probabilities = {}, np.empty(0)
     for split, part in (("train", held.train), ("validation", held.validation)):
-        predicted = predict(model, pixels[part.split], part.indices, batch_size=settings.batch_size).argmax(axis=1)
-        scores[split] = score(dataset.splits[part.split].labels[part.indices], predicted)
+        probabilities = predict(model, pixels[part.split], part.indices, batch_size=settings.batch_size)
+        scores[split] = score(dataset.splits[part.split].labels[part.indices], probabilities.argmax(axis=1))
     trainable = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
     seconds = {"extract": 0.0, "train": clock.seconds["train"]}
-    return TrainedMethod(Method(method, (layer,), trainable, scores, seconds), model, history)
+    return TrainedMethod(Method(method, (layer,), trainable, scores, seconds), model, history, probabilities)
 
 
 def score_network(
@@ -184,7 +198,7 @@ def _builder(
         if method == "fine-tune":
             models.freeze_below(model, settings.from_layer)
             models.freeze_batch_norm(model)
-        if cache:
+        if cache and _starts_from_probe(experiment, method):
             models.set_last_layer(model, *_probe(experiment, cache, held))
         return model
 

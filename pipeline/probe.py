@@ -10,8 +10,8 @@ import numpy as np
 from features import Features
 from models.parallel import Workers, workers
 from pipeline.cache import backbone_label, data_warnings, open_cache
-from pipeline.compare import paired_tests
 from pipeline.datasets import open_dataset
+from pipeline.duplicates import find_duplicates
 from pipeline.experiment import Experiment
 from pipeline.extract import extraction_speed
 from pipeline.final_split import FinalSplit
@@ -70,7 +70,9 @@ def probe(experiment: Experiment, home: Path) -> Result:
     folder = run_folder(home, experiment.name, "probe")
     held = hold_out(dataset, experiment.head.validation_split, experiment.seed)
     part = scored_part(dataset, held)
-    final = FinalSplit(cache[part.split].y[part.indices], part)
+    with clock.phase("duplicates"):
+        duplicates = find_duplicates(dataset, cache, held, part)
+    final = FinalSplit(cache[part.split].y[part.indices], part, duplicates)
     with clock.phase("search"):
         found = _search(experiment, cache, held, extraction_seconds(experiment, home, cache))
     with clock.phase("evaluate"), workers() as team:
@@ -91,10 +93,15 @@ def probe(experiment: Experiment, home: Path) -> Result:
         "test_scorings": final.scorings if final.kind == "test" else 0,
         "table": [method.as_json() for method in found.methods],
         "paths": [_path_json(one) for one in found.candidates],
-        "pairs": paired_tests(final, tested),
+        "pairs": final.comparisons(),
+        "duplicates": duplicates.as_json(),
         "files": [str(file) for file in files],
     }
-    warnings = data_warnings(experiment, dataset) + ((SPATIAL,) if is_spatial(cache) else ())
+    warnings = (
+        *data_warnings(experiment, dataset),
+        *duplicates.warnings(details["methods"]),
+        *((SPATIAL,) if is_spatial(cache) else ()),
+    )
     result = Result("probe", experiment_json(experiment), cache.key, clock.seconds, warnings, details, folder)
     write_result(result)
     return result
@@ -138,7 +145,8 @@ def _keras_final(found: Found, method: Method, cache: Features) -> Final:
         kernel, bias = trained.model.get_layer("classes").get_weights()
         return {"coefficients": kernel.T.astype(np.float64), "intercept": bias.astype(np.float64)}
 
-    return Final(method, lambda part: predict_head(trained, cache, part).argmax(axis=1), arrays)
+    layer = method.layers[0]
+    return Final(method, lambda part: predict_head(trained.model, cache, layer, part).argmax(axis=1), arrays)
 
 
 def _rank(method: Method) -> float:
