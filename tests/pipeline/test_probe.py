@@ -8,6 +8,7 @@ import pytest
 from commandline import SMALL, invoke
 
 from features import open_features
+from pipeline.duplicates import Duplicates
 from pipeline.errors import PipelineError, RequestError
 from pipeline.evaluation import score_counts
 from pipeline.final_split import FinalSplit
@@ -85,7 +86,7 @@ def test_without_a_cache_the_next_command_is_named(tmp_path):
 
 
 def test_test_images_are_refused_to_a_method_that_saw_them():
-    final = FinalSplit(np.array([0, 1, 1]), Part("test", np.arange(3)))
+    final = FinalSplit(np.array([0, 1, 1]), Part("test", np.arange(3)), Duplicates((), np.zeros(3, bool), ""))
     method = Method("linear", (), 0, {"validation": score_counts(1, 2)}, {})
     assert final.score(method, lambda part: np.zeros(len(part), int)).scores["test"].accuracy == pytest.approx(1 / 3)
     with pytest.raises(PipelineError, match="'linear' already"):
@@ -93,8 +94,16 @@ def test_test_images_are_refused_to_a_method_that_saw_them():
     assert final.scorings == 1
 
 
+def test_a_method_is_scored_without_the_images_that_were_learned_from_too():
+    seen = Duplicates((), np.array([True, False, False]), "")
+    final = FinalSplit(np.array([0, 1, 1]), Part("test", np.arange(3)), seen)
+    method = final.score(Method("linear", (), 0, {}, {}), lambda part: np.array([0, 1, 0]))
+    assert method.scores["test"].accuracy == pytest.approx(2 / 3)
+    assert method.scores["without_duplicates"].accuracy == 0.5
+
+
 def test_without_a_test_split_no_test_score_is_made_up():
-    final = FinalSplit(np.array([0, 1]), Part("train", np.array([4, 7])))
+    final = FinalSplit(np.array([0, 1]), Part("train", np.array([4, 7])), Duplicates((), np.zeros(2, bool), ""))
     method = Method("linear", (), 0, {"validation": score_counts(1, 2)}, {})
     assert final.score(method, lambda part: np.zeros(len(part), int)) == method
     assert final.kind == "validation"
