@@ -21,7 +21,7 @@ from pipeline.pixels import pixels_on_disk
 from pipeline.results import Clock, Method, Result, experiment_json, run_folder, write_result
 from pipeline.resumable import Schedule, fit_resumable, recipe_folder
 from pipeline.splits import Holdout, Part, hold_out, scored_part
-from pipeline.train_head import TrainedMethod
+from pipeline.train_head import TrainedMethod, extraction_seconds
 from pipeline.training import EpochBatches, predict
 
 METHODS = ("fine-tune", "from-pretrained", "from-scratch")
@@ -132,29 +132,29 @@ def train_network(
     identity = experiment_identity(experiment, dataset, home)
     recipe = {"method": method, "seed": experiment.seed, "finetune": asdict(settings), "identity": identity}
     recipe["validation"] = experiment.head.validation_split
-    clock = Clock()
-    with clock.phase("train"):
-        keras.utils.set_random_seed(experiment.seed)
-        train, validation = (
-            EpochBatches(
-                pixels[part.split],
-                dataset.splits[part.split].labels,
-                part.indices,
-                settings.batch_size,
-                experiment.seed,
-            )
-            for part in (held.train, held.validation)
+    keras.utils.set_random_seed(experiment.seed)
+    train, validation = (
+        EpochBatches(
+            pixels[part.split],
+            dataset.splits[part.split].labels,
+            part.indices,
+            settings.batch_size,
+            experiment.seed,
         )
-        schedule = Schedule(settings.epochs, settings.learning_rate, settings.drop_every, settings.patience)
-        folder = recipe_folder(run_folder(home, experiment.name, method), recipe)
-        build = _builder(experiment, dataset, held, method, cache)
-        model, history = fit_resumable(build, train, validation, schedule, f"{method} ({layer})", folder)
+        for part in (held.train, held.validation)
+    )
+    schedule = Schedule(settings.epochs, settings.learning_rate, settings.drop_every, settings.patience)
+    folder = recipe_folder(run_folder(home, experiment.name, method), recipe)
+    build = _builder(experiment, dataset, held, method, cache)
+    model, history = fit_resumable(build, train, validation, schedule, f"{method} ({layer})", folder)
     scores, probabilities = {}, np.empty(0)
     for split, part in (("train", held.train), ("validation", held.validation)):
         probabilities = predict(model, pixels[part.split], part.indices, batch_size=settings.batch_size)
         scores[split] = score(dataset.splits[part.split].labels[part.indices], probabilities.argmax(axis=1))
     trainable = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
-    seconds = {"extract": 0.0, "train": clock.seconds["train"]}
+    start = cache if _starts_from_probe(experiment, method) else None
+    extract = extraction_seconds(experiment, home, start) if start else 0.0
+    seconds = {"extract": extract, "train": sum(history.curves["seconds"])}
     return TrainedMethod(Method(method, (layer,), trainable, scores, seconds), model, history, probabilities)
 
 

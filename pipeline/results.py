@@ -19,6 +19,11 @@ from pipeline.evaluation import Score
 
 PACKAGES = ("bottleneck-features", "tensorflow", "keras", "numpy", "h5py", "openvino", "scikit-learn")
 
+# the kinds of methods that can be compared
+FROZEN = ("linear", "earlier", "probe")
+PRETRAINED = ("fine-tune", "from-pretrained")
+SCRATCH = ("from-scratch", "convnet-small", "convnet-strong")
+
 
 @dataclass(frozen=True)
 class Method:
