@@ -18,7 +18,15 @@ import models
 from pipeline.cli_cache import DEFAULT_HOME, cache, home_option, json_option
 from pipeline.errors import NoCache, PipelineError, RequestError
 from pipeline.experiment import Experiment, load_experiment
-from pipeline.output import calibration_sentence, fail, print_json, print_methods, print_table, print_warnings
+from pipeline.output import (
+    calibration_sentence,
+    fail,
+    print_json,
+    print_label_curve,
+    print_methods,
+    print_table,
+    print_warnings,
+)
 from pipeline.quiet import import_tensorflow
 
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
@@ -216,14 +224,30 @@ def train_head_command(request: Request) -> None:
 
 @main.command("compare")
 @stage
-def compare_command(request: Request) -> None:
+@click.option(
+    "--label-curve", "sizes", metavar="SIZES",
+    help="Instead, train on so many labelled images per class: numbers and `all`, such as 1,5,10,50,100,all.",
+)  # fmt: skip
+@click.option(
+    "--seeds",
+    type=click.IntRange(min=1),
+    default=3,
+    show_default=True,
+    help="Repeats of every point of the label curve.",
+)
+def compare_command(request: Request, sizes: str | None, seeds: int) -> None:
     """Compare heads on the cached features with ConvNets trained from scratch on the same images.
 
-    Writes result.json, pictures and report.html.
+    Writes result.json, pictures and report.html. With --label-curve it compares linear probes with the small ConvNet at
+    growing numbers of labelled images instead: where does transfer stop paying? (runs/EXPERIMENT/label-curve)
 
     \b
     Example: bottleneck compare -e digits
+             bottleneck compare -e digits --label-curve 1,5,10,50,100,all --seeds 5
     """
+    if sizes is not None:
+        _print_label_curve(request, sizes, seeds)
+        return
     from pipeline.compare import compare
     from pipeline.report import answer
 
@@ -235,6 +259,19 @@ def compare_command(request: Request) -> None:
     print_methods(content)
     click.echo(answer(content))
     click.echo(f"report: {content['files'][-1]}")
+
+
+def _print_label_curve(request: Request, sizes: str, seeds: int) -> None:
+    from pipeline.label_curve import label_curve, parse_sizes
+
+    content = label_curve(request.experiment, request.home, parse_sizes(sizes), seeds).as_json()
+    if request.as_json:
+        print_json(content)
+        return
+    print_warnings(content)
+    print_label_curve(content)
+    for file in content["files"]:
+        click.echo(file)
 
 
 @main.command("bench")
