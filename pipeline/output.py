@@ -51,6 +51,23 @@ def print_probe(result: Mapping[str, Any]) -> None:
         click.echo(pair_line(pair, result["scored_on"]))
 
 
+def print_label_curve(result: Mapping[str, Any]) -> None:
+    """Print the points of a label curve: a row a size, a column a method."""
+    points = result["points"]
+    sizes, methods = (list(dict.fromkeys(point[key] for point in points)) for key in ("per_class", "method"))
+    cells = {(point["per_class"], point["method"]): _mean(point) for point in points}
+    rows = [(str(size), *(cells[size, method] for method in methods)) for size in sizes]
+    print_table(("images per class", *methods), rows)
+    click.echo(f"top-1 accuracy on {result['n_test']:,} test images, mean over n = {points[0]['seeds']} seeds")
+    click.echo(result["protocol"])
+    click.echo(result["answer"])
+
+
+def _mean(point: Mapping[str, Any]) -> str:
+    interval = f" [{100 * point['interval'][0]:.1f}, {100 * point['interval'][1]:.1f}]" if point["interval"] else ""
+    return f"{100 * point['mean']:.1f} %{interval}"
+
+
 def calibration_sentence(result: Mapping[str, Any]) -> str:
     """Return what temperature scaling did, in one line."""
     calibration = result["calibration"]

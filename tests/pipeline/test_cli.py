@@ -42,7 +42,12 @@ def test_the_whole_path_from_images_to_a_report(extracted):
     page = (folder / "report.html").read_text()
     assert page.count("data:image/png;base64,") == 4
     assert "http" not in re.sub(r"https://keras\.io\S*", "", page)
-    assert {path.name for path in folder.glob("*.png")} == {"comparison.png", "learning-curves.png", "confusion.png"}
+    assert {path.name for path in folder.glob("*.png")} == {
+        "comparison.png",
+        "time.png",
+        "learning-curves.png",
+        "confusion.png",
+    }
 
 
 def test_json_is_the_only_thing_on_stdout_and_is_what_is_kept(extracted):
