@@ -1,7 +1,6 @@
 """The label curve: how many labelled images a class it takes until a ConvNet from scratch catches up with frozen features."""
 
 import dataclasses
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,6 @@ from models.logistic import L2_VALUES
 from models.parallel import workers
 from models.probes import Coordinates, mean_over_views, search_logistic
 from pipeline.cache import backbone_label, data_warnings, open_cache
-from pipeline.convnet import train_convnet
 from pipeline.datasets import Dataset, open_dataset
 from pipeline.errors import RequestError
 from pipeline.evaluation import CONFIDENCE
@@ -23,8 +21,9 @@ from pipeline.experiment import Experiment
 from pipeline.pixels import pixels_on_disk
 from pipeline.progress import progress
 from pipeline.results import Clock, Result, experiment_json, run_folder, write_result
+from pipeline.small_training import SmallConvnet
 from pipeline.splits import Holdout, Part, hold_out
-from pipeline.training import predict
+from pipeline.training import Recipe
 
 ALL = None  # instead of a number of images per class
 METHODS = ("linear", "earlier", "convnet-small")
@@ -111,19 +110,20 @@ def label_curve(experiment: Experiment, home: Path, sizes: tuple[int | None, ...
         dataset = open_dataset(experiment, home)
         draws = _draws(experiment, dataset, sizes, seeds)
         cache = open_cache(experiment, home, dataset)
-    folder = run_folder(home, experiment.name, "label-curve")
+    folder, settings = run_folder(home, experiment.name, "label-curve"), experiment.convnet
     methods = [name for name in METHODS if name != "earlier" or len(cache.layers) > 1]
     scored: dict[tuple[str, int | None], list[tuple[float, str]]] = {(m, size): [] for m in methods for size in sizes}
     bar = progress(total=len(scored) * seeds, unit="model", desc="label curve")
     with bar, pixels_on_disk(dataset, home) as pixels:
+        convnet = SmallConvnet(dataset, pixels)
         for (seed, size), held in draws.items():
             with clock.phase("probes"):
                 for method, outcome in _probes(cache, held).items():
                     scored[method, size].append(outcome)
                     bar.update()
             with clock.phase("convnet"):
-                seeded = dataclasses.replace(experiment, seed=seed)
-                scored["convnet-small", size].append((_convnet(seeded, dataset, pixels, held), ""))
+                convnet.train(held, Recipe(settings.epochs, settings.batch_size, settings.learning_rate, seed))
+                scored["convnet-small", size].append((convnet.accuracy("test", settings.batch_size), ""))
                 bar.update()
     first = {size: held for (_, size), held in reversed(draws.items())}
     points = [
@@ -270,14 +270,6 @@ def _rows(cache: Features, layer: str, part: Part) -> tuple[np.ndarray, int]:
     rows = cache[part.split].features[layer][part.indices]
     maps = rows.reshape(len(part) * views, -1, rows.shape[-1])
     return maps.mean(axis=1, dtype=np.float32), views
-
-
-def _convnet(experiment: Experiment, dataset: Dataset, pixels: Mapping[str, np.ndarray], held: Holdout) -> float:
-    trained = train_convnet(experiment, dataset, pixels, held, "small")
-    labels = dataset.splits["test"].labels
-    everything = np.arange(len(labels))
-    guess = predict(trained.model, pixels["test"], everything, batch_size=experiment.convnet.batch_size).argmax(axis=1)
-    return float((guess == labels).mean())
 
 
 def _point(method: str, size: int | None, classes: int, held: Holdout, outcomes: list[tuple[float, str]]) -> CurvePoint:
