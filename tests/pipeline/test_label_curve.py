@@ -1,11 +1,12 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 from commandline import SMALL, invoke
 from PIL import Image
 
-from pipeline.compare import train_convnet
+from pipeline.convnet import train_convnet
 from pipeline.datasets import open_dataset
 from pipeline.errors import RequestError
 from pipeline.experiment import load_experiment
@@ -43,7 +44,7 @@ def test_a_curve_that_cannot_be_drawn_ends_with_one_line(extracted, words, expec
 
 def _digits():
     experiment = load_experiment("digits", ("convnet.epochs=5",))
-    dataset = open_dataset(experiment.dataset)
+    dataset = open_dataset(experiment, Path("unused"))
     return experiment, dataset, hold_out(dataset, 0.2, 0)
 
 
