@@ -233,6 +233,32 @@ def _print_label_curve(request: Request, sizes: str, seeds: int) -> None:
         click.echo(file)
 
 
+@main.command("advise")
+@stage
+def advise_command(request: Request) -> None:
+    """Say which method suits the data, by what cached features show on validation images, and what to type next.
+
+    It probes every cached layer, draws a learning curve, and puts both beside the walk-throughs' rule of thumb. It may
+    find that the evidence is not enough. The test images are not looked at.
+
+    \b
+    Example: bottleneck advise -e photo-patches
+    """
+    from pipeline.advise import advise
+
+    result = advise(request.experiment, request.home, request.options).as_json()
+    if request.as_json:
+        print_json(result)
+        return
+    print_warnings(result)
+    click.echo(f"Recommended: {result['recommendation']}")
+    for reason in result["reasons"]:
+        click.echo(f"- {reason}")
+    click.echo(f"Rule of thumb: {result['rule_of_thumb']}")
+    for line in result["commands"]:
+        click.echo(f"next:  {line}")
+
+
 @main.command("bench")
 @stage
 @click.option(

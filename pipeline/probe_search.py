@@ -40,11 +40,13 @@ class Candidate:
         method: its row; its `name` is the family, the test split is not scored.
         path: its settings with their validation scores.
         start: `(classes, d)` coefficients and `(classes,)` intercept of raw features; None for neighbours.
+        predicted: `(n,)` classes of the validation samples; None for neighbours.
     """
 
     method: Method
     path: Path
     start: tuple[np.ndarray, np.ndarray] | None
+    predicted: np.ndarray | None
 
 
 def search_layers(
@@ -181,4 +183,7 @@ def _candidate(
     seconds = {"extract": extract, "train": clock.seconds["prepare"] + clock.seconds[family]}
     parameters = classes * (width + 1) if linear else 0
     method = Method(family, layers, parameters, scores, seconds, {path.setting: path.chosen})
-    return Candidate(method, path, basis.to_features(linear.weights, linear.bias) if linear else None)
+    if linear is None:
+        return Candidate(method, path, None, None)
+    predicted = mean_over_views(linear_scores(checked.rows, linear), checked.views).argmax(axis=1)
+    return Candidate(method, path, basis.to_features(linear.weights, linear.bias), predicted)
