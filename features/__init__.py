@@ -17,6 +17,7 @@ from features.export import EXPORT_FORMATS, export_features
 from features.identity import Difference, cache_path, differences, identity_key
 from features.manifest import ArraySpec, Shard
 from features.npz import import_npz
+from features.parts import Part
 from features.plan import SplitPlan
 from features.quarantine import Problem
 from features.reader import Features, Split, open_features
@@ -40,6 +41,7 @@ __all__ = [
     "FeatureArray",
     "FeatureError",
     "Features",
+    "Part",
     "Problem",
     "Removal",
     "Shard",
