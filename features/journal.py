@@ -65,7 +65,10 @@ class Journal:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *error: object) -> None:
+        self._close()
+
+    def _close(self) -> None:
         for _, file in self._files.values():
             file.close()
         self._files.clear()
@@ -84,7 +87,7 @@ class Journal:
         """Enters all again if somebody removed a file of this process, as can happen where locks do not work."""
         if all(_is_there(path, file) for path, file in self._files.values()):
             return
-        self.__exit__()
+        self._close()
         for entered in self._entered:
             self._append(*entered)
 
@@ -147,7 +150,7 @@ def _read(path: Path) -> Iterator[Records]:
         return
     content: dict[str, Any] = json.loads(header)
     rows = np.frombuffer(body[: len(body) - len(body) % RECORD.itemsize], RECORD)
-    plain = memoryview(rows.view(np.uint8)) if len(rows) else b""
+    plain = rows.tobytes()
     starts = range(0, len(plain), RECORD.itemsize)
     checks = np.fromiter((zlib.crc32(plain[i : i + _CHECKED]) for i in starts), np.uint32, len(rows))
     yield Records(content["plan"], content["split"], content["offsets"], rows[rows["check"] == checks])

@@ -65,6 +65,7 @@ def shared_lock(folder: Path, wait_seconds: float) -> Iterator[None]:
             if time.monotonic() >= deadline:
                 raise _busy(folder)
             time.sleep(POLL_SECONDS)
+        (folder / HOLDER).unlink(missing_ok=True)  # of a sole writer that was killed
         yield
     finally:
         os.close(descriptor)
@@ -120,7 +121,9 @@ def _busy(folder: Path) -> CacheBusy:
         holder = json.loads((folder / HOLDER).read_bytes())
         host, pid, since = str(holder["host"]), int(holder["pid"]), str(holder["since"])
     except (OSError, ValueError, KeyError, TypeError):
-        return CacheBusy(f"Another process is writing to {folder}. Wait until it is done, or wait for it here.")
+        return CacheBusy(
+            f"Other processes are writing to {folder}. Wait until they are done, or wait for them here (--wait)."
+        )
     return CacheBusy(
         f"Process {pid} on host {host} has been writing to {folder} since {since}. "
         "Wait until it is done; what it has finished is kept if you stop it.",

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from features.entries import Entries
 from features.errors import CacheError, CacheMismatch, FeatureError
 from features.identity import differences, normalised
-from features.entries import Entries
 from features.manifest import ArraySpec, Manifest, SplitRecord, plan_sha256, shard_count
 from features.shards import COMPRESSIONS, LABEL
 

@@ -179,7 +179,8 @@ def _host() -> str:
 
 def _temporaries(folder: Path) -> Iterator[Path]:
     if folder.is_dir():
-        yield from (folder / name for name in os.listdir(folder) if name.endswith(".tmp"))
+        with os.scandir(folder) as files:
+            yield from (folder / file.name for file in files if file.name.endswith(".tmp"))
 
 
 def _is_stale(path: Path) -> bool:

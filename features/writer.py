@@ -145,9 +145,7 @@ class CacheWriter:
         self._journal.enter(shard.split, shard.index, entry)
         self._written.add(shard)
         if not (self.path / MANIFEST).exists():
-            raise CacheError(
-                f"The cache {self.path} was removed while it was being written. Run the extraction again."
-            )
+            raise CacheError(f"The cache {self.path} was removed while it was being written. Run the extraction again.")
 
     def finish(self) -> int:
         """Completes the cache: one virtual HDF5 file for each split, then the mark in the manifest.

@@ -120,6 +120,21 @@ def usable_home(home: Path) -> Path:
     return home
 
 
+def parsed_part(text: str) -> features.Part:
+    """Return the part that `--shard I/N` names.
+
+    Raises:
+        RequestError: it is not two whole numbers, or there is no such part.
+    """
+    try:
+        number, of = map(int, text.split("/"))
+        return features.Part(number, of)
+    except (ValueError, features.CacheError):
+        raise RequestError(
+            f"--shard takes I/N, two whole numbers with 1 ≤ I ≤ N, such as 3/16. Received: '{text}'"
+        ) from None
+
+
 @click.group(cls=Commands, context_settings=SETTINGS)
 @click.option("--debug", is_flag=True, help="Show the traceback of a failure.")
 @click.version_option(version("bottleneck-features"), prog_name="bottleneck")
@@ -164,7 +179,14 @@ def experiments(as_json: bool) -> None:
 @click.option(
     "--wait", type=click.FloatRange(min=0), default=0.0, metavar="SECONDS", help="Wait for another run on this cache."
 )
-def features_command(request: Request, rehash: bool, wait: float) -> None:
+@click.option(
+    "--shard",
+    default="1/1",
+    metavar="I/N",
+    help="Compute only every N-th shard of the cache, from the I-th one on (I = 1 … N). "
+    "N such commands, on one machine or many, make one cache; the last to finish completes it.",
+)
+def features_command(request: Request, rehash: bool, wait: float, shard: str) -> None:
     """Stage one: extract the bottleneck features of every image, once.
 
     An interrupted run continues at its last finished shard. Settings that change a number get a cache of their own.
@@ -172,13 +194,15 @@ def features_command(request: Request, rehash: bool, wait: float) -> None:
     \b
     Example: bottleneck features -e photo-patches
              bottleneck features -e cifar10 --set dataset.path=~/cifar-10-batches-py --set dataset.limit=5000
+             bottleneck features -e cifar10 --shard 3/16     (see docs/scaling.md)
     """
     from pipeline.extract import extract_features
     from pipeline.fingerprints import forget_fingerprints
 
+    part = parsed_part(shard)
     if rehash:
         forget_fingerprints(request.home)
-    result = extract_features(request.experiment, request.home, wait).as_json()
+    result = extract_features(request.experiment, request.home, wait, part).as_json()
     if request.as_json:
         print_json(result)
         return
@@ -191,6 +215,11 @@ def features_command(request: Request, rehash: bool, wait: float) -> None:
     else:
         click.echo("Every feature is there already: nothing to do.")
     click.echo(f"cache: {result['cache']} ({result['cache_mib']:,.1f} MiB)")
+    if result["shards_left"]:
+        click.echo(
+            f"Part {part} is done. {result['shards_left']:,} shards of the other parts are still to be computed."
+        )
+        return
     click.echo(f"next:  bottleneck train-head {shlex.join(request.options)}")
 
 

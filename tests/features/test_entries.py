@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 
+import manifest_scale
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -71,3 +72,10 @@ def test_shards_whose_columns_do_not_fit_together_are_an_error(changes, reason):
     with pytest.raises(ValueError, match=reason):
         Entries.from_json({**sound, **changes})
 
+
+@pytest.mark.slow
+@pytest.mark.parametrize("compressed", [False, True])
+def test_a_manifest_of_a_million_shards_opens_and_resumes_in_two_seconds_and_a_gigabyte(tmp_path, compressed):
+    for row in manifest_scale.measure(tmp_path / "cache", 10**6, compressed):
+        assert row["step"] not in ("open", "resume") or row["cpu"] < 2, row
+        assert row["peak_mib"] < 1000, row
