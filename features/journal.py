@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -101,10 +102,10 @@ class Journal:
             if header not in self._files:
                 self._files[header] = self._begin(header)
             _, file = self._files[header]
-            file.write(row.tobytes())
-            os.fsync(file.fileno())
+            _write(file, row.tobytes())
         except OSError as error:
-            self._files.pop(header, None)  # its end may be torn: whatever is entered next goes into a new file
+            if header in self._files:  # its end may be torn: whatever is entered next goes into a new file
+                self._files.pop(header)[1].close()
             raise explained(error, self._folder) from error
 
     def _begin(self, header: str) -> tuple[Path, BinaryIO]:
@@ -115,7 +116,7 @@ class Journal:
         except FileNotFoundError:  # the folder was empty a moment ago, and somebody took it away
             make_folder(self._folder)
             file = path.open("xb", buffering=0)
-        file.write(f"{hashlib.sha256(header.encode()).hexdigest()} {header}\n".encode())
+        _write(file, f"{hashlib.sha256(header.encode()).hexdigest()} {header}\n".encode())
         sync_folder(self._folder)
         return path, file
 
@@ -154,6 +155,12 @@ def _read(path: Path) -> Iterator[Records]:
     starts = range(0, len(plain), RECORD.itemsize)
     checks = np.fromiter((zlib.crc32(plain[i : i + _CHECKED]) for i in starts), np.uint32, len(rows))
     yield Records(content["plan"], content["split"], content["offsets"], rows[rows["check"] == checks])
+
+
+def _write(file: BinaryIO, content: bytes) -> None:
+    if file.write(content) != len(content):  # what an unbuffered file does when the disk fills up in the middle
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    os.fsync(file.fileno())
 
 
 def _is_there(path: Path, file: BinaryIO) -> bool:

@@ -262,7 +262,7 @@ def update(folder: Path, change: Callable[[Manifest], Manifest]) -> Manifest:
         journals = journal_files(folder)
         present = load(folder)
         changed = change(present)
-        if changed != present:
+        if changed != present or journals:
             save(folder, changed)
             remove_journals(folder, journals)
     return changed

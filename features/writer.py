@@ -158,10 +158,10 @@ class CacheWriter:
         """
         self._journal.restore()
         present = load(self.path)
-        others = len(present.pending()) - len(present.pending(self._part))
-        if others == len(present.pending()) > 0:
-            return others
-        if self._part != WHOLE and (damaged := len(tuple(shallow_problems(self.path, present)))):
+        pending = present.pending()
+        if pending and not present.pending(self._part):
+            return len(pending)
+        if not pending and self._part != WHOLE and (damaged := len(tuple(shallow_problems(self.path, present)))):
             return damaged
         self._manifest = finalise(self.path, self._plan.manifest.provenance if self._written else None)
         self._written.clear()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import random
 import shutil
 import threading
 import time
+from pathlib import Path
 
 import faults
 import pytest
@@ -15,7 +17,17 @@ import small_cache
 from extraction import SHARD_SIZE
 from small_cache import LAYERS
 
-from features import CacheBusy, CacheError, CacheIncomplete, Part, list_caches, open_features, remove_cache, verify
+from features import (
+    CacheBusy,
+    CacheError,
+    CacheIncomplete,
+    DiskFull,
+    Part,
+    list_caches,
+    open_features,
+    remove_cache,
+    verify,
+)
 from features.journal import JOURNAL, RECORD, journal_files
 from features.manifest import create, load
 
@@ -187,6 +199,41 @@ def test_a_writer_whose_journal_is_taken_away_enters_all_of_it_again(undisturbed
         write(writer)
         writer.finish()
     assert load(tmp_path / "cache").count_finished() == 8
+
+
+def test_a_part_that_is_done_twice_leaves_no_journal_in_the_complete_cache(undisturbed, tmp_path):
+    with part_writer(tmp_path / "cache", 1, 2) as slow:
+        for number in (1, 2):
+            with part_writer(tmp_path / "cache", number, 2) as writer:
+                write(writer)
+                writer.finish()
+        write(slow)
+        assert journal_files(tmp_path / "cache")
+        assert slow.finish() == 0
+    assert not (tmp_path / "cache" / JOURNAL).exists()
+    assert faults.same_as_undisturbed(tmp_path / "cache", undisturbed)
+
+
+def test_a_disk_that_fills_up_within_a_record_costs_that_record_only(tmp_path, monkeypatch):
+    real = os.fsync
+
+    def torn(descriptor):
+        if torn.armed and Path(f"/proc/self/fd/{descriptor}").readlink().suffix == ".records":
+            torn.armed = False
+            os.ftruncate(descriptor, os.fstat(descriptor).st_size - 20)
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(descriptor)
+
+    torn.armed = False
+    monkeypatch.setattr(os, "fsync", torn)
+    with part_writer(tmp_path / "cache", 1, 2) as writer:
+        write(writer, 2)
+        torn.armed = True
+        with pytest.raises(DiskFull, match="No space left"):
+            write(writer, 1)
+        assert load(tmp_path / "cache").count_finished() == 2
+        write(writer)
+        assert load(tmp_path / "cache").count_finished() == 8
 
 
 def test_a_removed_cache_stops_its_writer_with_a_sentence(tmp_path):
