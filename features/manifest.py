@@ -124,22 +124,24 @@ class Manifest:
 
     def pending(self, part: Part = WHOLE) -> list[Shard]:
         """The shards of a part that are not finished, in order."""
-        return [
-            self.shard(split, index)
-            for split, own in self._positions(part).items()
-            for index in own[~self.splits[split].shards.done[own]].tolist()
-        ]
+        return [self.shard(split, index) for split, own in self.unfinished(part).items() for index in own.tolist()]
+
+    def unfinished(self, part: Part = WHOLE) -> dict[str, np.ndarray]:
+        """Numbers of the shards of a part that are not finished, int64, in order, by split."""
+        return {split: own[~self.splits[split].shards.done[own]] for split, own in self._positions(part).items()}
 
     def images(self, part: Part = WHOLE) -> int:
         """Samples of a part."""
-        return sum(self._samples(split, own) for split, own in self._positions(part).items())
+        return sum(self.samples(split, own) for split, own in self._positions(part).items())
 
     def images_done(self, part: Part = WHOLE) -> int:
         """Samples in the finished shards of a part."""
-        return sum(
-            self._samples(split, own[self.splits[split].shards.done[own]])
-            for split, own in self._positions(part).items()
-        )
+        return self.images(part) - sum(self.samples(split, own) for split, own in self.unfinished(part).items())
+
+    def samples(self, split: str, indices: np.ndarray) -> int:
+        """How many samples these shards of a split hold together."""
+        starts = indices * self.shard_size
+        return int((np.minimum(starts + self.shard_size, self.splits[split].samples) - starts).sum())
 
     def _positions(self, part: Part) -> dict[str, np.ndarray]:
         """Which shards of each split are a part's: every `part.of`-th, counted through all splits."""
@@ -148,10 +150,6 @@ class Manifest:
             own[split] = np.arange((part.number - 1 - before) % part.of, len(record.shards.done), part.of)
             before += len(record.shards.done)
         return own
-
-    def _samples(self, split: str, indices: np.ndarray) -> int:
-        starts = indices * self.shard_size
-        return int((np.minimum(starts + self.shard_size, self.splits[split].samples) - starts).sum())
 
     def with_shards(self, entries: Mapping[Shard, Entry]) -> Manifest:
         """This manifest with finished shards entered."""

@@ -183,11 +183,12 @@ class CacheWriter:
                 self._manifest = self._manifest.without_shard(problem.shard)
 
     def _bytes_to_write(self) -> int:
-        size = {
-            split: sample_bytes(self._manifest.layers, record.id_bytes)
-            for split, record in self._manifest.splits.items()
-        }
-        return sum(len(shard) * size[shard.split] + OVERHEAD_BYTES for shard in self.pending)
+        manifest = self._manifest
+        return sum(
+            manifest.samples(split, own) * sample_bytes(manifest.layers, manifest.splits[split].id_bytes)
+            + len(own) * OVERHEAD_BYTES
+            for split, own in manifest.unfinished(self._part).items()
+        )
 
 
 def finalise(folder: Path, provenance: Mapping[str, Any] | None = None) -> Manifest:
