@@ -7,8 +7,10 @@ from importlib.metadata import version
 
 import click
 
+import features
 from pipeline.cli_cache import cache, json_option
 from pipeline.cli_frame import SETTINGS, Commands, Request, stage
+from pipeline.errors import RequestError
 from pipeline.experiment import load_experiment
 from pipeline.output import (
     calibration_sentence,
@@ -19,6 +21,21 @@ from pipeline.output import (
     print_table,
     print_warnings,
 )
+
+
+def parsed_part(text: str) -> features.Part:
+    """Return the part that `--shard I/N` names.
+
+    Raises:
+        RequestError: it is not two whole numbers, or there is no such part.
+    """
+    try:
+        number, of = map(int, text.split("/"))
+        return features.Part(number, of)
+    except (ValueError, features.CacheError):
+        raise RequestError(
+            f"--shard takes I/N, two whole numbers with 1 ≤ I ≤ N, such as 3/16. Received: '{text}'"
+        ) from None
 
 
 @click.group(cls=Commands, context_settings=SETTINGS)
@@ -66,7 +83,28 @@ def experiments(as_json: bool) -> None:
 @click.option(
     "--wait", type=click.FloatRange(min=0), default=0.0, metavar="SECONDS", help="Wait for another run on this cache."
 )
-def features_command(request: Request, rehash: bool, wait: float) -> None:
+@click.option(
+    "--shard",
+    default="1/1",
+    metavar="I/N",
+    help="Compute only every N-th shard of the cache, from the I-th one on (I = 1 … N). "
+    "N such commands, on one machine or many, make one cache; the last to finish completes it.",
+)
+@click.option(
+    "--on",
+    "engine",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    show_default=True,
+    help="Where the work is done; ray: by the workers of a Ray cluster.",
+)
+@click.option("--address", default="", metavar="ADDRESS", help="Ray cluster, such as auto; default: one started here.")
+@click.option(
+    "--workers", type=click.IntRange(min=1), help="Ray tasks at a time; default: one for each machine of the cluster."
+)
+def features_command(
+    request: Request, rehash: bool, wait: float, shard: str, engine: str, address: str, workers: int | None
+) -> None:
     """Stage one: extract the bottleneck features of every image, once.
 
     An interrupted run continues at its last finished shard. Settings that change a number get a cache of their own.
@@ -74,13 +112,24 @@ def features_command(request: Request, rehash: bool, wait: float) -> None:
     \b
     Example: bottleneck features -e photo-patches
              bottleneck features -e cifar10 --set dataset.path=~/cifar-10-batches-py --set dataset.limit=5000
+             bottleneck features -e cifar10 --shard 3/16               (see docs/scaling.md)
+             bottleneck features -e cifar10 --on ray --address auto
     """
     from pipeline.extract import extract_features
     from pipeline.fingerprints import forget_fingerprints
+    from pipeline.on_ray import extract_on_ray
 
+    part = parsed_part(shard)
+    if engine == "ray" and part != features.WHOLE:
+        raise RequestError(f"--shard {shard} and --on ray exclude each other: Ray divides the work. Leave one out.")
+    if engine == "local" and (address or workers):
+        raise RequestError("--address and --workers are for --on ray. Add it, or leave them out.")
     if rehash:
         forget_fingerprints(request.home)
-    result = extract_features(request.experiment, request.home, wait).as_json()
+    if engine == "ray":
+        result = extract_on_ray(request.experiment, request.home, address, workers or 0, wait).as_json()
+    else:
+        result = extract_features(request.experiment, request.home, wait, part).as_json()
     if request.as_json:
         print_json(result)
         return
@@ -93,6 +142,11 @@ def features_command(request: Request, rehash: bool, wait: float) -> None:
     else:
         click.echo("Every feature is there already: nothing to do.")
     click.echo(f"cache: {result['cache']} ({result['cache_mib']:,.1f} MiB)")
+    if result["shards_left"]:
+        click.echo(
+            f"Part {part} is done. {result['shards_left']:,} shards of the other parts are still to be computed."
+        )
+        return
     click.echo(f"next:  bottleneck train-head {shlex.join(request.options)}")
 
 
