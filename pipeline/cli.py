@@ -90,21 +90,7 @@ def experiments(as_json: bool) -> None:
     help="Compute only every N-th shard of the cache, from the I-th one on (I = 1 … N). "
     "N such commands, on one machine or many, make one cache; the last to finish completes it.",
 )
-@click.option(
-    "--on",
-    "engine",
-    type=click.Choice(["local", "ray"]),
-    default="local",
-    show_default=True,
-    help="Where the work is done; ray: by the workers of a Ray cluster.",
-)
-@click.option("--address", default="", metavar="ADDRESS", help="Ray cluster, such as auto; default: one started here.")
-@click.option(
-    "--workers", type=click.IntRange(min=1), help="Ray tasks at a time; default: one for each machine of the cluster."
-)
-def features_command(
-    request: Request, rehash: bool, wait: float, shard: str, engine: str, address: str, workers: int | None
-) -> None:
+def features_command(request: Request, rehash: bool, wait: float, shard: str) -> None:
     """Stage one: extract the bottleneck features of every image, once.
 
     An interrupted run continues at its last finished shard. Settings that change a number get a cache of their own.
@@ -112,24 +98,15 @@ def features_command(
     \b
     Example: bottleneck features -e photo-patches
              bottleneck features -e cifar10 --set dataset.path=~/cifar-10-batches-py --set dataset.limit=5000
-             bottleneck features -e cifar10 --shard 3/16               (see docs/scaling.md)
-             bottleneck features -e cifar10 --on ray --address auto
+             bottleneck features -e cifar10 --shard 3/16     (see docs/scaling.md)
     """
     from pipeline.extract import extract_features
     from pipeline.fingerprints import forget_fingerprints
-    from pipeline.on_ray import extract_on_ray
 
     part = parsed_part(shard)
-    if engine == "ray" and part != features.WHOLE:
-        raise RequestError(f"--shard {shard} and --on ray exclude each other: Ray divides the work. Leave one out.")
-    if engine == "local" and (address or workers):
-        raise RequestError("--address and --workers are for --on ray. Add it, or leave them out.")
     if rehash:
         forget_fingerprints(request.home)
-    if engine == "ray":
-        result = extract_on_ray(request.experiment, request.home, address, workers or 0, wait).as_json()
-    else:
-        result = extract_features(request.experiment, request.home, wait, part).as_json()
+    result = extract_features(request.experiment, request.home, wait, part).as_json()
     if request.as_json:
         print_json(result)
         return

@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 import zlib
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -96,18 +97,16 @@ def step(name: str, folder: Path, shards: int, compressed: bool) -> dict[str, An
     return {"step": name, "seconds": seconds, "cpu": time.process_time() - cpu, "peak_mib": peak, **extra}
 
 
-def measure(folder: Path, shards: int, compressed: bool) -> list[dict[str, Any]]:
+def measure(folder: Path, shards: int, compressed: bool) -> Iterator[dict[str, Any]]:
     """All steps, one after the other; a journal of a killed run is there from `journal` to `complete`."""
-    rows = []
     for name in STEPS:
         command = [sys.executable, __file__, "--shards", str(shards), "--step", name, "--folder", str(folder)]
         done = subprocess.run([*command, *["--compressed"] * compressed], capture_output=True, text=True, check=False)
         assert not done.returncode, done.stderr
-        rows.append(json.loads(done.stdout))
+        yield json.loads(done.stdout)
         if name in ("enter", "resume"):
             for path in (folder / ".journal").glob("*"):
                 path.unlink()
-    return rows
 
 
 def main() -> None:
