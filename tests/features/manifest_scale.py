@@ -69,6 +69,7 @@ def _complete(folder: Path, shards: int, compressed: bool) -> None:
 def step(name: str, folder: Path, shards: int, compressed: bool) -> dict[str, Any]:
     """Does one step and returns its seconds, those of them on the processor, and the peak of resident memory."""
     extra: dict[str, Any] = {}
+    features.storage.free_bytes = lambda folder: 1 << 60  # the files themselves are not written
     writer = _writer(folder, shards) if name in ("create", "enter", "resume") else None
     started, cpu = time.perf_counter(), time.process_time()
     if name in ("create", "resume") and writer:
