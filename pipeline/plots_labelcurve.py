@@ -45,7 +45,7 @@ def label_curve_chart(points: Sequence["CurvePoint"], title: str, path: Path) ->
     axes.set(xlabel="labelled training images per class", ylabel=f"top-1 accuracy on test\n({spread})")
     axes.set_title(f"{title}\n{crossing(points)}", fontsize=10, loc="left", parse_math=False)
     axes.grid(alpha=0.25)
-    axes.legend(frameon=False, fontsize=9, loc="lower right")
+    axes.legend(frameon=False, fontsize=9, loc="best")
     return save_figure(figure, path)
 
 

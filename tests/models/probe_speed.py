@@ -1,0 +1,100 @@
+"""Measures the probes on a real cache: python tests/models/probe_speed.py CACHE [LAYER] [--sklearn-values 3].
+
+In one process, in this order: the walk-through's Keras loop, one logistic regression of the same accuracy, the ridge path,
+the whole L-BFGS path, and scikit-learn's LogisticRegression at some of the same L2 values.
+"""
+
+import argparse
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from features import Split, open_features
+from models.eigenbasis import eigenbasis
+from models.logistic import L2_VALUES, logistic_path
+from models.parallel import workers
+from models.probes import Coordinates, search_logistic, search_ridge
+
+FEW_STEPS = 3e-2  # tolerance of a head as good as the walk-through's
+L2_OF_ONE = 0.03
+EPOCHS, BATCH, RATE, DROPOUT = 10, 32, 1e-3, 0.3
+
+
+def main() -> None:
+    """Print seconds and test accuracy of each."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("cache", type=Path)
+    parser.add_argument("layer", nargs="?")
+    parser.add_argument("--sklearn-values", type=int, default=3)
+    arguments = parser.parse_args()
+    cache = open_features(arguments.cache)
+    layer = arguments.layer or cache.layers[-1]
+    x, y = _rows(cache["train"], layer), cache["train"].y
+    test, answers = _rows(cache["test"], layer), cache["test"].y
+    classes = len(cache.class_names)
+    print(f"{layer}: {x.shape[0]:,} × {x.shape[1]:,} training rows, {len(test):,} test rows")
+    _timed("Keras: Dropout, softmax, Adam, 10 epochs of batches of 32", lambda: _keras(x, y, test, classes), answers)
+    _timed("one logistic regression, few steps", lambda: _one(x, y, test, classes), answers)
+    with workers() as team:
+        train, held = _timed("eigenbasis and rotation", lambda: _coordinates(x, y, test, answers, team))
+        path, _ = _timed("ridge, 45 values", lambda: search_ridge(train, held, classes, L2_VALUES, team))
+        print(f"    best {path.accuracy.max():.2%}")
+        path, _ = _timed(
+            "logistic, 45 values", lambda: search_logistic(train, held, classes, L2_VALUES, team, lambda: None)
+        )
+        print(f"    best {path.accuracy.max():.2%} at l2 = {path.chosen:.3g}")
+    for l2 in L2_VALUES[:: -(len(L2_VALUES) // max(1, arguments.sklearn_values))][: arguments.sklearn_values]:
+        _timed(f"scikit-learn, l2 = {l2:.3g}", lambda l2=l2: _sklearn(x, y, test, l2), answers)
+
+
+def _rows(split: Split, layer: str) -> np.ndarray:
+    return split.features[layer][:].astype(np.float32)
+
+
+def _timed(title: str, work: Callable[[], Any], answers: np.ndarray | None = None) -> Any:
+    start = time.perf_counter()
+    found = work()
+    seconds = time.perf_counter() - start
+    score = "" if answers is None else f", test {float((found == answers).mean()):.2%}"
+    print(f"{title}: {seconds:.1f} s{score}", flush=True)
+    return found
+
+
+def _keras(x: np.ndarray, y: np.ndarray, test: np.ndarray, classes: int) -> np.ndarray:
+    import keras
+
+    from models import build_head
+
+    keras.utils.set_random_seed(0)
+    model = build_head(x.shape[1:], classes, DROPOUT)
+    model.compile(keras.optimizers.Adam(RATE), loss="sparse_categorical_crossentropy")
+    model.fit(x, y, batch_size=BATCH, epochs=EPOCHS, verbose=0)
+    return model.predict(test, batch_size=512, verbose=0).argmax(axis=1)
+
+
+def _one(x: np.ndarray, y: np.ndarray, test: np.ndarray, classes: int) -> np.ndarray:
+    mean, scale = x.mean(axis=0), x.std(axis=0) + 1e-6
+    with workers() as team:
+        (fit,) = logistic_path((x - mean) / scale, y, classes, (L2_OF_ONE,), team, tolerance=FEW_STEPS)
+    return fit.probabilities((test - mean) / scale).argmax(axis=1)
+
+
+def _coordinates(x: np.ndarray, y: np.ndarray, test: np.ndarray, answers: np.ndarray, team: Any) -> Any:
+    basis = eigenbasis(x, team)
+    return Coordinates(basis, basis.rotate(x, team), y), Coordinates(basis, basis.rotate(test, team), answers)
+
+
+def _sklearn(x: np.ndarray, y: np.ndarray, test: np.ndarray, l2: float) -> np.ndarray:
+    from sklearn.linear_model import LogisticRegression
+
+    mean, scale = x.mean(axis=0), x.std(axis=0) + 1e-6
+    return (
+        LogisticRegression(C=1 / (l2 * len(x)), max_iter=1000).fit((x - mean) / scale, y).predict((test - mean) / scale)
+    )
+
+
+if __name__ == "__main__":
+    main()
