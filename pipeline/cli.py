@@ -18,7 +18,7 @@ import models
 from pipeline.cli_cache import DEFAULT_HOME, cache, home_option, json_option
 from pipeline.errors import NoCache, PipelineError, RequestError
 from pipeline.experiment import Experiment, load_experiment
-from pipeline.output import fail, print_json, print_methods, print_table, print_warnings
+from pipeline.output import calibration_sentence, fail, print_json, print_methods, print_table, print_warnings
 from pipeline.quiet import import_tensorflow
 
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
@@ -199,6 +199,8 @@ def features_command(request: Request, rehash: bool, wait: float) -> None:
 def train_head_command(request: Request) -> None:
     """Stage two: train the walk-through's head on the last cached layer, in seconds.
 
+    Also says how far its confidence may be trusted, before and after temperature scaling on validation images.
+
     \b
     Example: bottleneck train-head -e photo-patches --set head.epochs=100 --set head.dropout=0.5
     """
@@ -210,6 +212,7 @@ def train_head_command(request: Request) -> None:
         return
     print_warnings(result)
     print_methods(result)
+    click.echo(calibration_sentence(result))
     for file in result["files"]:
         click.echo(file)
 

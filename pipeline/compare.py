@@ -1,7 +1,6 @@
 """The comparison: heads on cached features against ConvNets trained from scratch on the same images and splits."""
 
 from collections.abc import Mapping
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,8 @@ import models
 from features import Features
 from pipeline.cache import backbone_label, data_warnings, open_cache
 from pipeline.datasets import Dataset, open_dataset
-from pipeline.evaluation import confusion, mcnemar, score
+from pipeline.duplicates import find_duplicates
+from pipeline.evaluation import confusion, paired_comparisons, score
 from pipeline.experiment import Experiment
 from pipeline.extract import extraction_speed
 from pipeline.pixels import pixels_on_disk
@@ -35,7 +35,8 @@ def compare(experiment: Experiment, home: Path, options: tuple[str, ...] = ()) -
         options: the command line's words, so that the report can say how to repeat it.
 
     Returns:
-        The `Result`, with `methods`, `pairs` (exact McNemar tests on the test images), `confusion`, `histories`, `files`.
+        The `Result`, with `methods`, `pairs` (of methods, on the same images), `duplicates` across splits,
+        `confusion`, `histories`, `files`.
 
     Raises:
         RequestError: there is no cache that matches; the message names what differs.
@@ -51,6 +52,8 @@ def compare(experiment: Experiment, home: Path, options: tuple[str, ...] = ()) -
     held = hold_out(dataset, experiment.head.validation_split, experiment.seed)
     part = scored_part(dataset, held)
     labels = dataset.splits[part.split].labels[part.indices]
+    with clock.phase("duplicates"):
+        duplicates = find_duplicates(dataset, cache, held, part)
     with pixels_on_disk(dataset, home) as pixels:
         with clock.phase("train"):
             heads = _train_heads(experiment, cache, held, extraction_seconds(experiment, home, cache))
@@ -59,14 +62,14 @@ def compare(experiment: Experiment, home: Path, options: tuple[str, ...] = ()) -
             ]
         with clock.phase("evaluate"):
             chosen = _choose(heads)
-            scored = [score_head(trained, cache, part) for trained in chosen]
+            scored = [_score_head(trained, cache, part) for trained in chosen]
             scored += [
                 _score_convnet(trained, pixels, labels, part, experiment.convnet.batch_size) for trained in convnets
             ]
     matrices = {plots.label(method): confusion(labels, guess, len(dataset.class_names)) for method, guess in scored}
     rejected = [trained.method for trained in heads if trained not in chosen]
     with clock.phase("write"):
-        tested = [method for method, _ in scored]
+        tested = [duplicates.score_without(method, labels, guess) for method, guess in scored]
         histories = {plots.label(trained.method): trained.history for trained in [*chosen, *convnets]}
         files = [
             plots.comparison(tested + rejected, backbone_label(experiment), folder / "comparison.png"),
@@ -79,13 +82,14 @@ def compare(experiment: Experiment, home: Path, options: tuple[str, ...] = ()) -
         "images_per_second": extraction_speed(run_folder(home, experiment.name, "features"), cache.key),
         "methods": [method.as_json() for method in tested + rejected],
         "scored_on": scored_on(part),
-        "pairs": _pairs(labels, scored),
+        "pairs": paired_comparisons(labels, {method.name: guess for method, guess in scored}),
+        "duplicates": duplicates.as_json(),
         "classes": list(dataset.class_names),
         "confusion": {name: matrix.tolist() for name, matrix in matrices.items()},
         "histories": {name: dict(history.curves) for name, history in histories.items()},
         "files": [str(file) for file in [*files, folder / "report.html"]],
     }
-    warnings = data_warnings(experiment, dataset)
+    warnings = (*data_warnings(experiment, dataset), *duplicates.warnings(details["methods"]))
     result = Result("compare", experiment_json(experiment), cache.key, clock.seconds, warnings, details, folder)
     write_report(write_result(result), options, folder / "report.html")
     return result
@@ -124,12 +128,12 @@ def train_convnet(
         )
         recipe = Recipe(settings.epochs, settings.batch_size, settings.learning_rate, experiment.seed)
         history = fit(model, train, validation, recipe, name)
-    scores = {}
+    scores, probabilities = {}, np.empty(0)
     for split, part in (("train", held.train), ("validation", held.validation)):
         probabilities = predict(model, pixels[part.split], part.indices, batch_size=settings.batch_size)
         scores[split] = score(dataset.splits[part.split].labels[part.indices], probabilities.argmax(axis=1))
     seconds = {"extract": 0.0, "train": clock.seconds["train"]}
-    return TrainedMethod(Method(name, (), model.count_params(), scores, seconds), model, history)
+    return TrainedMethod(Method(name, (), model.count_params(), scores, seconds), model, history, probabilities)
 
 
 _CONVNETS = {
@@ -151,24 +155,13 @@ def _choose(heads: list[TrainedMethod]) -> list[TrainedMethod]:
     return [linear, *sorted(earlier, key=lambda trained: -trained.method.scores["validation"].accuracy)[:1]]
 
 
+def _score_head(trained: TrainedMethod, cache: Features, part: Part) -> tuple[Method, np.ndarray]:
+    method, probabilities = score_head(trained, cache, part)
+    return method, probabilities.argmax(axis=1)
+
+
 def _score_convnet(
     trained: TrainedMethod, pixels: Mapping[str, np.ndarray], labels: np.ndarray, part: Part, batch_size: int
 ) -> tuple[Method, np.ndarray]:
     predicted = predict(trained.model, pixels[part.split], part.indices, batch_size=batch_size).argmax(axis=1)
     return with_final_score(trained.method, labels, predicted, part), predicted
-
-
-def _pairs(labels: np.ndarray, scored: list[tuple[Method, np.ndarray]]) -> list[dict[str, Any]]:
-    pairs = []
-    for (first, first_guess), (second, second_guess) in combinations(scored, 2):
-        test = mcnemar(labels, first_guess, second_guess)
-        pairs.append(
-            {
-                "first": first.name,
-                "second": second.name,
-                "only_first_right": test.only_first,
-                "only_second_right": test.only_second,
-                "p_value": test.p_value,
-            }
-        )
-    return pairs

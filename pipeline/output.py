@@ -39,6 +39,16 @@ def print_methods(result: Mapping[str, Any]) -> None:
         click.echo(f"extraction: {result['images_per_second']:,.1f} images/s, all layers in one pass")
 
 
+def calibration_sentence(result: Mapping[str, Any]) -> str:
+    """Return what temperature scaling did, in one line."""
+    calibration = result["calibration"]
+    before, after = (100 * calibration[name]["expected_calibration_error"] for name in ("before", "after"))
+    return (
+        f"calibration: expected error {before:.1f} points, {after:.1f} after temperature scaling "
+        f"(T = {calibration['temperature']:.2f}, fitted on validation; {calibration['bins']})"
+    )
+
+
 def print_warnings(result: Mapping[str, Any]) -> None:
     """Print a result's warnings on the error stream."""
     for warning in result["warnings"]:

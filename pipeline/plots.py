@@ -33,7 +33,7 @@ def learning_curves(histories: Mapping[str, History], path: Path) -> Path:
         kept = history.curves["val_accuracy"][history.best_epoch - 1]
         left.set_title(f"{name}: {kept:.1%} on validation at epoch {history.best_epoch}", fontsize=10, loc="left")
         left.set_ylim(top=1.0)
-    return _save(figure, path)
+    return save(figure, path)
 
 
 def _curve(axes: Axes, history: History, metric: str, label: str) -> None:
@@ -60,7 +60,7 @@ def confusion_matrices(matrices: Mapping[str, np.ndarray], class_names: Sequence
     for panel, (name, counts) in zip(axes.flat, matrices.items(), strict=False):
         _confusion(panel, counts, class_names)
         panel.set_title(f"{name}: {np.trace(counts):,} of {counts.sum():,} right", fontsize=10, loc="left")
-    return _save(figure, path)
+    return save(figure, path)
 
 
 def _confusion(axes: Axes, counts: np.ndarray, class_names: Sequence[str]) -> None:
@@ -99,7 +99,7 @@ def comparison(methods: Sequence[Method], backbone: str, path: Path) -> Path:
     axes.set_xlabel("top-1 accuracy with 95 % interval (filled: test; open: validation only)")
     axes.set_title(f"frozen features: {backbone}", fontsize=10, loc="left", parse_math=False)
     axes.grid(axis="x", alpha=0.25)
-    return _save(figure, path)
+    return save(figure, path)
 
 
 def benchmark(variants: Sequence[Measured], path: Path) -> Path:
@@ -117,7 +117,7 @@ def benchmark(variants: Sequence[Measured], path: Path) -> Path:
     axes.invert_yaxis()
     axes.margins(x=0.16)
     axes.set_xlabel("images/s, median and range (in brackets: times the walk-through's script in the same round)")
-    return _save(figure, path)
+    return save(figure, path)
 
 
 def label(method: Method) -> str:
@@ -125,7 +125,8 @@ def label(method: Method) -> str:
     return f"{method.name} ({', '.join(method.layers)})" if method.layers else method.name
 
 
-def _save(figure: Figure, path: Path) -> Path:
+def save(figure: Figure, path: Path) -> Path:
+    """Write a figure as a PNG, whole or not at all, close it and return the path."""
     temporary = path.with_name(f".{path.name}")
     figure.savefig(temporary, format="png", dpi=130)
     plt.close(figure)

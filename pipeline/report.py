@@ -117,9 +117,11 @@ def _duration(seconds: float | None) -> str:
 
 
 def _pair(pair: Mapping[str, Any], split: str) -> str:
+    low, high = pair["difference_interval"]
     return (
-        f"{pair['first']} against {pair['second']}: {pair['only_first_right']:,} {split} images only the first got right, "
-        f"{pair['only_second_right']:,} only the second; exact McNemar p = {pair['p_value']:.2g}"
+        f"{pair['first']} against {pair['second']}: {100 * pair['difference']:+.1f} points "
+        f"[{100 * low:+.1f}, {100 * high:+.1f}] (95 %, paired bootstrap); {pair['only_first_right']:,} {split} images only "
+        f"the first got right, {pair['only_second_right']:,} only the second; exact McNemar p = {pair['p_value']:.2g}"
     )
 
 

@@ -29,6 +29,7 @@ class Method:
         layers: the backbone layers it sees; empty for a network trained from scratch.
         parameters: how many numbers it trains.
         scores: the `Score` by split (`train`, `validation`, `test`); a split that was not scored is absent.
+            `without_duplicates` is of the images scored at the end less those that repeat an image learned from.
         seconds: `extract` (None: not known) and `train`.
     """
 
@@ -53,8 +54,13 @@ class Method:
             "n": {split: value.n if value else 0 for split, value in scores.items()},
             "accuracy": {split: value.accuracy if value else None for split, value in scores.items()},
             "interval": {split: [value.low, value.high] if value else None for split, value in scores.items()},
+            "without_duplicates": _plain(self.scores.get("without_duplicates")),
             "seconds": dict(self.seconds),
         }
+
+
+def _plain(value: Score | None) -> dict[str, Any] | None:
+    return {"accuracy": value.accuracy, "interval": [value.low, value.high], "n": value.n} if value else None
 
 
 @dataclass

@@ -1,8 +1,9 @@
 """Stage two: train the walk-through's head on cached features."""
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -10,7 +11,9 @@ import numpy as np
 import models
 from features import Features
 from pipeline.cache import data_warnings, open_cache
+from pipeline.calibration import calibrate
 from pipeline.datasets import open_dataset
+from pipeline.duplicates import find_duplicates
 from pipeline.evaluation import confusion, score
 from pipeline.experiment import Experiment
 from pipeline.extract import extraction_speed
@@ -27,11 +30,13 @@ class TrainedMethod:
         method: its row in a table; the test split is not scored yet.
         model: the Keras classifier, with the weights of its best epoch.
         history: its learning curves.
+        validation_probabilities: `(n, classes)` float32 of the validation images.
     """
 
     method: Method
     model: keras.Model
     history: History
+    validation_probabilities: np.ndarray
 
 
 def train_head(experiment: Experiment, home: Path) -> Result:
@@ -43,13 +48,14 @@ def train_head(experiment: Experiment, home: Path) -> Result:
 
     Returns:
         The `Result`, with `methods`, `history`, `scored_on` (`test` or `validation`), `confusion` on it (rows: true
-        classes) and `files`.
+        classes), `calibration` (before and after temperature scaling), `duplicates` across splits and `files`.
 
     Raises:
         RequestError: there is no cache that matches; the message names what differs.
         PipelineError: the loss became NaN.
     """
     from pipeline import plots
+    from pipeline.plots_calibration import reliability_diagram
 
     clock = Clock()
     with clock.phase("open"):
@@ -60,17 +66,24 @@ def train_head(experiment: Experiment, home: Path) -> Result:
     with clock.phase("train"):
         seconds = extraction_seconds(experiment, home, cache)
         trained = fit_head(experiment, cache, held, cache.layers[-1], "linear", seconds)
+    part = scored_part(dataset, held)
+    with clock.phase("duplicates"):
+        duplicates = find_duplicates(dataset, cache, held, part)
     with clock.phase("evaluate"):
-        part = scored_part(dataset, held)
         labels = cache[part.split].y[part.indices]
-        scored, predicted = score_head(trained, cache, part)
-        matrix = confusion(labels, predicted, len(cache.class_names))
+        scored, probabilities = score_head(trained, cache, part)
+        scored = duplicates.score_without(scored, labels, probabilities.argmax(axis=1))
+        matrix = confusion(labels, probabilities.argmax(axis=1), len(cache.class_names))
+        validation = (cache[held.validation.split].y[held.validation.indices], trained.validation_probabilities)
+        calibration = calibrate(validation, (labels, probabilities))
     with clock.phase("write"):
         trained.model.save(folder / "head.keras")
         (folder / "history.json").write_text(json.dumps(trained.history.curves, indent=2))
         curves = plots.learning_curves({plots.label(scored): trained.history}, folder / "learning-curves.png")
         picture = plots.confusion_matrices({plots.label(scored): matrix}, cache.class_names, folder / "confusion.png")
-    details = {
+        title = f"{plots.label(scored)} on {len(part):,} {scored_on(part)} images; T fitted on validation"
+        diagram = reliability_diagram(calibration, title, folder / "reliability.png")
+    details: dict[str, Any] = {
         "methods": [scored.as_json()],
         "images_per_second": extraction_speed(run_folder(home, experiment.name, "features"), cache.key),
         "best_epoch": trained.history.best_epoch,
@@ -78,9 +91,11 @@ def train_head(experiment: Experiment, home: Path) -> Result:
         "classes": list(cache.class_names),
         "scored_on": scored_on(part),
         "confusion": matrix.tolist(),
-        "files": [str(folder / "head.keras"), str(folder / "history.json"), str(curves), str(picture)],
+        "calibration": calibration.as_json(),
+        "duplicates": duplicates.as_json(),
+        "files": [str(file) for file in (folder / "head.keras", folder / "history.json", curves, picture, diagram)],
     }
-    warnings = data_warnings(experiment, dataset)
+    warnings = (*data_warnings(experiment, dataset), *duplicates.warnings(details["methods"]))
     result = Result("train-head", experiment_json(experiment), cache.key, clock.seconds, warnings, details, folder)
     write_result(result)
     return result
@@ -118,18 +133,17 @@ def fit_head(
         )
         history = fit(model, train, validation, recipe, f"{name} ({layer})")
     seconds = {"extract": extract_seconds, "train": clock.seconds["train"]}
-    trained = TrainedMethod(Method(name, (layer,), model.count_params(), {}, seconds), model, history)
-    scores = {}
+    scores, probabilities = {}, np.empty(0)
     for split, part in (("train", held.train), ("validation", held.validation)):
-        predicted = predict_head(trained, cache, part).argmax(axis=1)
-        scores[split] = score(cache[part.split].y[part.indices], predicted)
-    return replace(trained, method=replace(trained.method, scores=scores))
+        probabilities = predict_head(model, cache, layer, part)
+        scores[split] = score(cache[part.split].y[part.indices], probabilities.argmax(axis=1))
+    method = Method(name, (layer,), model.count_params(), scores, seconds)
+    return TrainedMethod(method, model, history, probabilities)
 
 
-def predict_head(trained: TrainedMethod, cache: Features, part: Part) -> np.ndarray:
+def predict_head(model: keras.Model, cache: Features, layer: str, part: Part) -> np.ndarray:
     """Return a head's class probabilities `(len(part), classes)` float32, averaged over the cache's views."""
-    rows = cache[part.split].features[trained.method.layers[0]]
-    return predict(trained.model, rows, part.indices, len(cache.identity["input.views"]))
+    return predict(model, cache[part.split].features[layer], part.indices, len(cache.identity["input.views"]))
 
 
 def score_head(trained: TrainedMethod, cache: Features, part: Part) -> tuple[Method, np.ndarray]:
@@ -141,10 +155,11 @@ def score_head(trained: TrainedMethod, cache: Features, part: Part) -> tuple[Met
         part: from `scored_part`.
 
     Returns:
-        The method, with its test score if `part` is the test split, and the predicted classes `(len(part),)`.
+        The method, with its test score if `part` is the test split, and the probabilities `(len(part), classes)`.
     """
-    predicted = predict_head(trained, cache, part).argmax(axis=1)
-    return with_final_score(trained.method, cache[part.split].y[part.indices], predicted, part), predicted
+    probabilities = predict_head(trained.model, cache, trained.method.layers[0], part)
+    labels = cache[part.split].y[part.indices]
+    return with_final_score(trained.method, labels, probabilities.argmax(axis=1), part), probabilities
 
 
 def with_final_score(method: Method, labels: np.ndarray, predicted: np.ndarray, part: Part) -> Method:

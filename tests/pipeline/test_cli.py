@@ -51,6 +51,11 @@ def test_json_is_the_only_thing_on_stdout_and_is_what_is_kept(extracted):
     assert 0 < low < method["accuracy"]["test"] < high < 1
     assert np.sum(result["confusion"]) == 120
     assert np.trace(result["confusion"]) / 120 == method["accuracy"]["test"]
+    calibration = result["calibration"]
+    assert calibration["fitted_on"] == "validation"
+    assert sum(calibration["before"]["bins"]["count"]) == 120
+    assert sorted(calibration) == ["after", "before", "bins", "fitted_on", "temperature"]
+    assert "reliability.png" in {Path(file).name for file in result["files"]}
     for file in result["files"]:
         assert Path(file).stat().st_size > 0
 

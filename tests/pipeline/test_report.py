@@ -36,6 +36,8 @@ def _result(tmp_path) -> dict:
                 "only_first_right": 45,
                 "only_second_right": 5,
                 "p_value": 1e-9,
+                "difference": 0.4,
+                "difference_interval": [0.28, 0.52],
             }
         ],
         "scored_on": "test",
@@ -65,6 +67,7 @@ def test_the_answer_names_the_gap_and_whether_it_may_be_chance(tmp_path):
     page = write_report(_result(tmp_path), (), tmp_path / "report.html").read_text()
     assert "40.0 points ahead of" in page
     assert "a real difference" in page
+    assert "+40.0 points [+28.0, +52.0]" in page.replace("&#43;", "+")
 
 
 def test_a_split_that_was_not_scored_is_a_dash_and_an_unknown_time_is_said():

@@ -1,0 +1,152 @@
+"""How far a classifier's confidence may be trusted: expected calibration error, and temperature scaling."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax, softmax
+
+BINS = 15
+COLDEST, HOTTEST = 0.01, 100.0
+SMALLEST_PROBABILITY = np.finfo(np.float32).tiny
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """Confidence against accuracy in 15 bins of equal width over 0..1; confidence is the largest probability.
+
+    Source: C. Guo et al., On Calibration of Modern Neural Networks, 2017.
+
+    Attributes:
+        counts: `(15,)` images a bin.
+        confidence: `(15,)` mean confidence of a bin; NaN where it is empty.
+        accuracy: `(15,)` share of right answers of a bin; NaN where it is empty.
+        expected_error: Σ counts · |accuracy − confidence| / n, 0..1.
+        equal_mass_error: the same sum over 15 bins of (nearly) equally many images.
+        log_loss: mean negative log-likelihood, in nats.
+    """
+
+    counts: np.ndarray
+    confidence: np.ndarray
+    accuracy: np.ndarray
+    expected_error: float
+    equal_mass_error: float
+    log_loss: float
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain JSON types; an empty bin has nulls."""
+        return {
+            "expected_calibration_error": self.expected_error,
+            "equal_mass_calibration_error": self.equal_mass_error,
+            "log_loss": self.log_loss,
+            "bins": {
+                "count": self.counts.tolist(),
+                "confidence": [None if np.isnan(value) else float(value) for value in self.confidence],
+                "accuracy": [None if np.isnan(value) else float(value) for value in self.accuracy],
+            },
+        }
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A temperature fitted on validation images, and the reliability of other images before and after it."""
+
+    temperature: float
+    before: Reliability
+    after: Reliability
+
+    def as_json(self) -> Mapping[str, Any]:
+        """Return plain JSON types."""
+        return {
+            "bins": f"{BINS} bins of equal width",
+            "temperature": self.temperature,
+            "fitted_on": "validation",
+            "before": self.before.as_json(),
+            "after": self.after.as_json(),
+        }
+
+
+def reliability(labels: np.ndarray, probabilities: np.ndarray) -> Reliability:
+    """Measure how well confidence predicts accuracy.
+
+    Args:
+        labels: `(n,)` integers in 0 … classes − 1, n > 0.
+        probabilities: `(n, classes)`, rows that sum to 1.
+
+    Returns:
+        The `Reliability`.
+    """
+    confidence = probabilities.max(axis=1).astype(np.float64)
+    right = probabilities.argmax(axis=1) == labels
+    bins = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)
+    counts = np.bincount(bins, minlength=BINS)
+    empty = np.where(counts == 0, np.nan, 1.0)
+    mean_confidence, accuracy = (
+        np.bincount(bins, values, BINS) / np.maximum(counts, 1) * empty for values in (confidence, right)
+    )
+    equal_mass = np.empty(len(labels), int)
+    equal_mass[np.argsort(confidence, kind="stable")] = np.arange(len(labels)) * BINS // len(labels)
+    loss = -np.log(_clipped(probabilities)[np.arange(len(labels)), labels]).mean()
+    return Reliability(
+        counts,
+        mean_confidence,
+        accuracy,
+        _error(bins, confidence, right),
+        _error(equal_mass, confidence, right),
+        float(loss),
+    )
+
+
+def fit_temperature(labels: np.ndarray, probabilities: np.ndarray) -> float:
+    """Find the temperature T that minimises the log loss of softmax(logits / T).
+
+    The logarithm of a softmax is its logits up to a constant, which the softmax does not see; so probabilities do.
+
+    Args:
+        labels: `(n,)` integers of the validation images.
+        probabilities: `(n, classes)` of the same images.
+
+    Returns:
+        T, between 0.01 and 100; above 1 the classifier was too sure of itself.
+    """
+    logits, each = np.log(_clipped(probabilities)), np.arange(len(labels))
+
+    def loss(log_temperature: float) -> float:
+        return -float(log_softmax(logits / np.exp(log_temperature), axis=1)[each, labels].mean())
+
+    return float(np.exp(minimize_scalar(loss, bounds=(np.log(COLDEST), np.log(HOTTEST)), method="bounded").x))
+
+
+def with_temperature(probabilities: np.ndarray, temperature: float) -> np.ndarray:
+    """Return the `(n, classes)` probabilities at another temperature; the predicted classes stay."""
+    return softmax(np.log(_clipped(probabilities)) / temperature, axis=1)
+
+
+def calibrate(validation: tuple[np.ndarray, np.ndarray], scored: tuple[np.ndarray, np.ndarray]) -> Calibration:
+    """Fit a temperature on validation images and measure other images before and after it.
+
+    Args:
+        validation: labels `(n,)` and probabilities `(n, classes)` that the temperature is fitted on.
+        scored: labels `(m,)` and probabilities `(m, classes)` of the test images, which nothing is fitted on.
+
+    Returns:
+        The `Calibration`.
+    """
+    labels, probabilities = scored
+    temperature = fit_temperature(*validation)
+    return Calibration(
+        temperature,
+        reliability(labels, probabilities),
+        reliability(labels, with_temperature(probabilities, temperature)),
+    )
+
+
+def _clipped(probabilities: np.ndarray) -> np.ndarray:
+    return np.clip(probabilities.astype(np.float64), SMALLEST_PROBABILITY, 1.0)
+
+
+def _error(bins: np.ndarray, confidence: np.ndarray, right: np.ndarray) -> float:
+    gaps = np.bincount(bins, right - confidence, BINS)
+    return float(np.abs(gaps).sum() / len(bins))
