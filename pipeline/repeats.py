@@ -1,0 +1,167 @@
+"""Images that a data set holds more than once, within and across its splits, by their pixels."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.fft import dctn
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from pipeline.datasets import Dataset
+from pipeline.likeness import FREQUENCIES, SMALLEST_SIDE, alike, describe, flipped
+from pipeline.splits import Part
+
+FINEST = 4 * FREQUENCIES  # frequencies compared a side, where images have so many
+DETAIL = 0.5
+MOST_COMPARED = 100_000  # images; the time grows with the square
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a sample is: its split and its position in it."""
+
+    split: str
+    index: int
+
+
+@dataclass(frozen=True)
+class Repeat:
+    """Two images that show the same picture.
+
+    Attributes:
+        first: where the one is.
+        second: where the other is.
+        kind: `exact` (the same pixels), `near` (re-encoded or retouched), or either with `mirrored-` before it.
+        similarity: of their low frequencies, −1..1; 1 for exact ones.
+        detail: of their higher frequencies, −1..1; 1 for exact ones.
+    """
+
+    first: Place
+    second: Place
+    kind: str
+    similarity: float
+    detail: float
+
+
+@dataclass(frozen=True)
+class Repeats:
+    """What was found.
+
+    Attributes:
+        pairs: enough pairs to link every set of repeated images.
+        sets: the places of every set of two or more images that show the same picture.
+        near_ones: how near-duplicates were looked for, or why not.
+    """
+
+    pairs: tuple[Repeat, ...]
+    sets: tuple[tuple[Place, ...], ...]
+    near_ones: str
+
+
+def describe_all(dataset: Dataset) -> tuple[list[Place], np.ndarray]:
+    """Return the place and the description (see `describe`) of every image of every split."""
+    parts = [Part(split, np.arange(len(samples))) for split, samples in dataset.splits.items()]
+    places = [Place(part.split, index) for part in parts for index in range(len(part))]
+    return places, np.concatenate([describe(dataset, part) for part in parts])
+
+
+def find_repeats(dataset: Dataset, places: list[Place], described: np.ndarray) -> Repeats:
+    """Find images that a data set holds more than once; needs no network.
+
+    Exact ones have the same pixels, as they are or mirrored. Near ones are those that `alike` finds by their low frequencies
+    and whose 32×32 lowest frequencies of brightness, without the 8×8 lowest, have a cosine of at least 0.5: re-encoding
+    keeps an image's details, and two different seas under a horizon share none. Cropped, shifted or rotated copies are not
+    covered.
+
+    Args:
+        dataset: the open data set.
+        places: of the images, as from `describe_all`.
+        described: `(n,)` records, likewise.
+
+    Returns:
+        The `Repeats`.
+    """
+    exact = list(_exact(described))
+    _, first_of_each = np.unique(_whichever_way(described), return_index=True)
+    originals = np.sort(first_of_each)
+    near_ones = "looked for by low DCT frequencies, checked by higher ones"
+    near: list[tuple[int, int, str, float, float]] = []
+    if min(dataset.image_shape[:2]) < SMALLEST_SIDE:
+        near_ones = f"not looked for: images under {SMALLEST_SIDE} pixels a side are too alike"
+    elif len(originals) > MOST_COMPARED:
+        near_ones = f"not looked for: more than {MOST_COMPARED:,} images; dataset.limit takes fewer"
+    else:
+        near = list(_near(dataset, places, described["frequencies"], originals))
+    found = [*exact, *near]
+    pairs = tuple(Repeat(places[a], places[b], kind, round(s, 4), round(d, 4)) for a, b, kind, s, d in found)
+    return Repeats(pairs, tuple(_sets(places, [(a, b) for a, b, *_ in found])), near_ones)
+
+
+def _whichever_way(described: np.ndarray) -> np.ndarray:
+    """One digest for an image and its mirror image."""
+    return np.where(described["digest"] < described["mirrored"], described["digest"], described["mirrored"])
+
+
+def _exact(described: np.ndarray) -> Iterator[tuple[int, int, str, float, float]]:
+    seen: dict[bytes, int] = {}
+    for row, key in enumerate(_whichever_way(described).tolist()):
+        first = seen.setdefault(key, row)
+        if first != row:
+            same = described["digest"][first] == described["digest"][row]
+            yield first, row, "exact" if same else "mirrored-exact", 1.0, 1.0
+
+
+def _near(
+    dataset: Dataset, places: list[Place], frequencies: np.ndarray, originals: np.ndarray
+) -> Iterator[tuple[int, int, str, float, float]]:
+    own = frequencies[originals]
+    flat, count = own.reshape(len(own), -1), np.arange(len(own))
+    seen: set[tuple[int, int]] = set()
+    for kind, queries in (("near", flat), ("mirrored-near", flipped(own).reshape(len(own), -1))):
+        for query, other, similarity in alike(flat, queries, count):
+            a, b = sorted((int(originals[query]), int(originals[other])))
+            if (a, b) in seen:
+                continue
+            seen.add((a, b))
+            first, second = _image(dataset, places[a]), _image(dataset, places[b])
+            detail = detail_cosine(first, second if kind == "near" else second[:, ::-1])
+            if detail >= DETAIL:
+                yield a, b, kind, similarity, detail
+
+
+def _image(dataset: Dataset, place: Place) -> np.ndarray:
+    return dataset.images(place.split, np.array([place.index]))[0]
+
+
+def detail_cosine(first: np.ndarray, second: np.ndarray) -> float:
+    """Return how alike two images are in what `describe` leaves out: the cosine of their middle frequencies.
+
+    Args:
+        first: `(height, width, 3)` uint8.
+        second: likewise, of the same size.
+
+    Returns:
+        −1..1; 0 where one of them has no such detail.
+    """
+    one, other = _middle_frequencies(first), _middle_frequencies(second)
+    length = float(np.linalg.norm(one) * np.linalg.norm(other))
+    return float((one * other).sum()) / length if length > 1e-3 else 0.0
+
+
+def _middle_frequencies(image: np.ndarray) -> np.ndarray:
+    found = dctn(image.mean(axis=2), norm="ortho")[:FINEST, :FINEST]
+    found[:FREQUENCIES, :FREQUENCIES] = 0
+    return found
+
+
+def _sets(places: list[Place], links: list[tuple[int, int]]) -> Iterator[tuple[Place, ...]]:
+    if not links:
+        return
+    first, second = np.array(links).T
+    graph = coo_array((np.ones(len(links), bool), (first, second)), shape=(len(places), len(places)))
+    _, labels = connected_components(graph, directed=False)
+    involved = np.unique(np.array(links))
+    order = involved[np.argsort(labels[involved], kind="stable")]
+    for members in np.split(order, np.flatnonzero(np.diff(labels[order])) + 1):
+        yield tuple(places[i] for i in members)
