@@ -77,6 +77,16 @@ class Request:
 
 
 def stage(function: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options every stage has, load what computes, and call it with the `Request` they make."""
+
+    def run(request: Request, **others: Any) -> None:
+        import_tensorflow()
+        function(request, **others)
+
+    return asked(functools.update_wrapper(run, function))
+
+
+def asked(function: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options every stage has, and call it with the `Request` they make."""
 
     def run(experiment: str, overrides: tuple[str, ...], home: Path, as_json: bool, **others: Any) -> None:
@@ -84,7 +94,6 @@ def stage(function: Callable[..., None]) -> Callable[..., None]:
         if home != DEFAULT_HOME:
             options += ("--home", str(home))
         request = Request(load_experiment(experiment, overrides), usable_home(home), as_json, options)
-        import_tensorflow()
         try:
             function(request, **others)
         except NoCache as error:
@@ -154,6 +163,35 @@ def experiments(as_json: bool) -> None:
         return
     for name, text in found.items():
         click.echo(f"{name:<20}{text}")
+
+
+@main.command("inspect")
+@asked
+def inspect_command(request: Request) -> None:
+    """Look at the images before anything else: what is in them, and what is wrong with them.
+
+    Class balance, sizes, repeated images within and across the splits, conflicting labels, groups in several splits, and
+    shortcuts: labels that can be told without looking at the picture. Writes result.json and inspect.html with a contact
+    sheet a class; needs no features.
+
+    \b
+    Example: bottleneck inspect -e natural-images --set dataset.path=pictures
+    """
+    from pipeline.inspect_data import inspect
+    from pipeline.inspect_page import COLUMNS, shortcut_rows
+
+    content = inspect(request.experiment, request.home, request.options).as_json()
+    if request.as_json:
+        print_json(content)
+        return
+    print_warnings(content)
+    print_table(COLUMNS, shortcut_rows(content["shortcuts"]))
+    repeats = content["repeats"]
+    click.echo(
+        f"{repeats['sets']:,} sets of repeated images ({repeats['across_splits']:,} across splits, "
+        f"{repeats['conflicting_labels']:,} with conflicting labels); near ones: {repeats['near_ones']}"
+    )
+    click.echo(f"page: {content['files'][-1]}")
 
 
 @main.command("features")
