@@ -14,7 +14,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from models import probes
 from models.eigenbasis import eigenbasis
-from models.neighbours import majority_path, nearest_labels, unit_rows, vote_shares
+from models.logistic import L2_VALUES, TOLERANCE
+from models.neighbours import majority_path, nearest_labels, vote_shares
 from models.parallel import Workers, workers
 from models.probes import Coordinates, Linear
 
@@ -108,7 +109,7 @@ class _LinearPath(_PathClassifier):
         self.path_, best = self._search(
             Coordinates(basis, basis.rotate(X[train], team), labels[train]),
             Coordinates(basis, basis.rotate(X[held], team), labels[held]),
-            tuple(self.l2) if self.l2 is not None else probes.default_l2(),
+            tuple(self.l2) if self.l2 is not None else L2_VALUES,
             team,
         )
         self.l2_ = self.path_.chosen
@@ -137,17 +138,23 @@ class LogisticPath(_LinearPath):
         l2: the penalties to try; default: 45, log-spaced from 1e-6 to 1e5.
         validation_fraction: the share of samples held out for the choice, 0 … 1.
         random_state: of that split.
+        tolerance: a fit is finished when a Newton step with the Hessian's diagonal would gain less, in nats.
 
     Example:
         make_pipeline(LogisticPath()).fit(train.x[:], train.y).predict_proba(test.x[:])
     """
 
     def __init__(
-        self, l2: Sequence[float] | None = None, validation_fraction: float = 0.2, random_state: int | None = 0
+        self,
+        l2: Sequence[float] | None = None,
+        validation_fraction: float = 0.2,
+        random_state: int | None = 0,
+        tolerance: float = TOLERANCE,
     ) -> None:
         self.l2 = l2
         self.validation_fraction = validation_fraction
         self.random_state = random_state
+        self.tolerance = tolerance
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Return `(n, c)` probabilities."""
@@ -156,10 +163,10 @@ class LogisticPath(_LinearPath):
     def _search(
         self, train: Coordinates, held: Coordinates, l2: tuple[float, ...], team: Workers
     ) -> tuple[probes.Path, Linear]:
-        return probes.search_logistic(train, held, len(self.classes_), l2, team, lambda: None)
+        return probes.search_logistic(train, held, len(self.classes_), l2, team, lambda: None, self.tolerance)
 
     def _refit(self, everything: Coordinates, start: Linear, team: Workers) -> Linear:
-        return probes.fit_logistic(everything, len(self.classes_), self.l2_, start, team)
+        return probes.fit_logistic(everything, len(self.classes_), self.l2_, start, team, self.tolerance)
 
 
 class RidgePath(_LinearPath):
@@ -217,7 +224,7 @@ class CosineKNN(_PathClassifier):
         return self._scores(self._checked(X))
 
     def _learn(self, X: np.ndarray, labels: np.ndarray, train: np.ndarray, held: np.ndarray, team: Workers) -> None:
-        self._rows, self._labels = unit_rows(X, team), labels
+        self._rows, self._labels = X.astype(np.float32), labels
         count = min(self.k_max, len(train))
         found = nearest_labels(X[held].astype(np.float32), self._rows[train], labels[train], count, team)
         accuracy = (majority_path(found, len(self.classes_)) == labels[held]).mean(axis=1)

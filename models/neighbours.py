@@ -7,20 +7,17 @@ import numpy as np
 from models.parallel import Workers
 
 QUERIES = 256  # rows compared at a time by each thread
-BLOCK = 4096  # rows normalised at a time
+BLOCK = 4096  # rows measured at a time
 
 
-def unit_rows(rows: np.ndarray, team: Workers) -> np.ndarray:
-    """Return `(n, d)` float32 rows of length 1; rows of zeros stay zero."""
-    out = np.empty(rows.shape, np.float32)
+def inverse_lengths(rows: np.ndarray, team: Workers) -> np.ndarray:
+    """Return `(n,)` float32: 1 over the length of each row; 0 for rows of zeros."""
 
-    def fill(part: slice) -> None:
-        length = np.linalg.norm(rows[part], axis=1, keepdims=True).astype(np.float32)
-        np.divide(rows[part], np.where(length > 0, length, 1), out=out[part])
+    def invert(part: slice) -> np.ndarray:
+        length = np.linalg.norm(rows[part], axis=1).astype(np.float32)
+        return np.divide(1, length, out=np.zeros_like(length), where=length > 0)
 
-    for _ in team.each(fill, len(rows), BLOCK):
-        pass
-    return out
+    return np.concatenate(list(team.each(invert, len(rows), BLOCK)))
 
 
 def nearest_labels(queries: np.ndarray, known: np.ndarray, labels: np.ndarray, k: int, team: Workers) -> np.ndarray:
@@ -28,7 +25,7 @@ def nearest_labels(queries: np.ndarray, known: np.ndarray, labels: np.ndarray, k
 
     Args:
         queries: `(m, d)` float32; their length does not matter.
-        known: `(n, d)` float32 rows of length 1.
+        known: `(n, d)` float32 rows.
         labels: `(n,)` integers.
         k: how many, 1 … n.
         team: the threads to use; each holds QUERIES × n similarities.
@@ -37,9 +34,11 @@ def nearest_labels(queries: np.ndarray, known: np.ndarray, labels: np.ndarray, k
         `(m, k)` labels, the most similar row's first.
     """
 
+    weights = -inverse_lengths(known, team)
+
     def search(part: slice) -> np.ndarray:
         similar = queries[part] @ known.T
-        np.negative(similar, out=similar)
+        similar *= weights
         found = np.argpartition(similar, k - 1, axis=1)[:, :k]
         order = np.argsort(np.take_along_axis(similar, found, axis=1), axis=1, kind="stable")
         return labels[np.take_along_axis(found, order, axis=1)]

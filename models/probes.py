@@ -10,11 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import softmax
 
 from models.eigenbasis import Eigenbasis
-from models.logistic import L2_VALUES, logistic_path
-from models.neighbours import majority_path, nearest_labels, unit_rows
+from models.logistic import TOLERANCE, logistic_path
+from models.neighbours import majority_path, nearest_labels
 from models.parallel import Workers
 from models.ridge import ridge_path
 from models.selection import Path, log_loss, squared_error
@@ -59,12 +58,18 @@ def mean_over_views(scores: np.ndarray, views: int) -> np.ndarray:
 
 
 def search_logistic(
-    train: Coordinates, held: Coordinates, classes: int, l2: tuple[float, ...], team: Workers, advance: Advance
+    train: Coordinates,
+    held: Coordinates,
+    classes: int,
+    l2: tuple[float, ...],
+    team: Workers,
+    advance: Advance,
+    tolerance: float = TOLERANCE,
 ) -> tuple[Path, Linear]:
     """Fit the multinomial logistic path and return it with the best value's weights."""
     points: list[tuple[float, float, float]] = []
     best: tuple[tuple[float, float], Linear] | None = None
-    for fit in logistic_path(train.rows, train.row_labels, classes, l2, team):
+    for fit in logistic_path(train.rows, train.row_labels, classes, l2, team, tolerance=tolerance):
         chances = mean_over_views(fit.probabilities(held.rows), held.views)
         accuracy, loss = _accuracy(chances, held.labels), log_loss(chances, held.labels)
         points.append((fit.l2, accuracy, loss))
@@ -92,14 +97,17 @@ def search_ridge(
 def search_neighbours(train: Coordinates, held: Coordinates, classes: int, limit: int, team: Workers) -> Path:
     """Let the nearest 1 … `limit` training rows vote for the validation samples."""
     count = min(limit, len(train.rows))
-    found = nearest_labels(held.rows, unit_rows(train.rows, team), train.row_labels, count, team)
+    found = nearest_labels(held.rows, train.rows, train.row_labels, count, team)
     accuracy = (majority_path(found, classes, held.views) == held.labels).mean(axis=1)
     return Path("k", np.arange(1, count + 1), accuracy, np.zeros(count))
 
 
-def fit_logistic(train: Coordinates, classes: int, l2: float, start: Linear, team: Workers) -> Linear:
+def fit_logistic(
+    train: Coordinates, classes: int, l2: float, start: Linear, team: Workers, tolerance: float = TOLERANCE
+) -> Linear:
     """Fit one L2 value, beginning at `start`."""
-    (fit,) = logistic_path(train.rows, train.row_labels, classes, (l2,), team, (start.weights, start.bias))
+    begin = start.weights, start.bias
+    (fit,) = logistic_path(train.rows, train.row_labels, classes, (l2,), team, begin, tolerance)
     return Linear(fit.weights, fit.bias)
 
 
@@ -112,16 +120,6 @@ def fit_ridge(train: Coordinates, classes: int, l2: float, team: Workers) -> Lin
 def linear_scores(rows: np.ndarray, linear: Linear) -> np.ndarray:
     """Return `(n, classes)` float32 scores of `(n, r)` rows."""
     return rows @ linear.weights.T.astype(np.float32) + linear.bias.astype(np.float32)
-
-
-def chances_of(scores: np.ndarray) -> np.ndarray:
-    """Return the softmax of `(n, classes)` scores."""
-    return softmax(scores, axis=1)
-
-
-def default_l2() -> tuple[float, ...]:
-    """Return the 45 L2 values, log-spaced from 1e-6 to 1e5."""
-    return L2_VALUES
 
 
 def _accuracy(scores: np.ndarray, labels: np.ndarray) -> float:

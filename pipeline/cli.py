@@ -1,132 +1,24 @@
 """The command line: it parses, calls one stage and prints its result."""
 
-import functools
 import logging
-import os
 import shlex
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from importlib.metadata import version
-from pathlib import Path
-from typing import Any
 
 import click
 
-import features
-import models
-from pipeline.cli_cache import DEFAULT_HOME, cache, home_option, json_option
-from pipeline.errors import NoCache, PipelineError, RequestError
-from pipeline.experiment import Experiment, load_experiment
-from pipeline.output import calibration_sentence, fail, print_json, print_methods, print_table, print_warnings
-from pipeline.quiet import import_tensorflow
-
-SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
-
-WRONG_REQUESTS = (
-    features.CacheMissing,
-    features.CacheMismatch,
-    models.BackboneFileError,
-    models.EngineUnavailable,
-    models.InvalidSetting,
-    models.UnknownBackbone,
-    models.UnknownLayer,
-    models.WeightsMismatch,
+from pipeline.cli_cache import cache, json_option
+from pipeline.cli_frame import SETTINGS, Commands, Request, asked, stage
+from pipeline.experiment import load_experiment
+from pipeline.output import (
+    calibration_sentence,
+    print_json,
+    print_label_curve,
+    print_methods,
+    print_probe,
+    print_table,
+    print_warnings,
 )
-
-STOPPED = {
-    "features": "Stopped. Every finished shard is kept: the same command continues where this one stopped.",
-    "fine-tune": "Stopped. Every finished epoch is kept: the same command continues after the last one.",
-}
-
-
-class Commands(click.Group):
-    """A group whose commands end with one clear message and the exit codes 0 (done), 1 (failed) or 2 (wrong request)."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        if ctx.params.get("debug"):
-            return super().invoke(ctx)
-        try:
-            return super().invoke(ctx)
-        except KeyboardInterrupt:
-            fail(STOPPED.get(ctx.invoked_subcommand or "", "Stopped."), 1)
-        except PipelineError as error:
-            fail(str(error), error.exit_code)
-        except (features.CacheError, models.ModelError) as error:
-            fail(str(error), 2 if isinstance(error, WRONG_REQUESTS) else 1)
-        except MemoryError:
-            fail("The machine ran out of memory. Lower compute.batch_size or dataset.limit by --set.", 1)
-        except BrokenPipeError:
-            sys.stderr.close()
-            sys.exit(1)
-        except OSError as error:
-            fail(
-                f"{error.strerror or error}: {error.filename or 'unknown file'}. Check that it may be read and written.",
-                1,
-            )
-
-
-@dataclass(frozen=True)
-class Request:
-    """What the common options ask for."""
-
-    experiment: Experiment
-    home: Path
-    as_json: bool
-    options: tuple[str, ...]
-
-
-def stage(function: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options every stage has, load what computes, and call it with the `Request` they make."""
-
-    def run(request: Request, **others: Any) -> None:
-        import_tensorflow()
-        function(request, **others)
-
-    return asked(functools.update_wrapper(run, function))
-
-
-def asked(function: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options every stage has, and call it with the `Request` they make."""
-
-    def run(experiment: str, overrides: tuple[str, ...], home: Path, as_json: bool, **others: Any) -> None:
-        options = ("-e", experiment, *(word for value in overrides for word in ("--set", value)))
-        if home != DEFAULT_HOME:
-            options += ("--home", str(home))
-        request = Request(load_experiment(experiment, overrides), usable_home(home), as_json, options)
-        try:
-            function(request, **others)
-        except NoCache as error:
-            raise NoCache(f"{error}\nType first: bottleneck features {shlex.join(options)}") from error
-
-    functools.update_wrapper(run, function)
-    for option in (
-        json_option,
-        home_option,
-        click.option(
-            "--set", "overrides", multiple=True, metavar="SECTION.KEY=VALUE",
-            help="Override a setting of the experiment; may be repeated. Lists: a,b",
-        ),
-        click.option(
-            "-e", "--experiment", default="cifar10", show_default=True, metavar="NAME_OR_FILE",
-            help="A ready-made experiment (see `bottleneck experiments`) or the path of a .toml file.",
-        ),
-    ):  # fmt: skip
-        run = option(run)
-    return run
-
-
-def usable_home(home: Path) -> Path:
-    """Return the artifacts folder, made if missing, or say why it cannot be written to."""
-    try:
-        home.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RequestError(
-            f"--home '{home}' cannot be made ({error.strerror}). Name a folder you may write to."
-        ) from error
-    if not os.access(home, os.W_OK | os.X_OK):
-        raise RequestError(f"--home '{home}' cannot be written to. Name a folder you may write to.")
-    return home
 
 
 @click.group(cls=Commands, context_settings=SETTINGS)
@@ -140,6 +32,7 @@ def main(debug: bool) -> None:
     \b
       bottleneck features   -e photo-patches
       bottleneck train-head -e photo-patches --set head.epochs=100
+      bottleneck probe      -e photo-patches
       bottleneck compare    -e photo-patches
 
     Exit codes: 0 done, 1 the work failed, 2 the request was wrong.
@@ -257,14 +150,30 @@ def train_head_command(request: Request) -> None:
 
 @main.command("compare")
 @stage
-def compare_command(request: Request) -> None:
+@click.option(
+    "--label-curve", "sizes", metavar="SIZES",
+    help="Instead, train on so many labelled images per class: numbers and `all`, such as 1,5,10,50,100,all.",
+)  # fmt: skip
+@click.option(
+    "--seeds",
+    type=click.IntRange(min=1),
+    default=3,
+    show_default=True,
+    help="Repeats of every point of the label curve.",
+)
+def compare_command(request: Request, sizes: str | None, seeds: int) -> None:
     """Compare heads on the cached features with ConvNets trained from scratch on the same images.
 
-    Writes result.json, pictures and report.html.
+    Writes result.json, pictures and report.html. With --label-curve it compares linear probes with the small ConvNet at
+    growing numbers of labelled images instead: where does transfer stop paying? (runs/EXPERIMENT/label-curve)
 
     \b
     Example: bottleneck compare -e digits
+             bottleneck compare -e digits --label-curve 1,5,10,50,100,all --seeds 5
     """
+    if sizes is not None:
+        _print_label_curve(request, sizes, seeds)
+        return
     from pipeline.compare import compare
     from pipeline.report import answer
 
@@ -314,6 +223,69 @@ def fine_tune_command(request: Request, method: str) -> None:
     print_methods(result)
     for file in result["files"]:
         click.echo(file)
+
+
+@main.command("probe")
+@stage
+def probe_command(request: Request) -> None:
+    """Probe every cached layer, and layers side by side: logistic regression, ridge, k-NN and the walk-through's head.
+
+    Settings are chosen on validation images; the best of each family is scored once on the test images. Writes
+    result.json, pictures, and head.npz with the best family's classifier.
+
+    \b
+    Example: bottleneck probe -e photo-patches
+             bottleneck probe -e digits --set head.epochs=20
+    """
+    from pipeline.probe import probe
+
+    result = probe(request.experiment, request.home).as_json()
+    if request.as_json:
+        print_json(result)
+        return
+    print_warnings(result)
+    print_probe(result)
+    for file in result["files"]:
+        click.echo(file)
+
+
+def _print_label_curve(request: Request, sizes: str, seeds: int) -> None:
+    from pipeline.label_curve import label_curve, parse_sizes
+
+    content = label_curve(request.experiment, request.home, parse_sizes(sizes), seeds).as_json()
+    if request.as_json:
+        print_json(content)
+        return
+    print_warnings(content)
+    print_label_curve(content)
+    for file in content["files"]:
+        click.echo(file)
+
+
+@main.command("advise")
+@stage
+def advise_command(request: Request) -> None:
+    """Say which method suits the data, by what cached features show on validation images, and what to type next.
+
+    It probes every cached layer, draws a learning curve, and puts both beside the walk-throughs' rule of thumb. It may
+    find that the evidence is not enough. The test images are not looked at.
+
+    \b
+    Example: bottleneck advise -e photo-patches
+    """
+    from pipeline.advise import advise
+
+    result = advise(request.experiment, request.home, request.options).as_json()
+    if request.as_json:
+        print_json(result)
+        return
+    print_warnings(result)
+    click.echo(f"Recommended: {result['recommendation']}")
+    for reason in result["reasons"]:
+        click.echo(f"- {reason}")
+    click.echo(f"Rule of thumb: {result['rule_of_thumb']}")
+    for line in result["commands"]:
+        click.echo(f"next:  {line}")
 
 
 @main.command("bench")

@@ -91,7 +91,7 @@ class Duplicates:
         )
 
 
-def find_duplicates(dataset: Dataset, cache: Features, held: Holdout, scored: Part) -> Duplicates:
+def find_duplicates(dataset: Dataset, cache: Features | None, held: Holdout, scored: Part) -> Duplicates:
     """Find the scored images that repeat an image learned from.
 
     Exact ones have the same SHA-256 of their pixels, as they are or mirrored. For near ones an image is described by its
@@ -106,7 +106,7 @@ def find_duplicates(dataset: Dataset, cache: Features, held: Holdout, scored: Pa
 
     Args:
         dataset: the open data set.
-        cache: its complete cache.
+        cache: its complete cache; without one only exact duplicates are found.
         held: the samples trained and validated on.
         scored: from `scored_part`, the samples scored at the end.
 
@@ -122,6 +122,8 @@ def find_duplicates(dataset: Dataset, cache: Features, held: Holdout, scored: Pa
     near_ones = "low DCT frequencies and feature cosine"
     if min(dataset.image_shape[:2]) < SMALLEST_SIDE:
         near_ones = f"not looked for: images under {SMALLEST_SIDE} pixels a side are too alike"
+    elif cache is None:
+        near_ones = "not looked for: there is no feature cache"
     else:
         found = {**_near_matches(described["frequencies"], own["frequencies"], theirs, scored, cache), **found}
     pairs = tuple(

@@ -38,9 +38,13 @@ def score(labels: np.ndarray, predicted: np.ndarray) -> Score:
     Returns:
         The `Score`.
     """
-    correct = int(np.sum(labels == predicted))
-    interval = binomtest(correct, len(labels)).proportion_ci(CONFIDENCE, method="wilson")
-    return Score(correct / len(labels), float(interval.low), float(interval.high), len(labels))
+    return score_counts(int(np.sum(labels == predicted)), len(labels))
+
+
+def score_counts(correct: int, n: int) -> Score:
+    """Return the `Score` of `correct` right answers among `n` > 0."""
+    interval = binomtest(correct, n).proportion_ci(CONFIDENCE, method="wilson")
+    return Score(correct / n, float(interval.low), float(interval.high), n)
 
 
 def confusion(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:

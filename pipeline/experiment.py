@@ -129,18 +129,39 @@ class HeadSettings:
 
 @dataclass(frozen=True, config=_CONFIG)
 class ConvnetSettings:
-    """The ConvNet trained from scratch; `architectures` names one or both of the two."""
+    """The ConvNets trained from scratch."""
 
-    architectures: Annotated[tuple[Literal["small", "strong"], ...], Field(min_length=1)] = ("small",)
     epochs: Positive = 15
     batch_size: Positive = 128
     learning_rate: Rate = 1e-3
     flip: bool = True
 
+
+@dataclass(frozen=True, config=_CONFIG)
+class CompareSettings:
+    """Which methods `compare` trains and sets against one another; `earlier` needs several layers in the cache."""
+
+    methods: Annotated[
+        tuple[
+            Literal[
+                "linear",
+                "earlier",
+                "probe",
+                "fine-tune",
+                "from-pretrained",
+                "from-scratch",
+                "convnet-small",
+                "convnet-strong",
+            ],
+            ...,
+        ],
+        Field(min_length=2),
+    ] = ("linear", "earlier", "convnet-small")
+
     @model_validator(mode="after")
-    def _architectures_are_distinct(self) -> "ConvnetSettings":
-        if len(set(self.architectures)) < len(self.architectures):
-            raise ValueError("the same architecture is named twice")
+    def _methods_are_distinct(self) -> "CompareSettings":
+        if len(set(self.methods)) < len(self.methods):
+            raise ValueError("the same method is named twice")
         return self
 
 
@@ -184,6 +205,7 @@ class Experiment:
     head: HeadSettings = dataclasses.field(default_factory=HeadSettings)
     convnet: ConvnetSettings = dataclasses.field(default_factory=ConvnetSettings)
     finetune: FineTuneSettings = dataclasses.field(default_factory=FineTuneSettings)
+    compare: CompareSettings = dataclasses.field(default_factory=CompareSettings)
 
     @model_validator(mode="after")
     def _one_pooling_for_all_or_each(self) -> "Experiment":

@@ -12,13 +12,16 @@ import models
 from features import Features
 from pipeline.cache import backbone_label, data_warnings, experiment_identity, open_cache
 from pipeline.datasets import Dataset, open_dataset
-from pipeline.evaluation import confusion, score
+from pipeline.duplicates import find_duplicates
+from pipeline.errors import NoCache
+from pipeline.evaluation import score
 from pipeline.experiment import Experiment
+from pipeline.final_split import FinalSplit
 from pipeline.pixels import pixels_on_disk
 from pipeline.results import Clock, Method, Result, experiment_json, run_folder, write_result
 from pipeline.resumable import Schedule, fit_resumable, recipe_folder
 from pipeline.splits import Holdout, Part, hold_out, scored_part
-from pipeline.train_head import TrainedMethod, scored_on, with_final_score
+from pipeline.train_head import TrainedMethod, extraction_seconds
 from pipeline.training import EpochBatches, predict
 
 METHODS = ("fine-tune", "from-pretrained", "from-scratch")
@@ -45,17 +48,19 @@ def fine_tune(experiment: Experiment, home: Path, method: str = "fine-tune") -> 
     clock = Clock()
     with clock.phase("open"):
         dataset = open_dataset(experiment, home)
-        cache = open_cache(experiment, home, dataset) if starts_from_probe(experiment, method) else None
+        cache = _cache(experiment, home, dataset, method)
     folder = run_folder(home, experiment.name, method)
     held = hold_out(dataset, experiment.head.validation_split, experiment.seed)
     part = scored_part(dataset, held)
-    labels = dataset.splits[part.split].labels[part.indices]
+    with clock.phase("duplicates"):
+        duplicates = find_duplicates(dataset, cache, held, part)
+    final = FinalSplit(dataset.splits[part.split].labels[part.indices], part, duplicates)
     with pixels_on_disk(dataset, home) as pixels:
         with clock.phase("train"):
             trained = train_network(experiment, home, dataset, pixels, held, method, cache)
         with clock.phase("evaluate"):
-            scored, predicted = score_network(trained, pixels, labels, part, experiment.finetune.batch_size)
-    matrix = confusion(labels, predicted, len(dataset.class_names))
+            scored = score_network(trained, pixels, final, experiment.finetune.batch_size)
+    matrix = final.confusion(scored.name, len(dataset.class_names))
     with clock.phase("write"):
         trained.model.save(folder / "model.keras")
         (folder / "history.json").write_text(json.dumps(dict(trained.history.curves), indent=2))
@@ -69,19 +74,29 @@ def fine_tune(experiment: Experiment, home: Path, method: str = "fine-tune") -> 
         "best_epoch": trained.history.best_epoch,
         "history": dict(trained.history.curves),
         "classes": list(dataset.class_names),
-        "scored_on": scored_on(part),
+        "scored_on": final.kind,
         "confusion": matrix.tolist(),
+        "duplicates": duplicates.as_json(),
         "files": [str(folder / "model.keras"), str(folder / "history.json"), str(curves), str(picture)],
     }
-    warnings = data_warnings(experiment, dataset)
+    warnings = (*data_warnings(experiment, dataset), *duplicates.warnings(details["methods"]))
     key = cache.key if cache else ""
     result = Result(method, experiment_json(experiment), key, clock.seconds, warnings, details, folder)
     write_result(result)
     return result
 
 
-def starts_from_probe(experiment: Experiment, method: str) -> bool:
-    """Tell whether a method's new layer starts from a linear probe on cached features."""
+def _cache(experiment: Experiment, home: Path, dataset: Dataset, method: str) -> Features | None:
+    """The cache of the experiment; None where there is none and the method does not start from a probe on it."""
+    try:
+        return open_cache(experiment, home, dataset)
+    except NoCache:
+        if _starts_from_probe(experiment, method):
+            raise
+        return None
+
+
+def _starts_from_probe(experiment: Experiment, method: str) -> bool:
     return method == "fine-tune" and experiment.finetune.start == "probe"
 
 
@@ -107,7 +122,7 @@ def train_network(
         pixels: its images by split, uint8 `(n, height, width, 3)`.
         held: which samples train and which validate.
         method: one of `METHODS`.
-        cache: the experiment's cache, for the start of `fine-tune`; else None.
+        cache: the experiment's cache, for the start of `fine-tune`; None where the method does not need it.
 
     Returns:
         The `TrainedMethod`, scored on training and validation images only.
@@ -117,49 +132,48 @@ def train_network(
     identity = experiment_identity(experiment, dataset, home)
     recipe = {"method": method, "seed": experiment.seed, "finetune": asdict(settings), "identity": identity}
     recipe["validation"] = experiment.head.validation_split
-    clock = Clock()
-    with clock.phase("train"):
-        keras.utils.set_random_seed(experiment.seed)
-        train, validation = (
-            EpochBatches(
-                pixels[part.split],
-                dataset.splits[part.split].labels,
-                part.indices,
-                settings.batch_size,
-                experiment.seed,
-            )
-            for part in (held.train, held.validation)
+    keras.utils.set_random_seed(experiment.seed)
+    train, validation = (
+        EpochBatches(
+            pixels[part.split],
+            dataset.splits[part.split].labels,
+            part.indices,
+            settings.batch_size,
+            experiment.seed,
         )
-        schedule = Schedule(settings.epochs, settings.learning_rate, settings.drop_every, settings.patience)
-        folder = recipe_folder(run_folder(home, experiment.name, method), recipe)
-        build = _builder(experiment, dataset, held, method, cache)
-        model, history = fit_resumable(build, train, validation, schedule, f"{method} ({layer})", folder)
-    scores = {}
+        for part in (held.train, held.validation)
+    )
+    schedule = Schedule(settings.epochs, settings.learning_rate, settings.drop_every, settings.patience)
+    folder = recipe_folder(run_folder(home, experiment.name, method), recipe)
+    build = _builder(experiment, dataset, held, method, cache)
+    model, history = fit_resumable(build, train, validation, schedule, f"{method} ({layer})", folder)
+    scores, probabilities = {}, np.empty(0)
     for split, part in (("train", held.train), ("validation", held.validation)):
-        predicted = predict(model, pixels[part.split], part.indices, batch_size=settings.batch_size).argmax(axis=1)
-        scores[split] = score(dataset.splits[part.split].labels[part.indices], predicted)
+        probabilities = predict(model, pixels[part.split], part.indices, batch_size=settings.batch_size)
+        scores[split] = score(dataset.splits[part.split].labels[part.indices], probabilities.argmax(axis=1))
     trainable = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
-    seconds = {"extract": 0.0, "train": clock.seconds["train"]}
-    return TrainedMethod(Method(method, (layer,), trainable, scores, seconds), model, history)
+    start = cache if _starts_from_probe(experiment, method) else None
+    extract = extraction_seconds(experiment, home, start) if start else 0.0
+    seconds = {"extract": extract, "train": sum(history.curves["seconds"])}
+    return TrainedMethod(Method(method, (layer,), trainable, scores, seconds), model, history, probabilities)
 
 
 def score_network(
-    trained: TrainedMethod, pixels: Mapping[str, np.ndarray], labels: np.ndarray, part: Part, batch_size: int
-) -> tuple[Method, np.ndarray]:
-    """Score a network that sees images at the end.
+    trained: TrainedMethod, pixels: Mapping[str, np.ndarray], final: FinalSplit, batch_size: int
+) -> Method:
+    """Return the method of a network that sees images, scored at the end by `final`.
 
     Args:
         trained: the network.
         pixels: images by split, uint8 `(n, height, width, 3)`.
-        labels: of `part`.
-        part: from `scored_part`.
+        final: the images that decide.
         batch_size: images at a time.
-
-    Returns:
-        The method, with its test score if `part` is the test split, and the predicted classes `(len(part),)`.
     """
-    predicted = predict(trained.model, pixels[part.split], part.indices, batch_size=batch_size).argmax(axis=1)
-    return with_final_score(trained.method, labels, predicted, part), predicted
+
+    def predicted(part: Part) -> np.ndarray:
+        return predict(trained.model, pixels[part.split], part.indices, batch_size=batch_size).argmax(axis=1)
+
+    return final.score(trained.method, predicted)
 
 
 def _builder(
@@ -184,7 +198,7 @@ def _builder(
         if method == "fine-tune":
             models.freeze_below(model, settings.from_layer)
             models.freeze_batch_norm(model)
-        if cache:
+        if cache and _starts_from_probe(experiment, method):
             models.set_last_layer(model, *_probe(experiment, cache, held))
         return model
 

@@ -153,6 +153,7 @@ def _repeats_json(dataset: Dataset, repeats: Repeats) -> dict[str, Any]:
         "kinds": dict(Counter(pair.kind for pair in pairs)),
         "sets_by_splits": dict(spread),
         "across_splits": sum(count for splits, count in spread.items() if " and " in splits),
+        "exact_across_splits": sum("exact" in pair.kind and pair.first.split != pair.second.split for pair in pairs),
         "conflicting_labels": len(conflicts),
         "conflicts": [[named(place) for place in own[:SHOWN]] for own in conflicts[:SHOWN]],
         "pairs": [
@@ -171,8 +172,9 @@ def _warnings(details: dict[str, Any], shortcuts: Sequence[Shortcut]) -> list[st
         )
     if repeats["across_splits"]:
         found.append(
-            f"Leak: {repeats['across_splits']:,} sets of repeated images lie in more than one split; result.json lists "
-            "them under `repeats`."
+            f"Leak: {repeats['across_splits']:,} sets of repeated images lie in more than one split "
+            f"({repeats['exact_across_splits']:,} exact pairs; near ones are for your eyes to judge: inspect.html shows the "
+            "first, result.json lists them under `repeats`)."
         )
     for split, counts in details["images"].items():
         least, most = (choose(counts, key=counts.__getitem__) for choose in (min, max))

@@ -9,7 +9,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.report import table_columns, table_rows
+from pipeline.report import PROBE_COLUMNS, pair_line, probe_rows, table_columns, table_rows
 
 _SCORED = {
     "test": "the test images were scored at the end of this run",
@@ -37,6 +37,35 @@ def print_methods(result: Mapping[str, Any]) -> None:
     click.echo(f"top-1 accuracy with its 95 % Wilson interval; {_SCORED[result['scored_on']]}")
     if result["images_per_second"]:
         click.echo(f"extraction: {result['images_per_second']:,.1f} images/s, all layers in one pass")
+
+
+def print_probe(result: Mapping[str, Any]) -> None:
+    """Print the rows of a probe by validation accuracy, then the best of each family as it was scored."""
+    print_table(PROBE_COLUMNS, probe_rows(result["table"], "validation"))
+    click.echo(f"\nThe best of each family on {result['scored_on']} images:")
+    print_table(
+        (*PROBE_COLUMNS[:3], result["scored_on"], PROBE_COLUMNS[4]), probe_rows(result["methods"], result["scored_on"])
+    )
+    click.echo(f"top-1 accuracy with its 95 % Wilson interval; {_SCORED[result['scored_on']]}")
+    for pair in result["pairs"]:
+        click.echo(pair_line(pair, result["scored_on"]))
+
+
+def print_label_curve(result: Mapping[str, Any]) -> None:
+    """Print the points of a label curve: a row a size, a column a method."""
+    points = result["points"]
+    sizes, methods = (list(dict.fromkeys(point[key] for point in points)) for key in ("per_class", "method"))
+    cells = {(point["per_class"], point["method"]): _mean(point) for point in points}
+    rows = [(str(size), *(cells[size, method] for method in methods)) for size in sizes]
+    print_table(("images per class", *methods), rows)
+    click.echo(f"top-1 accuracy on {result['n_test']:,} test images, mean over n = {points[0]['seeds']} seeds")
+    click.echo(result["protocol"])
+    click.echo(result["answer"])
+
+
+def _mean(point: Mapping[str, Any]) -> str:
+    interval = f" [{100 * point['interval'][0]:.1f}, {100 * point['interval'][1]:.1f}]" if point["interval"] else ""
+    return f"{100 * point['mean']:.1f} %{interval}"
 
 
 def calibration_sentence(result: Mapping[str, Any]) -> str:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # both load what computes, and pictures of images need none o
 
 # Okabe and Ito's colours, told apart by all kinds of colour vision; line styles tell them apart in grey.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+MARKERS = "osD^vPX*"
 ANNOTATED_CLASSES = 20
 NAMED_CLASSES = 40
 
@@ -38,7 +39,7 @@ def learning_curves(histories: Mapping[str, History], path: Path) -> Path:
         kept = history.curves["val_accuracy"][history.best_epoch - 1]
         left.set_title(f"{name}: {kept:.1%} on validation at epoch {history.best_epoch}", fontsize=10, loc="left")
         left.set_ylim(top=1.0)
-    return save(figure, path)
+    return save_figure(figure, path)
 
 
 def _curve(axes: Axes, history: History, metric: str, label: str) -> None:
@@ -65,7 +66,7 @@ def confusion_matrices(matrices: Mapping[str, np.ndarray], class_names: Sequence
     for panel, (name, counts) in zip(axes.flat, matrices.items(), strict=False):
         _confusion(panel, counts, class_names)
         panel.set_title(f"{name}: {np.trace(counts):,} of {counts.sum():,} right", fontsize=10, loc="left")
-    return save(figure, path)
+    return save_figure(figure, path)
 
 
 def _confusion(axes: Axes, counts: np.ndarray, class_names: Sequence[str]) -> None:
@@ -104,7 +105,35 @@ def comparison(methods: Sequence[Method], backbone: str, path: Path) -> Path:
     axes.set_xlabel("top-1 accuracy with 95 % interval (filled: test; open: validation only)")
     axes.set_title(f"frozen features: {backbone}", fontsize=10, loc="left", parse_math=False)
     axes.grid(axis="x", alpha=0.25)
-    return save(figure, path)
+    return save_figure(figure, path)
+
+
+def accuracy_over_time(methods: Sequence[Method], split: str, path: Path) -> Path:
+    """Draw each method's accuracy with its 95 % interval over its total time, extraction included. Returns the PNG's path."""
+    figure, axes = plt.subplots(figsize=(8.5, 4.2), layout="constrained")
+    for number, method in enumerate(methods):
+        value = method.scores[split]
+        seconds = sum(part or 0.0 for part in method.seconds.values())
+        colour = COLOURS[number % len(COLOURS)]
+        axes.plot([seconds, seconds], [value.low, value.high], color=colour, lw=2.4, solid_capstyle="butt")
+        axes.plot(seconds, value.accuracy, MARKERS[number % len(MARKERS)], color=colour, ms=8, label=label(method))
+        unknown = ", extraction not counted" if method.seconds.get("extract") is None else ""
+        axes.annotate(
+            f"{value.accuracy:.1%}{unknown}", (seconds, value.accuracy), (8, 0),
+            textcoords="offset points", va="center", fontsize=8,
+        )  # fmt: skip
+    axes.set_xscale("log")
+    axes.margins(x=0.25, y=0.12)
+    axes.set_ylim(max(0, axes.get_ylim()[0]), min(1.02, axes.get_ylim()[1]))
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.set(xlabel="seconds on this machine, extraction and training (log)", ylabel=f"top-1 accuracy ({split})")
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    axes.grid(alpha=0.25)
+    handles, names = axes.get_legend_handles_labels()
+    legend = figure.legend(handles, names, loc="outside lower center", ncols=2, frameon=False, fontsize=8)
+    for text in legend.get_texts():
+        text.set_parse_math(False)
+    return save_figure(figure, path)
 
 
 def benchmark(variants: Sequence[Measured], path: Path) -> Path:
@@ -122,7 +151,7 @@ def benchmark(variants: Sequence[Measured], path: Path) -> Path:
     axes.invert_yaxis()
     axes.margins(x=0.16)
     axes.set_xlabel("images/s, median and range (in brackets: times the walk-through's script in the same round)")
-    return save(figure, path)
+    return save_figure(figure, path)
 
 
 def label(method: Method) -> str:
@@ -130,8 +159,8 @@ def label(method: Method) -> str:
     return f"{method.name} ({', '.join(method.layers)})" if method.layers else method.name
 
 
-def save(figure: Figure, path: Path) -> Path:
-    """Write a figure as a PNG, whole or not at all, close it and return the path."""
+def save_figure(figure: Figure, path: Path) -> Path:
+    """Write a figure as PNG, whole or not at all, and close it. Returns the PNG's path."""
     temporary = path.with_name(f".{path.name}")
     figure.savefig(temporary, format="png", dpi=130)
     plt.close(figure)

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from pipeline.calibration import BINS, Calibration, Reliability
-from pipeline.plots import COLOURS, save
+from pipeline.plots import COLOURS, save_figure
 
 CENTRES = (np.arange(BINS) + 0.5) / BINS
 
@@ -37,7 +37,7 @@ def reliability_diagram(calibration: Calibration, title: str, path: Path) -> Pat
     axes[1, 0].set_ylabel("share of images")
     axes[0, 0].legend(frameon=False, fontsize=8, loc="upper left")
     figure.suptitle(title, fontsize=10, x=0.01, ha="left", parse_math=False)
-    return save(figure, path)
+    return save_figure(figure, path)
 
 
 def _diagram(axes: Axes, measured: Reliability) -> None:

@@ -8,9 +8,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.ticker import ScalarFormatter
 
-from pipeline.plots import COLOURS, NAMED_CLASSES, save
+from pipeline.plots import COLOURS, MARKERS, NAMED_CLASSES, save_figure
 
-MARKERS = "os^Dv*PX"
 SHADES = (*COLOURS, "#000000", "#999999")
 
 
@@ -34,7 +33,7 @@ def class_balance(counts: Mapping[str, Sequence[int]], class_names: Sequence[str
     axes.margins(x=0.09)
     axes.set_xlabel("images")
     figure.legend(loc="outside upper right", ncols=3, frameon=False, fontsize=8)
-    return save(figure, path)
+    return save_figure(figure, path)
 
 
 def image_sizes(sizes: np.ndarray, labels: np.ndarray, class_names: Sequence[str], path: Path) -> Path:
@@ -54,7 +53,7 @@ def image_sizes(sizes: np.ndarray, labels: np.ndarray, class_names: Sequence[str
         (width, height), most = counts.most_common(1)[0]
         places = np.array(list(counts))
         axes.scatter(
-            *places.T, s=8 * np.sqrt(np.array(list(counts.values()))) + 6, marker=MARKERS[number], alpha=0.7,
+            places[:, 0], places[:, 1], s=8 * np.sqrt(np.array(list(counts.values()))) + 6, marker=MARKERS[number], alpha=0.7,
             facecolors="none", edgecolors=SHADES[number], linewidths=1.3,
             label=f"{_short(name)}: {most / len(own):.0%} are {width:.0f}×{height:.0f}".replace("$", r"\$"),
         )  # fmt: skip
@@ -66,7 +65,7 @@ def image_sizes(sizes: np.ndarray, labels: np.ndarray, class_names: Sequence[str
     axes.tick_params(axis="x", which="both", rotation=60)
     axes.grid(alpha=0.25)
     figure.legend(loc="outside right upper", frameon=False, fontsize=8, title="most frequent size", title_fontsize=8)
-    return save(figure, path)
+    return save_figure(figure, path)
 
 
 def _short(name: str) -> str:

@@ -8,16 +8,22 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from pipeline.results import write_text
+from pipeline.results import FROZEN, PRETRAINED, SCRATCH, write_text
 
 _TITLES = {
     "comparison": "Accuracy of each method",
+    "time": "Accuracy against time",
     "learning-curves": "Learning curves",
     "confusion": "Confusion matrices",
 }
+_KINDS = {
+    "classifier on frozen features": FROZEN,
+    "network trained on from the pre-trained weights": PRETRAINED,
+    "network trained from scratch": SCRATCH,
+}
 _CHOSEN_ON = {
-    "test": "Both were chosen on validation images.",
-    "validation": "There is no test split: both were chosen on these same images, so the figures flatter both.",
+    "test": "Each was chosen on validation images.",
+    "validation": "There is no test split: each was chosen on these same images, so the figures flatter them all.",
 }
 
 
@@ -51,6 +57,23 @@ def table_rows(methods: list[Mapping[str, Any]]) -> list[tuple[str, ...]]:
     ]
 
 
+PROBE_COLUMNS = ("family", "layers", "chosen", "validation", "fitting")
+
+
+def probe_rows(methods: list[Mapping[str, Any]], split: str) -> list[tuple[str, ...]]:
+    """Return probed methods as text in the order of PROBE_COLUMNS, with the accuracy on `split`."""
+    return [
+        (
+            method["name"],
+            " + ".join(method["layers"]),
+            ", ".join(f"{name} = {value:.3g}" for name, value in method["hyperparameters"].items()) or "best epoch",
+            _accuracy(method, split),
+            _duration(method["seconds"]["train"]),
+        )
+        for method in methods
+    ]
+
+
 def write_report(result: Mapping[str, Any], command: tuple[str, ...], path: Path) -> Path:
     """Write `report.html` for a comparison.
 
@@ -72,7 +95,7 @@ def write_report(result: Mapping[str, Any], command: tuple[str, ...], path: Path
         warnings=result["warnings"],
         columns=table_columns(result["methods"]),
         rows=table_rows(result["methods"]),
-        pairs=[_pair(pair, result["scored_on"]) for pair in result["pairs"]],
+        pairs=[pair_line(pair, result["scored_on"]) for pair in result["pairs"]],
         pictures=[_picture(Path(file)) for file in result["files"] if file.endswith(".png")],
         commands=_commands(command),
         provenance=_provenance(result),
@@ -82,25 +105,42 @@ def write_report(result: Mapping[str, Any], command: tuple[str, ...], path: Path
 
 
 def answer(result: Mapping[str, Any]) -> str:
-    """Return the outcome in two sentences: the best frozen method against the best network from scratch."""
+    """Return the outcome in a few sentences: the best frozen method beside the best of every other kind."""
     split = result["scored_on"]
     compared = {name for pair in result["pairs"] for name in (pair["first"], pair["second"])}
-    rivals = [
-        method for method in result["methods"] if method["name"] in compared and method["accuracy"][split] is not None
+    rivals = [m for m in result["methods"] if m["name"] in compared and m["accuracy"][split] is not None]
+    best = {kind: _best(rivals, names) for kind, names in _KINDS.items()}
+    first, *others = [method for method in best.values() if method]
+    kind = next(kind for kind, method in best.items() if method is first)
+    sentences = [
+        f"The best {kind} ({_name(first)}, {result['backbone']}) reaches {_accuracy(first, split)} on "
+        f"{first['n'][split]:,} {split} images."
     ]
-    frozen = max((m for m in rivals if m["layers"]), key=lambda m: m["accuracy"]["validation"])
-    scratch = max((m for m in rivals if not m["layers"]), key=lambda m: m["accuracy"]["validation"])
-    pair = next(p for p in result["pairs"] if {p["first"], p["second"]} == {frozen["name"], scratch["name"]})
-    gap = 100 * (frozen["accuracy"][split] - scratch["accuracy"][split])
+    for other in others:
+        kind = next(kind for kind, method in best.items() if method is other)
+        sentences.append(_against(first, other, kind, result["pairs"], split))
+    return " ".join([*sentences, _CHOSEN_ON[split]])
+
+
+def _best(methods: list[Mapping[str, Any]], names: tuple[str, ...]) -> Mapping[str, Any] | None:
+    return max((m for m in methods if m["name"] in names), key=lambda m: m["accuracy"]["validation"], default=None)
+
+
+def _against(
+    first: Mapping[str, Any], other: Mapping[str, Any], kind: str, pairs: list[Mapping[str, Any]], split: str
+) -> str:
+    pair = next(p for p in pairs if {p["first"], p["second"]} == {first["name"], other["name"]})
+    gap = 100 * (first["accuracy"][split] - other["accuracy"][split])
     verdict = f"{abs(gap):.1f} points {'ahead of' if gap > 0 else 'behind'}" if gap else "level with"
     doubt = "a real difference" if pair["p_value"] < 0.05 else "which may be chance"
     return (
-        f"A linear head on the frozen features of {result['backbone']} ({frozen['name']}, {frozen['layers'][0]}) reaches "
-        f"{_accuracy(frozen, split)} "
-        f"on {frozen['n'][split]:,} {split} images, {verdict} the best network trained from scratch ({scratch['name']}, "
-        f"{_accuracy(scratch, split)}): {doubt} (exact McNemar p = {pair['p_value']:.2g}). "
-        f"{_CHOSEN_ON[split]}"
+        f"It is {verdict} the best {kind} ({_name(other)}, {_accuracy(other, split)}): {doubt} "
+        f"(exact McNemar p = {pair['p_value']:.2g})."
     )
+
+
+def _name(method: Mapping[str, Any]) -> str:
+    return f"{method['name']} on {' + '.join(method['layers'])}" if method["layers"] else method["name"]
 
 
 def _accuracy(method: Mapping[str, Any], split: str) -> str:
@@ -116,7 +156,7 @@ def _duration(seconds: float | None) -> str:
     return f"{seconds:,.1f} s" if seconds < 120 else f"{seconds / 60:,.1f} min"
 
 
-def _pair(pair: Mapping[str, Any], split: str) -> str:
+def pair_line(pair: Mapping[str, Any], split: str) -> str:
     low, high = pair["difference_interval"]
     return (
         f"{pair['first']} against {pair['second']}: {100 * pair['difference']:+.1f} points "

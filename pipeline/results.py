@@ -19,6 +19,11 @@ from pipeline.evaluation import Score
 
 PACKAGES = ("bottleneck-features", "tensorflow", "keras", "numpy", "h5py", "openvino", "scikit-learn")
 
+# the kinds of methods that can be compared
+FROZEN = ("linear", "earlier", "probe")
+PRETRAINED = ("fine-tune", "from-pretrained")
+SCRATCH = ("from-scratch", "convnet-small", "convnet-strong")
+
 
 @dataclass(frozen=True)
 class Method:
@@ -31,6 +36,7 @@ class Method:
         scores: the `Score` by split (`train`, `validation`, `test`); a split that was not scored is absent.
             `without_duplicates` is of the images scored at the end less those that repeat an image learned from.
         seconds: `extract` (None: not known) and `train`.
+        hyperparameters: what was chosen on validation samples, by name; empty where nothing was.
     """
 
     name: str
@@ -38,6 +44,7 @@ class Method:
     parameters: int
     scores: Mapping[str, Score]
     seconds: Mapping[str, float | None]
+    hyperparameters: Mapping[str, float] = field(default_factory=dict)
 
     def with_score(self, split: str, value: Score) -> "Method":
         """Return this method with one more split scored."""
@@ -56,6 +63,7 @@ class Method:
             "interval": {split: [value.low, value.high] if value else None for split, value in scores.items()},
             "without_duplicates": _plain(self.scores.get("without_duplicates")),
             "seconds": dict(self.seconds),
+            "hyperparameters": dict(self.hyperparameters),
         }
 
 

@@ -5,6 +5,7 @@ import importlib.util
 import json
 import os
 import shutil
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,7 +73,8 @@ def fit_resumable(
         folder: from `recipe_folder`.
 
     Returns:
-        The model and its `History`; the best epoch is that of the lowest validation loss.
+        The model and its `History`, which has the `seconds` of every epoch too; the best epoch is that of the lowest
+        validation loss.
 
     Raises:
         PipelineError: the loss became NaN or infinite.
@@ -91,8 +93,10 @@ def fit_resumable(
             train.begin(epoch)
             _draw_anew(model, epoch)
             model.optimizer.learning_rate = schedule.rate(epoch)
+            start = time.perf_counter()
             fitted = model.fit(train, validation_data=held, epochs=1, verbose=0, shuffle=False)
-            _add(curves, fitted.history, title, schedule.rate(epoch))
+            seconds = {"seconds": [time.perf_counter() - start]}
+            _add(curves, {**fitted.history, **seconds}, title, schedule.rate(epoch))
             _write(folder, epoch, model, curves)
             log({name: values[-1] for name, values in curves.items()}, epoch)
             bar.set_postfix_str(f"train {curves['accuracy'][-1]:.1%}, validation {curves['val_accuracy'][-1]:.1%}")

@@ -11,12 +11,12 @@ import numpy as np
 import models
 from features import Features
 from pipeline.cache import data_warnings, open_cache
-from pipeline.calibration import calibrate
 from pipeline.datasets import open_dataset
 from pipeline.duplicates import find_duplicates
-from pipeline.evaluation import confusion, score
+from pipeline.evaluation import score
 from pipeline.experiment import Experiment
 from pipeline.extract import extraction_speed
+from pipeline.final_split import FinalSplit
 from pipeline.results import Clock, Method, Result, experiment_json, run_folder, write_result
 from pipeline.splits import Holdout, Part, hold_out, scored_part
 from pipeline.training import PREDICTED_AT_A_TIME, History, Recipe, RowBatches, fit, predict
@@ -70,18 +70,17 @@ def train_head(experiment: Experiment, home: Path) -> Result:
     with clock.phase("duplicates"):
         duplicates = find_duplicates(dataset, cache, held, part)
     with clock.phase("evaluate"):
-        labels = cache[part.split].y[part.indices]
-        scored, probabilities = score_head(trained, cache, part)
-        scored = duplicates.score_without(scored, labels, probabilities.argmax(axis=1))
-        matrix = confusion(labels, probabilities.argmax(axis=1), len(cache.class_names))
+        final = FinalSplit(cache[part.split].y[part.indices], part, duplicates)
+        scored = score_head(trained, cache, final)
+        matrix = final.confusion(scored.name, len(cache.class_names))
         validation = (cache[held.validation.split].y[held.validation.indices], trained.validation_probabilities)
-        calibration = calibrate(validation, (labels, probabilities))
+        calibration = final.calibration(scored.name, validation)
     with clock.phase("write"):
         trained.model.save(folder / "head.keras")
         (folder / "history.json").write_text(json.dumps(trained.history.curves, indent=2))
         curves = plots.learning_curves({plots.label(scored): trained.history}, folder / "learning-curves.png")
         picture = plots.confusion_matrices({plots.label(scored): matrix}, cache.class_names, folder / "confusion.png")
-        title = f"{plots.label(scored)} on {len(part):,} {scored_on(part)} images; T fitted on validation"
+        title = f"{plots.label(scored)} on {len(part):,} {final.kind} images; T fitted on validation"
         diagram = reliability_diagram(calibration, title, folder / "reliability.png")
     details: dict[str, Any] = {
         "methods": [scored.as_json()],
@@ -89,7 +88,7 @@ def train_head(experiment: Experiment, home: Path) -> Result:
         "best_epoch": trained.history.best_epoch,
         "history": dict(trained.history.curves),
         "classes": list(cache.class_names),
-        "scored_on": scored_on(part),
+        "scored_on": final.kind,
         "confusion": matrix.tolist(),
         "calibration": calibration.as_json(),
         "duplicates": duplicates.as_json(),
@@ -146,30 +145,10 @@ def predict_head(model: keras.Model, cache: Features, layer: str, part: Part) ->
     return predict(model, cache[part.split].features[layer], part.indices, len(cache.identity["input.views"]))
 
 
-def score_head(trained: TrainedMethod, cache: Features, part: Part) -> tuple[Method, np.ndarray]:
-    """Score a head at the end.
-
-    Args:
-        trained: the head.
-        cache: the open cache.
-        part: from `scored_part`.
-
-    Returns:
-        The method, with its test score if `part` is the test split, and the probabilities `(len(part), classes)`.
-    """
-    probabilities = predict_head(trained.model, cache, trained.method.layers[0], part)
-    labels = cache[part.split].y[part.indices]
-    return with_final_score(trained.method, labels, probabilities.argmax(axis=1), part), probabilities
-
-
-def with_final_score(method: Method, labels: np.ndarray, predicted: np.ndarray, part: Part) -> Method:
-    """Return a method with its test score; as it is where `part` holds validation images, which are scored already."""
-    return method.with_score("test", score(labels, predicted)) if part.split == "test" else method
-
-
-def scored_on(part: Part) -> str:
-    """Return `test` or `validation`: what kind of images the final figures are of."""
-    return "test" if part.split == "test" else "validation"
+def score_head(trained: TrainedMethod, cache: Features, final: FinalSplit) -> Method:
+    """Return a head's method, scored at the end by `final`."""
+    layer = trained.method.layers[0]
+    return final.score_probabilities(trained.method, lambda part: predict_head(trained.model, cache, layer, part))
 
 
 def extraction_seconds(experiment: Experiment, home: Path, cache: Features) -> float | None:

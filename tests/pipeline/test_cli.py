@@ -15,7 +15,14 @@ from commandline import SMALL, bottleneck, invoke
 
 from pipeline.cli import main
 
-FAST_HEAD = ("--set", "head.epochs=3", "--set", "convnet.epochs=2", "--set", "convnet.architectures=small")
+FAST_HEAD = (
+    "--set",
+    "head.epochs=3",
+    "--set",
+    "convnet.epochs=2",
+    "--set",
+    "compare.methods=linear,earlier,probe,convnet-small",
+)
 
 
 def test_help_teaches_every_command_by_an_example():
@@ -33,9 +40,14 @@ def test_the_whole_path_from_images_to_a_report(extracted):
     assert "convnet-small" in done.stdout
     folder = extracted / "runs" / "digits" / "compare"
     page = (folder / "report.html").read_text()
-    assert page.count("data:image/png;base64,") == 3
+    assert page.count("data:image/png;base64,") == 4
     assert "http" not in re.sub(r"https://keras\.io\S*", "", page)
-    assert {path.name for path in folder.glob("*.png")} == {"comparison.png", "learning-curves.png", "confusion.png"}
+    assert {path.name for path in folder.glob("*.png")} == {
+        "comparison.png",
+        "time.png",
+        "learning-curves.png",
+        "confusion.png",
+    }
 
 
 def test_json_is_the_only_thing_on_stdout_and_is_what_is_kept(extracted):

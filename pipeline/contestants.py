@@ -1,0 +1,132 @@
+"""The methods that `compare` can set against one another, each trained on the same samples."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from features import Features
+from models.parallel import Workers
+from pipeline.convnet import train_convnet
+from pipeline.datasets import Dataset
+from pipeline.experiment import Experiment
+from pipeline.fine_tune import train_network
+from pipeline.layer_rows import layer_sets
+from pipeline.probe_search import STEPS, refit, search_layers
+from pipeline.progress import progress
+from pipeline.results import Method
+from pipeline.splits import Holdout, Part
+from pipeline.train_head import TrainedMethod, extraction_seconds, fit_head, predict_head
+from pipeline.training import History, predict
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """A trained method, not yet scored at the end.
+
+    Attributes:
+        method: its row in a table.
+        predict: returns the `(n,)` predicted classes of a `Part`.
+        history: its learning curves; None for a method without epochs.
+        entered: whether it is scored at the end; False for what validation has ruled out.
+    """
+
+    method: Method
+    predict: Callable[[Part], np.ndarray]
+    history: History | None = None
+    entered: bool = True
+
+
+@dataclass(frozen=True)
+class Arena:
+    """What every method is trained on.
+
+    Attributes:
+        experiment: with the recipes.
+        home: the artifacts folder.
+        dataset: the open data set.
+        cache: its features.
+        pixels: its images by split, uint8 `(n, height, width, 3)`.
+        held: which samples train and which validate.
+        team: the threads of the probes.
+    """
+
+    experiment: Experiment
+    home: Path
+    dataset: Dataset
+    cache: Features
+    pixels: Mapping[str, np.ndarray]
+    held: Holdout
+    team: Workers
+
+
+def contestants(arena: Arena) -> Iterator[Contestant]:
+    """Train every method of `compare.methods`, in their order."""
+    for name in arena.experiment.compare.methods:
+        yield from _TRAINERS.get(name, _network)(arena, name)
+
+
+def _linear(arena: Arena, name: str) -> Iterator[Contestant]:
+    yield _head(arena, name, arena.cache.layers[-1])
+
+
+def _earlier(arena: Arena, name: str) -> Iterator[Contestant]:
+    """Every layer before the last; only the best by validation accuracy is entered."""
+    heads = [_head(arena, name, layer) for layer in reversed(arena.cache.layers[:-1])]
+    ranked = sorted(heads, key=lambda head: -head.method.scores["validation"].accuracy)
+    yield from ranked[:1]
+    yield from (Contestant(head.method, head.predict, head.history, entered=False) for head in ranked[1:])
+
+
+def _head(arena: Arena, name: str, layer: str) -> Contestant:
+    seconds = extraction_seconds(arena.experiment, arena.home, arena.cache)
+    trained = fit_head(arena.experiment, arena.cache, arena.held, layer, name, seconds)
+
+    def predicted(part: Part) -> np.ndarray:
+        return predict_head(trained.model, arena.cache, layer, part).argmax(axis=1)
+
+    return Contestant(trained.method, predicted, trained.history)
+
+
+def _probe(arena: Arena, name: str) -> Iterator[Contestant]:
+    """The logistic probe on the layers, alone or side by side, with the best validation accuracy."""
+    seconds = extraction_seconds(arena.experiment, arena.home, arena.cache)
+    sets = layer_sets(arena.cache.layers)
+    with progress(total=STEPS * len(sets), desc="probes", unit="fit") as bar:
+        found = [
+            one
+            for layers in sets
+            for one in search_layers(arena.cache, layers, arena.held, seconds, arena.team, bar.update)
+            if one.method.name == "logistic"
+        ]
+    best = max(found, key=lambda one: one.method.scores["validation"].accuracy)
+    final = refit(best, arena.cache, arena.held, arena.team)
+    yield Contestant(replace(final.method, name=name), final.predict)
+
+
+def _convnet(arena: Arena, name: str) -> Iterator[Contestant]:
+    architecture = name.removeprefix("convnet-")
+    trained = train_convnet(arena.experiment, arena.dataset, arena.pixels, arena.held, architecture)
+    yield _seeing_pixels(arena, trained, arena.experiment.convnet.batch_size)
+
+
+def _network(arena: Arena, name: str) -> Iterator[Contestant]:
+    trained = train_network(arena.experiment, arena.home, arena.dataset, arena.pixels, arena.held, name, arena.cache)
+    yield _seeing_pixels(arena, trained, arena.experiment.finetune.batch_size)
+
+
+def _seeing_pixels(arena: Arena, trained: TrainedMethod, batch_size: int) -> Contestant:
+    def predicted(part: Part) -> np.ndarray:
+        return predict(trained.model, arena.pixels[part.split], part.indices, batch_size=batch_size).argmax(axis=1)
+
+    return Contestant(trained.method, predicted, trained.history)
+
+
+_TRAINERS: dict[str, Callable[[Arena, str], Iterator[Contestant]]] = {
+    "linear": _linear,
+    "earlier": _earlier,
+    "probe": _probe,
+    "convnet-small": _convnet,
+    "convnet-strong": _convnet,
+}

@@ -1,0 +1,189 @@
+"""The search of a probe: every family on every set of layers, scored on validation samples only."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from features import Features
+from models.eigenbasis import Eigenbasis, eigenbasis
+from models.logistic import L2_VALUES
+from models.neighbours import nearest_labels, vote_shares
+from models.parallel import Workers
+from models.probes import (
+    NEIGHBOURS,
+    Coordinates,
+    Linear,
+    fit_logistic,
+    fit_ridge,
+    linear_scores,
+    mean_over_views,
+    search_logistic,
+    search_neighbours,
+    search_ridge,
+)
+from models.selection import Path
+from pipeline.evaluation import score_counts
+from pipeline.layer_rows import LayerRows
+from pipeline.results import Clock, Method
+from pipeline.splits import Holdout, Part
+
+Advance = Callable[[], None]
+STEPS = len(L2_VALUES) + 3  # calls of `advance` for each set of layers
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A family on a set of layers.
+
+    Attributes:
+        method: its row; its `name` is the family, the test split is not scored.
+        path: its settings with their validation scores.
+        start: `(classes, d)` coefficients and `(classes,)` intercept of raw features; None for neighbours.
+        predicted: `(n,)` classes of the validation samples; None for neighbours.
+    """
+
+    method: Method
+    path: Path
+    start: tuple[np.ndarray, np.ndarray] | None
+    predicted: np.ndarray | None
+
+
+def search_layers(
+    cache: Features, layers: tuple[str, ...], held: Holdout, extract: float | None, team: Workers, advance: Advance
+) -> list[Candidate]:
+    """Search logistic, ridge and k-NN on one set of layers, sharing one eigenbasis.
+
+    Args:
+        cache: the open cache.
+        layers: put side by side, every feature standardised.
+        held: which samples train and which choose.
+        extract: seconds the extraction took, or None.
+        team: the threads to use.
+        advance: called STEPS times.
+
+    Returns:
+        One `Candidate` a family; its seconds include the shared preparation.
+    """
+    classes, clock = len(cache.class_names), Clock()
+    with clock.phase("prepare"):
+        rows, own = LayerRows(cache, layers, held.train), LayerRows(cache, layers, held.validation)
+        train = _coordinates(rows, eigenbasis(rows, team), team)
+        checked = _coordinates(own, train.basis, team)
+        advance()
+    found: dict[str, tuple[Path, Linear | None]] = {}
+    with clock.phase("ridge"):
+        found["ridge"] = search_ridge(train, checked, classes, L2_VALUES, team)
+        advance()
+    with clock.phase("knn"):
+        found["knn"] = search_neighbours(train, checked, classes, NEIGHBOURS, team), None
+        advance()
+    with clock.phase("logistic"):
+        found["logistic"] = search_logistic(train, checked, classes, L2_VALUES, team, advance)
+    return [
+        _candidate(family, layers, train.basis, found[family], rows.shape[1], checked, extract, clock)
+        for family in ("logistic", "ridge", "knn")
+    ]
+
+
+@dataclass(frozen=True)
+class Final:
+    """A chosen candidate fitted on training and validation samples.
+
+    Attributes:
+        method: as before, with the seconds of the fit.
+        predict: returns the `(n,)` predicted classes of a `Part`.
+        arrays: what `SavedHead` keeps.
+    """
+
+    method: Method
+    predict: Callable[[Part], np.ndarray]
+    arrays: Callable[[], Mapping[str, np.ndarray]]
+
+
+def refit(candidate: Candidate, cache: Features, held: Holdout, team: Workers) -> Final:
+    """Fit a chosen candidate's setting on training and validation samples together."""
+    layers, classes, clock = candidate.method.layers, len(cache.class_names), Clock()
+    with clock.phase("refit"):
+        rows = LayerRows(cache, layers, held.train, held.validation)
+        both = _coordinates(rows, eigenbasis(rows, team), team)
+        score = _scorer(candidate, both, classes, team)
+    seconds = {**candidate.method.seconds, "refit": clock.seconds["refit"]}
+
+    def predict(part: Part) -> np.ndarray:
+        wanted = _coordinates(LayerRows(cache, layers, part), both.basis, team)
+        return mean_over_views(score.scores(wanted.rows), wanted.views).argmax(axis=1)
+
+    return Final(replace(candidate.method, seconds=seconds), predict, lambda: score.arrays(rows))
+
+
+@dataclass(frozen=True)
+class _LinearScorer:
+    linear: Linear
+    basis: Eigenbasis
+
+    def scores(self, rows: np.ndarray) -> np.ndarray:
+        return linear_scores(rows, self.linear)
+
+    def arrays(self, rows: LayerRows) -> Mapping[str, np.ndarray]:
+        coefficients, intercept = self.basis.to_features(self.linear.weights, self.linear.bias)
+        return {"coefficients": coefficients, "intercept": intercept}
+
+
+@dataclass(frozen=True)
+class _NeighbourScorer:
+    known: Coordinates
+    k: int
+    classes: int
+    team: Workers
+
+    def scores(self, rows: np.ndarray) -> np.ndarray:
+        found = nearest_labels(rows, self.known.rows, self.known.row_labels, self.k, self.team)
+        return vote_shares(found, self.classes)
+
+    def arrays(self, rows: LayerRows) -> Mapping[str, np.ndarray]:
+        basis = self.known.basis
+        standardised = ((rows[0 : rows.shape[0]] - basis.mean) / basis.scale).astype(np.float16)
+        return {
+            "mean": basis.mean,
+            "scale": basis.scale,
+            "rows": standardised,
+            "labels": self.known.row_labels,
+            "k": np.array(self.k),
+        }
+
+
+def _scorer(candidate: Candidate, both: Coordinates, classes: int, team: Workers) -> _LinearScorer | _NeighbourScorer:
+    chosen = candidate.path.chosen
+    if candidate.start is None:
+        return _NeighbourScorer(both, int(chosen), classes, team)
+    if candidate.method.name == "ridge":
+        return _LinearScorer(fit_ridge(both, classes, chosen, team), both.basis)
+    start = Linear(*both.basis.from_features(*candidate.start))
+    return _LinearScorer(fit_logistic(both, classes, chosen, start, team), both.basis)
+
+
+def _coordinates(rows: LayerRows, basis: Eigenbasis, team: Workers) -> Coordinates:
+    return Coordinates(basis, basis.rotate(rows, team), rows.labels, rows.views)
+
+
+def _candidate(
+    family: str,
+    layers: tuple[str, ...],
+    basis: Eigenbasis,
+    found: tuple[Path, Linear | None],
+    width: int,
+    checked: Coordinates,
+    extract: float | None,
+    clock: Clock,
+) -> Candidate:
+    path, linear = found
+    classes, n = len(basis.mean) if linear is None else len(linear.bias), len(checked.labels)
+    scores = {"validation": score_counts(round(path.accuracy[path.best] * n), n)}
+    seconds = {"extract": extract, "train": clock.seconds["prepare"] + clock.seconds[family]}
+    parameters = classes * (width + 1) if linear else 0
+    method = Method(family, layers, parameters, scores, seconds, {path.setting: path.chosen})
+    if linear is None:
+        return Candidate(method, path, None, None)
+    predicted = mean_over_views(linear_scores(checked.rows, linear), checked.views).argmax(axis=1)
+    return Candidate(method, path, basis.to_features(linear.weights, linear.bias), predicted)

@@ -1,0 +1,89 @@
+"""Measures stage one from 2,000 JPEG files of 500×375 pixels against the same images from memory, interleaved.
+
+python tests/pipeline/image_file_speed.py BACKBONE.keras LAYER
+"""
+
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+from PIL import Image
+from skimage import data
+
+import features
+import models
+from pipeline.datasets import Dataset, open_dataset
+from pipeline.datasets.base import ArrayDataset
+from pipeline.experiment import BackboneSettings, DatasetSettings, Experiment, InputSettings
+from pipeline.extract import fill
+
+FILES, WIDTH, HEIGHT = 2000, 500, 375
+SIZE = (200, 200)
+BATCH, ROUNDS = 32, 3
+
+
+def main(backbone: str, layer: str) -> None:
+    """Print images/s of each round and the median ratio."""
+    with tempfile.TemporaryDirectory() as scratch:
+        home = Path(scratch)
+        _write_files(home / "pictures")
+        experiment = Experiment(
+            "speed", DatasetSettings("folder", str(home / "pictures"), test_fraction=0.0), BackboneSettings(backbone, (layer,)),
+            input=InputSettings(size=SIZE),
+        )  # fmt: skip
+        files = open_dataset(experiment, home)
+        pixels = files.images("train", np.arange(len(files.splits["train"])))
+        memory = ArrayDataset("in memory", files.class_names, {"train": pixels}, files.splits)
+        extractor = models.build_extractor(
+            models.load_backbone(backbone, size=SIZE), [layer], input_shape=SIZE, batch_size=BATCH
+        )
+        _stage(_few(memory), extractor, home / "warm")
+        rounds = []
+        for number in range(ROUNDS):
+            seconds = [_stage(source, extractor, home / f"{number}-{i}") for i, source in enumerate((memory, files))]
+            rounds.append(seconds[0] / seconds[1])
+            print(
+                ", ".join(f"{FILES / second:.1f}" for second in seconds), "images/s from memory, from files", flush=True
+            )
+    print(f"{extractor.engine} {extractor.precision}: from files {median(rounds):.1%} of the rate from memory")
+
+
+def _write_files(folder: Path) -> None:
+    """Crops of real photographs at their own scale, saved as cameras do."""
+    sources = [Image.fromarray(picture) for picture in (data.chelsea(), data.coffee(), data.astronaut(), data.rocket())]
+    random = np.random.default_rng(0)
+    for number in range(FILES):
+        picture = sources[number % len(sources)]
+        left, top = (int(random.integers(0, max(1, side // 4))) for side in picture.size)
+        crop = picture.crop((left, top, picture.width, picture.height)).resize(
+            (WIDTH, HEIGHT), Image.Resampling.LANCZOS
+        )
+        path = folder / f"class-{number % 2}" / f"{number:05d}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        crop.save(path, quality=90)
+
+
+def _few(dataset: ArrayDataset) -> Dataset:
+    """The first few batches, to warm up."""
+    few = dataset.splits["train"].take(np.arange(4 * BATCH))
+    return ArrayDataset(
+        "few", dataset.class_names, {"train": dataset.images("train", np.arange(4 * BATCH))}, {"train": few}
+    )
+
+
+def _stage(dataset: Dataset, extractor: models.Extractor, path: Path) -> float:
+    samples = dataset.splits["train"]
+    spec = {layer: features.ArraySpec(shape, "float16") for layer, shape in extractor.output_shapes.items()}
+    plan = {"train": features.SplitPlan(samples.ids, samples.labels)}
+    start = time.perf_counter()
+    with features.CacheWriter(path, {"run": path.name}, plan, spec, dataset.class_names, 256, {}) as writer:
+        fill(writer, dataset, extractor, BATCH)
+        writer.finish()
+    return time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,76 @@
+import json
+
+import pytest
+from commandline import SMALL, invoke
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.advise import CurvePoint, Evidence, extrapolated, recommend, rule_of_thumb
+from pipeline.evaluation import Score, score_counts
+
+
+def _score(right: int, of: int = 1000) -> Score:
+    return score_counts(right, of)
+
+
+def _evidence(**changed: object) -> Evidence:
+    base = {
+        "train": 20_000, "validation": 1000, "classes": 10, "last": _score(800), "earlier": _score(700),
+        "earlier_layer": "conv4", "p_value": 1e-6, "best": _score(800), "best_layers": ("conv5",), "curve": (),
+        "doubled": None, "fine_tune_seconds": 600.0,
+    }  # fmt: skip
+    return Evidence(**{**base, **changed})
+
+
+@pytest.mark.parametrize(
+    ("train", "earlier", "p_value", "expected"),
+    [
+        (20_000, 700, 1e-6, "fine-tune"),
+        (20_000, 900, 1e-6, "from-pretrained"),
+        (500, 700, 1e-6, "linear"),
+        (500, 900, 1e-6, "earlier"),
+        (500, 810, 0.4, "linear"),  # ahead, but perhaps by chance
+    ],
+)
+def test_each_corner_of_the_table_has_its_method(train, earlier, p_value, expected):
+    evidence = _evidence(train=train, earlier=_score(earlier), p_value=p_value)
+    assert recommend(evidence)[0] == expected
+    assert rule_of_thumb(evidence).endswith(expected)
+
+
+def test_where_nothing_is_left_to_gain_the_network_stays_frozen_whatever_the_rule_of_thumb_says():
+    evidence = _evidence(best=_score(990), last=_score(990))
+    method, reasons = recommend(evidence)
+    assert method == "linear"
+    assert "within 1.0 points of perfect" in reasons[0]
+    assert rule_of_thumb(evidence).endswith("fine-tune")
+
+
+def test_few_validation_images_are_not_enough_evidence_and_it_says_how_many_would_be():
+    method, reasons = recommend(_evidence(validation=24, best=_score(15, 24)))
+    assert method == "not enough evidence"
+    assert "label more images" in reasons[0]
+
+
+@given(scale=st.floats(0.5, 5), slope=st.floats(0.1, 0.9))
+def test_a_power_law_is_continued(scale, slope):
+    sizes = (100, 200, 400, 800)
+    curve = [CurvePoint(n, 1 - scale * n**-slope, 1) for n in sizes]
+    if min(point.accuracy for point in curve) < 0:
+        return
+    assert extrapolated(curve) == pytest.approx(1 - scale * 1600**-slope)
+
+
+@pytest.mark.parametrize("accuracies", [(0.9, 0.8, 0.7), (1.0, 1.0, 1.0), (0.5, 0.6)])
+def test_a_curve_without_a_trend_is_not_continued(accuracies):
+    assert extrapolated([CurvePoint(10 * 2**i, accuracy, 1) for i, accuracy in enumerate(accuracies)]) is None
+
+
+def test_the_command_gives_its_numbers_and_what_to_type_next(extracted):
+    done = invoke("advise", *SMALL, "--json", home=extracted)
+    assert done.exit_code == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert result["recommendation"] == "not enough evidence"  # 24 validation images
+    assert result["evidence"]["validation"] == 24
+    assert [point["images"] for point in result["evidence"]["curve"]][-1] == 96
+    assert result["commands"][0].startswith("bottleneck probe -e digits")

@@ -1,0 +1,81 @@
+"""Every method that compare can set against the others, on the same small extraction."""
+
+import json
+import shutil
+
+import pytest
+from commandline import SMALL, invoke
+
+from pipeline import plots
+from pipeline.evaluation import Score
+from pipeline.results import Method
+
+QUICK = (
+    "--set",
+    "head.epochs=2",
+    "--set",
+    "convnet.epochs=1",
+    "--set",
+    "finetune.epochs=1",
+    "--set",
+    "finetune.crop_area=1",
+)
+ALL = ("linear", "earlier", "probe", "fine-tune", "from-pretrained", "from-scratch", "convnet-small", "convnet-strong")
+
+
+@pytest.fixture(scope="module")
+def compared(extracted, tmp_path_factory) -> dict:
+    home = tmp_path_factory.mktemp("compared")
+    shutil.copytree(extracted, home, dirs_exist_ok=True)
+    done = invoke("compare", *SMALL, *QUICK, "--set", f"compare.methods={','.join(ALL)}", "--json", home=home)
+    assert done.exit_code == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.mark.slow
+def test_every_method_is_trained_on_the_same_samples_and_scored_once(compared):
+    tested = [method for method in compared["methods"] if method["accuracy"]["test"] is not None]
+    assert [method["name"] for method in tested] == list(ALL)
+    assert {method["n"]["validation"] for method in tested} == {24}
+    assert {method["n"]["test"] for method in tested} == {120}
+    assert len(compared["pairs"]) == len(ALL) * (len(ALL) - 1) // 2
+
+
+@pytest.mark.slow
+def test_of_the_earlier_layers_only_the_best_on_validation_is_scored(compared):
+    earlier = [method for method in compared["methods"] if method["name"] == "earlier"]
+    best = max(earlier, key=lambda method: method["accuracy"]["validation"])
+    assert [method["accuracy"]["test"] is not None for method in earlier] == [method is best for method in earlier]
+
+
+@pytest.mark.slow
+def test_time_counts_the_extraction_for_what_needs_the_cache_only(compared):
+    needs = {method["name"]: method["seconds"]["extract"] > 0 for method in compared["methods"]}
+    assert {name for name, counted in needs.items() if counted} == {"linear", "earlier", "probe", "fine-tune"}
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [("linear", "at least 2"), ("linear,linear", "named twice"), ("linear,finetune", "'fine-tune'")],
+)
+def test_wrong_methods_are_one_clear_line(tmp_path, value, expected):
+    done = invoke("compare", *SMALL, "--set", f"compare.methods={value}", home=tmp_path)
+    assert done.exit_code == 2
+    assert expected in done.stderr
+    assert "compare" in done.stderr
+
+
+def test_a_layer_to_train_from_that_does_not_exist_names_the_nearest(extracted, tmp_path):
+    shutil.copytree(extracted, tmp_path, dirs_exist_ok=True)
+    done = invoke(
+        "fine-tune", *SMALL, "--set", "finetune.from_layer=block5d", "--set", "finetune.epochs=1", home=tmp_path
+    )
+    assert done.exit_code == 2
+    assert "block5" in done.stderr
+
+
+def test_the_chart_of_time_takes_a_method_whose_extraction_is_not_known(tmp_path):
+    score = Score(0.5, 0.4, 0.6, 100)
+    methods = [Method("linear", ("$x$",), 1, {"test": score}, {"extract": None, "train": 0.0}),
+               Method("convnet-small", (), 1, {"test": score}, {"extract": 0.0, "train": 9.0})]  # fmt: skip
+    assert plots.accuracy_over_time(methods, "test", tmp_path / "time.png").stat().st_size > 5_000

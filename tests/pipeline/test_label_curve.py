@@ -1,0 +1,122 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from commandline import SMALL, invoke
+from PIL import Image
+
+from pipeline.convnet import train_convnet
+from pipeline.datasets import open_dataset
+from pipeline.errors import RequestError
+from pipeline.experiment import load_experiment
+from pipeline.label_curve import CurvePoint, draw_labels, parse_sizes
+from pipeline.plots_labelcurve import crossing
+from pipeline.small_training import SmallConvnet
+from pipeline.splits import hold_out
+from pipeline.training import Recipe
+
+QUICK = ("--set", "convnet.epochs=3")
+
+
+def test_sizes_are_read_in_any_order_and_each_once():
+    assert parse_sizes("all, 10,1,10") == (1, 10, None)
+    assert parse_sizes("5") == (5,)
+
+
+@pytest.mark.parametrize("text", ["1,many", "0", "-3", "1.5", "", "1,,2", "²"])
+def test_a_size_that_is_no_number_of_images_is_quoted(text):
+    with pytest.raises(RequestError, match="--label-curve") as error:
+        parse_sizes(text)
+    assert repr(text) in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [(["--label-curve", "1,ten"], "'ten'"), (["--label-curve", "1,500"], "to train on"), (["--seeds", "0"], "--seeds")],
+)
+def test_a_curve_that_cannot_be_drawn_ends_with_one_line(extracted, words, expected):
+    done = invoke("compare", *SMALL, *words, home=extracted)
+    assert done.exit_code == 2
+    assert expected in done.stderr
+    assert isinstance(done.exception, SystemExit)
+
+
+def _digits():
+    experiment = load_experiment("digits", ("convnet.epochs=5",))
+    dataset = open_dataset(experiment, Path("unused"))
+    return experiment, dataset, hold_out(dataset, 0.2, 0)
+
+
+def test_every_class_has_as_many_images_as_asked_for_and_larger_draws_contain_smaller_ones():
+    _, dataset, whole = _digits()
+    labels = dataset.splits["train"].labels
+    small, large = (draw_labels(dataset, whole, size, seed=3) for size in (5, 20))
+    assert np.bincount(labels[small.train.indices]).tolist() == [5] * 10
+    assert np.bincount(labels[large.validation.indices]).tolist() == [5] * 10
+    assert set(small.train.indices) < set(large.train.indices) < set(whole.train.indices)
+    assert set(small.validation.indices) < set(whole.validation.indices)
+    assert not set(large.train.indices) & set(large.validation.indices)
+    assert set(draw_labels(dataset, whole, 5, seed=4).train.indices) != set(small.train.indices)
+
+
+def test_the_quick_training_does_what_the_recipe_of_compare_does():
+    experiment, dataset, whole = _digits()
+    pixels = {split: dataset.images(split, np.arange(len(samples))) for split, samples in dataset.splits.items()}
+    one_batch = draw_labels(dataset, whole, 3, seed=0)
+    convnet = SmallConvnet(dataset, pixels)
+    settings = experiment.convnet
+    convnet.train(one_batch, Recipe(4, 32, 1e-2, seed=7))  # what it learned here must leave no trace
+    losses = convnet.train(
+        one_batch, Recipe(settings.epochs, settings.batch_size, settings.learning_rate, experiment.seed)
+    )
+    reference = train_convnet(experiment, dataset, pixels, one_batch, "small")
+    assert losses == pytest.approx(reference.history.curves["val_loss"], rel=1e-4)
+
+
+def _point(method: str, size: int | None, *accuracies: float) -> CurvePoint:
+    layers = () if method == "convnet-small" else ("layer",)
+    return CurvePoint(method, size, 10, 10 * (size or 100), 10, accuracies, layers)
+
+
+def test_the_interval_is_students_over_seeds_and_one_seed_has_none():
+    low, high = _point("linear", 1, 0.5, 0.6, 0.7).interval
+    assert (low, high) == pytest.approx((0.6 - 4.3027 * 0.1 / 3**0.5, 0.6 + 4.3027 * 0.1 / 3**0.5), abs=1e-5)
+    assert _point("linear", 1, 0.5).interval is None
+    assert _point("linear", 1, 0.5, 0.5).interval == (0.5, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("scratch", "expected"),
+    [
+        ((0.1, 0.2, 0.3), "transfer is ahead at every size"),
+        ((0.1, 0.7, 0.8), "transfer stops paying at 10 images per class"),
+        ((0.1, 0.2, 0.9), "transfer stops paying at all images per class"),
+        ((0.7, 0.8, 0.9), "the ConvNet from scratch is ahead at every size"),
+        ((0.7, 0.2, 0.3), "transfer is ahead at the largest size"),
+    ],
+)
+def test_the_answer_says_from_which_size_on_transfer_stops_paying(scratch, expected):
+    points = [_point("linear", size, 0.5) for size in (1, 10, None)]
+    points += [_point("convnet-small", size, value) for size, value in zip((1, 10, None), scratch, strict=True)]
+    assert crossing(points) == expected
+
+
+def test_the_curve_has_a_point_for_every_method_and_size_scored_once_a_seed(extracted):
+    done = invoke("compare", *SMALL, *QUICK, "--label-curve", "all,2", "--seeds", "2", home=extracted)
+    assert done.exit_code == 0, done.stderr
+    folder = extracted / "runs" / "digits" / "label-curve"
+    result = json.loads((folder / "result.json").read_text())
+    points = {(point["method"], point["per_class"]): point for point in result["points"]}
+    assert len(points) == len(result["points"]) == 6
+    for (method, size), point in points.items():
+        assert point["images"] == (20 if size == 2 else 96)
+        assert len(point["accuracies"]) == point["seeds"] == 2
+        assert point["interval"][0] <= point["mean"] <= point["interval"][1]
+        assert len(point["layers"]) == (0 if method == "convnet-small" else 2)
+    assert points["linear", "all"]["mean"] > points["linear", 2]["mean"] > 0.15
+    assert set(points["earlier", "all"]["layers"]) <= {"block3b_add", "block5c_add"}
+    assert "nothing is chosen by these scores" in result["protocol"]
+    assert result["answer"] in done.stdout
+    with Image.open(folder / "label-curve.png") as picture:
+        assert picture.format == "PNG"

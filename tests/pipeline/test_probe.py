@@ -1,0 +1,176 @@
+"""The probe as a user runs it: a table chosen on validation images, one look at the test images, a head that predicts."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from commandline import SMALL, invoke
+
+from features import open_features
+from pipeline.duplicates import Duplicates
+from pipeline.errors import PipelineError, RequestError
+from pipeline.evaluation import score_counts
+from pipeline.final_split import FinalSplit
+from pipeline.layer_rows import LayerRows, layer_sets
+from pipeline.results import Method
+from pipeline.saved_head import load_head, save_head
+from pipeline.splits import Part
+
+SHORT = ("--set", "head.epochs=3")
+SETS = ["block3b_add", "block5c_add", "top_activation", "block5c_add + top_activation"]
+
+
+@pytest.fixture(scope="module")
+def probed(extracted):
+    """The result object of a probe of 120 digits."""
+    done = invoke("probe", *SMALL, *SHORT, "--json", home=extracted)
+    assert done.exit_code == 0, done.output
+    return json.loads(done.stdout)
+
+
+def test_every_family_is_tried_on_every_layer_and_the_joined_ones(probed):
+    tried = {(row["name"], " + ".join(row["layers"])) for row in probed["table"]}
+    joined = [*SETS, "block3b_add + block5c_add + top_activation"]
+    assert tried == {(family, layers) for family in ("logistic", "ridge", "knn") for layers in joined} | {
+        ("head", layers) for layers in SETS[:3]
+    }
+    ranks = [row["accuracy"]["validation"] for row in probed["table"]]
+    assert ranks == sorted(ranks, reverse=True)
+
+
+def test_only_the_best_of_each_family_sees_the_test_images_and_once(probed):
+    assert probed["test_scorings"] == 4
+    assert all(row["accuracy"]["test"] is None for row in probed["table"])
+    for method in probed["methods"]:
+        assert method["n"]["test"] == 120
+        rivals = [row["accuracy"]["validation"] for row in probed["table"] if row["name"] == method["name"]]
+        assert method["accuracy"]["validation"] == max(rivals)
+    assert len(probed["pairs"]) == 6
+
+
+def test_every_l2_value_of_every_path_was_computed_and_the_best_is_marked(probed):
+    linear = [path for path in probed["paths"] if path["family"] != "knn"]
+    assert {len(path["l2"]) for path in linear} == {45}
+    for path in probed["paths"]:
+        values = path["k"] if path["family"] == "knn" else path["l2"]
+        assert path["accuracy"][values.index(path["chosen"])] == max(path["accuracy"])
+
+
+def test_the_saved_head_predicts_what_was_scored(probed, extracted):
+    head = load_head(Path(probed["files"][0]))
+    (folder,) = (extracted / "features").iterdir()
+    test = open_features(folder)["test"]
+    rows = np.concatenate([test.features[layer][:] for layer in head.recipe["layers"]], axis=1)
+    predicted = head.scores(rows).argmax(axis=1)
+    best = probed["methods"][0]
+    assert head.recipe["method"] == best["name"]
+    assert (predicted == test.y).mean() == pytest.approx(best["accuracy"]["test"], abs=0.01)
+    assert head.recipe["accuracy"] == best["accuracy"]
+    assert head.recipe["cache_identity"]["input.size"] == [32, 32]
+
+
+def test_the_table_and_the_pictures_are_shown(extracted):
+    done = invoke("probe", *SMALL, *SHORT, home=extracted)
+    assert done.exit_code == 0, done.output
+    for words in ("l2 = ", "k = ", "best epoch", "block5c_add + top_activation", "exact McNemar p ="):
+        assert words in done.stdout
+    folder = extracted / "runs" / "digits" / "probe"
+    assert {file.name for file in folder.iterdir()} == {"result.json", "head.npz", "paths.png", "depth.png"}
+
+
+def test_without_a_cache_the_next_command_is_named(tmp_path):
+    done = invoke("probe", *SMALL, home=tmp_path)
+    assert done.exit_code == 2
+    assert "Type first: bottleneck features -e digits" in done.stderr
+
+
+def test_test_images_are_refused_to_a_method_that_saw_them():
+    final = FinalSplit(np.array([0, 1, 1]), Part("test", np.arange(3)), Duplicates((), np.zeros(3, bool), ""))
+    method = Method("linear", (), 0, {"validation": score_counts(1, 2)}, {})
+    assert final.score(method, lambda part: np.zeros(len(part), int)).scores["test"].accuracy == pytest.approx(1 / 3)
+    with pytest.raises(PipelineError, match="'linear' already"):
+        final.score(method, lambda part: np.ones(len(part), int))
+    assert final.scorings == 1
+
+
+def test_a_method_is_scored_without_the_images_that_were_learned_from_too():
+    seen = Duplicates((), np.array([True, False, False]), "")
+    final = FinalSplit(np.array([0, 1, 1]), Part("test", np.arange(3)), seen)
+    method = final.score(Method("linear", (), 0, {}, {}), lambda part: np.array([0, 1, 0]))
+    assert method.scores["test"].accuracy == pytest.approx(2 / 3)
+    assert method.scores["without_duplicates"].accuracy == 0.5
+
+
+def test_without_a_test_split_no_test_score_is_made_up():
+    final = FinalSplit(np.array([0, 1]), Part("train", np.array([4, 7])), Duplicates((), np.zeros(2, bool), ""))
+    method = Method("linear", (), 0, {"validation": score_counts(1, 2)}, {})
+    assert final.score(method, lambda part: np.zeros(len(part), int)) == method
+    assert final.kind == "validation"
+
+
+class _Views:
+    """Two splits of 5 samples, 2 views each, a spatial map of 2×3 positions and a flat layer."""
+
+    def __init__(self) -> None:
+        random = np.random.default_rng(0)
+        self.identity = {"input.views": ["identity", "hflip"]}
+        self.maps = {split: random.normal(size=(5, 2, 2, 3, 4)).astype(np.float16) for split in ("train", "validation")}
+        self.flat = {split: random.normal(size=(5, 2, 3)).astype(np.float16) for split in ("train", "validation")}
+
+    def __getitem__(self, split):
+        one = type("Split", (), {})()
+        one.features, one.y = {"maps": self.maps[split], "flat": self.flat[split]}, np.arange(5)
+        return one
+
+
+@pytest.mark.parametrize("cut", [slice(0, 8), slice(1, 2), slice(3, 7), slice(5, 8)])
+def test_rows_hold_layers_side_by_side_views_one_after_the_other_and_maps_averaged(cut):
+    cache = _Views()
+    parts = Part("train", np.array([1, 3])), Part("validation", np.array([0, 4]))
+    rows = LayerRows(cache, ("maps", "flat"), *parts)
+    expected = np.concatenate(
+        [
+            np.concatenate(
+                [cache.maps[part.split].astype(np.float32).mean(axis=(2, 3)), cache.flat[part.split]], axis=2
+            )[part.indices].reshape(-1, 7)
+            for part in parts
+        ]
+    )
+    assert rows.shape == (8, 7)
+    assert rows.labels.tolist() == [1, 3, 0, 4]
+    np.testing.assert_allclose(rows[cut], expected[cut], atol=1e-3)
+
+
+@pytest.mark.parametrize(("layers", "count"), [(("a",), 1), (("a", "b"), 3), (("a", "b", "c"), 5)])
+def test_layers_are_joined_where_there_are_several(layers, count):
+    assert len(layer_sets(layers)) == len(set(layer_sets(layers))) == count
+
+
+def test_a_head_of_neighbours_keeps_its_rows(probed, tmp_path):
+    head = load_head(Path(probed["files"][0]))
+    rows = np.random.default_rng(0).normal(size=(6, 4)).astype(np.float16)
+    arrays = {"mean": np.zeros(4), "scale": np.ones(4), "rows": rows, "labels": np.arange(6) % 2, "k": np.array(1)}
+    kept = load_head(save_head(type(head)(head.recipe, arrays), tmp_path / "head.npz"))
+    assert (kept.scores(rows.astype(np.float32)).argmax(axis=1) == np.arange(6) % 2).all()
+
+
+def test_what_is_no_head_is_refused_by_name(tmp_path):
+    with pytest.raises(RequestError, match=r"no head .*nowhere\.npz"):
+        load_head(tmp_path / "nowhere.npz")
+    (tmp_path / "text.npz").write_text("no archive")
+    with pytest.raises(RequestError, match=r"text\.npz.* is not a head"):
+        load_head(tmp_path / "text.npz")
+    np.savez(tmp_path / "other.npz", rows=np.zeros(3))
+    with pytest.raises(RequestError, match=r"other\.npz.* is not a head"):
+        load_head(tmp_path / "other.npz")
+
+
+def test_a_cache_with_views_is_probed_by_averaging_them(tmp_path):
+    words = (*SMALL, "--set", "input.views=identity,hflip", "--set", "backbone.layers=block3b_add", *SHORT)
+    assert invoke("features", *words, home=tmp_path).exit_code == 0
+    done = invoke("probe", *words, "--json", home=tmp_path)
+    assert done.exit_code == 0, done.output
+    result = json.loads(done.stdout)
+    assert {method["n"]["validation"] for method in result["methods"]} == {24}
+    assert {method["n"]["test"] for method in result["methods"]} == {120}
