@@ -1,14 +1,16 @@
 """Contact sheets: a few images of a class at a glance, in their own proportions."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from pipeline.datasets import Dataset
-from pipeline.datasets.decoding import Target, load
-from pipeline.repeats import Place
+from pipeline.datasets.base import Origin
+from pipeline.datasets.decoding import Target, UnusableImage, load
+from pipeline.errors import PipelineError
+from pipeline.repeats import Place, images_at
 
 MOST = 40  # thumbnails of a class
 MOST_OF_ALL = 2000
@@ -46,8 +48,7 @@ def draw_sheet(dataset: Dataset, places: Sequence[Place], path: Path) -> Path:
     """Draw the images at some places as thumbnails in rows of ten, and return `path`."""
     rows, step = -(-len(places) // COLUMNS), SIDE + GAP
     sheet = Image.new("RGB", (COLUMNS * step + GAP, rows * step + GAP), PAPER)
-    for number, place in enumerate(places):
-        thumbnail = _thumbnail(dataset, place)
+    for number, thumbnail in enumerate(_thumbnails(dataset, places)):
         row, column = divmod(number, COLUMNS)
         left = GAP + column * step + (SIDE - thumbnail.width) // 2
         sheet.paste(thumbnail, (left, GAP + row * step + (SIDE - thumbnail.height) // 2))
@@ -55,13 +56,25 @@ def draw_sheet(dataset: Dataset, places: Sequence[Place], path: Path) -> Path:
     return path
 
 
-def _thumbnail(dataset: Dataset, place: Place) -> Image.Image:
-    if place.split not in dataset.origins:
-        image = Image.fromarray(dataset.images(place.split, np.array([place.index]))[0])
-        return image.resize(_fitted(image.width, image.height), Image.Resampling.NEAREST)
-    origin = dataset.origins[place.split][place.index]
+def _thumbnails(dataset: Dataset, places: Sequence[Place]) -> Iterator[Image.Image]:
+    if not dataset.origins:
+        for pixels in images_at(dataset, places):
+            image = Image.fromarray(pixels)
+            yield image.resize(_fitted(image.width, image.height), Image.Resampling.NEAREST)
+        return
+    for place in places:
+        origin = dataset.origins[place.split][place.index]
+        yield _from_file(origin)
+
+
+def _from_file(origin: Origin) -> Image.Image:
     width, height = _fitted(origin.record.width, origin.record.height)
-    return Image.fromarray(load(origin.path, Target((height, width)), origin.record.sha256))
+    try:
+        return Image.fromarray(load(origin.path, Target((height, width)), origin.record.sha256))
+    except UnusableImage as problem:
+        raise PipelineError(
+            f"'{origin.path}' is no longer what it was at the start: {problem}. Inspect again."
+        ) from problem
 
 
 def _fitted(width: int, height: int) -> tuple[int, int]:

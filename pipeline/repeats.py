@@ -1,7 +1,9 @@
 """Images that a data set holds more than once, within and across its splits, by their pixels."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
+from typing import Any
 
 import numpy as np
 from scipy.fft import dctn
@@ -14,6 +16,7 @@ from pipeline.splits import Part
 
 FINEST = 4 * FREQUENCIES  # frequencies compared a side, where images have so many
 DETAIL = 0.75  # of 600 JPEG copies of CIFAR-10 images all are above at quality 75, 99 % at quality 30
+AT_A_TIME = 1000  # pairs whose images are held
 MOST_COMPARED = 100_000  # images; the time grows with the square
 
 
@@ -117,21 +120,34 @@ def _near(
 ) -> Iterator[tuple[int, int, str, float, float]]:
     own = frequencies[originals]
     flat, count = own.reshape(len(own), -1), np.arange(len(own))
-    seen: set[tuple[int, int]] = set()
+    candidates: dict[tuple[int, int], tuple[str, float]] = {}
     for kind, queries in (("near", flat), ("mirrored-near", flipped(own).reshape(len(own), -1))):
         for query, other, similarity in alike(flat, queries, count):
             a, b = sorted((int(originals[query]), int(originals[other])))
-            if (a, b) in seen:
-                continue
-            seen.add((a, b))
-            first, second = _image(dataset, places[a]), _image(dataset, places[b])
-            detail = detail_cosine(first, second if kind == "near" else second[:, ::-1])
+            candidates.setdefault((a, b), (kind, similarity))
+    for several in _several(candidates.items()):
+        rows = sorted({row for pair, _ in several for row in pair})
+        images = dict(zip(rows, images_at(dataset, [places[row] for row in rows]), strict=True))
+        for (a, b), (kind, similarity) in several:
+            detail = detail_cosine(images[a], images[b] if kind == "near" else images[b][:, ::-1])
             if detail >= DETAIL:
                 yield a, b, kind, similarity, detail
 
 
-def _image(dataset: Dataset, place: Place) -> np.ndarray:
-    return dataset.images(place.split, np.array([place.index]))[0]
+def _several(items: Iterable[Any]) -> Iterator[list[Any]]:
+    remaining = iter(items)
+    while chunk := list(islice(remaining, AT_A_TIME)):
+        yield chunk
+
+
+def images_at(dataset: Dataset, places: Sequence[Place]) -> list[np.ndarray]:
+    """Return the images at some places, in their order; each split is read once, in its own order."""
+    found: dict[Place, np.ndarray] = {}
+    for split in {place.split for place in places}:
+        indices = sorted({place.index for place in places if place.split == split})
+        images = dataset.images(split, np.array(indices))
+        found |= {Place(split, index): image for index, image in zip(indices, images, strict=True)}
+    return [found[place] for place in places]
 
 
 def detail_cosine(first: np.ndarray, second: np.ndarray) -> float:

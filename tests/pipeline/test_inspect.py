@@ -1,6 +1,7 @@
 """What `bottleneck inspect` must find in images, and where it must be silent."""
 
 import csv
+import io
 import json
 import resource
 import sys
@@ -183,7 +184,7 @@ def test_a_picture_repeated_many_times_is_one_set():
 
 def test_details_tell_a_copy_from_a_picture_of_the_same_layout():
     first, other = (np.asarray(_noise(seed, (64, 64))) for seed in (1, 2))
-    copy = np.asarray(Image.open(__import__("io").BytesIO(encoded(Image.fromarray(first), quality=75))))
+    copy = np.asarray(Image.open(io.BytesIO(encoded(Image.fromarray(first), quality=75))))
     assert detail_cosine(first, copy) > 0.75
     assert detail_cosine(first, other) < 0.5
     assert detail_cosine(np.zeros_like(first), first) == 0
@@ -269,7 +270,6 @@ def test_cifar10_has_no_shortcut_whether_read_as_arrays_or_as_files(real_data, t
 def test_ten_thousand_small_files_take_less_than_a_minute_and_500_mb(tmp_path):
     for i in range(10_000):
         write(tmp_path / "many" / f"class {i % 10}" / f"{i}.jpg", encoded(_noise(i, (64, 48)), quality=85))
-    assert bottleneck("experiments", home=Path()).returncode in (0, 2)
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = bottleneck(
         "inspect",
