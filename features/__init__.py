@@ -17,6 +17,7 @@ from features.export import EXPORT_FORMATS, export_features
 from features.identity import Difference, cache_path, differences, identity_key
 from features.manifest import ArraySpec, Shard
 from features.npz import import_npz
+from features.parts import WHOLE, Part
 from features.plan import SplitPlan
 from features.quarantine import Problem
 from features.reader import Features, Split, open_features
@@ -25,6 +26,7 @@ from features.writer import CacheWriter
 
 __all__ = [
     "EXPORT_FORMATS",
+    "WHOLE",
     "ArraySpec",
     "CacheBusy",
     "CacheDamaged",
@@ -40,6 +42,7 @@ __all__ = [
     "FeatureArray",
     "FeatureError",
     "Features",
+    "Part",
     "Problem",
     "Removal",
     "Shard",

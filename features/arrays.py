@@ -57,7 +57,7 @@ class FeatureArray:
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         whole = self._slice(0, len(self))
-        if copy is False and (len(self._files.shards) > 1 or (dtype is not None and np.dtype(dtype) != self.dtype)):
+        if copy is False and (len(self._files) > 1 or (dtype is not None and np.dtype(dtype) != self.dtype)):
             raise ValueError("A cache of several shards, or in another dtype, cannot become an array without a copy.")
         converted = whole if dtype is None else whole.astype(dtype, copy=False)
         return converted.copy() if copy and converted is whole else converted

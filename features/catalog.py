@@ -9,6 +9,7 @@ from typing import Any
 
 from features.errors import CacheError, CacheMismatch, CacheMissing
 from features.identity import Difference, cache_path, differences, folder_name
+from features.journal import JOURNAL
 from features.lock import HOLDER, LOCK, MANIFEST_LOCK, writer_lock
 from features.manifest import MANIFEST, load
 from features.quarantine import QUARANTINE
@@ -164,7 +165,6 @@ def describe_cache(path: Path | str) -> CacheInfo:
         manifest = load(folder)
     except CacheError as error:
         return CacheInfo(folder, problem=str(error))
-    finished = manifest.finished()
     return CacheInfo(
         path=folder,
         experiment=str(manifest.provenance.get("experiment", "")),
@@ -173,8 +173,8 @@ def describe_cache(path: Path | str) -> CacheInfo:
         shapes={layer: spec.shape for layer, spec in manifest.layers.items()},
         dtype=list(manifest.layers.values())[-1].dtype,
         images=sum(record.samples for record in manifest.splits.values()),
-        done_images=sum(len(shard) for shard, _ in finished),
-        bytes=sum(entry.bytes for _, entry in finished),
+        done_images=manifest.images_done(),
+        bytes=sum(int(rec.shards.sizes[rec.shards.done].sum()) for rec in manifest.splits.values()),
         created=manifest.created,
         complete=manifest.complete,
         identity=manifest.identity,
@@ -200,7 +200,7 @@ def _nearest(root: Path, name: str, identity: Mapping[str, Any]) -> tuple[CacheI
 def _belongs(file: Path, folder: Path) -> bool:
     inside = file.relative_to(folder)
     known = (MANIFEST, LOCK, HOLDER, MANIFEST_LOCK)
-    return inside.name in known or file.suffix in (".h5", ".tmp") or inside.parts[0] == QUARANTINE
+    return inside.name in known or file.suffix in (".h5", ".tmp") or inside.parts[0] in (QUARANTINE, JOURNAL)
 
 
 def _remove_empty(folder: Path) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
@@ -19,6 +21,8 @@ LOCK = ".lock"
 HOLDER = ".lock.json"
 MANIFEST_LOCK = ".manifest.lock"
 MANIFEST_SECONDS = 60.0
+POLL_SECONDS = 0.05
+HELD_BY_ANOTHER = (errno.EACCES, errno.EAGAIN, errno.EWOULDBLOCK)
 
 
 @contextmanager
@@ -39,6 +43,51 @@ def writer_lock(folder: Path, wait_seconds: float) -> Iterator[None]:
             yield
         finally:
             (folder / HOLDER).unlink(missing_ok=True)
+
+
+@contextmanager
+def shared_lock(folder: Path, wait_seconds: float) -> Iterator[None]:
+    """Keeps away whoever wants a cache for himself (`writer_lock`), but not the other processes that share the work.
+
+    Where the file system or the platform has no such lock, nothing is held: it only saves work.
+
+    Args:
+        folder: the cache's folder, which exists.
+        wait_seconds: how long to wait for a sole writer, ≥ 0; `math.inf` waits for ever.
+
+    Raises:
+        CacheBusy: if a sole writer still holds the cache after that time; says who and since when.
+    """
+    descriptor = _opened(folder / LOCK)
+    deadline = time.monotonic() + wait_seconds
+    try:
+        while _held_by_a_sole_writer(descriptor):
+            if time.monotonic() >= deadline:
+                raise _busy(folder)
+            time.sleep(POLL_SECONDS)
+        (folder / HOLDER).unlink(missing_ok=True)  # of a sole writer that was killed
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _held_by_a_sole_writer(descriptor: int) -> bool:
+    try:
+        import fcntl
+
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except ImportError:
+        return False
+    except OSError as error:
+        return error.errno in HELD_BY_ANOTHER
+    return False
+
+
+def _opened(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise explained(error, path) from error
 
 
 def manifest_lock(folder: Path) -> AbstractContextManager[None]:
@@ -72,7 +121,9 @@ def _busy(folder: Path) -> CacheBusy:
         holder = json.loads((folder / HOLDER).read_bytes())
         host, pid, since = str(holder["host"]), int(holder["pid"]), str(holder["since"])
     except (OSError, ValueError, KeyError, TypeError):
-        return CacheBusy(f"Another process is writing to {folder}. Wait until it is done, or wait for it here.")
+        return CacheBusy(
+            f"Other processes are writing to {folder}. Wait until they are done, or wait for them here (--wait)."
+        )
     return CacheBusy(
         f"Process {pid} on host {host} has been writing to {folder} since {since}. "
         "Wait until it is done; what it has finished is kept if you stop it.",

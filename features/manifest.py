@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from features.entries import Entries, Entry, layouts_of
+import numpy as np
+
+from features.entries import Batch, Entries, Entry
 from features.errors import CacheDamaged, CacheError, CacheMissing, CacheVersion
 from features.identity import canonical_json, identity_key
+from features.journal import journal_files, read_journals, remove_journals
 from features.lock import manifest_lock
-from features.storage import publish_bytes
+from features.parts import WHOLE, Part
+from features.storage import publish_bytes, publish_new
 
 FORMAT = "bottleneck-features"
-VERSION = 1
+VERSION = 2
+READABLE = (1, 2)
 MANIFEST = "manifest.json"
+LOOKED_AT = 10_000  # shards: in larger caches not every file is looked at before any is used
 
 
 @dataclass(frozen=True)
@@ -33,7 +39,7 @@ class ArraySpec:
     dtype: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Shard:
     """Samples `start:stop` of a split; `index` counts from 0."""
 
@@ -58,7 +64,7 @@ class SplitRecord:
     samples: int
     id_bytes: int
     plan_sha256: str
-    shards: Mapping[int, Entry] = field(default_factory=dict)
+    shards: Entries
     virtual: Entry | None = None
 
 
@@ -81,41 +87,86 @@ class Manifest:
         """Key of the identity."""
         return identity_key(self.identity)
 
+    @property
+    def plan(self) -> str:
+        """SHA-256 of all that decides which shards there are and what is in them."""
+        content = {
+            "key": self.key,
+            "layers": [[layer, list(spec.shape), spec.dtype] for layer, spec in self.layers.items()],
+            "shard_size": self.shard_size,
+            "compression": self.compression,
+            "splits": [[name, rec.samples, rec.id_bytes, rec.plan_sha256] for name, rec in self.splits.items()],
+        }
+        return hashlib.sha256(canonical_json(content).encode()).hexdigest()
+
+    def shard(self, split: str, index: int) -> Shard:
+        """One shard of a split, finished or not."""
+        start = index * self.shard_size
+        return Shard(split, index, start, min(start + self.shard_size, self.splits[split].samples))
+
     def shards(self, split: str) -> list[Shard]:
         """All shards of a split, finished or not, in order."""
-        samples = self.splits[split].samples
-        starts = range(0, samples, self.shard_size)
-        return [Shard(split, i, start, min(start + self.shard_size, samples)) for i, start in enumerate(starts)]
+        return [self.shard(split, index) for index in range(shard_count(self.splits[split].samples, self.shard_size))]
 
-    def finished(self) -> list[tuple[Shard, Entry]]:
+    def count(self) -> int:
+        """Shards of all splits, finished or not."""
+        return sum(len(record.shards.done) for record in self.splits.values())
+
+    def count_finished(self) -> int:
+        """Finished shards of all splits."""
+        return sum(len(record.shards) for record in self.splits.values())
+
+    def finished(self) -> Iterator[tuple[Shard, Entry]]:
         """The finished shards of all splits, in order."""
-        return [
-            (shard, record.shards[shard.index])
-            for split, record in self.splits.items()
-            for shard in self.shards(split)
-            if shard.index in record.shards
-        ]
+        for split, record in self.splits.items():
+            for index, entry in record.shards.items():
+                yield self.shard(split, index), entry
 
-    def pending(self) -> list[Shard]:
-        """The shards that are not finished, in order."""
-        return [
-            shard
-            for split, record in self.splits.items()
-            for shard in self.shards(split)
-            if shard.index not in record.shards
-        ]
+    def pending(self, part: Part = WHOLE) -> list[Shard]:
+        """The shards of a part that are not finished, in order."""
+        return [self.shard(split, index) for split, own in self.unfinished(part).items() for index in own.tolist()]
+
+    def unfinished(self, part: Part = WHOLE) -> dict[str, np.ndarray]:
+        """Numbers of the shards of a part that are not finished, int64, in order, by split."""
+        return {split: own[~self.splits[split].shards.done[own]] for split, own in self._positions(part).items()}
+
+    def images(self, part: Part = WHOLE) -> int:
+        """Samples of a part."""
+        return sum(self.samples(split, own) for split, own in self._positions(part).items())
+
+    def images_done(self, part: Part = WHOLE) -> int:
+        """Samples in the finished shards of a part."""
+        return self.images(part) - sum(self.samples(split, own) for split, own in self.unfinished(part).items())
+
+    def samples(self, split: str, indices: np.ndarray) -> int:
+        """How many samples these shards of a split hold together."""
+        starts = indices * self.shard_size
+        return int((np.minimum(starts + self.shard_size, self.splits[split].samples) - starts).sum())
+
+    def _positions(self, part: Part) -> dict[str, np.ndarray]:
+        """Which shards of each split are a part's: every `part.of`-th, counted through all splits."""
+        own, before = {}, 0
+        for split, record in self.splits.items():
+            own[split] = np.arange((part.number - 1 - before) % part.of, len(record.shards.done), part.of)
+            before += len(record.shards.done)
+        return own
 
     def with_shards(self, entries: Mapping[Shard, Entry]) -> Manifest:
         """This manifest with finished shards entered."""
-        shards = {split: dict(record.shards) for split, record in self.splits.items()}
-        for shard, entry in entries.items():
-            shards[shard.split][shard.index] = entry
-        return replace(self, splits={name: replace(rec, shards=shards[name]) for name, rec in self.splits.items()})
+        return self.with_batches([(shard.split, Batch.of(shard.index, entry)) for shard, entry in entries.items()])
+
+    def with_batches(self, batches: Sequence[tuple[str, Batch]]) -> Manifest:
+        """This manifest with finished shards entered, by split."""
+        splits = dict(self.splits)
+        for split in {split for split, _ in batches} & splits.keys():
+            entered = splits[split].shards.with_batches(batch for name, batch in batches if name == split)
+            splits[split] = replace(splits[split], shards=entered)
+        return replace(self, splits=splits)
 
     def without_shard(self, shard: Shard) -> Manifest:
         """This manifest with a shard, and the virtual file of its split, taken out: the shard is pending again."""
         record = self.splits[shard.split]
-        kept = {index: entry for index, entry in record.shards.items() if index != shard.index}
+        kept = record.shards.without(shard.index)
         return replace(self._with(shard.split, replace(record, shards=kept, virtual=None)), complete=False)
 
     def with_virtual(self, split: str, entry: Entry | None) -> Manifest:
@@ -124,6 +175,11 @@ class Manifest:
 
     def _with(self, split: str, record: SplitRecord) -> Manifest:
         return replace(self, splits={**self.splits, split: record})
+
+
+def shard_count(samples: int, shard_size: int) -> int:
+    """How many shards hold so many samples."""
+    return -(-samples // shard_size)
 
 
 def plan_sha256(ids: bytes, labels: bytes) -> str:
@@ -137,13 +193,23 @@ def plan_sha256(ids: bytes, labels: bytes) -> str:
 
 
 def load(folder: Path) -> Manifest:
-    """Reads the manifest of a cache and checks it against its own hash.
+    """Reads the manifest of a cache, checks it against its own hash, and enters what is in the journals.
 
     Raises:
         CacheMissing: if the folder has no manifest.
-        CacheVersion: if its format version is not the one that this release reads.
+        CacheVersion: if its format version is not one that this release reads.
         CacheDamaged: if it is not what was written.
     """
+    journals = read_journals(folder)  # before the manifest: what leaves a journal is in the manifest by then
+    manifest = _read(folder)
+    if not journals:
+        return manifest
+    plan, splits = manifest.plan, manifest.splits
+    ours = [records for records in journals if records.plan == plan and records.split in splits]
+    return manifest.with_batches([(rec.split, rec.batch(len(splits[rec.split].shards.done))) for rec in ours])
+
+
+def _read(folder: Path) -> Manifest:
     path = folder / MANIFEST
     try:
         text = path.read_bytes()
@@ -166,13 +232,22 @@ def load(folder: Path) -> Manifest:
 
 def save(folder: Path, manifest: Manifest) -> None:
     """Replaces the manifest of a cache in one step."""
-    content = _to_json(manifest)
-    content["sha256"] = _seal(content)
-    publish_bytes(folder / MANIFEST, json.dumps(content, indent=1).encode() + b"\n")
+    publish_bytes(folder / MANIFEST, _file_content(manifest))
+
+
+def create(folder: Path, manifest: Manifest) -> Manifest:
+    """Writes the manifest of a new cache, or reads the one that is there: of many who try, one succeeds.
+
+    Returns:
+        The manifest that is on disk now.
+    """
+    if not (folder / MANIFEST).exists():
+        publish_new(folder / MANIFEST, _file_content(manifest))
+    return load(folder)
 
 
 def update(folder: Path, change: Callable[[Manifest], Manifest]) -> Manifest:
-    """Applies a change to the manifest that is on disk now, so that no concurrent writer's entries are lost.
+    """Applies a change to the manifest that is on disk now and to what the journals add, which it then takes over.
 
     Args:
         folder: the cache's folder.
@@ -182,10 +257,12 @@ def update(folder: Path, change: Callable[[Manifest], Manifest]) -> Manifest:
         The manifest as it now is on disk.
     """
     with manifest_lock(folder):
+        journals = journal_files(folder)
         present = load(folder)
         changed = change(present)
-        if changed != present:
+        if changed != present or journals:
             save(folder, changed)
+            remove_journals(folder, journals)
     return changed
 
 
@@ -193,17 +270,23 @@ def _check_version(content: Mapping[str, Any], folder: Path) -> None:
     if content["format"] != FORMAT:
         raise ValueError(f"its format is {content['format']!r}, not {FORMAT!r}")
     version = content["version"]
-    if version == VERSION:
+    if version in READABLE:
         return
     if version > VERSION:
         raise CacheVersion(
-            f"The cache {folder} has format version {version}; this release reads version {VERSION}. "
+            f"The cache {folder} has format version {version}; this release reads versions up to {VERSION}. "
             "Upgrade bottleneck-features, or extract again into another folder."
         )
     raise CacheVersion(
-        f"The cache {folder} has format version {version}, which this release (version {VERSION}) no longer reads. "
+        f"The cache {folder} has format version {version}, which this release (version {VERSION}) does not read. "
         "Remove it with `cache rm` and extract again, or export it with the release that wrote it."
     )
+
+
+def _file_content(manifest: Manifest) -> bytes:
+    content = _to_json(manifest)
+    content["sha256"] = _seal(content)
+    return json.dumps(content, indent=1).encode() + b"\n"
 
 
 def _seal(content: Mapping[str, Any]) -> str:
@@ -230,15 +313,13 @@ def _to_json(manifest: Manifest) -> dict[str, Any]:
 
 def _split_to_json(manifest: Manifest, split: str) -> dict[str, Any]:
     record = manifest.splits[split]
-    count = -(-record.samples // manifest.shard_size)
     return {
         "name": split,
         "samples": record.samples,
         "id_bytes": record.id_bytes,
         "plan_sha256": record.plan_sha256,
         "virtual": None if record.virtual is None else record.virtual._asdict(),
-        "layouts": layouts_of(record.shards),
-        "shards": [record.shards[i].sha256 if i in record.shards else None for i in range(count)],
+        **record.shards.as_json(),
     }
 
 
@@ -249,18 +330,21 @@ def _from_json(content: Mapping[str, Any]) -> Manifest:
         class_names=tuple(content["class_names"]),
         shard_size=content["shard_size"],
         compression=content["compression"],
-        splits={split["name"]: _split_from_json(split) for split in content["splits"]},
+        splits={split["name"]: _split_from_json(split, content["shard_size"]) for split in content["splits"]},
         provenance=content["provenance"],
         created=content["created"],
         complete=content["complete"],
     )
 
 
-def _split_from_json(split: Mapping[str, Any]) -> SplitRecord:
+def _split_from_json(split: Mapping[str, Any], shard_size: int) -> SplitRecord:
+    shards = Entries.from_json(split)
+    if len(shards.done) != shard_count(split["samples"], shard_size):
+        raise ValueError("it does not have an item for each shard")
     return SplitRecord(
         samples=split["samples"],
         id_bytes=split["id_bytes"],
         plan_sha256=split["plan_sha256"],
-        shards=Entries(split["shards"], split["layouts"]),
+        shards=shards,
         virtual=None if split["virtual"] is None else Entry(**split["virtual"]),
     )

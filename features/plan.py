@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from features.entries import Entries
 from features.errors import CacheError, CacheMismatch, FeatureError
 from features.identity import differences, normalised
-from features.manifest import ArraySpec, Manifest, SplitRecord, plan_sha256
+from features.manifest import ArraySpec, Manifest, SplitRecord, plan_sha256, shard_count
 from features.shards import COMPRESSIONS, LABEL
 
 DTYPES = ("float16", "float32")
@@ -68,7 +69,10 @@ def make_plan(
     labels = {name: _checked_labels(name, plan, len(class_names)) for name, plan in splits.items()}
     records = {
         name: SplitRecord(
-            len(ids[name]), ids[name].dtype.itemsize, plan_sha256(ids[name].tobytes(), labels[name].tobytes())
+            samples=len(ids[name]),
+            id_bytes=ids[name].dtype.itemsize,
+            plan_sha256=plan_sha256(ids[name].tobytes(), labels[name].tobytes()),
+            shards=Entries.none(shard_count(len(ids[name]), int(shard_size))),
         )
         for name in splits
     }

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from features.manifest import MANIFEST, Manifest, Shard, update
+from features.manifest import LOOKED_AT, MANIFEST, Manifest, Shard, update
 from features.storage import explained, make_folder
 
 QUARANTINE = "quarantine"
@@ -31,7 +31,9 @@ class Problem:
 
 
 def shallow_problems(folder: Path, manifest: Manifest) -> Iterator[Problem]:
-    """The finished shards that are missing or have another size than the manifest says."""
+    """The finished shards that are missing or have another size than the manifest says; for `LOOKED_AT` or fewer."""
+    if manifest.count_finished() > LOOKED_AT:
+        return
     for shard, entry in manifest.finished():
         path = folder / shard.file
         size = path.stat().st_size if path.is_file() else None

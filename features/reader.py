@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -12,7 +12,7 @@ import numpy as np
 
 from features.arrays import FeatureArray
 from features.errors import CacheDamaged, CacheIncomplete
-from features.manifest import MANIFEST, Manifest, load, plan_sha256
+from features.manifest import LOOKED_AT, MANIFEST, Manifest, load, plan_sha256
 from features.shardfiles import ShardFiles, missing_shard, wrong_size
 from features.shards import LABEL, dataset_name
 
@@ -23,10 +23,11 @@ class Split:
     Attributes:
         features: mapping of layer names to `FeatureArray` (n, *shape).
         x: the features of the last layer.
-        y: labels, int64, (n,), in 0 … number of classes − 1.
     """
 
     def __init__(self, folder: Path, manifest: Manifest, name: str) -> None:
+        self._samples = manifest.splits[name].samples
+        self._read = partial(_labels_and_ids, folder, manifest, name)
         files = ShardFiles(folder, manifest, name)
         record = manifest.splits[name]
         self.name = name
@@ -37,21 +38,32 @@ class Split:
             }
         )
         self.x = self.features[list(manifest.layers)[-1]]
-        self.y, self._ids = _labels_and_ids(folder, manifest, name)
+        if manifest.count() <= LOOKED_AT:
+            _ = self._labels_and_ids  # reads them, and so looks at every shard
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _reopened_split, (str(self.x._files.folder), self.name)
 
+    @property
+    def y(self) -> np.ndarray:
+        """Labels, int64, (n,), in 0 … number of classes − 1."""
+        return self._labels_and_ids[0]
+
+    @cached_property
+    def _labels_and_ids(self) -> tuple[np.ndarray, np.ndarray]:
+        return self._read()
+
     @cached_property
     def ids(self) -> np.ndarray:
         """Ids as text, (n,)."""
+        encoded = self._labels_and_ids[1]
         try:
-            return self._ids.astype(f"U{self._ids.dtype.itemsize}")
+            return encoded.astype(f"U{encoded.dtype.itemsize}")
         except UnicodeDecodeError:
-            return np.char.decode(self._ids, "utf-8")
+            return np.char.decode(encoded, "utf-8")
 
     def __len__(self) -> int:
-        return len(self.y)
+        return self._samples
 
     def __repr__(self) -> str:
         layers = ", ".join(f"{layer} {array.shape} {array.dtype.name}" for layer, array in self.features.items())
@@ -104,7 +116,8 @@ def open_features(path: Path | str) -> Features:
 
     Returns:
         `Features`, a mapping of split names to `Split`. The manifest's own hash, the presence and the size of
-        every shard, and all ids and labels have been checked; `verify` checks every byte.
+        every shard, and all ids and labels have been checked; `verify` checks every byte. In a cache of more than
+        10,000 shards each shard is checked when it is first read, and ids and labels when they are first used.
 
     Raises:
         CacheMissing: if there is no cache at this path.
@@ -126,12 +139,12 @@ def open_features(path: Path | str) -> Features:
 
 
 def _incomplete(folder: Path, manifest: Manifest) -> CacheIncomplete:
-    done, pending = len(manifest.finished()), len(manifest.pending())
+    done, total = manifest.count_finished(), manifest.count()
     return CacheIncomplete(
-        f"The cache {folder} is not finished: {done} of {done + pending} shards are there. "
+        f"The cache {folder} is not finished: {done} of {total} shards are there. "
         "Run the extraction again with the same settings; it computes only what is not there.",
         done=done,
-        total=done + pending,
+        total=total,
     )
 
 

@@ -33,8 +33,9 @@ class ShardFiles:
 
     def __init__(self, folder: Path, manifest: Manifest, split: str) -> None:
         self.folder = folder
-        self.shards = manifest.shards(split)
         self.shard_size = manifest.shard_size
+        self._split = split
+        self._manifest = manifest
         self._entries = manifest.splits[split].shards
         self._compressed = manifest.compression != "none"
         if self._compressed:
@@ -50,6 +51,9 @@ class ShardFiles:
         self.__dict__.update(state, _lock=threading.Lock())
         if self._compressed:
             blosc2_filter()
+
+    def __len__(self) -> int:
+        return len(self._entries)
 
     def rows(
         self, index: int, dataset: str, shape: tuple[int, ...], dtype: np.dtype, rows: slice | np.ndarray
@@ -69,7 +73,7 @@ class ShardFiles:
         opened = self._opened(index)
         if isinstance(opened, h5py.File):
             return _from_hdf5(opened[dataset], rows)
-        count = len(self.shards[index])
+        count = len(self._manifest.shard(self._split, index))
         offset = self._entries[index].offsets[dataset]
         whole: np.ndarray = np.frombuffer(opened, dtype, count * int(np.prod(shape)), offset).reshape(count, *shape)
         return whole[rows] if isinstance(rows, slice) else whole.take(rows, axis=0)
@@ -86,7 +90,7 @@ class ShardFiles:
             return opened
 
     def _open(self, index: int) -> mmap.mmap | h5py.File:
-        path = self.folder / self.shards[index].file
+        path = self.folder / self._manifest.shard(self._split, index).file
         try:
             size = path.stat().st_size
             if size != self._entries[index].bytes:

@@ -33,13 +33,17 @@ def publish(path: Path, write: Callable[[BinaryIO], object]) -> None:
         DiskFull: if the disk fills up; the temporary file is gone, nothing else was touched.
         CacheError: if the folder cannot be written.
     """
+    _publish(path, write, lambda temporary: temporary.replace(path))
+
+
+def _publish(path: Path, write: Callable[[BinaryIO], object], settle: Callable[[Path], object]) -> None:
     temporary = temporary_name(path)
     try:
         with temporary.open("xb") as file:
             write(file)
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path)
+        settle(temporary)
         sync_folder(path.parent)
     except OSError as error:
         raise explained(error, path) from error
@@ -50,6 +54,21 @@ def publish(path: Path, write: Callable[[BinaryIO], object]) -> None:
 def publish_bytes(path: Path, content: bytes) -> None:
     """`publish` of content that is in memory."""
     publish(path, lambda file: file.write(content))
+
+
+def publish_new(path: Path, content: bytes) -> None:
+    """`publish` of a file that must not replace another: of many processes that try at once, one succeeds."""
+
+    def settle(temporary: Path) -> None:
+        try:
+            path.hardlink_to(temporary)
+        except FileExistsError:
+            return
+        except OSError:  # a file system without hard links
+            if not path.exists():
+                temporary.replace(path)
+
+    _publish(path, lambda file: file.write(content), settle)
 
 
 def explained(error: OSError, path: Path) -> CacheError:
@@ -79,7 +98,7 @@ def remove_stale(folder: Path) -> list[Path]:
     Returns:
         The removed paths: those of this host's dead processes, and other hosts' that are more than a day old.
     """
-    stale = [path for path in _files(folder) if _is_stale(path)]
+    stale = [path for path in _temporaries(folder) if _is_stale(path)]
     for path in stale:
         path.unlink(missing_ok=True)
     return stale
@@ -158,9 +177,10 @@ def _host() -> str:
     return re.sub(r"[^A-Za-z0-9.-]", "-", socket.gethostname()) or "host"
 
 
-def _files(folder: Path) -> Iterator[Path]:
+def _temporaries(folder: Path) -> Iterator[Path]:
     if folder.is_dir():
-        yield from (path for path in folder.iterdir() if path.is_file())
+        with os.scandir(folder) as files:
+            yield from (folder / file.name for file in files if file.name.endswith(".tmp"))
 
 
 def _is_stale(path: Path) -> bool:
@@ -169,7 +189,10 @@ def _is_stale(path: Path) -> bool:
         return False
     if match["host"] == _host():
         return int(match["pid"]) == os.getpid() or not _alive(int(match["pid"]))
-    return time.time() - path.stat().st_mtime > FOREIGN_SECONDS
+    try:
+        return time.time() - path.stat().st_mtime > FOREIGN_SECONDS
+    except FileNotFoundError:
+        return False
 
 
 def _alive(pid: int) -> bool:

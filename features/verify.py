@@ -67,10 +67,10 @@ def verify(path: Path | str) -> VerifyReport:
         manifest = load(folder)
     except CacheDamaged as error:
         return VerifyReport(folder, 0, 0, 0, (Problem(MANIFEST, str(error)),), time.perf_counter() - started)
-    finished = manifest.finished()
     problems = (*_shard_problems(folder, manifest), *_virtual_problems(folder, manifest))
-    hashed = sum(entry.bytes for _, entry in finished)
-    return VerifyReport(folder, len(finished), len(manifest.pending()), hashed, problems, time.perf_counter() - started)
+    hashed = sum(entry.bytes for _, entry in manifest.finished())
+    done, total = manifest.count_finished(), manifest.count()
+    return VerifyReport(folder, done, total - done, hashed, problems, time.perf_counter() - started)
 
 
 def repair(path: Path | str, wait_seconds: float = 0.0) -> VerifyReport:

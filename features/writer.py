@@ -11,10 +11,11 @@ from typing import Any, Self
 
 import numpy as np
 
-from features.entries import Entry
-from features.errors import CacheError, CacheIncomplete, CacheMissing, FeatureError
-from features.lock import manifest_lock, writer_lock
-from features.manifest import MANIFEST, ArraySpec, Manifest, Shard, load, save, update
+from features.errors import CacheError, CacheIncomplete, FeatureError
+from features.journal import Journal
+from features.lock import shared_lock, writer_lock
+from features.manifest import MANIFEST, ArraySpec, Manifest, Shard, create, load, update
+from features.parts import WHOLE, Part
 from features.plan import SplitPlan, make_plan, require_same
 from features.quarantine import Problem, set_aside, shallow_problems
 from features.shards import OVERHEAD_BYTES, encode_shard, encode_virtual, sample_bytes, stored_dtype
@@ -24,7 +25,10 @@ SHOWN_IDS = 3
 
 
 class CacheWriter:
-    """Writes, or goes on writing, one feature cache; a context manager that holds the cache's lock.
+    """Writes, or goes on writing, one feature cache or a part of it; a context manager.
+
+    The writer of a whole cache has it for itself. The writers of parts work side by side, on one machine or several;
+    each enters what it has finished in a journal of its own, so that none depends on locks.
 
     Args:
         path: the cache's folder, as from `cache_path`; made if missing.
@@ -37,12 +41,14 @@ class CacheWriter:
             are shown by `list_caches`.
         compression: `"none"` (contiguous, memory-mapped when read) or `"blosc2"`; that of an unfinished cache wins.
         wait_seconds: how long to wait for another writer of this cache, ≥ 0; `math.inf` waits for ever.
+        part: the shards to be written, `Part(3, 16)` for every 16th one from the third on; all of them by default.
 
     Attributes:
         requeued: tuple of `Problem`, the damaged or missing shards found on entering, which are pending again.
 
     Raises (on entering):
-        CacheBusy: if another process is writing this cache; the message says who and since when.
+        CacheBusy: if another process is writing this cache, and one of the two has not only a part of it; the
+            message says who and since when.
         CacheMismatch: if the cache at `path` was made from something else.
         DiskFull: if the disk cannot hold what is still to be written.
 
@@ -64,24 +70,28 @@ class CacheWriter:
         provenance: Mapping[str, Any],
         compression: str = "none",
         wait_seconds: float = 0.0,
+        part: Part = WHOLE,
     ) -> None:
         self.path = Path(path)
         self.requeued: tuple[Problem, ...] = ()
         self._wait_seconds = wait_seconds
         self._plan = make_plan(identity, splits, arrays, class_names, shard_size, provenance, compression)
         self._manifest = self._plan.manifest
-        self._written: dict[Shard, Entry] = {}
+        self._part = part
+        self._written: set[Shard] = set()
         self._held = ExitStack()
 
     def __enter__(self) -> Self:
         make_folder(self.path)
         with ExitStack() as held:
-            held.enter_context(writer_lock(self.path, self._wait_seconds))
+            lock = writer_lock if self._part == WHOLE else shared_lock
+            held.enter_context(lock(self.path, self._wait_seconds))
             self._clean()
-            self._manifest = self._begin()
-            self.requeued = tuple(shallow_problems(self.path, self._manifest))
-            self._manifest = set_aside(self.path, self._manifest, self.requeued)
+            self._manifest = create(self.path, self._plan.manifest)
+            require_same(self._plan.manifest, self._manifest, self.path)
+            self._requeue()
             require_space(self.path, self._bytes_to_write(), "Extracting the features that are still to be computed")
+            self._journal = held.enter_context(Journal(self.path, self._manifest.plan))
             self._held = held.pop_all()
         return self
 
@@ -92,12 +102,12 @@ class CacheWriter:
 
     @property
     def pending(self) -> list[Shard]:
-        """The shards still to be written, in order."""
-        return self._manifest.pending()
+        """The shards (of the part) still to be written, in order."""
+        return [shard for shard in self._manifest.pending(self._part) if shard not in self._written]
 
     @property
     def begun_with(self) -> Mapping[str, Any]:
-        """The provenance of whoever wrote to this cache last; one's own if the cache is new."""
+        """The provenance of whoever began this cache; one's own if the cache is new."""
         return self._manifest.provenance
 
     @property
@@ -107,16 +117,16 @@ class CacheWriter:
 
     @property
     def total_images(self) -> int:
-        """Samples of all splits."""
-        return sum(record.samples for record in self._manifest.splits.values())
+        """Samples of all splits, or of the part."""
+        return self._manifest.images(self._part)
 
     @property
     def done_images(self) -> int:
-        """Samples in finished shards."""
-        return sum(len(shard) for shard, _ in self._manifest.finished())
+        """Samples of these in finished shards."""
+        return self._manifest.images_done(self._part) + sum(map(len, self._written))
 
     def write(self, shard: Shard, arrays: Mapping[str, np.ndarray]) -> None:
-        """Stores one shard and enters it in the manifest; both are on disk when this returns.
+        """Stores one shard and enters it in the journal; both are on disk when this returns.
 
         Args:
             shard: one of `pending`.
@@ -132,68 +142,73 @@ class CacheWriter:
         stored = _stored_arrays(self._manifest.layers, arrays, ids)
         image, entry = encode_shard(stored, self._plan.labels[shard.split][part], ids, self._manifest.compression)
         publish_bytes(self.path / shard.file, image)
-        self._written[shard] = entry
-        self._manifest = self._enter_written()
+        self._journal.enter(shard.split, shard.index, entry)
+        self._written.add(shard)
+        if not (self.path / MANIFEST).exists():
+            raise CacheError(f"The cache {self.path} was removed while it was being written. Run the extraction again.")
 
-    def finish(self) -> None:
-        """Writes one virtual HDF5 file for each split and marks the cache as complete; does nothing the second time.
+    def finish(self) -> int:
+        """Completes the cache: one virtual HDF5 file for each split, then the mark in the manifest.
+
+        Returns:
+            The number of shards that the other parts have still to write: the cache is complete when it is 0.
 
         Raises:
-            CacheIncomplete: if there are shards still to be written.
+            CacheIncomplete: if there are shards still to be written here.
         """
-        if self._written:
-            self._enter_written()
-        self._manifest = finalise(self.path)
+        self._journal.restore()
+        present = load(self.path)
+        pending = present.pending()
+        if pending and not present.pending(self._part):
+            return len(pending)
+        if not pending and self._part != WHOLE and (damaged := len(tuple(shallow_problems(self.path, present)))):
+            return damaged
+        self._manifest = finalise(self.path, self._plan.manifest.provenance if self._written else None)
+        self._written.clear()
+        return 0
 
     def _clean(self) -> None:
         for folder in (self.path, *(self.path / split for split in self._plan.manifest.splits)):
             make_folder(folder)
             remove_stale(folder)
 
-    def _begin(self) -> Manifest:
-        with manifest_lock(self.path):
-            if not (self.path / MANIFEST).exists():
-                save(self.path, self._plan.manifest)
-                return self._plan.manifest
-            present = load(self.path)
-        require_same(self._plan.manifest, present, self.path)
-        return present
-
-    def _enter_written(self) -> Manifest:
-        """Enters all that this run has written: where locks do not work, another run may have dropped some of it."""
-
-        def entered(present: Manifest) -> Manifest:
-            return replace(present.with_shards(self._written), provenance=self._plan.manifest.provenance)
-
-        try:
-            return update(self.path, entered)
-        except CacheMissing as error:
-            raise CacheError(
-                f"The cache {self.path} was removed while it was being written. Run the extraction again."
-            ) from error
+    def _requeue(self) -> None:
+        """Makes damaged shards pending again: on disk if the cache is one's own, else for this part's writer alone."""
+        self.requeued = tuple(shallow_problems(self.path, self._manifest))
+        if self._part == WHOLE:
+            self._manifest = set_aside(self.path, self._manifest, self.requeued)
+            return
+        for problem in self.requeued:
+            if problem.shard is not None:
+                self._manifest = self._manifest.without_shard(problem.shard)
 
     def _bytes_to_write(self) -> int:
-        size = {
-            split: sample_bytes(self._manifest.layers, record.id_bytes)
-            for split, record in self._manifest.splits.items()
-        }
-        return sum(len(shard) * size[shard.split] + OVERHEAD_BYTES for shard in self._manifest.pending())
+        manifest = self._manifest
+        return sum(
+            manifest.samples(split, own) * sample_bytes(manifest.layers, manifest.splits[split].id_bytes)
+            + len(own) * OVERHEAD_BYTES
+            for split, own in manifest.unfinished(self._part).items()
+        )
 
 
-def finalise(folder: Path) -> Manifest:
+def finalise(folder: Path, provenance: Mapping[str, Any] | None = None) -> Manifest:
     """Completes a cache all of whose shards are there: the virtual files, then the mark in the manifest.
+
+    Args:
+        folder: the cache's folder.
+        provenance: what the manifest shall say of whoever completed it; None leaves what it says.
 
     Raises:
         CacheIncomplete: if shards are missing.
     """
     manifest = load(folder)
-    pending, done = manifest.pending(), len(manifest.finished())
+    pending, total = manifest.pending(), manifest.count()
     if pending:
         raise CacheIncomplete(
-            f"{len(pending)} of {done + len(pending)} shards of {folder} are still to be written, the first is "
+            f"{len(pending)} of {total} shards of {folder} are still to be written, the first is "
             f"{pending[0].file}. Write them before finish().",
-            done=done,
-            total=done + len(pending),
+            done=total - len(pending),
+            total=total,
         )
     for split, record in manifest.splits.items():
         if record.virtual is None or not (folder / f"{split}.h5").exists():
@@ -205,7 +220,8 @@ def finalise(folder: Path) -> Manifest:
     def completed(present: Manifest) -> Manifest:
         for split, entry in virtual.items():
             present = present.with_virtual(split, entry)
-        return replace(present, complete=True)
+        finisher = present.provenance if present.complete or provenance is None else provenance
+        return replace(present, complete=True, provenance=finisher)
 
     return update(folder, completed)
 

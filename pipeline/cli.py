@@ -7,8 +7,10 @@ from importlib.metadata import version
 
 import click
 
+import features
 from pipeline.cli_cache import cache, json_option
 from pipeline.cli_frame import SETTINGS, Commands, Request, asked, stage
+from pipeline.errors import RequestError
 from pipeline.experiment import load_experiment
 from pipeline.output import (
     calibration_sentence,
@@ -19,6 +21,21 @@ from pipeline.output import (
     print_table,
     print_warnings,
 )
+
+
+def parsed_part(text: str) -> features.Part:
+    """Return the part that `--shard I/N` names.
+
+    Raises:
+        RequestError: it is not two whole numbers, or there is no such part.
+    """
+    try:
+        number, of = map(int, text.split("/"))
+        return features.Part(number, of)
+    except (ValueError, features.CacheError):
+        raise RequestError(
+            f"--shard takes I/N, two whole numbers with 1 ≤ I ≤ N, such as 3/16. Received: '{text}'"
+        ) from None
 
 
 @click.group(cls=Commands, context_settings=SETTINGS)
@@ -95,7 +112,14 @@ def inspect_command(request: Request) -> None:
 @click.option(
     "--wait", type=click.FloatRange(min=0), default=0.0, metavar="SECONDS", help="Wait for another run on this cache."
 )
-def features_command(request: Request, rehash: bool, wait: float) -> None:
+@click.option(
+    "--shard",
+    default="1/1",
+    metavar="I/N",
+    help="Compute only every N-th shard of the cache, from the I-th one on (I = 1 … N). "
+    "N such commands, on one machine or many, make one cache; the last to finish completes it.",
+)
+def features_command(request: Request, rehash: bool, wait: float, shard: str) -> None:
     """Stage one: extract the bottleneck features of every image, once.
 
     An interrupted run continues at its last finished shard. Settings that change a number get a cache of their own.
@@ -103,13 +127,15 @@ def features_command(request: Request, rehash: bool, wait: float) -> None:
     \b
     Example: bottleneck features -e photo-patches
              bottleneck features -e cifar10 --set dataset.path=~/cifar-10-batches-py --set dataset.limit=5000
+             bottleneck features -e cifar10 --shard 3/16     (see docs/scaling.md)
     """
     from pipeline.extract import extract_features
     from pipeline.fingerprints import forget_fingerprints
 
+    part = parsed_part(shard)
     if rehash:
         forget_fingerprints(request.home)
-    result = extract_features(request.experiment, request.home, wait).as_json()
+    result = extract_features(request.experiment, request.home, wait, part).as_json()
     if request.as_json:
         print_json(result)
         return
@@ -122,6 +148,11 @@ def features_command(request: Request, rehash: bool, wait: float) -> None:
     else:
         click.echo("Every feature is there already: nothing to do.")
     click.echo(f"cache: {result['cache']} ({result['cache_mib']:,.1f} MiB)")
+    if result["shards_left"]:
+        click.echo(
+            f"Part {part} is done. {result['shards_left']:,} shards of the other parts are still to be computed."
+        )
+        return
     click.echo(f"next:  bottleneck train-head {shlex.join(request.options)}")
 
 

@@ -34,17 +34,21 @@ CALIBRATION_SEED = 0
 READ_AHEAD = 2  # batches
 
 
-def extract_features(experiment: Experiment, home: Path, wait_seconds: float = 0.0) -> Result:
-    """Extract what is missing of an experiment's features.
+def extract_features(
+    experiment: Experiment, home: Path, wait_seconds: float = 0.0, part: features.Part = features.WHOLE
+) -> Result:
+    """Extract what is missing of an experiment's features, or of a part of them.
 
     Args:
         experiment: the experiment.
         home: the artifacts folder; the cache is made below `home/features`.
         wait_seconds: how long to wait for another run that holds the cache.
+        part: which shards; runs of different parts share a cache, and the last one to finish completes it.
 
     Returns:
-        The `Result`, with `images`, `images_per_second` of this run, `engine`, `precision`, `cache` and `check` (how far
-        the engine is from the float32 reference).
+        The `Result`, with `images`, `images_per_second` of this run, `engine`, `precision`, `cache`, `part`,
+        `shards_left` (those of other parts; 0 when the cache is complete) and `check` (how far the engine is from the
+        float32 reference).
 
     Raises:
         RequestError: a setting is wrong.
@@ -59,18 +63,20 @@ def extract_features(experiment: Experiment, home: Path, wait_seconds: float = 0
     folder, key = run_folder(home, experiment.name, "features"), features.identity_key(identity)
     _say_what_differs(experiment, home, identity)
     if _is_whole(path):
-        return _result(experiment, dataset, identity, path, clock, {"images": 0, "images_resumed": 0})
+        nothing = {"images": 0, "images_resumed": 0, "part": str(part), "shards_left": 0}
+        return _result(experiment, dataset, identity, path, clock, nothing)
     with clock.phase("compile"):
         extractor = _build(experiment, dataset)
-    with _writer(experiment, dataset, extractor, path, identity, wait_seconds) as writer:
+    with _writer(experiment, dataset, extractor, path, identity, wait_seconds, part) as writer:
         done_before = writer.done_images
         _warn_of_other_versions(writer)
         with clock.phase("extract"):
             fill(writer, dataset, extractor, experiment.compute.batch_size)
-        writer.finish()
+        shards_left = writer.finish()
     images = writer.total_images - done_before
     _remember_speed(folder, key, images, clock.seconds["extract"])
-    details = {"images": images, "images_resumed": done_before, "check": extractor.check}
+    details = {"images": images, "images_resumed": done_before, "part": str(part), "shards_left": shards_left}
+    details["check"] = extractor.check
     return _result(experiment, dataset, identity, path, clock, details)
 
 
@@ -155,6 +161,7 @@ def _writer(
     path: Path,
     identity: dict[str, Any],
     wait_seconds: float,
+    part: features.Part,
 ) -> features.CacheWriter:
     settings = experiment.features
     provenance = {
@@ -177,6 +184,7 @@ def _writer(
         provenance,
         settings.compression,
         wait_seconds,
+        part,
     )
 
 

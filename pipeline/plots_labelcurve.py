@@ -18,6 +18,7 @@ STYLES = {
     "earlier": ("linear probe, best earlier layer", COLOURS[2], "--", "s"),
     "convnet-small": ("small ConvNet from scratch", COLOURS[1], "-.", "D"),
 }
+TICKS_APART = 1.3  # ratio of two sizes whose names do not touch
 
 
 def label_curve_chart(points: Sequence["CurvePoint"], title: str, path: Path) -> Path:
@@ -34,9 +35,8 @@ def label_curve_chart(points: Sequence["CurvePoint"], title: str, path: Path) ->
     figure, axes = plt.subplots(figsize=(8, 4.8), layout="constrained")
     for method in dict.fromkeys(point.method for point in points):
         _line(axes, [point for point in points if point.method == method])
-    sizes = {_position(point): "all" if point.per_class is None else str(point.per_class) for point in points}
     axes.set_xscale("log")
-    axes.set_xticks(list(sizes), [f"{name}" for name in sizes.values()])
+    axes.set_xticks(*_ticks(points))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     axes.set_ylim(0, 1.02)
@@ -72,19 +72,22 @@ def _scratch_is_ahead(points: list["CurvePoint"]) -> bool:
 def _line(axes: Axes, points: list["CurvePoint"]) -> None:
     name, colour, style, marker = STYLES[points[0].method]
     places, means = [_position(point) for point in points], [point.mean for point in points]
-    axes.plot(places, means, color=colour, ls=style, marker=marker, ms=5, lw=1.8, label=name)
+    largest = "all" if points[-1].per_class is None else f"{points[-1].per_class:,}"
+    legend = f"{name}: {means[-1]:.1%} at {largest}"
+    axes.plot(places, means, color=colour, ls=style, marker=marker, ms=5, lw=1.8, label=legend)
     for place, point in zip(places, points, strict=True):
         if point.interval:
             axes.plot([place, place], point.interval, color=colour, lw=5, alpha=0.35, solid_capstyle="butt")
-    axes.annotate(
-        f"{means[-1]:.1%}",
-        (places[-1], means[-1]),
-        (7, 0),
-        textcoords="offset points",
-        va="center",
-        fontsize=8,
-        color=colour,
-    )
+
+
+def _ticks(points: Sequence["CurvePoint"]) -> tuple[list[float], list[str]]:
+    """Return the places of the sizes and their names; a number that would touch `all` has no name."""
+    names = {_position(point): "" if point.per_class is None else f"{point.per_class:,}" for point in points}
+    whole = next((place for place, name in names.items() if not name), None)
+    if whole is not None:
+        names = {place: name if place * TICKS_APART < whole else "" for place, name in names.items()}
+        names[whole] = f"all\n({whole:,.0f})"
+    return list(names), list(names.values())
 
 
 def _position(point: "CurvePoint") -> float:

@@ -137,7 +137,7 @@ def write_result(result: Result) -> dict[str, Any]:
 def write_text(path: Path, text: str) -> None:
     """Write a text file by a temporary name and a rename, so that no half-written file is ever seen."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f"{path.name}.{platform.node()}.{os.getpid()}.tmp")
     temporary.write_text(text, encoding="utf-8")
     temporary.replace(path)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import small_cache
 
 import features.lock
-from features import CacheError
+from features import CacheError, Part
 
 SHARD_SIZE = 5
 
@@ -26,26 +26,28 @@ def main() -> int:
     parser.add_argument("cache", type=Path)
     parser.add_argument("--wait-seconds", type=float, default=0.0)
     parser.add_argument("--pause-seconds", type=float, default=0.0, help="after each shard")
+    parser.add_argument("--part", type=int, nargs=2, default=(1, 1), metavar=("I", "N"))
     parser.add_argument("--file-limit", type=int, help="bytes a file may have (RLIMIT_FSIZE)")
     parser.add_argument("--lying-locks", action="store_true", help="every lock is granted at once to everybody")
     arguments = parser.parse_args()
     if arguments.lying_locks:
         features.lock._locked = _granted
+        features.lock._held_by_a_sole_writer = lambda descriptor: False
     if arguments.file_limit:
         resource.setrlimit(resource.RLIMIT_FSIZE, (arguments.file_limit, arguments.file_limit))
     print("ready", flush=True)
     sys.stdin.readline()
     try:
-        extract(arguments.cache, arguments.wait_seconds, arguments.pause_seconds)
+        extract(arguments.cache, arguments.wait_seconds, arguments.pause_seconds, Part(*arguments.part))
     except CacheError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
     return 0
 
 
-def extract(path: Path, wait_seconds: float, pause_seconds: float) -> None:
+def extract(path: Path, wait_seconds: float, pause_seconds: float, part: Part) -> None:
     """The loop of stage one with pseudo-features."""
-    with small_cache.writer(path, shard_size=SHARD_SIZE, wait_seconds=wait_seconds) as writer:
+    with small_cache.writer(path, shard_size=SHARD_SIZE, wait_seconds=wait_seconds, part=part) as writer:
         for shard in writer.pending:
             writer.write(shard, small_cache.shard_arrays(shard, small_cache.LAYERS))
             print(f"wrote {shard.split}/{shard.index}", flush=True)

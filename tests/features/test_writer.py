@@ -7,6 +7,7 @@ import os
 import shutil
 import stat
 
+import h5py
 import numpy as np
 import pytest
 import small_cache
@@ -26,6 +27,7 @@ from features import (
     open_features,
     removal,
     remove_cache,
+    verify,
 )
 from features.manifest import _seal
 
@@ -144,7 +146,7 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
         small_cache.make(tmp_path / "file" / "cache")
 
 
-@pytest.mark.parametrize(("version", "advice"), [(2, "Upgrade bottleneck-features"), (0, "cache rm")])
+@pytest.mark.parametrize(("version", "advice"), [(3, "Upgrade bottleneck-features"), (0, "cache rm")])
 def test_another_format_version_is_refused_with_advice(cache, version, advice):
     content = json.loads((cache / "manifest.json").read_text())
     content["version"] = version
@@ -180,6 +182,13 @@ def test_ids_or_labels_that_drift_are_refused_on_open(cache):
     first.write_bytes(swapped[1])
     with pytest.raises(CacheDamaged, match="ids or labels"):
         open_features(cache)
+
+
+def test_features_under_another_samples_id_are_found_by_verify(cache):
+    with h5py.File(cache / "train" / "00001.h5", "r+") as shard:
+        rows = shard["features/late"]
+        rows[0], rows[1] = rows[1], rows[0]
+    assert [problem.file for problem in verify(cache).problems] == ["train/00001.h5"]
 
 
 def test_files_are_readable_by_others_as_the_umask_says(cache):

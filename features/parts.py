@@ -1,0 +1,33 @@
+"""Which shards of a cache a process computes when several share the work."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from features.errors import CacheError
+
+
+@dataclass(frozen=True)
+class Part:
+    """Every `of`-th shard of a cache, counted through all its splits.
+
+    Attributes:
+        number: 1 … `of`: shard `number` − 1 is the first one of this part.
+        of: into how many parts the work is divided, ≥ 1.
+
+    Raises:
+        CacheError: if there is no such part.
+    """
+
+    number: int
+    of: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.number <= self.of:
+            raise CacheError(f"A part is I/N with 1 ≤ I ≤ N, such as 3/16. Received: {self}")
+
+    def __str__(self) -> str:
+        return f"{self.number}/{self.of}"
+
+
+WHOLE = Part(1, 1)
