@@ -9,7 +9,7 @@ comma := ,
 EXTRAS := dev$(if $(shell command -v nvidia-smi 2>/dev/null),$(comma)gpu)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-faults lint features train-head probe compare fine-tune advise bench experiments cache-ls clean
+.PHONY: help demo test test-all test-faults lint inspect features train-head probe compare fine-tune advise bench experiments cache-ls clean
 
 help:  ## show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 22
@@ -39,9 +39,10 @@ lint: $(READY)  ## style and types
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 
-features train-head probe compare fine-tune advise bench: $(READY)
+inspect features train-head probe compare fine-tune advise bench: $(READY)
 	$(BOTTLENECK) $@ -e $(EXPERIMENT) $(ARGS)
 
+inspect:  ## what is in the images of EXPERIMENT, and what is wrong with them
 features:  ## stage one: extract the features of EXPERIMENT once
 train-head:  ## stage two: train the head on them
 probe:  ## logistic, ridge and k-NN on every cached layer, and layers together

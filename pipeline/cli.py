@@ -9,7 +9,7 @@ import click
 
 import features
 from pipeline.cli_cache import cache, json_option
-from pipeline.cli_frame import SETTINGS, Commands, Request, stage
+from pipeline.cli_frame import SETTINGS, Commands, Request, asked, stage
 from pipeline.errors import RequestError
 from pipeline.experiment import load_experiment
 from pipeline.output import (
@@ -73,6 +73,35 @@ def experiments(as_json: bool) -> None:
         return
     for name, text in found.items():
         click.echo(f"{name:<20}{text}")
+
+
+@main.command("inspect")
+@asked
+def inspect_command(request: Request) -> None:
+    """Look at the images before anything else: what is in them, and what is wrong with them.
+
+    Class balance, sizes, repeated images within and across the splits, conflicting labels, groups in several splits, and
+    shortcuts: labels that can be told without looking at the picture. Writes result.json and inspect.html with a contact
+    sheet a class; needs no features.
+
+    \b
+    Example: bottleneck inspect -e natural-images --set dataset.path=pictures
+    """
+    from pipeline.inspect_data import inspect
+    from pipeline.inspect_page import COLUMNS, shortcut_rows
+
+    content = inspect(request.experiment, request.home, request.options).as_json()
+    if request.as_json:
+        print_json(content)
+        return
+    print_warnings(content)
+    print_table(COLUMNS, shortcut_rows(content["shortcuts"]))
+    repeats = content["repeats"]
+    click.echo(
+        f"{repeats['sets']:,} sets of repeated images ({repeats['across_splits']:,} across splits, "
+        f"{repeats['conflicting_labels']:,} with conflicting labels); near ones: {repeats['near_ones']}"
+    )
+    click.echo(f"page: {content['files'][-1]}")
 
 
 @main.command("features")

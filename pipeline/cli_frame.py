@@ -75,6 +75,16 @@ class Request:
 
 
 def stage(function: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options every stage has, load what computes, and call it with the `Request` they make."""
+
+    def run(request: Request, **others: Any) -> None:
+        import_tensorflow()
+        function(request, **others)
+
+    return asked(functools.update_wrapper(run, function))
+
+
+def asked(function: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options every stage has, and call it with the `Request` they make."""
 
     def run(experiment: str, overrides: tuple[str, ...], home: Path, as_json: bool, **others: Any) -> None:
@@ -82,7 +92,6 @@ def stage(function: Callable[..., None]) -> Callable[..., None]:
         if home != DEFAULT_HOME:
             options += ("--home", str(home))
         request = Request(load_experiment(experiment, overrides), usable_home(home), as_json, options)
-        import_tensorflow()
         try:
             function(request, **others)
         except NoCache as error:

@@ -1,27 +1,19 @@
 """Duplicates across splits: test images that a method has seen, exactly or nearly, while it learned."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from scipy.fft import dct
 
 from features import FeatureArray, Features
 from pipeline.datasets import Dataset
 from pipeline.evaluation import score
+from pipeline.likeness import SMALLEST_SIDE, UNMISTAKABLE, alike, describe, flipped
 from pipeline.results import Method
 from pipeline.splits import Holdout, Part
 
-FREQUENCIES = 8  # a side; 8 × 8 × 3 numbers describe an image
-SMALLEST_SIDE = 2 * FREQUENCIES
-BYTES_AT_A_TIME = 32 << 20  # of images or of a product
-NEIGHBOURS = 10
-
 # Chosen by looking at CIFAR-10's pairs with a ResNet-50: docs/results.md says what each one keeps out.
-SIMILAR, UNMISTAKABLE = 0.90, 0.985
-DISTINCT = 0.4
 SAME_CONTENT, PLAUSIBLE = 0.85, 0.80
 
 
@@ -124,8 +116,8 @@ def find_duplicates(dataset: Dataset, cache: Features | None, held: Holdout, sco
     learned = (held.train, held.validation) if scored.split == "test" else (held.train,)
     theirs = [(part.split, index) for part in learned for index in part.indices]
     ids = dataset.splits[scored.split].ids[scored.indices]
-    described = np.concatenate([_described(dataset, part) for part in learned])
-    own = _described(dataset, scored)
+    described = np.concatenate([describe(dataset, part) for part in learned])
+    own = describe(dataset, scored)
     found = _exact_matches(described["digest"], own)
     near_ones = "low DCT frequencies and feature cosine"
     if min(dataset.image_shape[:2]) < SMALLEST_SIDE:
@@ -146,32 +138,6 @@ def find_duplicates(dataset: Dataset, cache: Features | None, held: Holdout, sco
 Match = tuple[int, str, float, float | None]
 
 
-def _described(dataset: Dataset, part: Part) -> np.ndarray:
-    """Return a record a sample: the digests of its pixels and of the mirrored ones, and its low frequencies."""
-    height, width, channels = dataset.image_shape
-    vertical, horizontal = (dct(np.eye(side), norm="ortho", axis=0)[:FREQUENCIES] for side in (height, width))
-    kept = (len(vertical), len(horizontal), channels)
-    record = np.dtype([("digest", "S64"), ("mirrored", "S64"), ("frequencies", np.float32, kept)])
-    out = np.empty(len(part), record)
-    step = max(1, BYTES_AT_A_TIME // (4 * height * width * channels))
-    for start in range(0, len(part), step):
-        rows = slice(start, start + step)
-        images = dataset.images(part.split, part.indices[rows])
-        out["digest"][rows] = _digests(images)
-        out["mirrored"][rows] = _digests(images[:, :, ::-1])
-        lines = np.tensordot(images.astype(np.float32), horizontal.astype(np.float32), axes=(2, 1))
-        low = np.tensordot(lines, vertical.astype(np.float32), axes=(1, 1))
-        out["frequencies"][rows] = low.transpose(0, 3, 2, 1)
-    out["frequencies"][:, 0, 0] = 0
-    length = np.sqrt(np.square(out["frequencies"]).sum(axis=(1, 2, 3), keepdims=True))
-    out["frequencies"] /= np.maximum(length, 1e-6)
-    return out
-
-
-def _digests(images: np.ndarray) -> list[bytes]:
-    return [hashlib.sha256(image.tobytes()).hexdigest().encode() for image in images]
-
-
 def _exact_matches(digests: np.ndarray, own: np.ndarray) -> dict[int, Match]:
     places = {digest: place for place, digest in reversed(list(enumerate(digests.tolist())))}
     found: dict[int, Match] = {}
@@ -186,40 +152,15 @@ def _exact_matches(digests: np.ndarray, own: np.ndarray) -> dict[int, Match]:
 def _near_matches(
     frequencies: np.ndarray, own: np.ndarray, theirs: list[tuple[str, int]], scored: Part, cache: Features
 ) -> dict[int, Match]:
-    signs = (-1.0) ** np.arange(own.shape[2], dtype=np.float32)[None, None, :, None]
     learned = frequencies.reshape(len(frequencies), -1)
     found: dict[int, Match] = {}
-    for kind, queries in (("near", own), ("mirrored-near", own * signs)):
-        for row, other, similarity in _candidates(learned, queries.reshape(len(own), -1)):
+    for kind, queries in (("near", own), ("mirrored-near", flipped(own))):
+        for row, other, similarity in alike(learned, queries.reshape(len(own), -1)):
             cosine = _feature_cosine(cache, theirs[other], (scored.split, int(scored.indices[row])))
             enough = PLAUSIBLE if similarity >= UNMISTAKABLE else SAME_CONTENT
             if cosine >= enough and similarity > found.get(row, (0, "", -1.0, None))[2]:
                 found[row] = (other, kind, similarity, cosine)
     return found
-
-
-def _candidates(learned: np.ndarray, queries: np.ndarray) -> list[tuple[int, int, float]]:
-    """Return (query, its nearest learned image, their similarity) where the pixels say near."""
-    best, nearest = np.full(len(queries), -1.0, np.float32), np.zeros(len(queries), int)
-    step = max(1, BYTES_AT_A_TIME // (4 * len(queries)))
-    for start in range(0, len(learned), step):
-        similarity = learned[start : start + step] @ queries.T
-        top = similarity.max(axis=0)
-        better = np.flatnonzero(top > np.maximum(best, SIMILAR))
-        best = np.maximum(best, top)
-        nearest[better] = start + similarity[:, better].argmax(axis=0)
-    alike = np.flatnonzero(best >= SIMILAR)
-    return [
-        (int(row), int(nearest[row]), float(best[row]))
-        for rows in np.array_split(alike, -(-len(alike) // 256) or 1)
-        for row, tenth in zip(rows, _tenth_nearest(learned, queries[rows]), strict=True)
-        if best[row] >= UNMISTAKABLE or 1 - best[row] <= DISTINCT * (1 - tenth)
-    ]
-
-
-def _tenth_nearest(learned: np.ndarray, queries: np.ndarray) -> np.ndarray:
-    place = min(NEIGHBOURS, len(learned))
-    return np.partition(queries @ learned.T, -place, axis=1)[:, -place]
 
 
 def _feature_cosine(cache: Features, learned: tuple[str, int], scored: tuple[str, int]) -> float:

@@ -1,7 +1,10 @@
 """The pictures: learning curves, confusion matrices, and the comparison of methods."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import matplotlib as mpl
 
@@ -12,9 +15,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from pipeline.bench import Measured
 from pipeline.results import Method
-from pipeline.training import History
+
+if TYPE_CHECKING:  # both load what computes, and pictures of images need none of it
+    from pipeline.bench import Measured
+    from pipeline.training import History
 
 # Okabe and Ito's colours, told apart by all kinds of colour vision; line styles tell them apart in grey.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")

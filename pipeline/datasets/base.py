@@ -10,6 +10,8 @@ from types import MappingProxyType
 import numpy as np
 from sklearn.model_selection import train_test_split
 
+from pipeline.datasets.scan import FileRecord
+
 FINGERPRINT_BATCH = 2048
 LIMIT_SEED = 0
 
@@ -34,6 +36,23 @@ class Samples:
         return Samples(self.ids[indices], self.labels[indices])
 
 
+@dataclass(frozen=True)
+class Origin:
+    """Where an image of a file data set comes from.
+
+    Attributes:
+        path: of the file.
+        record: what the scan found in it.
+        below: its path below the folder that says its class, which is the whole path where none does.
+        row: of the table that names it, counting its header as 1; 0 where there is none.
+    """
+
+    path: Path
+    record: FileRecord
+    below: str
+    row: int
+
+
 class Dataset(ABC):
     """Images of one size with ids and labels, in splits.
 
@@ -44,6 +63,7 @@ class Dataset(ABC):
         splits: the samples of each split, by its name (`train`, perhaps `validation` and `test`).
         files: the files the content comes from; empty for data that are made.
         groups: `(n,)` strings a split, where samples of the same group must not be parted; empty where there are none.
+        origins: the `Origin` of each sample, a split; empty for data that are no image files.
         identity: what else, besides the content, changes the pixels that `images` gives.
         notices: sentences a reader of any number from these data must know.
     """
@@ -54,6 +74,7 @@ class Dataset(ABC):
     splits: Mapping[str, Samples]
     files: tuple[Path, ...] = ()
     groups: Mapping[str, np.ndarray] = MappingProxyType({})
+    origins: Mapping[str, tuple[Origin, ...]] = MappingProxyType({})
     identity: Mapping[str, str] = MappingProxyType({})
     notices: tuple[str, ...] = ()
 
@@ -114,6 +135,7 @@ class LimitedDataset(Dataset):
         self._kept = {split: stratified_sample(samples.labels, limit) for split, samples in whole.splits.items()}
         self.splits = {split: samples.take(self._kept[split]) for split, samples in whole.splits.items()}
         self.groups = {split: groups[self._kept[split]] for split, groups in whole.groups.items()}
+        self.origins = {split: tuple(found[i] for i in self._kept[split]) for split, found in whole.origins.items()}
 
     def images(self, split: str, indices: np.ndarray) -> np.ndarray:
         return self._whole.images(split, self._kept[split][indices])

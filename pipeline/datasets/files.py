@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.datasets.base import Dataset, Samples
+from pipeline.datasets.base import Dataset, Origin, Samples
 from pipeline.datasets.decoding import POINT_SAMPLED, REVISION, Target, UnusableImage, load
 from pipeline.datasets.listing import Entry, Listing, Problem, list_folder, natural_key
 from pipeline.datasets.partition import draw_test, straddling
@@ -62,8 +62,11 @@ class FileDataset(Dataset):
         }
         if any(entry.group for part in entries.values() for entry in part):
             self.groups = {split: np.array([entry.group for entry in part]) for split, part in entries.items()}
-        self._root, self._target, self._max_pixels = root, target, max_pixels
-        self._records = {split: [records[entry.path] for entry in part] for split, part in entries.items()}
+        self.origins = {
+            split: tuple(Origin(root / e.path, records[e.path], _below(e), e.row) for e in part)
+            for split, part in entries.items()
+        }
+        self._target, self._max_pixels = target, max_pixels
 
     def images(self, split: str, indices: np.ndarray) -> np.ndarray:
         """See `Dataset`.
@@ -74,7 +77,7 @@ class FileDataset(Dataset):
         out = np.empty((len(indices), *self.image_shape), np.uint8)
 
         def fill(place: int) -> None:
-            out[place] = self._image(self._records[split][indices[place]])
+            out[place] = self._image(self.origins[split][indices[place]])
 
         with ThreadPoolExecutor(threads(), "decode") as pool:
             for _ in pool.map(fill, range(len(indices))):
@@ -82,14 +85,14 @@ class FileDataset(Dataset):
         return out
 
     def content(self, split: str, indices: np.ndarray) -> bytes:
-        return "".join(self._records[split][i].sha256 for i in indices).encode()
+        return "".join(self.origins[split][i].record.sha256 for i in indices).encode()
 
-    def _image(self, record: FileRecord) -> np.ndarray:
+    def _image(self, origin: Origin) -> np.ndarray:
         try:
-            return load(self._root / record.path, self._target, record.sha256, self._max_pixels)
+            return load(origin.path, self._target, origin.record.sha256, self._max_pixels)
         except UnusableImage as problem:
             raise PipelineError(
-                f"'{self._root / record.path}' is no longer what it was at the start: {problem}. Put it back, or start "
+                f"'{origin.path}' is no longer what it was at the start: {problem}. Put it back, or start "
                 "again with: bottleneck features --rehash"
             ) from problem
 
@@ -133,6 +136,12 @@ def _open(experiment: Experiment, home: Path, listing: Listing) -> FileDataset:
         notices += (f"Data: {across:,} groups have images in more than one split of the data as given.",)
     title = f"{Path(settings.path).expanduser().resolve().name} ({sum(len(part) for part in splits.values()):,} image files)"
     return FileDataset(title, listing.root, splits, records, target, settings.max_pixels, notices)
+
+
+def _below(entry: Entry) -> str:
+    """The path below the class folder; in a table no folder says the class."""
+    folder = f"/{entry.label}/"
+    return entry.path if entry.row else f"/{entry.path}".partition(folder)[2]
 
 
 def _target(experiment: Experiment) -> Target:

@@ -1,0 +1,67 @@
+"""The findings about a data set as one self-contained HTML page."""
+
+import base64
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from pipeline.results import write_text
+
+COLUMNS = ("what is known of an image", "accuracy from it alone [95 %]", "most frequent class", "warns", "gives away")
+_TITLES = {"class-balance": "Class balance", "image-sizes": "Image sizes"}
+
+
+def shortcut_rows(shortcuts: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
+    """Return the shortcuts of a result object as text, one tuple each in the order of `COLUMNS`."""
+    return [
+        (
+            f"{one['name']} (weak evidence)" if one["of_content"] else one["name"],
+            f"{100 * one['score']['accuracy']:.1f} % [{100 * one['score']['low']:.1f}, {100 * one['score']['high']:.1f}]",
+            f"{100 * one['baseline']:.1f} %",
+            "yes" if one["warns"] else "no",
+            ", ".join(one["given_away"]) or "–",
+        )
+        for one in shortcuts
+    ]
+
+
+def write_page(
+    result: Mapping[str, Any],
+    class_names: Sequence[str],
+    drawn: tuple[Sequence[Path], Sequence[Path], Sequence[Path]],
+    options: tuple[str, ...],
+    path: Path,
+) -> Path:
+    """Write the page of `inspect`.
+
+    Args:
+        result: its result object.
+        class_names: in the order of the contact sheets.
+        drawn: the pictures, the contact sheets, and the sheet of repeated images if there is one.
+        options: the words that repeat the command.
+        path: of the page.
+
+    Returns:
+        `path`.
+    """
+    environment = Environment(loader=PackageLoader("pipeline"), autoescape=True, undefined=StrictUndefined)
+    pictures, sheets, repeated = drawn
+    page = environment.get_template("inspect.html").render(
+        result=result,
+        columns=COLUMNS,
+        rows=shortcut_rows(result["shortcuts"]),
+        pictures=[(_TITLES[file.stem], _embedded(file)) for file in pictures],
+        sheets=[(name, _embedded(file)) for name, file in zip(class_names, sheets, strict=True)],
+        repeated=[_embedded(file) for file in repeated],
+        command=f"bottleneck inspect {shlex.join(options)}".rstrip(),
+    )
+    write_text(path, page)
+    return path
+
+
+def _embedded(file: Path) -> str:
+    kind = "png" if file.suffix == ".png" else "jpeg"
+    return f"data:image/{kind};base64,{base64.b64encode(file.read_bytes()).decode()}"

@@ -1,0 +1,72 @@
+"""The pictures of a data set: how many images a class has, and how large they are."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.ticker import ScalarFormatter
+
+from pipeline.plots import COLOURS, MARKERS, NAMED_CLASSES, save_figure
+
+SHADES = (*COLOURS, "#000000", "#999999")
+
+
+def class_balance(counts: Mapping[str, Sequence[int]], class_names: Sequence[str], path: Path) -> Path:
+    """Draw the images of each class, stacked by split; `counts` are by split, in the order of the classes."""
+    rows = np.arange(len(class_names))
+    height = min(14.0, 0.26 * len(rows) + 1.4)
+    figure, axes = plt.subplots(figsize=(8.5, height), layout="constrained")
+    left = np.zeros(len(rows))
+    for colour, (split, own) in zip(COLOURS, counts.items(), strict=False):
+        axes.barh(rows, own, left=left, color=colour, label=f"{split}, {sum(own):,}", height=0.75)
+        left += own
+    if len(rows) <= NAMED_CLASSES:
+        axes.set_yticks(rows, [_short(name) for name in class_names], fontsize=8, parse_math=False)
+        for row, total in enumerate(left):
+            axes.annotate(f"{total:,.0f}", (total, row), (4, 0), textcoords="offset points", va="center", fontsize=8)
+    else:
+        axes.set_ylabel(f"{len(rows):,} classes")
+        axes.set_yticks([])
+    axes.invert_yaxis()
+    axes.margins(x=0.09)
+    axes.set_xlabel("images")
+    figure.legend(loc="outside upper right", ncols=3, frameon=False, fontsize=8)
+    return save_figure(figure, path)
+
+
+def image_sizes(sizes: np.ndarray, labels: np.ndarray, class_names: Sequence[str], path: Path) -> Path:
+    """Draw width and height of the images: a mark a size and class, its area by the number of images.
+
+    Args:
+        sizes: `(n, 2)` width and height.
+        labels: `(n,)` integers.
+        class_names: of the labels; above eight, classes are not told apart.
+        path: of the PNG.
+    """
+    figure, axes = plt.subplots(figsize=(7.5, 5.2), layout="constrained")
+    told_apart = len(class_names) <= len(MARKERS)
+    for number, name in enumerate(class_names if told_apart else ["all classes"]):
+        own = sizes[labels == number] if told_apart else sizes
+        counts = Counter(map(tuple, own.tolist()))
+        (width, height), most = counts.most_common(1)[0]
+        places = np.array(list(counts))
+        axes.scatter(
+            places[:, 0], places[:, 1], s=8 * np.sqrt(np.array(list(counts.values()))) + 6, marker=MARKERS[number], alpha=0.7,
+            facecolors="none", edgecolors=SHADES[number], linewidths=1.3,
+            label=f"{_short(name)}: {most / len(own):.0%} are {width:.0f}×{height:.0f}".replace("$", r"\$"),
+        )  # fmt: skip
+    axes.set(xlabel="width (pixels)", ylabel="height (pixels)", xscale="log", yscale="log")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(ScalarFormatter())
+        axis.set_minor_formatter(ScalarFormatter())
+    axes.tick_params(which="both", labelsize=7)
+    axes.tick_params(axis="x", which="both", rotation=60)
+    axes.grid(alpha=0.25)
+    figure.legend(loc="outside right upper", frameon=False, fontsize=8, title="most frequent size", title_fontsize=8)
+    return save_figure(figure, path)
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 24 else name[:23] + "…"
