@@ -7,7 +7,7 @@ from models.parallel import workers
 from pipeline.cache import backbone_label, data_warnings, open_cache
 from pipeline.contestants import Arena, contestants
 from pipeline.datasets import open_dataset
-from pipeline.duplicates import find_duplicates
+from pipeline.duplicates import known_duplicates
 from pipeline.experiment import Experiment
 from pipeline.extract import extraction_speed
 from pipeline.final_split import FinalSplit
@@ -48,7 +48,7 @@ def compare(experiment: Experiment, home: Path, options: tuple[str, ...] = ()) -
     held = hold_out(dataset, experiment.head.validation_split, experiment.seed)
     part = scored_part(dataset, held)
     with clock.phase("duplicates"):
-        duplicates = find_duplicates(dataset, cache, held, part)
+        duplicates = known_duplicates(home, dataset, cache, held, part)
     final = FinalSplit(dataset.splits[part.split].labels[part.indices], part, duplicates)
     with pixels_on_disk(dataset, home) as pixels, workers() as team:
         with clock.phase("train"):

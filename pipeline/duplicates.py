@@ -1,7 +1,10 @@
 """Duplicates across splits: test images that a method has seen, exactly or nearly, while it learned."""
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,11 +13,12 @@ from features import FeatureArray, Features
 from pipeline.datasets import Dataset
 from pipeline.evaluation import score
 from pipeline.likeness import SMALLEST_SIDE, UNMISTAKABLE, alike, describe, flipped
-from pipeline.results import Method
+from pipeline.results import Method, write_text
 from pipeline.splits import Holdout, Part
 
 # Chosen by looking at CIFAR-10's pairs with a ResNet-50: docs/results.md says what each one keeps out.
 SAME_CONTENT, PLAUSIBLE = 0.85, 0.80
+RULE = "1"  # to be raised with any change of what counts as a duplicate
 
 
 @dataclass(frozen=True)
@@ -89,6 +93,33 @@ class Duplicates:
             f"{self.affected.sum():,} of the {len(self.affected):,} images scored at the end repeat an image learned from "
             f"(ids: result.json, `duplicates`). Without them: {without or 'nothing is left to score'}.",
         )
+
+
+def known_duplicates(home: Path, dataset: Dataset, cache: Features | None, held: Holdout, scored: Part) -> Duplicates:
+    """Return what `find_duplicates` found for the same cache and the same samples before, or let it find them now.
+
+    Args:
+        home: the artifacts folder; `duplicates/` in it remembers.
+        dataset: see `find_duplicates`.
+        cache: see `find_duplicates`; without one nothing is remembered.
+        held: see `find_duplicates`.
+        scored: see `find_duplicates`.
+    """
+    if cache is None:
+        return find_duplicates(dataset, cache, held, scored)
+    digest = hashlib.sha256(f"{RULE}\0{cache.key}".encode())
+    for part in (held.train, held.validation, scored):
+        digest.update(f"\0{part.split}\0".encode() + part.indices.astype("<i8").tobytes())
+    file = home / "duplicates" / f"{digest.hexdigest()[:16]}.json"
+    try:
+        known = json.loads(file.read_text(encoding="utf-8"))
+        pairs = tuple(Duplicate(**pair) for pair in known["pairs"])
+        affected = np.isin(dataset.splits[scored.split].ids[scored.indices], [pair.scored_id for pair in pairs])
+        return Duplicates(pairs, affected, known["near_ones"])
+    except (OSError, ValueError, KeyError, TypeError):
+        found = find_duplicates(dataset, cache, held, scored)
+        write_text(file, json.dumps(found.as_json()))
+        return found
 
 
 def find_duplicates(dataset: Dataset, cache: Features | None, held: Holdout, scored: Part) -> Duplicates:

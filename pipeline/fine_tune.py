@@ -12,7 +12,7 @@ import models
 from features import Features
 from pipeline.cache import backbone_label, data_warnings, experiment_identity, open_cache
 from pipeline.datasets import Dataset, open_dataset
-from pipeline.duplicates import find_duplicates
+from pipeline.duplicates import known_duplicates
 from pipeline.errors import NoCache
 from pipeline.evaluation import score
 from pipeline.experiment import Experiment
@@ -53,7 +53,7 @@ def fine_tune(experiment: Experiment, home: Path, method: str = "fine-tune") -> 
     held = hold_out(dataset, experiment.head.validation_split, experiment.seed)
     part = scored_part(dataset, held)
     with clock.phase("duplicates"):
-        duplicates = find_duplicates(dataset, cache, held, part)
+        duplicates = known_duplicates(home, dataset, cache, held, part)
     final = FinalSplit(dataset.splits[part.split].labels[part.indices], part, duplicates)
     with pixels_on_disk(dataset, home) as pixels:
         with clock.phase("train"):

@@ -11,7 +11,7 @@ from features import Features
 from models.parallel import Workers, workers
 from pipeline.cache import backbone_label, data_warnings, open_cache
 from pipeline.datasets import open_dataset
-from pipeline.duplicates import find_duplicates
+from pipeline.duplicates import known_duplicates
 from pipeline.experiment import Experiment
 from pipeline.extract import extraction_speed
 from pipeline.final_split import FinalSplit
@@ -71,7 +71,7 @@ def probe(experiment: Experiment, home: Path) -> Result:
     held = hold_out(dataset, experiment.head.validation_split, experiment.seed)
     part = scored_part(dataset, held)
     with clock.phase("duplicates"):
-        duplicates = find_duplicates(dataset, cache, held, part)
+        duplicates = known_duplicates(home, dataset, cache, held, part)
     final = FinalSplit(cache[part.split].y[part.indices], part, duplicates)
     with clock.phase("search"):
         found = _search(experiment, cache, held, extraction_seconds(experiment, home, cache))

@@ -12,7 +12,7 @@ import models
 from features import Features
 from pipeline.cache import data_warnings, open_cache
 from pipeline.datasets import open_dataset
-from pipeline.duplicates import find_duplicates
+from pipeline.duplicates import known_duplicates
 from pipeline.evaluation import score
 from pipeline.experiment import Experiment
 from pipeline.extract import extraction_speed
@@ -68,7 +68,7 @@ def train_head(experiment: Experiment, home: Path) -> Result:
         trained = fit_head(experiment, cache, held, cache.layers[-1], "linear", seconds)
     part = scored_part(dataset, held)
     with clock.phase("duplicates"):
-        duplicates = find_duplicates(dataset, cache, held, part)
+        duplicates = known_duplicates(home, dataset, cache, held, part)
     with clock.phase("evaluate"):
         final = FinalSplit(cache[part.split].y[part.indices], part, duplicates)
         scored = score_head(trained, cache, final)

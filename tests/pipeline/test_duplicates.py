@@ -10,6 +10,7 @@ import pytest
 from commandline import invoke
 from PIL import Image
 
+from pipeline import duplicates
 from pipeline.cache import open_cache
 from pipeline.datasets import Dataset
 from pipeline.datasets.base import ArrayDataset, Samples
@@ -100,6 +101,25 @@ def test_planted_copies_are_found_with_their_kind_and_ids(leaky):
             assert pair.kind == kind
             assert pair.learned_id == train[_place_in_batches(_train_row(place, number), len(train))]
             assert pair.similarity > 0.9
+
+
+def test_what_was_found_is_remembered_for_the_same_samples_only(leaky, monkeypatch):
+    home, options = leaky
+    experiment = load_experiment("cifar10", tuple(options[i + 1] for i in range(2, len(options), 2)))
+    dataset = Cifar10(experiment.dataset.path)
+    cache = open_cache(experiment, home, dataset)
+    held = hold_out(dataset, experiment.head.validation_split, 0)
+    part = scored_part(dataset, held)
+    first = duplicates.known_duplicates(home, dataset, cache, held, part)
+    with monkeypatch.context() as patch:
+        patch.setattr(duplicates, "find_duplicates", lambda *_: pytest.fail("looked for again"))
+        second = duplicates.known_duplicates(home, dataset, cache, held, part)
+        assert second.as_json() == first.as_json()
+        assert np.array_equal(second.affected, first.affected)
+    other = hold_out(dataset, experiment.head.validation_split, 1)
+    before = len(list((home / "duplicates").iterdir()))
+    duplicates.known_duplicates(home, dataset, cache, other, part)
+    assert len(list((home / "duplicates").iterdir())) == before + 1
 
 
 def _place_in_batches(row: int, n: int) -> int:
