@@ -26,7 +26,7 @@ demo: $(READY)  ## the main job on embedded photographs, without a network
 	$(BOTTLENECK) compare -e photo-patches $(ARGS)
 
 test: $(READY)  ## the tests, in minutes
-	.venv/bin/python -m pytest $(ARGS)
+	.venv/bin/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 test-all: $(READY)  ## the slow tests too
 	.venv/bin/python -m pytest -m "slow or not slow" --timeout 3600 $(ARGS)
