@@ -46,7 +46,7 @@ inspect:  ## what is in the images of EXPERIMENT, and what is wrong with them
 features:  ## stage one: extract the features of EXPERIMENT once
 train-head:  ## stage two: train the head on them
 probe:  ## logistic, ridge and k-NN on every cached layer, and layers together
-compare:  ## heads against ConvNets trained from scratch
+compare:  ## frozen features, fine-tuning and networks from scratch on the same images
 fine-tune:  ## train the network itself, killed runs go on at the last epoch
 advise:  ## which method suits the data, and why
 bench:  ## stage one's speed on this machine; ARGS=--quick for a short one

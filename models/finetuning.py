@@ -26,12 +26,20 @@ class RandomResizedCrop(layers.Layer):
     Args:
         size: Height and width of what comes out.
         area: Least share of the image a part has; 1 takes the whole image always.
+        resize: Kernel for the whole image, as in `tf.image.resize`; parts are resized bilinearly.
         antialias: Whether the whole image is resized with antialiasing.
     """
 
-    def __init__(self, size: tuple[int, int], area: float = 0.08, antialias: bool = True, **settings: object) -> None:
+    def __init__(
+        self,
+        size: tuple[int, int],
+        area: float = 0.08,
+        resize: str = "bilinear",
+        antialias: bool = True,
+        **settings: object,
+    ) -> None:
         super().__init__(**settings)
-        self.size, self.area, self.antialias = tuple(size), area, antialias
+        self.size, self.area, self.resize, self.antialias = tuple(size), area, resize, antialias
         self.seed_generator = keras.random.SeedGenerator()
 
     def call(self, images: tf.Tensor, training: bool | None = None) -> tf.Tensor:
@@ -40,7 +48,7 @@ class RandomResizedCrop(layers.Layer):
             return tf.image.crop_and_resize(
                 images, self._boxes(tf.shape(images)[0]), tf.range(tf.shape(images)[0]), self.size
             )
-        return tf.image.resize(images, self.size, antialias=self.antialias)
+        return tf.image.resize(images, self.size, self.resize, antialias=self.antialias)
 
     def _boxes(self, n: tf.Tensor) -> tf.Tensor:
         area = keras.random.uniform((n,), self.area, 1.0, seed=self.seed_generator)
@@ -55,7 +63,8 @@ class RandomResizedCrop(layers.Layer):
         return (input_shape[0], *self.size, input_shape[-1])
 
     def get_config(self) -> dict[str, object]:
-        return {**super().get_config(), "size": self.size, "area": self.area, "antialias": self.antialias}
+        own = {"size": self.size, "area": self.area, "resize": self.resize, "antialias": self.antialias}
+        return {**super().get_config(), **own}
 
 
 def classifier(
@@ -65,10 +74,12 @@ def classifier(
     input_shape: tuple[int, int, int],
     crop_area: float = 0.08,
     flip: bool = True,
+    resize: str = "bilinear",
     antialias: bool = True,
+    pooling: str = "avg",
     dropout: float = 0.0,
 ) -> keras.Model:
-    """A backbone up to a layer, with global average pooling and a new dense softmax layer.
+    """A backbone up to a layer, with global pooling and a new dense softmax layer.
 
     Args:
         backbone: From `load_backbone`.
@@ -77,7 +88,9 @@ def classifier(
         input_shape: Height, width and 3, the images' own size; they are resized in the graph.
         crop_area: Least share of an image that a random crop has while training; 1 for no cropping.
         flip: Whether images are mirrored at random while training.
+        resize: Kernel, as in `tf.image.resize`.
         antialias: Whether resizing uses antialiasing.
+        pooling: `"max"`, else the average is taken.
         dropout: Fraction of features dropped while training, 0 to 1.
 
     Returns:
@@ -95,10 +108,10 @@ def classifier(
     x = images = keras.Input(input_shape, name="images")
     if flip:
         x = layers.RandomFlip("horizontal", name="flip")(x)
-    x = RandomResizedCrop(backbone.size, crop_area, antialias, name="crop")(x)
+    x = RandomResizedCrop(backbone.size, crop_area, resize, antialias, name="crop")(x)
     x = network(x)
     if len(x.shape) == 4:
-        x = layers.GlobalAveragePooling2D(name="pool")(x)
+        x = (layers.GlobalMaxPooling2D if pooling == "max" else layers.GlobalAveragePooling2D)(name="pool")(x)
     x = layers.Dropout(dropout, name="dropout")(x)
     x = layers.Dense(classes, activation="softmax", name=CLASSES)(x)
     return keras.Model(images, x, name="classifier")

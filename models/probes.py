@@ -94,12 +94,15 @@ def search_ridge(
     return path, Linear(weights[path.best], bias)
 
 
-def search_neighbours(train: Coordinates, held: Coordinates, classes: int, limit: int, team: Workers) -> Path:
-    """Let the nearest 1 … `limit` training rows vote for the validation samples."""
+def search_neighbours(
+    train: Coordinates, held: Coordinates, classes: int, limit: int, team: Workers
+) -> tuple[Path, np.ndarray]:
+    """Let the nearest 1 … `limit` training rows vote; return the path and the best k's `(n,)` validation predictions."""
     count = min(limit, len(train.rows))
     found = nearest_labels(held.rows, train.rows, train.row_labels, count, team)
-    accuracy = (majority_path(found, classes, held.views) == held.labels).mean(axis=1)
-    return Path("k", np.arange(1, count + 1), accuracy, np.zeros(count))
+    votes = majority_path(found, classes, held.views)
+    path = Path("k", np.arange(1, count + 1), (votes == held.labels).mean(axis=1), np.zeros(count))
+    return path, votes[path.best]
 
 
 def fit_logistic(

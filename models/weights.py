@@ -82,8 +82,8 @@ def weights_identity(name: str, weights: str = "imagenet", seed: int = 0) -> Wei
 
     Raises:
         UnknownBackbone: If there is no such backbone.
-        WeightsUnavailable: If the file is neither here nor to be had.
-        InvalidSetting: If `weights` is neither of the two words nor a file.
+        WeightsUnavailable: If published weights are neither here nor to be had.
+        InvalidSetting: If `weights` is neither of the two words nor a file that exists.
     """
     require_backbone(name)
     if weights == "random":
@@ -141,9 +141,7 @@ def _weights_file(weights: str) -> Path:
     if path.is_file():
         return path
     if path.suffix or os.sep in weights:
-        raise WeightsUnavailable(
-            f"There is no weights file '{weights}'. Set backbone.weights to a file that exists.", path.name, str(path)
-        )
+        raise InvalidSetting(f"There is no weights file '{weights}'. Set backbone.weights to a file that exists.")
     raise InvalidSetting(
         f"backbone.weights must be 'imagenet', 'random' or the path of a weights file. Received: weights='{weights}'."
     )

@@ -1,5 +1,6 @@
 """Advice: which of the four methods suits a data set, by what cached features show on validation images."""
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -144,7 +145,7 @@ def recommend(evidence: Evidence) -> tuple[str, tuple[str, ...]]:
         wanted = round(evidence.best.accuracy * (1 - evidence.best.accuracy) * (1.96 / (WIDEST / 2)) ** 2)
         return "not enough evidence", (
             f"{evidence.validation:,} validation images leave the best accuracy uncertain by ±{100 * half:.0f} points. About "
-            f"{max(wanted, 2 * evidence.validation):,} would halve the doubt: label more images, or raise head.validation_split.",
+            f"{max(wanted, 2 * evidence.validation):,} would halve the doubt: label more images.",
         )
     different = _is_different(evidence)
     frozen = "earlier" if different else "linear"
@@ -194,7 +195,7 @@ def extrapolated(curve: Sequence[CurvePoint]) -> float | None:
 
 def commands(recommendation: str, evidence: Evidence, options: Sequence[str]) -> list[str]:
     """Return what to type next."""
-    words = " ".join(options)
+    words = shlex.join(options)
     frozen = f"bottleneck probe {words}"
     if recommendation in ("fine-tune", "from-pretrained"):
         return [frozen, f"bottleneck fine-tune {words} --method {recommendation}"]
@@ -274,6 +275,6 @@ def _accuracy(candidate: Candidate) -> float:
 
 
 def _p_value(labels: np.ndarray, last: Candidate, earlier: Candidate | None) -> float:
-    if earlier is None or last.predicted is None or earlier.predicted is None:
+    if earlier is None:
         return 1.0
     return mcnemar(labels, last.predicted, earlier.predicted).p_value

@@ -193,7 +193,9 @@ def train_head_command(request: Request) -> None:
     help="Repeats of every point of the label curve.",
 )
 def compare_command(request: Request, sizes: str | None, seeds: int) -> None:
-    """Compare heads on the cached features with ConvNets trained from scratch on the same images.
+    """Compare methods on the same images: frozen features, fine-tuning, networks trained from scratch.
+
+    Which: --set compare.methods=linear,earlier,probe,fine-tune,from-pretrained,from-scratch,convnet-small,convnet-strong
 
     Writes result.json, pictures and report.html. With --label-curve it compares linear probes with the small ConvNet at
     growing numbers of labelled images instead: where does transfer stop paying? (runs/EXPERIMENT/label-curve)

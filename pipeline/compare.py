@@ -3,11 +3,13 @@
 from pathlib import Path
 from typing import Any
 
+from features import Features
 from models.parallel import workers
 from pipeline.cache import backbone_label, data_warnings, open_cache
 from pipeline.contestants import Arena, contestants
 from pipeline.datasets import open_dataset
 from pipeline.duplicates import known_duplicates
+from pipeline.errors import RequestError
 from pipeline.experiment import Experiment
 from pipeline.extract import extraction_speed
 from pipeline.final_split import FinalSplit
@@ -47,6 +49,7 @@ def compare(experiment: Experiment, home: Path, options: tuple[str, ...] = ()) -
     folder = run_folder(home, experiment.name, "compare")
     held = hold_out(dataset, experiment.head.validation_split, experiment.seed)
     part = scored_part(dataset, held)
+    _require_two(experiment, cache)
     with clock.phase("duplicates"):
         duplicates = known_duplicates(home, dataset, cache, held, part)
     final = FinalSplit(dataset.splits[part.split].labels[part.indices], part, duplicates)
@@ -62,7 +65,7 @@ def compare(experiment: Experiment, home: Path, options: tuple[str, ...] = ()) -
         files = [
             plots.comparison(shown, backbone_label(experiment), folder / "comparison.png"),
             plots.accuracy_over_time(tested, final.kind, folder / "time.png"),
-            plots.learning_curves(histories, folder / "learning-curves.png"),
+            *([plots.learning_curves(histories, folder / "learning-curves.png")] if histories else []),
             plots.confusion_matrices(matrices, dataset.class_names, folder / "confusion.png"),
         ]
     details: dict[str, Any] = {
@@ -82,3 +85,12 @@ def compare(experiment: Experiment, home: Path, options: tuple[str, ...] = ()) -
     result = Result("compare", experiment_json(experiment), cache.key, clock.seconds, warnings, details, folder)
     write_report(write_result(result), options, folder / "report.html")
     return result
+
+
+def _require_two(experiment: Experiment, cache: Features) -> None:
+    methods = [name for name in experiment.compare.methods if name != "earlier" or len(cache.layers) > 1]
+    if len(methods) < 2:
+        raise RequestError(
+            f"compare.methods={','.join(experiment.compare.methods)} leaves one method: 'earlier' needs several "
+            f"backbone.layers, and the cache has {', '.join(cache.layers)}. Name another method, or add layers."
+        )

@@ -13,10 +13,10 @@ from pipeline.datasets import Dataset
 from pipeline.experiment import Experiment
 from pipeline.fine_tune import train_network
 from pipeline.layer_rows import layer_sets
-from pipeline.probe_search import STEPS, refit, search_layers
+from pipeline.probe_search import STEPS, finished, search_layers
 from pipeline.progress import progress
 from pipeline.results import Method
-from pipeline.splits import Holdout, Part
+from pipeline.splits import Holdout, Part, scored_part
 from pipeline.train_head import TrainedMethod, extraction_seconds, fit_head, predict_head
 from pipeline.training import History, predict
 
@@ -101,7 +101,8 @@ def _probe(arena: Arena, name: str) -> Iterator[Contestant]:
             if one.method.name == "logistic"
         ]
     best = max(found, key=lambda one: one.method.scores["validation"].accuracy)
-    final = refit(best, arena.cache, arena.held, arena.team)
+    scored = scored_part(arena.dataset, arena.held)
+    final = finished(best, arena.cache, arena.held, scored, arena.team)
     yield Contestant(replace(final.method, name=name), final.predict)
 
 

@@ -99,14 +99,16 @@ def accuracy_difference(labels: np.ndarray, first: np.ndarray, second: np.ndarra
     """Bootstrap the difference of two methods' accuracies; an image is drawn with both methods' answers to it.
 
     Args:
-        labels: `(n,)` integer array, n > 1.
+        labels: `(n,)` integer array, n > 0.
         first: `(n,)` predictions of one method.
         second: `(n,)` predictions of the other.
 
     Returns:
-        The `Difference`. The same predictions give the same interval every time.
+        The `Difference`. The same predictions give the same interval every time; a single image gives −1..1.
     """
     gain = (first == labels).astype(np.int8) - (second == labels).astype(np.int8)
+    if len(gain) < 2:
+        return Difference(float(gain.mean()), -1.0, 1.0)
     interval = bootstrap(
         (gain,),
         np.mean,

@@ -1,5 +1,6 @@
 """Trains the pre-trained network itself, on the splits of the frozen methods."""
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
@@ -131,7 +132,7 @@ def train_network(
     layer = experiment.backbone.layers[-1]
     identity = experiment_identity(experiment, dataset, home)
     recipe = {"method": method, "seed": experiment.seed, "finetune": asdict(settings), "identity": identity}
-    recipe["validation"] = experiment.head.validation_split
+    recipe["held"] = _digest(held)
     keras.utils.set_random_seed(experiment.seed)
     train, validation = (
         EpochBatches(
@@ -156,6 +157,13 @@ def train_network(
     extract = extraction_seconds(experiment, home, start) if start else 0.0
     seconds = {"extract": extract, "train": sum(history.curves["seconds"])}
     return TrainedMethod(Method(method, (layer,), trainable, scores, seconds), model, history, probabilities)
+
+
+def _digest(held: Holdout) -> str:
+    digest = hashlib.sha256()
+    for part in (held.train, held.validation):
+        digest.update(f"{part.split}\0".encode() + part.indices.astype("<i8").tobytes())
+    return digest.hexdigest()
 
 
 def score_network(
@@ -192,7 +200,9 @@ def _builder(
             dataset.image_shape,
             settings.crop_area,
             settings.flip,
+            experiment.input.resize,
             experiment.input.antialias,
+            experiment.features.pooling[-1],
             settings.dropout,
         )
         if method == "fine-tune":

@@ -64,12 +64,12 @@ class CurvePoint:
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """Student's t interval of the mean at 95 %; None for a single seed."""
+        """Student's t interval of the mean at 95 %, within 0..1; None for one seed, or seeds that do not differ."""
         n = len(self.accuracies)
-        if n < 2:
+        if len(set(self.accuracies)) < 2:
             return None
         reach = float(sem(self.accuracies) * t.ppf((1 + CONFIDENCE) / 2, n - 1))
-        return self.mean - reach, self.mean + reach
+        return max(0.0, self.mean - reach), min(1.0, self.mean + reach)
 
     def as_json(self) -> dict[str, Any]:
         """Return plain JSON types."""

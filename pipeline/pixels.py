@@ -1,5 +1,6 @@
 """The images themselves, for networks that are trained on pixels."""
 
+import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -22,6 +23,9 @@ def pixels_on_disk(dataset: Dataset, home: Path) -> Iterator[Mapping[str, np.nda
         pixels = {}
         for split, samples in dataset.splits.items():
             file = files.enter_context(tempfile.TemporaryFile(dir=home))
+            size = max(1, len(samples) * int(np.prod(dataset.image_shape)))
+            if hasattr(os, "posix_fallocate"):  # else a full disk would end the process without a word
+                os.posix_fallocate(file.fileno(), 0, size)
             rows = np.memmap(file, np.uint8, "w+", shape=(len(samples), *dataset.image_shape))
             for start in range(0, len(samples), DECODED_AT_A_TIME):
                 part = np.arange(start, min(start + DECODED_AT_A_TIME, len(samples)))

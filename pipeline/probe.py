@@ -16,11 +16,11 @@ from pipeline.experiment import Experiment
 from pipeline.extract import extraction_speed
 from pipeline.final_split import FinalSplit
 from pipeline.layer_rows import is_spatial, layer_sets
-from pipeline.probe_search import STEPS, Candidate, Final, refit, search_layers
+from pipeline.probe_search import STEPS, Candidate, Final, finished, search_layers
 from pipeline.progress import progress
 from pipeline.results import Clock, Method, Result, experiment_json, run_folder, write_result
 from pipeline.saved_head import SavedHead, save_head
-from pipeline.splits import Holdout, hold_out, scored_part
+from pipeline.splits import Holdout, Part, hold_out, scored_part
 from pipeline.train_head import TrainedMethod, extraction_seconds, fit_head, predict_head
 
 SPATIAL = (
@@ -76,7 +76,7 @@ def probe(experiment: Experiment, home: Path) -> Result:
     with clock.phase("search"):
         found = _search(experiment, cache, held, extraction_seconds(experiment, home, cache))
     with clock.phase("evaluate"), workers() as team:
-        tested, arrays = _score_families(found, cache, held, final, team)
+        tested, arrays = _score_families(found, cache, held, part, final, team)
     with clock.phase("write"):
         recipe = _recipe(experiment, cache, tested[0], final.kind)
         files = [
@@ -119,7 +119,7 @@ def _search(experiment: Experiment, cache: Features, held: Holdout, extract: flo
 
 
 def _score_families(
-    found: Found, cache: Features, held: Holdout, final: FinalSplit, team: Workers
+    found: Found, cache: Features, held: Holdout, part: Part, final: FinalSplit, team: Workers
 ) -> tuple[list[Method], dict[str, np.ndarray]]:
     """Score the best of each family once; return them by validation accuracy with the arrays of the first."""
     best: dict[str, Method] = {}
@@ -128,14 +128,16 @@ def _score_families(
     tested: list[Method] = []
     kept: dict[str, np.ndarray] = {}
     for name, method in best.items():
-        chosen = _keras_final(found, method, cache) if name == "head" else _refitted(found, method, cache, held, team)
+        chosen = (
+            _keras_final(found, method, cache) if name == "head" else _fitted(found, method, cache, held, part, team)
+        )
         kept = kept or dict(chosen.arrays())
         tested.append(final.score(chosen.method, chosen.predict))
     return tested, kept
 
 
-def _refitted(found: Found, method: Method, cache: Features, held: Holdout, team: Workers) -> Final:
-    return refit(next(one for one in found.candidates if one.method is method), cache, held, team)
+def _fitted(found: Found, method: Method, cache: Features, held: Holdout, part: Part, team: Workers) -> Final:
+    return finished(next(one for one in found.candidates if one.method is method), cache, held, part, team)
 
 
 def _keras_final(found: Found, method: Method, cache: Features) -> Final:

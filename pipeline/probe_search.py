@@ -40,13 +40,13 @@ class Candidate:
         method: its row; its `name` is the family, the test split is not scored.
         path: its settings with their validation scores.
         start: `(classes, d)` coefficients and `(classes,)` intercept of raw features; None for neighbours.
-        predicted: `(n,)` classes of the validation samples; None for neighbours.
+        predicted: `(n,)` classes of the validation samples, by the model that had not seen them.
     """
 
     method: Method
     path: Path
     start: tuple[np.ndarray, np.ndarray] | None
-    predicted: np.ndarray | None
+    predicted: np.ndarray
 
 
 def search_layers(
@@ -76,12 +76,13 @@ def search_layers(
         found["ridge"] = search_ridge(train, checked, classes, L2_VALUES, team)
         advance()
     with clock.phase("knn"):
-        found["knn"] = search_neighbours(train, checked, classes, NEIGHBOURS, team), None
+        path, votes = search_neighbours(train, checked, classes, NEIGHBOURS, team)
+        found["knn"] = path, None
         advance()
     with clock.phase("logistic"):
         found["logistic"] = search_logistic(train, checked, classes, L2_VALUES, team, advance)
     return [
-        _candidate(family, layers, train.basis, found[family], rows.shape[1], checked, extract, clock)
+        _candidate(family, layers, train.basis, found[family], rows.shape[1], checked, votes, extract, clock)
         for family in ("logistic", "ridge", "knn")
     ]
 
@@ -101,8 +102,19 @@ class Final:
     arrays: Callable[[], Mapping[str, np.ndarray]]
 
 
-def refit(candidate: Candidate, cache: Features, held: Holdout, team: Workers) -> Final:
-    """Fit a chosen candidate's setting on training and validation samples together."""
+def finished(candidate: Candidate, cache: Features, held: Holdout, scored: Part, team: Workers) -> Final:
+    """Fit a chosen candidate's setting on training and validation samples together, to be scored on test images.
+
+    Where there are no test images, the candidate is scored as it was searched: fitted again, it would have seen what it is
+    scored on.
+    """
+    fitted = _refit(candidate, cache, held, team)
+    if scored.split == "test":
+        return fitted
+    return replace(fitted, method=candidate.method, predict=lambda part: candidate.predicted)
+
+
+def _refit(candidate: Candidate, cache: Features, held: Holdout, team: Workers) -> Final:
     layers, classes, clock = candidate.method.layers, len(cache.class_names), Clock()
     with clock.phase("refit"):
         rows = LayerRows(cache, layers, held.train, held.validation)
@@ -174,6 +186,7 @@ def _candidate(
     found: tuple[Path, Linear | None],
     width: int,
     checked: Coordinates,
+    votes: np.ndarray,
     extract: float | None,
     clock: Clock,
 ) -> Candidate:
@@ -184,6 +197,6 @@ def _candidate(
     parameters = classes * (width + 1) if linear else 0
     method = Method(family, layers, parameters, scores, seconds, {path.setting: path.chosen})
     if linear is None:
-        return Candidate(method, path, None, None)
+        return Candidate(method, path, None, votes)
     predicted = mean_over_views(linear_scores(checked.rows, linear), checked.views).argmax(axis=1)
     return Candidate(method, path, basis.to_features(linear.weights, linear.bias), predicted)

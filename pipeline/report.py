@@ -113,7 +113,8 @@ def answer(result: Mapping[str, Any]) -> str:
     first, *others = [method for method in best.values() if method]
     kind = next(kind for kind, method in best.items() if method is first)
     sentences = [
-        f"The best {kind} ({_name(first)}, {result['backbone']}) reaches {_accuracy(first, split)} on "
+        f"The best {kind} ({_name(first)}{', ' + result['backbone'] if first['layers'] else ''}) reaches "
+        f"{_accuracy(first, split)} on "
         f"{first['n'][split]:,} {split} images."
     ]
     for other in others:

@@ -91,7 +91,7 @@ def fit_resumable(
             if epoch - _best(curves) > schedule.patience:
                 break
             train.begin(epoch)
-            _draw_anew(model, epoch)
+            _draw_anew(model, train.seed, epoch)
             model.optimizer.learning_rate = schedule.rate(epoch)
             start = time.perf_counter()
             fitted = model.fit(train, validation_data=held, epochs=1, verbose=0, shuffle=False)
@@ -134,11 +134,11 @@ def _tensorboard(folder: Path) -> Callable[[dict[str, float], int], None]:
     return log
 
 
-def _draw_anew(model: keras.Model, epoch: int) -> None:
+def _draw_anew(model: keras.Model, seed: int, epoch: int) -> None:
     """Let dropout and augmentation draw what belongs to the epoch; Keras does not save where their generators stood."""
     states = [variable for variable in model.non_trainable_variables if "seed_generator_state" in variable.path]
     for number, state in enumerate(states):
-        state.assign([epoch, number])
+        state.assign(np.random.SeedSequence((seed, epoch, number)).generate_state(2))
 
 
 def _length(curves: dict[str, list[float]]) -> int:
@@ -162,15 +162,23 @@ def _add(curves: dict[str, list[float]], epoch: dict[str, list[float]], title: s
 
 def _write(folder: Path, epoch: int, model: keras.Model, curves: dict[str, list[float]]) -> None:
     before = _epochs(folder)
+    for left in folder.glob("unfinished-*"):
+        shutil.rmtree(left, ignore_errors=True)
     temporary = folder / f"unfinished-{os.getpid()}"
-    shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     model.save(temporary / LAST)
     if _best(curves) == epoch:
-        os.link(temporary / LAST, temporary / BEST)
+        _link(temporary / LAST, temporary / BEST)
     else:
-        os.link(before[-1] / BEST, temporary / BEST)
+        _link(before[-1] / BEST, temporary / BEST)
     (temporary / CURVES).write_text(json.dumps(curves, indent=1))
     temporary.replace(folder / f"epoch-{epoch:04d}")
     for folder in before:
         shutil.rmtree(folder)
+
+
+def _link(source: Path, path: Path) -> None:
+    try:
+        os.link(source, path)
+    except OSError:  # a file system without hard links
+        shutil.copyfile(source, path)

@@ -81,6 +81,11 @@ class RowBatches(keras.utils.PyDataset):
 class EpochBatches(RowBatches):
     """`RowBatches` whose order is that of an epoch, whatever came before: a killed training can go on as if it had not been."""
 
+    @property
+    def seed(self) -> int:
+        """Of the order."""
+        return self._seed
+
     def begin(self, epoch: int) -> None:
         """Take the order of an epoch, counted from 0."""
         self._rng = np.random.default_rng((self._seed, epoch))

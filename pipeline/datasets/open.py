@@ -42,7 +42,13 @@ def open_dataset(experiment: Experiment, home: Path) -> Dataset:
     if not settings.limit:
         return dataset
     for split, samples in dataset.splits.items():
-        classes = len(np.unique(samples.labels))
+        labels, counts = np.unique(samples.labels, return_counts=True)
+        classes = len(labels)
+        if counts.min() < 2 and settings.limit < len(samples):
+            raise RequestError(
+                f"dataset.limit draws every class in its proportion, and {dataset.class_names[labels[counts.argmin()]]!r} has "
+                f"one image in the {split} split. Give 0 (all), or another image. Received: {settings.limit}"
+            )
         if classes > min(settings.limit, len(samples) - settings.limit) and settings.limit < len(samples):
             raise RequestError(
                 f"dataset.limit must leave every class an image: give 0 (all), or {classes} to {len(samples) - classes} "

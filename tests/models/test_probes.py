@@ -131,7 +131,7 @@ def test_views_are_averaged_over_a_sample_and_never_counted_as_samples(digits):
         one, _ = search_logistic(train, held, 10, SOME_L2, team, lambda: None)
         two, _ = search_logistic(*twice, 10, SOME_L2, team, lambda: None)
         np.testing.assert_allclose(one.accuracy, two.accuracy, atol=0.01)
-        assert len(search_neighbours(*twice, 10, 5, team).accuracy) == 5
+        assert len(search_neighbours(*twice, 10, 5, team)[0].accuracy) == 5
 
 
 @pytest.mark.parametrize("probe", [models.LogisticPath(), models.RidgePath(), models.CosineKNN(k_max=30)])

@@ -103,7 +103,7 @@ def test_a_missing_package_says_what_to_install(monkeypatch):
         ("resnet5", "imagenet", models.UnknownBackbone, "'resnet50'"),
         ("nowhere.keras", "imagenet", models.BackboneFileError, "backbone.name"),
         ("resnet50", "imagenett", models.InvalidSetting, "'imagenet', 'random'"),
-        ("resnet50", "nowhere.h5", models.WeightsUnavailable, "backbone.weights"),
+        ("resnet50", "nowhere.h5", models.InvalidSetting, "backbone.weights"),
     ],
 )
 def test_a_wrong_request_says_what_is_right(name, weights, error, says):

@@ -83,7 +83,7 @@ def test_the_interval_is_students_over_seeds_and_one_seed_has_none():
     low, high = _point("linear", 1, 0.5, 0.6, 0.7).interval
     assert (low, high) == pytest.approx((0.6 - 4.3027 * 0.1 / 3**0.5, 0.6 + 4.3027 * 0.1 / 3**0.5), abs=1e-5)
     assert _point("linear", 1, 0.5).interval is None
-    assert _point("linear", 1, 0.5, 0.5).interval == (0.5, 0.5)
+    assert _point("linear", 1, 0.5, 0.5).interval is None  # the same data every time say nothing of a spread
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,8 @@ def test_the_curve_has_a_point_for_every_method_and_size_scored_once_a_seed(extr
     for (method, size), point in points.items():
         assert point["images"] == (20 if size == 2 else 96)
         assert len(point["accuracies"]) == point["seeds"] == 2
-        assert point["interval"][0] <= point["mean"] <= point["interval"][1]
+        low, high = point["interval"] or (0, 1)
+        assert low <= point["mean"] <= high
         assert len(point["layers"]) == (0 if method == "convnet-small" else 2)
     assert points["linear", "all"]["mean"] > points["linear", 2]["mean"] > 0.15
     assert set(points["earlier", "all"]["layers"]) <= {"block3b_add", "block5c_add"}

@@ -1,0 +1,74 @@
+"""Data without test images: nothing is scored on what it has learned from, and no training of other samples is taken up."""
+
+import json
+from dataclasses import asdict
+from itertools import combinations
+
+import numpy as np
+import pytest
+from commandline import invoke
+from imagefiles import class_folders
+
+from pipeline.evaluation import accuracy_difference
+from pipeline.fine_tune import _digest
+from pipeline.splits import Holdout, Part
+
+COLOURS_TOO_ALIKE = tuple(f"shade {i}" for i in range(4))
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory) -> tuple[str, ...]:
+    """An artifacts folder with the features of four classes that are hard to tell, all of them training images."""
+    home = tmp_path_factory.mktemp("own")
+    root = class_folders(home / "pictures", images=30, classes=COLOURS_TOO_ALIKE)
+    words = ("-e", "natural-images")
+    for override in (
+        f"dataset.path={root}", "dataset.test_fraction=0", "backbone.name=efficientnet-lite0",
+        "backbone.layers=block3b_add,top_activation", "input.size=32,32", "head.epochs=2", "convnet.epochs=1",
+    ):  # fmt: skip
+        words += ("--set", override)
+    assert invoke("features", *words, home=home).exit_code == 0
+    return (*words, str(home))
+
+
+def test_a_probe_is_compared_by_the_model_that_had_not_seen_the_validation_images(own):
+    *words, home = own
+    result = json.loads(invoke("probe", *words, "--json", home=home).stdout)
+    assert result["scored_on"] == "validation"
+    accuracy = {method["name"]: method["accuracy"]["validation"] for method in result["methods"]}
+    for pair in result["pairs"]:
+        assert pair["difference"] == pytest.approx(accuracy[pair["first"]] - accuracy[pair["second"]])
+    assert {(pair["first"], pair["second"]) for pair in result["pairs"]} == set(combinations(accuracy, 2))
+
+
+def test_compare_shows_the_same_numbers_in_table_and_confusion_matrix(own):
+    *words, home = own
+    done = invoke("compare", *words, "--set", "compare.methods=probe,convnet-small", "--json", home=home)
+    result = json.loads(done.stdout)
+    probe = next(method for method in result["methods"] if method["name"] == "probe")
+    matrix = next(np.array(counts) for name, counts in result["confusion"].items() if name.startswith("probe"))
+    assert np.trace(matrix) / matrix.sum() == pytest.approx(probe["accuracy"]["validation"])
+
+
+def test_one_method_that_is_left_is_refused_before_anything_is_trained(extracted):
+    words = ("-e", "digits", "--set", "dataset.limit=120", "--set", "input.size=32,32", "--set")
+    home = extracted
+    assert invoke("features", *words, "backbone.layers=top_activation", home=home).exit_code == 0
+    done = invoke(
+        "compare", *words, "backbone.layers=top_activation", "--set", "compare.methods=probe,earlier", home=home
+    )
+    assert done.exit_code == 2
+    assert "leaves one method" in done.stderr
+
+
+def test_samples_that_were_parted_otherwise_are_another_training():
+    train, held = np.arange(8), np.arange(8, 10)
+    one = Holdout(Part("train", train), Part("train", held))
+    other = Holdout(Part("train", np.arange(1, 9)), Part("train", np.array([0, 9])))
+    assert _digest(one) == _digest(Holdout(Part("train", train.copy()), Part("train", held.copy())))
+    assert _digest(one) != _digest(other)
+
+
+def test_one_image_tells_nothing_of_a_difference():
+    difference = accuracy_difference(np.array([1]), np.array([1]), np.array([0]))
+    assert asdict(difference) == {"value": 1.0, "low": -1.0, "high": 1.0}
