@@ -7,12 +7,12 @@ import numpy as np
 
 import models
 from pipeline.datasets import Dataset
-from pipeline.evaluation import score
 from pipeline.experiment import Experiment
+from pipeline.pixels import pixel_batches, pixel_scores
 from pipeline.results import Clock, Method
 from pipeline.splits import Holdout
 from pipeline.train_head import TrainedMethod
-from pipeline.training import Recipe, RowBatches, fit, predict
+from pipeline.training import Recipe, RowBatches, fit
 
 
 def train_convnet(
@@ -36,22 +36,10 @@ def train_convnet(
     with clock.phase("train"):
         keras.utils.set_random_seed(experiment.seed)
         model = _CONVNETS[architecture](dataset.image_shape, len(dataset.class_names), settings.flip)
-        train, validation = (
-            RowBatches(
-                pixels[part.split],
-                dataset.splits[part.split].labels,
-                part.indices,
-                settings.batch_size,
-                experiment.seed,
-            )
-            for part in (held.train, held.validation)
-        )
+        batches = pixel_batches(RowBatches, dataset, pixels, held, settings.batch_size, experiment.seed)
         recipe = Recipe(settings.epochs, settings.batch_size, settings.learning_rate, experiment.seed)
-        history = fit(model, train, validation, recipe, name)
-    scores, probabilities = {}, np.empty(0)
-    for split, part in (("train", held.train), ("validation", held.validation)):
-        probabilities = predict(model, pixels[part.split], part.indices, batch_size=settings.batch_size)
-        scores[split] = score(dataset.splits[part.split].labels[part.indices], probabilities.argmax(axis=1))
+        history = fit(model, *batches, recipe, name)
+    scores, probabilities = pixel_scores(model, dataset, pixels, held, settings.batch_size)
     seconds = {"extract": 0.0, "train": clock.seconds["train"]}
     return TrainedMethod(Method(name, (), model.count_params(), scores, seconds), model, history, probabilities)
 

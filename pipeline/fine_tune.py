@@ -15,10 +15,9 @@ from pipeline.cache import backbone_label, data_warnings, experiment_identity, o
 from pipeline.datasets import Dataset, open_dataset
 from pipeline.duplicates import known_duplicates
 from pipeline.errors import NoCache
-from pipeline.evaluation import score
 from pipeline.experiment import Experiment
 from pipeline.final_split import FinalSplit
-from pipeline.pixels import pixels_on_disk
+from pipeline.pixels import pixel_batches, pixel_scores, pixels_on_disk
 from pipeline.results import Clock, Method, Result, experiment_json, run_folder, write_result
 from pipeline.resumable import Schedule, fit_resumable, recipe_folder
 from pipeline.splits import Holdout, Part, hold_out, scored_part
@@ -134,24 +133,12 @@ def train_network(
     recipe = {"method": method, "seed": experiment.seed, "finetune": asdict(settings), "identity": identity}
     recipe["held"] = _digest(held)
     keras.utils.set_random_seed(experiment.seed)
-    train, validation = (
-        EpochBatches(
-            pixels[part.split],
-            dataset.splits[part.split].labels,
-            part.indices,
-            settings.batch_size,
-            experiment.seed,
-        )
-        for part in (held.train, held.validation)
-    )
+    batches = pixel_batches(EpochBatches, dataset, pixels, held, settings.batch_size, experiment.seed)
     schedule = Schedule(settings.epochs, settings.learning_rate, settings.drop_every, settings.patience)
     folder = recipe_folder(run_folder(home, experiment.name, method), recipe)
     build = _builder(experiment, dataset, held, method, cache)
-    model, history = fit_resumable(build, train, validation, schedule, f"{method} ({layer})", folder)
-    scores, probabilities = {}, np.empty(0)
-    for split, part in (("train", held.train), ("validation", held.validation)):
-        probabilities = predict(model, pixels[part.split], part.indices, batch_size=settings.batch_size)
-        scores[split] = score(dataset.splits[part.split].labels[part.indices], probabilities.argmax(axis=1))
+    model, history = fit_resumable(build, *batches, schedule, f"{method} ({layer})", folder)
+    scores, probabilities = pixel_scores(model, dataset, pixels, held, settings.batch_size)
     trainable = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
     start = cache if _starts_from_probe(experiment, method) else None
     extract = extraction_seconds(experiment, home, start) if start else 0.0

@@ -5,12 +5,18 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import TypeVar
 
+import keras
 import numpy as np
 
 from pipeline.datasets import Dataset
+from pipeline.evaluation import Score, score
+from pipeline.splits import Holdout
+from pipeline.training import RowBatches, predict
 
 DECODED_AT_A_TIME = 512
+Batches = TypeVar("Batches", bound=RowBatches)
 
 
 @contextmanager
@@ -32,3 +38,34 @@ def pixels_on_disk(dataset: Dataset, home: Path) -> Iterator[Mapping[str, np.nda
                 rows[part] = dataset.images(split, part)
             pixels[split] = rows
         yield pixels
+
+
+def pixel_batches(
+    kind: type[Batches], dataset: Dataset, pixels: Mapping[str, np.ndarray], held: Holdout, size: int, seed: int
+) -> tuple[Batches, Batches]:
+    """Return training and validation batches of the images.
+
+    Args:
+        kind: of batches.
+        dataset: the open data set, for the labels.
+        pixels: its images by split, uint8 `(n, height, width, 3)`.
+        held: which samples train and which validate.
+        size: images a batch.
+        seed: of the order.
+    """
+    train, validation = (
+        kind(pixels[part.split], dataset.splits[part.split].labels, part.indices, size, seed)
+        for part in (held.train, held.validation)
+    )
+    return train, validation
+
+
+def pixel_scores(
+    model: keras.Model, dataset: Dataset, pixels: Mapping[str, np.ndarray], held: Holdout, batch_size: int
+) -> tuple[dict[str, Score], np.ndarray]:
+    """Return a model's scores on training and validation images, and its validation probabilities `(n, classes)`."""
+    scores, probabilities = {}, np.empty(0)
+    for split, part in (("train", held.train), ("validation", held.validation)):
+        probabilities = predict(model, pixels[part.split], part.indices, batch_size=batch_size)
+        scores[split] = score(dataset.splits[part.split].labels[part.indices], probabilities.argmax(axis=1))
+    return scores, probabilities

@@ -165,7 +165,8 @@ def load(path: Path, target: Target, sha256: str = "", max_pixels: int = MAX_PIX
 
 
 def _opened(content: bytes, max_pixels: int) -> Image.Image:
-    Image.MAX_IMAGE_PIXELS = max_pixels  # Pillow looks at it while it opens, and takes no argument
+    if Image.MAX_IMAGE_PIXELS is not None:  # Pillow's own limit takes no argument; lower ones are held to below
+        Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS, max_pixels)
     image = _guarded(Image.open, io.BytesIO(content), "r", FORMATS)
     if image.width * image.height > max_pixels:
         raise UnusableImage(_too_large(f"{image.width}x{image.height} pixels", max_pixels))

@@ -153,7 +153,9 @@ def test_the_chosen_value_is_the_best_on_held_out_samples(digits):
     assert fitted.path_.accuracy[list(fitted.path_.values).index(fitted.l2_)] == fitted.path_.accuracy.max()
 
 
-@pytest.mark.parametrize("kind", [models.LogisticPath, models.RidgePath, models.CosineKNN])
+@pytest.mark.parametrize(
+    "kind", [pytest.param(models.LogisticPath, marks=pytest.mark.slow), models.RidgePath, models.CosineKNN]
+)
 def test_the_probes_keep_scikit_learns_protocol(kind):
     problems = check_estimator(kind(), on_fail=None, on_skip=None)
     failed = {check["check_name"]: str(check["exception"]) for check in problems if check["status"] == "failed"}

@@ -144,7 +144,7 @@ def test_without_a_network_both_missing_files_are_named_with_their_places(tmp_pa
         (["features", "-e", "digits", "--set", "backbone.layers=top_activatoin"], 2, ["top_activation"]),
         (["features", "-e", "digits", "--set", "head.epoch=3"], 2, ["head.epoch", "epochs"]),
         (["features", "-e", "digits", "--set", "head.epochs=many"], 2, ["integer", "'many'"]),
-        (["features", "-e", "digits", "--set", "backbone.weights=nowhere.pth"], 1, ["nowhere.pth", "backbone.weights"]),
+        (["features", "-e", "digits", "--set", "backbone.weights=nowhere.pth"], 2, ["nowhere.pth", "backbone.weights"]),
         (["features", "-e", "digits", "--set", "backbone.weights=imagenett"], 2, ["'imagenett'", "'random'"]),
         (["features", "-e", "digits", "--set", "backbone.name=nowhere.keras"], 2, ["nowhere.keras"]),
         (["features", "-e", "cifar10", "--set", "dataset.path=/nowhere"], 2, ["/nowhere", "dataset.path"]),

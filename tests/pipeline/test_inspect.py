@@ -256,6 +256,7 @@ def test_image_size_gives_real_classes_away(real_data, tmp_path):
     assert result["repeats"]["across_splits"] > 0
 
 
+@pytest.mark.slow
 def test_cifar10_has_no_shortcut_whether_read_as_arrays_or_as_files(real_data, tmp_path):
     with np.load(real_data / "cifar10-first4000-lossless.npz") as found:
         images, labels = found["x"][:2000], found["y"][:2000]
