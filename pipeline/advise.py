@@ -16,11 +16,12 @@ from pipeline.evaluation import Score, mcnemar
 from pipeline.experiment import Experiment
 from pipeline.extract import extraction_speed
 from pipeline.layer_rows import layer_sets
-from pipeline.probe_search import STEPS, Candidate, search_layers
+from pipeline.probe_search import Candidate, search_layers, steps
 from pipeline.progress import progress
 from pipeline.results import Clock, Result, experiment_json, run_folder, write_result
 from pipeline.splits import Holdout, Part, hold_out
 
+LOGISTIC = ("logistic",)
 SHARES = (0.125, 0.25, 0.5, 1.0)  # of the training images, for the learning curve
 DRAWS = 3  # of each smaller share
 WIDEST = 0.10  # half the interval of a validation accuracy that still says something
@@ -113,8 +114,8 @@ def advise(experiment: Experiment, home: Path, options: tuple[str, ...] = ()) ->
 def gather(experiment: Experiment, home: Path, cache: Features, held: Holdout, team: Workers) -> Evidence:
     """Measure what the advice rests on; the test split is not looked at."""
     sets = layer_sets(cache.layers)
-    steps = STEPS * (len(sets) + DRAWS * (len(SHARES) - 1))
-    with progress(total=steps, desc="probes", unit="fit") as bar:
+    total = steps(LOGISTIC) * (len(sets) + DRAWS * (len(SHARES) - 1))
+    with progress(total=total, desc="probes", unit="fit") as bar:
         found = {layers: _logistic(cache, layers, held, team, bar.update) for layers in sets}
         best = max(found.values(), key=_accuracy)
         curve = _curve(cache, best, held, experiment.seed, team, bar.update)
@@ -245,8 +246,8 @@ def _of_the_curve(evidence: Evidence) -> str:
 
 
 def _logistic(cache: Features, layers: tuple[str, ...], held: Holdout, team: Workers, advance: Any) -> Candidate:
-    found = search_layers(cache, layers, held, None, team, advance)
-    return next(one for one in found if one.method.name == "logistic")
+    (found,) = search_layers(cache, layers, held, None, team, advance, LOGISTIC)
+    return found
 
 
 def _curve(

@@ -1,7 +1,6 @@
 """The command line: it parses, calls one stage and prints its result."""
 
 import logging
-import shlex
 import sys
 from importlib.metadata import version
 
@@ -9,17 +8,20 @@ import click
 
 import features
 from pipeline.cli_cache import cache, json_option
-from pipeline.cli_frame import SETTINGS, Commands, Request, asked, stage
+from pipeline.cli_frame import SETTINGS, Commands, Request, asked, show, stage
 from pipeline.errors import RequestError
 from pipeline.experiment import load_experiment
 from pipeline.output import (
-    calibration_sentence,
+    print_advice,
+    print_bench,
+    print_comparison,
+    print_extraction,
+    print_head,
+    print_inspection,
     print_json,
     print_label_curve,
-    print_methods,
     print_probe,
-    print_table,
-    print_warnings,
+    print_scored,
 )
 
 
@@ -88,20 +90,8 @@ def inspect_command(request: Request) -> None:
     Example: bottleneck inspect -e natural-images --set dataset.path=pictures
     """
     from pipeline.inspect_data import inspect
-    from pipeline.inspect_page import COLUMNS, shortcut_rows
 
-    content = inspect(request.experiment, request.home, request.options).as_json()
-    if request.as_json:
-        print_json(content)
-        return
-    print_warnings(content)
-    print_table(COLUMNS, shortcut_rows(content["shortcuts"]))
-    repeats = content["repeats"]
-    click.echo(
-        f"{repeats['sets']:,} sets of repeated images ({repeats['across_splits']:,} across splits, "
-        f"{repeats['conflicting_labels']:,} with conflicting labels); near ones: {repeats['near_ones']}"
-    )
-    click.echo(f"page: {content['files'][-1]}")
+    show(request, inspect(request.experiment, request.home, request.options), print_inspection)
 
 
 @main.command("features")
@@ -135,25 +125,8 @@ def features_command(request: Request, rehash: bool, wait: float, shard: str) ->
     part = parsed_part(shard)
     if rehash:
         forget_fingerprints(request.home)
-    result = extract_features(request.experiment, request.home, wait, part).as_json()
-    if request.as_json:
-        print_json(result)
-        return
-    print_warnings(result)
-    if result["images"]:
-        click.echo(
-            f"{result['images']:,} images at {result['images_per_second']:,.1f} images/s "
-            f"({result['engine']}, {result['precision']}), peak memory {result['peak_memory_mib']:,.0f} MiB"
-        )
-    else:
-        click.echo("Every feature is there already: nothing to do.")
-    click.echo(f"cache: {result['cache']} ({result['cache_mib']:,.1f} MiB)")
-    if result["shards_left"]:
-        click.echo(
-            f"Part {part} is done. {result['shards_left']:,} shards of the other parts are still to be computed."
-        )
-        return
-    click.echo(f"next:  bottleneck train-head {shlex.join(request.options)}")
+    result = extract_features(request.experiment, request.home, wait, part)
+    show(request, result, lambda content: print_extraction(content, request.options))
 
 
 @main.command("train-head")
@@ -168,15 +141,7 @@ def train_head_command(request: Request) -> None:
     """
     from pipeline.train_head import train_head
 
-    result = train_head(request.experiment, request.home).as_json()
-    if request.as_json:
-        print_json(result)
-        return
-    print_warnings(result)
-    print_methods(result)
-    click.echo(calibration_sentence(result))
-    for file in result["files"]:
-        click.echo(file)
+    show(request, train_head(request.experiment, request.home), print_head)
 
 
 @main.command("compare")
@@ -205,19 +170,14 @@ def compare_command(request: Request, sizes: str | None, seeds: int) -> None:
              bottleneck compare -e digits --label-curve 1,5,10,50,100,all --seeds 5
     """
     if sizes is not None:
-        _print_label_curve(request, sizes, seeds)
+        from pipeline.label_curve import label_curve, parse_sizes
+
+        curve = label_curve(request.experiment, request.home, parse_sizes(sizes), seeds)
+        show(request, curve, print_label_curve)
         return
     from pipeline.compare import compare
-    from pipeline.report import answer
 
-    content = compare(request.experiment, request.home, request.options).as_json()
-    if request.as_json:
-        print_json(content)
-        return
-    print_warnings(content)
-    print_methods(content)
-    click.echo(answer(content))
-    click.echo(f"report: {content['files'][-1]}")
+    show(request, compare(request.experiment, request.home, request.options), print_comparison)
 
 
 @main.command("fine-tune")
@@ -248,14 +208,7 @@ def fine_tune_command(request: Request, method: str) -> None:
     """
     from pipeline.fine_tune import fine_tune
 
-    result = fine_tune(request.experiment, request.home, method).as_json()
-    if request.as_json:
-        print_json(result)
-        return
-    print_warnings(result)
-    print_methods(result)
-    for file in result["files"]:
-        click.echo(file)
+    show(request, fine_tune(request.experiment, request.home, method), print_scored)
 
 
 @main.command("probe")
@@ -272,27 +225,7 @@ def probe_command(request: Request) -> None:
     """
     from pipeline.probe import probe
 
-    result = probe(request.experiment, request.home).as_json()
-    if request.as_json:
-        print_json(result)
-        return
-    print_warnings(result)
-    print_probe(result)
-    for file in result["files"]:
-        click.echo(file)
-
-
-def _print_label_curve(request: Request, sizes: str, seeds: int) -> None:
-    from pipeline.label_curve import label_curve, parse_sizes
-
-    content = label_curve(request.experiment, request.home, parse_sizes(sizes), seeds).as_json()
-    if request.as_json:
-        print_json(content)
-        return
-    print_warnings(content)
-    print_label_curve(content)
-    for file in content["files"]:
-        click.echo(file)
+    show(request, probe(request.experiment, request.home), print_probe)
 
 
 @main.command("advise")
@@ -308,17 +241,7 @@ def advise_command(request: Request) -> None:
     """
     from pipeline.advise import advise
 
-    result = advise(request.experiment, request.home, request.options).as_json()
-    if request.as_json:
-        print_json(result)
-        return
-    print_warnings(result)
-    click.echo(f"Recommended: {result['recommendation']}")
-    for reason in result["reasons"]:
-        click.echo(f"- {reason}")
-    click.echo(f"Rule of thumb: {result['rule_of_thumb']}")
-    for line in result["commands"]:
-        click.echo(f"next:  {line}")
+    show(request, advise(request.experiment, request.home, request.options), print_advice)
 
 
 @main.command("bench")
@@ -332,16 +255,9 @@ def bench_command(request: Request, quick: bool) -> None:
     \b
     Example: bottleneck bench -e cifar10 --quick
     """
-    from pipeline.bench import COLUMNS, FULL, QUICK, bench, table_rows
+    from pipeline.bench import FULL, QUICK, bench
 
-    result = bench(request.experiment, request.home, QUICK if quick else FULL).as_json()
-    if request.as_json:
-        print_json(result)
-        return
-    print_warnings(result)
-    print_table(COLUMNS, table_rows(result["variants"]))
-    for file in result["files"]:
-        click.echo(file)
+    show(request, bench(request.experiment, request.home, QUICK if quick else FULL), print_bench)
 
 
 main.add_command(cache)

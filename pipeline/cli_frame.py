@@ -16,8 +16,9 @@ import models
 from pipeline.cli_cache import DEFAULT_HOME, home_option, json_option
 from pipeline.errors import NoCache, PipelineError, RequestError
 from pipeline.experiment import Experiment, load_experiment
-from pipeline.output import fail
+from pipeline.output import fail, print_json, print_warnings
 from pipeline.quiet import import_tensorflow
+from pipeline.results import Result
 
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
@@ -112,6 +113,16 @@ def asked(function: Callable[..., None]) -> Callable[..., None]:
     ):  # fmt: skip
         run = option(run)
     return run
+
+
+def show(request: Request, result: Result, say: Callable[[dict[str, Any]], None]) -> None:
+    """Print a result: its JSON if that is asked for, else its warnings and what `say` makes of it."""
+    content = result.as_json()
+    if request.as_json:
+        print_json(content)
+        return
+    print_warnings(content)
+    say(content)
 
 
 def usable_home(home: Path) -> Path:

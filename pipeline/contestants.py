@@ -13,7 +13,7 @@ from pipeline.datasets import Dataset
 from pipeline.experiment import Experiment
 from pipeline.fine_tune import train_network
 from pipeline.layer_rows import layer_sets
-from pipeline.probe_search import STEPS, finished, search_layers
+from pipeline.probe_search import finished, search_layers, steps
 from pipeline.progress import progress
 from pipeline.results import Method
 from pipeline.splits import Holdout, Part, scored_part
@@ -93,12 +93,12 @@ def _probe(arena: Arena, name: str) -> Iterator[Contestant]:
     """The logistic probe on the layers, alone or side by side, with the best validation accuracy."""
     seconds = extraction_seconds(arena.experiment, arena.home, arena.cache)
     sets = layer_sets(arena.cache.layers)
-    with progress(total=STEPS * len(sets), desc="probes", unit="fit") as bar:
+    family = ("logistic",)
+    with progress(total=steps(family) * len(sets), desc="probes", unit="fit") as bar:
         found = [
             one
             for layers in sets
-            for one in search_layers(arena.cache, layers, arena.held, seconds, arena.team, bar.update)
-            if one.method.name == "logistic"
+            for one in search_layers(arena.cache, layers, arena.held, seconds, arena.team, bar.update, family)
         ]
     best = max(found, key=lambda one: one.method.scores["validation"].accuracy)
     scored = scored_part(arena.dataset, arena.held)

@@ -14,7 +14,7 @@ from pipeline.datasets import Dataset
 from pipeline.evaluation import score
 from pipeline.likeness import SMALLEST_SIDE, UNMISTAKABLE, alike, describe, flipped
 from pipeline.results import Method, write_text
-from pipeline.splits import Holdout, Part
+from pipeline.splits import Holdout, Part, digest
 
 # Chosen by looking at CIFAR-10's pairs with a ResNet-50: docs/results.md says what each one keeps out.
 SAME_CONTENT, PLAUSIBLE = 0.85, 0.80
@@ -107,10 +107,9 @@ def known_duplicates(home: Path, dataset: Dataset, cache: Features | None, held:
     """
     if cache is None:
         return find_duplicates(dataset, cache, held, scored)
-    digest = hashlib.sha256(f"{RULE}\0{cache.key}".encode())
-    for part in (held.train, held.validation, scored):
-        digest.update(f"\0{part.split}\0".encode() + part.indices.astype("<i8").tobytes())
-    file = home / "duplicates" / f"{digest.hexdigest()[:16]}.json"
+    samples = digest(held.train, held.validation, scored)
+    name = hashlib.sha256(f"{RULE}\0{cache.key}\0{samples}".encode()).hexdigest()[:16]
+    file = home / "duplicates" / f"{name}.json"
     try:
         known = json.loads(file.read_text(encoding="utf-8"))
         pairs = tuple(Duplicate(**pair) for pair in known["pairs"])
@@ -170,11 +169,11 @@ Match = tuple[int, str, float, float | None]
 
 
 def _exact_matches(digests: np.ndarray, own: np.ndarray) -> dict[int, Match]:
-    places = {digest: place for place, digest in reversed(list(enumerate(digests.tolist())))}
+    places = {own_digest: place for place, own_digest in reversed(list(enumerate(digests.tolist())))}
     found: dict[int, Match] = {}
-    for row, (digest, mirrored) in enumerate(zip(own["digest"].tolist(), own["mirrored"].tolist(), strict=True)):
-        if digest in places:
-            found[row] = (places[digest], "exact", 1.0, None)
+    for row, (plain, mirrored) in enumerate(zip(own["digest"].tolist(), own["mirrored"].tolist(), strict=True)):
+        if plain in places:
+            found[row] = (places[plain], "exact", 1.0, None)
         elif mirrored in places:
             found[row] = (places[mirrored], "mirrored-exact", 1.0, None)
     return found

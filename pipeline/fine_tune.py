@@ -1,6 +1,5 @@
 """Trains the pre-trained network itself, on the splits of the frozen methods."""
 
-import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
@@ -20,7 +19,7 @@ from pipeline.final_split import FinalSplit
 from pipeline.pixels import pixel_batches, pixel_scores, pixels_on_disk
 from pipeline.results import Clock, Method, Result, experiment_json, run_folder, write_result
 from pipeline.resumable import Schedule, fit_resumable, recipe_folder
-from pipeline.splits import Holdout, Part, hold_out, scored_part
+from pipeline.splits import Holdout, Part, digest, hold_out, scored_part
 from pipeline.train_head import TrainedMethod, extraction_seconds
 from pipeline.training import EpochBatches, predict
 
@@ -131,7 +130,7 @@ def train_network(
     layer = experiment.backbone.layers[-1]
     identity = experiment_identity(experiment, dataset, home)
     recipe = {"method": method, "seed": experiment.seed, "finetune": asdict(settings), "identity": identity}
-    recipe["held"] = _digest(held)
+    recipe["held"] = digest(held.train, held.validation)
     keras.utils.set_random_seed(experiment.seed)
     batches = pixel_batches(EpochBatches, dataset, pixels, held, settings.batch_size, experiment.seed)
     schedule = Schedule(settings.epochs, settings.learning_rate, settings.drop_every, settings.patience)
@@ -144,13 +143,6 @@ def train_network(
     extract = extraction_seconds(experiment, home, start) if start else 0.0
     seconds = {"extract": extract, "train": sum(history.curves["seconds"])}
     return TrainedMethod(Method(method, (layer,), trainable, scores, seconds), model, history, probabilities)
-
-
-def _digest(held: Holdout) -> str:
-    digest = hashlib.sha256()
-    for part in (held.train, held.validation):
-        digest.update(f"{part.split}\0".encode() + part.indices.astype("<i8").tobytes())
-    return digest.hexdigest()
 
 
 def score_network(

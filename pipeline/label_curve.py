@@ -9,16 +9,16 @@ import numpy as np
 from scipy.stats import sem, t
 
 from features import Features
-from models.eigenbasis import eigenbasis
-from models.logistic import L2_VALUES
-from models.parallel import workers
-from models.probes import Coordinates, mean_over_views, search_logistic
+from models.parallel import Workers, workers
+from models.probes import mean_over_views
 from pipeline.cache import backbone_label, data_warnings, open_cache
 from pipeline.datasets import Dataset, open_dataset
 from pipeline.errors import RequestError
 from pipeline.evaluation import CONFIDENCE
 from pipeline.experiment import Experiment
+from pipeline.layer_rows import LayerRows
 from pipeline.pixels import pixels_on_disk
+from pipeline.probe_search import Candidate, search_layers
 from pipeline.progress import progress
 from pipeline.results import Clock, Result, experiment_json, run_folder, write_result
 from pipeline.small_training import SmallConvnet
@@ -117,8 +117,8 @@ def label_curve(experiment: Experiment, home: Path, sizes: tuple[int | None, ...
     with bar, pixels_on_disk(dataset, home) as pixels:
         convnet = SmallConvnet(dataset, pixels)
         for (seed, size), held in draws.items():
-            with clock.phase("probes"):
-                for method, outcome in _probes(cache, held).items():
+            with clock.phase("probes"), workers() as team:
+                for method, outcome in _probes(cache, held, team).items():
                     scored[method, size].append(outcome)
                     bar.update()
             with clock.phase("convnet"):
@@ -223,53 +223,31 @@ def _draws(
     return draws
 
 
-def _probes(cache: Features, held: Holdout) -> dict[str, tuple[float, str]]:
+def _probes(cache: Features, held: Holdout, team: Workers) -> dict[str, tuple[float, str]]:
     """Return the test accuracy and the layer of each probe; the earlier layer is the best by validation."""
     *earlier, last = cache.layers
-    found = {"linear": _probe(cache, held, last)}
+    found = {"linear": _probe(cache, held, last, team)}
     if earlier:
-        probes = [_probe(cache, held, layer) for layer in reversed(earlier)]
-        found["earlier"] = min(probes, key=lambda probe: probe.validation)
-    return {name: (probe.test_accuracy(cache), probe.layer) for name, probe in found.items()}
+        found["earlier"] = min((_probe(cache, held, layer, team) for layer in reversed(earlier)), key=_rank)
+    return {name: (_test_accuracy(probe, cache), probe.method.layers[0]) for name, probe in found.items()}
 
 
-@dataclass(frozen=True)
-class _Probe:
-    layer: str
-    validation: tuple[float, float]  # minus accuracy, log loss: the smaller the better
-    coefficients: np.ndarray
-    intercept: np.ndarray
-
-    def test_accuracy(self, cache: Features) -> float:
-        labels = cache["test"].y
-        rows, views = _rows(cache, self.layer, Part("test", np.arange(len(labels))))
-        scores = mean_over_views(rows @ self.coefficients.T.astype(np.float32) + self.intercept, views)
-        return float((scores.argmax(axis=1) == labels).mean())
+def _probe(cache: Features, held: Holdout, layer: str, team: Workers) -> Candidate:
+    (found,) = search_layers(cache, (layer,), held, None, team, lambda: None, ("logistic",))
+    return found
 
 
-def _probe(cache: Features, held: Holdout, layer: str) -> _Probe:
-    (train, views), (validation, _) = (_rows(cache, layer, part) for part in (held.train, held.validation))
-    labels = [cache[part.split].y[part.indices] for part in (held.train, held.validation)]
-    with workers() as team:
-        basis = eigenbasis(train, team)
-        path, best = search_logistic(
-            Coordinates(basis, basis.rotate(train, team), labels[0], views),
-            Coordinates(basis, basis.rotate(validation, team), labels[1], views),
-            len(cache.class_names),
-            L2_VALUES,
-            team,
-            lambda: None,
-        )
-    validated = (-float(path.accuracy[path.best]), float(path.loss[path.best]))
-    return _Probe(layer, validated, *basis.to_features(best.weights, best.bias))
+def _rank(probe: Candidate) -> tuple[float, float]:
+    path = probe.path
+    return -float(path.accuracy[path.best]), float(path.loss[path.best])
 
 
-def _rows(cache: Features, layer: str, part: Part) -> tuple[np.ndarray, int]:
-    """Return `(len(part) · views, channels)` float32 features, maps averaged over positions, and the number of views."""
-    views = len(cache.identity["input.views"])
-    rows = cache[part.split].features[layer][part.indices]
-    maps = rows.reshape(len(part) * views, -1, rows.shape[-1])
-    return maps.mean(axis=1, dtype=np.float32), views
+def _test_accuracy(probe: Candidate, cache: Features) -> float:
+    assert probe.start is not None  # logistic probes have coefficients
+    coefficients, intercept = probe.start
+    rows = LayerRows(cache, probe.method.layers, Part("test", np.arange(len(cache["test"]))))
+    scores = rows[:] @ coefficients.T.astype(np.float32) + intercept
+    return float((mean_over_views(scores, rows.views).argmax(axis=1) == rows.labels).mean())
 
 
 def _point(method: str, size: int | None, classes: int, held: Holdout, outcomes: list[tuple[float, str]]) -> CurvePoint:

@@ -1,6 +1,7 @@
 """What commands print: tables, JSON, warnings, and the one line of an error."""
 
 import json
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
@@ -9,7 +10,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.report import PROBE_COLUMNS, pair_line, probe_rows, table_columns, table_rows
+from pipeline.report import PROBE_COLUMNS, answer, pair_line, probe_rows, table_columns, table_rows
 
 _SCORED = {
     "test": "the test images were scored at the end of this run",
@@ -49,6 +50,7 @@ def print_probe(result: Mapping[str, Any]) -> None:
     click.echo(f"top-1 accuracy with its 95 % Wilson interval; {_SCORED[result['scored_on']]}")
     for pair in result["pairs"]:
         click.echo(pair_line(pair, result["scored_on"]))
+    _print_files(result)
 
 
 def print_label_curve(result: Mapping[str, Any]) -> None:
@@ -61,6 +63,7 @@ def print_label_curve(result: Mapping[str, Any]) -> None:
     click.echo(f"top-1 accuracy on {result['n_test']:,} test images, mean over n = {points[0]['seeds']} seeds")
     click.echo(result["protocol"])
     click.echo(result["answer"])
+    _print_files(result)
 
 
 def _mean(point: Mapping[str, Any]) -> str:
@@ -76,6 +79,80 @@ def calibration_sentence(result: Mapping[str, Any]) -> str:
         f"calibration: expected error {before:.1f} points, {after:.1f} after temperature scaling "
         f"(T = {calibration['temperature']:.2f}, fitted on validation; {calibration['bins']})"
     )
+
+
+def print_scored(result: Mapping[str, Any]) -> None:
+    """Print one trained method and its files."""
+    print_methods(result)
+    _print_files(result)
+
+
+def print_head(result: Mapping[str, Any]) -> None:
+    """Print the trained head, how far its confidence may be trusted, and its files."""
+    print_methods(result)
+    click.echo(calibration_sentence(result))
+    _print_files(result)
+
+
+def print_comparison(result: Mapping[str, Any]) -> None:
+    """Print the compared methods, the answer, and where the report is."""
+    print_methods(result)
+    click.echo(answer(result))
+    click.echo(f"report: {result['files'][-1]}")
+
+
+def print_advice(result: Mapping[str, Any]) -> None:
+    """Print the recommended method, why, and what to type next."""
+    click.echo(f"Recommended: {result['recommendation']}")
+    for reason in result["reasons"]:
+        click.echo(f"- {reason}")
+    click.echo(f"Rule of thumb: {result['rule_of_thumb']}")
+    for line in result["commands"]:
+        click.echo(f"next:  {line}")
+
+
+def print_inspection(result: Mapping[str, Any]) -> None:
+    """Print the shortcuts, the repeated images, and where the page is."""
+    from pipeline.inspect_page import COLUMNS, shortcut_rows
+
+    print_table(COLUMNS, shortcut_rows(result["shortcuts"]))
+    repeats = result["repeats"]
+    click.echo(
+        f"{repeats['sets']:,} sets of repeated images ({repeats['across_splits']:,} across splits, "
+        f"{repeats['conflicting_labels']:,} with conflicting labels); near ones: {repeats['near_ones']}"
+    )
+    click.echo(f"page: {result['files'][-1]}")
+
+
+def print_extraction(result: Mapping[str, Any], options: Sequence[str]) -> None:
+    """Print how fast the features came, where they are, and what to type next with the same options."""
+    if result["images"]:
+        click.echo(
+            f"{result['images']:,} images at {result['images_per_second']:,.1f} images/s "
+            f"({result['engine']}, {result['precision']}), peak memory {result['peak_memory_mib']:,.0f} MiB"
+        )
+    else:
+        click.echo("Every feature is there already: nothing to do.")
+    click.echo(f"cache: {result['cache']} ({result['cache_mib']:,.1f} MiB)")
+    if result["shards_left"]:
+        click.echo(
+            f"Part {result['part']} is done. {result['shards_left']:,} shards of the other parts are still to be computed."
+        )
+        return
+    click.echo(f"next:  bottleneck train-head {shlex.join(options)}")
+
+
+def print_bench(result: Mapping[str, Any]) -> None:
+    """Print the benchmark's table and its files."""
+    from pipeline.bench import COLUMNS, table_rows
+
+    print_table(COLUMNS, table_rows(result["variants"]))
+    _print_files(result)
+
+
+def _print_files(result: Mapping[str, Any]) -> None:
+    for file in result["files"]:
+        click.echo(file)
 
 
 def print_warnings(result: Mapping[str, Any]) -> None:

@@ -16,7 +16,7 @@ from pipeline.experiment import Experiment
 from pipeline.extract import extraction_speed
 from pipeline.final_split import FinalSplit
 from pipeline.layer_rows import is_spatial, layer_sets
-from pipeline.probe_search import STEPS, Candidate, Final, finished, search_layers
+from pipeline.probe_search import Candidate, Final, finished, search_layers, steps
 from pipeline.progress import progress
 from pipeline.results import Clock, Method, Result, experiment_json, run_folder, write_result
 from pipeline.saved_head import SavedHead, save_head
@@ -110,7 +110,7 @@ def probe(experiment: Experiment, home: Path) -> Result:
 def _search(experiment: Experiment, cache: Features, held: Holdout, extract: float | None) -> Found:
     sets = layer_sets(cache.layers)
     candidates: list[Candidate] = []
-    with progress(total=STEPS * len(sets), desc="probes", unit="fit") as bar, workers() as team:
+    with progress(total=steps() * len(sets), desc="probes", unit="fit") as bar, workers() as team:
         for layers in sets:
             bar.set_postfix_str(" + ".join(layers), refresh=False)
             candidates += search_layers(cache, layers, held, extract, team, bar.update)

@@ -29,7 +29,7 @@ from pipeline.results import Clock, Method
 from pipeline.splits import Holdout, Part
 
 Advance = Callable[[], None]
-STEPS = len(L2_VALUES) + 3  # calls of `advance` for each set of layers
+FAMILIES = ("logistic", "ridge", "knn")
 
 
 @dataclass(frozen=True)
@@ -50,9 +50,15 @@ class Candidate:
 
 
 def search_layers(
-    cache: Features, layers: tuple[str, ...], held: Holdout, extract: float | None, team: Workers, advance: Advance
+    cache: Features,
+    layers: tuple[str, ...],
+    held: Holdout,
+    extract: float | None,
+    team: Workers,
+    advance: Advance,
+    families: tuple[str, ...] = FAMILIES,
 ) -> list[Candidate]:
-    """Search logistic, ridge and k-NN on one set of layers, sharing one eigenbasis.
+    """Search families of probes on one set of layers, sharing one eigenbasis.
 
     Args:
         cache: the open cache.
@@ -60,7 +66,8 @@ def search_layers(
         held: which samples train and which choose.
         extract: seconds the extraction took, or None.
         team: the threads to use.
-        advance: called STEPS times.
+        advance: called `steps(families)` times.
+        families: some of `FAMILIES`.
 
     Returns:
         One `Candidate` a family; its seconds include the shared preparation.
@@ -71,20 +78,49 @@ def search_layers(
         train = _coordinates(rows, eigenbasis(rows, team), team)
         checked = _coordinates(own, train.basis, team)
         advance()
-    found: dict[str, tuple[Path, Linear | None]] = {}
-    with clock.phase("ridge"):
-        found["ridge"] = search_ridge(train, checked, classes, L2_VALUES, team)
-        advance()
-    with clock.phase("knn"):
-        path, votes = search_neighbours(train, checked, classes, NEIGHBOURS, team)
-        found["knn"] = path, None
-        advance()
-    with clock.phase("logistic"):
-        found["logistic"] = search_logistic(train, checked, classes, L2_VALUES, team, advance)
-    return [
-        _candidate(family, layers, train.basis, found[family], rows.shape[1], checked, votes, extract, clock)
-        for family in ("logistic", "ridge", "knn")
-    ]
+    candidates = []
+    for family in families:
+        with clock.phase(family):
+            found = _SEARCHES[family](train, checked, classes, team, advance)
+        seconds = {"extract": extract, "train": clock.seconds["prepare"] + clock.seconds[family]}
+        candidates.append(_candidate(family, layers, found, train, checked, classes, seconds))
+    return candidates
+
+
+def steps(families: tuple[str, ...] = FAMILIES) -> int:
+    """Return how often `search_layers` calls `advance`."""
+    return 1 + sum(len(L2_VALUES) if family == "logistic" else 1 for family in families)
+
+
+@dataclass(frozen=True)
+class _Found:
+    path: Path
+    linear: Linear | None
+    predicted: np.ndarray
+
+
+def _search_logistic(train: Coordinates, held: Coordinates, classes: int, team: Workers, advance: Advance) -> _Found:
+    path, linear = search_logistic(train, held, classes, L2_VALUES, team, advance)
+    return _Found(path, linear, _predicted(held, linear))
+
+
+def _search_ridge(train: Coordinates, held: Coordinates, classes: int, team: Workers, advance: Advance) -> _Found:
+    path, linear = search_ridge(train, held, classes, L2_VALUES, team)
+    advance()
+    return _Found(path, linear, _predicted(held, linear))
+
+
+def _search_neighbours(train: Coordinates, held: Coordinates, classes: int, team: Workers, advance: Advance) -> _Found:
+    path, predicted = search_neighbours(train, held, classes, NEIGHBOURS, team)
+    advance()
+    return _Found(path, None, predicted)
+
+
+_SEARCHES = {"logistic": _search_logistic, "ridge": _search_ridge, "knn": _search_neighbours}
+
+
+def _predicted(held: Coordinates, linear: Linear) -> np.ndarray:
+    return mean_over_views(linear_scores(held.rows, linear), held.views).argmax(axis=1)
 
 
 @dataclass(frozen=True)
@@ -182,21 +218,15 @@ def _coordinates(rows: LayerRows, basis: Eigenbasis, team: Workers) -> Coordinat
 def _candidate(
     family: str,
     layers: tuple[str, ...],
-    basis: Eigenbasis,
-    found: tuple[Path, Linear | None],
-    width: int,
-    checked: Coordinates,
-    votes: np.ndarray,
-    extract: float | None,
-    clock: Clock,
+    found: _Found,
+    train: Coordinates,
+    held: Coordinates,
+    classes: int,
+    seconds: Mapping[str, float | None],
 ) -> Candidate:
-    path, linear = found
-    classes, n = len(basis.mean) if linear is None else len(linear.bias), len(checked.labels)
+    path, linear, n = found.path, found.linear, len(held.labels)
     scores = {"validation": score_counts(round(path.accuracy[path.best] * n), n)}
-    seconds = {"extract": extract, "train": clock.seconds["prepare"] + clock.seconds[family]}
-    parameters = classes * (width + 1) if linear else 0
+    parameters = classes * (len(train.basis.mean) + 1) if linear else 0
     method = Method(family, layers, parameters, scores, seconds, {path.setting: path.chosen})
-    if linear is None:
-        return Candidate(method, path, None, votes)
-    predicted = mean_over_views(linear_scores(checked.rows, linear), checked.views).argmax(axis=1)
-    return Candidate(method, path, basis.to_features(linear.weights, linear.bias), predicted)
+    start = train.basis.to_features(linear.weights, linear.bias) if linear else None
+    return Candidate(method, path, start, found.predicted)

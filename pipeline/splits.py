@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -37,6 +38,14 @@ class Holdout:
 
     train: Part
     validation: Part
+
+
+def digest(*parts: Part) -> str:
+    """Return the SHA-256 of which samples these are, 64 hexadecimal digits."""
+    found = hashlib.sha256()
+    for part in parts:
+        found.update(f"\0{part.split}\0".encode() + part.indices.astype("<i8").tobytes())
+    return found.hexdigest()
 
 
 def hold_out(dataset: Dataset, fraction: float, seed: int) -> Holdout:

@@ -10,8 +10,7 @@ from commandline import invoke
 from imagefiles import class_folders
 
 from pipeline.evaluation import accuracy_difference
-from pipeline.fine_tune import _digest
-from pipeline.splits import Holdout, Part
+from pipeline.splits import Part, digest
 
 COLOURS_TOO_ALIKE = tuple(f"shade {i}" for i in range(4))
 
@@ -63,10 +62,10 @@ def test_one_method_that_is_left_is_refused_before_anything_is_trained(extracted
 
 def test_samples_that_were_parted_otherwise_are_another_training():
     train, held = np.arange(8), np.arange(8, 10)
-    one = Holdout(Part("train", train), Part("train", held))
-    other = Holdout(Part("train", np.arange(1, 9)), Part("train", np.array([0, 9])))
-    assert _digest(one) == _digest(Holdout(Part("train", train.copy()), Part("train", held.copy())))
-    assert _digest(one) != _digest(other)
+    one = digest(Part("train", train), Part("train", held))
+    assert one == digest(Part("train", train.copy()), Part("train", held.copy()))
+    assert one != digest(Part("train", np.arange(1, 9)), Part("train", np.array([0, 9])))
+    assert one != digest(Part("train", train), Part("validation", held))
 
 
 def test_one_image_tells_nothing_of_a_difference():
