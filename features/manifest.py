@@ -151,10 +151,6 @@ class Manifest:
             before += len(record.shards.done)
         return own
 
-    def with_shards(self, entries: Mapping[Shard, Entry]) -> Manifest:
-        """This manifest with finished shards entered."""
-        return self.with_batches([(shard.split, Batch.of(shard.index, entry)) for shard, entry in entries.items()])
-
     def with_batches(self, batches: Sequence[tuple[str, Batch]]) -> Manifest:
         """This manifest with finished shards entered, by split."""
         splits = dict(self.splits)

@@ -8,15 +8,13 @@ from models.parallel import workers
 from pipeline.cache import backbone_label, data_warnings, open_cache
 from pipeline.contestants import Arena, contestants
 from pipeline.datasets import open_dataset
-from pipeline.duplicates import known_duplicates
 from pipeline.errors import RequestError
 from pipeline.experiment import Experiment
 from pipeline.extract import extraction_speed
-from pipeline.final_split import FinalSplit
+from pipeline.ground import common_ground
 from pipeline.pixels import pixels_on_disk
 from pipeline.report import write_report
 from pipeline.results import Clock, Result, experiment_json, run_folder, write_result
-from pipeline.splits import hold_out, scored_part
 
 
 def compare(experiment: Experiment, home: Path, options: tuple[str, ...] = ()) -> Result:
@@ -47,15 +45,12 @@ def compare(experiment: Experiment, home: Path, options: tuple[str, ...] = ()) -
         dataset = open_dataset(experiment, home)
         cache = open_cache(experiment, home, dataset)
     folder = run_folder(home, experiment.name, "compare")
-    held = hold_out(dataset, experiment.head.validation_split, experiment.seed)
-    part = scored_part(dataset, held)
     _require_two(experiment, cache)
-    with clock.phase("duplicates"):
-        duplicates = known_duplicates(home, dataset, cache, held, part)
-    final = FinalSplit(dataset.splits[part.split].labels[part.indices], part, duplicates)
+    ground = common_ground(experiment, home, dataset, cache, clock)
+    final, duplicates = ground.final, ground.duplicates
     with pixels_on_disk(dataset, home) as pixels, workers() as team:
         with clock.phase("train"):
-            trained = list(contestants(Arena(experiment, home, dataset, cache, pixels, held, team)))
+            trained = list(contestants(Arena(experiment, home, dataset, cache, pixels, ground, team)))
         with clock.phase("evaluate"):
             tested = [final.score(one.method, one.predict) for one in trained if one.entered]
     matrices = {plots.label(method): final.confusion(method.name, len(dataset.class_names)) for method in tested}

@@ -12,13 +12,15 @@ from pipeline.convnet import train_convnet
 from pipeline.datasets import Dataset
 from pipeline.experiment import Experiment
 from pipeline.fine_tune import train_network
+from pipeline.ground import Ground
 from pipeline.layer_rows import layer_sets
+from pipeline.pixels import pixel_predictor
 from pipeline.probe_search import finished, search_layers, steps
 from pipeline.progress import progress
 from pipeline.results import Method
-from pipeline.splits import Holdout, Part, scored_part
+from pipeline.splits import Part
 from pipeline.train_head import TrainedMethod, extraction_seconds, fit_head, predict_head
-from pipeline.training import History, predict
+from pipeline.training import History
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class Arena:
         dataset: the open data set.
         cache: its features.
         pixels: its images by split, uint8 `(n, height, width, 3)`.
-        held: which samples train and which validate.
+        ground: which samples train, validate and decide.
         team: the threads of the probes.
     """
 
@@ -57,7 +59,7 @@ class Arena:
     dataset: Dataset
     cache: Features
     pixels: Mapping[str, np.ndarray]
-    held: Holdout
+    ground: Ground
     team: Workers
 
 
@@ -81,7 +83,7 @@ def _earlier(arena: Arena, name: str) -> Iterator[Contestant]:
 
 def _head(arena: Arena, name: str, layer: str) -> Contestant:
     seconds = extraction_seconds(arena.experiment, arena.home, arena.cache)
-    trained = fit_head(arena.experiment, arena.cache, arena.held, layer, name, seconds)
+    trained = fit_head(arena.experiment, arena.cache, arena.ground.held, layer, name, seconds)
 
     def predicted(part: Part) -> np.ndarray:
         return predict_head(trained.model, arena.cache, layer, part).argmax(axis=1)
@@ -98,30 +100,28 @@ def _probe(arena: Arena, name: str) -> Iterator[Contestant]:
         found = [
             one
             for layers in sets
-            for one in search_layers(arena.cache, layers, arena.held, seconds, arena.team, bar.update, family)
+            for one in search_layers(arena.cache, layers, arena.ground.held, seconds, arena.team, bar.update, family)
         ]
     best = max(found, key=lambda one: one.method.scores["validation"].accuracy)
-    scored = scored_part(arena.dataset, arena.held)
-    final = finished(best, arena.cache, arena.held, scored, arena.team)
+    final = finished(best, arena.cache, arena.ground.held, arena.ground.part, arena.team)
     yield Contestant(replace(final.method, name=name), final.predict)
 
 
 def _convnet(arena: Arena, name: str) -> Iterator[Contestant]:
     architecture = name.removeprefix("convnet-")
-    trained = train_convnet(arena.experiment, arena.dataset, arena.pixels, arena.held, architecture)
+    trained = train_convnet(arena.experiment, arena.dataset, arena.pixels, arena.ground.held, architecture)
     yield _seeing_pixels(arena, trained, arena.experiment.convnet.batch_size)
 
 
 def _network(arena: Arena, name: str) -> Iterator[Contestant]:
-    trained = train_network(arena.experiment, arena.home, arena.dataset, arena.pixels, arena.held, name, arena.cache)
+    trained = train_network(
+        arena.experiment, arena.home, arena.dataset, arena.pixels, arena.ground.held, name, arena.cache
+    )
     yield _seeing_pixels(arena, trained, arena.experiment.finetune.batch_size)
 
 
 def _seeing_pixels(arena: Arena, trained: TrainedMethod, batch_size: int) -> Contestant:
-    def predicted(part: Part) -> np.ndarray:
-        return predict(trained.model, arena.pixels[part.split], part.indices, batch_size=batch_size).argmax(axis=1)
-
-    return Contestant(trained.method, predicted, trained.history)
+    return Contestant(trained.method, pixel_predictor(trained.model, arena.pixels, batch_size), trained.history)
 
 
 _TRAINERS: dict[str, Callable[[Arena, str], Iterator[Contestant]]] = {

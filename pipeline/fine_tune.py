@@ -12,16 +12,15 @@ import models
 from features import Features
 from pipeline.cache import backbone_label, data_warnings, experiment_identity, open_cache
 from pipeline.datasets import Dataset, open_dataset
-from pipeline.duplicates import known_duplicates
 from pipeline.errors import NoCache
 from pipeline.experiment import Experiment
-from pipeline.final_split import FinalSplit
-from pipeline.pixels import pixel_batches, pixel_scores, pixels_on_disk
+from pipeline.ground import common_ground
+from pipeline.pixels import pixel_batches, pixel_predictor, pixel_scores, pixels_on_disk
 from pipeline.results import Clock, Method, Result, experiment_json, run_folder, write_result
 from pipeline.resumable import Schedule, fit_resumable, recipe_folder
-from pipeline.splits import Holdout, Part, digest, hold_out, scored_part
+from pipeline.splits import Holdout, digest
 from pipeline.train_head import TrainedMethod, extraction_seconds
-from pipeline.training import EpochBatches, predict
+from pipeline.training import EpochBatches
 
 METHODS = ("fine-tune", "from-pretrained", "from-scratch")
 
@@ -49,16 +48,14 @@ def fine_tune(experiment: Experiment, home: Path, method: str = "fine-tune") -> 
         dataset = open_dataset(experiment, home)
         cache = _cache(experiment, home, dataset, method)
     folder = run_folder(home, experiment.name, method)
-    held = hold_out(dataset, experiment.head.validation_split, experiment.seed)
-    part = scored_part(dataset, held)
-    with clock.phase("duplicates"):
-        duplicates = known_duplicates(home, dataset, cache, held, part)
-    final = FinalSplit(dataset.splits[part.split].labels[part.indices], part, duplicates)
+    ground = common_ground(experiment, home, dataset, cache, clock)
+    final, duplicates = ground.final, ground.duplicates
     with pixels_on_disk(dataset, home) as pixels:
         with clock.phase("train"):
-            trained = train_network(experiment, home, dataset, pixels, held, method, cache)
+            trained = train_network(experiment, home, dataset, pixels, ground.held, method, cache)
         with clock.phase("evaluate"):
-            scored = score_network(trained, pixels, final, experiment.finetune.batch_size)
+            predictor = pixel_predictor(trained.model, pixels, experiment.finetune.batch_size)
+            scored = final.score(trained.method, predictor)
     matrix = final.confusion(scored.name, len(dataset.class_names))
     with clock.phase("write"):
         trained.model.save(folder / "model.keras")
@@ -143,24 +140,6 @@ def train_network(
     extract = extraction_seconds(experiment, home, start) if start else 0.0
     seconds = {"extract": extract, "train": sum(history.curves["seconds"])}
     return TrainedMethod(Method(method, (layer,), trainable, scores, seconds), model, history, probabilities)
-
-
-def score_network(
-    trained: TrainedMethod, pixels: Mapping[str, np.ndarray], final: FinalSplit, batch_size: int
-) -> Method:
-    """Return the method of a network that sees images, scored at the end by `final`.
-
-    Args:
-        trained: the network.
-        pixels: images by split, uint8 `(n, height, width, 3)`.
-        final: the images that decide.
-        batch_size: images at a time.
-    """
-
-    def predicted(part: Part) -> np.ndarray:
-        return predict(trained.model, pixels[part.split], part.indices, batch_size=batch_size).argmax(axis=1)
-
-    return final.score(trained.method, predicted)
 
 
 def _builder(

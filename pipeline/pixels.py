@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -12,7 +12,7 @@ import numpy as np
 
 from pipeline.datasets import Dataset
 from pipeline.evaluation import Score, score
-from pipeline.splits import Holdout
+from pipeline.splits import Holdout, Part
 from pipeline.training import RowBatches, predict
 
 DECODED_AT_A_TIME = 512
@@ -69,3 +69,14 @@ def pixel_scores(
         probabilities = predict(model, pixels[part.split], part.indices, batch_size=batch_size)
         scores[split] = score(dataset.splits[part.split].labels[part.indices], probabilities.argmax(axis=1))
     return scores, probabilities
+
+
+def pixel_predictor(
+    model: keras.Model, pixels: Mapping[str, np.ndarray], batch_size: int
+) -> Callable[[Part], np.ndarray]:
+    """Return what gives the `(n,)` classes that a model predicts for the images of a `Part`."""
+
+    def predicted(part: Part) -> np.ndarray:
+        return predict(model, pixels[part.split], part.indices, batch_size=batch_size).argmax(axis=1)
+
+    return predicted

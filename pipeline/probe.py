@@ -11,16 +11,15 @@ from features import Features
 from models.parallel import Workers, workers
 from pipeline.cache import backbone_label, data_warnings, open_cache
 from pipeline.datasets import open_dataset
-from pipeline.duplicates import known_duplicates
 from pipeline.experiment import Experiment
 from pipeline.extract import extraction_speed
-from pipeline.final_split import FinalSplit
+from pipeline.ground import Ground, common_ground
 from pipeline.layer_rows import is_spatial, layer_sets
 from pipeline.probe_search import Candidate, Final, finished, search_layers, steps
 from pipeline.progress import progress
 from pipeline.results import Clock, Method, Result, experiment_json, run_folder, write_result
 from pipeline.saved_head import SavedHead, save_head
-from pipeline.splits import Holdout, Part, hold_out, scored_part
+from pipeline.splits import Holdout
 from pipeline.train_head import TrainedMethod, extraction_seconds, fit_head, predict_head
 
 SPATIAL = (
@@ -68,15 +67,12 @@ def probe(experiment: Experiment, home: Path) -> Result:
         dataset = open_dataset(experiment, home)
         cache = open_cache(experiment, home, dataset)
     folder = run_folder(home, experiment.name, "probe")
-    held = hold_out(dataset, experiment.head.validation_split, experiment.seed)
-    part = scored_part(dataset, held)
-    with clock.phase("duplicates"):
-        duplicates = known_duplicates(home, dataset, cache, held, part)
-    final = FinalSplit(cache[part.split].y[part.indices], part, duplicates)
+    ground = common_ground(experiment, home, dataset, cache, clock)
+    final = ground.final
     with clock.phase("search"):
-        found = _search(experiment, cache, held, extraction_seconds(experiment, home, cache))
+        found = _search(experiment, cache, ground.held, extraction_seconds(experiment, home, cache))
     with clock.phase("evaluate"), workers() as team:
-        tested, arrays = _score_families(found, cache, held, part, final, team)
+        tested, arrays = _score_families(found, cache, ground, team)
     with clock.phase("write"):
         recipe = _recipe(experiment, cache, tested[0], final.kind)
         files = [
@@ -94,12 +90,12 @@ def probe(experiment: Experiment, home: Path) -> Result:
         "table": [method.as_json() for method in found.methods],
         "paths": [_path_json(one) for one in found.candidates],
         "pairs": final.comparisons(),
-        "duplicates": duplicates.as_json(),
+        "duplicates": ground.duplicates.as_json(),
         "files": [str(file) for file in files],
     }
     warnings = (
         *data_warnings(experiment, dataset),
-        *duplicates.warnings(details["methods"]),
+        *ground.duplicates.warnings(details["methods"]),
         *((SPATIAL,) if is_spatial(cache) else ()),
     )
     result = Result("probe", experiment_json(experiment), cache.key, clock.seconds, warnings, details, folder)
@@ -119,7 +115,7 @@ def _search(experiment: Experiment, cache: Features, held: Holdout, extract: flo
 
 
 def _score_families(
-    found: Found, cache: Features, held: Holdout, part: Part, final: FinalSplit, team: Workers
+    found: Found, cache: Features, ground: Ground, team: Workers
 ) -> tuple[list[Method], dict[str, np.ndarray]]:
     """Score the best of each family once; return them by validation accuracy with the arrays of the first."""
     best: dict[str, Method] = {}
@@ -128,16 +124,15 @@ def _score_families(
     tested: list[Method] = []
     kept: dict[str, np.ndarray] = {}
     for name, method in best.items():
-        chosen = (
-            _keras_final(found, method, cache) if name == "head" else _fitted(found, method, cache, held, part, team)
-        )
+        chosen = _keras_final(found, method, cache) if name == "head" else _fitted(found, method, cache, ground, team)
         kept = kept or dict(chosen.arrays())
-        tested.append(final.score(chosen.method, chosen.predict))
+        tested.append(ground.final.score(chosen.method, chosen.predict))
     return tested, kept
 
 
-def _fitted(found: Found, method: Method, cache: Features, held: Holdout, part: Part, team: Workers) -> Final:
-    return finished(next(one for one in found.candidates if one.method is method), cache, held, part, team)
+def _fitted(found: Found, method: Method, cache: Features, ground: Ground, team: Workers) -> Final:
+    chosen = next(one for one in found.candidates if one.method is method)
+    return finished(chosen, cache, ground.held, ground.part, team)
 
 
 def _keras_final(found: Found, method: Method, cache: Features) -> Final:

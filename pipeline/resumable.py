@@ -1,4 +1,8 @@
-"""Training that survives a kill: a checkpoint after every epoch, taken up again by the same command."""
+"""Training that survives a kill: a checkpoint after every epoch, taken up again by the same command.
+
+Keras' BackupAndRestore keeps neither the best weights, nor the curves, nor where the random generators stood, and a kill while it
+writes leaves a file that does not load.
+"""
 
 import hashlib
 import importlib.util

@@ -12,13 +12,13 @@ import models
 from features import Features
 from pipeline.cache import data_warnings, open_cache
 from pipeline.datasets import open_dataset
-from pipeline.duplicates import known_duplicates
 from pipeline.evaluation import score
 from pipeline.experiment import Experiment
 from pipeline.extract import extraction_speed
 from pipeline.final_split import FinalSplit
+from pipeline.ground import common_ground
 from pipeline.results import Clock, Method, Result, experiment_json, run_folder, write_result
-from pipeline.splits import Holdout, Part, hold_out, scored_part
+from pipeline.splits import Holdout, Part
 from pipeline.training import PREDICTED_AT_A_TIME, History, Recipe, RowBatches, fit, predict
 
 
@@ -62,15 +62,12 @@ def train_head(experiment: Experiment, home: Path) -> Result:
         dataset = open_dataset(experiment, home)
         cache = open_cache(experiment, home, dataset)
     folder = run_folder(home, experiment.name, "train-head")
-    held = hold_out(dataset, experiment.head.validation_split, experiment.seed)
+    ground = common_ground(experiment, home, dataset, cache, clock)
+    held, final = ground.held, ground.final
     with clock.phase("train"):
         seconds = extraction_seconds(experiment, home, cache)
         trained = fit_head(experiment, cache, held, cache.layers[-1], "linear", seconds)
-    part = scored_part(dataset, held)
-    with clock.phase("duplicates"):
-        duplicates = known_duplicates(home, dataset, cache, held, part)
     with clock.phase("evaluate"):
-        final = FinalSplit(cache[part.split].y[part.indices], part, duplicates)
         scored = score_head(trained, cache, final)
         matrix = final.confusion(scored.name, len(cache.class_names))
         validation = (cache[held.validation.split].y[held.validation.indices], trained.validation_probabilities)
@@ -80,7 +77,7 @@ def train_head(experiment: Experiment, home: Path) -> Result:
         (folder / "history.json").write_text(json.dumps(trained.history.curves, indent=2))
         curves = plots.learning_curves({plots.label(scored): trained.history}, folder / "learning-curves.png")
         picture = plots.confusion_matrices({plots.label(scored): matrix}, cache.class_names, folder / "confusion.png")
-        title = f"{plots.label(scored)} on {len(part):,} {final.kind} images; T fitted on validation"
+        title = f"{plots.label(scored)} on {len(ground.part):,} {final.kind} images; T fitted on validation"
         diagram = reliability_diagram(calibration, title, folder / "reliability.png")
     details: dict[str, Any] = {
         "methods": [scored.as_json()],
@@ -91,10 +88,10 @@ def train_head(experiment: Experiment, home: Path) -> Result:
         "scored_on": final.kind,
         "confusion": matrix.tolist(),
         "calibration": calibration.as_json(),
-        "duplicates": duplicates.as_json(),
+        "duplicates": ground.duplicates.as_json(),
         "files": [str(file) for file in (folder / "head.keras", folder / "history.json", curves, picture, diagram)],
     }
-    warnings = (*data_warnings(experiment, dataset), *duplicates.warnings(details["methods"]))
+    warnings = (*data_warnings(experiment, dataset), *ground.duplicates.warnings(details["methods"]))
     result = Result("train-head", experiment_json(experiment), cache.key, clock.seconds, warnings, details, folder)
     write_result(result)
     return result

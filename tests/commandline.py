@@ -1,5 +1,6 @@
 """The command line as a user runs it, in a process of its own, and the disk it may meet."""
 
+import hashlib
 import os
 import signal
 import subprocess
@@ -35,6 +36,14 @@ def bottleneck(*words: str, home: Path, **environment: str) -> subprocess.Comple
 def invoke(*words: str, home: Path) -> Result:
     """Run a command to its end in this process, which spares the start of TensorFlow."""
     return CliRunner().invoke(main, [*words, "--home", str(home)])
+
+
+def shard_hashes(home: Path) -> dict[str, str]:
+    """The SHA-256 of every HDF5 file of the only cache of an artifacts folder, by its path in the cache."""
+    (folder,) = (home / "features").iterdir()
+    return {
+        str(file.relative_to(folder)): hashlib.sha256(file.read_bytes()).hexdigest() for file in folder.rglob("*.h5")
+    }
 
 
 def heed_ctrl_c() -> None:

@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from features import CacheBusy, CacheDamaged, CacheIncomplete, list_caches, open_features, repair, verify
+from features.entries import Batch
 from features.manifest import load, save, update
 from features.storage import temporary_name
 
@@ -201,7 +202,7 @@ def test_no_entry_is_lost_when_many_change_the_manifest_at_once(copy):
     save(copy, manifest)
 
     def enter(shard):
-        update(copy, lambda present: present.with_shards({shard: entries[shard]}))
+        update(copy, lambda present: present.with_batches([(shard.split, Batch.of(shard.index, entries[shard]))]))
 
     with ThreadPoolExecutor(len(entries)) as pool:
         list(pool.map(enter, entries))

@@ -1,6 +1,5 @@
 """`features --shard I/N`: several commands make the cache that one command would have made."""
 
-import hashlib
 import json
 import random
 import signal
@@ -9,24 +8,17 @@ import time
 from pathlib import Path
 
 import pytest
-from commandline import SMALL, bottleneck, command, invoke
+from commandline import SMALL, bottleneck, command, invoke, shard_hashes
 
 SHARDS = (*SMALL, "--set", "features.shard_size=16")
 PARTS = ("1/4", "2/4", "3/4", "4/4")
-
-
-def _hashes(home: Path) -> dict[str, str]:
-    (folder,) = (home / "features").iterdir()
-    return {
-        str(file.relative_to(folder)): hashlib.sha256(file.read_bytes()).hexdigest() for file in folder.rglob("*.h5")
-    }
 
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory) -> dict[str, str]:
     home = tmp_path_factory.mktemp("undisturbed")
     assert invoke("features", *SHARDS, home=home).exit_code == 0
-    return _hashes(home)
+    return shard_hashes(home)
 
 
 @pytest.mark.parametrize("received", ["0/4", "5/4", "x/y", "3", "1/2/3", "-1/4", "1/0", ""])
@@ -48,7 +40,7 @@ def test_parts_one_after_the_other_make_the_bytes_of_one_run_and_the_last_one_co
     assert "next:  bottleneck train-head" in last.output
     again = invoke("features", *SHARDS, "--shard", "1/2", home=tmp_path)
     assert "nothing to do" in again.output
-    assert _hashes(tmp_path) == undisturbed
+    assert shard_hashes(tmp_path) == undisturbed
 
 
 def test_a_command_without_a_part_completes_what_parts_have_left(tmp_path, undisturbed):
@@ -57,7 +49,7 @@ def test_a_command_without_a_part_completes_what_parts_have_left(tmp_path, undis
     assert (done["part"], done["shards_left"]) == ("1/1", 0)
     assert done["images"] + done["images_resumed"] == 240
     assert done["images_resumed"] > 0
-    assert _hashes(tmp_path) == undisturbed
+    assert shard_hashes(tmp_path) == undisturbed
 
 
 def _start(home: Path) -> list[subprocess.Popen[str]]:
@@ -80,7 +72,7 @@ def test_four_commands_at_once_make_the_bytes_of_one_run(tmp_path, undisturbed):
     results = [json.loads(out) for out, _ in ends]
     assert sum(result["images"] for result in results) == 240, "nothing twice"
     assert 0 in [result["shards_left"] for result in results]
-    assert _hashes(tmp_path) == undisturbed
+    assert shard_hashes(tmp_path) == undisturbed
 
 
 @pytest.mark.slow
@@ -97,4 +89,4 @@ def test_four_commands_killed_at_random_end_with_the_bytes_of_one_run(tmp_path, 
             process.communicate()
     for part in PARTS:
         assert bottleneck("features", *SHARDS, "--shard", part, home=tmp_path).returncode == 0
-    assert _hashes(tmp_path) == undisturbed
+    assert shard_hashes(tmp_path) == undisturbed

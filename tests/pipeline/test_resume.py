@@ -1,6 +1,5 @@
 """Stage one with a real backbone, stopped in the middle."""
 
-import hashlib
 import json
 import signal
 import subprocess
@@ -8,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from commandline import bottleneck, command, heed_ctrl_c, small_disk
+from commandline import bottleneck, command, heed_ctrl_c, shard_hashes, small_disk
 
 # 1,797 images, four at a time, in shards of 64: slow enough to be hit in the middle.
 SLOW = (
@@ -24,19 +23,12 @@ SLOW = (
 )
 
 
-def _hashes(home: Path) -> dict[str, str]:
-    (folder,) = (home / "features").iterdir()
-    return {
-        str(file.relative_to(folder)): hashlib.sha256(file.read_bytes()).hexdigest() for file in folder.rglob("*.h5")
-    }
-
-
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory) -> dict[str, str]:
     home = tmp_path_factory.mktemp("undisturbed")
     done = bottleneck(*SLOW, home=home)
     assert done.returncode == 0, done.stderr
-    return _hashes(home)
+    return shard_hashes(home)
 
 
 def _stop_after_shards(home: Path, shards: int, how: signal.Signals) -> tuple[int, str]:
@@ -59,7 +51,7 @@ def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(tmp_path, undisturbed):
     result = json.loads(done.stdout)
     assert result["images_resumed"] >= 2 * 64
     assert result["images"] + result["images_resumed"] == 1797
-    assert _hashes(tmp_path) == undisturbed
+    assert shard_hashes(tmp_path) == undisturbed
 
 
 def test_a_run_killed_twice_ends_with_the_same_bytes(tmp_path, undisturbed):
@@ -67,7 +59,7 @@ def test_a_run_killed_twice_ends_with_the_same_bytes(tmp_path, undisturbed):
         code, _ = _stop_after_shards(tmp_path, shards, signal.SIGKILL)
         assert code == -signal.SIGKILL
     assert bottleneck(*SLOW, home=tmp_path).returncode == 0
-    assert _hashes(tmp_path) == undisturbed
+    assert shard_hashes(tmp_path) == undisturbed
 
 
 def test_a_full_artifacts_folder_is_said_before_any_work_and_leaves_nothing_half_written(tmp_path):
@@ -95,4 +87,4 @@ def test_of_two_runs_at_once_one_works_and_the_other_says_who_does(tmp_path, und
     assert second.returncode == 1
     assert f"Process {first.pid}" in second.stderr
     assert first.returncode == 0
-    assert _hashes(tmp_path) == undisturbed
+    assert shard_hashes(tmp_path) == undisturbed
