@@ -22,10 +22,18 @@ from models.weights import WeightsIdentity, fetch, is_model_file, keras_home, pr
 if TYPE_CHECKING:
     from models.backbones import Backbone, layer_names, load_backbone
     from models.convnets import small_convnet, strong_convnet
-    from models.engines import resolve_engine
+    from models.engines import gpus, resolve_engine, training_precision
     from models.estimators import CosineKNN, LogisticPath, RidgePath
     from models.extractor import Extractor, build_extractor
-    from models.finetuning import classifier, freeze_batch_norm, freeze_below, load_classifier, set_last_layer
+    from models.finetuning import (
+        classifier,
+        compile_classifier,
+        compute_in,
+        freeze_batch_norm,
+        freeze_below,
+        load_classifier,
+        set_last_layer,
+    )
     from models.heads import build_head
     from models.matmul import matmul_gflops
 
@@ -34,7 +42,9 @@ _LAZY = {
     "Backbone": "backbones",
     "layer_names": "backbones",
     "load_backbone": "backbones",
+    "gpus": "engines",
     "resolve_engine": "engines",
+    "training_precision": "engines",
     "CosineKNN": "estimators",
     "LogisticPath": "estimators",
     "RidgePath": "estimators",
@@ -42,6 +52,8 @@ _LAZY = {
     "build_extractor": "extractor",
     "build_head": "heads",
     "classifier": "finetuning",
+    "compile_classifier": "finetuning",
+    "compute_in": "finetuning",
     "freeze_batch_norm": "finetuning",
     "freeze_below": "finetuning",
     "load_classifier": "finetuning",
@@ -71,9 +83,12 @@ __all__ = [
     "build_extractor",
     "build_head",
     "classifier",
+    "compile_classifier",
+    "compute_in",
     "fetch",
     "freeze_batch_norm",
     "freeze_below",
+    "gpus",
     "is_model_file",
     "keras_home",
     "layer_names",
@@ -85,6 +100,7 @@ __all__ = [
     "set_last_layer",
     "small_convnet",
     "strong_convnet",
+    "training_precision",
     "weights_identity",
 ]
 

@@ -17,7 +17,7 @@ from pipeline.experiment import Experiment
 from pipeline.ground import common_ground
 from pipeline.pixels import pixel_batches, pixel_predictor, pixel_scores, pixels_on_disk
 from pipeline.results import Clock, Method, Result, experiment_json, run_folder, write_result
-from pipeline.resumable import Schedule, fit_resumable, recipe_folder
+from pipeline.resumable import Schedule, fit_resumable, recipe_folder, sole_training
 from pipeline.splits import Holdout, digest
 from pipeline.train_head import TrainedMethod, extraction_seconds
 from pipeline.training import EpochBatches
@@ -125,15 +125,22 @@ def train_network(
     """
     settings = experiment.finetune
     layer = experiment.backbone.layers[-1]
-    identity = experiment_identity(experiment, dataset, home)
-    recipe = {"method": method, "seed": experiment.seed, "finetune": asdict(settings), "identity": identity}
-    recipe["held"] = digest(held.train, held.validation)
+    precision = models.training_precision(settings.precision)
+    recipe = {
+        "method": method,
+        "seed": experiment.seed,
+        "finetune": {**asdict(settings), "precision": precision},
+        "identity": experiment_identity(experiment, dataset, home),
+        "held": digest(held.train, held.validation),
+    }
     keras.utils.set_random_seed(experiment.seed)
     batches = pixel_batches(EpochBatches, dataset, pixels, held, settings.batch_size, experiment.seed)
     schedule = Schedule(settings.epochs, settings.learning_rate, settings.drop_every, settings.patience)
     folder = recipe_folder(run_folder(home, experiment.name, method), recipe)
-    build = _builder(experiment, dataset, held, method, cache)
-    model, history = fit_resumable(build, *batches, schedule, f"{method} ({layer})", folder)
+    build = _builder(experiment, dataset, held, method, cache, precision)
+    with sole_training(folder):
+        trained, history = fit_resumable(build, *batches, schedule, f"{method} ({layer})", folder)
+    model = models.compute_in(trained, "float32")
     scores, probabilities = pixel_scores(model, dataset, pixels, held, settings.batch_size)
     trainable = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
     start = cache if _starts_from_probe(experiment, method) else None
@@ -143,7 +150,7 @@ def train_network(
 
 
 def _builder(
-    experiment: Experiment, dataset: Dataset, held: Holdout, method: str, cache: Features | None
+    experiment: Experiment, dataset: Dataset, held: Holdout, method: str, cache: Features | None, precision: str
 ) -> Callable[[], keras.Model]:
     settings = experiment.finetune
     weights = "random" if method == "from-scratch" else experiment.backbone.weights
@@ -168,7 +175,7 @@ def _builder(
             models.freeze_batch_norm(model)
         if cache and _starts_from_probe(experiment, method):
             models.set_last_layer(model, *_probe(experiment, cache, held))
-        return model
+        return models.compute_in(model, precision)
 
     return build
 
