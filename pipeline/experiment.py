@@ -45,11 +45,17 @@ class DatasetSettings:
     on_error: Literal["quarantine", "fail"] = "quarantine"
     error_limit: Annotated[float, Field(ge=0, le=1)] = 0.05
     max_pixels: Positive = 89_478_485
-    common_size: tuple[Side, Side] | tuple[()] = ()
+    common_size: tuple[Side, ...] = ()
     image_column: str = ""
     label_column: str = ""
     split_column: str = ""
     image_root: str = ""
+
+    @model_validator(mode="after")
+    def _common_size_is_a_height_and_a_width(self) -> "DatasetSettings":
+        if len(self.common_size) not in (0, 2):
+            raise ValueError(f"common_size takes a height and a width, such as 100,100. Received: {self.common_size!r}")
+        return self
 
     @model_validator(mode="after")
     def _keys_belong_to_the_source(self) -> "DatasetSettings":
