@@ -35,7 +35,7 @@ class Effort:
     """How much is measured.
 
     Attributes:
-        images: a run on a CPU, cut down to a multiple of the batch size; on a GPU `GPU_TIMES` as many.
+        images: a run on a CPU, cut down to a multiple of the batch size; on a GPU it is `ON_GPU`.
         repeats: of every run, interleaved.
         precisions: of the engines.
     """
@@ -45,7 +45,7 @@ class Effort:
     precisions: tuple[str, ...]
 
 
-GPU_TIMES = 16  # so that a run takes a second there too
+ON_GPU = 8192  # images a run
 QUICK = Effort(96, 3, ("auto", "int8"))
 FULL = Effort(512, 5, ("float32", "bfloat16", "float16", "int8"))
 
@@ -179,7 +179,7 @@ def _request(experiment: Experiment, effort: Effort, scratch: str) -> dict[str, 
         "layer": experiment.backbone.layers[-1],
         "size": experiment.input.size,
         "batch_size": batch,
-        "images": max(1, effort.images * (GPU_TIMES if models.gpus() else 1) // batch) * batch,
+        "images": max(1, (ON_GPU if models.gpus() else effort.images) // batch) * batch,
         "scratch": scratch,
     }
 

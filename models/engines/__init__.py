@@ -7,7 +7,7 @@ import platform
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -27,8 +27,12 @@ class Engine(Protocol):
     depth: int
     """Batches worth having in flight."""
 
-    def submit(self, images: np.ndarray) -> Callable[[], list[np.ndarray]]:
+    def submit(self, images: Any) -> Callable[[], list[np.ndarray]]:
         """Starts on a full batch of uint8 images; what it returns waits for the outputs, one array a layer."""
+        ...
+
+    def place(self, images: np.ndarray) -> Any:
+        """Puts a full batch where the device reads it without a copy; `submit` takes what it returns."""
         ...
 
 

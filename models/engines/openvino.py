@@ -73,6 +73,10 @@ class OpenVINOEngine:
 
         return wait
 
+    def place(self, images: np.ndarray) -> np.ndarray:
+        """The images as they are: the CPU reads them in memory."""
+        return images
+
     def _new_requests(self) -> list[openvino.InferRequest]:
         return [self._compiled.create_infer_request() for _ in range(self._parts)]
 

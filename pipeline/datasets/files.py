@@ -155,8 +155,8 @@ def _target(experiment: Experiment) -> Target:
             f"input.antialias=false goes with input.resize={', '.join(POINT_SAMPLED)} for image files. "
             f"Received: {settings.resize!r}"
         )
-    size = experiment.dataset.common_size or settings.size
-    return Target(size, settings.resize, settings.antialias or settings.resize == "area")
+    height, width = experiment.dataset.common_size or settings.size
+    return Target((height, width), settings.resize, settings.antialias or settings.resize == "area")
 
 
 def _quarantine(listing: Listing, settings: DatasetSettings, path: Path) -> tuple[str, ...]:
