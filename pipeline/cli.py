@@ -196,7 +196,8 @@ def fine_tune_command(request: Request, method: str) -> None:
     fine-tune        trains on from the pre-trained weights. The new layer starts from a linear probe on
                      the cached features. Batch norm is kept as pre-trained: statistics of a small batch
                      are noise. --set finetune.from_layer=conv5_block1 keeps all layers before that one.
-    from-pretrained  trains the whole network, batch norm too, from the pre-trained weights.
+    from-pretrained  trains the whole network, batch norm too, from the pre-trained weights, at a higher
+                     learning rate (finetune.fresh_learning_rate): the walk-through's way.
     from-scratch     the same from random weights.
 
     A checkpoint is kept after every epoch: the same command continues a run that was killed.
@@ -204,7 +205,7 @@ def fine_tune_command(request: Request, method: str) -> None:
 
     \b
     Example: bottleneck fine-tune -e photo-patches --set finetune.epochs=3
-             bottleneck fine-tune -e cifar10 --method from-pretrained --set finetune.learning_rate=1e-3
+             bottleneck fine-tune -e cifar10 --method from-pretrained --set finetune.epochs=25
     """
     from pipeline.fine_tune import fine_tune
 

@@ -178,7 +178,8 @@ class FineTuneSettings:
 
     `start` is what the new last layer starts from: a linear probe on the cached features, or small random numbers.
     `from_layer` is a layer's name or the beginning of it: layers before it keep their weights ("" = all are trained).
-    The learning rate (Adam) falls to a tenth every `drop_every` epochs (0 = never); training ends after `patience`
+    `learning_rate` (Adam) is that of `fine-tune`, `fresh_learning_rate` that of `from-pretrained` and `from-scratch`, the
+    walk-through's. Both fall to a tenth every `drop_every` epochs (0 = never); training ends after `patience`
     epochs without a lower validation loss. Random crops have at least the share `crop_area` of an image. `precision` is
     what the backbone computes in while it is trained (mixed precision: weights stay in float32); the trained network
     computes in float32.
@@ -189,6 +190,7 @@ class FineTuneSettings:
     epochs: Positive = 10
     batch_size: Positive = 16
     learning_rate: Rate = 1e-4
+    fresh_learning_rate: Rate = 1e-3
     drop_every: Annotated[int, Field(ge=0)] = 7
     patience: Positive = 5
     crop_area: Annotated[float, Field(gt=0, le=1)] = 0.25

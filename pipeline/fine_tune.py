@@ -135,7 +135,7 @@ def train_network(
     }
     keras.utils.set_random_seed(experiment.seed)
     batches = pixel_batches(EpochBatches, dataset, pixels, held, settings.batch_size, experiment.seed)
-    schedule = Schedule(settings.epochs, settings.learning_rate, settings.drop_every, settings.patience)
+    schedule = _schedule(experiment, method)
     folder = recipe_folder(run_folder(home, experiment.name, method), recipe)
     build = _builder(experiment, dataset, held, method, cache, precision)
     with sole_training(folder):
@@ -147,6 +147,13 @@ def train_network(
     extract = extraction_seconds(experiment, home, start) if start else 0.0
     seconds = {"extract": extract, "train": sum(history.curves["seconds"])}
     return TrainedMethod(Method(method, (layer,), trainable, scores, seconds), model, history, probabilities)
+
+
+def _schedule(experiment: Experiment, method: str) -> Schedule:
+    settings = experiment.finetune
+    setting = "learning_rate" if method == "fine-tune" else "fresh_learning_rate"
+    rate = getattr(settings, setting)
+    return Schedule(settings.epochs, rate, settings.drop_every, settings.patience, f"finetune.{setting}")
 
 
 def _builder(

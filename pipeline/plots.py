@@ -151,7 +151,7 @@ def benchmark(variants: Sequence[Measured], path: Path) -> Path:
         axes.annotate(note, (max(rates), row), (5, 0), textcoords="offset points", va="center", fontsize=8)
     axes.set_yticks(range(len(variants)), [variant.name for variant in variants], fontsize=8)
     axes.invert_yaxis()
-    axes.margins(x=0.16)
+    axes.margins(x=0.2)
     axes.set_xlabel("images/s, median and range (in brackets: times the walk-through's script in the same round)")
     return save_figure(figure, path)
 

@@ -168,15 +168,21 @@ def versions() -> dict[str, str]:
 
 def hardware() -> dict[str, Any]:
     """Return what the machine is: processor, cores, memory in GiB and the GPUs TensorFlow has seen, if it was loaded."""
-    tensorflow = sys.modules.get("tensorflow")
-    gpus = [gpu.name for gpu in tensorflow.config.list_physical_devices("GPU")] if tensorflow else []
     return {
         "processor": _processor(),
         "cores": len(psutil.Process().cpu_affinity()) if hasattr(psutil.Process, "cpu_affinity") else os.cpu_count(),
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
-        "gpus": gpus,
+        "gpus": _gpu_names(),
         "system": platform.platform(),
     }
+
+
+def _gpu_names() -> list[str]:
+    tensorflow = sys.modules.get("tensorflow")
+    if not tensorflow:
+        return []
+    details = tensorflow.config.experimental.get_device_details
+    return [details(gpu).get("device_name", gpu.name) for gpu in tensorflow.config.list_physical_devices("GPU")]
 
 
 def _processor() -> str:

@@ -39,12 +39,14 @@ class Schedule:
         learning_rate: of Adam in the first epoch.
         drop_every: epochs after which the learning rate falls to a tenth, again and again; 0: never.
         patience: epochs without a lower validation loss after which training stops.
+        rate_setting: the setting the learning rate comes from, for advice.
     """
 
     epochs: int
     learning_rate: float
     drop_every: int
     patience: int
+    rate_setting: str = "finetune.learning_rate"
 
     def rate(self, epoch: int) -> float:
         """Return the learning rate of an epoch, counted from 0."""
@@ -138,7 +140,8 @@ def fit_resumable(
             start = time.perf_counter()
             fitted = model.fit(train, validation_data=held, epochs=1, verbose=0, shuffle=False)
             seconds = {"seconds": [time.perf_counter() - start]}
-            _add(curves, {**fitted.history, **seconds}, title, schedule.rate(epoch))
+            _require_finite(fitted.history, title, schedule, epoch)
+            _add(curves, {**fitted.history, **seconds})
             _write(folder, epoch, model, curves)
             log({name: values[-1] for name, values in curves.items()}, epoch)
             bar.set_postfix_str(f"train {curves['accuracy'][-1]:.1%}, validation {curves['val_accuracy'][-1]:.1%}")
@@ -190,12 +193,17 @@ def _best(curves: dict[str, list[float]]) -> int:
     return int(np.argmin(curves["val_loss"])) if curves else 0
 
 
-def _add(curves: dict[str, list[float]], epoch: dict[str, list[float]], title: str, rate: float) -> None:
-    if not np.isfinite([epoch["loss"][-1], epoch["val_loss"][-1]]).all():
-        raise PipelineError(
-            f"The loss of {title} is no longer a number in epoch {_length(curves) + 1}. Lower the learning rate "
-            f"(it was {rate:g}): --set finetune.learning_rate={rate / 10:g}"
-        )
+def _require_finite(figures: dict[str, list[float]], title: str, schedule: Schedule, epoch: int) -> None:
+    if np.isfinite([figures["loss"][-1], figures["val_loss"][-1]]).all():
+        return
+    rate = schedule.rate(epoch)
+    raise PipelineError(
+        f"The loss of {title} is no longer a number in epoch {epoch + 1}. Lower the learning rate "
+        f"(it was {rate:g}): --set {schedule.rate_setting}={rate / 10:g}"
+    )
+
+
+def _add(curves: dict[str, list[float]], epoch: dict[str, list[float]]) -> None:
     for name, values in epoch.items():
         curves.setdefault(name, []).append(float(values[-1]))
 

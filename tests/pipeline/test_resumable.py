@@ -100,6 +100,10 @@ def test_a_loss_that_is_no_number_stops_with_advice(tmp_path):
     with pytest.raises(PipelineError, match=r"--set finetune\.learning_rate=1e\+28"):
         fit_resumable(_model, *_batches(), Schedule(3, 1e29, 0, 3), "made", tmp_path)
     assert not list(tmp_path.glob("epoch-*"))
+    with pytest.raises(PipelineError, match=r"--set finetune\.fresh_learning_rate=1e\+28"):
+        fit_resumable(
+            _model, *_batches(), Schedule(3, 1e29, 0, 3, "finetune.fresh_learning_rate"), "made", tmp_path / "fresh"
+        )
 
 
 def test_another_recipe_has_a_folder_of_its_own(tmp_path):
