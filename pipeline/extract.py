@@ -72,11 +72,13 @@ class Outputs:
         shapes: of one image's features, by layer.
         shard_size: images a shard.
         check: how far the engine is from the float32 reference, by layer.
+        machine: `versions` and `hardware` of the process that has it, which decide the low bits.
     """
 
     shapes: Mapping[str, tuple[int, ...]]
     shard_size: int
     check: Mapping[str, Mapping[str, float]]
+    machine: Mapping[str, Mapping[str, Any]]
 
 
 def extract_features(
@@ -111,7 +113,7 @@ def extract_features(
         outputs = outputs_of(extractor, experiment)
     with job_writer(job, outputs, wait_seconds, part) as writer:
         done_before = writer.done_images
-        warn_of_others(writer.begun_with, machine())
+        warn_of_others(writer.begun_with, outputs.machine)
         with clock.phase("extract"):
             fill(writer, job.dataset, extractor, experiment.compute.batch_size)
         shards_left = writer.finish()
@@ -229,7 +231,8 @@ def _read_ahead(
 def outputs_of(extractor: models.Extractor, experiment: Experiment) -> Outputs:
     """Return what an extractor writes for an experiment."""
     shard_size = experiment.features.shard_size or affordable_shard(extractor)
-    return Outputs(extractor.output_shapes, shard_size, extractor.check)
+    machine = {"versions": versions(), "hardware": hardware()}
+    return Outputs(extractor.output_shapes, shard_size, extractor.check, machine)
 
 
 def job_writer(
@@ -242,7 +245,7 @@ def job_writer(
         "settings": experiment_json(experiment),
         "data": dataset.title,
         "backbone": backbone_label(experiment),
-        **machine(),
+        **outputs.machine,
         "warnings": list(data_warnings(experiment, dataset)),
         "check": outputs.check,
     }
@@ -323,11 +326,6 @@ def say_what_differs(job: Job) -> None:
             logger.warning(
                 "A new cache is made: the nearest one, %s, differs in\n%s", missing.nearest.path.name, fields
             )
-
-
-def machine() -> dict[str, Any]:
-    """Return the versions and the hardware that decide the low bits of what this process computes."""
-    return {"versions": versions(), "hardware": hardware()}
 
 
 def warn_of_others(begun: Mapping[str, Any], current: Mapping[str, Any]) -> None:

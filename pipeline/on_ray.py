@@ -1,8 +1,10 @@
 """Stage one on a Ray cluster: workers that each hold a compiled backbone are handed one shard at a time."""
 
+import json
+import os
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,6 @@ from pipeline.extract import (
     finished,
     is_whole,
     job_writer,
-    machine,
     nothing_to_do,
     open_job,
     outputs_of,
@@ -39,31 +40,32 @@ from pipeline.results import Clock, Result
 class ShardWorker:
     """One process of the cluster: it opens the data and compiles the backbone once, then works on shard after shard."""
 
-    def prepare(
-        self, experiment: Experiment, home: Path, identity: dict[str, Any], cores: int
-    ) -> tuple[Outputs, dict[str, Any]]:
+    def prepare(self, experiment: Experiment, home: Path, here: Path, identity: dict[str, Any], cores: int) -> Outputs:
         """Get ready.
 
         Args:
             experiment: the experiment.
             home: the artifacts folder, under the path that all nodes see it by.
+            here: the driver's working folder, which paths in the experiment may be relative to.
             identity: what the driver has found to change a number; this worker must find the same.
             cores: how many threads to compute with.
 
         Returns:
-            What the extractor writes, and the versions and hardware here.
+            What the extractor writes, with the versions and hardware here.
 
         Raises:
             PipelineError: data, weights or engine are other ones here.
         """
         import_tensorflow()
         models.limit_cores(cores)
+        if here.is_dir():
+            os.chdir(here)
         self._job = open_job(experiment, home)
         require_same(identity, self._job)
         self._extractor = build(self._job)
         self._writing = ExitStack()  # never left: the process ends first, and what it holds ends with it
         self._writer: features.CacheWriter | None = None
-        return outputs_of(self._extractor, experiment), machine()
+        return outputs_of(self._extractor, experiment)
 
     def extract(self, shard: features.Shard) -> float:
         """Extract a shard, write it and enter it in this process's journal; return the seconds it took."""
@@ -106,7 +108,7 @@ def extract_on_ray(experiment: Experiment, home: Path, cluster: Cluster, wait_se
     with connected(cluster.address) as ray:
         with clock.phase("compile"):
             team, workers = _team(ray, job, cluster)
-            outputs, _ = team.first_answer()
+            outputs = team.first_answer()
         with job_writer(job, outputs, wait_seconds, features.SHARED) as writer:
             done_before = writer.done_images
             with clock.phase("extract"):
@@ -125,7 +127,7 @@ def _team(ray: Any, job: Job, cluster: Cluster) -> tuple[Team, int]:
     worker = ray.remote(ShardWorker).options(num_cpus=cores, num_gpus=devices, scheduling_strategy="SPREAD")
 
     def prepare(worker: Any) -> Any:
-        return worker.prepare.remote(job.experiment, job.home, dict(job.identity), cores)
+        return worker.prepare.remote(job.experiment, job.home, Path.cwd(), dict(job.identity), cores)
 
     return Team(ray, worker.remote, prepare, size), size
 
@@ -137,9 +139,13 @@ def _fill(team: Team, writer: features.CacheWriter) -> list[float]:
         for shard, seconds in team.work_off(writer.pending, writer.is_finished):
             bar.update(len(shard))
             all_seconds += [seconds] if seconds is not None else []
-    for _, current in team.answers:
-        warn_of_others(begun, current)
+    for machine in _unique(outputs.machine for outputs in team.answers):
+        warn_of_others(begun, machine)
     return all_seconds
+
+
+def _unique(machines: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    return list({json.dumps(machine, sort_keys=True): machine for machine in machines}.values())
 
 
 def _summary(seconds: list[float]) -> dict[str, float]:

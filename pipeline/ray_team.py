@@ -93,13 +93,18 @@ class Team:
 
     def _replace(self, worker: Any, shard: features.Shard | None, error: Exception) -> None:
         self._ray.kill(worker)  # it may only be out of reach
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+        if getattr(error, "actor_init_failed", False):
+            raise PipelineError(
+                f"A worker could not be started ({lines[-1]}). Install the version of bottleneck-features that runs here, "
+                "with its extra `ray`, on every node."
+            )
         self.deaths += 1
         self._failures[shard] += 1
         if self._failures[shard] >= RETRIES:
             at = f"with shard {shard.file}" if shard else "before they were ready"
-            reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
             raise PipelineError(
-                f"{RETRIES} workers died {at}. Ray says of the last one: {reason.strip()} "
+                f"{RETRIES} workers died {at}. Ray says of the last one: {lines[0]} "
                 "Every finished shard is kept: the same command continues. Workers that run out of memory need fewer of "
                 "them a node (--workers), or a lower compute.batch_size."
             )

@@ -18,6 +18,7 @@ READY, DONE, DIED = range(3)
 SECONDS, DEVIATION = 10.0, 1.0
 START = 20.0
 HAND_OUT = 0.002
+WATCH = 2e-6
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Assumptions:
         deviation: standard deviation of these seconds.
         start: seconds until a new worker is ready: process, framework, data set, compiled backbone.
         hand_out: seconds of the driver for each shard; it hands out one at a time.
+        watch: seconds of the driver that come on top for each worker whose end it waits for.
         days_between_deaths: of one worker, on average, at random moments.
         straggler_share: of the workers, that are slow all the time.
         slowness: by which factor these are.
@@ -40,6 +42,7 @@ class Assumptions:
     deviation: float
     start: float
     hand_out: float
+    watch: float
     days_between_deaths: float
     straggler_share: float
     slowness: float
@@ -83,6 +86,7 @@ def simulate(assumed: Assumptions, workers: int, seed: int) -> Outcome:
     waiting, unfinished = list(range(assumed.shards)), assumed.shards
     busy: dict[int, tuple[int, float]] = {}
     idle: list[int] = []
+    hand_out = assumed.hand_out + workers * assumed.watch
     now = driver_free = lost = 0.0
     handed_out = deaths = 0
     while unfinished:
@@ -98,13 +102,13 @@ def simulate(assumed: Assumptions, workers: int, seed: int) -> Outcome:
             idle.append(worker)
         while waiting and idle:
             worker, shard = idle.pop(), waiting.pop()
-            driver_free = begun = max(now, driver_free) + assumed.hand_out
+            driver_free = begun = max(now, driver_free) + hand_out
             handed_out += 1
             end = begun + durations[shard] * slowness[worker]
             busy[worker] = (shard, begun)
             died = death[worker] < end
             heapq.heappush(events, (max(begun, death[worker]), DIED, worker) if died else (end, DONE, worker))
-    return Outcome(now, deaths, lost, handed_out * assumed.hand_out / now)
+    return Outcome(now, deaths, lost, handed_out * hand_out / now)
 
 
 def simulated_rows(assumed: Assumptions, workers: list[int], seeds: int) -> list[dict[str, Any]]:
@@ -139,6 +143,9 @@ def simulated_rows(assumed: Assumptions, workers: list[int], seeds: int) -> list
 @click.option("--deviation", type=click.FloatRange(min=0), default=DEVIATION, help="Its standard deviation, measured.")
 @click.option("--start", type=click.FloatRange(min=0), default=START, help="Seconds until a worker is ready, measured.")
 @click.option("--hand-out", type=click.FloatRange(min=0), default=HAND_OUT, help="Driver's seconds a shard, measured.")
+@click.option(
+    "--watch", type=click.FloatRange(min=0), default=WATCH, help="Driver's seconds a shard and worker, measured."
+)
 @click.option(
     "--days-between-deaths", type=click.FloatRange(min=0, min_open=True), default=1.0, help="Of a worker, assumed."
 )

@@ -16,7 +16,7 @@ import pytest
 from commandline import SMALL, bottleneck, command, heed_ctrl_c, invoke, shard_hashes
 from imagefiles import class_folders
 
-from features.journal import journal_files, read_journals
+from features.journal import read_journals
 from pipeline.errors import PipelineError, RequestError
 from pipeline.experiment import load_experiment
 from pipeline.extract import open_job
@@ -129,8 +129,18 @@ def _workers(pid: int) -> list[psutil.Process]:
         return []
 
 
+def _entered(home: Path) -> list[tuple[str, int]]:
+    """Every entry of a shard in the journals of an unfinished cache."""
+    records = [records for folder in home.glob("features/*") for records in read_journals(folder)]
+    return [(found.split, index) for found in records for index in found.rows["index"].tolist()]
+
+
+def _shards(home: Path) -> list[Path]:
+    return list(home.glob("features/*/*/*.h5"))
+
+
 def _wait_for_shards(process: subprocess.Popen[str], home: Path, count: int) -> None:
-    while process.poll() is None and len(list(home.glob("features/*/*/*.h5"))) < count:
+    while process.poll() is None and len(_shards(home)) < count:
         time.sleep(0.02)
 
 
@@ -189,18 +199,21 @@ def test_parts_that_were_done_elsewhere_are_not_done_again(tmp_path, undisturbed
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_workers_and_drivers_killed_at_random_lose_nothing_and_do_nothing_twice(tmp_path, undisturbed, capsys):
-    chance, kills, runs = random.Random(0), {"worker": 0, "driver": 0}, 0
+    chance, kills, runs, twice = random.Random(0), {"worker": 0, "driver": 0}, 0, 0
     while sum(kills.values()) < KILLS:
         home = tmp_path / str(runs)
         runs += 1
         process = _start(home)
         while process.poll() is None and sum(kills.values()) < KILLS:
-            time.sleep(chance.uniform(0, 2))
+            _wait_for_shards(process, home, len(_shards(home)) + chance.choice((0, 0, 1, 3)))
+            time.sleep(chance.uniform(0, 1))
             if not (workers := _workers(process.pid)):
                 continue
             who = chance.choice(list(kills))
             (process if who == "driver" else chance.choice(workers)).kill()
             kills[who] += 1
+            entered = _entered(home)
+            twice = max(twice, len(entered) - len(set(entered)))
             if who == "driver":
                 process.communicate()
                 process = _start(home)
@@ -208,7 +221,8 @@ def test_workers_and_drivers_killed_at_random_lose_nothing_and_do_nothing_twice(
         assert result["images"] + result["images_resumed"] == 1797
         assert shard_hashes(home) == undisturbed
     with capsys.disabled():
-        print(f"\n{kills} killed in {runs} caches")
+        print(f"\n{kills} killed in {runs} caches, {twice} shards entered twice")
+    assert twice == 0
 
 
 @on_a_cluster
@@ -217,11 +231,10 @@ def test_workers_and_drivers_killed_at_random_lose_nothing_and_do_nothing_twice(
 def test_a_shard_that_its_dead_worker_had_finished_is_not_done_again(tmp_path):
     process = _start(tmp_path)
     while process.poll() is None:
-        for folder in tmp_path.glob("features/*"):
-            records = [(records.split, index) for records in read_journals(folder) for index in records.rows["index"]]
-            assert len(records) == len(set(records))
-            if journal_files(folder) and len(records) in (4, 12) and (workers := _workers(process.pid)):
-                workers[0].kill()
+        entered = _entered(tmp_path)
+        assert len(entered) == len(set(entered))
+        if len(entered) in (4, 12) and (workers := _workers(process.pid)):
+            workers[0].kill()
         time.sleep(0.05)
     assert _end(process)["worker_deaths"] > 0
 

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from pipeline.simulate_scale import Assumptions, main, simulate
 
 UNTROUBLED = Assumptions(
-    shards=1000, seconds=10.0, deviation=0.0, start=20.0, hand_out=0.0, days_between_deaths=1e9,
+    shards=1000, seconds=10.0, deviation=0.0, start=20.0, hand_out=0.0, watch=0.0, days_between_deaths=1e9,
     straggler_share=0.0, slowness=1.0,
 )  # fmt: skip
 
@@ -22,7 +22,7 @@ def test_without_trouble_the_time_is_the_work_divided_by_the_workers(workers):
 
 
 def test_a_driver_that_is_slower_than_its_workers_sets_the_time():
-    outcome = simulate(replace(UNTROUBLED, hand_out=1.0), 100, 0)
+    outcome = simulate(replace(UNTROUBLED, hand_out=0.5, watch=0.005), 100, 0)
     assert outcome.seconds == pytest.approx(20 + 1000 * 1.0 + 10)
     assert outcome.driver_share == pytest.approx(1000 / 1030)
 
