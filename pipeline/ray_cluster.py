@@ -11,6 +11,11 @@ from pipeline.errors import PipelineError, RequestError
 
 OBJECT_STORE_BYTES = 100 << 20  # nothing large passes through it; by default Ray takes 30 % of the memory
 CONNECT_SECONDS = 10
+ENVIRONMENT = {  # which Ray reads when it is imported
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",  # workers without accelerators see none
+    "RAY_DEDUP_LOGS_SKIP_REGEX": ".*",  # it tells of dead workers on stdout, where --json is all there may be
+}
 
 
 @dataclass(frozen=True)
@@ -44,10 +49,14 @@ def connected(address: str) -> Iterator[Any]:
         del quiet["include_dashboard"]
     try:
         ray.init(**where, **quiet)
-    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+    except Exception as error:  # Ray has no class of its own for this
+        ray.shutdown()
         if address:
             raise _no_cluster(address, error) from error
-        raise PipelineError(f"Ray could not be started on this machine: {_first_line(error)}") from error
+        raise PipelineError(
+            f"Ray could not be started on this machine: {_first_line(error)} Every finished shard is kept: try again, or "
+            "without --engine-on ray."
+        ) from error
     try:
         yield ray
     finally:
@@ -82,8 +91,8 @@ def share_out(nodes: Sequence[Mapping[str, float]], cluster: Cluster) -> tuple[i
 
 
 def _ray() -> Any:
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "1")  # workers without accelerators see none
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
     try:
         import ray
     except ImportError:

@@ -144,8 +144,12 @@ def _wait_for_shards(process: subprocess.Popen[str], home: Path, count: int) -> 
         time.sleep(0.02)
 
 
-def _end(process: subprocess.Popen[str]) -> dict[str, object]:
+def _end(process: subprocess.Popen[str], again_in: Path | None = None) -> dict[str, object]:
     out, error = process.communicate(timeout=900)
+    if (
+        again_in and "Ray could not be started on this machine" in error
+    ):  # it gives up after 30 s where others hold the cores
+        return _end(_start(again_in), again_in)
     assert process.returncode == 0, error
     return json.loads(out)
 
@@ -217,7 +221,7 @@ def test_workers_and_drivers_killed_at_random_lose_nothing_and_do_nothing_twice(
             if who == "driver":
                 process.communicate()
                 process = _start(home)
-        result = _end(process)
+        result = _end(process, home)
         assert result["images"] + result["images_resumed"] == 1797
         assert shard_hashes(home) == undisturbed
     with capsys.disabled():
@@ -229,12 +233,13 @@ def test_workers_and_drivers_killed_at_random_lose_nothing_and_do_nothing_twice(
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_a_shard_that_its_dead_worker_had_finished_is_not_done_again(tmp_path):
-    process = _start(tmp_path)
+    process, kill_at = _start(tmp_path), [4, 8, 12]
     while process.poll() is None:
         entered = _entered(tmp_path)
         assert len(entered) == len(set(entered))
-        if len(entered) in (4, 12) and (workers := _workers(process.pid)):
+        if kill_at and len(entered) >= kill_at[0] and (workers := _workers(process.pid)):
             workers[0].kill()
+            del kill_at[0]
         time.sleep(0.05)
     assert _end(process)["worker_deaths"] > 0
 
