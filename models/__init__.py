@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     )
     from models.heads import build_head
     from models.matmul import matmul_gflops
+    from models.parallel import limit_cores
 
 # most of these need TensorFlow, which is imported when the first of them is asked for; the estimators need scikit-learn
 _LAZY = {
@@ -58,6 +59,7 @@ _LAZY = {
     "freeze_below": "finetuning",
     "load_classifier": "finetuning",
     "set_last_layer": "finetuning",
+    "limit_cores": "parallel",
     "matmul_gflops": "matmul",
     "small_convnet": "convnets",
     "strong_convnet": "convnets",
@@ -92,6 +94,7 @@ __all__ = [
     "is_model_file",
     "keras_home",
     "layer_names",
+    "limit_cores",
     "load_backbone",
     "load_classifier",
     "matmul_gflops",

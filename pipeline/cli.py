@@ -2,7 +2,10 @@
 
 import logging
 import sys
+from collections.abc import Callable, Mapping
+from functools import partial
 from importlib.metadata import version
+from typing import Any
 
 import click
 
@@ -23,6 +26,7 @@ from pipeline.output import (
     print_probe,
     print_scored,
 )
+from pipeline.results import Result
 
 
 def parsed_part(text: str) -> features.Part:
@@ -38,6 +42,29 @@ def parsed_part(text: str) -> features.Part:
         raise RequestError(
             f"--shard takes I/N, two whole numbers with 1 ≤ I ≤ N, such as 3/16. Received: '{text}'"
         ) from None
+
+
+def on_local(part: features.Part, on_ray: Mapping[str, Any]) -> Callable[..., Result]:
+    """Return stage one for this process, if none of the options of a cluster is given."""
+    from pipeline.extract import extract_features
+
+    given = [f"--{name.replace('_', '-')}" for name, value in on_ray.items() if value is not None]
+    if given:
+        raise RequestError(f"{', '.join(given)}: only with --engine-on ray. Add it, or leave the option out.")
+    return partial(extract_features, part=part)
+
+
+def on_cluster(part: features.Part, on_ray: Mapping[str, Any]) -> Callable[..., Result]:
+    """Return stage one for a Ray cluster."""
+    from pipeline.on_ray import extract_on_ray
+    from pipeline.ray_cluster import Cluster
+
+    if part != features.WHOLE:
+        raise RequestError(
+            f"--shard {part} and --engine-on ray exclude each other: Ray hands out all shards. Give one."
+        )
+    cluster = Cluster(on_ray["address"] or "", on_ray["workers"] or 0, on_ray["devices_per_worker"])
+    return partial(extract_on_ray, cluster=cluster)
 
 
 @click.group(cls=Commands, context_settings=SETTINGS)
@@ -109,7 +136,20 @@ def inspect_command(request: Request) -> None:
     help="Compute only every N-th shard of the cache, from the I-th one on (I = 1 … N). "
     "N such commands, on one machine or many, make one cache; the last to finish completes it.",
 )
-def features_command(request: Request, rehash: bool, wait: float, shard: str) -> None:
+@click.option(
+    "--engine-on", type=click.Choice(["local", "ray"]), default="local", show_default=True,
+    help="Where to compute: in this process, or with the workers of a Ray cluster, a shard at a time.",
+)  # fmt: skip
+@click.option(
+    "--address", metavar="HOST:PORT", help="With ray: the cluster. Without it one is started on this machine."
+)
+@click.option(
+    "--workers", type=click.IntRange(min=1), help="With ray: how many. By default one an accelerator, else one a node."
+)
+@click.option(
+    "--devices-per-worker", type=click.IntRange(min=0), help="With ray: accelerators. By default 1 where there are any."
+)
+def features_command(request: Request, rehash: bool, wait: float, shard: str, engine_on: str, **on_ray: Any) -> None:
     """Stage one: extract the bottleneck features of every image, once.
 
     An interrupted run continues at its last finished shard. Settings that change a number get a cache of their own.
@@ -118,14 +158,15 @@ def features_command(request: Request, rehash: bool, wait: float, shard: str) ->
     Example: bottleneck features -e photo-patches
              bottleneck features -e cifar10 --set dataset.path=~/cifar-10-batches-py --set dataset.limit=5000
              bottleneck features -e cifar10 --shard 3/16     (see docs/scaling.md)
+             bottleneck features -e cifar10 --engine-on ray --workers 2
     """
-    from pipeline.extract import extract_features
     from pipeline.fingerprints import forget_fingerprints
 
     part = parsed_part(shard)
+    extract = on_local(part, on_ray) if engine_on == "local" else on_cluster(part, on_ray)
     if rehash:
         forget_fingerprints(request.home)
-    result = extract_features(request.experiment, request.home, wait, part)
+    result = extract(request.experiment, request.home, wait_seconds=wait)
     show(request, result, lambda content: print_extraction(content, request.options))
 
 
