@@ -9,6 +9,7 @@ import click
 import features
 from pipeline.cli_cache import cache, json_option
 from pipeline.cli_frame import SETTINGS, Commands, Request, asked, show, stage
+from pipeline.cli_use import predict_command
 from pipeline.errors import RequestError
 from pipeline.experiment import load_experiment
 from pipeline.output import (
@@ -260,4 +261,5 @@ def bench_command(request: Request, quick: bool) -> None:
     show(request, bench(request.experiment, request.home, QUICK if quick else FULL), print_bench)
 
 
-main.add_command(cache)
+for command in (cache, predict_command):
+    main.add_command(command)

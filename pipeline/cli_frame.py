@@ -73,6 +73,7 @@ class Request:
     home: Path
     as_json: bool
     options: tuple[str, ...]
+    overrides: tuple[str, ...] = ()
 
 
 def stage(function: Callable[..., None]) -> Callable[..., None]:
@@ -92,7 +93,7 @@ def asked(function: Callable[..., None]) -> Callable[..., None]:
         options = ("-e", experiment, *(word for value in overrides for word in ("--set", value)))
         if home != DEFAULT_HOME:
             options += ("--home", str(home))
-        request = Request(load_experiment(experiment, overrides), usable_home(home), as_json, options)
+        request = Request(load_experiment(experiment, overrides), usable_home(home), as_json, options, overrides)
         try:
             function(request, **others)
         except NoCache as error:

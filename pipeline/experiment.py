@@ -245,12 +245,26 @@ def load_experiment(name_or_file: str, overrides: tuple[str, ...] = ()) -> Exper
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RequestError(f"{path} is not valid TOML: {error}") from error
+    return restored_experiment(table, str(path), overrides)
+
+
+def restored_experiment(table: dict[str, Any], source: str, overrides: tuple[str, ...] = ()) -> Experiment:
+    """Return the experiment that tables of settings describe, such as a result keeps them.
+
+    Args:
+        table: by section; it is changed by the overrides.
+        source: where it comes from, for messages.
+        overrides: as in `load_experiment`.
+
+    Raises:
+        RequestError: see `load_experiment`.
+    """
     for override in overrides:
         _apply(table, override)
     try:
         return TypeAdapter(Experiment).validate_json(json.dumps(table, default=str), strict=True)
     except ValidationError as error:
-        raise RequestError("\n".join(_explain(detail, str(path)) for detail in error.errors())) from None
+        raise RequestError("\n".join(_explain(detail, source) for detail in error.errors())) from None
 
 
 def _apply(table: dict[str, Any], override: str) -> None:

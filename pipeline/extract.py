@@ -66,7 +66,9 @@ def extract_features(
         nothing = {"images": 0, "images_resumed": 0, "part": str(part), "shards_left": 0}
         return _result(experiment, dataset, identity, path, clock, nothing)
     with clock.phase("compile"):
-        extractor = _build(experiment, dataset)
+        int8 = identity["compute.precision"] == "int8"
+        calibration = calibration_images(experiment, dataset) if int8 else None
+        extractor = build_extractor(experiment, dataset.image_shape, calibration)
     with _writer(experiment, dataset, extractor, path, identity, wait_seconds, part) as writer:
         done_before = writer.done_images
         _warn_of_other_versions(writer)
@@ -197,7 +199,16 @@ def affordable_shard(extractor: models.Extractor) -> int:
     return min(LARGEST_SHARD, max(SMALLEST_SHARD, affordable))
 
 
-def _build(experiment: Experiment, dataset: Dataset) -> models.Extractor:
+def build_extractor(
+    experiment: Experiment, image_shape: tuple[int, int, int], calibration: np.ndarray | None = None
+) -> models.Extractor:
+    """Compile what turns images into the features of an experiment.
+
+    Args:
+        experiment: its `backbone`, `input`, `features` and `compute` sections.
+        image_shape: of the uint8 images to come.
+        calibration: uint8 images `(n, *image_shape)` of the training split; int8 needs them.
+    """
     backbone = models.load_backbone(
         experiment.backbone.name, experiment.backbone.weights, experiment.input.size, experiment.seed
     )
@@ -206,18 +217,19 @@ def _build(experiment: Experiment, dataset: Dataset) -> models.Extractor:
         backbone,
         layers=experiment.backbone.layers,
         pooling=experiment.features.pooling,
-        input_shape=dataset.image_shape[:2],
+        input_shape=image_shape[:2],
         resize=experiment.input.resize,
         antialias=experiment.input.antialias,
         views=experiment.input.views,
         engine=engine,
         precision=precision,
         batch_size=experiment.compute.batch_size,
-        calibration=_calibration_images(experiment, dataset) if precision == "int8" else None,
+        calibration=calibration,
     )
 
 
-def _calibration_images(experiment: Experiment, dataset: Dataset) -> np.ndarray:
+def calibration_images(experiment: Experiment, dataset: Dataset) -> np.ndarray:
+    """Return the `compute.calibration` training images an int8 engine is calibrated on, uint8."""
     order = np.random.default_rng(CALIBRATION_SEED).permutation(len(dataset.splits["train"]))
     return dataset.images("train", np.sort(order[: experiment.compute.calibration]))
 
