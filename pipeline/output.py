@@ -155,6 +155,20 @@ def print_predictions(result: Mapping[str, Any]) -> None:
         click.echo(result["out"])
 
 
+def print_export(result: Mapping[str, Any]) -> None:
+    """Print which model was written, how far each format is from the pipeline, and the files."""
+    click.echo(f"model: {model_line(result['model'])}")
+    checked, own = result["checked_images"], result["against_pipeline"]
+    rows = [(row["format"], f"{row['largest_difference']:.1e}", row["path"]) for row in result["exported"]]
+    print_table(("format", "largest difference", "file"), rows)
+    click.echo(
+        f"of any probability of {checked['n']} {checked['split']} images, against the pipeline in float32 "
+        f"(limit {checked['limit']:g}); the pipeline in {own['engine']} {own['precision']}: {own['largest_difference']:.1e}, "
+        f"same class for {own['same_class']} of {checked['n']}"
+    )
+    _print_files(result)
+
+
 def model_line(model: Mapping[str, Any]) -> str:
     """Return which trained model it is and how good it was, in one line."""
     kind = model["scored_on"]

@@ -8,21 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from commandline import SMALL, invoke
+from commandline import invoke
 from imagefiles import encoded, picture, write
 from PIL import Image
 
 from features import open_features
 from pipeline.datasets.digits import digits
 from pipeline.saved_head import load_head, save_head
-
-
-@pytest.fixture(scope="module")
-def trained(extracted: Path) -> Path:
-    """The artifacts folder of 120 digits with a head on their features."""
-    done = invoke("train-head", *SMALL, "--set", "head.epochs=10", home=extracted)
-    assert done.exit_code == 0, done.output
-    return extracted
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +76,7 @@ def test_what_looks_like_no_training_image_is_flagged_and_what_does_is_not(predi
     assert np.mean([row["unlike"] == "yes" for row in rows["digits"]]) < 0.15
 
 
+@pytest.mark.slow
 def test_json_gives_the_counts_and_classes_and_warns_of_an_engine_that_is_not_to_be_had(trained, files, tmp_path):
     head = load_head(trained / "runs" / "digits" / "train-head" / "head.npz")
     identity = {**head.recipe["cache_identity"], "compute.engine": "tensorflow", "compute.precision": "float16"}
