@@ -13,7 +13,7 @@ import numpy as np
 
 from models.eigenbasis import Eigenbasis
 from models.logistic import TOLERANCE, logistic_path
-from models.neighbours import majority_path, nearest_labels
+from models.neighbours import majority_path, nearest_labels, vote_shares
 from models.parallel import Workers
 from models.ridge import ridge_path
 from models.selection import Path, log_loss, squared_error
@@ -97,12 +97,12 @@ def search_ridge(
 def search_neighbours(
     train: Coordinates, held: Coordinates, classes: int, limit: int, team: Workers
 ) -> tuple[Path, np.ndarray]:
-    """Let the nearest 1 … `limit` training rows vote; return the path and the best k's `(n,)` validation predictions."""
+    """Let the nearest 1 … `limit` training rows vote; return the path and the best k's shares `(n, classes)` of the votes."""
     count = min(limit, len(train.rows))
     found = nearest_labels(held.rows, train.rows, train.row_labels, count, team)
     votes = majority_path(found, classes, held.views)
     path = Path("k", np.arange(1, count + 1), (votes == held.labels).mean(axis=1), np.zeros(count))
-    return path, votes[path.best]
+    return path, mean_over_views(vote_shares(found[:, : path.best + 1], classes), held.views)
 
 
 def fit_logistic(

@@ -23,11 +23,16 @@ def experiment_identity(experiment: Experiment, dataset: Dataset, home: Path) ->
     Returns:
         A flat dictionary of JSON values.
     """
+    identity = {f"dataset.{split}": value for split, value in fingerprints(dataset, home).items()}
+    return {**identity, **settings_identity(experiment), **dataset.identity}
+
+
+def settings_identity(experiment: Experiment) -> dict[str, Any]:
+    """Return what changes the features' numbers whatever the images are: a part of `experiment_identity`."""
     compute = experiment.compute
     engine, precision = models.resolve_engine(compute.engine, compute.precision)
     weights = models.weights_identity(experiment.backbone.name, experiment.backbone.weights, experiment.seed)
     identity = {
-        **{f"dataset.{split}": value for split, value in fingerprints(dataset, home).items()},
         "input.size": list(experiment.input.size),
         "input.resize": experiment.input.resize,
         "input.antialias": experiment.input.antialias,
@@ -42,7 +47,6 @@ def experiment_identity(experiment: Experiment, dataset: Dataset, home: Path) ->
         "compute.precision": precision,
         "compute.batch_size": compute.batch_size,
     }
-    identity |= dataset.identity
     if precision == "int8":
         identity["compute.calibration"] = compute.calibration
     return identity

@@ -102,7 +102,9 @@ def reliability(labels: np.ndarray, probabilities: np.ndarray) -> Reliability:
 def fit_temperature(labels: np.ndarray, probabilities: np.ndarray) -> float:
     """Find the temperature T that minimises the log loss of softmax(logits / T).
 
-    The logarithm of a softmax is its logits up to a constant, which the softmax does not see; so probabilities do.
+    The logarithm of a softmax is its logits up to a constant, which the softmax does not see; so probabilities do. Targets
+    are (n + 1) / (n + 2) for the right class and the rest shared by the others, not 1 and 0: without a single error among
+    the n images T would fall to 0. Source: J. Platt, Probabilistic Outputs for Support Vector Machines, 1999.
 
     Args:
         labels: `(n,)` integers of the validation images.
@@ -111,10 +113,12 @@ def fit_temperature(labels: np.ndarray, probabilities: np.ndarray) -> float:
     Returns:
         T, between 0.01 and 100; above 1 the classifier was too sure of itself.
     """
-    logits, each = np.log(_clipped(probabilities)), np.arange(len(labels))
+    logits, (n, classes) = np.log(_clipped(probabilities)), probabilities.shape
+    rest = 1 / ((n + 2) * max(1, classes - 1))
+    targets = np.where(np.arange(classes) == labels[:, None], (n + 1) / (n + 2), rest)
 
     def loss(log_temperature: float) -> float:
-        return -float(log_softmax(logits / np.exp(log_temperature), axis=1)[each, labels].mean())
+        return -float((targets * log_softmax(logits / np.exp(log_temperature), axis=1)).sum(axis=1).mean())
 
     return float(np.exp(minimize_scalar(loss, bounds=(np.log(COLDEST), np.log(HOTTEST)), method="bounded").x))
 

@@ -12,6 +12,7 @@ import click
 import features
 from pipeline.cli_cache import cache, json_option
 from pipeline.cli_frame import SETTINGS, Commands, Request, asked, show, stage
+from pipeline.cli_use import completions_command, doctor_command, export_command, predict_command
 from pipeline.errors import RequestError
 from pipeline.experiment import load_experiment
 from pipeline.output import (
@@ -302,4 +303,5 @@ def bench_command(request: Request, quick: bool) -> None:
     show(request, bench(request.experiment, request.home, QUICK if quick else FULL), print_bench)
 
 
-main.add_command(cache)
+for command in (cache, predict_command, export_command, doctor_command, completions_command):
+    main.add_command(command)

@@ -14,6 +14,7 @@ import click
 import features
 import models
 from pipeline.cli_cache import DEFAULT_HOME, home_option, json_option
+from pipeline.completion import complete_experiment, complete_setting
 from pipeline.errors import NoCache, PipelineError, RequestError
 from pipeline.experiment import Experiment, load_experiment
 from pipeline.output import fail, print_json, print_warnings
@@ -73,6 +74,7 @@ class Request:
     home: Path
     as_json: bool
     options: tuple[str, ...]
+    overrides: tuple[str, ...] = ()
 
 
 def stage(function: Callable[..., None]) -> Callable[..., None]:
@@ -92,7 +94,7 @@ def asked(function: Callable[..., None]) -> Callable[..., None]:
         options = ("-e", experiment, *(word for value in overrides for word in ("--set", value)))
         if home != DEFAULT_HOME:
             options += ("--home", str(home))
-        request = Request(load_experiment(experiment, overrides), usable_home(home), as_json, options)
+        request = Request(load_experiment(experiment, overrides), usable_home(home), as_json, options, overrides)
         try:
             function(request, **others)
         except NoCache as error:
@@ -103,11 +105,12 @@ def asked(function: Callable[..., None]) -> Callable[..., None]:
         json_option,
         home_option,
         click.option(
-            "--set", "overrides", multiple=True, metavar="SECTION.KEY=VALUE",
+            "--set", "overrides", multiple=True, metavar="SECTION.KEY=VALUE", shell_complete=complete_setting,
             help="Override a setting of the experiment; may be repeated. Lists: a,b",
         ),
         click.option(
             "-e", "--experiment", default="cifar10", show_default=True, metavar="NAME_OR_FILE",
+            shell_complete=complete_experiment,
             help="A ready-made experiment (see `bottleneck experiments`) or the path of a .toml file.",
         ),
     ):  # fmt: skip

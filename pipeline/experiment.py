@@ -4,7 +4,7 @@ import dataclasses
 import json
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 from pydantic.dataclasses import dataclass
@@ -257,12 +257,26 @@ def load_experiment(name_or_file: str, overrides: tuple[str, ...] = ()) -> Exper
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RequestError(f"{path} is not valid TOML: {error}") from error
+    return restored_experiment(table, str(path), overrides)
+
+
+def restored_experiment(table: dict[str, Any], source: str, overrides: tuple[str, ...] = ()) -> Experiment:
+    """Return the experiment that tables of settings describe, such as a result keeps them.
+
+    Args:
+        table: by section; it is changed by the overrides.
+        source: where it comes from, for messages.
+        overrides: as in `load_experiment`.
+
+    Raises:
+        RequestError: see `load_experiment`.
+    """
     for override in overrides:
         _apply(table, override)
     try:
         return TypeAdapter(Experiment).validate_json(json.dumps(table, default=str), strict=True)
     except ValidationError as error:
-        raise RequestError("\n".join(_explain(detail, str(path)) for detail in error.errors())) from None
+        raise RequestError("\n".join(_explain(detail, source) for detail in error.errors())) from None
 
 
 def _apply(table: dict[str, Any], override: str) -> None:
@@ -300,6 +314,25 @@ def _type_of(parts: list[str]) -> Any:
             return None
         owner = get_type_hints(owner).get(part)
     return owner
+
+
+def setting_names() -> list[str]:
+    """Return every `key` and `section.key` that `--set` takes."""
+    names = []
+    for field in dataclasses.fields(Experiment):
+        section = _type_of([field.name])
+        inner = [one.name for one in dataclasses.fields(section)] if dataclasses.is_dataclass(section) else []
+        names += [f"{field.name}.{name}" for name in inner] or [field.name]
+    return names
+
+
+def setting_choices(name: str) -> list[str]:
+    """Return the words that a setting is one of, or a list of; empty where it may be anything."""
+    kind = _type_of(name.split("."))
+    while kind is not None and get_origin(kind) is not Literal:
+        inner = get_args(kind)
+        kind = inner[0] if inner else None
+    return [str(choice) for choice in get_args(kind)] if kind is not None else []
 
 
 def _sections() -> list[str]:

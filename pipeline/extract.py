@@ -274,7 +274,21 @@ def affordable_shard(extractor: models.Extractor) -> int:
 
 def build(job: Job) -> models.Extractor:
     """Load the backbone of a job and compile what extracts its layers."""
-    experiment, dataset = job.experiment, job.dataset
+    int8 = job.identity["compute.precision"] == "int8"
+    calibration = calibration_images(job.experiment, job.dataset) if int8 else None
+    return build_extractor(job.experiment, job.dataset.image_shape, calibration)
+
+
+def build_extractor(
+    experiment: Experiment, image_shape: tuple[int, int, int], calibration: np.ndarray | None = None
+) -> models.Extractor:
+    """Compile what turns images into the features of an experiment.
+
+    Args:
+        experiment: its `backbone`, `input`, `features` and `compute` sections.
+        image_shape: of the uint8 images to come.
+        calibration: uint8 images `(n, *image_shape)` of the training split; int8 needs them.
+    """
     backbone = models.load_backbone(
         experiment.backbone.name, experiment.backbone.weights, experiment.input.size, experiment.seed
     )
@@ -283,18 +297,19 @@ def build(job: Job) -> models.Extractor:
         backbone,
         layers=experiment.backbone.layers,
         pooling=experiment.features.pooling,
-        input_shape=dataset.image_shape[:2],
+        input_shape=image_shape[:2],
         resize=experiment.input.resize,
         antialias=experiment.input.antialias,
         views=experiment.input.views,
         engine=engine,
         precision=precision,
         batch_size=experiment.compute.batch_size,
-        calibration=_calibration_images(experiment, dataset) if precision == "int8" else None,
+        calibration=calibration,
     )
 
 
-def _calibration_images(experiment: Experiment, dataset: Dataset) -> np.ndarray:
+def calibration_images(experiment: Experiment, dataset: Dataset) -> np.ndarray:
+    """Return the `compute.calibration` training images an int8 engine is calibrated on, uint8."""
     order = np.random.default_rng(CALIBRATION_SEED).permutation(len(dataset.splits["train"]))
     return dataset.images("train", np.sort(order[: experiment.compute.calibration]))
 

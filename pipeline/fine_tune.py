@@ -15,7 +15,7 @@ from pipeline.datasets import Dataset, open_dataset
 from pipeline.errors import NoCache
 from pipeline.experiment import Experiment
 from pipeline.ground import common_ground
-from pipeline.pixels import pixel_batches, pixel_predictor, pixel_scores, pixels_on_disk
+from pipeline.pixels import pixel_batches, pixel_probabilities, pixel_scores, pixels_on_disk
 from pipeline.results import Clock, Method, Result, experiment_json, run_folder, write_result
 from pipeline.resumable import Schedule, fit_resumable, recipe_folder, sole_training
 from pipeline.splits import Holdout, digest
@@ -35,7 +35,7 @@ def fine_tune(experiment: Experiment, home: Path, method: str = "fine-tune") -> 
         method: one of `METHODS`; see `train_network`.
 
     Returns:
-        The `Result`, with `methods`, `history`, `scored_on`, `confusion` (rows: true classes) and `files`.
+        The `Result`, with `methods`, `history`, `scored_on`, `confusion` (rows: true classes), `calibration` and `files`.
 
     Raises:
         RequestError: a setting is wrong, or the cache that the linear probe needs is missing.
@@ -54,8 +54,11 @@ def fine_tune(experiment: Experiment, home: Path, method: str = "fine-tune") -> 
         with clock.phase("train"):
             trained = train_network(experiment, home, dataset, pixels, ground.held, method, cache)
         with clock.phase("evaluate"):
-            predictor = pixel_predictor(trained.model, pixels, experiment.finetune.batch_size)
-            scored = final.score(trained.method, predictor)
+            probabilities = pixel_probabilities(trained.model, pixels, experiment.finetune.batch_size)
+            scored = final.score_probabilities(trained.method, probabilities)
+    held = ground.held.validation
+    validation = (dataset.splits[held.split].labels[held.indices], trained.validation_probabilities)
+    calibration = final.calibration(scored.name, validation)
     matrix = final.confusion(scored.name, len(dataset.class_names))
     with clock.phase("write"):
         trained.model.save(folder / "model.keras")
@@ -64,6 +67,7 @@ def fine_tune(experiment: Experiment, home: Path, method: str = "fine-tune") -> 
         curves = plots.learning_curves({title: trained.history}, folder / "learning-curves.png")
         picture = plots.confusion_matrices({title: matrix}, dataset.class_names, folder / "confusion.png")
     details = {
+        "data": dataset.title,
         "backbone": backbone_label(experiment),
         "methods": [scored.as_json()],
         "images_per_second": None,
@@ -72,6 +76,7 @@ def fine_tune(experiment: Experiment, home: Path, method: str = "fine-tune") -> 
         "classes": list(dataset.class_names),
         "scored_on": final.kind,
         "confusion": matrix.tolist(),
+        "calibration": calibration.as_json(),
         "duplicates": duplicates.as_json(),
         "files": [str(folder / "model.keras"), str(folder / "history.json"), str(curves), str(picture)],
     }

@@ -1,5 +1,6 @@
 """Cached layers side by side as rows of features, read from the cache a slice at a time."""
 
+from collections.abc import Sequence
 from threading import Lock
 
 import numpy as np
@@ -46,12 +47,21 @@ class LayerRows:
     def _read(self, split: str, samples: np.ndarray) -> np.ndarray:
         with self._reading:
             maps = [self._cache[split].features[layer][samples] for layer in self._layers]
-        columns = [self._pooled(one) for one in maps]
-        return np.concatenate(columns, axis=1)
+        return side_by_side(maps, self.views)
 
-    def _pooled(self, maps: np.ndarray) -> np.ndarray:
-        flat = maps.reshape(len(maps) * self.views, -1, maps.shape[-1])
-        return flat[:, 0] if flat.shape[1] == 1 else flat.mean(axis=1, dtype=np.float32)
+
+def side_by_side(maps: Sequence[np.ndarray], views: int) -> np.ndarray:
+    """Return `(n · views, d)` rows of the features of layers.
+
+    Args:
+        maps: of each layer `(n, …, channels)`, with several views `(n, views, …, channels)`; positions are averaged.
+        views: of each sample.
+    """
+    columns = []
+    for one in maps:
+        flat = one.reshape(len(one) * views, -1, one.shape[-1])
+        columns.append(flat[:, 0] if flat.shape[1] == 1 else flat.mean(axis=1, dtype=np.float32))
+    return np.concatenate(columns, axis=1)
 
 
 def layer_sets(layers: tuple[str, ...]) -> list[tuple[str, ...]]:

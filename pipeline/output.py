@@ -142,6 +142,43 @@ def print_extraction(result: Mapping[str, Any], options: Sequence[str]) -> None:
     click.echo(f"next:  bottleneck train-head {shlex.join(options)}")
 
 
+def print_predictions(result: Mapping[str, Any]) -> None:
+    """Print on the error stream, for the table is on stdout, which model it was and what became of the files."""
+    click.echo(f"model: {model_line(result['model'])}", err=True)
+    broken = result["files_found"] - result["classified"]
+    click.echo(
+        f"{result['files_found']:,} files: {result['classified']:,} classified, {result['unlike']:,} of them unlike anything "
+        f"seen in training; {broken:,} could not be used",
+        err=True,
+    )
+    if result["out"]:
+        click.echo(result["out"])
+
+
+def print_export(result: Mapping[str, Any]) -> None:
+    """Print which model was written, how far each format is from the pipeline, and the files."""
+    click.echo(f"model: {model_line(result['model'])}")
+    checked, own = result["checked_images"], result["against_pipeline"]
+    rows = [(row["format"], f"{row['largest_difference']:.1e}", row["path"]) for row in result["exported"]]
+    print_table(("format", "largest difference", "file"), rows)
+    click.echo(
+        f"of any probability of {checked['n']} {checked['split']} images, against the pipeline in float32 "
+        f"(limit {checked['limit']:g}); the pipeline in {own['engine']} {own['precision']}: {own['largest_difference']:.1e}, "
+        f"same class for {own['same_class']} of {checked['n']}"
+    )
+    _print_files(result)
+
+
+def model_line(model: Mapping[str, Any]) -> str:
+    """Return which trained model it is and how good it was, in one line."""
+    kind = model["scored_on"]
+    low, high = (100 * bound for bound in model["interval"][kind])
+    return (
+        f"{model['name']} ({model['method']}, {' + '.join(model['layers'])} of {model['backbone']}, trained on {model['data']}): "
+        f"{kind} accuracy {100 * model['accuracy'][kind]:.1f} % [{low:.1f}, {high:.1f}] of {model['n'][kind]:,} images"
+    )
+
+
 def print_bench(result: Mapping[str, Any]) -> None:
     """Print the benchmark's table and its files."""
     from pipeline.bench import COLUMNS, table_rows

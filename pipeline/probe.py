@@ -10,17 +10,19 @@ import numpy as np
 from features import Features
 from models.parallel import Workers, workers
 from pipeline.cache import backbone_label, data_warnings, open_cache
+from pipeline.classifier import Classifier
 from pipeline.datasets import open_dataset
 from pipeline.experiment import Experiment
 from pipeline.extract import extraction_speed
 from pipeline.ground import Ground, common_ground
-from pipeline.layer_rows import is_spatial, layer_sets
+from pipeline.kept_head import finished_head, head_classifier
+from pipeline.layer_rows import LayerRows, is_spatial, layer_sets
 from pipeline.probe_search import Candidate, Final, finished, search_layers, steps
 from pipeline.progress import progress
 from pipeline.results import Clock, Method, Result, experiment_json, run_folder, write_result
-from pipeline.saved_head import SavedHead, save_head
-from pipeline.splits import Holdout
-from pipeline.train_head import TrainedMethod, extraction_seconds, fit_head, predict_head
+from pipeline.saved_head import save_head
+from pipeline.splits import Holdout, Part
+from pipeline.train_head import TrainedMethod, extraction_seconds, fit_head
 
 SPATIAL = (
     "Spatial maps (pooling none) were averaged over their positions before the probes; the Keras head pools as well."
@@ -54,7 +56,7 @@ def probe(experiment: Experiment, home: Path) -> Result:
 
     Returns:
         The `Result`, with `methods` (one a family, scored), `table` (all, by validation accuracy), `paths`, `pairs`,
-        `scored_on`, `test_scorings` and `files`.
+        `calibration` (of the best family), `scored_on`, `test_scorings` and `files`.
 
     Raises:
         RequestError: there is no cache that matches; the message names what differs.
@@ -72,11 +74,12 @@ def probe(experiment: Experiment, home: Path) -> Result:
     with clock.phase("search"):
         found = _search(experiment, cache, ground.held, extraction_seconds(experiment, home, cache))
     with clock.phase("evaluate"), workers() as team:
-        tested, arrays = _score_families(found, cache, ground, team)
+        tested, classifier, validated = _score_families(found, cache, ground, team)
+        calibration = final.calibration(tested[0].name, validated)
     with clock.phase("write"):
-        recipe = _recipe(experiment, cache, tested[0], final.kind)
+        head = finished_head(experiment, dataset, cache, ground, tested[0], classifier, calibration.temperature)
         files = [
-            save_head(SavedHead(recipe, arrays), folder / "head.npz"),
+            save_head(head, folder / "head.npz"),
             plots_probe.paths(found.candidates, folder / "paths.png"),
             plots_probe.depth(found.methods, cache.layers, backbone_label(experiment), folder / "depth.png"),
         ]
@@ -90,6 +93,7 @@ def probe(experiment: Experiment, home: Path) -> Result:
         "table": [method.as_json() for method in found.methods],
         "paths": [_path_json(one) for one in found.candidates],
         "pairs": final.comparisons(),
+        "calibration": calibration.as_json(),
         "duplicates": ground.duplicates.as_json(),
         "files": [str(file) for file in files],
     }
@@ -116,34 +120,39 @@ def _search(experiment: Experiment, cache: Features, held: Holdout, extract: flo
 
 def _score_families(
     found: Found, cache: Features, ground: Ground, team: Workers
-) -> tuple[list[Method], dict[str, np.ndarray]]:
-    """Score the best of each family once; return them by validation accuracy with the arrays of the first."""
+) -> tuple[list[Method], Classifier, tuple[np.ndarray, np.ndarray]]:
+    """Score the best of each family once.
+
+    Returns:
+        The families by validation accuracy; the first one's classifier, and the labels and its probabilities of the
+        validation images, which it had not seen.
+    """
     best: dict[str, Method] = {}
     for method in found.methods:
         best.setdefault(method.name, method)
-    tested: list[Method] = []
-    kept: dict[str, np.ndarray] = {}
+    tested, finals = [], []
     for name, method in best.items():
-        chosen = _keras_final(found, method, cache) if name == "head" else _fitted(found, method, cache, ground, team)
-        kept = kept or dict(chosen.arrays())
-        tested.append(ground.final.score(chosen.method, chosen.predict))
-    return tested, kept
+        finals.append((_keras_final if name == "head" else _fitted)(found, method, cache, ground, team))
+        tested.append(ground.final.score_probabilities(finals[-1][0].method, finals[-1][0].probabilities))
+    (first, validated), held = finals[0], ground.held.validation
+    return tested, first.classifier, (cache[held.split].y[held.indices], validated)
 
 
-def _fitted(found: Found, method: Method, cache: Features, ground: Ground, team: Workers) -> Final:
+def _fitted(found: Found, method: Method, cache: Features, ground: Ground, team: Workers) -> tuple[Final, np.ndarray]:
     chosen = next(one for one in found.candidates if one.method is method)
-    return finished(chosen, cache, ground.held, ground.part, team)
+    return finished(chosen, cache, ground.held, ground.part, team), chosen.probabilities
 
 
-def _keras_final(found: Found, method: Method, cache: Features) -> Final:
+def _keras_final(
+    found: Found, method: Method, cache: Features, ground: Ground, team: Workers
+) -> tuple[Final, np.ndarray]:
     trained = next(one for one in found.heads if one.method is method)
+    classifier = head_classifier(trained.model)
 
-    def arrays() -> dict[str, np.ndarray]:
-        kernel, bias = trained.model.get_layer("classes").get_weights()
-        return {"coefficients": kernel.T.astype(np.float64), "intercept": bias.astype(np.float64)}
+    def probabilities(part: Part) -> np.ndarray:
+        return classifier.probabilities_of(LayerRows(cache, method.layers, part))
 
-    layer = method.layers[0]
-    return Final(method, lambda part: predict_head(trained.model, cache, layer, part).argmax(axis=1), arrays)
+    return Final(method, classifier, probabilities), trained.validation_probabilities
 
 
 def _rank(method: Method) -> float:
@@ -159,28 +168,3 @@ def _path_json(candidate: Candidate) -> dict[str, Any]:
         "accuracy": path.accuracy.tolist(),
         "chosen": path.chosen,
     }
-
-
-def _recipe(experiment: Experiment, cache: Features, method: Method, kind: str) -> dict[str, Any]:
-    row = method.as_json()
-    return {
-        "method": method.name,
-        "layers": list(method.layers),
-        "pooling": dict(zip(cache.layers, _poolings(experiment, cache), strict=True)),
-        "views": list(cache.identity["input.views"]),
-        "classes": list(cache.class_names),
-        "hyperparameters": dict(method.hyperparameters),
-        "standardisation": "inside the coefficients" if method.name != "knn" else "mean and scale",
-        "cache_identity": cache.identity,
-        "cache_key": cache.key,
-        "scored_on": kind,
-        "n": row["n"],
-        "accuracy": row["accuracy"],
-        "interval": row["interval"],
-        "experiment": experiment_json(experiment),
-    }
-
-
-def _poolings(experiment: Experiment, cache: Features) -> tuple[str, ...]:
-    pooling = experiment.features.pooling
-    return pooling if len(pooling) == len(cache.layers) else pooling * len(cache.layers)

@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.special import softmax
 
 from features import Features
 from models.eigenbasis import Eigenbasis, eigenbasis
 from models.logistic import L2_VALUES
-from models.neighbours import nearest_labels, vote_shares
 from models.parallel import Workers
 from models.probes import (
     NEIGHBOURS,
@@ -23,6 +23,7 @@ from models.probes import (
     search_ridge,
 )
 from models.selection import Path
+from pipeline.classifier import Classifier, slices, smoothed
 from pipeline.evaluation import score_counts
 from pipeline.layer_rows import LayerRows
 from pipeline.results import Clock, Method
@@ -40,13 +41,24 @@ class Candidate:
         method: its row; its `name` is the family, the test split is not scored.
         path: its settings with their validation scores.
         start: `(classes, d)` coefficients and `(classes,)` intercept of raw features; None for neighbours.
-        predicted: `(n,)` classes of the validation samples, by the model that had not seen them.
+        scores: `(n, classes)` of the validation samples, by the model that had not seen them; of neighbours their votes'
+            shares.
     """
 
     method: Method
     path: Path
     start: tuple[np.ndarray, np.ndarray] | None
-    predicted: np.ndarray
+    scores: np.ndarray
+
+    @property
+    def predicted(self) -> np.ndarray:
+        """`(n,)` classes of the validation samples."""
+        return self.scores.argmax(axis=1)
+
+    @property
+    def probabilities(self) -> np.ndarray:
+        """`(n, classes)` of the validation samples, not calibrated."""
+        return softmax(self.scores, axis=1) if self.start else smoothed(self.scores, int(self.path.chosen))
 
 
 def search_layers(
@@ -96,31 +108,31 @@ def steps(families: tuple[str, ...] = FAMILIES) -> int:
 class _Found:
     path: Path
     linear: Linear | None
-    predicted: np.ndarray
+    scores: np.ndarray
 
 
 def _search_logistic(train: Coordinates, held: Coordinates, classes: int, team: Workers, advance: Advance) -> _Found:
     path, linear = search_logistic(train, held, classes, L2_VALUES, team, advance)
-    return _Found(path, linear, _predicted(held, linear))
+    return _Found(path, linear, _scores(held, linear))
 
 
 def _search_ridge(train: Coordinates, held: Coordinates, classes: int, team: Workers, advance: Advance) -> _Found:
     path, linear = search_ridge(train, held, classes, L2_VALUES, team)
     advance()
-    return _Found(path, linear, _predicted(held, linear))
+    return _Found(path, linear, _scores(held, linear))
 
 
 def _search_neighbours(train: Coordinates, held: Coordinates, classes: int, team: Workers, advance: Advance) -> _Found:
-    path, predicted = search_neighbours(train, held, classes, NEIGHBOURS, team)
+    path, shares = search_neighbours(train, held, classes, NEIGHBOURS, team)
     advance()
-    return _Found(path, None, predicted)
+    return _Found(path, None, shares)
 
 
 _SEARCHES = {"logistic": _search_logistic, "ridge": _search_ridge, "knn": _search_neighbours}
 
 
-def _predicted(held: Coordinates, linear: Linear) -> np.ndarray:
-    return mean_over_views(linear_scores(held.rows, linear), held.views).argmax(axis=1)
+def _scores(held: Coordinates, linear: Linear) -> np.ndarray:
+    return mean_over_views(linear_scores(held.rows, linear), held.views)
 
 
 @dataclass(frozen=True)
@@ -129,13 +141,17 @@ class Final:
 
     Attributes:
         method: as before, with the seconds of the fit.
-        predict: returns the `(n,)` predicted classes of a `Part`.
-        arrays: what `SavedHead` keeps.
+        classifier: what is kept; it is also what is scored.
+        probabilities: returns those of the samples of a `Part`, `(n, classes)`, not calibrated.
     """
 
     method: Method
-    predict: Callable[[Part], np.ndarray]
-    arrays: Callable[[], Mapping[str, np.ndarray]]
+    classifier: Classifier
+    probabilities: Callable[[Part], np.ndarray]
+
+    def predict(self, part: Part) -> np.ndarray:
+        """Return the `(n,)` predicted classes of a `Part`."""
+        return self.probabilities(part).argmax(axis=1)
 
 
 def finished(candidate: Candidate, cache: Features, held: Holdout, scored: Part, team: Workers) -> Final:
@@ -147,68 +163,50 @@ def finished(candidate: Candidate, cache: Features, held: Holdout, scored: Part,
     fitted = _refit(candidate, cache, held, team)
     if scored.split == "test":
         return fitted
-    return replace(fitted, method=candidate.method, predict=lambda part: candidate.predicted)
+    return replace(fitted, method=candidate.method, probabilities=lambda part: candidate.probabilities)
 
 
 def _refit(candidate: Candidate, cache: Features, held: Holdout, team: Workers) -> Final:
-    layers, classes, clock = candidate.method.layers, len(cache.class_names), Clock()
+    layers, clock = candidate.method.layers, Clock()
     with clock.phase("refit"):
         rows = LayerRows(cache, layers, held.train, held.validation)
-        both = _coordinates(rows, eigenbasis(rows, team), team)
-        score = _scorer(candidate, both, classes, team)
+        basis = eigenbasis(rows, team)
+        arrays = (_linear_arrays if candidate.start else _neighbours)(
+            candidate, rows, basis, len(cache.class_names), team
+        )
     seconds = {**candidate.method.seconds, "refit": clock.seconds["refit"]}
+    classifier = Classifier(arrays, len(cache.class_names))
 
-    def predict(part: Part) -> np.ndarray:
-        wanted = _coordinates(LayerRows(cache, layers, part), both.basis, team)
-        return mean_over_views(score.scores(wanted.rows), wanted.views).argmax(axis=1)
+    def probabilities(part: Part) -> np.ndarray:
+        return classifier.probabilities_of(LayerRows(cache, layers, part))
 
-    return Final(replace(candidate.method, seconds=seconds), predict, lambda: score.arrays(rows))
-
-
-@dataclass(frozen=True)
-class _LinearScorer:
-    linear: Linear
-    basis: Eigenbasis
-
-    def scores(self, rows: np.ndarray) -> np.ndarray:
-        return linear_scores(rows, self.linear)
-
-    def arrays(self, rows: LayerRows) -> Mapping[str, np.ndarray]:
-        coefficients, intercept = self.basis.to_features(self.linear.weights, self.linear.bias)
-        return {"coefficients": coefficients, "intercept": intercept}
+    return Final(replace(candidate.method, seconds=seconds), classifier, probabilities)
 
 
-@dataclass(frozen=True)
-class _NeighbourScorer:
-    known: Coordinates
-    k: int
-    classes: int
-    team: Workers
-
-    def scores(self, rows: np.ndarray) -> np.ndarray:
-        found = nearest_labels(rows, self.known.rows, self.known.row_labels, self.k, self.team)
-        return vote_shares(found, self.classes)
-
-    def arrays(self, rows: LayerRows) -> Mapping[str, np.ndarray]:
-        basis = self.known.basis
-        standardised = ((rows[0 : rows.shape[0]] - basis.mean) / basis.scale).astype(np.float16)
-        return {
-            "mean": basis.mean,
-            "scale": basis.scale,
-            "rows": standardised,
-            "labels": self.known.row_labels,
-            "k": np.array(self.k),
-        }
-
-
-def _scorer(candidate: Candidate, both: Coordinates, classes: int, team: Workers) -> _LinearScorer | _NeighbourScorer:
-    chosen = candidate.path.chosen
-    if candidate.start is None:
-        return _NeighbourScorer(both, int(chosen), classes, team)
+def _linear_arrays(
+    candidate: Candidate, rows: LayerRows, basis: Eigenbasis, classes: int, team: Workers
+) -> Mapping[str, np.ndarray]:
+    both, chosen = _coordinates(rows, basis, team), candidate.path.chosen
     if candidate.method.name == "ridge":
-        return _LinearScorer(fit_ridge(both, classes, chosen, team), both.basis)
-    start = Linear(*both.basis.from_features(*candidate.start))
-    return _LinearScorer(fit_logistic(both, classes, chosen, start, team), both.basis)
+        linear = fit_ridge(both, classes, chosen, team)
+    else:
+        assert candidate.start is not None
+        linear = fit_logistic(both, classes, chosen, Linear(*basis.from_features(*candidate.start)), team)
+    coefficients, intercept = basis.to_features(linear.weights, linear.bias)
+    return {"coefficients": coefficients, "intercept": intercept}
+
+
+def _neighbours(
+    candidate: Candidate, rows: LayerRows, basis: Eigenbasis, classes: int, team: Workers
+) -> Mapping[str, np.ndarray]:
+    standardised = [((part - basis.mean) / basis.scale).astype(np.float16) for part in slices(rows)]
+    return {
+        "mean": basis.mean,
+        "scale": basis.scale,
+        "rows": np.concatenate(standardised),
+        "labels": np.repeat(rows.labels, rows.views),
+        "k": np.array(int(candidate.path.chosen)),
+    }
 
 
 def _coordinates(rows: LayerRows, basis: Eigenbasis, team: Workers) -> Coordinates:
@@ -229,4 +227,4 @@ def _candidate(
     parameters = classes * (len(train.basis.mean) + 1) if linear else 0
     method = Method(family, layers, parameters, scores, seconds, {path.setting: path.chosen})
     start = train.basis.to_features(linear.weights, linear.bias) if linear else None
-    return Candidate(method, path, start, found.predicted)
+    return Candidate(method, path, start, found.scores)

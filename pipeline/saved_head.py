@@ -1,7 +1,9 @@
-"""The chosen classifier as plain arrays with its recipe, so that other images can be classified later."""
+"""The chosen classifier with its recipe in one file, so that other images can be classified later, without the data."""
 
 import json
 import os
+import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,47 +11,47 @@ from typing import Any
 
 import numpy as np
 
-from models.neighbours import nearest_labels, vote_shares
-from models.parallel import workers
+from pipeline.calibration import with_temperature
+from pipeline.classifier import LINEAR, NEIGHBOURS, Classifier
 from pipeline.errors import RequestError
+from pipeline.novelty import Novelty, from_arrays
 
-FORMAT = 1
-LINEAR = {"coefficients", "intercept"}
-NEIGHBOURS = {"mean", "scale", "rows", "labels", "k"}
+FORMAT = 2
+CALIBRATION = "calibration_images"
+_BROKEN = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
 @dataclass(frozen=True)
 class SavedHead:
-    """A classifier of raw features, the layers of the recipe side by side.
+    """All that is needed to classify images once their features are there.
 
     Attributes:
-        recipe: JSON: `method`, `layers`, `pooling`, `views`, `classes`, `hyperparameters`, `cache_identity`, `cache_key`,
-            `accuracy`, `interval`, `n`.
-        arrays: `coefficients` (classes, d) and `intercept` (classes,); or, of neighbours, `mean` and `scale` (d,),
-            standardised `rows` (n, d), `labels` (n,) and `k`.
+        recipe: JSON: `method`, `layers`, `pooling`, `views`, `classes`, `hyperparameters`, `averages`, `temperature`,
+            `image_shape`, `cache_identity`, `cache_key`, `experiment`, `data`, `scored_on`, `n`, `accuracy`, `interval`.
+        classifier: of the layers of the recipe side by side.
+        novelty: tells images unlike the training images.
+        calibration_images: `(n, height, width, 3)` uint8, what an int8 engine was calibrated on; else None.
     """
 
     recipe: Mapping[str, Any]
-    arrays: Mapping[str, np.ndarray]
+    classifier: Classifier
+    novelty: Novelty
+    calibration_images: np.ndarray | None = None
 
-    def scores(self, rows: np.ndarray) -> np.ndarray:
-        """Return `(n, classes)` scores of `(n, d)` raw features: the largest is the predicted class."""
-        if "coefficients" in self.arrays:
-            return rows.astype(np.float64) @ self.arrays["coefficients"].T + self.arrays["intercept"]
-        queries = ((rows - self.arrays["mean"]) / self.arrays["scale"]).astype(np.float32)
-        known, k = self.arrays["rows"].astype(np.float32), int(self.arrays["k"])
-        with workers() as team:
-            found = nearest_labels(queries, known, self.arrays["labels"], k, team)
-        return vote_shares(found, len(self.recipe["classes"]))
+    def probabilities(self, rows: np.ndarray, views: int = 1) -> np.ndarray:
+        """Return `(n, classes)` calibrated probabilities of `(n · views, d)` raw features."""
+        return with_temperature(self.classifier.probabilities(rows, views), self.recipe["temperature"])
 
 
 def save_head(head: SavedHead, path: Path) -> Path:
     """Write a head as `.npz` without pickle, whole or not at all; returns `path`."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    recipe = np.array(json.dumps({"format": FORMAT, **head.recipe}, ensure_ascii=False))
-    arrays: dict[str, Any] = {"recipe": recipe, **head.arrays}
+    recipe = {**head.recipe, "format": FORMAT, "averages": head.classifier.averages}
+    arrays: dict[str, Any] = {**head.classifier.arrays, **head.novelty.arrays()}
+    if head.calibration_images is not None:
+        arrays[CALIBRATION] = head.calibration_images
     with temporary.open("wb") as file:
-        np.savez(file, **arrays)
+        np.savez(file, recipe=np.array(json.dumps(recipe, ensure_ascii=False)), **arrays)
     temporary.replace(path)
     return path
 
@@ -58,19 +60,35 @@ def load_head(path: Path) -> SavedHead:
     """Read a head.
 
     Args:
-        path: of a `head.npz` that `probe` wrote.
+        path: of a `head.npz` that `probe` or `train-head` wrote.
 
     Raises:
-        RequestError: there is no such file, or it is none of ours.
+        RequestError: there is no such file, or it is none of ours, or truncated, or of another format.
     """
     try:
         with np.load(path, allow_pickle=False) as content:
-            arrays = {name: content[name] for name in content.files if name != "recipe"}
-            recipe = json.loads(str(content["recipe"]))
+            arrays = {name: content[name] for name in content.files}
+        recipe = json.loads(str(arrays.pop("recipe")))
     except FileNotFoundError:
         raise RequestError(f"There is no head {str(path)!r}. `bottleneck probe` writes one.") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RequestError(f"{str(path)!r} is not a head that `bottleneck probe` wrote ({error}).") from None
-    if recipe.get("format") != FORMAT or set(arrays) not in (LINEAR, NEIGHBOURS):
-        raise RequestError(f"{str(path)!r} has another format than {FORMAT}: {recipe.get('format')!r}. Probe again.")
-    return SavedHead(recipe, arrays)
+    except _BROKEN as error:
+        raise RequestError(
+            f"{str(path)!r} is not a head that `bottleneck probe` or `train-head` wrote, or is truncated ({error}). "
+            "Write it again."
+        ) from None
+    if not isinstance(recipe, dict) or recipe.get("format") != FORMAT:
+        found = recipe.get("format") if isinstance(recipe, dict) else recipe
+        raise RequestError(f"{str(path)!r} has another format than {FORMAT}: {found!r}. Probe or train the head again.")
+    return _head(recipe, arrays, path)
+
+
+def _head(recipe: dict[str, Any], arrays: dict[str, np.ndarray], path: Path) -> SavedHead:
+    own = {name: array for name, array in arrays.items() if name in LINEAR | NEIGHBOURS}
+    try:
+        classifier = Classifier(own, len(recipe["classes"]), recipe["averages"])
+        novelty = from_arrays(arrays)
+    except KeyError as missing:
+        raise RequestError(f"{str(path)!r} lacks {missing}. Probe or train the head again.") from None
+    if set(own) not in (LINEAR, NEIGHBOURS):
+        raise RequestError(f"{str(path)!r} holds no whole classifier: {', '.join(sorted(own))}. Write it again.")
+    return SavedHead(recipe, classifier, novelty, arrays.get(CALIBRATION))

@@ -17,7 +17,9 @@ from pipeline.experiment import Experiment
 from pipeline.extract import extraction_speed
 from pipeline.final_split import FinalSplit
 from pipeline.ground import common_ground
+from pipeline.kept_head import finished_head, head_classifier
 from pipeline.results import Clock, Method, Result, experiment_json, run_folder, write_result
+from pipeline.saved_head import save_head
 from pipeline.splits import Holdout, Part
 from pipeline.training import PREDICTED_AT_A_TIME, History, Recipe, RowBatches, fit, predict
 
@@ -79,6 +81,9 @@ def train_head(experiment: Experiment, home: Path) -> Result:
         picture = plots.confusion_matrices({plots.label(scored): matrix}, cache.class_names, folder / "confusion.png")
         title = f"{plots.label(scored)} on {len(ground.part):,} {final.kind} images; T fitted on validation"
         diagram = reliability_diagram(calibration, title, folder / "reliability.png")
+        classifier = head_classifier(trained.model)
+        kept = finished_head(experiment, dataset, cache, ground, scored, classifier, calibration.temperature)
+        head = save_head(kept, folder / "head.npz")
     details: dict[str, Any] = {
         "methods": [scored.as_json()],
         "images_per_second": extraction_speed(run_folder(home, experiment.name, "features"), cache.key),
@@ -89,7 +94,9 @@ def train_head(experiment: Experiment, home: Path) -> Result:
         "confusion": matrix.tolist(),
         "calibration": calibration.as_json(),
         "duplicates": ground.duplicates.as_json(),
-        "files": [str(file) for file in (folder / "head.keras", folder / "history.json", curves, picture, diagram)],
+        "files": [
+            str(file) for file in (folder / "head.keras", head, folder / "history.json", curves, picture, diagram)
+        ],
     }
     warnings = (*data_warnings(experiment, dataset), *ground.duplicates.warnings(details["methods"]))
     result = Result("train-head", experiment_json(experiment), cache.key, clock.seconds, warnings, details, folder)

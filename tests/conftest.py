@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from commandline import SMALL, bottleneck
+from commandline import SMALL, bottleneck, invoke
 
 
 @pytest.fixture(scope="session")
@@ -22,3 +22,11 @@ def extracted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = bottleneck("features", *SMALL, home=home)
     assert done.returncode == 0, done.stderr
     return home
+
+
+@pytest.fixture(scope="session")
+def trained(extracted: Path) -> Path:
+    """The same folder with a head on its features."""
+    done = invoke("train-head", *SMALL, "--set", "head.epochs=10", home=extracted)
+    assert done.exit_code == 0, done.output
+    return extracted

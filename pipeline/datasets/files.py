@@ -121,7 +121,7 @@ def open_table(experiment: Experiment, home: Path) -> FileDataset:
 
 def _open(experiment: Experiment, home: Path, listing: Listing) -> FileDataset:
     settings = experiment.dataset
-    target = _target(experiment)
+    target = file_target(experiment)
     found = scan(listing.root, [entry.path for entry in listing.entries], home, settings.max_pixels)
     records = {record.path: record for record in found}
     usable = [entry for entry in listing.entries if not records[entry.path].problem]
@@ -148,7 +148,12 @@ def _below(entry: Entry) -> str:
     return entry.path if entry.row else f"/{entry.path}".partition(folder)[2]
 
 
-def _target(experiment: Experiment) -> Target:
+def file_target(experiment: Experiment) -> Target:
+    """Return what an experiment's image files are resized to, and how.
+
+    Raises:
+        RequestError: Pillow has no such kernel without antialiasing.
+    """
     settings = experiment.input
     if not settings.antialias and settings.resize not in POINT_SAMPLED and settings.resize != "area":
         raise RequestError(

@@ -89,7 +89,7 @@ def list_folder(path: str, group: str = "") -> Listing:
         inside, outside = _children(folder)
         problems += [_misplaced(root, file) for file in outside if file.suffix.lower() in ENDINGS]
         for class_folder in inside:
-            files, wrong = _walk(root, class_folder)
+            files, wrong = walk(root, class_folder)
             problems += wrong
             entries += [Entry(file, class_folder.name, split) for file in files]
     if not entries:
@@ -164,7 +164,11 @@ def _refuse_a_level_too_high(root: Path, folders: list[Path]) -> None:
             )
 
 
-def _walk(root: Path, folder: Path) -> tuple[list[str], list[Problem]]:
+def walk(root: Path, folder: Path) -> tuple[list[str], list[Problem]]:
+    """Return the files in a folder and in those below it, relative to `root`, and what cannot be looked into.
+
+    Hidden files and what systems leave behind are passed over; links to folders are not followed.
+    """
     files: list[str] = []
     problems: list[Problem] = []
 

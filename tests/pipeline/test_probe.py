@@ -1,6 +1,7 @@
 """The probe as a user runs it: a table chosen on validation images, one look at the test images, a head that predicts."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from commandline import SMALL, invoke
 
 from features import open_features
+from pipeline.classifier import Classifier
 from pipeline.duplicates import Duplicates
 from pipeline.errors import PipelineError, RequestError
 from pipeline.evaluation import score_counts
@@ -62,10 +64,12 @@ def test_the_saved_head_predicts_what_was_scored(probed, extracted):
     (folder,) = (extracted / "features").iterdir()
     test = open_features(folder)["test"]
     rows = np.concatenate([test.features[layer][:] for layer in head.recipe["layers"]], axis=1)
-    predicted = head.scores(rows).argmax(axis=1)
+    probabilities = head.probabilities(rows)
     best = probed["methods"][0]
     assert head.recipe["method"] == best["name"]
-    assert (predicted == test.y).mean() == pytest.approx(best["accuracy"]["test"], abs=0.01)
+    assert (probabilities.argmax(axis=1) == test.y).mean() == best["accuracy"]["test"]
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1)
+    assert head.recipe["temperature"] == probed["calibration"]["temperature"]
     assert head.recipe["accuracy"] == best["accuracy"]
     assert head.recipe["cache_identity"]["input.size"] == [32, 32]
 
@@ -151,8 +155,11 @@ def test_a_head_of_neighbours_keeps_its_rows(probed, tmp_path):
     head = load_head(Path(probed["files"][0]))
     rows = np.random.default_rng(0).normal(size=(6, 4)).astype(np.float16)
     arrays = {"mean": np.zeros(4), "scale": np.ones(4), "rows": rows, "labels": np.arange(6) % 2, "k": np.array(1)}
-    kept = load_head(save_head(type(head)(head.recipe, arrays), tmp_path / "head.npz"))
-    assert (kept.scores(rows.astype(np.float32)).argmax(axis=1) == np.arange(6) % 2).all()
+    neighbours = replace(head, classifier=Classifier(arrays, 10))
+    kept = load_head(save_head(neighbours, tmp_path / "head.npz"))
+    probabilities = kept.probabilities(rows.astype(np.float32))
+    assert (probabilities.argmax(axis=1) == np.arange(6) % 2).all()
+    assert probabilities.min() > 0
 
 
 def test_what_is_no_head_is_refused_by_name(tmp_path):
@@ -164,6 +171,26 @@ def test_what_is_no_head_is_refused_by_name(tmp_path):
     np.savez(tmp_path / "other.npz", rows=np.zeros(3))
     with pytest.raises(RequestError, match=r"other\.npz.* is not a head"):
         load_head(tmp_path / "other.npz")
+
+
+@pytest.mark.parametrize("share", [0.02, 0.5, 0.99])
+def test_a_truncated_head_is_refused_by_name(probed, tmp_path, share):
+    whole = Path(probed["files"][0]).read_bytes()
+    (tmp_path / "half.npz").write_bytes(whole[: int(share * len(whole))])
+    with pytest.raises(RequestError, match=r"half\.npz.* is truncated"):
+        load_head(tmp_path / "half.npz")
+
+
+def test_a_head_of_another_format_or_without_a_part_says_to_probe_again(probed, tmp_path):
+    with np.load(Path(probed["files"][0])) as content:
+        arrays = dict(content)
+    np.savez(tmp_path / "old.npz", **{**arrays, "recipe": np.array('{"format": 1}')})
+    with pytest.raises(RequestError, match=r"old\.npz.* another format than 2: 1\. Probe"):
+        load_head(tmp_path / "old.npz")
+    del arrays["seen_rows"]
+    np.savez(tmp_path / "less.npz", **arrays)
+    with pytest.raises(RequestError, match=r"less\.npz.* lacks 'seen_rows'"):
+        load_head(tmp_path / "less.npz")
 
 
 def test_a_cache_with_views_is_probed_by_averaging_them(tmp_path):

@@ -1,0 +1,78 @@
+"""Image files that a user names, found and decoded a batch at a time, by stage one's own decoder."""
+
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.datasets.decoding import Target, UnusableImage, load
+from pipeline.datasets.listing import walk
+from pipeline.datasets.scan import printable, threads
+from pipeline.errors import RequestError
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some files, one after the other.
+
+    Attributes:
+        files: their names, as they can be printed.
+        problems: of each why it cannot be used; empty where it can.
+        images: `(n, height, width, 3)` uint8 of those that can.
+    """
+
+    files: Sequence[str]
+    problems: Sequence[str]
+    images: np.ndarray
+
+
+def listed(paths: Sequence[Path]) -> Iterator[tuple[Path, str]]:
+    """Give every file with why it cannot be used (empty: not known yet), those of a folder in the order of their names.
+
+    Raises:
+        RequestError: a path is not there, or a folder holds no file.
+    """
+    missing = [path for path in paths if not os.path.lexists(path)]
+    if missing:
+        raise RequestError(
+            f"There is no file or folder '{printable(str(missing[0]))}'. Name images, or folders of images."
+        )
+    for path in paths:
+        if not path.is_dir():
+            yield path, ""
+            continue
+        files, problems = walk(path, path)
+        if not files and not problems:
+            raise RequestError(f"There is no file in '{printable(str(path))}'. Name images, or folders of images.")
+        yield from ((path / file, "") for file in sorted(files))
+        yield from ((path / problem.path, problem.reason) for problem in problems)
+
+
+def decoded(files: Sequence[tuple[Path, str]], target: Target, max_pixels: int, batch_size: int) -> Iterator[Batch]:
+    """Decode files in order.
+
+    Args:
+        files: from `listed`.
+        target: what every image becomes.
+        max_pixels: the largest width x height.
+        batch_size: files a batch.
+    """
+
+    def read(file: tuple[Path, str]) -> np.ndarray | str:
+        path, problem = file
+        try:
+            return problem or load(path, target, max_pixels=max_pixels)
+        except UnusableImage as reason:
+            return str(reason)
+
+    with ThreadPoolExecutor(threads(), "decode") as pool:
+        for start in range(0, len(files), batch_size):
+            part = files[start : start + batch_size]
+            found = list(pool.map(read, part))
+            good = [one for one in found if isinstance(one, np.ndarray)]
+            images = np.stack(good) if good else np.empty((0, *target.size, 3), np.uint8)
+            problems = ["" if isinstance(one, np.ndarray) else one for one in found]
+            yield Batch([printable(str(path)) for path, _ in part], problems, images)
