@@ -9,7 +9,7 @@ comma := ,
 EXTRAS := dev$(if $(shell command -v nvidia-smi 2>/dev/null),$(comma)gpu)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-faults lint inspect features train-head probe compare fine-tune advise bench experiments cache-ls clean
+.PHONY: help demo test test-all test-faults lint inspect features train-head probe compare fine-tune report advise bench experiments cache-ls clean
 
 help:  ## show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 22
@@ -39,7 +39,7 @@ lint: $(READY)  ## style and types
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 
-inspect features train-head probe compare fine-tune advise bench: $(READY)
+inspect features train-head probe compare fine-tune report advise bench: $(READY)
 	$(BOTTLENECK) $@ -e $(EXPERIMENT) $(ARGS)
 
 inspect:  ## what is in the images of EXPERIMENT, and what is wrong with them
@@ -48,6 +48,7 @@ train-head:  ## stage two: train the head on them
 probe:  ## logistic, ridge and k-NN on every cached layer, and layers together
 compare:  ## frozen features, fine-tuning and networks from scratch on the same images
 fine-tune:  ## train the network itself, killed runs go on at the last epoch
+report:  ## everything known of EXPERIMENT on one page, without a network
 advise:  ## which method suits the data, and why
 bench:  ## stage one's speed on this machine; ARGS=--quick for a short one
 

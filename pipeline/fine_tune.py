@@ -16,6 +16,7 @@ from pipeline.errors import NoCache
 from pipeline.experiment import Experiment
 from pipeline.ground import common_ground
 from pipeline.pixels import pixel_batches, pixel_predictor, pixel_scores, pixels_on_disk
+from pipeline.predictions import save_predictions
 from pipeline.results import Clock, Method, Result, experiment_json, run_folder, write_result
 from pipeline.resumable import Schedule, fit_resumable, recipe_folder
 from pipeline.splits import Holdout, digest
@@ -55,7 +56,7 @@ def fine_tune(experiment: Experiment, home: Path, method: str = "fine-tune") -> 
             trained = train_network(experiment, home, dataset, pixels, ground.held, method, cache)
         with clock.phase("evaluate"):
             predictor = pixel_predictor(trained.model, pixels, experiment.finetune.batch_size)
-            scored = final.score(trained.method, predictor)
+            scored = final.score_probabilities(trained.method, predictor)
     matrix = final.confusion(scored.name, len(dataset.class_names))
     with clock.phase("write"):
         trained.model.save(folder / "model.keras")
@@ -73,6 +74,7 @@ def fine_tune(experiment: Experiment, home: Path, method: str = "fine-tune") -> 
         "scored_on": final.kind,
         "confusion": matrix.tolist(),
         "duplicates": duplicates.as_json(),
+        "predictions": save_predictions(final.predictions(dataset.splits[ground.part.split].ids), folder),
         "files": [str(folder / "model.keras"), str(folder / "history.json"), str(curves), str(picture)],
     }
     warnings = (*data_warnings(experiment, dataset), *duplicates.warnings(details["methods"]))

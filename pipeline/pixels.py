@@ -74,9 +74,9 @@ def pixel_scores(
 def pixel_predictor(
     model: keras.Model, pixels: Mapping[str, np.ndarray], batch_size: int
 ) -> Callable[[Part], np.ndarray]:
-    """Return what gives the `(n,)` classes that a model predicts for the images of a `Part`."""
+    """Return what gives the `(n, classes)` probabilities of a model for the images of a `Part`."""
 
     def predicted(part: Part) -> np.ndarray:
-        return predict(model, pixels[part.split], part.indices, batch_size=batch_size).argmax(axis=1)
+        return predict(model, pixels[part.split], part.indices, batch_size=batch_size)
 
     return predicted

@@ -15,11 +15,12 @@ from pipeline.experiment import Experiment
 from pipeline.extract import extraction_speed
 from pipeline.ground import Ground, common_ground
 from pipeline.layer_rows import is_spatial, layer_sets
+from pipeline.predictions import save_predictions
 from pipeline.probe_search import Candidate, Final, finished, search_layers, steps
 from pipeline.progress import progress
 from pipeline.results import Clock, Method, Result, experiment_json, run_folder, write_result
 from pipeline.saved_head import SavedHead, save_head
-from pipeline.splits import Holdout
+from pipeline.splits import Holdout, Part
 from pipeline.train_head import TrainedMethod, extraction_seconds, fit_head, predict_head
 
 SPATIAL = (
@@ -91,6 +92,7 @@ def probe(experiment: Experiment, home: Path) -> Result:
         "paths": [_path_json(one) for one in found.candidates],
         "pairs": final.comparisons(),
         "duplicates": ground.duplicates.as_json(),
+        "predictions": save_predictions(final.predictions(dataset.splits[ground.part.split].ids), folder),
         "files": [str(file) for file in files],
     }
     warnings = (
@@ -126,8 +128,14 @@ def _score_families(
     for name, method in best.items():
         chosen = _keras_final(found, method, cache) if name == "head" else _fitted(found, method, cache, ground, team)
         kept = kept or dict(chosen.arrays())
-        tested.append(ground.final.score(chosen.method, chosen.predict))
+        tested.append(_scored(chosen, ground))
     return tested, kept
+
+
+def _scored(chosen: Final, ground: Ground) -> Method:
+    if chosen.probabilities:
+        return ground.final.score_probabilities(chosen.method, chosen.probabilities)
+    return ground.final.score(chosen.method, chosen.predict)
 
 
 def _fitted(found: Found, method: Method, cache: Features, ground: Ground, team: Workers) -> Final:
@@ -142,8 +150,10 @@ def _keras_final(found: Found, method: Method, cache: Features) -> Final:
         kernel, bias = trained.model.get_layer("classes").get_weights()
         return {"coefficients": kernel.T.astype(np.float64), "intercept": bias.astype(np.float64)}
 
-    layer = method.layers[0]
-    return Final(method, lambda part: predict_head(trained.model, cache, layer, part).argmax(axis=1), arrays)
+    def probabilities(part: Part) -> np.ndarray:
+        return predict_head(trained.model, cache, method.layers[0], part)
+
+    return Final(method, lambda part: probabilities(part).argmax(axis=1), arrays, probabilities)
 
 
 def _rank(method: Method) -> float:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.special import softmax
 
 from features import Features
 from models.eigenbasis import Eigenbasis, eigenbasis
@@ -41,12 +42,14 @@ class Candidate:
         path: its settings with their validation scores.
         start: `(classes, d)` coefficients and `(classes,)` intercept of raw features; None for neighbours.
         predicted: `(n,)` classes of the validation samples, by the model that had not seen them.
+        probabilities: `(n, classes)` of the same; None for a family without probabilities.
     """
 
     method: Method
     path: Path
     start: tuple[np.ndarray, np.ndarray] | None
     predicted: np.ndarray
+    probabilities: np.ndarray | None
 
 
 def search_layers(
@@ -97,17 +100,19 @@ class _Found:
     path: Path
     linear: Linear | None
     predicted: np.ndarray
+    probabilities: np.ndarray | None = None
 
 
 def _search_logistic(train: Coordinates, held: Coordinates, classes: int, team: Workers, advance: Advance) -> _Found:
     path, linear = search_logistic(train, held, classes, L2_VALUES, team, advance)
-    return _Found(path, linear, _predicted(held, linear))
+    chances = softmax(_scores(held, linear), axis=1)
+    return _Found(path, linear, chances.argmax(axis=1), chances)
 
 
 def _search_ridge(train: Coordinates, held: Coordinates, classes: int, team: Workers, advance: Advance) -> _Found:
     path, linear = search_ridge(train, held, classes, L2_VALUES, team)
     advance()
-    return _Found(path, linear, _predicted(held, linear))
+    return _Found(path, linear, _scores(held, linear).argmax(axis=1))
 
 
 def _search_neighbours(train: Coordinates, held: Coordinates, classes: int, team: Workers, advance: Advance) -> _Found:
@@ -119,8 +124,8 @@ def _search_neighbours(train: Coordinates, held: Coordinates, classes: int, team
 _SEARCHES = {"logistic": _search_logistic, "ridge": _search_ridge, "knn": _search_neighbours}
 
 
-def _predicted(held: Coordinates, linear: Linear) -> np.ndarray:
-    return mean_over_views(linear_scores(held.rows, linear), held.views).argmax(axis=1)
+def _scores(held: Coordinates, linear: Linear) -> np.ndarray:
+    return mean_over_views(linear_scores(held.rows, linear), held.views)
 
 
 @dataclass(frozen=True)
@@ -131,11 +136,13 @@ class Final:
         method: as before, with the seconds of the fit.
         predict: returns the `(n,)` predicted classes of a `Part`.
         arrays: what `SavedHead` keeps.
+        probabilities: returns the `(n, classes)` probabilities of a `Part`; None for a family without probabilities.
     """
 
     method: Method
     predict: Callable[[Part], np.ndarray]
     arrays: Callable[[], Mapping[str, np.ndarray]]
+    probabilities: Callable[[Part], np.ndarray] | None
 
 
 def finished(candidate: Candidate, cache: Features, held: Holdout, scored: Part, team: Workers) -> Final:
@@ -147,7 +154,13 @@ def finished(candidate: Candidate, cache: Features, held: Holdout, scored: Part,
     fitted = _refit(candidate, cache, held, team)
     if scored.split == "test":
         return fitted
-    return replace(fitted, method=candidate.method, predict=lambda part: candidate.predicted)
+    known = candidate.probabilities
+    return replace(
+        fitted,
+        method=candidate.method,
+        predict=lambda part: candidate.predicted,
+        probabilities=None if known is None else lambda part: known,
+    )
 
 
 def _refit(candidate: Candidate, cache: Features, held: Holdout, team: Workers) -> Final:
@@ -158,11 +171,16 @@ def _refit(candidate: Candidate, cache: Features, held: Holdout, team: Workers) 
         score = _scorer(candidate, both, classes, team)
     seconds = {**candidate.method.seconds, "refit": clock.seconds["refit"]}
 
-    def predict(part: Part) -> np.ndarray:
+    def scores(part: Part) -> np.ndarray:
         wanted = _coordinates(LayerRows(cache, layers, part), both.basis, team)
-        return mean_over_views(score.scores(wanted.rows), wanted.views).argmax(axis=1)
+        return mean_over_views(score.scores(wanted.rows), wanted.views)
 
-    return Final(replace(candidate.method, seconds=seconds), predict, lambda: score.arrays(rows))
+    return Final(
+        replace(candidate.method, seconds=seconds),
+        lambda part: scores(part).argmax(axis=1),
+        lambda: score.arrays(rows),
+        (lambda part: softmax(scores(part), axis=1)) if candidate.method.name == "logistic" else None,
+    )
 
 
 @dataclass(frozen=True)
@@ -229,4 +247,4 @@ def _candidate(
     parameters = classes * (len(train.basis.mean) + 1) if linear else 0
     method = Method(family, layers, parameters, scores, seconds, {path.setting: path.chosen})
     start = train.basis.to_features(linear.weights, linear.bias) if linear else None
-    return Candidate(method, path, start, found.predicted)
+    return Candidate(method, path, start, found.predicted, found.probabilities)

@@ -17,6 +17,7 @@ from pipeline.experiment import Experiment
 from pipeline.extract import extraction_speed
 from pipeline.final_split import FinalSplit
 from pipeline.ground import common_ground
+from pipeline.predictions import save_predictions
 from pipeline.results import Clock, Method, Result, experiment_json, run_folder, write_result
 from pipeline.splits import Holdout, Part
 from pipeline.training import PREDICTED_AT_A_TIME, History, Recipe, RowBatches, fit, predict
@@ -89,6 +90,7 @@ def train_head(experiment: Experiment, home: Path) -> Result:
         "confusion": matrix.tolist(),
         "calibration": calibration.as_json(),
         "duplicates": ground.duplicates.as_json(),
+        "predictions": save_predictions(final.predictions(dataset.splits[ground.part.split].ids), folder),
         "files": [str(file) for file in (folder / "head.keras", folder / "history.json", curves, picture, diagram)],
     }
     warnings = (*data_warnings(experiment, dataset), *ground.duplicates.warnings(details["methods"]))
