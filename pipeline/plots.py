@@ -29,7 +29,8 @@ RATED_CLASSES = 12  # whose cells have room for a rate under the count
 NAMED_CLASSES = 40
 PAGE_WIDTH = 6.4  # inches of an SVG: its text is still to be read on a phone
 LONGEST = 60  # characters of a title or of the name of a line
-ON_BLUES = ("#121212", "white")  # text on the light and the dark half of the colour map
+ON_BLUES = ("#010101", "white")  # text on the light and the dark part of the colour map: contrast 4.5 at least
+DARK = 0.71  # from this rate on
 
 
 def learning_curves(histories: Mapping[str, History], path: Path) -> Path:
@@ -89,7 +90,7 @@ def _confusion(axes: Axes, counts: np.ndarray, class_names: Sequence[str]) -> No
     for row, column in np.argwhere(counts):
         rate = rates[row, column]
         note = f"{counts[row, column]:,}\n{rate:.0%}" if rated else f"{counts[row, column]:,}"
-        axes.text(column, row, note, ha="center", va="center", color=ON_BLUES[int(rate > 0.5)], fontsize=6.5)
+        axes.text(column, row, note, ha="center", va="center", color=ON_BLUES[int(rate > DARK)], fontsize=6.5)
 
 
 def comparison(methods: Sequence[Method], backbone: str, path: Path) -> Path:

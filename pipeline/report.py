@@ -16,15 +16,13 @@ from pipeline.reporting.answer import answer, answer_without_rivals, best_method
 from pipeline.reporting.classes import COLUMNS as CLASS_COLUMNS
 from pipeline.reporting.classes import class_table
 from pipeline.reporting.feature_map import feature_map
-from pipeline.reporting.gallery import most_confident_mistakes
+from pipeline.reporting.gallery import Mistake, most_confident_mistakes
+from pipeline.reporting.method_tables import method_tables
 from pipeline.reporting.page import write_page
 from pipeline.reporting.provenance import provenance
 from pipeline.reporting.sources import Sources, find_sources, predictions_of, visible
 from pipeline.results import Clock, Result, experiment_json, run_folder, write_result
 from pipeline.splits import hold_out
-from pipeline.tables import PROBE_COLUMNS, pair_line, probe_rows, table_columns, table_rows
-
-PROBES_SHOWN = 10
 
 
 @dataclass(frozen=True)
@@ -79,32 +77,31 @@ def write_report(subject: Subject) -> Result:
         pictures = draw(sources.results, folder)
     with clock.phase("images"):
         images = _of_images(subject, sources, folder.parent)
-    warnings = _warnings(subject, sources)
-    answered = _answer(sources, backbone_label(experiment))
-    files = [page, *sorted(folder.glob("*.svg"))]
-    details: dict[str, Any] = {
-        "data": subject.dataset.title,
-        "backbone": backbone_label(experiment),
-        "answer": answered,
-        "shown": list(sources.results),
-        "missing": sources.missing,
-        "files": [str(file) for file in files],
-    }
+    backbone = backbone_label(experiment)
+    warnings, answered = _warnings(subject, sources), _answer(sources, backbone)
     with clock.phase("write"):
         content = {
             "name": experiment.name,
-            "question": question(backbone_label(experiment), visible(subject.dataset.title)),
+            "question": question(backbone, visible(subject.dataset.title)),
             "answer": answered,
             "warnings": visible(list(warnings)),
             "pictures": pictures,
             "results": sources.results,
-            "tables": _tables(sources),
+            "tables": method_tables(sources.results),
             "missing": visible(sources.missing),
             "commands": visible([f"bottleneck features {shlex.join(subject.options)}", *sources.commands.values()]),
             "provenance": provenance(subject.cache, sources, plain),
             **images,
         }
         write_page(content, page)
+    details: dict[str, Any] = {
+        "data": subject.dataset.title,
+        "backbone": backbone,
+        "answer": answered,
+        "shown": list(sources.results),
+        "missing": sources.missing,
+        "files": [str(file) for file in (page, *(picture.file for picture in pictures))],
+    }
     result = Result("report", plain, subject.cache.key, clock.seconds, warnings, details, folder)
     write_result(result)
     return result
@@ -132,30 +129,6 @@ def _answer(sources: Sources, backbone: str) -> str:
     return answer_without_rivals(first, backbone)
 
 
-def _tables(sources: Sources) -> list[Mapping[str, Any]]:
-    """The tables of methods: a title, columns, rows, and what is to be said under them."""
-    tables = []
-    for command, result in sources.results.items():
-        if command == "probe":
-            split = result["scored_on"]
-            tested = (*PROBE_COLUMNS[:3], split, PROBE_COLUMNS[4])
-            tables.append(_table("The best probe of each family", tested, probe_rows(result["methods"], split), result))
-            best = probe_rows(result["table"][:PROBES_SHOWN], "validation")
-            tables.append(_table(f"The best {len(best)} probes on validation images", PROBE_COLUMNS, best, None))
-        elif "methods" in result:
-            columns, rows = table_columns(result["methods"]), table_rows(result["methods"])
-            title = "Methods on the same images" if command == "compare" else f"What {command} trained"
-            tables.append(_table(title, columns, rows, result))
-    return tables
-
-
-def _table(
-    title: str, columns: tuple[str, ...], rows: list[tuple[str, ...]], result: Mapping[str, Any] | None
-) -> Mapping[str, Any]:
-    pairs = [pair_line(pair, result["scored_on"]) for pair in result.get("pairs", [])] if result else []
-    return {"title": title, "columns": columns, "rows": rows, "pairs": pairs}
-
-
 def _of_images(subject: Subject, sources: Sources, runs: Path) -> dict[str, Any]:
     """What the page shows of single images, where a result has kept what was answered to each."""
     nothing: dict[str, Any] = {
@@ -169,28 +142,61 @@ def _of_images(subject: Subject, sources: Sources, runs: Path) -> dict[str, Any]
     if found is None:
         return nothing
     command, predictions = found
-    method = best_method(sources.results[command])
+    result = sources.results[command]
+    method = best_method(result)
+    sure = [one for one in result["methods"] if one["name"] in predictions.confidence]
     names = [visible(name) for name in subject.dataset.class_names]
     tables = [
         class_table(name, predictions.labels, predicted, names) for name, predicted in predictions.predicted.items()
     ]
     tables.sort(key=lambda table: table.method != method["name"])
-    layer = _layer(subject.cache, method)
     return {
         **nothing,
         "classes": tables,
-        "mistakes": _mistakes(subject, layer, predictions, method["name"]),
-        "map": feature_map(subject.dataset, subject.cache, layer, predictions, method["name"], subject.experiment.seed),
+        "mistakes": _mistakes(subject, predictions, best_method({**result, "methods": sure})) if sure else [],
+        "map": feature_map(
+            subject.dataset,
+            subject.cache,
+            _layer(subject.cache, method),
+            predictions,
+            method["name"],
+            subject.experiment.seed,
+        ),
+        "closely": "",
+    }
+    found = predictions_of(sources, runs)
+    if found is None:
+        return nothing
+    command, predictions = found
+    result = sources.results[command]
+    method = best_method(result)
+    sure = [one for one in result["methods"] if one["name"] in predictions.confidence]
+    names = [visible(name) for name in subject.dataset.class_names]
+    tables = [
+        class_table(name, predictions.labels, predicted, names) for name, predicted in predictions.predicted.items()
+    ]
+    tables.sort(key=lambda table: table.method != method["name"])
+    return {
+        **nothing,
+        "classes": tables,
+        "mistakes": _mistakes(subject, predictions, best_method({**result, "methods": sure})) if sure else [],
+        "map": feature_map(
+            subject.dataset,
+            subject.cache,
+            _layer(subject.cache, method),
+            predictions,
+            method["name"],
+            subject.experiment.seed,
+        ),
         "closely": method["name"],
     }
 
 
-def _mistakes(subject: Subject, layer: str, predictions: Predictions, method: str) -> list[Any]:
-    if method not in predictions.confidence:
-        return []
-    experiment = subject.experiment
-    held = hold_out(subject.dataset, experiment.head.validation_split, experiment.seed)
-    return most_confident_mistakes(subject.dataset, subject.cache, layer, held.train, predictions, method)
+def _mistakes(subject: Subject, predictions: Predictions, method: Mapping[str, Any]) -> list[Mistake]:
+    dataset, cache, experiment = subject.dataset, subject.cache, subject.experiment
+    held = hold_out(dataset, experiment.head.validation_split, experiment.seed)
+    layer = _layer(cache, method)
+    return most_confident_mistakes(dataset, cache, layer, held.train, predictions, method["name"])
 
 
 def _layer(cache: Features, method: Mapping[str, Any]) -> str:

@@ -27,24 +27,29 @@ class Picture:
     Attributes:
         section: where it belongs.
         title: of what, such as a method's name.
+        file: its SVG file.
         svg: the element, with its alternative text.
         caption: a sentence under it, the same text.
     """
 
     section: str
     title: str
+    file: Path
     svg: Markup
     caption: str
 
 
 def draw(results: Mapping[str, Mapping[str, Any]], folder: Path) -> list[Picture]:
-    """Draw every picture that the results have figures for, as SVG files in `folder` too."""
+    """Draw every picture that the results have figures for, as SVG files in `folder` too; older ones there are removed."""
+    for old in folder.glob("*.svg"):
+        old.unlink()
     found: list[Picture] = []
     for command, drawer in _DRAWERS.items():
         if command in results and not _compared_already(results[command], results):
             drawn = drawer(results[command], folder)
             found += [
-                Picture(section, text.partition(":")[0], inlined(file, text), text) for section, file, text in drawn
+                Picture(section, text.partition(":")[0], file, inlined(file, text), text)
+                for section, file, text in drawn
             ]
     return found
 
@@ -107,9 +112,10 @@ def _learning(curves: Mapping[str, Mapping[str, Sequence[float]]], path: Path) -
 def _confusion(name: str, counts: np.ndarray, classes: Sequence[str], path: Path) -> tuple[str, Path, str]:
     wrong = counts * (1 - np.eye(len(counts), dtype=int))
     worst = [divmod(int(place), len(counts)) for place in np.argsort(wrong, axis=None)[::-1][:3]]
+    named = [plots.shortened(name, plots.LONGEST) for name in classes]
     rates = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     said = "; ".join(
-        f"{classes[row]} taken for {classes[column]} {counts[row, column]:,} times ({rates[row, column]:.0%})"
+        f"{named[row]} taken for {named[column]} {counts[row, column]:,} times ({rates[row, column]:.0%})"
         for row, column in worst
         if wrong[row, column]
     )

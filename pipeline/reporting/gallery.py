@@ -34,6 +34,7 @@ class Mistake:
     """An image that a method got wrong.
 
     Attributes:
+        method: its name.
         image: its picture, as a `data:` address.
         id: of the sample.
         true: its class.
@@ -43,6 +44,7 @@ class Mistake:
         neighbours: the nearest training images, the nearest first.
     """
 
+    method: str
     image: str
     id: str
     true: str
@@ -82,6 +84,7 @@ def most_confident_mistakes(
     around = _neighbours(dataset, names, learned.split, near, cosines, images[len(queries) :])
     return [
         Mistake(
+            method,
             images[row],
             visible(str(predictions.ids[one])),
             names[predictions.labels[one]],

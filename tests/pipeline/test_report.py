@@ -4,19 +4,24 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from html.parser import HTMLParser
 from pathlib import Path
 
+import matplotlib as mpl
 import numpy as np
 import pytest
 from commandline import SMALL, invoke
 from hostile_data import FOLDER, NAMES, Made, make
 
+from features import open_features
+from pipeline import plots
 from pipeline.predictions import Predictions, load_predictions, save_predictions
 from pipeline.reporting.classes import class_table
+from pipeline.reporting.gallery import nearest
 from pipeline.reporting.sources import predictions_of, visible
+from pipeline.splits import Part
 
 SCRIPTED = re.compile(r"^on[a-z]+$")
 
@@ -111,6 +116,18 @@ def test_the_mistakes_shown_are_the_surest_ones(made):
     shown = [float(one) for one in re.findall(r"</b> \((\d+\.\d) %\), is", made.page)]
     assert shown == [round(100 * float(one), 1) for one in surest[: len(shown)]]
     assert len(shown) == min(12, int(wrong.sum())) > 0
+
+
+def test_the_training_images_beside_a_mistake_are_its_nearest(made):
+    cache = open_features(next((made.home / "features").iterdir()))
+    queries, known = Part("test", np.array([3, 0, 7])), Part("train", np.arange(1, 28, 2))
+    places, cosines = nearest(cache, "block3b_add", queries, known, 3)
+    rows = {part.split: cache[part.split].x[part.indices].astype(np.float64) for part in (queries, known)}
+    units = {split: own / np.linalg.norm(own, axis=1, keepdims=True) for split, own in rows.items()}
+    expected = units["test"] @ units["train"].T
+    np.testing.assert_array_equal(places, known.indices[np.argsort(-expected, axis=1)[:, :3]])
+    np.testing.assert_allclose(cosines, -np.sort(-expected, axis=1)[:, :3], atol=1e-5)
+    assert len(nearest(cache, "block3b_add", queries, Part("train", np.arange(2)), 4)[0][0]) == 2
 
 
 def test_what_would_add_to_the_page_is_named_with_its_command(made):
@@ -208,3 +225,23 @@ def test_predictions_come_back_as_they_were_kept(tmp_path):
     assert found.confidence["x"] == pytest.approx([0.5, 0.9])
     assert found.positions(np.array([1]), np.array(["z", "é\u202e", "a"])).tolist() == [1]
     assert load_predictions({}, tmp_path) is None
+
+
+def test_text_on_the_page_and_in_the_matrices_has_enough_contrast():
+    blues = mpl.colormaps["Blues"]
+    for rate in np.linspace(0, 1, 101):
+        assert contrast(blues(rate), mpl.colors.to_rgb(plots.ON_BLUES[int(rate > plots.DARK)])) >= 4.5
+    templates = Path(plots.__file__).parent / "templates"
+    style = (templates / "look.css").read_text() + (templates / "report.css").read_text()
+    light, dark = ("".join(re.findall(way, style)) for way in (r"(?m)^:root {([^}]*)}", r"dark\) {\s*:root {([^}]*)}"))
+    for scheme in (light, light + dark):
+        colours = dict(re.findall(r"--(ink|paper|soft|link): (#\w+)", scheme))
+        for ink, paper in (("ink", "paper"), ("ink", "soft"), ("link", "paper"), ("link", "soft")):
+            assert contrast(mpl.colors.to_rgb(colours[ink]), mpl.colors.to_rgb(colours[paper])) >= 4.5, (ink, paper)
+
+
+def contrast(first: Sequence[float], second: Sequence[float]) -> float:
+    """The contrast ratio of two colours; source: Web Content Accessibility Guidelines 2.2."""
+    linear = [[c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in own[:3]] for own in (first, second)]
+    low, high = sorted(np.dot(own, (0.2126, 0.7152, 0.0722)) for own in linear)
+    return (high + 0.05) / (low + 0.05)
