@@ -10,7 +10,7 @@ comma := ,
 EXTRAS := dev$(if $(shell command -v nvidia-smi 2>/dev/null),$(comma)gpu)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-faults lint inspect features features-ray simulate-scale train-head probe compare fine-tune advise bench predict export doctor experiments cache-ls clean
+.PHONY: help demo test test-all test-faults lint inspect features features-ray simulate-scale train-head probe compare fine-tune report advise bench predict export doctor experiments cache-ls clean
 
 help:  ## show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 22
@@ -50,7 +50,7 @@ features-ray: $(RAY)  ## stage one on a Ray cluster: one of this machine, or ARG
 simulate-scale: $(READY)  ## how long stage one takes over workers, with failures and stragglers: a simulation
 	.venv/bin/python -m pipeline.simulate_scale $(ARGS)
 
-inspect features train-head probe compare fine-tune advise bench predict export: $(READY)
+inspect features train-head probe compare fine-tune report advise bench predict export: $(READY)
 	$(BOTTLENECK) $@ -e $(EXPERIMENT) $(ARGS)
 
 inspect:  ## what is in the images of EXPERIMENT, and what is wrong with them
@@ -59,6 +59,7 @@ train-head:  ## stage two: train the head on them
 probe:  ## logistic, ridge and k-NN on every cached layer, and layers together
 compare:  ## frozen features, fine-tuning and networks from scratch on the same images
 fine-tune:  ## train the network itself, killed runs go on at the last epoch
+report:  ## everything known of EXPERIMENT on one page, without a network
 advise:  ## which method suits the data, and why
 bench:  ## stage one's speed on this machine; ARGS=--quick for a short one
 predict:  ## classify files by a trained model; ARGS="pictures/ --out labels.csv"

@@ -25,6 +25,7 @@ from pipeline.output import (
     print_json,
     print_label_curve,
     print_probe,
+    print_report,
     print_scored,
 )
 from pipeline.results import Result
@@ -204,7 +205,7 @@ def compare_command(request: Request, sizes: str | None, seeds: int) -> None:
 
     Which: --set compare.methods=linear,earlier,probe,fine-tune,from-pretrained,from-scratch,convnet-small,convnet-strong
 
-    Writes result.json, pictures and report.html. With --label-curve it compares linear probes with the small ConvNet at
+    Writes result.json and report.html, as `report` does. With --label-curve it compares linear probes with the small ConvNet at
     growing numbers of labelled images instead: where does transfer stop paying? (runs/EXPERIMENT/label-curve)
 
     \b
@@ -285,6 +286,23 @@ def advise_command(request: Request) -> None:
     from pipeline.advise import advise
 
     show(request, advise(request.experiment, request.home, request.options), print_advice)
+
+
+@main.command("report")
+@stage
+def report_command(request: Request) -> None:
+    """Collect everything known of an experiment on one page: report.html, which needs no network and prints well.
+
+    Whatever compare, probe, train-head, fine-tune, --label-curve, inspect and advise have found, with the most confident
+    mistakes, their nearest training images and a map of the features. Nothing is trained or scored; what is not there yet
+    is named with the command that adds it. Results of other features or images are left out, and the page says so.
+
+    \b
+    Example: bottleneck report -e photo-patches
+    """
+    from pipeline.report import report
+
+    show(request, report(request.experiment, request.home, request.options), print_report)
 
 
 @main.command("bench")

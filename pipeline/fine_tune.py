@@ -16,6 +16,7 @@ from pipeline.errors import NoCache
 from pipeline.experiment import Experiment
 from pipeline.ground import common_ground
 from pipeline.pixels import pixel_batches, pixel_probabilities, pixel_scores, pixels_on_disk
+from pipeline.predictions import save_predictions
 from pipeline.results import Clock, Method, Result, experiment_json, run_folder, write_result
 from pipeline.resumable import Schedule, fit_resumable, recipe_folder, sole_training
 from pipeline.splits import Holdout, digest
@@ -78,6 +79,7 @@ def fine_tune(experiment: Experiment, home: Path, method: str = "fine-tune") -> 
         "confusion": matrix.tolist(),
         "calibration": calibration.as_json(),
         "duplicates": duplicates.as_json(),
+        "predictions": save_predictions(final.predictions(dataset.splits[ground.part.split].ids), folder),
         "files": [str(folder / "model.keras"), str(folder / "history.json"), str(curves), str(picture)],
     }
     warnings = (*data_warnings(experiment, dataset), *duplicates.warnings(details["methods"]))

@@ -50,6 +50,13 @@ class Method:
         """Return this method with one more split scored."""
         return replace(self, scores={**self.scores, split: value})
 
+    @classmethod
+    def from_json(cls, row: Mapping[str, Any]) -> "Method":
+        """Return the method that `as_json` made a row of, without its score without duplicates."""
+        rows = ((split, row["n"][split], row["accuracy"][split], row["interval"][split]) for split in row["n"])
+        scores = {split: Score(value, span[0], span[1], n) for split, n, value, span in rows if value is not None}
+        return cls(row["name"], tuple(row["layers"]), row["parameters"], scores, row["seconds"], row["hyperparameters"])
+
     def as_json(self) -> dict[str, Any]:
         """Return the method as the results' contract has it: a null where there is no such split."""
         splits = ("train", "validation", "test")
@@ -65,6 +72,11 @@ class Method:
             "seconds": dict(self.seconds),
             "hyperparameters": dict(self.hyperparameters),
         }
+
+
+def label(method: Method) -> str:
+    """Return a method's name with the layers it sees."""
+    return f"{method.name} ({', '.join(method.layers)})" if method.layers else method.name
 
 
 def _plain(value: Score | None) -> dict[str, Any] | None:
