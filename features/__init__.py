@@ -12,6 +12,8 @@ from features.errors import (
     CacheVersion,
     DiskFull,
     FeatureError,
+    StoreError,
+    StoreUnavailable,
 )
 from features.export import EXPORT_FORMATS, export_features
 from features.identity import Difference, cache_path, differences, identity_key
@@ -21,6 +23,7 @@ from features.parts import WHOLE, Part
 from features.plan import SplitPlan
 from features.quarantine import Problem
 from features.reader import Features, Split, open_features
+from features.remote import filesystem, is_url, refused
 from features.verify import VerifyReport, repair, verify
 from features.writer import CacheWriter
 
@@ -48,16 +51,21 @@ __all__ = [
     "Shard",
     "Split",
     "SplitPlan",
+    "StoreError",
+    "StoreUnavailable",
     "VerifyReport",
     "cache_path",
     "describe_cache",
     "differences",
     "export_features",
+    "filesystem",
     "find_cache",
     "identity_key",
     "import_npz",
+    "is_url",
     "list_caches",
     "open_features",
+    "refused",
     "removal",
     "remove_cache",
     "repair",

@@ -20,11 +20,14 @@ Fraction = Annotated[float, Field(gt=0, lt=1)]
 
 
 Share = Annotated[float, Field(ge=0, lt=1)]
-FILE_SOURCES = ("folder", "csv")
+FILE_SOURCES = ("folder", "csv", "tar", "parquet")
 _ONLY_FOR = {
     "path": ("cifar10", *FILE_SOURCES),
     **dict.fromkeys(("test_fraction", "group", "on_error", "error_limit", "max_pixels"), FILE_SOURCES),
-    **dict.fromkeys(("image_column", "label_column", "split_column", "image_root"), ("csv",)),
+    **dict.fromkeys(("image_column", "label_column"), ("csv", "tar", "parquet")),
+    "split_column": ("csv", "parquet"),
+    "image_root": ("csv",),
+    "id_column": ("parquet",),
 }
 
 
@@ -32,12 +35,12 @@ _ONLY_FOR = {
 class DatasetSettings:
     """Where the images come from; `limit` is the number of images a split (0 = all), drawn stratified.
 
-    For `folder` and `csv`: `test_fraction` is the share drawn as test split where the data have none (0 = no test split);
+    For image files (`folder`, `csv`, `tar`, `parquet`): `test_fraction` is the share drawn as test split where the data have none (0 = no test split);
     `group` keeps images together that must not be parted, a regular expression on the path or a column; `on_error` and
     `error_limit` say what becomes of files that cannot be used; `max_pixels` is the largest width x height.
     """
 
-    source: Literal["cifar10", "photo-patches", "digits", "folder", "csv"]
+    source: Literal["cifar10", "photo-patches", "digits", "folder", "csv", "tar", "parquet"]
     path: str = ""
     limit: Annotated[int, Field(ge=0)] = 0
     test_fraction: Share = 0.2
@@ -48,6 +51,7 @@ class DatasetSettings:
     image_column: str = ""
     label_column: str = ""
     split_column: str = ""
+    id_column: str = ""
     image_root: str = ""
 
     @model_validator(mode="after")
