@@ -35,8 +35,8 @@ _ONLY_FOR = {
 class DatasetSettings:
     """Where the images come from; `limit` is the number of images a split (0 = all), drawn stratified.
 
-    For image files (`folder`, `csv`, `tar`, `parquet`): `test_fraction` is the share drawn as test split where the data have none (0 = no test split);
-    `group` keeps images together that must not be parted, a regular expression on the path or a column; `on_error` and
+    For image files (`folder`, `csv`, `tar`, `parquet`): `test_fraction` is the share drawn as test split where the data have
+    none (0 = no test split); `group` keeps images together that must not be parted, a regular expression on the path or a column; `on_error` and
     `error_limit` say what becomes of files that cannot be used; `max_pixels` is the largest width x height.
     """
 

@@ -11,7 +11,9 @@ CLASS_LABEL = "ClassLabel"
 
 def image_files(root: Path) -> list[Path]:
     """The files below a folder, sorted by their path in it."""
-    return sorted((file for file in root.rglob("*") if file.is_file()), key=lambda file: file.relative_to(root).as_posix())
+    return sorted(
+        (file for file in root.rglob("*") if file.is_file()), key=lambda file: file.relative_to(root).as_posix()
+    )
 
 
 def tar_of(path: Path, members: Sequence[tuple[str, bytes]]) -> Path:
@@ -54,7 +56,9 @@ def parquet_of_folder(root: Path, path: Path, row_group_size: int = 100) -> Path
         pa.struct([("bytes", pa.binary()), ("path", pa.string())]),
     )
     features = {"image": {"_type": "Image"}, "label": {"names": names, "_type": CLASS_LABEL}}
-    table = pa.table({"image": images, "label": pa.array([names.index(file.parent.name) for file in files], pa.int64())})
+    table = pa.table(
+        {"image": images, "label": pa.array([names.index(file.parent.name) for file in files], pa.int64())}
+    )
     kept = {"huggingface": json.dumps({"info": {"features": features}})}
     path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(table.replace_schema_metadata(kept), path, row_group_size=row_group_size)

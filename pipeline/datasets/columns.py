@@ -58,9 +58,7 @@ class Columns:
     def take(self, chosen: np.ndarray) -> "Columns":
         """Return the images at `chosen` (positions, or a mask), in that order."""
         arrays = {field.name: getattr(self, field.name) for field in fields(self)}
-        kept = {
-            name: array[chosen] for name, array in arrays.items() if isinstance(array, np.ndarray) and len(array)
-        }
+        kept = {name: array[chosen] for name, array in arrays.items() if isinstance(array, np.ndarray) and len(array)}
         return replace(self, **kept)
 
 

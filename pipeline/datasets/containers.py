@@ -1,7 +1,7 @@
 """Files that hold many images, on a disk or behind a URL: finding them, and reading pieces of them."""
 
-import glob
 import os
+import posixpath
 import re
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -101,7 +101,9 @@ def find_containers(path: str, ending: str) -> tuple[Container, ...]:
             "(images are compressed already)."
         )
     if not found:
-        raise RequestError(f"There is no {ending} file at '{path}'. Give a {ending} file, a folder of them, or a pattern.")
+        raise RequestError(
+            f"There is no {ending} file at '{path}'. Give a {ending} file, a folder of them, or a pattern."
+        )
     return tuple(sorted(found, key=lambda container: container.name))
 
 
@@ -140,7 +142,9 @@ def _on_disk(path: str, ending: str) -> list[Container]:
     whole = Path(path).expanduser()
     if not PATTERN.search(path) or whole.exists():
         if not whole.exists():
-            raise RequestError(f"There is no file or folder '{whole}'. Give a {ending} file, a folder of them, or a pattern.")
+            raise RequestError(
+                f"There is no file or folder '{whole}'. Give a {ending} file, a folder of them, or a pattern."
+            )
         files = _inside(whole, ending) if whole.is_dir() else [whole]
         root = whole if whole.is_dir() else whole.parent
     else:
@@ -148,7 +152,7 @@ def _on_disk(path: str, ending: str) -> list[Container]:
         missing = [one for one in expanded if not PATTERN.search(one) and not Path(one).is_file()]
         if missing:
             raise RequestError(f"There is no file '{missing[0]}', which dataset.path={path} names.")
-        files = [Path(name) for one in expanded for name in glob.glob(one, recursive=True) if Path(name).is_file()]
+        files = [file for one in expanded for file in _matching(Path(one)) if file.is_file()]
         root = Path(os.path.commonpath([file.parent for file in files])) if files else whole
     return [_local(file.resolve(), file.relative_to(root).as_posix()) for file in dict.fromkeys(files)]
 
@@ -160,6 +164,11 @@ def _inside(folder: Path, ending: str) -> list[Path]:
 
 def _fits(name: str, ending: str) -> bool:
     return name.lower().endswith((ending, *(ending + squeezed for squeezed in COMPRESSED), ".tgz"))
+
+
+def _matching(pattern: Path) -> list[Path]:
+    start = Path(pattern.anchor) if pattern.anchor else Path()
+    return sorted(start.glob(str(pattern.relative_to(pattern.anchor))))
 
 
 def _local(file: Path, name: str) -> Container:
@@ -181,7 +190,7 @@ def _behind(url: str, ending: str) -> list[Container]:
     files = {name: info for name, info in infos.items() if info["type"] == "file"}
     if not PATTERN.search(path) and path.rstrip("/") not in files:
         files = {name: info for name, info in files.items() if _fits(name, ending)}
-    root = os.path.commonpath([os.path.dirname(name) for name in files]) if files else ""
+    root = posixpath.commonpath([posixpath.dirname(name) for name in files]) if files else ""
     return [
         Container(name, name.removeprefix(root).lstrip("/"), int(info["size"]), _version(info), store)
         for name, info in files.items()

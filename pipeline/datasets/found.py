@@ -55,7 +55,9 @@ def stacked(tables: Iterable[Table]) -> Found:
         kinds=kinds.astype(np.uint8),
         kind_names=tuple(kind.decode() for kind in kind_names),
         said={name: np.concatenate([part.said[name] for part in parts]) for name in parts[0].said},
-        problems={int(start) + i: why for start, part in zip(starts, parts, strict=False) for i, why in part.problems.items()},
+        problems={
+            int(start) + i: why for start, part in zip(starts, parts, strict=False) for i, why in part.problems.items()
+        },
     )
 
 
@@ -76,7 +78,12 @@ def unique_ids(found: Found, containers: Sequence[Container]) -> tuple[np.ndarra
 
 
 def put_together(
-    found: Found, ids: np.ndarray, labels: np.ndarray, splits: np.ndarray, groups: np.ndarray, problems: Mapping[int, str]
+    found: Found,
+    ids: np.ndarray,
+    labels: np.ndarray,
+    splits: np.ndarray,
+    groups: np.ndarray,
+    problems: Mapping[int, str],
 ) -> tuple[Columns, list[Problem]]:
     """Return the columns of what can be used, and the reasons for the rest.
 

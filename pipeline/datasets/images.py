@@ -68,7 +68,9 @@ class ImageDataset(Dataset):
         self.splits = {split: Samples(part.ids, self._numbered(part)) for split, part in columns.items()}
         if any(len(part.groups) for part in columns.values()):
             self.groups = {split: part.groups for split, part in columns.items()}
-        self.origins = {split: Origins(partial(self._origin, part), range(len(part))) for split, part in columns.items()}
+        self.origins = {
+            split: Origins(partial(self._origin, part), range(len(part))) for split, part in columns.items()
+        }
         self._columns = columns
         self._source, self._target, self._max_pixels = source, target, max_pixels
 
@@ -119,9 +121,7 @@ class ImageDataset(Dataset):
 
 
 def _stored(part: Columns, index: int) -> Stored:
-    return Stored(
-        str(part.ids[index]), int(part.containers[index]), int(part.offsets[index]), int(part.sizes[index])
-    )
+    return Stored(str(part.ids[index]), int(part.containers[index]), int(part.offsets[index]), int(part.sizes[index]))
 
 
 def _below(identifier: str, label: str) -> str:

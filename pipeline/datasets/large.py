@@ -10,7 +10,7 @@ from pipeline.datasets import assembly
 from pipeline.datasets.columns import mapped, text
 from pipeline.datasets.containers import Container, find_containers, named_splits
 from pipeline.datasets.found import Found, put_together, stacked, unique_ids
-from pipeline.datasets.images import ImageDataset, Source
+from pipeline.datasets.images import ImageDataset
 from pipeline.datasets.layout import groups_of, read_layout
 from pipeline.datasets.packed import Raw, scan_containers
 from pipeline.datasets.parquet import SAID as PARQUET_SAID
@@ -38,16 +38,15 @@ def open_tar(experiment: Experiment, home: Path) -> ImageDataset:
     assembly.target_of(experiment)
     containers = find_containers(settings.path, ".tar")
     named = named_splits(containers)
-    images = partial(tar_images, label_field=settings.label_column)
-    found = _scanned(containers, images, TAR_SAID, f"tar {settings.label_column}", home, settings)
+    images = partial(tar_images, label_field=settings.label_column, ending=settings.image_column)
+    recipe = f"tar\0{settings.label_column}\0{settings.image_column}"
+    found = _scanned(containers, images, TAR_SAID, recipe, home, settings)
     ids, problems = unique_ids(found, containers)
     problems = {**problems, **found.problems}
     usable = found.usable
     layout = read_layout(found.ids[usable])
-    labels, wrong = _tar_labels(found, settings, partial(mapped, layout.class_of))
-    splits = text(
-        layout.split_of(str(path)) or named[c] for path, c in zip(found.ids, found.containers, strict=True)
-    )
+    labels, wrong = _tar_labels(found, partial(mapped, layout.class_of))
+    splits = text(layout.split_of(str(path)) or named[c] for path, c in zip(found.ids, found.containers, strict=True))
     groups = _spread(groups_of(ids[usable], settings.group), usable)
     columns, unusable = put_together(found, ids, labels, splits, groups, {**wrong, **problems})
     return assembly.assemble(experiment, home, columns, unusable, (), TarSource(containers), settings.path)
@@ -60,7 +59,9 @@ def open_parquet(experiment: Experiment, home: Path) -> ImageDataset:
     containers = find_containers(settings.path, ".parquet")
     named = ("",) * len(containers) if settings.split_column else named_splits(containers)
     columns = table_columns(containers[0], settings)
-    found = _scanned(containers, partial(parquet_images, columns=columns), PARQUET_SAID, f"parquet {columns}", home, settings)
+    found = _scanned(
+        containers, partial(parquet_images, columns=columns), PARQUET_SAID, f"parquet {columns}", home, settings
+    )
     ids, taken = unique_ids(found, containers)
     said = found.said
     splits = said["split"] if settings.split_column else text(named[c] for c in found.containers)
@@ -81,9 +82,7 @@ def _scanned(
     return stacked(scan_containers(containers, images, said, recipe, home, settings.max_pixels))
 
 
-def _tar_labels(
-    found: Found, settings: DatasetSettings, classes: Callable[[np.ndarray], np.ndarray]
-) -> tuple[np.ndarray, dict[int, str]]:
+def _tar_labels(found: Found, classes: Callable[[np.ndarray], np.ndarray]) -> tuple[np.ndarray, dict[int, str]]:
     """The label of each image, and why some have none: one kind of note holds for all, else the class folder."""
     kinds = [kind for kind in TAR_SAID if (found.said[kind][found.usable] != "").any()]
     if not kinds:
@@ -92,19 +91,17 @@ def _tar_labels(
     labels = found.said[kinds[0]]
     missing = f"{NO_LABEL}: no .{kinds[0]} file stands beside it in the archive"
     problems = dict.fromkeys(np.flatnonzero(labels == "").tolist(), missing)
-    return labels, {**_crowded(found, settings.image_column), **problems}
+    return labels, {**_crowded(found), **problems}
 
 
-def _crowded(found: Found, ending: str) -> dict[int, str]:
-    """The images that are not the only one of their sample, or not the one that `dataset.image_column` names."""
-    if ending:
-        wanted = np.array([str(name).lower().endswith(f".{ending.lower().lstrip('.')}") for name in found.ids])
-        others = np.flatnonzero(~wanted & found.usable).tolist()
-        return dict.fromkeys(others, f"its sample's image is the .{ending} (dataset.image_column)")
+def _crowded(found: Found) -> dict[int, str]:
+    """The images that are not the only one of their sample."""
     samples = np.stack([found.containers, found.numbers["sample"]], axis=1)
     _, inverse, counts = np.unique(samples, axis=0, return_inverse=True, return_counts=True)
     several = np.flatnonzero(counts[inverse.ravel()] > 1).tolist()
-    return dict.fromkeys(several, "its sample has several images: name the one to use, such as dataset.image_column=jpg")
+    return dict.fromkeys(
+        several, "its sample has several images: name the one to use, such as dataset.image_column=jpg"
+    )
 
 
 def _spread(values: np.ndarray, mask: np.ndarray) -> np.ndarray:

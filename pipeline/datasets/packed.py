@@ -118,7 +118,7 @@ def _looked_at(images: Iterable[Raw], said: Sequence[str], pool: ThreadPoolExecu
     return Table(ids, numbers, kinds, dict(zip(said, texts, strict=True)), problems)
 
 
-def _look(raw: Raw, max_pixels: int) -> tuple[tuple[int | bytes, ...], str, str]:
+def _look(raw: Raw, max_pixels: int) -> tuple[tuple[int, bytes, int, int], str, str]:
     """The size, SHA-256, width and height of an image, its kind, and why it cannot be used."""
     try:
         content = raw.read()
@@ -135,14 +135,21 @@ def _look(raw: Raw, max_pixels: int) -> tuple[tuple[int | bytes, ...], str, str]
     return (*known, header.width, header.height), f"{header.format} {header.mode}", ""
 
 
-def _block(found: list[tuple[Raw, tuple[tuple[int | bytes, ...], str, str]]], said: Sequence[str]) -> list[np.ndarray]:
+def _block(
+    found: list[tuple[Raw, tuple[tuple[int, bytes, int, int], str, str]]], said: Sequence[str]
+) -> list[np.ndarray]:
     numbers = np.zeros(len(found), NUMBERS)
     for row, (raw, ((size, sha256, width, height), _, _)) in zip(numbers, found, strict=True):
         row["offset"], row["sample"] = raw.offset, raw.sample
         row["size"], row["width"], row["height"] = size, width, height
-        row["sha256"] = np.frombuffer(sha256, np.uint8)  # type: ignore[call-overload]
+        row["sha256"] = np.frombuffer(sha256, np.uint8)
     kinds = np.array([kind.encode() for _, (_, kind, _) in found], "S16")
-    return [text(raw.id for raw, _ in found), numbers, kinds, *(text(raw.said[name] for raw, _ in found) for name in said)]
+    return [
+        text(raw.id for raw, _ in found),
+        numbers,
+        kinds,
+        *(text(raw.said[name] for raw, _ in found) for name in said),
+    ]
 
 
 def _recall(memory: Path, said: Sequence[str]) -> Table | None:
@@ -161,18 +168,18 @@ def _recall(memory: Path, said: Sequence[str]) -> Table | None:
 
 
 def _remember(memory: Path, table: Table) -> None:
+    arrays = {
+        "ids": _encoded(table.ids),
+        "numbers": table.numbers,
+        "kinds": table.kinds,
+        "unusable": np.array(list(table.problems), np.int64),
+        "reasons": _encoded(text(table.problems.values())),
+        **{f"said {name}": _encoded(values) for name, values in table.said.items()},
+    }
     memory.parent.mkdir(parents=True, exist_ok=True)
     temporary = memory.with_name(f"{memory.name}.{os.getpid()}.tmp")
     with temporary.open("wb") as stream:
-        np.savez(
-            stream,
-            ids=_encoded(table.ids),
-            numbers=table.numbers,
-            kinds=table.kinds,
-            unusable=np.array(list(table.problems), np.int64),
-            reasons=_encoded(text(table.problems.values())),
-            **{f"said {name}": _encoded(values) for name, values in table.said.items()},
-        )
+        np.savez(stream, **arrays)  # type: ignore[arg-type]
     temporary.replace(memory)
 
 

@@ -112,7 +112,9 @@ def table_columns(container: Container, settings: DatasetSettings) -> TableColum
             f"dataset.image_column: column {image!r} holds {schema.field(image).type}; it must hold the bytes of image files, "
             "or a struct of `bytes` and `path`."
         )
-    return TableColumns(image, label, settings.split_column, settings.group, settings.id_column, _class_names(schema, label))
+    return TableColumns(
+        image, label, settings.split_column, settings.group, settings.id_column, _class_names(schema, label)
+    )
 
 
 def parquet_images(container: Container, columns: TableColumns) -> Iterator[Raw]:
@@ -132,7 +134,9 @@ def parquet_images(container: Container, columns: TableColumns) -> Iterator[Raw]
     with _opened(container) as file:
         missing = [name for name in wanted if name.partition(".")[0] not in file.schema_arrow.names]
         if missing:
-            raise RequestError(f"'{container.name}' has no column {missing[0]!r}, which another file of the data set has.")
+            raise RequestError(
+                f"'{container.name}' has no column {missing[0]!r}, which another file of the data set has."
+            )
         _require_small_groups(file, container, columns.image)
         for values in _values(file, container, wanted):
             yield _raw(values, row, stem, columns)
@@ -178,7 +182,9 @@ def _image_bytes(value: Any) -> bytes:
     if content:
         return bytes(content)
     path = value.get("path") if isinstance(value, dict) else None
-    raise UnusableImage(f"the row names a file ({path}) and does not hold its bytes" if path else "the row holds no image")
+    raise UnusableImage(
+        f"the row names a file ({path}) and does not hold its bytes" if path else "the row holds no image"
+    )
 
 
 def _label(value: Any, names: tuple[str, ...]) -> str:
@@ -245,7 +251,9 @@ def _opened(container: Container) -> Iterator["ParquetFile"]:
     try:
         from pyarrow.parquet import ParquetFile
     except ImportError as error:
-        raise RequestError("dataset.source=parquet needs pyarrow: pip install 'bottleneck-features[parquet]'") from error
+        raise RequestError(
+            "dataset.source=parquet needs pyarrow: pip install 'bottleneck-features[parquet]'"
+        ) from error
     try:
         stream = container.url if container.store is None else container.store.open(container.url, "rb")
         file = ParquetFile(stream)

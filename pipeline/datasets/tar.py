@@ -47,7 +47,7 @@ class _Member:
     problem: str = ""
 
 
-def tar_images(container: Container, label_field: str) -> Iterator[Raw]:
+def tar_images(container: Container, label_field: str, ending: str) -> Iterator[Raw]:
     """Give the images of an archive in its order.
 
     Members that follow one another and share their name up to its first dot are one sample (WebDataset's convention):
@@ -56,6 +56,7 @@ def tar_images(container: Container, label_field: str) -> Iterator[Raw]:
     Args:
         container: an archive on a disk.
         label_field: of the `.json`, the field with the label; empty: `label`, `cls` or `class`.
+        ending: of the images' names after their first dot, where a sample has several; empty: any image's.
 
     Raises:
         PipelineError: it is no tar archive.
@@ -69,7 +70,7 @@ def tar_images(container: Container, label_field: str) -> Iterator[Raw]:
             sample, notes, images = _sample(member.name), dict.fromkeys(SAID, ""), []
             number += 1
         kind = Path(member.name).suffix.lower()
-        if member.problem or kind in ENDINGS:
+        if member.problem or (kind in ENDINGS and ending.lower() in ("", _ending(member.name))):
             images.append(member)
         elif kind[1:] in SAID and member.size <= LARGEST_NOTE:
             notes[kind[1:]] = _note(container.read(member.offset, member.size), kind, fields)
@@ -110,7 +111,7 @@ def _members(container: Container) -> Iterator[_Member]:
             except (tarfile.TarError, ValueError, OSError) as error:
                 damage = f"the archive is damaged or cut off after byte {archive.offset:,} ({error})"
                 break
-            archive.members.clear()
+            archive.members.clear()  # type: ignore[attr-defined]
             if member is None:
                 damage = _unfinished(stream, archive.offset)
                 break
@@ -146,6 +147,10 @@ def _plain(name: str) -> str:
 def _sample(name: str) -> str:
     folder, slash, file = name.rpartition("/")
     return folder + slash + file.partition(".")[0]
+
+
+def _ending(name: str) -> str:
+    return name.rpartition("/")[2].partition(".")[2].lower()
 
 
 def _note(content: bytes, kind: str, fields: tuple[str, ...]) -> str:
