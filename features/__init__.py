@@ -21,6 +21,7 @@ from features.manifest import ArraySpec, Shard
 from features.npz import import_npz
 from features.parts import WHOLE, Part
 from features.plan import SplitPlan
+from features.publish import PublishingWriter, fetch, share
 from features.quarantine import Problem
 from features.reader import Features, Split, open_features
 from features.remote import filesystem, is_url, refused
@@ -47,6 +48,7 @@ __all__ = [
     "Features",
     "Part",
     "Problem",
+    "PublishingWriter",
     "Removal",
     "Shard",
     "Split",
@@ -58,6 +60,7 @@ __all__ = [
     "describe_cache",
     "differences",
     "export_features",
+    "fetch",
     "filesystem",
     "find_cache",
     "identity_key",
@@ -69,5 +72,6 @@ __all__ = [
     "removal",
     "remove_cache",
     "repair",
+    "share",
     "verify",
 ]

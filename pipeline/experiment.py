@@ -36,8 +36,9 @@ class DatasetSettings:
     """Where the images come from; `limit` is the number of images a split (0 = all), drawn stratified.
 
     For image files (`folder`, `csv`, `tar`, `parquet`): `test_fraction` is the share drawn as test split where the data have
-    none (0 = no test split); `group` keeps images together that must not be parted, a regular expression on the path or a column; `on_error` and
-    `error_limit` say what becomes of files that cannot be used; `max_pixels` is the largest width x height.
+    none (0 = no test split); `group` keeps images together that must not be parted, a regular expression on the path or a
+    column; `on_error` and `error_limit` say what becomes of files that cannot be used; `max_pixels` is the largest width x
+    height.
     """
 
     source: Literal["cifar10", "photo-patches", "digits", "folder", "csv", "tar", "parquet"]
@@ -102,12 +103,22 @@ class FeatureSettings:
     """What is kept of each layer: `pooling` is one for all layers or one for each.
 
     `shard_size` is in images; 0 chooses it by the backbone's cost, so that a kill costs at most about half a minute.
+    `store` is the URL of an object store that caches are published in and fetched from, such as `s3://bucket/prefix`.
     """
 
     pooling: Annotated[tuple[Literal["avg", "max", "none"], ...], Field(min_length=1)] = ("avg",)
     dtype: Literal["float16", "float32"] = "float16"
     compression: Literal["none", "blosc2"] = "none"
     shard_size: Annotated[int, Field(ge=0)] = 0
+    store: str = ""
+
+    @model_validator(mode="after")
+    def _the_store_is_a_url(self) -> "FeatureSettings":
+        if self.store and "://" not in self.store:
+            raise ValueError(
+                f"store must be a URL such as s3://bucket/prefix; a folder is --home. Received: {self.store!r}"
+            )
+        return self
 
 
 @dataclass(frozen=True, config=_CONFIG)

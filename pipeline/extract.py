@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import numpy as np
 
 import features
 import models
-from pipeline.cache import backbone_label, cache_name, cache_root, data_warnings, experiment_identity
+from pipeline.cache import backbone_label, cache_name, cache_root, cache_url, data_warnings, experiment_identity
 from pipeline.datasets import Dataset, open_dataset
 from pipeline.errors import DownloadError
 from pipeline.experiment import Experiment
@@ -61,6 +62,9 @@ def extract_features(
         identity = experiment_identity(experiment, dataset, home)
     path = features.cache_path(cache_root(home), cache_name(experiment), identity)
     folder, key = run_folder(home, experiment.name, "features"), features.identity_key(identity)
+    if url := cache_url(experiment, path):
+        with clock.phase("store"):
+            features.share(url, path)
     _say_what_differs(experiment, home, identity)
     if _is_whole(path):
         nothing = {"images": 0, "images_resumed": 0, "part": str(part), "shards_left": 0}
@@ -174,7 +178,8 @@ def _writer(
         "warnings": list(data_warnings(experiment, dataset)),
         "check": extractor.check,
     }
-    return features.CacheWriter(
+    kind = partial(features.PublishingWriter, cache_url(experiment, path)) if settings.store else features.CacheWriter
+    return kind(
         path,
         identity,
         {split: features.SplitPlan(samples.ids, samples.labels) for split, samples in dataset.splits.items()},

@@ -120,7 +120,8 @@ def test_rows_that_cannot_be_used_are_quarantined_with_their_reason(tmp_path):
     assert found["d"] == "the row holds no image"
     assert found["e"] == found["f"] == "its label is missing"
     assert found["g"] == "its group is missing"
-    assert found["h"].startswith("its split is none of train") and found["h"].endswith("'tomorrow'")
+    assert found["h"].startswith("its split is none of train")
+    assert found["h"].endswith("'tomorrow'")
     assert found["x/000000009"] == "its id is missing"
     assert found["k"] == "its id is that of an earlier image"
     assert len(found) == 10
@@ -129,7 +130,7 @@ def test_rows_that_cannot_be_used_are_quarantined_with_their_reason(tmp_path):
 def test_labels_that_hugging_face_hides_are_missing(root, tmp_path):
     path = parquet_of_folder(root, tmp_path / "x.parquet")
     table = pq.read_table(path)
-    hidden = pa.array([-1, 7] + table["label"].to_pylist()[2:])
+    hidden = pa.array([-1, 7, *table["label"].to_pylist()[2:]])
     pq.write_table(table.set_column(1, "label", hidden), path)
     dataset = _open(path, tmp_path, "dataset.error_limit=0.5", NO_TEST)
     assert len(dataset.splits["train"]) == 28
