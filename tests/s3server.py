@@ -13,7 +13,7 @@ BUCKET = "bottleneck-test"
 
 @contextmanager
 def s3_server() -> Iterator[dict[str, str]]:
-    """Start moto's server with one empty bucket and give the environment in which S3 clients find it."""
+    """Start moto's server with one empty bucket and give the environment in which S3 clients find it, with SERVER_PID."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -26,6 +26,7 @@ def s3_server() -> Iterator[dict[str, str]]:
                 "AWS_ACCESS_KEY_ID": "test",
                 "AWS_SECRET_ACCESS_KEY": "test",
                 "AWS_DEFAULT_REGION": "us-east-1",
+                "SERVER_PID": str(server.pid),
             }
             _make_bucket(environment)
             yield environment

@@ -103,6 +103,18 @@ def mapped(function: Callable[[str], str], values: np.ndarray) -> np.ndarray:
     return text(function(str(value)) for value in values)
 
 
+def blank(count: int) -> np.ndarray:
+    """Return `(count,)` empty texts that take no memory."""
+    return np.broadcast_to(np.array("", TEXT), count)
+
+
+def one_after_another(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """Return `(n,)` texts of several arrays; `blank` ones stay so."""
+    if all(part.strides == (0,) for part in parts):
+        return blank(sum(map(len, parts)))
+    return np.concatenate(parts)
+
+
 def codes(values: np.ndarray) -> tuple[tuple[str, ...], np.ndarray]:
     """Return the different texts, sorted, and `(n,)` indices into them."""
     names, inverse = np.unique(values, return_inverse=True)

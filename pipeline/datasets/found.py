@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.datasets.columns import SPLIT_NAMES, TEXT, Columns, codes, text
+from pipeline.datasets.columns import SPLIT_NAMES, TEXT, Columns, codes, one_after_another, text
 from pipeline.datasets.containers import Container
 from pipeline.datasets.listing import Problem
 from pipeline.datasets.packed import Table
@@ -54,7 +54,7 @@ def stacked(tables: Iterable[Table]) -> Found:
         numbers=np.concatenate([part.numbers for part in parts]),
         kinds=kinds.astype(np.uint8),
         kind_names=tuple(kind.decode() for kind in kind_names),
-        said={name: np.concatenate([part.said[name] for part in parts]) for name in parts[0].said},
+        said={name: one_after_another([part.said[name] for part in parts]) for name in parts[0].said},
         problems={
             int(start) + i: why for start, part in zip(starts, parts, strict=False) for i, why in part.problems.items()
         },
@@ -97,7 +97,7 @@ def put_together(
     """
     mask = np.ones(len(ids), bool)
     mask[list(problems)] = False
-    numbers = found.numbers[mask]
+    numbers = {field: found.numbers[field][mask] for field in ("offset", "size", "sha256", "width", "height")}
     names, numbered = codes(labels[mask])
     split_names, split_codes = codes(splits[mask])
     order = np.array([SPLIT_NAMES.index(name) for name in split_names], np.int8)
@@ -109,11 +109,11 @@ def put_together(
         groups=groups[mask] if len(groups) else np.empty(0, TEXT),
         rows=np.empty(0, np.int32),
         containers=found.containers[mask],
-        offsets=numbers["offset"].copy(),
-        sizes=numbers["size"].copy(),
-        sha256=numbers["sha256"].copy(),
-        widths=numbers["width"].copy(),
-        heights=numbers["height"].copy(),
+        offsets=numbers["offset"],
+        sizes=numbers["size"],
+        sha256=numbers["sha256"],
+        widths=numbers["width"],
+        heights=numbers["height"],
         kinds=found.kinds[mask],
         kind_names=found.kind_names,
     )

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import PIL
 
-from pipeline.datasets.columns import TEXT, text
+from pipeline.datasets.columns import TEXT, blank, text
 from pipeline.datasets.containers import Container
 from pipeline.datasets.decoding import MAX_BYTES, UnusableImage, check
 from pipeline.datasets.scan import FOLDER, threads
@@ -115,7 +115,11 @@ def _looked_at(images: Iterable[Raw], said: Sequence[str], pool: ThreadPoolExecu
         blocks.append(_block(list(zip(raws, found, strict=True)), said))
         count += len(raws)
     ids, numbers, kinds, *texts = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
-    return Table(ids, numbers, kinds, dict(zip(said, texts, strict=True)), problems)
+    return Table(ids, numbers, kinds, dict(zip(said, map(_if_any, texts), strict=True)), problems)
+
+
+def _if_any(texts: np.ndarray) -> np.ndarray:
+    return texts if (texts != "").any() else blank(len(texts))
 
 
 def _look(raw: Raw, max_pixels: int) -> tuple[tuple[int, bytes, int, int], str, str]:
@@ -143,7 +147,7 @@ def _block(
         row["offset"], row["sample"] = raw.offset, raw.sample
         row["size"], row["width"], row["height"] = size, width, height
         row["sha256"] = np.frombuffer(sha256, np.uint8)
-    kinds = np.array([kind.encode() for _, (_, kind, _) in found], "S16")
+    kinds = np.array([kind.encode() for _, (_, kind, _) in found], np.bytes_)
     return [
         text(raw.id for raw, _ in found),
         numbers,
@@ -160,7 +164,7 @@ def _recall(memory: Path, said: Sequence[str]) -> Table | None:
                 kept["ids"].astype(TEXT),
                 kept["numbers"],
                 kept["kinds"],
-                {name: kept[f"said {name}"].astype(TEXT) for name in said},
+                {name: _if_any(kept[f"said {name}"].astype(TEXT)) for name in said},
                 dict(zip(kept["unusable"].tolist(), reasons, strict=True)),
             )
     except (OSError, ValueError, KeyError, zipfile.BadZipFile):
