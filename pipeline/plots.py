@@ -29,7 +29,7 @@ RATED_CLASSES = 12  # whose cells have room for a rate under the count
 NAMED_CLASSES = 40
 PAGE_WIDTH = 6.4  # inches of an SVG: its text is still to be read on a phone
 LONGEST = 60  # characters of a title or of the name of a line
-ON_BLUES = ("#010101", "white")  # text on the light and the dark part of the colour map: contrast 4.5 at least
+ON_BLUES = ("#010101", "#fefefe")  # text on the light and the dark part of the colour map: contrast 4.5 at least
 DARK = 0.71  # from this rate on
 
 
