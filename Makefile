@@ -4,12 +4,13 @@ PYTHON ?= python3
 EXPERIMENT ?= cifar10
 ARGS ?=
 READY := .venv/.ready
+RAY := .venv/.ready-ray
 BOTTLENECK := .venv/bin/bottleneck
 comma := ,
 EXTRAS := dev$(if $(shell command -v nvidia-smi 2>/dev/null),$(comma)gpu)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-faults lint inspect features train-head probe compare fine-tune advise bench predict export doctor experiments cache-ls clean
+.PHONY: help demo test test-all test-faults lint inspect features features-ray simulate-scale train-head probe compare fine-tune report advise bench predict export doctor experiments cache-ls clean
 
 help:  ## show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 22
@@ -20,6 +21,10 @@ $(READY): pyproject.toml
 	.venv/bin/pip install --quiet --editable ".[$(EXTRAS)]"
 	@touch $@
 
+$(RAY): $(READY)
+	.venv/bin/pip install --quiet --editable ".[$(EXTRAS),ray]"
+	@touch $@
+
 demo: $(READY)  ## the main job on embedded photographs, without a network
 	$(BOTTLENECK) features -e photo-patches $(ARGS)
 	$(BOTTLENECK) train-head -e photo-patches $(ARGS)
@@ -28,7 +33,7 @@ demo: $(READY)  ## the main job on embedded photographs, without a network
 test: $(READY)  ## the tests, in minutes
 	.venv/bin/python -m pytest -n 2 --dist loadfile $(ARGS)
 
-test-all: $(READY)  ## the slow tests too
+test-all: $(RAY)  ## the slow tests too, with Ray
 	.venv/bin/python -m pytest -m "slow or not slow" --timeout 3600 $(ARGS)
 
 test-faults: $(READY)  ## the long fault tests of the cache, with their tally
@@ -39,7 +44,13 @@ lint: $(READY)  ## style and types
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 
-inspect features train-head probe compare fine-tune advise bench predict export: $(READY)
+features-ray: $(RAY)  ## stage one on a Ray cluster: one of this machine, or ARGS="--address HOST:PORT"
+	$(BOTTLENECK) features --engine-on ray -e $(EXPERIMENT) $(ARGS)
+
+simulate-scale: $(READY)  ## how long stage one takes over workers, with failures and stragglers: a simulation
+	.venv/bin/python -m pipeline.simulate_scale $(ARGS)
+
+inspect features train-head probe compare fine-tune report advise bench predict export: $(READY)
 	$(BOTTLENECK) $@ -e $(EXPERIMENT) $(ARGS)
 
 inspect:  ## what is in the images of EXPERIMENT, and what is wrong with them
@@ -48,6 +59,7 @@ train-head:  ## stage two: train the head on them
 probe:  ## logistic, ridge and k-NN on every cached layer, and layers together
 compare:  ## frozen features, fine-tuning and networks from scratch on the same images
 fine-tune:  ## train the network itself, killed runs go on at the last epoch
+report:  ## everything known of EXPERIMENT on one page, without a network
 advise:  ## which method suits the data, and why
 bench:  ## stage one's speed on this machine; ARGS=--quick for a short one
 predict:  ## classify files by a trained model; ARGS="pictures/ --out labels.csv"

@@ -17,7 +17,7 @@ from features.export import EXPORT_FORMATS, export_features
 from features.identity import Difference, cache_path, differences, identity_key
 from features.manifest import ArraySpec, Shard
 from features.npz import import_npz
-from features.parts import WHOLE, Part
+from features.parts import SHARED, WHOLE, Part
 from features.plan import SplitPlan
 from features.quarantine import Problem
 from features.reader import Features, Split, open_features
@@ -26,6 +26,7 @@ from features.writer import CacheWriter
 
 __all__ = [
     "EXPORT_FORMATS",
+    "SHARED",
     "WHOLE",
     "ArraySpec",
     "CacheBusy",

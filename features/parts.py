@@ -14,6 +14,7 @@ class Part:
     Attributes:
         number: 1 … `of`: shard `number` − 1 is the first one of this part.
         of: into how many parts the work is divided, ≥ 1.
+        shared: whether others write to the cache at the same time; only where there is a single part they need not.
 
     Raises:
         CacheError: if there is no such part.
@@ -21,6 +22,7 @@ class Part:
 
     number: int
     of: int
+    shared: bool = False
 
     def __post_init__(self) -> None:
         if not 1 <= self.number <= self.of:
@@ -31,3 +33,4 @@ class Part:
 
 
 WHOLE = Part(1, 1)
+SHARED = Part(1, 1, shared=True)

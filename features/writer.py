@@ -42,6 +42,7 @@ class CacheWriter:
         compression: `"none"` (contiguous, memory-mapped when read) or `"blosc2"`; that of an unfinished cache wins.
         wait_seconds: how long to wait for another writer of this cache, ≥ 0; `math.inf` waits for ever.
         part: the shards to be written, `Part(3, 16)` for every 16th one from the third on; all of them by default.
+            `SHARED` is all of them too, but beside others, who have agreed on who writes which.
 
     Attributes:
         requeued: tuple of `Problem`, the damaged or missing shards found on entering, which are pending again.
@@ -146,6 +147,10 @@ class CacheWriter:
         self._written.add(shard)
         if not (self.path / MANIFEST).exists():
             raise CacheError(f"The cache {self.path} was removed while it was being written. Run the extraction again.")
+
+    def is_finished(self, shard: Shard) -> bool:
+        """Whether a shard is entered by now, by this or any other writer."""
+        return shard.index in load(self.path).splits[shard.split].shards
 
     def finish(self) -> int:
         """Completes the cache: one virtual HDF5 file for each split, then the mark in the manifest.

@@ -22,19 +22,30 @@ from models.weights import WeightsIdentity, fetch, is_model_file, keras_home, pr
 if TYPE_CHECKING:
     from models.backbones import Backbone, layer_names, load_backbone
     from models.convnets import small_convnet, strong_convnet
-    from models.engines import resolve_engine
+    from models.engines import gpus, resolve_engine, training_precision
     from models.estimators import CosineKNN, LogisticPath, RidgePath
     from models.extractor import Extractor, build_extractor
-    from models.finetuning import classifier, freeze_batch_norm, freeze_below, load_classifier, set_last_layer
+    from models.finetuning import (
+        classifier,
+        compile_classifier,
+        compute_in,
+        freeze_batch_norm,
+        freeze_below,
+        load_classifier,
+        set_last_layer,
+    )
     from models.heads import build_head
     from models.matmul import matmul_gflops
+    from models.parallel import limit_cores
 
 # most of these need TensorFlow, which is imported when the first of them is asked for; the estimators need scikit-learn
 _LAZY = {
     "Backbone": "backbones",
     "layer_names": "backbones",
     "load_backbone": "backbones",
+    "gpus": "engines",
     "resolve_engine": "engines",
+    "training_precision": "engines",
     "CosineKNN": "estimators",
     "LogisticPath": "estimators",
     "RidgePath": "estimators",
@@ -42,10 +53,13 @@ _LAZY = {
     "build_extractor": "extractor",
     "build_head": "heads",
     "classifier": "finetuning",
+    "compile_classifier": "finetuning",
+    "compute_in": "finetuning",
     "freeze_batch_norm": "finetuning",
     "freeze_below": "finetuning",
     "load_classifier": "finetuning",
     "set_last_layer": "finetuning",
+    "limit_cores": "parallel",
     "matmul_gflops": "matmul",
     "small_convnet": "convnets",
     "strong_convnet": "convnets",
@@ -71,12 +85,16 @@ __all__ = [
     "build_extractor",
     "build_head",
     "classifier",
+    "compile_classifier",
+    "compute_in",
     "fetch",
     "freeze_batch_norm",
     "freeze_below",
+    "gpus",
     "is_model_file",
     "keras_home",
     "layer_names",
+    "limit_cores",
     "load_backbone",
     "load_classifier",
     "matmul_gflops",
@@ -85,6 +103,7 @@ __all__ = [
     "set_last_layer",
     "small_convnet",
     "strong_convnet",
+    "training_precision",
     "weights_identity",
 ]
 

@@ -6,6 +6,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import keras
 import numpy as np
@@ -15,6 +16,7 @@ from models.engines import Engine, resolve_engine
 from models.errors import EngineMismatch, InvalidSetting
 from models.tracing import Recipe, trace, truncated
 
+T = TypeVar("T")
 CHECK_IMAGES = 8
 # lowest cosine with the float32 features that an engine may have; a wrong engine is far below
 LEAST_COSINE = {"float32": 0.9999, "bfloat16": 0.95, "float16": 0.95, "int8": 0.8}
@@ -58,9 +60,24 @@ class Extractor:
 
     def map(self, batches: Iterable[np.ndarray]) -> Iterator[dict[str, np.ndarray]]:
         """The features of batch after batch, in order, with as many under way as keep the devices busy."""
-        pending: deque[Callable[[], dict[str, np.ndarray]]] = deque()
-        for images in batches:
-            pending.append(self._start(images))
+        yield from self._overlapped(self._start(images) for images in batches)
+
+    def repeat(self, images: np.ndarray, times: int) -> None:
+        """Runs one batch again and again from where it lies on the device: the bare forward pass, for benchmarks.
+
+        Args:
+            images: uint8 `(n, height, width, 3)` with `1 <= n <= batch_size`.
+            times: How often.
+        """
+        placed = self._engine.place(self._padded(images))
+        for _ in self._overlapped(self._engine.submit(placed) for _ in range(times)):
+            pass
+
+    def _overlapped(self, started: Iterator[Callable[[], T]]) -> Iterator[T]:
+        """What was started, in order, with `in_flight` of them under way."""
+        pending: deque[Callable[[], T]] = deque()
+        for wait in started:
+            pending.append(wait)
             if len(pending) >= self.in_flight:
                 yield pending.popleft()()
         while pending:

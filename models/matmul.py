@@ -7,7 +7,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-ROWS, INNER, COLUMNS = 2048, 2048, 2048
+from models.engines import gpus
+
+SIDE, SIDE_ON_GPU = 2048, 8192  # of the square matrices: large enough that starting a product takes no time
 SECONDS = 1.0
 
 
@@ -28,12 +30,17 @@ def matmul_gflops(engine: str, precision: str) -> float:
         start = time.perf_counter()
         product()
         best = min(best, time.perf_counter() - start)
-    return 2 * ROWS * INNER * COLUMNS / best / 1e9
+    return 2 * _side() ** 3 / best / 1e9
+
+
+def _side() -> int:
+    return SIDE_ON_GPU if gpus() else SIDE
 
 
 def _operands() -> tuple[np.ndarray, np.ndarray]:
     random = np.random.default_rng(0)
-    return random.normal(size=(ROWS, INNER)).astype(np.float32), random.normal(size=(INNER, COLUMNS)).astype(np.float32)
+    left, right = random.normal(size=(2, _side(), _side())).astype(np.float32)
+    return left, right
 
 
 def _tensorflow_product(precision: str) -> Callable[[], object]:

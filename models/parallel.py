@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -17,6 +18,27 @@ def thread_count() -> int:
     """Return how many threads to use: the cores this process may run on, or fewer where OMP_NUM_THREADS says so."""
     limits = [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
     return max(1, min([joblib.cpu_count(), *limits]))
+
+
+def limit_cores(count: int) -> None:
+    """Let this process compute with few threads, for one that shares its machine with others.
+
+    Args:
+        count: threads, ≥ 1. It is kept in OMP_NUM_THREADS, which extractors follow that are built from now on.
+
+    Raises:
+        RuntimeError: if TensorFlow has computed something already.
+    """
+    import tensorflow as tf
+
+    os.environ["OMP_NUM_THREADS"] = str(count)
+    tf.config.threading.set_intra_op_parallelism_threads(count)
+
+
+def core_limit() -> int | None:
+    """Return how many cores OMP_NUM_THREADS leaves this process; None where it says nothing."""
+    said = os.environ.get("OMP_NUM_THREADS", "")
+    return max(1, int(said)) if said.isdecimal() else None
 
 
 class Workers:

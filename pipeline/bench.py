@@ -35,7 +35,7 @@ class Effort:
     """How much is measured.
 
     Attributes:
-        images: a run, cut down to a multiple of the batch size.
+        images: a run on a CPU, cut down to a multiple of the batch size; on a GPU it is `ON_GPU`.
         repeats: of every run, interleaved.
         precisions: of the engines.
     """
@@ -45,6 +45,7 @@ class Effort:
     precisions: tuple[str, ...]
 
 
+ON_GPU = 8192  # images a run
 QUICK = Effort(96, 3, ("auto", "int8"))
 FULL = Effort(512, 5, ("float32", "bfloat16", "float16", "int8"))
 
@@ -178,14 +179,15 @@ def _request(experiment: Experiment, effort: Effort, scratch: str) -> dict[str, 
         "layer": experiment.backbone.layers[-1],
         "size": experiment.input.size,
         "batch_size": batch,
-        "images": max(1, effort.images // batch) * batch,
+        "images": max(1, (ON_GPU if models.gpus() else effort.images) // batch) * batch,
         "scratch": scratch,
     }
 
 
 def _variants(effort: Effort) -> list[dict[str, str]]:
     found = [{"engine": "baseline", "precision": "float32"}]
-    for engine, precision in product(("tensorflow", "openvino"), effort.precisions):
+    engines = ("tensorflow",) if models.gpus() else ("tensorflow", "openvino")
+    for engine, precision in product(engines, effort.precisions):
         try:
             resolved = models.resolve_engine(engine, precision)
         except models.EngineUnavailable:

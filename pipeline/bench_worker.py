@@ -97,8 +97,7 @@ def _engine(
     counter = itertools.count()
 
     def run_bare() -> None:
-        for _ in bare.map(itertools.repeat(in_place, len(images) // batch)):
-            pass
+        bare.repeat(in_place, len(images) // batch)
 
     def run_stage() -> None:
         path = folder / f"run-{next(counter)}"

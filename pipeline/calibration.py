@@ -35,6 +35,17 @@ class Reliability:
     equal_mass_error: float
     log_loss: float
 
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "Reliability":
+        """Return what `as_json` was made of."""
+        bins = content["bins"]
+        confidence, accuracy = (
+            np.array([np.nan if value is None else value for value in bins[name]])
+            for name in ("confidence", "accuracy")
+        )
+        errors = (content[name] for name in ("expected_calibration_error", "equal_mass_calibration_error", "log_loss"))
+        return cls(np.array(bins["count"]), confidence, accuracy, *errors)
+
     def as_json(self) -> dict[str, Any]:
         """Return plain JSON types; an empty bin has nulls."""
         return {
@@ -56,6 +67,12 @@ class Calibration:
     temperature: float
     before: Reliability
     after: Reliability
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "Calibration":
+        """Return what `as_json` was made of."""
+        before, after = (Reliability.from_json(content[name]) for name in ("before", "after"))
+        return cls(content["temperature"], before, after)
 
     def as_json(self) -> Mapping[str, Any]:
         """Return plain JSON types."""

@@ -2,7 +2,10 @@
 
 import logging
 import sys
+from collections.abc import Callable, Mapping
+from functools import partial
 from importlib.metadata import version
+from typing import Any
 
 import click
 
@@ -22,8 +25,10 @@ from pipeline.output import (
     print_json,
     print_label_curve,
     print_probe,
+    print_report,
     print_scored,
 )
+from pipeline.results import Result
 
 
 def parsed_part(text: str) -> features.Part:
@@ -39,6 +44,29 @@ def parsed_part(text: str) -> features.Part:
         raise RequestError(
             f"--shard takes I/N, two whole numbers with 1 ≤ I ≤ N, such as 3/16. Received: '{text}'"
         ) from None
+
+
+def on_local(part: features.Part, on_ray: Mapping[str, Any]) -> Callable[..., Result]:
+    """Return stage one for this process, if none of the options of a cluster is given."""
+    from pipeline.extract import extract_features
+
+    given = [f"--{name.replace('_', '-')}" for name, value in on_ray.items() if value is not None]
+    if given:
+        raise RequestError(f"{', '.join(given)}: only with --engine-on ray. Add it, or leave the option out.")
+    return partial(extract_features, part=part)
+
+
+def on_cluster(part: features.Part, on_ray: Mapping[str, Any]) -> Callable[..., Result]:
+    """Return stage one for a Ray cluster."""
+    from pipeline.on_ray import extract_on_ray
+    from pipeline.ray_cluster import Cluster
+
+    if part != features.WHOLE:
+        raise RequestError(
+            f"--shard {part} and --engine-on ray exclude each other: Ray hands out all shards. Give one."
+        )
+    cluster = Cluster(on_ray["address"] or "", on_ray["workers"] or 0, on_ray["devices_per_worker"])
+    return partial(extract_on_ray, cluster=cluster)
 
 
 @click.group(cls=Commands, context_settings=SETTINGS)
@@ -110,7 +138,20 @@ def inspect_command(request: Request) -> None:
     help="Compute only every N-th shard of the cache, from the I-th one on (I = 1 … N). "
     "N such commands, on one machine or many, make one cache; the last to finish completes it.",
 )
-def features_command(request: Request, rehash: bool, wait: float, shard: str) -> None:
+@click.option(
+    "--engine-on", type=click.Choice(["local", "ray"]), default="local", show_default=True,
+    help="Where to compute: in this process, or with the workers of a Ray cluster, a shard at a time.",
+)  # fmt: skip
+@click.option(
+    "--address", metavar="HOST:PORT", help="With ray: the cluster. Without it one is started on this machine."
+)
+@click.option(
+    "--workers", type=click.IntRange(min=1), help="With ray: how many. By default one an accelerator, else one a node."
+)
+@click.option(
+    "--devices-per-worker", type=click.IntRange(min=0), help="With ray: accelerators. By default 1 where there are any."
+)
+def features_command(request: Request, rehash: bool, wait: float, shard: str, engine_on: str, **on_ray: Any) -> None:
     """Stage one: extract the bottleneck features of every image, once.
 
     An interrupted run continues at its last finished shard. Settings that change a number get a cache of their own.
@@ -119,14 +160,15 @@ def features_command(request: Request, rehash: bool, wait: float, shard: str) ->
     Example: bottleneck features -e photo-patches
              bottleneck features -e cifar10 --set dataset.path=~/cifar-10-batches-py --set dataset.limit=5000
              bottleneck features -e cifar10 --shard 3/16     (see docs/scaling.md)
+             bottleneck features -e cifar10 --engine-on ray --workers 2
     """
-    from pipeline.extract import extract_features
     from pipeline.fingerprints import forget_fingerprints
 
     part = parsed_part(shard)
+    extract = on_local(part, on_ray) if engine_on == "local" else on_cluster(part, on_ray)
     if rehash:
         forget_fingerprints(request.home)
-    result = extract_features(request.experiment, request.home, wait, part)
+    result = extract(request.experiment, request.home, wait_seconds=wait)
     show(request, result, lambda content: print_extraction(content, request.options))
 
 
@@ -163,7 +205,7 @@ def compare_command(request: Request, sizes: str | None, seeds: int) -> None:
 
     Which: --set compare.methods=linear,earlier,probe,fine-tune,from-pretrained,from-scratch,convnet-small,convnet-strong
 
-    Writes result.json, pictures and report.html. With --label-curve it compares linear probes with the small ConvNet at
+    Writes result.json and report.html, as `report` does. With --label-curve it compares linear probes with the small ConvNet at
     growing numbers of labelled images instead: where does transfer stop paying? (runs/EXPERIMENT/label-curve)
 
     \b
@@ -197,7 +239,8 @@ def fine_tune_command(request: Request, method: str) -> None:
     fine-tune        trains on from the pre-trained weights. The new layer starts from a linear probe on
                      the cached features. Batch norm is kept as pre-trained: statistics of a small batch
                      are noise. --set finetune.from_layer=conv5_block1 keeps all layers before that one.
-    from-pretrained  trains the whole network, batch norm too, from the pre-trained weights.
+    from-pretrained  trains the whole network, batch norm too, from the pre-trained weights, at a higher
+                     learning rate (finetune.fresh_learning_rate): the walk-through's way.
     from-scratch     the same from random weights.
 
     A checkpoint is kept after every epoch: the same command continues a run that was killed.
@@ -205,7 +248,7 @@ def fine_tune_command(request: Request, method: str) -> None:
 
     \b
     Example: bottleneck fine-tune -e photo-patches --set finetune.epochs=3
-             bottleneck fine-tune -e cifar10 --method from-pretrained --set finetune.learning_rate=1e-3
+             bottleneck fine-tune -e cifar10 --method from-pretrained --set finetune.epochs=25
     """
     from pipeline.fine_tune import fine_tune
 
@@ -243,6 +286,23 @@ def advise_command(request: Request) -> None:
     from pipeline.advise import advise
 
     show(request, advise(request.experiment, request.home, request.options), print_advice)
+
+
+@main.command("report")
+@stage
+def report_command(request: Request) -> None:
+    """Collect everything known of an experiment on one page: report.html, which needs no network and prints well.
+
+    Whatever compare, probe, train-head, fine-tune, --label-curve, inspect and advise have found, with the most confident
+    mistakes, their nearest training images and a map of the features. Nothing is trained or scored; what is not there yet
+    is named with the command that adds it. Results of other features or images are left out, and the page says so.
+
+    \b
+    Example: bottleneck report -e photo-patches
+    """
+    from pipeline.report import report
+
+    show(request, report(request.experiment, request.home, request.options), print_report)
 
 
 @main.command("bench")

@@ -13,8 +13,9 @@ from pipeline.experiment import Experiment
 from pipeline.extract import extraction_speed
 from pipeline.ground import common_ground
 from pipeline.pixels import pixels_on_disk
-from pipeline.report import write_report
-from pipeline.results import Clock, Result, experiment_json, run_folder, write_result
+from pipeline.predictions import FILE, save_predictions
+from pipeline.report import Subject, page_of, write_report
+from pipeline.results import Clock, Result, experiment_json, label, run_folder, write_result
 
 
 def compare(experiment: Experiment, home: Path, options: tuple[str, ...] = ()) -> Result:
@@ -32,14 +33,12 @@ def compare(experiment: Experiment, home: Path, options: tuple[str, ...] = ()) -
 
     Returns:
         The `Result`, with `methods`, `pairs` (of methods, on the same images), `duplicates` across splits,
-        `confusion`, `histories`, `files`.
+        `confusion`, `calibration`, `histories`, `predictions`, and `files`, the report last.
 
     Raises:
         RequestError: there is no cache that matches; the message names what differs.
         PipelineError: a loss became NaN.
     """
-    from pipeline import plots
-
     clock = Clock()
     with clock.phase("open"):
         dataset = open_dataset(experiment, home)
@@ -52,33 +51,33 @@ def compare(experiment: Experiment, home: Path, options: tuple[str, ...] = ()) -
         with clock.phase("train"):
             trained = list(contestants(Arena(experiment, home, dataset, cache, pixels, ground, team)))
         with clock.phase("evaluate"):
-            tested = [final.score(one.method, one.predict) for one in trained if one.entered]
-    matrices = {plots.label(method): final.confusion(method.name, len(dataset.class_names)) for method in tested}
-    shown = tested + [one.method for one in trained if not one.entered]
-    histories = {plots.label(one.method): one.history for one in trained if one.entered and one.history}
-    with clock.phase("write"):
-        files = [
-            plots.comparison(shown, backbone_label(experiment), folder / "comparison.png"),
-            plots.accuracy_over_time(tested, final.kind, folder / "time.png"),
-            *([plots.learning_curves(histories, folder / "learning-curves.png")] if histories else []),
-            plots.confusion_matrices(matrices, dataset.class_names, folder / "confusion.png"),
-        ]
+            entered = [one for one in trained if one.entered]
+            tested = [final.score_probabilities(one.method, one.probabilities) for one in entered]
+    held = ground.held.validation
+    checked = dataset.splits[held.split].labels[held.indices]
+    subject = Subject(experiment, home, options, dataset, cache)
     details: dict[str, Any] = {
         "data": dataset.title,
         "backbone": backbone_label(experiment),
         "images_per_second": extraction_speed(run_folder(home, experiment.name, "features"), cache.key),
-        "methods": [method.as_json() for method in shown],
+        "methods": [method.as_json() for method in (*tested, *(one.method for one in trained if not one.entered))],
         "scored_on": final.kind,
         "pairs": final.comparisons(),
         "duplicates": duplicates.as_json(),
         "classes": list(dataset.class_names),
-        "confusion": {name: matrix.tolist() for name, matrix in matrices.items()},
-        "histories": {name: dict(history.curves) for name, history in histories.items()},
-        "files": [str(file) for file in [*files, folder / "report.html"]],
+        "confusion": {label(own): final.confusion(own.name, len(dataset.class_names)).tolist() for own in tested},
+        "calibration": {
+            label(one.method): final.calibration(one.method.name, (checked, one.validation)).as_json()
+            for one in entered
+        },
+        "histories": {label(one.method): dict(one.history.curves) for one in entered if one.history},
+        "predictions": save_predictions(final.predictions(dataset.splits[ground.part.split].ids), folder),
+        "files": [str(folder / FILE), str(page_of(subject))],
     }
     warnings = (*data_warnings(experiment, dataset), *duplicates.warnings(details["methods"]))
     result = Result("compare", experiment_json(experiment), cache.key, clock.seconds, warnings, details, folder)
-    write_report(write_result(result), options, folder / "report.html")
+    write_result(result)
+    write_report(subject)
     return result
 
 

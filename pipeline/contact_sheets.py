@@ -48,7 +48,7 @@ def draw_sheet(dataset: Dataset, places: Sequence[Place], path: Path) -> Path:
     """Draw the images at some places as thumbnails in rows of ten, and return `path`."""
     rows, step = -(-len(places) // COLUMNS), SIDE + GAP
     sheet = Image.new("RGB", (COLUMNS * step + GAP, rows * step + GAP), PAPER)
-    for number, thumbnail in enumerate(_thumbnails(dataset, places)):
+    for number, thumbnail in enumerate(thumbnails(dataset, places, SIDE)):
         row, column = divmod(number, COLUMNS)
         left = GAP + column * step + (SIDE - thumbnail.width) // 2
         sheet.paste(thumbnail, (left, GAP + row * step + (SIDE - thumbnail.height) // 2))
@@ -56,19 +56,24 @@ def draw_sheet(dataset: Dataset, places: Sequence[Place], path: Path) -> Path:
     return path
 
 
-def _thumbnails(dataset: Dataset, places: Sequence[Place]) -> Iterator[Image.Image]:
+def thumbnails(dataset: Dataset, places: Sequence[Place], side: int) -> Iterator[Image.Image]:
+    """Give the images at some places in their own proportions, `side` pixels on the longer side.
+
+    Raises:
+        PipelineError: a file is no longer the one that was scanned.
+    """
     if not dataset.origins:
         for pixels in images_at(dataset, places):
             image = Image.fromarray(pixels)
-            yield image.resize(_fitted(image.width, image.height), Image.Resampling.NEAREST)
+            yield image.resize(_fitted(image.width, image.height, side), Image.Resampling.NEAREST)
         return
     for place in places:
         origin = dataset.origins[place.split][place.index]
-        yield _from_file(origin)
+        yield _from_file(origin, side)
 
 
-def _from_file(origin: Origin) -> Image.Image:
-    width, height = _fitted(origin.record.width, origin.record.height)
+def _from_file(origin: Origin, side: int) -> Image.Image:
+    width, height = _fitted(origin.record.width, origin.record.height, side)
     try:
         return Image.fromarray(
             load(
@@ -80,10 +85,10 @@ def _from_file(origin: Origin) -> Image.Image:
         )
     except UnusableImage as problem:
         raise PipelineError(
-            f"'{origin.path}' is no longer what it was at the start: {problem}. Inspect again."
+            f"'{origin.path}' is no longer what it was at the start: {problem}. Run the command again."
         ) from problem
 
 
-def _fitted(width: int, height: int) -> tuple[int, int]:
-    scale = SIDE / max(width, height)
+def _fitted(width: int, height: int, side: int) -> tuple[int, int]:
+    scale = side / max(width, height)
     return max(1, round(scale * width)), max(1, round(scale * height))

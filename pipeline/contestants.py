@@ -14,7 +14,7 @@ from pipeline.experiment import Experiment
 from pipeline.fine_tune import train_network
 from pipeline.ground import Ground
 from pipeline.layer_rows import layer_sets
-from pipeline.pixels import pixel_predictor
+from pipeline.pixels import pixel_probabilities
 from pipeline.probe_search import finished, search_layers, steps
 from pipeline.progress import progress
 from pipeline.results import Method
@@ -29,13 +29,15 @@ class Contestant:
 
     Attributes:
         method: its row in a table.
-        predict: returns the `(n,)` predicted classes of a `Part`.
+        probabilities: returns the `(n, classes)` probabilities of a `Part`.
+        validation: `(m, classes)` probabilities of the validation samples, by a model that had not seen them.
         history: its learning curves; None for a method without epochs.
         entered: whether it is scored at the end; False for what validation has ruled out.
     """
 
     method: Method
-    predict: Callable[[Part], np.ndarray]
+    probabilities: Callable[[Part], np.ndarray]
+    validation: np.ndarray
     history: History | None = None
     entered: bool = True
 
@@ -78,17 +80,17 @@ def _earlier(arena: Arena, name: str) -> Iterator[Contestant]:
     heads = [_head(arena, name, layer) for layer in reversed(arena.cache.layers[:-1])]
     ranked = sorted(heads, key=lambda head: -head.method.scores["validation"].accuracy)
     yield from ranked[:1]
-    yield from (Contestant(head.method, head.predict, head.history, entered=False) for head in ranked[1:])
+    yield from (replace(head, entered=False) for head in ranked[1:])
 
 
 def _head(arena: Arena, name: str, layer: str) -> Contestant:
     seconds = extraction_seconds(arena.experiment, arena.home, arena.cache)
     trained = fit_head(arena.experiment, arena.cache, arena.ground.held, layer, name, seconds)
 
-    def predicted(part: Part) -> np.ndarray:
-        return predict_head(trained.model, arena.cache, layer, part).argmax(axis=1)
+    def probabilities(part: Part) -> np.ndarray:
+        return predict_head(trained.model, arena.cache, layer, part)
 
-    return Contestant(trained.method, predicted, trained.history)
+    return Contestant(trained.method, probabilities, trained.validation_probabilities, trained.history)
 
 
 def _probe(arena: Arena, name: str) -> Iterator[Contestant]:
@@ -104,7 +106,7 @@ def _probe(arena: Arena, name: str) -> Iterator[Contestant]:
         ]
     best = max(found, key=lambda one: one.method.scores["validation"].accuracy)
     final = finished(best, arena.cache, arena.ground.held, arena.ground.part, arena.team)
-    yield Contestant(replace(final.method, name=name), final.predict)
+    yield Contestant(replace(final.method, name=name), final.probabilities, best.probabilities)
 
 
 def _convnet(arena: Arena, name: str) -> Iterator[Contestant]:
@@ -121,7 +123,8 @@ def _network(arena: Arena, name: str) -> Iterator[Contestant]:
 
 
 def _seeing_pixels(arena: Arena, trained: TrainedMethod, batch_size: int) -> Contestant:
-    return Contestant(trained.method, pixel_predictor(trained.model, arena.pixels, batch_size), trained.history)
+    probabilities = pixel_probabilities(trained.model, arena.pixels, batch_size)
+    return Contestant(trained.method, probabilities, trained.validation_probabilities, trained.history)
 
 
 _TRAINERS: dict[str, Callable[[Arena, str], Iterator[Contestant]]] = {

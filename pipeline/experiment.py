@@ -17,13 +17,12 @@ _CONFIG = ConfigDict(extra="forbid")
 Positive = Annotated[int, Field(ge=1)]
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
-
-
+Side = Annotated[int, Field(ge=8, le=2048)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 FILE_SOURCES = ("folder", "csv")
 _ONLY_FOR = {
     "path": ("cifar10", *FILE_SOURCES),
-    **dict.fromkeys(("test_fraction", "group", "on_error", "error_limit", "max_pixels"), FILE_SOURCES),
+    **dict.fromkeys(("test_fraction", "group", "on_error", "error_limit", "max_pixels", "common_size"), FILE_SOURCES),
     **dict.fromkeys(("image_column", "label_column", "split_column", "image_root"), ("csv",)),
 }
 
@@ -34,7 +33,8 @@ class DatasetSettings:
 
     For `folder` and `csv`: `test_fraction` is the share drawn as test split where the data have none (0 = no test split);
     `group` keeps images together that must not be parted, a regular expression on the path or a column; `on_error` and
-    `error_limit` say what becomes of files that cannot be used; `max_pixels` is the largest width x height.
+    `error_limit` say what becomes of files that cannot be used; `max_pixels` is the largest width x height. With
+    `common_size` (height, width) every image is first brought to that size, so that none has more detail than another.
     """
 
     source: Literal["cifar10", "photo-patches", "digits", "folder", "csv"]
@@ -45,10 +45,17 @@ class DatasetSettings:
     on_error: Literal["quarantine", "fail"] = "quarantine"
     error_limit: Annotated[float, Field(ge=0, le=1)] = 0.05
     max_pixels: Positive = 89_478_485
+    common_size: tuple[Side, ...] = ()
     image_column: str = ""
     label_column: str = ""
     split_column: str = ""
     image_root: str = ""
+
+    @model_validator(mode="after")
+    def _common_size_is_a_height_and_a_width(self) -> "DatasetSettings":
+        if len(self.common_size) not in (0, 2):
+            raise ValueError(f"common_size takes a height and a width, such as 100,100. Received: {self.common_size!r}")
+        return self
 
     @model_validator(mode="after")
     def _keys_belong_to_the_source(self) -> "DatasetSettings":
@@ -66,7 +73,7 @@ class DatasetSettings:
 class InputSettings:
     """How an image becomes the backbone's input: `size` is (height, width) in pixels."""
 
-    size: tuple[Annotated[int, Field(ge=8, le=2048)], Annotated[int, Field(ge=8, le=2048)]] = (224, 224)
+    size: tuple[Side, Side] = (224, 224)
     resize: Literal["bilinear", "nearest", "bicubic", "area", "lanczos3"] = "bilinear"
     antialias: bool = True
     views: Annotated[tuple[Literal["identity", "hflip"], ...], Field(min_length=1)] = ("identity",)
@@ -171,8 +178,11 @@ class FineTuneSettings:
 
     `start` is what the new last layer starts from: a linear probe on the cached features, or small random numbers.
     `from_layer` is a layer's name or the beginning of it: layers before it keep their weights ("" = all are trained).
-    The learning rate (Adam) falls to a tenth every `drop_every` epochs (0 = never); training ends after `patience`
-    epochs without a lower validation loss. Random crops have at least the share `crop_area` of an image.
+    `learning_rate` (Adam) is that of `fine-tune`, `fresh_learning_rate` that of `from-pretrained` and `from-scratch`, the
+    walk-through's. Both fall to a tenth every `drop_every` epochs (0 = never); training ends after `patience`
+    epochs without a lower validation loss. Random crops have at least the share `crop_area` of an image. `precision` is
+    what the backbone computes in while it is trained (mixed precision: weights stay in float32); the trained network
+    computes in float32.
     """
 
     start: Literal["probe", "fresh"] = "probe"
@@ -180,11 +190,13 @@ class FineTuneSettings:
     epochs: Positive = 10
     batch_size: Positive = 16
     learning_rate: Rate = 1e-4
+    fresh_learning_rate: Rate = 1e-3
     drop_every: Annotated[int, Field(ge=0)] = 7
     patience: Positive = 5
     crop_area: Annotated[float, Field(gt=0, le=1)] = 0.25
     flip: bool = True
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
 
 
 @dataclass(frozen=True, config=_CONFIG)

@@ -3,9 +3,10 @@
 import json
 import logging
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,52 @@ CALIBRATION_SEED = 0
 READ_AHEAD = 2  # batches
 
 
+@dataclass(frozen=True)
+class Job:
+    """What an experiment asks of stage one.
+
+    Attributes:
+        experiment: the experiment.
+        home: the artifacts folder.
+        dataset: its open data set.
+        identity: everything that changes a number.
+        path: the folder of the cache.
+    """
+
+    experiment: Experiment
+    home: Path
+    dataset: Dataset
+    identity: Mapping[str, Any]
+    path: Path
+
+    @property
+    def key(self) -> str:
+        """SHA-256 of the identity."""
+        return features.identity_key(self.identity)
+
+    @property
+    def folder(self) -> Path:
+        """Where the results are written."""
+        return run_folder(self.home, self.experiment.name, "features")
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What an extractor will write, all that a writer needs to know of it.
+
+    Attributes:
+        shapes: of one image's features, by layer.
+        shard_size: images a shard.
+        check: how far the engine is from the float32 reference, by layer.
+        machine: `versions` and `hardware` of the process that has it, which decide the low bits.
+    """
+
+    shapes: Mapping[str, tuple[int, ...]]
+    shard_size: int
+    check: Mapping[str, Mapping[str, float]]
+    machine: Mapping[str, Mapping[str, Any]]
+
+
 def extract_features(
     experiment: Experiment, home: Path, wait_seconds: float = 0.0, part: features.Part = features.WHOLE
 ) -> Result:
@@ -57,73 +104,98 @@ def extract_features(
     """
     clock = Clock()
     with clock.phase("open"):
-        dataset = _open_with_weights(experiment, home)
-        identity = experiment_identity(experiment, dataset, home)
-    path = features.cache_path(cache_root(home), cache_name(experiment), identity)
-    folder, key = run_folder(home, experiment.name, "features"), features.identity_key(identity)
-    _say_what_differs(experiment, home, identity)
-    if _is_whole(path):
-        nothing = {"images": 0, "images_resumed": 0, "part": str(part), "shards_left": 0}
-        return _result(experiment, dataset, identity, path, clock, nothing)
+        job = open_job(experiment, home)
+    say_what_differs(job)
+    if is_whole(job.path):
+        return finished(job, clock, nothing_to_do(part))
     with clock.phase("compile"):
-        int8 = identity["compute.precision"] == "int8"
-        calibration = calibration_images(experiment, dataset) if int8 else None
-        extractor = build_extractor(experiment, dataset.image_shape, calibration)
-    with _writer(experiment, dataset, extractor, path, identity, wait_seconds, part) as writer:
+        extractor = build(job)
+        outputs = outputs_of(extractor, experiment)
+    with job_writer(job, outputs, wait_seconds, part) as writer:
         done_before = writer.done_images
-        _warn_of_other_versions(writer)
+        warn_of_others(writer.begun_with, outputs.machine)
         with clock.phase("extract"):
-            fill(writer, dataset, extractor, experiment.compute.batch_size)
+            fill(writer, job.dataset, extractor, experiment.compute.batch_size)
         shards_left = writer.finish()
     images = writer.total_images - done_before
-    _remember_speed(folder, key, images, clock.seconds["extract"])
+    remember_speed(job, images, clock.seconds["extract"])
     details = {"images": images, "images_resumed": done_before, "part": str(part), "shards_left": shards_left}
-    details["check"] = extractor.check
-    return _result(experiment, dataset, identity, path, clock, details)
+    return finished(job, clock, {**details, "check": outputs.check})
 
 
-def _result(
-    experiment: Experiment,
-    dataset: Dataset,
-    identity: dict[str, Any],
-    path: Path,
-    clock: Clock,
-    details: dict[str, Any],
-) -> Result:
-    folder, key = run_folder(path.parents[1], experiment.name, "features"), features.identity_key(identity)
-    info = features.describe_cache(path)
+def open_job(experiment: Experiment, home: Path) -> Job:
+    """Open the data set of an experiment and name the cache of its features.
+
+    Raises:
+        RequestError: a setting is wrong.
+        DownloadError: data or weights cannot be downloaded; both are named.
+    """
+    dataset = _open_with_weights(experiment, home)
+    identity = experiment_identity(experiment, dataset, home)
+    path = features.cache_path(cache_root(home), cache_name(experiment), identity)
+    return Job(experiment, home, dataset, identity, path)
+
+
+def nothing_to_do(part: features.Part) -> dict[str, Any]:
+    """Return the details of a result where the cache was there already."""
+    return {"images": 0, "images_resumed": 0, "part": str(part), "shards_left": 0}
+
+
+def finished(job: Job, clock: Clock, details: Mapping[str, Any]) -> Result:
+    """Write and return the result of stage one, with what is known of its cache added to the details."""
+    info = features.describe_cache(job.path)
     details = {
         **details,
-        "images_per_second": extraction_speed(folder, key),
-        "engine": identity["compute.engine"],
-        "precision": identity["compute.precision"],
-        "cache": str(path),
+        "images_per_second": extraction_speed(job.folder, job.key),
+        "engine": job.identity["compute.engine"],
+        "precision": job.identity["compute.precision"],
+        "cache": str(job.path),
         "cache_mib": round(info.bytes / 2**20, 1),
         "layers": {layer: list(shape) for layer, shape in (info.shapes or {}).items()},
     }
-    result = Result(
-        "features", experiment_json(experiment), key, clock.seconds, data_warnings(experiment, dataset), details, folder
-    )
+    warnings = data_warnings(job.experiment, job.dataset)
+    result = Result("features", experiment_json(job.experiment), job.key, clock.seconds, warnings, details, job.folder)
     write_result(result)
     return result
 
 
 def fill(writer: features.CacheWriter, dataset: Dataset, extractor: models.Extractor, batch_size: int) -> None:
-    """Extract and write every pending shard: reader → extractor → writer, the reader and the writer in threads of their own.
+    """Extract and write every pending shard, with a progress bar."""
+    with progress(total=writer.total_images, initial=writer.done_images, unit="image", desc="features") as bar:
+        for images in extract_shards(writer, writer.pending, dataset, extractor, batch_size):
+            bar.update(images)
+
+
+def extract_shards(
+    writer: features.CacheWriter,
+    shards: Sequence[features.Shard],
+    dataset: Dataset,
+    extractor: models.Extractor,
+    batch_size: int,
+) -> Iterator[int]:
+    """Extract and write shards: reader → extractor → writer, the reader and the writer in threads of their own.
 
     The extractor is never drained between shards. At most `READ_AHEAD` batches and two shards are in memory.
+
+    Args:
+        writer: of the cache; the shards are pending in it.
+        shards: in the order in which they are written.
+        dataset: where the images come from.
+        extractor: takes batches of `batch_size`.
+        batch_size: images a batch; no batch reaches into the next shard.
+
+    Yields:
+        How many images a batch had, as each is extracted. All shards are on disk when there are no more.
     """
-    pending = list(writer.pending)
-    bar = progress(total=writer.total_images, initial=writer.done_images, unit="image", desc="features")
-    images = _read_ahead(dataset, _parts(pending, batch_size))
+    images = _read_ahead(dataset, _parts(shards, batch_size))
     extracted = extractor.map(images)
-    with ThreadPoolExecutor(1, "shard-writer") as thread, closing(images), bar:
+    with ThreadPoolExecutor(1, "shard-writer") as thread, closing(images):
         writing: Future[None] | None = None
-        for shard, parts in groupby(_parts(pending, batch_size), key=lambda part: part[0]):
+        for shard, parts in groupby(_parts(shards, batch_size), key=lambda part: part[0]):
             outputs = []
             for _ in parts:
                 outputs.append(next(extracted))
-                bar.update(len(next(iter(outputs[-1].values()))))
+                yield len(next(iter(outputs[-1].values())))
             rows = {layer: np.concatenate([output[layer] for output in outputs]) for layer in outputs[0]}
             if writing:
                 writing.result()
@@ -156,33 +228,34 @@ def _read_ahead(
         reader.shutdown(cancel_futures=True)
 
 
-def _writer(
-    experiment: Experiment,
-    dataset: Dataset,
-    extractor: models.Extractor,
-    path: Path,
-    identity: dict[str, Any],
-    wait_seconds: float,
-    part: features.Part,
+def outputs_of(extractor: models.Extractor, experiment: Experiment) -> Outputs:
+    """Return what an extractor writes for an experiment."""
+    shard_size = experiment.features.shard_size or affordable_shard(extractor)
+    machine = {"versions": versions(), "hardware": hardware()}
+    return Outputs(extractor.output_shapes, shard_size, extractor.check, machine)
+
+
+def job_writer(
+    job: Job, outputs: Outputs, wait_seconds: float = 0.0, part: features.Part = features.WHOLE
 ) -> features.CacheWriter:
-    settings = experiment.features
+    """Return the writer of a job's cache, or of a part of it, still to be entered."""
+    experiment, dataset, settings = job.experiment, job.dataset, job.experiment.features
     provenance = {
         "experiment": experiment.name,
         "settings": experiment_json(experiment),
         "data": dataset.title,
         "backbone": backbone_label(experiment),
-        "versions": versions(),
-        "hardware": hardware(),
+        **outputs.machine,
         "warnings": list(data_warnings(experiment, dataset)),
-        "check": extractor.check,
+        "check": outputs.check,
     }
     return features.CacheWriter(
-        path,
-        identity,
+        job.path,
+        job.identity,
         {split: features.SplitPlan(samples.ids, samples.labels) for split, samples in dataset.splits.items()},
-        {layer: features.ArraySpec(shape, settings.dtype) for layer, shape in extractor.output_shapes.items()},
+        {layer: features.ArraySpec(shape, settings.dtype) for layer, shape in outputs.shapes.items()},
         dataset.class_names,
-        settings.shard_size or affordable_shard(extractor),
+        outputs.shard_size,
         provenance,
         settings.compression,
         wait_seconds,
@@ -197,6 +270,13 @@ def affordable_shard(extractor: models.Extractor) -> int:
     by_memory = LARGEST_SHARD_BYTES / float_bytes
     affordable = 2 ** int(np.floor(np.log2(max(1.0, min(by_time, by_memory)))))
     return min(LARGEST_SHARD, max(SMALLEST_SHARD, affordable))
+
+
+def build(job: Job) -> models.Extractor:
+    """Load the backbone of a job and compile what extracts its layers."""
+    int8 = job.identity["compute.precision"] == "int8"
+    calibration = calibration_images(job.experiment, job.dataset) if int8 else None
+    return build_extractor(job.experiment, job.dataset.image_shape, calibration)
 
 
 def build_extractor(
@@ -251,9 +331,10 @@ def _open_with_weights(experiment: Experiment, home: Path) -> Dataset:
     return dataset
 
 
-def _say_what_differs(experiment: Experiment, home: Path, identity: dict[str, Any]) -> None:
+def say_what_differs(job: Job) -> None:
+    """Log in what the nearest cache differs, where the job makes a new one."""
     try:
-        features.find_cache(cache_root(home), cache_name(experiment), identity)
+        features.find_cache(cache_root(job.home), cache_name(job.experiment), job.identity)
     except features.CacheMissing as missing:
         if missing.nearest:
             fields = "\n".join(f"  {difference}" for difference in missing.differences)
@@ -262,10 +343,14 @@ def _say_what_differs(experiment: Experiment, home: Path, identity: dict[str, An
             )
 
 
-def _warn_of_other_versions(writer: features.CacheWriter) -> None:
-    """Say when shards of other library versions or another processor are already there: low bits may differ."""
-    begun = writer.begun_with
-    for name, now in (("versions", versions()), ("hardware", hardware())):
+def warn_of_others(begun: Mapping[str, Any], current: Mapping[str, Any]) -> None:
+    """Say when shards of other library versions or another processor are already there: low bits may differ.
+
+    Args:
+        begun: `versions` and `hardware` of who began the cache.
+        current: those of who goes on with it.
+    """
+    for name, now in current.items():
         before = begun.get(name, now)
         changed = [
             f"{field} {before.get(field)} then, {now[field]} now" for field in now if before.get(field) != now[field]
@@ -274,7 +359,7 @@ def _warn_of_other_versions(writer: features.CacheWriter) -> None:
             logger.warning("This cache was begun with other %s: %s.", name, "; ".join(changed))
 
 
-def _is_whole(path: Path) -> bool:
+def is_whole(path: Path) -> bool:
     """Whether the cache is complete and passes the checks of opening; a damaged one is taken up again by the writer."""
     try:
         features.open_features(path)
@@ -294,11 +379,12 @@ def extraction_speed(folder: Path, key: str) -> float | None:
     return round(images / seconds, 2) if images else None
 
 
-def _remember_speed(folder: Path, key: str, images: int, seconds: float) -> None:
-    speeds = _speeds(folder)
-    images_before, seconds_before = speeds.get(key, (0, 0.0))
-    speeds[key] = (images_before + images, seconds_before + seconds)
-    write_text(folder / SPEEDS, json.dumps(speeds, indent=1))
+def remember_speed(job: Job, images: int, seconds: float) -> None:
+    """Add a finished run to what is known of a cache's speed."""
+    speeds = _speeds(job.folder)
+    images_before, seconds_before = speeds.get(job.key, (0, 0.0))
+    speeds[job.key] = (images_before + images, seconds_before + seconds)
+    write_text(job.folder / SPEEDS, json.dumps(speeds, indent=1))
 
 
 def _speeds(folder: Path) -> dict[str, tuple[int, float]]:

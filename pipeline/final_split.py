@@ -9,6 +9,7 @@ from pipeline.calibration import Calibration, calibrate
 from pipeline.duplicates import Duplicates
 from pipeline.errors import PipelineError
 from pipeline.evaluation import confusion, paired_comparisons, score
+from pipeline.predictions import Predictions
 from pipeline.results import Method
 from pipeline.splits import Part
 
@@ -91,6 +92,15 @@ class FinalSplit:
     def confusion(self, name: str, classes: int) -> np.ndarray:
         """Return the `(classes, classes)` counts of a scored method: rows are the true classes."""
         return confusion(self._labels, self._predicted[name], classes)
+
+    def predictions(self, ids: np.ndarray) -> Predictions:
+        """Return what every scored method answered to each image.
+
+        Args:
+            ids: `(n,)` of all samples of the split.
+        """
+        confidence = {name: chances.max(axis=1) for name, chances in self._probabilities.items()}
+        return Predictions(self._part.split, ids[self._part.indices], self._labels, dict(self._predicted), confidence)
 
     def comparisons(self) -> list[dict[str, Any]]:
         """Return every two scored methods compared on the same images, as results have it under `pairs`."""

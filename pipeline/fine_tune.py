@@ -16,8 +16,9 @@ from pipeline.errors import NoCache
 from pipeline.experiment import Experiment
 from pipeline.ground import common_ground
 from pipeline.pixels import pixel_batches, pixel_probabilities, pixel_scores, pixels_on_disk
+from pipeline.predictions import save_predictions
 from pipeline.results import Clock, Method, Result, experiment_json, run_folder, write_result
-from pipeline.resumable import Schedule, fit_resumable, recipe_folder
+from pipeline.resumable import Schedule, fit_resumable, recipe_folder, sole_training
 from pipeline.splits import Holdout, digest
 from pipeline.train_head import TrainedMethod, extraction_seconds
 from pipeline.training import EpochBatches
@@ -78,6 +79,7 @@ def fine_tune(experiment: Experiment, home: Path, method: str = "fine-tune") -> 
         "confusion": matrix.tolist(),
         "calibration": calibration.as_json(),
         "duplicates": duplicates.as_json(),
+        "predictions": save_predictions(final.predictions(dataset.splits[ground.part.split].ids), folder),
         "files": [str(folder / "model.keras"), str(folder / "history.json"), str(curves), str(picture)],
     }
     warnings = (*data_warnings(experiment, dataset), *duplicates.warnings(details["methods"]))
@@ -130,15 +132,22 @@ def train_network(
     """
     settings = experiment.finetune
     layer = experiment.backbone.layers[-1]
-    identity = experiment_identity(experiment, dataset, home)
-    recipe = {"method": method, "seed": experiment.seed, "finetune": asdict(settings), "identity": identity}
-    recipe["held"] = digest(held.train, held.validation)
+    precision = models.training_precision(settings.precision)
+    recipe = {
+        "method": method,
+        "seed": experiment.seed,
+        "finetune": {**asdict(settings), "precision": precision},
+        "identity": experiment_identity(experiment, dataset, home),
+        "held": digest(held.train, held.validation),
+    }
     keras.utils.set_random_seed(experiment.seed)
     batches = pixel_batches(EpochBatches, dataset, pixels, held, settings.batch_size, experiment.seed)
-    schedule = Schedule(settings.epochs, settings.learning_rate, settings.drop_every, settings.patience)
+    schedule = _schedule(experiment, method)
     folder = recipe_folder(run_folder(home, experiment.name, method), recipe)
-    build = _builder(experiment, dataset, held, method, cache)
-    model, history = fit_resumable(build, *batches, schedule, f"{method} ({layer})", folder)
+    build = _builder(experiment, dataset, held, method, cache, precision)
+    with sole_training(folder):
+        trained, history = fit_resumable(build, *batches, schedule, f"{method} ({layer})", folder)
+    model = models.compute_in(trained, "float32")
     scores, probabilities = pixel_scores(model, dataset, pixels, held, settings.batch_size)
     trainable = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
     start = cache if _starts_from_probe(experiment, method) else None
@@ -147,8 +156,15 @@ def train_network(
     return TrainedMethod(Method(method, (layer,), trainable, scores, seconds), model, history, probabilities)
 
 
+def _schedule(experiment: Experiment, method: str) -> Schedule:
+    settings = experiment.finetune
+    setting = "learning_rate" if method == "fine-tune" else "fresh_learning_rate"
+    rate = getattr(settings, setting)
+    return Schedule(settings.epochs, rate, settings.drop_every, settings.patience, f"finetune.{setting}")
+
+
 def _builder(
-    experiment: Experiment, dataset: Dataset, held: Holdout, method: str, cache: Features | None
+    experiment: Experiment, dataset: Dataset, held: Holdout, method: str, cache: Features | None, precision: str
 ) -> Callable[[], keras.Model]:
     settings = experiment.finetune
     weights = "random" if method == "from-scratch" else experiment.backbone.weights
@@ -173,7 +189,7 @@ def _builder(
             models.freeze_batch_norm(model)
         if cache and _starts_from_probe(experiment, method):
             models.set_last_layer(model, *_probe(experiment, cache, held))
-        return model
+        return models.compute_in(model, precision)
 
     return build
 

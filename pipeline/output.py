@@ -10,7 +10,8 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.report import PROBE_COLUMNS, answer, pair_line, probe_rows, table_columns, table_rows
+from pipeline.reporting.answer import answer
+from pipeline.tables import PROBE_COLUMNS, calibration_sentence, pair_line, probe_rows, table_columns, table_rows
 
 _SCORED = {
     "test": "the test images were scored at the end of this run",
@@ -71,16 +72,6 @@ def _mean(point: Mapping[str, Any]) -> str:
     return f"{100 * point['mean']:.1f} %{interval}"
 
 
-def calibration_sentence(result: Mapping[str, Any]) -> str:
-    """Return what temperature scaling did, in one line."""
-    calibration = result["calibration"]
-    before, after = (100 * calibration[name]["expected_calibration_error"] for name in ("before", "after"))
-    return (
-        f"calibration: expected error {before:.1f} points, {after:.1f} after temperature scaling "
-        f"(T = {calibration['temperature']:.2f}, fitted on validation; {calibration['bins']})"
-    )
-
-
 def print_scored(result: Mapping[str, Any]) -> None:
     """Print one trained method and its files."""
     print_methods(result)
@@ -90,8 +81,16 @@ def print_scored(result: Mapping[str, Any]) -> None:
 def print_head(result: Mapping[str, Any]) -> None:
     """Print the trained head, how far its confidence may be trusted, and its files."""
     print_methods(result)
-    click.echo(calibration_sentence(result))
+    click.echo(calibration_sentence(result["calibration"]))
     _print_files(result)
+
+
+def print_report(result: Mapping[str, Any]) -> None:
+    """Print the answer, what does not belong on the page, what would add to it, and where it is."""
+    click.echo(result["answer"])
+    for command, adds in result["missing"].items():
+        click.echo(f"not on the page yet: {adds}\n  {command}")
+    click.echo(f"report: {result['files'][0]}")
 
 
 def print_comparison(result: Mapping[str, Any]) -> None:

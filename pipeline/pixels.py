@@ -76,11 +76,3 @@ def pixel_probabilities(
 ) -> Callable[[Part], np.ndarray]:
     """Return what gives the `(n, classes)` probabilities that a model predicts for the images of a `Part`."""
     return lambda part: predict(model, pixels[part.split], part.indices, batch_size=batch_size)
-
-
-def pixel_predictor(
-    model: keras.Model, pixels: Mapping[str, np.ndarray], batch_size: int
-) -> Callable[[Part], np.ndarray]:
-    """Return what gives the `(n,)` classes that a model predicts for the images of a `Part`."""
-    probabilities = pixel_probabilities(model, pixels, batch_size)
-    return lambda part: probabilities(part).argmax(axis=1)

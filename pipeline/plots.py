@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
-from pipeline.results import Method
+from pipeline.results import Method, label
 
 if TYPE_CHECKING:  # both load what computes, and pictures of images need none of it
     from pipeline.bench import Measured
@@ -25,7 +25,12 @@ if TYPE_CHECKING:  # both load what computes, and pictures of images need none o
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 MARKERS = "osD^vPX*"
 ANNOTATED_CLASSES = 20
+RATED_CLASSES = 12  # whose cells have room for a rate under the count
 NAMED_CLASSES = 40
+PAGE_WIDTH = 6.4  # inches of an SVG: its text is still to be read on a phone
+LONGEST = 60  # characters of a title or of the name of a line
+ON_BLUES = ("#010101", "white")  # text on the light and the dark part of the colour map: contrast 4.5 at least
+DARK = 0.71  # from this rate on
 
 
 def learning_curves(histories: Mapping[str, History], path: Path) -> Path:
@@ -37,7 +42,8 @@ def learning_curves(histories: Mapping[str, History], path: Path) -> Path:
         _curve(left, history, "accuracy", "top-1 accuracy")
         _curve(right, history, "loss", "cross-entropy (nats)")
         kept = history.curves["val_accuracy"][history.best_epoch - 1]
-        left.set_title(f"{name}: {kept:.1%} on validation at epoch {history.best_epoch}", fontsize=10, loc="left")
+        title = f"{shortened(name, LONGEST)}: {kept:.1%} on validation at epoch {history.best_epoch}"
+        left.set_title(title, fontsize=10, loc="left", parse_math=False)
         left.set_ylim(top=1.0)
     return save_figure(figure, path)
 
@@ -54,7 +60,7 @@ def _curve(axes: Axes, history: History, metric: str, label: str) -> None:
 
 
 def confusion_matrices(matrices: Mapping[str, np.ndarray], class_names: Sequence[str], path: Path) -> Path:
-    """Draw one confusion matrix a method, side by side: colour is the row's rate, the number its count."""
+    """Draw one confusion matrix a method, side by side: colour is the row's rate, the number its count, above the rate."""
     size = max(4.2, 0.36 * min(len(class_names), NAMED_CLASSES) + 1.6)
     columns = min(2, len(matrices))
     rows = -(-len(matrices) // columns)
@@ -65,7 +71,8 @@ def confusion_matrices(matrices: Mapping[str, np.ndarray], class_names: Sequence
         panel.set_axis_off()
     for panel, (name, counts) in zip(axes.flat, matrices.items(), strict=False):
         _confusion(panel, counts, class_names)
-        panel.set_title(f"{name}: {np.trace(counts):,} of {counts.sum():,} right", fontsize=10, loc="left")
+        title = f"{shortened(name, LONGEST)}: {np.trace(counts):,} of {counts.sum():,} right"
+        panel.set_title(title, fontsize=10, loc="left", parse_math=False)
     return save_figure(figure, path)
 
 
@@ -74,14 +81,16 @@ def _confusion(axes: Axes, counts: np.ndarray, class_names: Sequence[str]) -> No
     axes.imshow(rates, cmap="Blues", vmin=0, vmax=1)
     axes.set(xlabel="predicted class", ylabel="true class")
     if len(class_names) <= NAMED_CLASSES:
-        names = [name if len(name) <= 16 else name[:15] + "…" for name in class_names]
+        names = [shortened(name, 16) for name in class_names]
         axes.set_xticks(range(len(names)), names, rotation=90, fontsize=7, parse_math=False)
         axes.set_yticks(range(len(names)), names, fontsize=7, parse_math=False)
     if len(class_names) > ANNOTATED_CLASSES:
         return
+    rated = len(class_names) <= RATED_CLASSES
     for row, column in np.argwhere(counts):
-        shade = "white" if rates[row, column] > 0.5 else "black"
-        axes.text(column, row, counts[row, column], ha="center", va="center", color=shade, fontsize=6.5)
+        rate = rates[row, column]
+        note = f"{counts[row, column]:,}\n{rate:.0%}" if rated else f"{counts[row, column]:,}"
+        axes.text(column, row, note, ha="center", va="center", color=ON_BLUES[int(rate > DARK)], fontsize=6.5)
 
 
 def comparison(methods: Sequence[Method], backbone: str, path: Path) -> Path:
@@ -97,13 +106,14 @@ def comparison(methods: Sequence[Method], backbone: str, path: Path) -> Path:
         )  # fmt: skip
         note = f"{value.accuracy:.1%} {split}, n = {value.n:,}"
         axes.annotate(note, (value.accuracy, row), (0, 9), textcoords="offset points", ha="center", fontsize=8)
-    axes.set_yticks(range(len(methods)), [label(method) for method in methods], fontsize=9, parse_math=False)
+    names = [shortened(label(method), LONGEST) for method in methods]
+    axes.set_yticks(range(len(methods)), names, fontsize=9, parse_math=False)
     axes.set_ylim(len(methods) - 0.4, -0.8)
-    axes.set_xlim(0, 1.08)
+    axes.set_xlim(0, 1.15)
     axes.set_xticks(np.arange(0, 1.01, 0.2))
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     axes.set_xlabel("top-1 accuracy with 95 % interval (filled: test; open: validation only)")
-    axes.set_title(f"frozen features: {backbone}", fontsize=10, loc="left", parse_math=False)
+    axes.set_title(f"frozen features: {shortened(backbone, LONGEST)}", fontsize=10, loc="left", parse_math=False)
     axes.grid(axis="x", alpha=0.25)
     return save_figure(figure, path)
 
@@ -116,12 +126,9 @@ def accuracy_over_time(methods: Sequence[Method], split: str, path: Path) -> Pat
         seconds = sum(part or 0.0 for part in method.seconds.values())
         colour = COLOURS[number % len(COLOURS)]
         axes.plot([seconds, seconds], [value.low, value.high], color=colour, lw=2.4, solid_capstyle="butt")
-        axes.plot(seconds, value.accuracy, MARKERS[number % len(MARKERS)], color=colour, ms=8, label=label(method))
         unknown = ", extraction not counted" if method.seconds.get("extract") is None else ""
-        axes.annotate(
-            f"{value.accuracy:.1%}{unknown}", (seconds, value.accuracy), (8, 0),
-            textcoords="offset points", va="center", fontsize=8,
-        )  # fmt: skip
+        name = f"{shortened(label(method), LONGEST)}: {value.accuracy:.1%}{unknown}"
+        axes.plot(seconds, value.accuracy, MARKERS[number % len(MARKERS)], color=colour, ms=8, label=name)
     axes.set_xscale("log")
     axes.margins(x=0.25, y=0.12)
     axes.set_ylim(max(0, axes.get_ylim()[0]), min(1.02, axes.get_ylim()[1]))
@@ -151,20 +158,25 @@ def benchmark(variants: Sequence[Measured], path: Path) -> Path:
         axes.annotate(note, (max(rates), row), (5, 0), textcoords="offset points", va="center", fontsize=8)
     axes.set_yticks(range(len(variants)), [variant.name for variant in variants], fontsize=8)
     axes.invert_yaxis()
-    axes.margins(x=0.16)
+    axes.margins(x=0.2)
     axes.set_xlabel("images/s, median and range (in brackets: times the walk-through's script in the same round)")
     return save_figure(figure, path)
 
 
-def label(method: Method) -> str:
-    """Return a method's name with the layers it sees."""
-    return f"{method.name} ({', '.join(method.layers)})" if method.layers else method.name
+def shortened(name: str, most: int) -> str:
+    """Return a name of at most `most` characters, the end of a longer one left out."""
+    return name if len(name) <= most else name[: most - 1] + "…"
 
 
 def save_figure(figure: Figure, path: Path) -> Path:
-    """Write a figure as PNG, whole or not at all, and close it. Returns the PNG's path."""
+    """Write a figure, whole or not at all, and close it: as SVG with text that stays text, or as PNG, by the path's suffix."""
     temporary = path.with_name(f".{path.name}")
-    figure.savefig(temporary, format="png", dpi=130)
+    if path.suffix == ".svg":
+        figure.set_size_inches(figure.get_size_inches() * min(1, PAGE_WIDTH / figure.get_size_inches()[0]))
+        with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": path.stem}):
+            figure.savefig(temporary, format="svg", transparent=True, metadata={"Date": None})
+    else:
+        figure.savefig(temporary, format="png", dpi=130)
     plt.close(figure)
     temporary.replace(path)
     return path

@@ -30,12 +30,12 @@ def reliability_diagram(calibration: Calibration, title: str, path: Path) -> Pat
     for column, (name, measured) in enumerate(columns):
         _diagram(axes[0, column], measured)
         _histogram(axes[1, column], measured)
-        axes[0, column].set_title(
-            f"{name}: expected calibration error {100 * measured.expected_error:.1f} points", fontsize=10, loc="left"
-        )
+        axes[0, column].set_title(f"{name}: error {100 * measured.expected_error:.1f} points", fontsize=10, loc="left")
     axes[0, 0].set_ylabel("top-1 accuracy")
     axes[1, 0].set_ylabel("share of images")
-    axes[0, 0].legend(frameon=False, fontsize=8, loc="upper left")
+    figure.legend(
+        *axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False, fontsize=8
+    )
     figure.suptitle(title, fontsize=10, x=0.01, ha="left", parse_math=False)
     return save_figure(figure, path)
 

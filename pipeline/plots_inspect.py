@@ -8,7 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.ticker import ScalarFormatter
 
-from pipeline.plots import COLOURS, MARKERS, NAMED_CLASSES, save_figure
+from pipeline.plots import COLOURS, MARKERS, NAMED_CLASSES, save_figure, shortened
 
 SHADES = (*COLOURS, "#000000", "#999999")
 
@@ -23,7 +23,7 @@ def class_balance(counts: Mapping[str, Sequence[int]], class_names: Sequence[str
         axes.barh(rows, own, left=left, color=colour, label=f"{split}, {sum(own):,}", height=0.75)
         left += own
     if len(rows) <= NAMED_CLASSES:
-        axes.set_yticks(rows, [_short(name) for name in class_names], fontsize=8, parse_math=False)
+        axes.set_yticks(rows, [shortened(name, 24) for name in class_names], fontsize=8, parse_math=False)
         for row, total in enumerate(left):
             axes.annotate(f"{total:,.0f}", (total, row), (4, 0), textcoords="offset points", va="center", fontsize=8)
     else:
@@ -55,7 +55,7 @@ def image_sizes(sizes: np.ndarray, labels: np.ndarray, class_names: Sequence[str
         axes.scatter(
             places[:, 0], places[:, 1], s=8 * np.sqrt(np.array(list(counts.values()))) + 6, marker=MARKERS[number], alpha=0.7,
             facecolors="none", edgecolors=SHADES[number], linewidths=1.3,
-            label=f"{_short(name)}: {most / len(own):.0%} are {width:.0f}×{height:.0f}".replace("$", r"\$"),
+            label=f"{shortened(name, 24)}: {most / len(own):.0%} are {width:.0f}×{height:.0f}".replace("$", r"\$"),
         )  # fmt: skip
     axes.set(xlabel="width (pixels)", ylabel="height (pixels)", xscale="log", yscale="log")
     for axis in (axes.xaxis, axes.yaxis):
@@ -66,7 +66,3 @@ def image_sizes(sizes: np.ndarray, labels: np.ndarray, class_names: Sequence[str
     axes.grid(alpha=0.25)
     figure.legend(loc="outside right upper", frameon=False, fontsize=8, title="most frequent size", title_fontsize=8)
     return save_figure(figure, path)
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= 24 else name[:23] + "…"

@@ -17,6 +17,7 @@ from pipeline.extract import extraction_speed
 from pipeline.ground import Ground, common_ground
 from pipeline.kept_head import finished_head, head_classifier
 from pipeline.layer_rows import LayerRows, is_spatial, layer_sets
+from pipeline.predictions import save_predictions
 from pipeline.probe_search import Candidate, Final, finished, search_layers, steps
 from pipeline.progress import progress
 from pipeline.results import Clock, Method, Result, experiment_json, run_folder, write_result
@@ -95,6 +96,7 @@ def probe(experiment: Experiment, home: Path) -> Result:
         "pairs": final.comparisons(),
         "calibration": calibration.as_json(),
         "duplicates": ground.duplicates.as_json(),
+        "predictions": save_predictions(final.predictions(dataset.splits[ground.part.split].ids), folder),
         "files": [str(file) for file in files],
     }
     warnings = (

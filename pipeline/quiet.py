@@ -1,4 +1,4 @@
-"""Importing TensorFlow without the start-up lines it writes past Python to the error stream."""
+"""Importing TensorFlow as a good neighbour: without its start-up lines, and taking only the GPU memory it needs."""
 
 import logging
 import os
@@ -8,7 +8,11 @@ import warnings
 
 
 def import_tensorflow() -> None:
-    """Import TensorFlow with its native log held back; if the import fails, what it said is shown."""
+    """Import TensorFlow with its native log held back; if the import fails, what it said is shown.
+
+    Left to itself it takes all memory of a GPU at once, and a second process gets none.
+    """
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     sys.stderr.flush()
     terminal = os.dup(2)

@@ -1,191 +1,205 @@
-"""The report: a comparison as a table in the terminal and as one self-contained HTML page."""
+"""The report: everything known of an experiment on one self-contained page."""
 
-import base64
 import shlex
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
-from pipeline.results import FROZEN, PRETRAINED, SCRATCH, write_text
-
-_TITLES = {
-    "comparison": "Accuracy of each method",
-    "time": "Accuracy against time",
-    "learning-curves": "Learning curves",
-    "confusion": "Confusion matrices",
-}
-_KINDS = {
-    "classifier on frozen features": FROZEN,
-    "network trained on from the pre-trained weights": PRETRAINED,
-    "network trained from scratch": SCRATCH,
-}
-_CHOSEN_ON = {
-    "test": "Each was chosen on validation images.",
-    "validation": "There is no test split: each was chosen on these same images, so the figures flatter them all.",
-}
+from features import Features
+from pipeline.cache import backbone_label, data_warnings, open_cache
+from pipeline.datasets import Dataset, open_dataset
+from pipeline.errors import RequestError
+from pipeline.experiment import Experiment
+from pipeline.predictions import Predictions
+from pipeline.reporting.answer import answer, answer_without_rivals, best_method, question
+from pipeline.reporting.classes import COLUMNS as CLASS_COLUMNS
+from pipeline.reporting.classes import class_table
+from pipeline.reporting.feature_map import feature_map
+from pipeline.reporting.gallery import Mistake, most_confident_mistakes
+from pipeline.reporting.method_tables import method_tables
+from pipeline.reporting.page import write_page
+from pipeline.reporting.provenance import provenance
+from pipeline.reporting.sources import Sources, find_sources, predictions_of, visible
+from pipeline.results import Clock, Result, experiment_json, run_folder, write_result
+from pipeline.splits import hold_out
 
 
-def table_columns(methods: list[Mapping[str, Any]]) -> tuple[str, ...]:
-    """Return the column names of `table_rows`, with the number of images each accuracy is of."""
-    counts = {split: max(method["n"][split] for method in methods) for split in ("train", "validation", "test")}
-    return (
-        "method",
-        *(f"{split}, n = {count:,}" for split, count in counts.items()),
-        "parameters",
-        "extraction",
-        "training",
-    )
+@dataclass(frozen=True)
+class Subject:
+    """What a report is of: an experiment with its home, the words that name it, its data and its features."""
+
+    experiment: Experiment
+    home: Path
+    options: tuple[str, ...]
+    dataset: Dataset
+    cache: Features
 
 
-def table_rows(methods: list[Mapping[str, Any]]) -> list[tuple[str, ...]]:
-    """Return the comparison as text, one tuple a method in the order of `table_columns`.
+def report(experiment: Experiment, home: Path, options: tuple[str, ...] = ()) -> Result:
+    """Collect the results of an experiment on one page; nothing is trained and nothing is scored.
 
     Args:
-        methods: the `methods` of a result object.
-    """
-    return [
-        (
-            f"{method['name']} ({', '.join(method['layers'])})" if method["layers"] else method["name"],
-            *(_accuracy(method, split) for split in ("train", "validation", "test")),
-            f"{method['parameters']:,}",
-            _duration(method["seconds"]["extract"]),
-            _duration(method["seconds"]["train"]),
-        )
-        for method in methods
-    ]
-
-
-PROBE_COLUMNS = ("family", "layers", "chosen", "validation", "fitting")
-
-
-def probe_rows(methods: list[Mapping[str, Any]], split: str) -> list[tuple[str, ...]]:
-    """Return probed methods as text in the order of PROBE_COLUMNS, with the accuracy on `split`."""
-    return [
-        (
-            method["name"],
-            " + ".join(method["layers"]),
-            ", ".join(f"{name} = {value:.3g}" for name, value in method["hyperparameters"].items()) or "best epoch",
-            _accuracy(method, split),
-            _duration(method["seconds"]["train"]),
-        )
-        for method in methods
-    ]
-
-
-def write_report(result: Mapping[str, Any], command: tuple[str, ...], path: Path) -> Path:
-    """Write `report.html` for a comparison.
-
-    Args:
-        result: the result object of `compare`.
-        command: the words that repeat it.
-        path: of the page.
+        experiment: the experiment; its cache must be complete.
+        home: the artifacts folder.
+        options: the command line's words, so that the page can say how to repeat everything.
 
     Returns:
-        `path`.
+        The `Result`, with `answer`, `shown` (commands whose results are on the page), `missing` (what other commands would
+        add), and `files`, the page first.
+
+    Raises:
+        RequestError: there is no cache that matches, or no command that scores has run yet.
     """
-    environment = Environment(loader=PackageLoader("pipeline"), autoescape=True, undefined=StrictUndefined)
-    experiment = result["experiment"]
-    page = environment.get_template("report.html").render(
-        name=experiment["name"],
-        backbone=result["backbone"],
-        data=result["data"],
-        answer=answer(result),
-        warnings=result["warnings"],
-        columns=table_columns(result["methods"]),
-        rows=table_rows(result["methods"]),
-        pairs=[pair_line(pair, result["scored_on"]) for pair in result["pairs"]],
-        pictures=[_picture(Path(file)) for file in result["files"] if file.endswith(".png")],
-        commands=_commands(command),
-        provenance=_provenance(result),
-    )
-    write_text(path, page)
-    return path
+    dataset = open_dataset(experiment, home)
+    return write_report(Subject(experiment, home, options, dataset, open_cache(experiment, home, dataset)))
 
 
-def answer(result: Mapping[str, Any]) -> str:
-    """Return the outcome in a few sentences: the best frozen method beside the best of every other kind."""
-    split = result["scored_on"]
-    compared = {name for pair in result["pairs"] for name in (pair["first"], pair["second"])}
-    rivals = [m for m in result["methods"] if m["name"] in compared and m["accuracy"][split] is not None]
-    best = {kind: _best(rivals, names) for kind, names in _KINDS.items()}
-    first, *others = [method for method in best.values() if method]
-    kind = next(kind for kind, method in best.items() if method is first)
-    sentences = [
-        f"The best {kind} ({_name(first)}{', ' + result['backbone'] if first['layers'] else ''}) reaches "
-        f"{_accuracy(first, split)} on "
-        f"{first['n'][split]:,} {split} images."
-    ]
-    for other in others:
-        kind = next(kind for kind, method in best.items() if method is other)
-        sentences.append(_against(first, other, kind, result["pairs"], split))
-    return " ".join([*sentences, _CHOSEN_ON[split]])
+def page_of(subject: Subject) -> Path:
+    """Return where the page of an experiment is, or will be."""
+    return run_folder(subject.home, subject.experiment.name, "report") / "report.html"
 
 
-def _best(methods: list[Mapping[str, Any]], names: tuple[str, ...]) -> Mapping[str, Any] | None:
-    return max((m for m in methods if m["name"] in names), key=lambda m: m["accuracy"]["validation"], default=None)
+def write_report(subject: Subject) -> Result:
+    """Write the report of an experiment whose data and cache are open already; see `report`."""
+    from pipeline.reporting.figures import draw
 
-
-def _against(
-    first: Mapping[str, Any], other: Mapping[str, Any], kind: str, pairs: list[Mapping[str, Any]], split: str
-) -> str:
-    pair = next(p for p in pairs if {p["first"], p["second"]} == {first["name"], other["name"]})
-    gap = 100 * (first["accuracy"][split] - other["accuracy"][split])
-    verdict = f"{abs(gap):.1f} points {'ahead of' if gap > 0 else 'behind'}" if gap else "level with"
-    doubt = "a real difference" if pair["p_value"] < 0.05 else "which may be chance"
-    return (
-        f"It is {verdict} the best {kind} ({_name(other)}, {_accuracy(other, split)}): {doubt} "
-        f"(exact McNemar p = {pair['p_value']:.2g})."
-    )
-
-
-def _name(method: Mapping[str, Any]) -> str:
-    return f"{method['name']} on {' + '.join(method['layers'])}" if method["layers"] else method["name"]
-
-
-def _accuracy(method: Mapping[str, Any], split: str) -> str:
-    value, interval = method["accuracy"][split], method["interval"][split]
-    if value is None:
-        return "–"
-    return f"{100 * value:.1f} % [{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]"
-
-
-def _duration(seconds: float | None) -> str:
-    if seconds is None:
-        return "unknown"
-    return f"{seconds:,.1f} s" if seconds < 120 else f"{seconds / 60:,.1f} min"
-
-
-def pair_line(pair: Mapping[str, Any], split: str) -> str:
-    low, high = pair["difference_interval"]
-    return (
-        f"{pair['first']} against {pair['second']}: {100 * pair['difference']:+.1f} points "
-        f"[{100 * low:+.1f}, {100 * high:+.1f}] (95 %, paired bootstrap); {pair['only_first_right']:,} {split} images only "
-        f"the first got right, {pair['only_second_right']:,} only the second; exact McNemar p = {pair['p_value']:.2g}"
-    )
-
-
-def _picture(path: Path) -> dict[str, str]:
-    return {"title": _TITLES[path.stem], "base64": base64.b64encode(path.read_bytes()).decode()}
-
-
-def _commands(command: tuple[str, ...]) -> str:
-    options = shlex.join(command)
-    return "\n".join(f"bottleneck {stage} {options}".rstrip() for stage in ("features", "compare"))
-
-
-def _provenance(result: Mapping[str, Any]) -> list[tuple[str, str]]:
-    counts = {
-        split: max(method["n"][split] for method in result["methods"]) for split in ("train", "validation", "test")
+    experiment, clock = subject.experiment, Clock()
+    page = page_of(subject)
+    folder = page.parent
+    with clock.phase("collect"):
+        counts = {split: len(samples) for split, samples in subject.dataset.splits.items()}
+        plain = experiment_json(experiment)
+        sources = find_sources(folder.parent, plain, subject.cache.key, counts, subject.options)
+        if not any("methods" in result for result in sources.results.values()):
+            raise _nothing_yet(subject, sources)
+    with clock.phase("pictures"):
+        pictures = draw(sources.results, folder)
+    with clock.phase("images"):
+        images = _of_images(subject, sources, folder.parent)
+    backbone = backbone_label(experiment)
+    warnings, answered = _warnings(subject, sources), _answer(sources, backbone)
+    with clock.phase("write"):
+        content = {
+            "name": experiment.name,
+            "question": question(backbone, visible(subject.dataset.title)),
+            "answer": answered,
+            "warnings": visible(list(warnings)),
+            "pictures": pictures,
+            "results": sources.results,
+            "tables": method_tables(sources.results),
+            "missing": visible(sources.missing),
+            "commands": visible([f"bottleneck features {shlex.join(subject.options)}", *sources.commands.values()]),
+            "provenance": provenance(subject.cache, sources, plain),
+            **images,
+        }
+        write_page(content, page)
+    details: dict[str, Any] = {
+        "data": subject.dataset.title,
+        "backbone": backbone,
+        "answer": answered,
+        "shown": list(sources.results),
+        "missing": sources.missing,
+        "files": [str(file) for file in (page, *(picture.file for picture in pictures))],
     }
-    rate = result["images_per_second"]
-    return [
-        ("images", ", ".join(f"{split} {count:,}" for split, count in counts.items())),
-        ("extraction", f"{rate:,.1f} images/s" if rate else "rate not known"),
-        ("cache key", result["cache_key"]),
-        ("seed", str(result["experiment"]["seed"])),
-        ("peak memory of compare", f"{result['peak_memory_mib']:,.0f} MiB"),
-        *((f"version of {name}", value) for name, value in result["versions"].items()),
-        *((name, str(value)) for name, value in result["hardware"].items()),
+    result = Result("report", plain, subject.cache.key, clock.seconds, warnings, details, folder)
+    write_result(result)
+    return result
+
+
+def _warnings(subject: Subject, sources: Sources) -> tuple[str, ...]:
+    """What a reader must know, each once: what does not belong here first."""
+    said = [*sources.remarks, *data_warnings(subject.experiment, subject.dataset)]
+    return tuple(dict.fromkeys([*said, *(text for result in sources.results.values() for text in result["warnings"])]))
+
+
+def _nothing_yet(subject: Subject, sources: Sources) -> RequestError:
+    options = shlex.join(subject.options)
+    remarks = "".join(f"\n{remark}" for remark in sources.remarks)
+    return RequestError(
+        f"There is nothing to report of {subject.experiment.name!r} yet: no command that scores a method has run on its "
+        f"features.{remarks}\nType first: bottleneck compare {options}"
+    )
+
+
+def _answer(sources: Sources, backbone: str) -> str:
+    if "compare" in sources.results:
+        return answer(sources.results["compare"])
+    first = next(result for result in sources.results.values() if "methods" in result)
+    return answer_without_rivals(first, backbone)
+
+
+def _of_images(subject: Subject, sources: Sources, runs: Path) -> dict[str, Any]:
+    """What the page shows of single images, where a result has kept what was answered to each."""
+    nothing: dict[str, Any] = {
+        "classes": [],
+        "class_columns": CLASS_COLUMNS,
+        "mistakes": [],
+        "map": None,
+        "closely": "",
+    }
+    found = predictions_of(sources, runs)
+    if found is None:
+        return nothing
+    command, predictions = found
+    result = sources.results[command]
+    method = best_method(result)
+    sure = [one for one in result["methods"] if one["name"] in predictions.confidence]
+    names = [visible(name) for name in subject.dataset.class_names]
+    tables = [
+        class_table(name, predictions.labels, predicted, names) for name, predicted in predictions.predicted.items()
     ]
+    tables.sort(key=lambda table: table.method != method["name"])
+    return {
+        **nothing,
+        "classes": tables,
+        "mistakes": _mistakes(subject, predictions, best_method({**result, "methods": sure})) if sure else [],
+        "map": feature_map(
+            subject.dataset,
+            subject.cache,
+            _layer(subject.cache, method),
+            predictions,
+            method["name"],
+            subject.experiment.seed,
+        ),
+        "closely": "",
+    }
+    found = predictions_of(sources, runs)
+    if found is None:
+        return nothing
+    command, predictions = found
+    result = sources.results[command]
+    method = best_method(result)
+    sure = [one for one in result["methods"] if one["name"] in predictions.confidence]
+    names = [visible(name) for name in subject.dataset.class_names]
+    tables = [
+        class_table(name, predictions.labels, predicted, names) for name, predicted in predictions.predicted.items()
+    ]
+    tables.sort(key=lambda table: table.method != method["name"])
+    return {
+        **nothing,
+        "classes": tables,
+        "mistakes": _mistakes(subject, predictions, best_method({**result, "methods": sure})) if sure else [],
+        "map": feature_map(
+            subject.dataset,
+            subject.cache,
+            _layer(subject.cache, method),
+            predictions,
+            method["name"],
+            subject.experiment.seed,
+        ),
+        "closely": method["name"],
+    }
+
+
+def _mistakes(subject: Subject, predictions: Predictions, method: Mapping[str, Any]) -> list[Mistake]:
+    dataset, cache, experiment = subject.dataset, subject.cache, subject.experiment
+    held = hold_out(dataset, experiment.head.validation_split, experiment.seed)
+    layer = _layer(cache, method)
+    return most_confident_mistakes(dataset, cache, layer, held.train, predictions, method["name"])
+
+
+def _layer(cache: Features, method: Mapping[str, Any]) -> str:
+    """The last layer that a method sees; the cache's last for one that sees none."""
+    seen = [layer for layer in cache.layers if visible(layer) in method["layers"]]
+    return (seen or cache.layers)[-1]

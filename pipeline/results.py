@@ -50,6 +50,13 @@ class Method:
         """Return this method with one more split scored."""
         return replace(self, scores={**self.scores, split: value})
 
+    @classmethod
+    def from_json(cls, row: Mapping[str, Any]) -> "Method":
+        """Return the method that `as_json` made a row of, without its score without duplicates."""
+        rows = ((split, row["n"][split], row["accuracy"][split], row["interval"][split]) for split in row["n"])
+        scores = {split: Score(value, span[0], span[1], n) for split, n, value, span in rows if value is not None}
+        return cls(row["name"], tuple(row["layers"]), row["parameters"], scores, row["seconds"], row["hyperparameters"])
+
     def as_json(self) -> dict[str, Any]:
         """Return the method as the results' contract has it: a null where there is no such split."""
         splits = ("train", "validation", "test")
@@ -65,6 +72,11 @@ class Method:
             "seconds": dict(self.seconds),
             "hyperparameters": dict(self.hyperparameters),
         }
+
+
+def label(method: Method) -> str:
+    """Return a method's name with the layers it sees."""
+    return f"{method.name} ({', '.join(method.layers)})" if method.layers else method.name
 
 
 def _plain(value: Score | None) -> dict[str, Any] | None:
@@ -168,15 +180,21 @@ def versions() -> dict[str, str]:
 
 def hardware() -> dict[str, Any]:
     """Return what the machine is: processor, cores, memory in GiB and the GPUs TensorFlow has seen, if it was loaded."""
-    tensorflow = sys.modules.get("tensorflow")
-    gpus = [gpu.name for gpu in tensorflow.config.list_physical_devices("GPU")] if tensorflow else []
     return {
         "processor": _processor(),
         "cores": len(psutil.Process().cpu_affinity()) if hasattr(psutil.Process, "cpu_affinity") else os.cpu_count(),
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
-        "gpus": gpus,
+        "gpus": _gpu_names(),
         "system": platform.platform(),
     }
+
+
+def _gpu_names() -> list[str]:
+    tensorflow = sys.modules.get("tensorflow")
+    if not tensorflow:
+        return []
+    details = tensorflow.config.experimental.get_device_details
+    return [details(gpu).get("device_name", gpu.name) for gpu in tensorflow.config.list_physical_devices("GPU")]
 
 
 def _processor() -> str:

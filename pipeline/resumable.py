@@ -10,7 +10,8 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+from filelock import FileLock, Timeout
 
 import models
 from pipeline.errors import PipelineError
@@ -25,6 +27,7 @@ from pipeline.progress import progress
 from pipeline.training import EpochBatches, History, RowBatches
 
 BEST, LAST, CURVES = "best.keras", "last.keras", "history.json"
+KEPT_RECIPES = 5  # trainings of an experiment; a checkpoint has three times the network's size
 
 
 @dataclass(frozen=True)
@@ -36,22 +39,62 @@ class Schedule:
         learning_rate: of Adam in the first epoch.
         drop_every: epochs after which the learning rate falls to a tenth, again and again; 0: never.
         patience: epochs without a lower validation loss after which training stops.
+        rate_setting: the setting the learning rate comes from, for advice.
     """
 
     epochs: int
     learning_rate: float
     drop_every: int
     patience: int
+    rate_setting: str = "finetune.learning_rate"
 
     def rate(self, epoch: int) -> float:
         """Return the learning rate of an epoch, counted from 0."""
         return self.learning_rate * (0.1 ** (epoch // self.drop_every) if self.drop_every else 1.0)
+
+    def over(self, epochs: int, best: int) -> bool:
+        """Whether training ends after so many epochs, of which the one with the number `best` (from 0) was the best."""
+        return epochs >= self.epochs or epochs - best > self.patience
 
 
 def recipe_folder(parent: Path, recipe: dict[str, Any]) -> Path:
     """Return the folder for checkpoints of exactly this recipe: another one never takes them up."""
     digest = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()
     return parent / f"training-{digest[:8]}"
+
+
+@contextmanager
+def sole_training(folder: Path) -> Iterator[None]:
+    """Keep other processes from training the same recipe, and remove the oldest of the other recipes' checkpoints.
+
+    Args:
+        folder: from `recipe_folder`.
+
+    Raises:
+        PipelineError: another process trains it now.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with _lock(folder):
+            _forget_oldest(folder)
+            yield
+    except Timeout:
+        raise PipelineError(
+            f"Another run is training exactly this now ({folder}). Wait for it to end: the same command then reads what "
+            "it found."
+        ) from None
+
+
+def _lock(folder: Path) -> FileLock:
+    return FileLock(folder.with_suffix(".lock"), timeout=0)
+
+
+def _forget_oldest(current: Path) -> None:
+    others = sorted(set(current.parent.glob("training-????????")) - {current}, key=lambda path: -path.stat().st_mtime)
+    for old in others[KEPT_RECIPES - 1 :]:
+        with suppress(Timeout), _lock(old):
+            shutil.rmtree(old, ignore_errors=True)
+            old.with_suffix(".lock").unlink(missing_ok=True)
 
 
 def fit_resumable(
@@ -83,43 +126,39 @@ def fit_resumable(
     Raises:
         PipelineError: the loss became NaN or infinite.
     """
-    curves, model = _taken_up(folder)
-    if model is None:
-        model = build()
-        model.compile(
-            keras.optimizers.Adam(schedule.learning_rate), loss="sparse_categorical_crossentropy", metrics=["accuracy"]
-        )
+    curves = _taken_up(folder)
+    model: keras.Model | None = None
     log = _tensorboard(folder / "tensorboard")
     with progress(total=schedule.epochs, initial=_length(curves), desc=title, unit="epoch") as bar:
-        for epoch in range(_length(curves), schedule.epochs):
-            if epoch - _best(curves) > schedule.patience:
-                break
+        while not schedule.over(_length(curves), _best(curves)):
+            epoch = _length(curves)
+            if model is None:
+                model = models.load_classifier(_newest(folder) / LAST) if epoch else models.compile_classifier(build())
             train.begin(epoch)
             _draw_anew(model, train.seed, epoch)
             model.optimizer.learning_rate = schedule.rate(epoch)
             start = time.perf_counter()
             fitted = model.fit(train, validation_data=held, epochs=1, verbose=0, shuffle=False)
             seconds = {"seconds": [time.perf_counter() - start]}
-            _add(curves, {**fitted.history, **seconds}, title, schedule.rate(epoch))
+            _require_finite(fitted.history, title, schedule, epoch)
+            _add(curves, {**fitted.history, **seconds})
             _write(folder, epoch, model, curves)
             log({name: values[-1] for name, values in curves.items()}, epoch)
             bar.set_postfix_str(f"train {curves['accuracy'][-1]:.1%}, validation {curves['val_accuracy'][-1]:.1%}")
             bar.update()
-    return models.load_classifier(_finished(folder) / BEST), History(curves, 1 + _best(curves))
+    (_newest(folder) / LAST).unlink(missing_ok=True)
+    return models.load_classifier(_newest(folder) / BEST), History(curves, 1 + _best(curves))
 
 
-def _taken_up(folder: Path) -> tuple[dict[str, list[float]], keras.Model | None]:
-    if not _epochs(folder):
-        return {}, None
-    newest = _finished(folder)
-    return json.loads((newest / CURVES).read_text()), models.load_classifier(newest / LAST)
+def _taken_up(folder: Path) -> dict[str, list[float]]:
+    return json.loads((_newest(folder) / CURVES).read_text()) if _epochs(folder) else {}
 
 
 def _epochs(folder: Path) -> list[Path]:
     return sorted(folder.glob("epoch-[0-9][0-9][0-9][0-9]"))
 
 
-def _finished(folder: Path) -> Path:
+def _newest(folder: Path) -> Path:
     """The folder of the last finished epoch."""
     return _epochs(folder)[-1]
 
@@ -154,12 +193,17 @@ def _best(curves: dict[str, list[float]]) -> int:
     return int(np.argmin(curves["val_loss"])) if curves else 0
 
 
-def _add(curves: dict[str, list[float]], epoch: dict[str, list[float]], title: str, rate: float) -> None:
-    if not np.isfinite([epoch["loss"][-1], epoch["val_loss"][-1]]).all():
-        raise PipelineError(
-            f"The loss of {title} is no longer a number in epoch {_length(curves) + 1}. Lower the learning rate "
-            f"(it was {rate:g}): --set finetune.learning_rate={rate / 10:g}"
-        )
+def _require_finite(figures: dict[str, list[float]], title: str, schedule: Schedule, epoch: int) -> None:
+    if np.isfinite([figures["loss"][-1], figures["val_loss"][-1]]).all():
+        return
+    rate = schedule.rate(epoch)
+    raise PipelineError(
+        f"The loss of {title} is no longer a number in epoch {epoch + 1}. Lower the learning rate "
+        f"(it was {rate:g}): --set {schedule.rate_setting}={rate / 10:g}"
+    )
+
+
+def _add(curves: dict[str, list[float]], epoch: dict[str, list[float]]) -> None:
     for name, values in epoch.items():
         curves.setdefault(name, []).append(float(values[-1]))
 

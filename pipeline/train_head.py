@@ -18,6 +18,7 @@ from pipeline.extract import extraction_speed
 from pipeline.final_split import FinalSplit
 from pipeline.ground import common_ground
 from pipeline.kept_head import finished_head, head_classifier
+from pipeline.predictions import save_predictions
 from pipeline.results import Clock, Method, Result, experiment_json, run_folder, write_result
 from pipeline.saved_head import save_head
 from pipeline.splits import Holdout, Part
@@ -94,6 +95,7 @@ def train_head(experiment: Experiment, home: Path) -> Result:
         "confusion": matrix.tolist(),
         "calibration": calibration.as_json(),
         "duplicates": ground.duplicates.as_json(),
+        "predictions": save_predictions(final.predictions(dataset.splits[ground.part.split].ids), folder),
         "files": [
             str(file) for file in (folder / "head.keras", head, folder / "history.json", curves, picture, diagram)
         ],

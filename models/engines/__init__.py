@@ -7,7 +7,7 @@ import platform
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -18,6 +18,7 @@ sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 ENGINES = ("tensorflow", "openvino")
 PRECISIONS = ("float32", "bfloat16", "float16", "int8")
+TRAINING_PRECISIONS = PRECISIONS[:3]
 
 
 class Engine(Protocol):
@@ -26,8 +27,12 @@ class Engine(Protocol):
     depth: int
     """Batches worth having in flight."""
 
-    def submit(self, images: np.ndarray) -> Callable[[], list[np.ndarray]]:
+    def submit(self, images: Any) -> Callable[[], list[np.ndarray]]:
         """Starts on a full batch of uint8 images; what it returns waits for the outputs, one array a layer."""
+        ...
+
+    def place(self, images: np.ndarray) -> Any:
+        """Puts a full batch where the device reads it without a copy; `submit` takes what it returns."""
         ...
 
 
@@ -51,13 +56,35 @@ def resolve_engine(engine: str = "auto", precision: str = "auto") -> tuple[str, 
     installed = importlib.util.find_spec("openvino") is not None
     if engine == "openvino" and not installed:
         raise EngineUnavailable("OpenVINO is not installed: pip install openvino, or set compute.engine to 'auto'.")
-    gpu = engine != "openvino" and _gpus() > 0
+    gpu = engine != "openvino" and gpus() > 0
     if engine == "auto":
         engine = "openvino" if installed and not gpu and precision != "float16" else "tensorflow"
     if precision == "auto":
         precision = _auto_precision(gpu)
     _require_precision(engine, precision, gpu)
     return engine, precision
+
+
+def training_precision(precision: str = "auto") -> str:
+    """What a network computes in while it is trained.
+
+    Args:
+        precision: `"auto"` (as in `resolve_engine`), `"float32"`, `"bfloat16"` or `"float16"`.
+
+    Returns:
+        The precision.
+
+    Raises:
+        InvalidSetting: If the value is not among these.
+        EngineUnavailable: If it is float16 and there is no GPU.
+    """
+    require_choice("finetune.precision", precision, ("auto", *TRAINING_PRECISIONS))
+    gpu = gpus() > 0
+    if precision == "float16" and not gpu:
+        raise EngineUnavailable(
+            "float16 is for GPUs, and there is none here: set finetune.precision to 'auto', 'float32' or 'bfloat16'."
+        )
+    return _auto_precision(gpu) if precision == "auto" else precision
 
 
 def _auto_precision(gpu: bool) -> str:
@@ -96,7 +123,8 @@ def _openvino_bf16() -> bool:
     return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
-def _gpus() -> int:
+def gpus() -> int:
+    """How many GPUs TensorFlow sees here."""
     import tensorflow as tf
 
     return len(tf.config.list_physical_devices("GPU"))

@@ -13,6 +13,7 @@ import openvino
 import psutil
 
 from models.errors import EngineUnavailable
+from models.parallel import core_limit
 from models.tracing import Recipe, trace
 
 HINTS = {"float32": "f32", "bfloat16": "bf16", "int8": "f32"}
@@ -25,6 +26,7 @@ class OpenVINOEngine:
 
     Measured on two cores (ResNet50, 200 px, bfloat16): one stream over both cores and two streams of one core each
     are as fast on an idle machine; on a busy one the two lose less, as neither waits for the other at every layer.
+    OMP_NUM_THREADS limits the cores. Threads and streams change no bit of the output (docs/scaling.md).
 
     Args:
         model: The truncated float32 model.
@@ -48,10 +50,13 @@ class OpenVINOEngine:
         converted = openvino.convert_model(trace(model, recipe, None), share_weights=False)
         if precision == "int8":
             converted = _quantised(converted, calibration)
-        streams = max(1, min(psutil.cpu_count(logical=False) or 1, batch_size // LEAST_PART))
+        limit = core_limit()
+        streams = max(1, min(limit or psutil.cpu_count(logical=False) or 1, batch_size // LEAST_PART))
         self._part = math.ceil(batch_size / streams)
         converted.reshape([self._part, *recipe.input_shape, 3])
         settings = {"INFERENCE_PRECISION_HINT": HINTS[precision], "NUM_STREAMS": streams}
+        if limit:  # pinned, the threads of all such processes would share the first cores
+            settings |= {"INFERENCE_NUM_THREADS": limit, "ENABLE_CPU_PINNING": False}
         self._compiled = openvino.Core().compile_model(converted, "CPU", settings)
         self._parts = math.ceil(batch_size / self._part)
         self._outputs = [_output(self._compiled, f"out{i}") for i in range(len(recipe.layers))]
@@ -72,6 +77,10 @@ class OpenVINOEngine:
             return outputs
 
         return wait
+
+    def place(self, images: np.ndarray) -> np.ndarray:
+        """The images as they are: the CPU reads them in memory."""
+        return images
 
     def _new_requests(self) -> list[openvino.InferRequest]:
         return [self._compiled.create_infer_request() for _ in range(self._parts)]

@@ -54,7 +54,12 @@ class TensorFlowEngine:
         with tf.device(device):
             return trace(inference_copy(model, precision), recipe, batch_size, compiled)
 
-    def submit(self, images: np.ndarray) -> Callable[[], list[np.ndarray]]:
+    def place(self, images: np.ndarray) -> tf.Tensor:
+        """Copies a batch to the first device."""
+        with tf.device(self.devices[0]):
+            return tf.identity(images)
+
+    def submit(self, images: np.ndarray | tf.Tensor) -> Callable[[], list[np.ndarray]]:
         """Starts on a batch on the next device; a GPU works while the caller goes on."""
         turn = next(self._turn)
         with tf.device(self.devices[turn]):

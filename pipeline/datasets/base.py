@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from sklearn.model_selection import train_test_split
@@ -75,7 +76,7 @@ class Dataset(ABC):
     files: tuple[Path, ...] = ()
     groups: Mapping[str, np.ndarray] = MappingProxyType({})
     origins: Mapping[str, tuple[Origin, ...]] = MappingProxyType({})
-    identity: Mapping[str, str] = MappingProxyType({})
+    identity: Mapping[str, Any] = MappingProxyType({})
     notices: tuple[str, ...] = ()
 
     @abstractmethod

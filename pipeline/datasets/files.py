@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -35,6 +36,7 @@ class FileDataset(Dataset):
         records: what the scan found in the files, by path.
         target: what every image becomes.
         max_pixels: the largest width x height.
+        identity: see `Dataset`.
         notices: see `Dataset`.
     """
 
@@ -46,13 +48,14 @@ class FileDataset(Dataset):
         records: Mapping[str, FileRecord],
         target: Target,
         max_pixels: int,
+        identity: Mapping[str, Any],
         notices: tuple[str, ...],
     ) -> None:
         self.title = title
         self.notices = notices
         self.class_names = tuple(sorted({entry.label for entry in entries["train"]}, key=natural_key))
         self.image_shape = (*target.size, 3)
-        self.identity = {"input.decoding": REVISION}
+        self.identity = {"input.decoding": REVISION, **identity}
         numbers = {name: number for number, name in enumerate(self.class_names)}
         self.splits = {
             split: Samples(
@@ -135,7 +138,8 @@ def _open(experiment: Experiment, home: Path, listing: Listing) -> FileDataset:
     if across:
         notices += (f"Data: {across:,} groups have images in more than one split of the data as given.",)
     title = f"{Path(settings.path).expanduser().resolve().name} ({sum(len(part) for part in splits.values()):,} image files)"
-    return FileDataset(title, listing.root, splits, records, target, settings.max_pixels, notices)
+    identity = {"dataset.common_size": list(settings.common_size)} if settings.common_size else {}
+    return FileDataset(title, listing.root, splits, records, target, settings.max_pixels, identity, notices)
 
 
 def _below(entry: Entry) -> str:
@@ -156,7 +160,8 @@ def file_target(experiment: Experiment) -> Target:
             f"input.antialias=false goes with input.resize={', '.join(POINT_SAMPLED)} for image files. "
             f"Received: {settings.resize!r}"
         )
-    return Target(settings.size, settings.resize, settings.antialias or settings.resize == "area")
+    height, width = experiment.dataset.common_size or settings.size
+    return Target((height, width), settings.resize, settings.antialias or settings.resize == "area")
 
 
 def _quarantine(listing: Listing, settings: DatasetSettings, path: Path) -> tuple[str, ...]:

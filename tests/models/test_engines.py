@@ -1,6 +1,7 @@
 """Which engine and precision this machine gets, and the GPU path as far as a CPU can run it."""
 
 import importlib.util
+import os
 import subprocess
 import sys
 import textwrap
@@ -9,6 +10,8 @@ import pytest
 
 from models.engines import cpu_has_bfloat16, resolve_engine
 from models.errors import EngineUnavailable
+from models.extractor import build_extractor
+from models.parallel import core_limit
 
 GPU_PATH = """
     import numpy as np
@@ -45,7 +48,13 @@ GPU_PATH = """
 
 
 def test_xla_float16_and_batches_dealt_to_two_devices_give_the_same_features():
-    run = subprocess.run([sys.executable, "-c", textwrap.dedent(GPU_PATH)], capture_output=True, text=True, check=False)
+    run = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(GPU_PATH)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"CUDA_VISIBLE_DEVICES": ""},
+    )
     assert run.stdout.strip().endswith("as expected"), run.stderr[-3000:]
 
 
@@ -87,3 +96,18 @@ def test_openvino_and_nncf_report_to_nobody():
     assert ovc.tm.__name__ == "openvino.tools.ovc.telemetry_stub"
     assert "openvino_telemetry" not in str(nncf.telemetry.wrapper.NNCFTelemetry)
     assert sys.modules["openvino_telemetry"] is None
+
+
+def test_threads_and_streams_change_no_bit(lite0, photographs, monkeypatch):
+    outputs = []
+    for limit in ("1", "3"):
+        monkeypatch.setenv("OMP_NUM_THREADS", limit)
+        extractor = build_extractor(lite0, ["block3b_add"], engine="openvino", batch_size=12)
+        outputs.append(extractor(photographs)["block3b_add"].tobytes())
+    assert len(set(outputs)) == 1
+
+
+@pytest.mark.parametrize(("said", "understood"), [("", None), ("3", 3), ("0", 1), ("4,2", None)])
+def test_omp_num_threads_limits_the_cores(monkeypatch, said, understood):
+    monkeypatch.setenv("OMP_NUM_THREADS", said)
+    assert core_limit() == understood

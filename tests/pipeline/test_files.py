@@ -139,6 +139,17 @@ def test_only_image_files_have_their_decoding_in_the_identity(root, tmp_path):
         assert ("input.decoding" in identity) is expected
 
 
+def test_a_common_size_gives_all_images_the_same_detail_and_is_in_the_identity(root, tmp_path):
+    write(root / "red" / "large.png", encoded(picture(7, size=(300, 200))))
+    plain = _open(root, tmp_path)
+    common = _open(root, tmp_path, "dataset.common_size=16,24")
+    assert plain.image_shape == (32, 32, 3)
+    assert common.image_shape == (16, 24, 3)
+    assert common.images("train", np.array([0])).shape == (1, 16, 24, 3)
+    assert common.identity["dataset.common_size"] == [16, 24]
+    assert "dataset.common_size" not in plain.identity
+
+
 def test_a_limit_takes_the_same_files_with_their_fingerprint_and_groups(root, tmp_path):
     whole = _open(root, tmp_path, r"dataset.group=\d$|\d\.")
     limited = _open(root, tmp_path, r"dataset.group=\d$|\d\.", "dataset.limit=12")
@@ -207,6 +218,9 @@ def test_without_a_test_fraction_there_is_no_test_split(root, tmp_path):
         ("photo-patches", "dataset.path=x", "path is for source"),
         ("natural-images", "dataset.label_column=x", "label_column is for source csv, not for folder"),
         ("natural-images", "dataset.error_limit=2", "error_limit"),
+        ("natural-images", "dataset.common_size=100", "common_size takes a height and a width"),
+        ("natural-images", "dataset.common_size=100,4", "common_size.*greater than or equal to 8"),
+        ("digits", "dataset.common_size=16,16", "common_size is for source folder or csv, not for digits"),
         ("natural-images", "dataset.on_error=ignore", "on_error.*quarantine"),
     ],
 )

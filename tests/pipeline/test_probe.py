@@ -80,7 +80,13 @@ def test_the_table_and_the_pictures_are_shown(extracted):
     for words in ("l2 = ", "k = ", "best epoch", "block5c_add + top_activation", "exact McNemar p ="):
         assert words in done.stdout
     folder = extracted / "runs" / "digits" / "probe"
-    assert {file.name for file in folder.iterdir()} == {"result.json", "head.npz", "paths.png", "depth.png"}
+    assert {file.name for file in folder.iterdir()} == {
+        "result.json",
+        "head.npz",
+        "predictions.npz",
+        "paths.png",
+        "depth.png",
+    }
 
 
 def test_without_a_cache_the_next_command_is_named(tmp_path):

@@ -1,90 +1,247 @@
+"""The report of an experiment: what belongs on it, what it keeps out, and that nothing in it is more than text."""
+
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from html.parser import HTMLParser
+from pathlib import Path
+
+import matplotlib as mpl
 import numpy as np
-from PIL import Image
+import pytest
+from commandline import SMALL, invoke
+from hostile_data import FOLDER, NAMES, Made, make
 
+from features import open_features
 from pipeline import plots
-from pipeline.evaluation import Score
-from pipeline.report import table_rows, write_report
-from pipeline.results import Method
-from pipeline.training import History
+from pipeline.predictions import Predictions, load_predictions, save_predictions
+from pipeline.reporting.classes import class_table
+from pipeline.reporting.gallery import nearest
+from pipeline.reporting.sources import predictions_of, visible
+from pipeline.splits import Part
 
-HOSTILE = ["<script>alert(1)</script>", "$\\frac{1}{0}$ & \"quotes\" 'too'", "\u202eright to left", "x" * 300]
-
-
-def _method(name: str, layers: tuple[str, ...], accuracy: float) -> Method:
-    scores = {
-        split: Score(accuracy, accuracy - 0.05, accuracy + 0.05, 100) for split in ("train", "validation", "test")
-    }
-    return Method(name, layers, 10, scores, {"extract": None, "train": 150.0})
+SCRIPTED = re.compile(r"^on[a-z]+$")
 
 
-def _result(tmp_path) -> dict:
-    methods = [_method("linear", (HOSTILE[0],), 0.9), _method("convnet-small", (), 0.5)]
-    pictures = [
-        plots.comparison(methods, HOSTILE[1], tmp_path / "comparison.png"),
-        plots.confusion_matrices({HOSTILE[1]: np.eye(4, dtype=int)}, HOSTILE, tmp_path / "confusion.png"),
-    ]
-    return {
-        "experiment": {"name": "mine", "seed": 0, "backbone": {"name": "/tmp/<b>.keras"}},
-        "data": HOSTILE[0],
-        "backbone": HOSTILE[0],
-        "warnings": [HOSTILE[0]],
-        "methods": [method.as_json() for method in methods],
-        "pairs": [
-            {
-                "first": "linear",
-                "second": "convnet-small",
-                "only_first_right": 45,
-                "only_second_right": 5,
-                "p_value": 1e-9,
-                "difference": 0.4,
-                "difference_interval": [0.28, 0.52],
-            }
-        ],
-        "scored_on": "test",
-        "files": [str(picture) for picture in pictures],
-        "images_per_second": None,
-        "cache_key": "0" * 64,
-        "peak_memory_mib": 1.0,
-        "versions": {},
-        "hardware": {},
-    }
+class Elements(HTMLParser):
+    """What a browser would make of a page: its elements with their attributes, and its text."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        self.text += data
+
+    def named(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.elements if name == tag]
 
 
-def test_names_from_user_data_appear_as_text(tmp_path):
-    page = write_report(_result(tmp_path), ("-e", "mine; rm -rf /"), tmp_path / "report.html").read_text()
-    assert "<script" not in page
-    assert "&lt;script&gt;" in page
-    assert "'mine; rm -rf /'" in page.replace("&#39;", "'")
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> Made:
+    return make(tmp_path_factory.mktemp("hostile"))
 
 
-def test_without_a_test_split_the_answer_says_that_validation_images_flatter(tmp_path):
-    page = write_report({**_result(tmp_path), "scored_on": "validation"}, (), tmp_path / "report.html").read_text()
-    assert "on 100 validation images" in page
-    assert "There is no test split" in page
+@contextmanager
+def changed(path: Path, **entries: object) -> Iterator[None]:
+    """Other entries in a result.json, for a while."""
+    kept = path.read_text()
+    path.write_text(json.dumps({**json.loads(kept), **entries}))
+    try:
+        yield
+    finally:
+        path.write_text(kept)
 
 
-def test_the_answer_names_the_gap_and_whether_it_may_be_chance(tmp_path):
-    page = write_report(_result(tmp_path), (), tmp_path / "report.html").read_text()
-    assert "40.0 points ahead of" in page
-    assert "a real difference" in page
-    assert "+40.0 points [+28.0, +52.0]" in page.replace("&#43;", "+")
+def test_hostile_names_of_classes_and_files_appear_as_text(made):
+    page = Elements(made.page)
+    for name in NAMES[:3]:
+        assert visible(name) in page.text
+    assert any(attributes.get("title") == NAMES[3] for _, attributes in page.elements)
+    assert NAMES[3][:59] + "…" in page.text
+    assert FOLDER[:50] in page.text
+    assert "\u202e" not in made.page
+    assert len(page.named("script")) == 2
+    assert not [one for _, attributes in page.elements for one in attributes if SCRIPTED.match(one)]
+    assert all(one["src"].startswith("data:image/webp;base64,") for one in page.named("img"))
 
 
-def test_a_split_that_was_not_scored_is_a_dash_and_an_unknown_time_is_said():
-    method = Method(
-        "earlier", ("a", "b"), 1234, {"validation": Score(0.5, 0.4, 0.6, 10)}, {"extract": None, "train": 1.25}
+def test_the_page_asks_for_nothing_and_allows_its_own_script_only(made):
+    page = Elements(made.page)
+    for _, attributes in page.elements:
+        for key in ("src", "href", "xlink:href", "srcset", "data", "action"):
+            assert re.match(r"data:|#", attributes.get(key) or "#"), attributes
+    assert not re.findall(r"url\((?!#|\")", made.page.replace("url('data:", ""))
+    (policy,) = [one["content"] for one in page.named("meta") if one.get("http-equiv") == "Content-Security-Policy"]
+    script = made.page.rpartition("<script>")[2].partition("</script>")[0]
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert policy.startswith("default-src 'none'; img-src data:; ")
+    assert f"script-src 'sha256-{digest}';" in policy
+    assert len(made.page) < 5e6
+
+
+def test_every_picture_says_what_it_shows(made):
+    page = Elements(made.page)
+    drawings = [one for one in page.named("svg") if one.get("role") == "img"]
+    assert len(drawings) >= 6
+    assert all(one["aria-label"] for one in drawings)
+    assert all(one["alt"] for one in page.named("img"))
+    assert any(one["aria-label"].startswith("Accuracy: linear ") for one in drawings)
+
+
+def test_question_and_answer_come_first_and_every_command_can_be_repeated(made):
+    page = Elements(made.page).text
+    assert (
+        page.index("Does a classifier on the frozen features")
+        < page.index(made.reported["answer"])
+        < 2000 + len(page.partition("</style>")[0])
     )
-    row = table_rows([method.as_json()])[0]
-    assert row == ("earlier (a, b)", "–", "50.0 % [40.0, 60.0]", "–", "1,234", "unknown", "1.2 s")
+    for command in ("features", "compare", "inspect"):
+        assert f"bottleneck {command} -e emergency-vehicles --set " in page
 
 
-def test_every_picture_is_a_readable_png(tmp_path):
-    history = History({name: [0.5, 0.7] for name in ("loss", "accuracy", "val_loss", "val_accuracy")}, 2)
-    paths = [
-        plots.learning_curves({HOSTILE[1]: history}, tmp_path / "learning-curves.png"),
-        plots.confusion_matrices({"a": np.eye(50, dtype=int)}, [str(i) for i in range(50)], tmp_path / "confusion.png"),
-    ]
-    for path in paths:
-        with Image.open(path) as picture:
-            assert picture.format == "PNG"
-            assert picture.width > 300
+def test_the_mistakes_shown_are_the_surest_ones(made):
+    kept = load_predictions(made.compared, made.runs / "compare")
+    assert kept is not None
+    wrong = kept.predicted["linear"] != kept.labels
+    surest = np.sort(kept.confidence["linear"][wrong])[::-1]
+    shown = [float(one) for one in re.findall(r"</b> \((\d+\.\d) %\), is", made.page)]
+    assert shown == [round(100 * float(one), 1) for one in surest[: len(shown)]]
+    assert len(shown) == min(12, int(wrong.sum())) > 0
+
+
+def test_the_training_images_beside_a_mistake_are_its_nearest(made):
+    cache = open_features(next((made.home / "features").iterdir()))
+    queries, known = Part("test", np.array([3, 0, 7])), Part("train", np.arange(1, 28, 2))
+    places, cosines = nearest(cache, "block3b_add", queries, known, 3)
+    rows = {part.split: cache[part.split].x[part.indices].astype(np.float64) for part in (queries, known)}
+    units = {split: own / np.linalg.norm(own, axis=1, keepdims=True) for split, own in rows.items()}
+    expected = units["test"] @ units["train"].T
+    np.testing.assert_array_equal(places, known.indices[np.argsort(-expected, axis=1)[:, :3]])
+    np.testing.assert_allclose(cosines, -np.sort(-expected, axis=1)[:, :3], atol=1e-5)
+    assert len(nearest(cache, "block3b_add", queries, Part("train", np.arange(2)), 4)[0][0]) == 2
+
+
+def test_what_would_add_to_the_page_is_named_with_its_command(made):
+    assert list(made.reported["shown"]) == ["compare", "inspect"]
+    missing = " ".join(made.reported["missing"])
+    for command in ("probe", "compare --label-curve", "advise"):
+        assert f"bottleneck {command} " in missing
+    assert "inspect" not in missing
+
+
+def test_a_result_of_other_features_is_kept_out_and_the_page_says_so(made):
+    other = dict(made.compared["experiment"], input={**made.compared["experiment"]["input"], "size": [64, 64]})
+    with changed(made.runs / "inspect" / "result.json", cache_key="0" * 64, experiment=other):
+        done = invoke("report", *made.options, home=made.home)
+        page = made.page
+    assert done.exit_code == 0, done.output
+    assert "not on the page yet: problems of the data\n  bottleneck inspect -e emergency-vehicles" in done.stdout
+    assert "The result of inspect is not shown: it was made from other features (cache key 00000000, not " in page
+    assert "with input.size=64,64. To make it again: bottleneck inspect -e emergency-vehicles" in page
+
+
+def test_images_that_were_inspected_and_are_others_now_are_not_reported(made):
+    with changed(made.runs / "inspect" / "result.json", images={"train": {"a": 7}}):
+        found = made.sources()
+    assert list(found.results) == ["compare"]
+    assert "it saw 7 train images, and there are 28 train, 20 test now" in found.remarks[0]
+
+
+def test_a_result_with_other_settings_is_shown_with_a_remark(made):
+    head = {**made.compared["experiment"]["head"], "epochs": 9}
+    found = made.sources(head=head, seed=3)
+    assert list(found.results) == ["compare", "inspect"]
+    assert "The result of compare was made with seed=0 and head.epochs=2, which is not what" in found.remarks[0]
+    assert found.commands["compare"].endswith(" --set seed=0 --set head.epochs=2")
+    assert len(found.remarks) == 1
+
+
+def test_a_result_that_cannot_be_read_or_is_of_another_version_is_named(made):
+    path = made.runs / "inspect" / "result.json"
+    kept = path.read_text()
+    for content, reason in ((kept[:100], "its result.json cannot be read"), ("{}", "it lacks images, repeats, ")):
+        path.write_text(content)
+        (remark,) = made.sources().remarks
+        assert f"The result of inspect is not shown: {reason}" in remark
+    path.write_text(kept)
+    assert not made.sources().remarks
+
+
+def test_predictions_of_another_run_are_not_taken_for_this_one(made):
+    path = made.runs / "compare" / "predictions.npz"
+    kept = path.read_bytes()
+    path.write_bytes(kept[:-1] + b"x")
+    sources = made.sources()
+    assert predictions_of(sources, made.runs) is None
+    assert (
+        "The answers to single images of compare are not shown: its predictions.npz is missing, or "
+        in sources.remarks[0]
+    )
+    path.write_bytes(kept)
+    assert predictions_of(made.sources(), made.runs) is not None
+
+
+def test_without_a_scored_method_or_a_cache_the_next_command_is_named(tmp_path):
+    done = invoke("report", *SMALL, "--set", "backbone.layers=block3b_add", home=tmp_path)
+    assert done.exit_code == 2
+    assert "Type first: bottleneck features -e digits" in done.stderr
+    assert invoke("features", *SMALL, "--set", "backbone.layers=block3b_add", home=tmp_path).exit_code == 0
+    done = invoke("report", *SMALL, "--set", "backbone.layers=block3b_add", home=tmp_path)
+    assert done.exit_code == 2
+    assert "There is nothing to report of 'digits' yet" in done.stderr
+    assert "Type first: bottleneck compare -e digits" in done.stderr
+
+
+def test_a_class_is_measured_by_precision_recall_and_their_mean():
+    labels, predicted = np.array([0, 0, 0, 0, 1, 1, 2]), np.array([0, 0, 0, 1, 1, 0, 0])
+    table = class_table("linear", labels, predicted, ("a", "b", "c", "never scored"))
+    assert [row[0] for row in table.rows] == ["c", "b", "a"]
+    assert table.rows[0][2:] == ("–", "0.0 % [0.0, 79.3]", "0.0 %")
+    assert table.rows[1][:3] == ("b", "2", "50.0 %")
+    assert table.rows[2] == ("a", "4", "60.0 %", "75.0 % [30.1, 95.4]", "66.7 %")
+
+
+def test_what_turns_writing_around_is_written_out_and_nothing_else():
+    assert visible("a\u202eb\x07") == "a⟨202E⟩b⟨0007⟩"
+    assert visible({"שלום": ["é\n", 1, None]}) == {"שלום": ["é\n", 1, None]}
+
+
+def test_predictions_come_back_as_they_were_kept(tmp_path):
+    ids = np.array(["a", "é\u202e"])
+    kept = Predictions("test", ids, np.array([0, 1]), {"x": np.array([1, 1])}, {"x": np.array([0.5, 0.9])})
+    said = {"predictions": save_predictions(kept, tmp_path)}
+    found = load_predictions(said, tmp_path)
+    assert found is not None
+    assert (found.split, found.ids.tolist(), found.labels.tolist()) == ("test", ids.tolist(), [0, 1])
+    assert found.confidence["x"] == pytest.approx([0.5, 0.9])
+    assert found.positions(np.array([1]), np.array(["z", "é\u202e", "a"])).tolist() == [1]
+    assert load_predictions({}, tmp_path) is None
+
+
+def test_text_on_the_page_and_in_the_matrices_has_enough_contrast():
+    blues = mpl.colormaps["Blues"]
+    for rate in np.linspace(0, 1, 101):
+        assert contrast(blues(rate), mpl.colors.to_rgb(plots.ON_BLUES[int(rate > plots.DARK)])) >= 4.5
+    templates = Path(plots.__file__).parent / "templates"
+    style = (templates / "look.css").read_text() + (templates / "report.css").read_text()
+    light, dark = ("".join(re.findall(way, style)) for way in (r"(?m)^:root {([^}]*)}", r"dark\) {\s*:root {([^}]*)}"))
+    for scheme in (light, light + dark):
+        colours = dict(re.findall(r"--(ink|paper|soft|link): (#\w+)", scheme))
+        for ink, paper in (("ink", "paper"), ("ink", "soft"), ("link", "paper"), ("link", "soft")):
+            assert contrast(mpl.colors.to_rgb(colours[ink]), mpl.colors.to_rgb(colours[paper])) >= 4.5, (ink, paper)
+
+
+def contrast(first: Sequence[float], second: Sequence[float]) -> float:
+    """The contrast ratio of two colours; source: Web Content Accessibility Guidelines 2.2."""
+    linear = [[c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in own[:3]] for own in (first, second)]
+    low, high = sorted(np.dot(own, (0.2126, 0.7152, 0.0722)) for own in linear)
+    return (high + 0.05) / (low + 0.05)

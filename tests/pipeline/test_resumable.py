@@ -1,3 +1,4 @@
+import os
 import shutil
 
 import keras
@@ -9,7 +10,7 @@ from models.backbones import Backbone
 from models.weights import WeightsIdentity
 from pipeline import resumable
 from pipeline.errors import PipelineError
-from pipeline.resumable import Schedule, fit_resumable, recipe_folder
+from pipeline.resumable import Schedule, fit_resumable, recipe_folder, sole_training
 from pipeline.training import EpochBatches
 
 SCHEDULE = Schedule(epochs=4, learning_rate=1e-2, drop_every=2, patience=4)
@@ -26,7 +27,7 @@ def _model() -> keras.Model:
     """A real classifier round a tiny network, with cropping and mirroring."""
     keras.utils.set_random_seed(0)
     images = keras.Input((8, 8, 3), name="images")
-    x = keras.layers.Rescaling(1 / 255)(images)
+    x = keras.layers.Rescaling(1 / 255, name="rescaling")(images)
     x = keras.layers.Conv2D(4, 3, name="conv")(x)
     network = keras.Model(images, keras.layers.BatchNormalization(name="norm")(x))
     backbone = Backbone("tiny", network, "", WeightsIdentity("random", "", None, ""), (8, 8))
@@ -63,8 +64,11 @@ def _interrupted_after(epoch: int):
     return interrupted
 
 
-def test_a_checkpoint_that_was_being_written_is_not_taken_up(tmp_path, undisturbed):
-    fit_resumable(_model, *_batches(), Schedule(2, 1e-2, 2, 4), "made", tmp_path)
+def test_a_checkpoint_that_was_being_written_is_not_taken_up(tmp_path, undisturbed, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(resumable, "_write", _interrupted_after(1))
+        with pytest.raises(KeyboardInterrupt):
+            fit_resumable(_model, *_batches(), SCHEDULE, "made", tmp_path)
     half = tmp_path / "unfinished-1"
     half.mkdir()
     (half / "last.keras").write_bytes(b"half")
@@ -77,6 +81,7 @@ def test_a_finished_training_is_read_back_and_not_repeated(tmp_path):
     second, _ = fit_resumable(pytest.fail, *_batches(), SCHEDULE, "made", tmp_path)
     for a, b in zip(first.get_weights(), second.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
+    assert not list(tmp_path.rglob("last.keras"))  # three times the size of the network, and of no more use
 
 
 def test_the_kept_model_is_that_of_the_lowest_validation_loss(tmp_path):
@@ -95,12 +100,62 @@ def test_a_loss_that_is_no_number_stops_with_advice(tmp_path):
     with pytest.raises(PipelineError, match=r"--set finetune\.learning_rate=1e\+28"):
         fit_resumable(_model, *_batches(), Schedule(3, 1e29, 0, 3), "made", tmp_path)
     assert not list(tmp_path.glob("epoch-*"))
+    with pytest.raises(PipelineError, match=r"--set finetune\.fresh_learning_rate=1e\+28"):
+        fit_resumable(
+            _model, *_batches(), Schedule(3, 1e29, 0, 3, "finetune.fresh_learning_rate"), "made", tmp_path / "fresh"
+        )
 
 
 def test_another_recipe_has_a_folder_of_its_own(tmp_path):
     folders = {recipe_folder(tmp_path, {"learning_rate": rate}) for rate in (0.1, 0.2, 0.1)}
     assert len(folders) == 2
     shutil.rmtree(tmp_path)
+
+
+def test_two_runs_never_train_one_recipe_at_a_time(tmp_path):
+    folder = recipe_folder(tmp_path, {})
+    with sole_training(folder), pytest.raises(PipelineError, match="Wait for it to end"), sole_training(folder):
+        pass
+    with sole_training(folder):
+        pass
+
+
+def test_the_checkpoints_of_the_oldest_recipes_are_removed_but_none_that_is_being_trained(tmp_path):
+    folders = [recipe_folder(tmp_path, {"seed": seed}) for seed in range(8)]
+    for age, folder in enumerate(folders):
+        folder.mkdir()
+        os.utime(folder, (1e9 - age, 1e9 - age))
+    with sole_training(folders[7]):
+        assert [folder.exists() for folder in folders] == [True] * 4 + [False] * 3 + [True]
+        folders[4].mkdir()
+        with sole_training(folders[4]):
+            assert folders[7].exists()
+
+
+def test_a_network_trained_in_bfloat16_keeps_float32_weights_and_computes_in_float32_again(tmp_path):
+    images, labels = _batches()[0][0]
+    whole, mixed = _model(), models.compute_in(_model(), "bfloat16")
+    assert {str(weight.dtype) for weight in mixed.weights} <= {"float32", "uint32"}
+    network = mixed.get_layer("backbone")
+    assert {layer.name: layer.compute_dtype for layer in network.layers} == {
+        "images": "float32", "rescaling": "float32", "conv": "bfloat16", "norm": "bfloat16",
+    }  # fmt: skip
+    assert not np.array_equal(mixed.predict_on_batch(images), whole.predict_on_batch(images))
+    models.compile_classifier(mixed).train_on_batch(images, labels)
+    mixed.save(tmp_path / "mixed.keras")
+    again = models.compute_in(models.load_classifier(tmp_path / "mixed.keras"), "float32")
+    whole.set_weights(again.get_weights())
+    np.testing.assert_array_equal(again.predict_on_batch(images), whole.predict_on_batch(images))
+
+
+def test_float16_scales_the_loss_and_only_float16():
+    scaled = models.compile_classifier(models.compute_in(_model(), "float16")).optimizer
+    assert isinstance(scaled, keras.optimizers.LossScaleOptimizer)
+    assert isinstance(models.compile_classifier(_model()).optimizer, keras.optimizers.Adam)
+
+
+def test_cropping_is_never_given_to_xla():
+    assert not _model().get_layer("crop").supports_jit
 
 
 def test_only_what_is_asked_for_is_trained():

@@ -1,0 +1,1 @@
+"""The parts of an experiment's report: what belongs on it, its pictures, and its page."""

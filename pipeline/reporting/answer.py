@@ -1,0 +1,84 @@
+"""The question an experiment asks, and its answer, in a few sentences."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pipeline.results import FROZEN, PRETRAINED, SCRATCH
+from pipeline.tables import accuracy_text, p_text
+
+_KINDS = {
+    "classifier on frozen features": FROZEN,
+    "network trained on from the pre-trained weights": PRETRAINED,
+    "network trained from scratch": SCRATCH,
+}
+UNRIVALLED = "Whether a network trained from scratch does better has not been measured here."
+_CHOSEN_ON = {
+    "test": "Each was chosen on validation images.",
+    "validation": "There is no test split: each was chosen on these same images, so the figures flatter them all.",
+}
+
+
+def question(backbone: str, data: str) -> str:
+    """Return what an experiment asks."""
+    return (
+        f"Does a classifier on the frozen features of {backbone} tell the images of {data} apart, and better than a network "
+        "trained on them from scratch?"
+    )
+
+
+def answer(result: Mapping[str, Any]) -> str:
+    """Return the outcome of `compare` in a few sentences: the best frozen method beside the best of every other kind."""
+    split = result["scored_on"]
+    (kind, first), *others = leaders(result)
+    sentences = [
+        f"The best {kind} ({_name(first)}{', ' + result['backbone'] if first['layers'] else ''}) reaches "
+        f"{accuracy_text(first, split)} on {first['n'][split]:,} {split} images."
+    ]
+    sentences += [_against(first, other, name, result["pairs"], split) for name, other in others]
+    if all(method["name"] not in SCRATCH for _, method in leaders(result)):
+        sentences.append(UNRIVALLED)
+    return " ".join([*sentences, _CHOSEN_ON[split]])
+
+
+def answer_without_rivals(result: Mapping[str, Any], backbone: str) -> str:
+    """Return what a command that compares no kinds of methods has found: how good its best one by validation is."""
+    split, best = result["scored_on"], _best(result["methods"])
+    return (
+        f"{_name(best)} ({backbone}) reaches {accuracy_text(best, split)} on {best['n'][split]:,} {split} images. "
+        f"{UNRIVALLED} {_CHOSEN_ON[split]}"
+    )
+
+
+def leaders(result: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """Return the best compared method of every kind by validation accuracy, with the kind's name; frozen ones first."""
+    split = result["scored_on"]
+    compared = {name for pair in result["pairs"] for name in (pair["first"], pair["second"])}
+    rivals = [m for m in result["methods"] if m["name"] in compared and m["accuracy"][split] is not None]
+    own = {kind: [m for m in rivals if m["name"] in names] for kind, names in _KINDS.items()}
+    return [(kind, _best(methods)) for kind, methods in own.items() if methods]
+
+
+def best_method(result: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the method a report looks at closely: the first of the leaders, or the best by validation accuracy."""
+    return leaders(result)[0][1] if result["command"] == "compare" else _best(result["methods"])
+
+
+def _best(methods: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    return max(methods, key=lambda method: method["accuracy"]["validation"])
+
+
+def _against(
+    first: Mapping[str, Any], other: Mapping[str, Any], kind: str, pairs: list[Mapping[str, Any]], split: str
+) -> str:
+    pair = next(p for p in pairs if {p["first"], p["second"]} == {first["name"], other["name"]})
+    gap = 100 * (first["accuracy"][split] - other["accuracy"][split])
+    verdict = f"{abs(gap):.1f} points {'ahead of' if gap > 0 else 'behind'}" if gap else "level with"
+    doubt = "a real difference" if pair["p_value"] < 0.05 else "which may be chance"
+    return (
+        f"It is {verdict} the best {kind} ({_name(other)}, {accuracy_text(other, split)}): {doubt} "
+        f"(exact McNemar {p_text(pair['p_value'])})."
+    )
+
+
+def _name(method: Mapping[str, Any]) -> str:
+    return f"{method['name']} on {' + '.join(method['layers'])}" if method["layers"] else method["name"]

@@ -1,0 +1,110 @@
+"""The map of the features: the scored images in two dimensions, by PCA and by t-SNE."""
+
+import base64
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.decomposition import PCA
+from sklearn.manifold import TSNE
+
+from features import Features
+from pipeline.datasets import Dataset
+from pipeline.predictions import Predictions
+from pipeline.repeats import Place
+from pipeline.reporting.gallery import unit_vectors
+from pipeline.reporting.sources import visible
+from pipeline.reporting.thumbnails import sprite
+from pipeline.splits import Part
+
+MOST, FEWEST = 2000, 10  # images on the map
+COMPONENTS = 50  # of the PCA that t-SNE starts from, as its authors did
+PERPLEXITY, ITERATIONS = 30, 500
+COLUMNS = 40  # thumbnails in a row of the sprite
+SIDE_OF_FILES, SIDE_OF_ARRAYS = 48, 32  # pixels of a thumbnail
+STEPS = 65_535
+
+
+@dataclass(frozen=True)
+class FeatureMap:
+    """What the page's script draws.
+
+    Attributes:
+        shown: how many images are on it.
+        of: how many were scored.
+        layer: whose features.
+        explained: the share of the variance that the two axes of the PCA have.
+        data: for the script: positions and labels as little-endian uint16 in base64, names, and the sprite.
+    """
+
+    shown: int
+    of: int
+    layer: str
+    explained: float
+    data: dict[str, Any]
+
+
+def feature_map(
+    dataset: Dataset, cache: Features, layer: str, predictions: Predictions, method: str, seed: int
+) -> FeatureMap | None:
+    """Lay the scored images out in two dimensions; None where they are fewer than ten.
+
+    Unit-length features are projected on their first principal components; t-SNE starts from the first 50 of these.
+
+    Args:
+        dataset: the open data set.
+        cache: its complete cache.
+        layer: one of the cache's layers.
+        predictions: which images were scored, and what was answered.
+        method: whose answers are marked right or wrong.
+        seed: the same seed draws the same map.
+
+    Sources: L. van der Maaten and G. Hinton, Visualizing Data using t-SNE, 2008.
+    """
+    labels = predictions.labels
+    if len(labels) < FEWEST:
+        return None
+    chosen = _spread_over_classes(labels, seed)
+    indices = predictions.positions(chosen, dataset.splits[predictions.split].ids)
+    rows = unit_vectors(cache, layer, Part(predictions.split, indices))
+    places, explained = _laid_out(rows, seed)
+    side = SIDE_OF_FILES if dataset.origins else SIDE_OF_ARRAYS
+    data = {
+        "maps": {name: _packed(_scaled(own)) for name, own in places.items()},
+        "labels": _packed(labels[chosen]),
+        "predicted": _packed(predictions.predicted[method][chosen]),
+        "ids": [visible(str(one)) for one in predictions.ids[chosen]],
+        "classes": [visible(name) for name in dataset.class_names],
+        "side": side,
+        "columns": COLUMNS,
+        "sprite": sprite(dataset, [Place(predictions.split, int(index)) for index in indices], side, COLUMNS),
+    }
+    return FeatureMap(len(chosen), len(labels), visible(layer), explained, data)
+
+
+def _spread_over_classes(labels: np.ndarray, seed: int) -> np.ndarray:
+    """Return sorted indices of at most `MOST` samples, every class in its proportion."""
+    shuffled = np.random.default_rng(seed).permutation(len(labels))
+    by_class = shuffled[np.argsort(labels[shuffled], kind="stable")]
+    evenly = np.linspace(0, len(labels) - 1, min(MOST, len(labels))).round().astype(int)
+    return np.sort(by_class[evenly])
+
+
+def _laid_out(rows: np.ndarray, seed: int) -> tuple[dict[str, np.ndarray], float]:
+    components = min(COMPONENTS, *rows.shape)
+    pca = PCA(components, random_state=seed)
+    found = pca.fit_transform(rows)
+    tsne = TSNE(perplexity=min(PERPLEXITY, (len(rows) - 1) / 3), max_iter=ITERATIONS, init="pca", random_state=seed)
+    nearby = tsne.fit_transform(found)
+    return {"PCA": found[:, :2], "t-SNE": nearby}, float(pca.explained_variance_ratio_[:2].sum())
+
+
+def _scaled(places: np.ndarray) -> np.ndarray:
+    """Return `(n, 2)` positions as whole numbers of 0..65535, one scale for both axes, the map in the middle."""
+    low, high = places.min(axis=0), places.max(axis=0)
+    middle, reach = (low + high) / 2, max(float((high - low).max()), 1e-12)
+    return np.round(((places - middle) / reach + 0.5) * STEPS)
+
+
+def _packed(values: np.ndarray) -> str:
+    return base64.b64encode(values.astype("<u2").tobytes()).decode()

@@ -1,0 +1,202 @@
+"""The pictures of a report: drawn from results as SVG, and put into the page with a text that says what they show."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup, escape
+
+from pipeline import plots, plots_inspect, plots_labelcurve, plots_probe
+from pipeline.calibration import Calibration
+from pipeline.label_curve import CurvePoint
+from pipeline.plots_calibration import reliability_diagram
+from pipeline.results import Method
+from pipeline.tables import accuracy_text, calibration_sentence
+from pipeline.training import History
+
+TRAINERS = ("train-head", "fine-tune", "from-pretrained", "from-scratch")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture on the page.
+
+    Attributes:
+        section: where it belongs.
+        title: of what, such as a method's name.
+        file: its SVG file.
+        svg: the element, with its alternative text.
+        caption: a sentence under it, the same text.
+    """
+
+    section: str
+    title: str
+    file: Path
+    svg: Markup
+    caption: str
+
+
+def draw(results: Mapping[str, Mapping[str, Any]], folder: Path) -> list[Picture]:
+    """Draw every picture that the results have figures for, as SVG files in `folder` too; older ones there are removed."""
+    for old in folder.glob("*.svg"):
+        old.unlink()
+    found: list[Picture] = []
+    for command, drawer in _DRAWERS.items():
+        if command in results and not _compared_already(results[command], results):
+            drawn = drawer(results[command], folder)
+            found += [
+                Picture(section, text.partition(":")[0], file, inlined(file, text), text)
+                for section, file, text in drawn
+            ]
+    return found
+
+
+def _compared_already(result: Mapping[str, Any], results: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Tell whether `compare` trained the very method of a command that trains one: same layers, same accuracies."""
+    if "compare" not in results or result["command"] not in TRAINERS:
+        return False
+    (row,) = result["methods"]
+    return any(
+        all(own[key] == row[key] for key in ("name", "layers", "accuracy")) for own in results["compare"]["methods"]
+    )
+
+
+Drawn = Iterator[tuple[str, Path, str]]
+
+
+def _comparison(result: Mapping[str, Any], folder: Path) -> Drawn:
+    rows, split = result["methods"], result["scored_on"]
+    methods = [Method.from_json(row) for row in rows]
+    tested = list({method.name: method for method in reversed(methods)}.values())[::-1]  # those ruled out come last
+    scored = [row for row in rows if row["accuracy"][split] is not None]
+    said = "; ".join(f"{row['name']} {accuracy_text(row, split)}" for row in scored)
+    yield "comparison", plots.comparison(methods, result["backbone"], folder / "comparison.svg"), f"Accuracy: {said}."
+    seconds = "; ".join(
+        f"{method.name} {method.scores[split].accuracy:.1%} in {sum(s or 0 for s in method.seconds.values()):,.0f} s"
+        for method in tested
+        if split in method.scores
+    )
+    yield "time", plots.accuracy_over_time(tested, split, folder / "time.svg"), f"Accuracy against seconds: {seconds}."
+    yield from _learning(result["histories"], folder / "learning-curves.svg")
+    for number, (name, counts) in enumerate(result["confusion"].items()):
+        yield _confusion(name, np.array(counts), result["classes"], folder / f"confusion-{number}.svg")
+    for number, (name, content) in enumerate(result["calibration"].items()):
+        yield _calibration(name, content, split, folder / f"calibration-{number}.svg")
+
+
+def _trained(result: Mapping[str, Any], folder: Path) -> Drawn:
+    (row,) = result["methods"]
+    command, name = result["command"], plots.label(Method.from_json(row))
+    if "history" in result:
+        yield from _learning({name: result["history"]}, folder / f"learning-curves-{command}.svg")
+    yield _confusion(name, np.array(result["confusion"]), result["classes"], folder / f"confusion-{command}.svg")
+    if "calibration" in result:
+        yield _calibration(name, result["calibration"], result["scored_on"], folder / f"calibration-{command}.svg")
+
+
+def _learning(curves: Mapping[str, Mapping[str, Sequence[float]]], path: Path) -> Drawn:
+    if not curves:
+        return
+    histories = {name: History(own, 1 + int(np.nanargmin(own["val_loss"]))) for name, own in curves.items()}
+    said = "; ".join(
+        f"{name} kept epoch {history.best_epoch} of {len(history.curves['loss'])}, "
+        f"{history.curves['val_accuracy'][history.best_epoch - 1]:.1%} on validation"
+        for name, history in histories.items()
+    )
+    yield "learning", plots.learning_curves(histories, path), f"Accuracy and loss over epochs: {said}."
+
+
+def _confusion(name: str, counts: np.ndarray, classes: Sequence[str], path: Path) -> tuple[str, Path, str]:
+    wrong = counts * (1 - np.eye(len(counts), dtype=int))
+    worst = [divmod(int(place), len(counts)) for place in np.argsort(wrong, axis=None)[::-1][:3]]
+    named = [plots.shortened(name, plots.LONGEST) for name in classes]
+    rates = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    said = "; ".join(
+        f"{named[row]} taken for {named[column]} {counts[row, column]:,} times ({rates[row, column]:.0%})"
+        for row, column in worst
+        if wrong[row, column]
+    )
+    right = f"{name}: {np.trace(counts):,} of {counts.sum():,} right"
+    text = f"{right}. Most frequent mistakes: {said}." if said else f"{right}, no mistake."
+    return "confusion", plots.confusion_matrices({name: counts}, classes, path), text
+
+
+def _calibration(name: str, content: Mapping[str, Any], split: str, path: Path) -> tuple[str, Path, str]:
+    diagram = reliability_diagram(Calibration.from_json(content), f"{name}, {split} images", path)
+    return "calibration", diagram, f"{name}: {calibration_sentence(content)}."
+
+
+def _label_curve(result: Mapping[str, Any], folder: Path) -> Drawn:
+    points = [
+        CurvePoint(
+            point["method"],
+            None if point["per_class"] == "all" else point["per_class"],
+            point["classes"],
+            point["images"],
+            point["validation"],
+            tuple(point["accuracies"]),
+            tuple(point["layers"]),
+        )
+        for point in result["points"]
+    ]
+    said = "; ".join(f"{p['method']} {p['mean']:.1%} at {p['per_class']}" for p in result["points"])
+    title = f"{plots.shortened(result['data'], plots.LONGEST)}: frozen features of {result['backbone']}"
+    chart = plots_labelcurve.label_curve_chart(points, title, folder / "label-curve.svg")
+    yield "labels", chart, f"Accuracy over labelled images per class: {said}. {result['protocol']}"
+
+
+def _probe(result: Mapping[str, Any], folder: Path) -> Drawn:
+    methods = [Method.from_json(row) for row in result["table"]]
+    layers = list(dict.fromkeys(row["layers"][0] for row in result["table"] if len(row["layers"]) == 1))
+    ordered = [name for name in result["experiment"]["backbone"]["layers"] if name in layers]
+    best = result["table"][0]
+    chart = plots_probe.depth(methods, ordered, result["backbone"], folder / "depth.svg")
+    said = f"{best['name']} on {' + '.join(best['layers'])} {accuracy_text(best, 'validation')}"
+    yield "probe", chart, f"Validation accuracy over the layers; the best: {said}."
+
+
+def _balance(result: Mapping[str, Any], folder: Path) -> Drawn:
+    counts = {split: list(own.values()) for split, own in result["images"].items()}
+    classes = list(next(iter(result["images"].values())))
+    said = "; ".join(f"{split} {min(own):,} to {max(own):,} a class" for split, own in counts.items())
+    chart = plots_inspect.class_balance(counts, classes, folder / "class-balance.svg")
+    yield "data", chart, f"Images by class: {said}."
+
+
+_DRAWERS = {
+    "compare": _comparison,
+    **dict.fromkeys(TRAINERS, _trained),
+    "label-curve": _label_curve,
+    "probe": _probe,
+    "inspect": _balance,
+}
+
+PIXELS_PER_POINT = 4 / 3
+_TWO_TONE = (("#000000", "currentColor"), ("#ffffff", "var(--paper)"), ("#262626", "currentColor"))
+
+
+def inlined(path: Path, text: str) -> Markup:
+    """Return a picture of matplotlib's as an `<svg>` element that follows the page's colours and says what it shows.
+
+    Args:
+        path: of an SVG file that `save_figure` wrote; what came from user data is escaped in it.
+        text: the alternative text.
+    """
+    content = path.read_text(encoding="utf-8")
+    content = content[content.index("<svg") :]
+    content = re.sub(r"<metadata>.*?</metadata>", "", content, count=1, flags=re.DOTALL)
+    content = re.sub(r'<g id="[^"]*"', "<g", content)
+    content = re.sub(r"'DejaVu Sans'[^;\"]*", "system-ui, sans-serif", content)
+    for colour, themed in _TWO_TONE:
+        content = content.replace(colour, themed)
+    width, rest = re.match(r'<svg [^>]*?width="([\d.]+)pt"', content), content.partition(">")[2]
+    box = re.search(r'viewBox="([^"]*)"', content)
+    assert width is not None, path
+    assert box is not None, path
+    widest = float(width[1]) * PIXELS_PER_POINT
+    return Markup(
+        f'<svg role="img" aria-label="{escape(text)}" viewBox="{box[1]}" style="max-width:{widest:.0f}px">{rest}'
+    )

@@ -1,0 +1,145 @@
+"""The most confident mistakes of a method, each beside the training images nearest to it in feature space."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from features import Features
+from pipeline.datasets import Dataset
+from pipeline.layer_rows import LayerRows
+from pipeline.predictions import Predictions
+from pipeline.repeats import Place
+from pipeline.reporting.sources import visible
+from pipeline.reporting.thumbnails import data_uris
+from pipeline.splits import Part
+
+SHOWN, NEAREST = 12, 4
+SIDE = 96  # pixels of a picture
+AT_A_TIME = 512  # samples whose features are read at a time
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """A training image near a mistake: its picture (a `data:` address), id, class, and cosine of the features."""
+
+    image: str
+    id: str
+    label: str
+    cosine: float
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """An image that a method got wrong.
+
+    Attributes:
+        method: its name.
+        image: its picture, as a `data:` address.
+        id: of the sample.
+        true: its class.
+        predicted: what the method said.
+        confidence: the probability it gave that, 0..1.
+        others: what the other methods said, by their names.
+        neighbours: the nearest training images, the nearest first.
+    """
+
+    method: str
+    image: str
+    id: str
+    true: str
+    predicted: str
+    confidence: float
+    others: dict[str, str]
+    neighbours: tuple[Neighbour, ...]
+
+
+def most_confident_mistakes(
+    dataset: Dataset, cache: Features, layer: str, learned: Part, predictions: Predictions, method: str
+) -> list[Mistake]:
+    """Find the mistakes a method was surest of.
+
+    Args:
+        dataset: the open data set.
+        cache: its complete cache.
+        layer: of the cache, whose features say what is near: by cosine, averaged over views and positions.
+        learned: the training samples.
+        predictions: with the confidence of `method`.
+        method: whose mistakes.
+
+    Returns:
+        At most `SHOWN` mistakes, the surest first.
+    """
+    predicted, confidence = predictions.predicted[method], predictions.confidence[method]
+    wrong = np.flatnonzero(predicted != predictions.labels)
+    chosen = wrong[np.argsort(-confidence[wrong], kind="stable")][:SHOWN]
+    if not len(chosen):
+        return []
+    queries = predictions.positions(chosen, dataset.splits[predictions.split].ids)
+    near, cosines = nearest(cache, layer, Part(predictions.split, queries), learned, NEAREST)
+    places = [Place(predictions.split, int(query)) for query in queries]
+    places += [Place(learned.split, int(index)) for index in near.ravel()]
+    images = data_uris(dataset, places, SIDE)
+    names = [visible(name) for name in dataset.class_names]
+    around = _neighbours(dataset, names, learned.split, near, cosines, images[len(queries) :])
+    return [
+        Mistake(
+            method,
+            images[row],
+            visible(str(predictions.ids[one])),
+            names[predictions.labels[one]],
+            names[predicted[one]],
+            float(confidence[one]),
+            {name: names[own[one]] for name, own in predictions.predicted.items() if name != method},
+            around[row],
+        )
+        for row, one in enumerate(chosen)
+    ]
+
+
+def nearest(cache: Features, layer: str, queries: Part, known: Part, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Find the known samples nearest to each query by the cosine of a layer's features.
+
+    Args:
+        cache: the open cache.
+        layer: one of its layers.
+        queries: m samples, in any order.
+        known: n samples, read a part at a time.
+        count: how many; at most n are found.
+
+    Returns:
+        `(m, count)` positions in the split of `known`, the nearest first, and their `(m, count)` cosines.
+    """
+    count = min(count, len(known))
+    wanted = unit_vectors(cache, layer, queries)
+    best = np.full((len(wanted), count), -np.inf, np.float32)
+    where = np.zeros((len(wanted), count), np.int64)
+    for start in range(0, len(known), AT_A_TIME):
+        part = Part(known.split, known.indices[start : start + AT_A_TIME])
+        cosines = np.concatenate([best, wanted @ unit_vectors(cache, layer, part).T], axis=1)
+        places = np.concatenate([where, np.tile(part.indices, (len(wanted), 1))], axis=1)
+        order = np.argsort(-cosines, axis=1, kind="stable")[:, :count]
+        best, where = np.take_along_axis(cosines, order, axis=1), np.take_along_axis(places, order, axis=1)
+    return where, best
+
+
+def unit_vectors(cache: Features, layer: str, part: Part) -> np.ndarray:
+    """Return the `(len(part), d)` float32 features of samples, averaged over views and positions, at unit length."""
+    rows = LayerRows(cache, (layer,), part)
+    step = AT_A_TIME * rows.views  # maps that keep their positions are large
+    pieces = [rows[start : start + step].astype(np.float32) for start in range(0, rows.shape[0], step)]
+    means = np.concatenate(pieces).reshape(len(part), rows.views, -1).mean(axis=1)
+    return means / np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12)
+
+
+def _neighbours(
+    dataset: Dataset, names: Sequence[str], split: str, near: np.ndarray, cosines: np.ndarray, images: list[str]
+) -> list[tuple[Neighbour, ...]]:
+    samples, pictures = dataset.splits[split], iter(images)
+    return [
+        tuple(
+            Neighbour(next(pictures), visible(str(samples.ids[index])), names[samples.labels[index]], float(cosine))
+            for index, cosine in zip(places, values, strict=True)
+        )
+        for places, values in zip(near, cosines, strict=True)
+    ]

@@ -1,0 +1,40 @@
+"""Writes a page: one HTML file that needs nothing else, and that may load nothing."""
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from pipeline.results import write_text
+
+SCRIPT = files("pipeline") / "templates" / "report.js"
+
+
+def write_page(content: Mapping[str, Any], path: Path) -> Path:
+    """Write the report's page; everything in `content` that is not `Markup` is escaped.
+
+    Its content security policy allows pictures inside the page and the one script whose hash it names, and no request.
+
+    Args:
+        content: what the template `report.html` asks for.
+        path: of the page.
+
+    Returns:
+        `path`.
+    """
+    environment = Environment(
+        loader=PackageLoader("pipeline"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    script = SCRIPT.read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    page = environment.get_template("report.html").render(script=script, digest=digest, **content)
+    write_text(path, page)
+    return path

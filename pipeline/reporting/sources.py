@@ -1,0 +1,228 @@
+"""Finds the results that belong on an experiment's report, and says which do not and which are missing."""
+
+import json
+import shlex
+import unicodedata
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pipeline.predictions import Predictions, load_predictions
+
+TURNING = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"  # direction of writing
+SPLITTING = ("seed", "head.validation_split", "dataset")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A command whose result a report can show.
+
+    Attributes:
+        words: the command.
+        adds: what it adds to the page; empty for what is shown where it is there and not missed where it is not.
+        needs: keys its result must have.
+        depends: sections and settings that its numbers depend on, besides the features.
+    """
+
+    words: str
+    adds: str
+    needs: tuple[str, ...]
+    depends: tuple[str, ...]
+
+
+SCORED = ("methods", "scored_on")
+STAGES = {
+    "compare": Stage(
+        "compare",
+        "methods against one another, accuracy against time, confusion, each class, calibration and mistakes",
+        (*SCORED, "pairs", "confusion", "histories", "calibration", "predictions"),
+        (*SPLITTING, "head", "convnet", "finetune", "compare"),
+    ),
+    "probe": Stage("probe", "every cached layer and family of probes", (*SCORED, "table"), (*SPLITTING, "head")),
+    "train-head": Stage("train-head", "", (*SCORED, "calibration"), (*SPLITTING, "head")),
+    "label-curve": Stage(
+        "compare --label-curve 1,5,10,all", "how many labels it takes", ("points", "protocol"), (*SPLITTING, "convnet")
+    ),
+    "inspect": Stage("inspect", "problems of the data", ("images", "repeats", "shortcuts"), ("dataset",)),
+    "advise": Stage("advise", "which method suits the data", ("recommendation", "reasons"), SPLITTING),
+    **{
+        method: Stage(f"fine-tune --method {method}", "", SCORED, (*SPLITTING, "finetune"))
+        for method in ("fine-tune", "from-pretrained", "from-scratch")
+    },
+}
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What there is to report.
+
+    Attributes:
+        results: result objects by command; all of the same features and images.
+        commands: what repeats each of them, by command.
+        remarks: a sentence for each result that does not belong here, or was made with other settings.
+        missing: what else a command would add, by the command.
+    """
+
+    results: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    commands: dict[str, str] = field(default_factory=dict)
+    remarks: list[str] = field(default_factory=list)
+    missing: dict[str, str] = field(default_factory=dict)
+
+
+def find_sources(
+    runs: Path, experiment: Mapping[str, Any], key: str, counts: Mapping[str, int], options: tuple[str, ...]
+) -> Sources:
+    """Collect the results of an experiment.
+
+    A result of other features (another cache key) or, where a command uses none, of other data is left out and named. One
+    of the same features with other settings is shown, and a remark names the settings.
+
+    Args:
+        runs: the folder of the experiment's results, one folder a command.
+        experiment: as results have it.
+        key: of the experiment's cache.
+        counts: images by split.
+        options: the words that name the experiment on the command line.
+
+    Returns:
+        The `Sources`.
+    """
+    sources = Sources()
+    for name, stage in STAGES.items():
+        again = f"bottleneck {stage.words} {shlex.join(options)}".rstrip()
+        try:
+            result = _read(runs / name / "result.json")
+            reason = _does_not_belong(result, stage, experiment, key, counts)
+        except FileNotFoundError:
+            result, reason = None, ""
+        except (OSError, ValueError) as error:
+            result, reason = None, f"its result.json cannot be read ({visible(str(error))})"
+        if result and not reason:
+            _take(sources, name, stage, result, experiment, options)
+            continue
+        if stage.adds:
+            sources.missing[again] = stage.adds
+        if reason:
+            sources.remarks.append(f"The result of {name} is not shown: {reason}. To make it again: {again}")
+    return sources
+
+
+def predictions_of(sources: Sources, runs: Path) -> tuple[str, Predictions] | None:
+    """Return the first command whose result has predictions, with them; None where none has, which a remark says."""
+    scored = [name for name, result in sources.results.items() if "methods" in result]
+    for name in scored:
+        found = load_predictions(sources.results[name], runs / name)
+        if found:
+            return name, found
+        sources.remarks.append(
+            f"The answers to single images of {name} are not shown: its predictions.npz is missing, or is not the one that "
+            f"result was written with. To make it again: {sources.commands[name]}"
+        )
+    return None
+
+
+def visible(value: Any) -> Any:
+    """Return text, or a JSON value full of it, with control characters and changes of direction written out as `⟨202E⟩`.
+
+    A name that turns the direction of writing around could otherwise make a page say something else.
+    """
+    if isinstance(value, str):
+        return "".join(f"⟨{ord(one):04X}⟩" if one in TURNING or _is_control(one) else one for one in value)
+    if isinstance(value, dict):
+        return {visible(key): visible(one) for key, one in value.items()}
+    return [visible(one) for one in value] if isinstance(value, list) else value
+
+
+def _is_control(character: str) -> bool:
+    return unicodedata.category(character) == "Cc" and character != "\n"
+
+
+def _read(path: Path) -> dict[str, Any]:
+    content = visible(json.loads(path.read_text(encoding="utf-8")))
+    if not isinstance(content, dict):
+        raise ValueError("it is no JSON object")
+    return content
+
+
+def _does_not_belong(
+    result: Any, stage: Stage, experiment: Mapping[str, Any], key: str, counts: Mapping[str, int]
+) -> str:
+    lacks = [name for name in (*stage.needs, "cache_key", "experiment") if name not in result]
+    if lacks:
+        return f"it lacks {', '.join(lacks)}, so another version made it"
+    if result["cache_key"]:
+        return "" if result["cache_key"] == key else _of_other_features(result, experiment, key)
+    changed = _differing(result["experiment"], experiment, ("dataset", "input", "backbone"), ())
+    if stage.words == "inspect":
+        changed = _differing(result["experiment"], experiment, ("dataset",), ())
+        found = {split: sum(own.values()) for split, own in result["images"].items()}
+        if not changed and found != dict(counts):
+            return f"it saw {_listed(found)} images, and there are {_listed(counts)} now"
+    return f"it was made with {_and(changed)}" if changed else ""
+
+
+def _of_other_features(result: Mapping[str, Any], experiment: Mapping[str, Any], key: str) -> str:
+    sections = ("dataset", "input", "backbone", "features", "compute", "seed")
+    changed = _differing(result["experiment"], experiment, sections, ())
+    because = f", with {_and(changed)}" if changed else ", of images or weights that have changed since"
+    return f"it was made from other features (cache key {result['cache_key'][:8]}, not {key[:8]}){because}"
+
+
+def _take(
+    sources: Sources,
+    name: str,
+    stage: Stage,
+    result: Mapping[str, Any],
+    experiment: Mapping[str, Any],
+    options: tuple[str, ...],
+) -> None:
+    changed = _differing(result["experiment"], experiment, stage.depends, ("dataset.path",))
+    sources.results[name] = result
+    overrides = [word for setting in changed for word in ("--set", setting)]
+    words = _label_curve(result) if name == "label-curve" else stage.words
+    sources.commands[name] = f"bottleneck {words} {shlex.join((*options, *overrides))}".rstrip()
+    if changed:
+        sources.remarks.append(
+            f"The result of {name} was made with {_and(changed)}, which is not what this report was asked for: compare its "
+            "figures with others with care."
+        )
+
+
+def _label_curve(result: Mapping[str, Any]) -> str:
+    sizes = dict.fromkeys(str(point["per_class"]) for point in result["points"])
+    return f"compare --label-curve {','.join(sizes)} --seeds {result['points'][0]['seeds']}"
+
+
+def _differing(
+    theirs: Mapping[str, Any], ours: Mapping[str, Any], wanted: tuple[str, ...], unless: tuple[str, ...]
+) -> list[str]:
+    """Return `section.key=value` of the other experiment's settings that differ, among the sections and keys wanted."""
+    flat = dict(_flat(visible(ours)))
+    return [
+        f"{name}={_as_typed(value)}"
+        for name, value in _flat(theirs)
+        if name not in unless and (name in wanted or name.split(".")[0] in wanted) and flat.get(name) != value
+    ]
+
+
+def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in table.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _as_typed(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count:,} {split}" for split, count in counts.items())
+
+
+def _and(parts: list[str]) -> str:
+    return " and ".join(parts)

@@ -1,0 +1,92 @@
+"""Scored methods as text: the rows of a table in the terminal and on a page."""
+
+from collections.abc import Mapping
+from typing import Any
+
+SMALLEST_P = 1e-300
+
+
+def table_columns(methods: list[Mapping[str, Any]]) -> tuple[str, ...]:
+    """Return the column names of `table_rows`, with the number of images each accuracy is of."""
+    counts = {split: max(method["n"][split] for method in methods) for split in ("train", "validation", "test")}
+    return (
+        "method",
+        *(f"{split}, n = {count:,}" for split, count in counts.items()),
+        "parameters",
+        "extraction",
+        "training",
+    )
+
+
+def table_rows(methods: list[Mapping[str, Any]]) -> list[tuple[str, ...]]:
+    """Return the comparison as text, one tuple a method in the order of `table_columns`.
+
+    Args:
+        methods: the `methods` of a result object.
+    """
+    return [
+        (
+            f"{method['name']} ({', '.join(method['layers'])})" if method["layers"] else method["name"],
+            *(accuracy_text(method, split) for split in ("train", "validation", "test")),
+            f"{method['parameters']:,}",
+            duration_text(method["seconds"]["extract"]),
+            duration_text(method["seconds"]["train"]),
+        )
+        for method in methods
+    ]
+
+
+PROBE_COLUMNS = ("family", "layers", "chosen", "validation", "fitting")
+
+
+def probe_rows(methods: list[Mapping[str, Any]], split: str) -> list[tuple[str, ...]]:
+    """Return probed methods as text in the order of PROBE_COLUMNS, with the accuracy on `split`."""
+    return [
+        (
+            method["name"],
+            " + ".join(method["layers"]),
+            ", ".join(f"{name} = {value:.3g}" for name, value in method["hyperparameters"].items()) or "best epoch",
+            accuracy_text(method, split),
+            duration_text(method["seconds"]["train"]),
+        )
+        for method in methods
+    ]
+
+
+def accuracy_text(method: Mapping[str, Any], split: str) -> str:
+    """Return a method's accuracy on a split with its interval, in per cent; a dash where it was not scored."""
+    value, interval = method["accuracy"][split], method["interval"][split]
+    if value is None:
+        return "–"
+    return f"{100 * value:.1f} % [{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]"
+
+
+def duration_text(seconds: float | None) -> str:
+    """Return seconds as text, minutes from two on."""
+    if seconds is None:
+        return "unknown"
+    return f"{seconds:,.1f} s" if seconds < 120 else f"{seconds / 60:,.1f} min"
+
+
+def pair_line(pair: Mapping[str, Any], split: str) -> str:
+    """Return how two methods differ on the same images, in one sentence."""
+    low, high = pair["difference_interval"]
+    return (
+        f"{pair['first']} against {pair['second']}: {100 * pair['difference']:+.1f} points "
+        f"[{100 * low:+.1f}, {100 * high:+.1f}] (95 %, paired bootstrap); {pair['only_first_right']:,} {split} images only "
+        f"the first got right, {pair['only_second_right']:,} only the second; exact McNemar {p_text(pair['p_value'])}"
+    )
+
+
+def p_text(p_value: float) -> str:
+    """Return a p-value as text; one too small for a floating-point number is no 0."""
+    return f"p = {p_value:.2g}" if p_value > SMALLEST_P else f"p < {SMALLEST_P:.0e}"
+
+
+def calibration_sentence(calibration: Mapping[str, Any]) -> str:
+    """Return what temperature scaling did, in one line."""
+    before, after = (100 * calibration[name]["expected_calibration_error"] for name in ("before", "after"))
+    return (
+        f"calibration: expected error {before:.1f} points, {after:.1f} after temperature scaling "
+        f"(T = {calibration['temperature']:.2f}, fitted on validation; {calibration['bins']})"
+    )
