@@ -50,11 +50,13 @@ def learning_curves(histories: Mapping[str, History], path: Path) -> Path:
 
 def _curve(axes: Axes, history: History, metric: str, label: str) -> None:
     epochs = np.arange(1, len(history.curves[metric]) + 1)
-    axes.plot(epochs, history.curves[metric], color=COLOURS[0], label="training", lw=1.6)
-    axes.plot(epochs, history.curves[f"val_{metric}"], color=COLOURS[1], label="validation", ls="--", lw=1.6)
+    marker = "o" if len(epochs) == 1 else None
+    axes.plot(epochs, history.curves[metric], color=COLOURS[0], label="training", lw=1.6, marker=marker)
+    validation = history.curves[f"val_{metric}"]
+    axes.plot(epochs, validation, color=COLOURS[1], label="validation", ls="--", lw=1.6, marker=marker)
     axes.axvline(history.best_epoch, color="0.4", lw=1, ls=":", label="kept epoch")
     axes.set(xlabel="epoch", ylabel=label)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.grid(alpha=0.25)
     axes.legend(frameon=False, fontsize=8)
 
