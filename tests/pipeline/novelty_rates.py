@@ -42,9 +42,14 @@ def main(home: Path, data: Path) -> None:
         distances = np.concatenate([predicted.distances for predicted in run(batches)])
         found = score_counts(int((distances > 1).sum()), len(distances))
         interval = f"[{100 * found.low:.1f}, {100 * found.high:.1f}]"
-        print(f"{name}: {100 * found.accuracy:.1f} % {interval} of {found.n} flagged; median {np.median(distances):.2f}")
+        print(
+            f"{name}: {100 * found.accuracy:.1f} % {interval} of {found.n} flagged; median {np.median(distances):.2f}"
+        )
 
-    for name, folder in (("mini natural images, test", "mini_natural_images/test"), ("emergency", "emergency_small/images")):
+    for name, folder in (
+        ("mini natural images, test", "mini_natural_images/test"),
+        ("emergency", "emergency_small/images"),
+    ):
         files = list(listed([data / folder]))
         say(name, (batch.images for batch in decoded(files, model.target, 10**8, model.experiment.compute.batch_size)))
     options = (f"dataset.path={data / 'cifar-10-batches-py'}",)
