@@ -29,6 +29,7 @@ test: $(READY)  ## the tests, in minutes
 	.venv/bin/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 test-all: $(READY)  ## the slow tests too
+	.venv/bin/pip install --quiet --editable ".[$(EXTRAS),store,store-server]"
 	.venv/bin/python -m pytest -m "slow or not slow" --timeout 3600 $(ARGS)
 
 test-faults: $(READY)  ## the long fault tests of the cache, with their tally
