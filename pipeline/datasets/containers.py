@@ -180,9 +180,11 @@ def _behind(url: str, ending: str) -> list[Container]:
     store, path = features.filesystem(url)
     try:
         if PATTERN.search(path):
-            infos = {name: info for one in _expanded(path) for name, info in store.glob(one, detail=True).items()}
+            infos = {name: info for one in _expanded(path) for name, info in _named(store, one).items()}
         else:
             infos = store.find(path, detail=True)
+    except RequestError:
+        raise
     except FileNotFoundError:
         return []
     except Exception as error:
@@ -195,6 +197,16 @@ def _behind(url: str, ending: str) -> list[Container]:
         Container(name, name.removeprefix(root).lstrip("/"), int(info["size"]), _version(info), store)
         for name, info in files.items()
     ]
+
+
+def _named(store: Any, pattern: str) -> dict[str, dict[str, Any]]:
+    if PATTERN.search(pattern):
+        found: dict[str, dict[str, Any]] = store.glob(pattern, detail=True)
+        return found
+    try:
+        return {pattern: store.info(pattern)}
+    except FileNotFoundError as error:
+        raise RequestError(f"There is no file '{pattern}' in the store, which dataset.path names.") from error
 
 
 def _version(info: dict[str, Any]) -> str:

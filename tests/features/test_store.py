@@ -1,4 +1,5 @@
 import json
+import sys
 import threading
 import uuid
 from pathlib import Path
@@ -266,3 +267,11 @@ def test_what_others_leave_among_the_entries_is_ignored(url, tmp_path):
         _put(url, f".journal/{name}", b"")
     manifest = features.store.published(features.store.Store(url))
     assert manifest.count_finished() == 1
+
+
+def test_without_fsspec_the_message_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "fsspec.core", None)
+    with pytest.raises(
+        StoreUnavailable, match=r"'s3://bucket/x' needs fsspec.*pip install 'bottleneck-features\[store\]'"
+    ):
+        fetch("s3://bucket/x", tmp_path)

@@ -15,10 +15,10 @@ import numpy as np
 
 sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parents[1])]
 
-from packing import parquet_of_folder, tar_of_folder
+from packing import parquet_of_folder, tar_of_folder  # noqa: E402
 
-from pipeline.datasets import Dataset, open_dataset
-from pipeline.experiment import load_experiment
+from pipeline.datasets import Dataset, open_dataset  # noqa: E402
+from pipeline.experiment import load_experiment  # noqa: E402
 
 BATCH, ROUNDS = 32, 7
 

@@ -1,5 +1,6 @@
 import csv
 import io
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -208,3 +209,10 @@ def test_several_columns_of_images_need_a_choice(tmp_path):
     path = _table(tmp_path / "x.parquet", thumbnail=[b"x"] * 12)
     with pytest.raises(RequestError, match=r"dataset\.image_column is missing: several columns can be meant"):
         _open(path, tmp_path, "dataset.label_column=kind")
+
+
+def test_without_pyarrow_the_message_says_what_to_install(root, tmp_path, monkeypatch):
+    path = parquet_of_folder(root, tmp_path / "x.parquet")
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
+    with pytest.raises(RequestError, match=r"needs pyarrow: pip install 'bottleneck-features\[parquet\]'"):
+        _open(path, tmp_path)
