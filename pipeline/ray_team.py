@@ -33,6 +33,7 @@ class Team:
         self.deaths = 0
         self._failures: Counter[features.Shard | None] = Counter()
         self._tasks: dict[Any, tuple[Any, features.Shard | None]] = {}
+        self._ended: list[Any] = []
         self._idle: list[Any] = []
         for _ in range(size):
             self._hire()
@@ -76,7 +77,10 @@ class Team:
 
     def _next(self) -> tuple[features.Shard | None, Any, bool]:
         """Wait for any task: its shard (None for a preparation), its answer, and whether its worker died."""
-        (reference,), _ = self._ray.wait(list(self._tasks))
+        if not self._ended:  # looking at all tasks takes long where there are thousands: take whatever has ended
+            self._ray.wait(list(self._tasks))
+            self._ended, _ = self._ray.wait(list(self._tasks), num_returns=len(self._tasks), timeout=0)
+        reference = self._ended.pop()
         worker, shard = self._tasks.pop(reference)
         try:
             answer = self._ray.get(reference)

@@ -14,11 +14,10 @@ from pipeline.progress import progress
 
 READY, DONE, DIED = range(3)
 
-# Measured: docs/scaling.md
-SECONDS, DEVIATION = 10.0, 1.0
-START = 20.0
-HAND_OUT = 0.002
-WATCH = 2e-6
+# Measured on two cores: docs/scaling.md
+SECONDS, DEVIATION = 19.0, 3.5
+START = 16.0
+HAND_OUT, WATCH = 2.5e-3, 1.9e-6
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ class Assumptions:
         deviation: standard deviation of these seconds.
         start: seconds until a new worker is ready: process, framework, data set, compiled backbone.
         hand_out: seconds of the driver for each shard; it hands out one at a time.
-        watch: seconds of the driver that come on top for each worker whose end it waits for.
+        watch: seconds of the driver for each worker, whenever it looks which of them have ended.
         days_between_deaths: of one worker, on average, at random moments.
         straggler_share: of the workers, that are slow all the time.
         slowness: by which factor these are.
@@ -86,29 +85,32 @@ def simulate(assumed: Assumptions, workers: int, seed: int) -> Outcome:
     waiting, unfinished = list(range(assumed.shards)), assumed.shards
     busy: dict[int, tuple[int, float]] = {}
     idle: list[int] = []
-    hand_out = assumed.hand_out + workers * assumed.watch
-    now = driver_free = lost = 0.0
-    handed_out = deaths = 0
+    now = lost = busy_driver = 0.0
+    deaths = 0
     while unfinished:
-        now, event, worker = heapq.heappop(events)
-        if event == DIED:
-            shard, begun = busy.pop(worker)
-            waiting.append(shard)
-            lost, deaths = lost + now - begun, deaths + 1
-            death[worker] = now + assumed.start + random.exponential(lifetime)
-            heapq.heappush(events, (now + assumed.start, READY, worker))
-        else:
-            unfinished -= event == DONE
-            idle.append(worker)
+        look = 2 * workers * assumed.watch
+        now = max(now, events[0][0]) + look
+        busy_driver += look
+        while events and events[0][0] <= now:
+            time, event, worker = heapq.heappop(events)
+            if event == DIED:
+                shard, begun = busy.pop(worker)
+                waiting.append(shard)
+                lost, deaths = lost + time - begun, deaths + 1
+                death[worker] = now + assumed.start + random.exponential(lifetime)
+                heapq.heappush(events, (now + assumed.start, READY, worker))
+            else:
+                unfinished -= event == DONE
+                idle.append(worker)
         while waiting and idle:
             worker, shard = idle.pop(), waiting.pop()
-            driver_free = begun = max(now, driver_free) + hand_out
-            handed_out += 1
-            end = begun + durations[shard] * slowness[worker]
-            busy[worker] = (shard, begun)
+            now += assumed.hand_out
+            busy_driver += assumed.hand_out
+            end = now + durations[shard] * slowness[worker]
+            busy[worker] = (shard, now)
             died = death[worker] < end
-            heapq.heappush(events, (max(begun, death[worker]), DIED, worker) if died else (end, DONE, worker))
-    return Outcome(now, deaths, lost, handed_out * hand_out / now)
+            heapq.heappush(events, (max(now, death[worker]), DIED, worker) if died else (end, DONE, worker))
+    return Outcome(now, deaths, lost, busy_driver / now)
 
 
 def simulated_rows(assumed: Assumptions, workers: list[int], seeds: int) -> list[dict[str, Any]]:

@@ -22,9 +22,14 @@ def test_without_trouble_the_time_is_the_work_divided_by_the_workers(workers):
 
 
 def test_a_driver_that_is_slower_than_its_workers_sets_the_time():
-    outcome = simulate(replace(UNTROUBLED, hand_out=0.5, watch=0.005), 100, 0)
+    outcome = simulate(replace(UNTROUBLED, hand_out=1.0), 100, 0)
     assert outcome.seconds == pytest.approx(20 + 1000 * 1.0 + 10)
     assert outcome.driver_share == pytest.approx(1000 / 1030)
+
+
+def test_a_driver_that_looks_slowly_finds_many_that_have_ended():
+    outcome = simulate(replace(UNTROUBLED, watch=0.05), 100, 0)
+    assert outcome.seconds == pytest.approx(20 + 10 * (10 + 2 * 100 * 0.05) + 10)
 
 
 def test_deaths_come_at_their_rate_and_cost_on_average_half_a_shard_and_a_start():
