@@ -118,6 +118,7 @@ def features_command(request: Request, rehash: bool, wait: float, shard: str) ->
     Example: bottleneck features -e photo-patches
              bottleneck features -e cifar10 --set dataset.path=~/cifar-10-batches-py --set dataset.limit=5000
              bottleneck features -e cifar10 --shard 3/16     (see docs/scaling.md)
+             bottleneck features -e cifar10 --set features.store=s3://bucket/caches     (the same)
     """
     from pipeline.extract import extract_features
     from pipeline.fingerprints import forget_fingerprints
