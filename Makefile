@@ -5,6 +5,7 @@ EXPERIMENT ?= cifar10
 ARGS ?=
 READY := .venv/.ready
 RAY := .venv/.ready-ray
+ALL := .venv/.ready-all
 BOTTLENECK := .venv/bin/bottleneck
 comma := ,
 EXTRAS := dev$(if $(shell command -v nvidia-smi 2>/dev/null),$(comma)gpu)
@@ -25,6 +26,10 @@ $(RAY): $(READY)
 	.venv/bin/pip install --quiet --editable ".[$(EXTRAS),ray]"
 	@touch $@
 
+$(ALL): $(READY)
+	.venv/bin/pip install --quiet --editable ".[$(EXTRAS),ray,store,store-server]"
+	@touch $@
+
 demo: $(READY)  ## the main job on embedded photographs, without a network
 	$(BOTTLENECK) features -e photo-patches $(ARGS)
 	$(BOTTLENECK) train-head -e photo-patches $(ARGS)
@@ -33,7 +38,7 @@ demo: $(READY)  ## the main job on embedded photographs, without a network
 test: $(READY)  ## the tests, in minutes
 	.venv/bin/python -m pytest -n 2 --dist loadfile $(ARGS)
 
-test-all: $(RAY)  ## the slow tests too, with Ray
+test-all: $(ALL)  ## the slow tests too, with Ray and an object store
 	.venv/bin/python -m pytest -m "slow or not slow" --timeout 3600 $(ARGS)
 
 test-faults: $(READY)  ## the long fault tests of the cache, with their tally

@@ -12,6 +12,8 @@ from features.errors import (
     CacheVersion,
     DiskFull,
     FeatureError,
+    StoreError,
+    StoreUnavailable,
 )
 from features.export import EXPORT_FORMATS, export_features
 from features.identity import Difference, cache_path, differences, identity_key
@@ -19,8 +21,10 @@ from features.manifest import ArraySpec, Shard
 from features.npz import import_npz
 from features.parts import SHARED, WHOLE, Part
 from features.plan import SplitPlan
+from features.publish import PublishingWriter, fetch, share
 from features.quarantine import Problem
 from features.reader import Features, Split, open_features
+from features.remote import filesystem, is_url, refused
 from features.verify import VerifyReport, repair, verify
 from features.writer import CacheWriter
 
@@ -45,22 +49,30 @@ __all__ = [
     "Features",
     "Part",
     "Problem",
+    "PublishingWriter",
     "Removal",
     "Shard",
     "Split",
     "SplitPlan",
+    "StoreError",
+    "StoreUnavailable",
     "VerifyReport",
     "cache_path",
     "describe_cache",
     "differences",
     "export_features",
+    "fetch",
+    "filesystem",
     "find_cache",
     "identity_key",
     "import_npz",
+    "is_url",
     "list_caches",
     "open_features",
+    "refused",
     "removal",
     "remove_cache",
     "repair",
+    "share",
     "verify",
 ]

@@ -93,3 +93,11 @@ class DiskFull(CacheError):
 
 class FeatureError(CacheError):
     """Features, labels or ids that must not be stored: wrong shape, not finite, too large for the dtype."""
+
+
+class StoreError(CacheError):
+    """An object store did not answer, or refused; what was published before is kept."""
+
+
+class StoreUnavailable(StoreError):
+    """A URL of a kind that this installation cannot open."""

@@ -213,9 +213,22 @@ def _read(folder: Path) -> Manifest:
         raise CacheMissing(f"There is no feature cache at {folder} (no {MANIFEST}).") from None
     except OSError as error:
         raise CacheError(f"Cannot read {path}: {error.strerror}. Make the file readable.") from error
+    return parsed(text, path)
+
+
+def parsed(text: bytes, path: Path | str) -> Manifest:
+    """The manifest in the content of a file, checked against its own hash.
+
+    Args:
+        text: what is in the file.
+        path: of the file, for messages.
+
+    Raises:
+        CacheVersion, CacheDamaged: see `load`.
+    """
     try:
         content = json.loads(text)
-        _check_version(content, folder)
+        _check_version(content, path)
         if _seal(content) != content["sha256"]:
             raise ValueError("its hash is not the one written in it")
         return _from_json(content)
@@ -228,7 +241,7 @@ def _read(folder: Path) -> Manifest:
 
 def save(folder: Path, manifest: Manifest) -> None:
     """Replaces the manifest of a cache in one step."""
-    publish_bytes(folder / MANIFEST, _file_content(manifest))
+    publish_bytes(folder / MANIFEST, encoded(manifest))
 
 
 def create(folder: Path, manifest: Manifest) -> Manifest:
@@ -238,7 +251,7 @@ def create(folder: Path, manifest: Manifest) -> Manifest:
         The manifest that is on disk now.
     """
     if not (folder / MANIFEST).exists():
-        publish_new(folder / MANIFEST, _file_content(manifest))
+        publish_new(folder / MANIFEST, encoded(manifest))
     return load(folder)
 
 
@@ -262,7 +275,7 @@ def update(folder: Path, change: Callable[[Manifest], Manifest]) -> Manifest:
     return changed
 
 
-def _check_version(content: Mapping[str, Any], folder: Path) -> None:
+def _check_version(content: Mapping[str, Any], path: Path | str) -> None:
     if content["format"] != FORMAT:
         raise ValueError(f"its format is {content['format']!r}, not {FORMAT!r}")
     version = content["version"]
@@ -270,16 +283,17 @@ def _check_version(content: Mapping[str, Any], folder: Path) -> None:
         return
     if version > VERSION:
         raise CacheVersion(
-            f"The cache {folder} has format version {version}; this release reads versions up to {VERSION}. "
+            f"{path} has format version {version}; this release reads versions up to {VERSION}. "
             "Upgrade bottleneck-features, or extract again into another folder."
         )
     raise CacheVersion(
-        f"The cache {folder} has format version {version}, which this release (version {VERSION}) does not read. "
+        f"{path} has format version {version}, which this release (version {VERSION}) does not read. "
         "Remove it with `cache rm` and extract again, or export it with the release that wrote it."
     )
 
 
-def _file_content(manifest: Manifest) -> bytes:
+def encoded(manifest: Manifest) -> bytes:
+    """What stands in the file of a manifest, sealed."""
     content = _to_json(manifest)
     content["sha256"] = _seal(content)
     return json.dumps(content, indent=1).encode() + b"\n"

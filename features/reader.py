@@ -13,6 +13,8 @@ import numpy as np
 from features.arrays import FeatureArray
 from features.errors import CacheDamaged, CacheIncomplete
 from features.manifest import LOOKED_AT, MANIFEST, Manifest, load, plan_sha256
+from features.publish import local_copy
+from features.remote import is_url
 from features.shardfiles import ShardFiles, missing_shard, wrong_size
 from features.shards import LABEL, dataset_name
 
@@ -112,7 +114,8 @@ def open_features(path: Path | str) -> Features:
     """Opens a finished feature cache without reading its features.
 
     Args:
-        path: a cache's folder, or the manifest in it.
+        path: a cache's folder, or the manifest in it; or the URL of a cache in an object store (`s3://…`), which is
+            fetched into `features` of the artifacts folder first ($BOTTLENECK_HOME, default `artifacts`).
 
     Returns:
         `Features`, a mapping of split names to `Split`. The manifest's own hash, the presence and the size of
@@ -129,7 +132,7 @@ def open_features(path: Path | str) -> Features:
         train = open_features("artifacts/features/digits-efficientnet-lite0-0f3a9c1e")["train"]
         model.fit(train.x[:], train.y)
     """
-    folder = Path(path)
+    folder = local_copy(str(path)) if is_url(path) else Path(path)
     if folder.name == MANIFEST:
         folder = folder.parent
     manifest = load(folder)

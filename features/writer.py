@@ -11,6 +11,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from features.entries import Entry
 from features.errors import CacheError, CacheIncomplete, FeatureError
 from features.journal import Journal
 from features.lock import shared_lock, writer_lock
@@ -142,8 +143,7 @@ class CacheWriter:
         ids = self._plan.ids[shard.split][part]
         stored = _stored_arrays(self._manifest.layers, arrays, ids)
         image, entry = encode_shard(stored, self._plan.labels[shard.split][part], ids, self._manifest.compression)
-        publish_bytes(self.path / shard.file, image)
-        self._journal.enter(shard.split, shard.index, entry)
+        self._keep(shard, image, entry)
         self._written.add(shard)
         if not (self.path / MANIFEST).exists():
             raise CacheError(f"The cache {self.path} was removed while it was being written. Run the extraction again.")
@@ -171,6 +171,10 @@ class CacheWriter:
         self._manifest = finalise(self.path, self._plan.manifest.provenance if self._written else None)
         self._written.clear()
         return 0
+
+    def _keep(self, shard: Shard, image: bytes, entry: Entry) -> None:
+        publish_bytes(self.path / shard.file, image)
+        self._journal.enter(shard.split, shard.index, entry)
 
     def _clean(self) -> None:
         for folder in (self.path, *(self.path / split for split in self._plan.manifest.splits)):

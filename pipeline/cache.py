@@ -1,6 +1,7 @@
 """The cache that belongs to an experiment: its identity, and opening it or saying why it does not match."""
 
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,11 @@ def cache_root(home: Path) -> Path:
     return home / "features"
 
 
+def cache_url(experiment: Experiment, path: Path) -> str:
+    """Return where the cache at `path` is in the experiment's object store; empty without a store."""
+    return f"{experiment.features.store.rstrip('/')}/{path.name}" if experiment.features.store else ""
+
+
 def open_cache(experiment: Experiment, home: Path, dataset: Dataset) -> features.Features:
     """Open the complete cache of exactly this experiment.
 
@@ -86,8 +92,13 @@ def open_cache(experiment: Experiment, home: Path, dataset: Dataset) -> features
 
     Raises:
         NoCache: there is none; the message names the nearest cache and every differing field with both values.
+        features.StoreError: the object store, if the experiment has one, does not answer.
     """
     identity = experiment_identity(experiment, dataset, home)
+    wanted = features.cache_path(cache_root(home), cache_name(experiment), identity)
+    if (url := cache_url(experiment, wanted)) and not features.describe_cache(wanted).complete:
+        with suppress(features.CacheMissing):
+            features.fetch(url, wanted)
     try:
         path = features.find_cache(cache_root(home), cache_name(experiment), identity)
     except features.CacheMissing as error:

@@ -161,6 +161,7 @@ def features_command(request: Request, rehash: bool, wait: float, shard: str, en
              bottleneck features -e cifar10 --set dataset.path=~/cifar-10-batches-py --set dataset.limit=5000
              bottleneck features -e cifar10 --shard 3/16     (see docs/scaling.md)
              bottleneck features -e cifar10 --engine-on ray --workers 2
+             bottleneck features -e cifar10 --set features.store=s3://bucket/caches     (the same)
     """
     from pipeline.fingerprints import forget_fingerprints
 
@@ -196,11 +197,9 @@ def train_head_command(request: Request) -> None:
 @click.option(
     "--seeds",
     type=click.IntRange(min=1),
-    default=3,
-    show_default=True,
-    help="Repeats of every point of the label curve.",
+    help="Repeats of every point of the label curve.  [default: 3]",
 )
-def compare_command(request: Request, sizes: str | None, seeds: int) -> None:
+def compare_command(request: Request, sizes: str | None, seeds: int | None) -> None:
     """Compare methods on the same images: frozen features, fine-tuning, networks trained from scratch.
 
     Which: --set compare.methods=linear,earlier,probe,fine-tune,from-pretrained,from-scratch,convnet-small,convnet-strong
@@ -215,9 +214,13 @@ def compare_command(request: Request, sizes: str | None, seeds: int) -> None:
     if sizes is not None:
         from pipeline.label_curve import label_curve, parse_sizes
 
-        curve = label_curve(request.experiment, request.home, parse_sizes(sizes), seeds)
+        curve = label_curve(request.experiment, request.home, parse_sizes(sizes), seeds or 3)
         show(request, curve, print_label_curve)
         return
+    if seeds is not None:
+        raise RequestError(
+            "--seeds repeats the points of a label curve: add --label-curve 1,5,10,all, or leave it out."
+        )
     from pipeline.compare import compare
 
     show(request, compare(request.experiment, request.home, request.options), print_comparison)

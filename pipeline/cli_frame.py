@@ -26,6 +26,7 @@ SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 WRONG_REQUESTS = (
     features.CacheMissing,
     features.CacheMismatch,
+    features.StoreUnavailable,
     models.BackboneFileError,
     models.EngineUnavailable,
     models.InvalidSetting,

@@ -8,7 +8,7 @@ from PIL import Image
 
 from pipeline.datasets import Dataset
 from pipeline.datasets.base import Origin
-from pipeline.datasets.decoding import MAX_PIXELS, Target, UnusableImage, load
+from pipeline.datasets.decoding import MAX_PIXELS, Target, UnusableImage, load_bytes
 from pipeline.errors import PipelineError
 from pipeline.repeats import Place, images_at
 
@@ -76,8 +76,8 @@ def _from_file(origin: Origin, side: int) -> Image.Image:
     width, height = _fitted(origin.record.width, origin.record.height, side)
     try:
         return Image.fromarray(
-            load(
-                origin.path,
+            load_bytes(
+                origin.read(),
                 Target((height, width)),
                 origin.record.sha256,
                 max(MAX_PIXELS, origin.record.width * origin.record.height),
@@ -85,7 +85,7 @@ def _from_file(origin: Origin, side: int) -> Image.Image:
         )
     except UnusableImage as problem:
         raise PipelineError(
-            f"'{origin.path}' is no longer what it was at the start: {problem}. Run the command again."
+            f"'{origin.where}' is no longer what it was at the start: {problem}. Run the command again."
         ) from problem
 
 

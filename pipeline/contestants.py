@@ -1,6 +1,6 @@
 """The methods that `compare` can set against one another, each trained on the same samples."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -76,11 +76,17 @@ def _linear(arena: Arena, name: str) -> Iterator[Contestant]:
 
 
 def _earlier(arena: Arena, name: str) -> Iterator[Contestant]:
-    """Every layer before the last; only the best by validation accuracy is entered."""
+    """Every layer before the last; only the best by validation accuracy is entered, with the time of all."""
     heads = [_head(arena, name, layer) for layer in reversed(arena.cache.layers[:-1])]
     ranked = sorted(heads, key=lambda head: -head.method.scores["validation"].accuracy)
-    yield from ranked[:1]
+    for best in ranked[:1]:
+        yield replace(best, method=_with_time_of_all(best.method, [head.method for head in heads]))
     yield from (replace(head, entered=False) for head in ranked[1:])
+
+
+def _with_time_of_all(best: Method, tried: Sequence[Method]) -> Method:
+    """The best of several that were trained to choose it: what the choice cost counts."""
+    return replace(best, seconds={**best.seconds, "train": sum(one.seconds["train"] or 0.0 for one in tried)})
 
 
 def _head(arena: Arena, name: str, layer: str) -> Contestant:
@@ -94,7 +100,7 @@ def _head(arena: Arena, name: str, layer: str) -> Contestant:
 
 
 def _probe(arena: Arena, name: str) -> Iterator[Contestant]:
-    """The logistic probe on the layers, alone or side by side, with the best validation accuracy."""
+    """The logistic probe on the layers, alone or side by side, with the best validation accuracy and the time of all."""
     seconds = extraction_seconds(arena.experiment, arena.home, arena.cache)
     sets = layer_sets(arena.cache.layers)
     family = ("logistic",)
@@ -106,7 +112,8 @@ def _probe(arena: Arena, name: str) -> Iterator[Contestant]:
         ]
     best = max(found, key=lambda one: one.method.scores["validation"].accuracy)
     final = finished(best, arena.cache, arena.ground.held, arena.ground.part, arena.team)
-    yield Contestant(replace(final.method, name=name), final.probabilities, best.probabilities)
+    method = _with_time_of_all(final.method, [one.method for one in found])
+    yield Contestant(replace(method, name=name), final.probabilities, best.probabilities)
 
 
 def _convnet(arena: Arena, name: str) -> Iterator[Contestant]:

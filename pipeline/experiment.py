@@ -19,11 +19,14 @@ Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Side = Annotated[int, Field(ge=8, le=2048)]
 Share = Annotated[float, Field(ge=0, lt=1)]
-FILE_SOURCES = ("folder", "csv")
+FILE_SOURCES = ("folder", "csv", "tar", "parquet")
 _ONLY_FOR = {
     "path": ("cifar10", *FILE_SOURCES),
     **dict.fromkeys(("test_fraction", "group", "on_error", "error_limit", "max_pixels", "common_size"), FILE_SOURCES),
-    **dict.fromkeys(("image_column", "label_column", "split_column", "image_root"), ("csv",)),
+    **dict.fromkeys(("image_column", "label_column"), ("csv", "tar", "parquet")),
+    "split_column": ("csv", "parquet"),
+    "image_root": ("csv",),
+    "id_column": ("parquet",),
 }
 
 
@@ -31,13 +34,14 @@ _ONLY_FOR = {
 class DatasetSettings:
     """Where the images come from; `limit` is the number of images a split (0 = all), drawn stratified.
 
-    For `folder` and `csv`: `test_fraction` is the share drawn as test split where the data have none (0 = no test split);
-    `group` keeps images together that must not be parted, a regular expression on the path or a column; `on_error` and
-    `error_limit` say what becomes of files that cannot be used; `max_pixels` is the largest width x height. With
-    `common_size` (height, width) every image is first brought to that size, so that none has more detail than another.
+    For image files (`folder`, `csv`, `tar`, `parquet`): `test_fraction` is the share drawn as test split where the data have
+    none (0 = no test split); `group` keeps images together that must not be parted, a regular expression on the path or a
+    column; `on_error` and `error_limit` say what becomes of files that cannot be used; `max_pixels` is the largest width x
+    height. With `common_size` (height, width) every image is first brought to that size, so that none has more detail than
+    another.
     """
 
-    source: Literal["cifar10", "photo-patches", "digits", "folder", "csv"]
+    source: Literal["cifar10", "photo-patches", "digits", "folder", "csv", "tar", "parquet"]
     path: str = ""
     limit: Annotated[int, Field(ge=0)] = 0
     test_fraction: Share = 0.2
@@ -49,6 +53,7 @@ class DatasetSettings:
     image_column: str = ""
     label_column: str = ""
     split_column: str = ""
+    id_column: str = ""
     image_root: str = ""
 
     @model_validator(mode="after")
@@ -105,12 +110,22 @@ class FeatureSettings:
     """What is kept of each layer: `pooling` is one for all layers or one for each.
 
     `shard_size` is in images; 0 chooses it by the backbone's cost, so that a kill costs at most about half a minute.
+    `store` is the URL of an object store that caches are published in and fetched from, such as `s3://bucket/prefix`.
     """
 
     pooling: Annotated[tuple[Literal["avg", "max", "none"], ...], Field(min_length=1)] = ("avg",)
     dtype: Literal["float16", "float32"] = "float16"
     compression: Literal["none", "blosc2"] = "none"
     shard_size: Annotated[int, Field(ge=0)] = 0
+    store: str = ""
+
+    @model_validator(mode="after")
+    def _the_store_is_a_url(self) -> "FeatureSettings":
+        if self.store and "://" not in self.store:
+            raise ValueError(
+                f"store must be a URL such as s3://bucket/prefix; a folder is --home. Received: {self.store!r}"
+            )
+        return self
 
 
 @dataclass(frozen=True, config=_CONFIG)

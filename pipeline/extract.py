@@ -7,6 +7,7 @@ from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import numpy as np
 
 import features
 import models
-from pipeline.cache import backbone_label, cache_name, cache_root, data_warnings, experiment_identity
+from pipeline.cache import backbone_label, cache_name, cache_root, cache_url, data_warnings, experiment_identity
 from pipeline.datasets import Dataset, open_dataset
 from pipeline.errors import DownloadError
 from pipeline.experiment import Experiment
@@ -105,6 +106,9 @@ def extract_features(
     clock = Clock()
     with clock.phase("open"):
         job = open_job(experiment, home)
+    if url := cache_url(experiment, job.path):
+        with clock.phase("store"):
+            features.share(url, job.path)
     say_what_differs(job)
     if is_whole(job.path):
         return finished(job, clock, nothing_to_do(part))
@@ -249,7 +253,9 @@ def job_writer(
         "warnings": list(data_warnings(experiment, dataset)),
         "check": outputs.check,
     }
-    return features.CacheWriter(
+    url = cache_url(experiment, job.path)
+    kind = partial(features.PublishingWriter, url) if url else features.CacheWriter
+    return kind(
         job.path,
         job.identity,
         {split: features.SplitPlan(samples.ids, samples.labels) for split, samples in dataset.splits.items()},

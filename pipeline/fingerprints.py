@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 from pipeline.datasets import Dataset
+from pipeline.datasets.columns import joined
 from pipeline.datasets.scan import forget_scans
 from pipeline.results import write_text
 
@@ -51,5 +52,7 @@ def _state(dataset: Dataset) -> str:
         status = path.stat()
         digest.update(f"{path.resolve()}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
     for samples in dataset.splits.values():
-        digest.update("\0".join(samples.ids.tolist()).encode() + b"\n")
+        for block in joined(samples.ids):
+            digest.update(block)
+        digest.update(b"\n")
     return digest.hexdigest()

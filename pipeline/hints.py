@@ -1,5 +1,6 @@
 """What is known of an image without looking at what it shows: its file, its name, its place in a table."""
 
+import io
 import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -71,7 +72,7 @@ def _jpeg_tables(origin: Origin) -> tuple[float, float, float]:
     """The number of a JPEG's quantisation tables and the means of the first two; zeros where there are none."""
     if origin.record.format != "JPEG":
         return 0.0, 0.0, 0.0
-    with Image.open(origin.path) as image:
+    with Image.open(io.BytesIO(origin.read())) as image:
         found = [float(np.mean(table)) for _, table in sorted(getattr(image, "quantization", {}).items())]
     first, second = [*found, 0.0, 0.0][:2]
     return float(len(found)), first, second

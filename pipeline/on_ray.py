@@ -13,7 +13,7 @@ import numpy as np
 
 import features
 import models
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, RequestError
 from pipeline.experiment import Experiment
 from pipeline.extract import (
     Job,
@@ -99,6 +99,11 @@ def extract_on_ray(experiment: Experiment, home: Path, cluster: Cluster, wait_se
         PipelineError: workers died again and again, or see other data than this process.
         As `extract_features`.
     """
+    if experiment.features.store:
+        raise RequestError(
+            "features.store does not go with --engine-on ray: workers write into one folder that all nodes see. Leave one "
+            "of them out; many processes fill a store with --shard I/N."
+        )
     clock = Clock()
     with clock.phase("open"):
         job = open_job(experiment, home.resolve())

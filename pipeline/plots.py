@@ -29,7 +29,7 @@ RATED_CLASSES = 12  # whose cells have room for a rate under the count
 NAMED_CLASSES = 40
 PAGE_WIDTH = 6.4  # inches of an SVG: its text is still to be read on a phone
 LONGEST = 60  # characters of a title or of the name of a line
-ON_BLUES = ("#010101", "white")  # text on the light and the dark part of the colour map: contrast 4.5 at least
+ON_BLUES = ("#010101", "#fefefe")  # text on the light and the dark part of the colour map: contrast 4.5 at least
 DARK = 0.71  # from this rate on
 
 
@@ -50,11 +50,13 @@ def learning_curves(histories: Mapping[str, History], path: Path) -> Path:
 
 def _curve(axes: Axes, history: History, metric: str, label: str) -> None:
     epochs = np.arange(1, len(history.curves[metric]) + 1)
-    axes.plot(epochs, history.curves[metric], color=COLOURS[0], label="training", lw=1.6)
-    axes.plot(epochs, history.curves[f"val_{metric}"], color=COLOURS[1], label="validation", ls="--", lw=1.6)
+    marker = "o" if len(epochs) == 1 else None
+    axes.plot(epochs, history.curves[metric], color=COLOURS[0], label="training", lw=1.6, marker=marker)
+    validation = history.curves[f"val_{metric}"]
+    axes.plot(epochs, validation, color=COLOURS[1], label="validation", ls="--", lw=1.6, marker=marker)
     axes.axvline(history.best_epoch, color="0.4", lw=1, ls=":", label="kept epoch")
     axes.set(xlabel="epoch", ylabel=label)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.grid(alpha=0.25)
     axes.legend(frameon=False, fontsize=8)
 

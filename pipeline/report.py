@@ -15,7 +15,7 @@ from pipeline.predictions import Predictions
 from pipeline.reporting.answer import answer, answer_without_rivals, best_method, question
 from pipeline.reporting.classes import COLUMNS as CLASS_COLUMNS
 from pipeline.reporting.classes import class_table
-from pipeline.reporting.feature_map import feature_map
+from pipeline.reporting.feature_map import FeatureMap, feature_map
 from pipeline.reporting.gallery import Mistake, most_confident_mistakes
 from pipeline.reporting.method_tables import method_tables
 from pipeline.reporting.page import write_page
@@ -88,6 +88,7 @@ def write_report(subject: Subject) -> Result:
             "pictures": pictures,
             "results": sources.results,
             "tables": method_tables(sources.results),
+            "class_columns": CLASS_COLUMNS,
             "missing": visible(sources.missing),
             "commands": visible([f"bottleneck features {shlex.join(subject.options)}", *sources.commands.values()]),
             "provenance": provenance(subject.cache, sources, plain),
@@ -131,65 +132,27 @@ def _answer(sources: Sources, backbone: str) -> str:
 
 def _of_images(subject: Subject, sources: Sources, runs: Path) -> dict[str, Any]:
     """What the page shows of single images, where a result has kept what was answered to each."""
-    nothing: dict[str, Any] = {
-        "classes": [],
-        "class_columns": CLASS_COLUMNS,
-        "mistakes": [],
-        "map": None,
-        "closely": "",
-    }
     found = predictions_of(sources, runs)
     if found is None:
-        return nothing
+        return {"classes": [], "mistakes": [], "map": None}
     command, predictions = found
-    result = sources.results[command]
+    result, names = sources.results[command], [visible(name) for name in subject.dataset.class_names]
     method = best_method(result)
     sure = [one for one in result["methods"] if one["name"] in predictions.confidence]
-    names = [visible(name) for name in subject.dataset.class_names]
     tables = [
         class_table(name, predictions.labels, predicted, names) for name, predicted in predictions.predicted.items()
     ]
-    tables.sort(key=lambda table: table.method != method["name"])
     return {
-        **nothing,
-        "classes": tables,
+        "classes": sorted(tables, key=lambda table: table.method != method["name"]),
         "mistakes": _mistakes(subject, predictions, best_method({**result, "methods": sure})) if sure else [],
-        "map": feature_map(
-            subject.dataset,
-            subject.cache,
-            _layer(subject.cache, method),
-            predictions,
-            method["name"],
-            subject.experiment.seed,
-        ),
-        "closely": "",
+        "map": _map(subject, predictions, method),
     }
-    found = predictions_of(sources, runs)
-    if found is None:
-        return nothing
-    command, predictions = found
-    result = sources.results[command]
-    method = best_method(result)
-    sure = [one for one in result["methods"] if one["name"] in predictions.confidence]
-    names = [visible(name) for name in subject.dataset.class_names]
-    tables = [
-        class_table(name, predictions.labels, predicted, names) for name, predicted in predictions.predicted.items()
-    ]
-    tables.sort(key=lambda table: table.method != method["name"])
-    return {
-        **nothing,
-        "classes": tables,
-        "mistakes": _mistakes(subject, predictions, best_method({**result, "methods": sure})) if sure else [],
-        "map": feature_map(
-            subject.dataset,
-            subject.cache,
-            _layer(subject.cache, method),
-            predictions,
-            method["name"],
-            subject.experiment.seed,
-        ),
-        "closely": method["name"],
-    }
+
+
+def _map(subject: Subject, predictions: Predictions, method: Mapping[str, Any]) -> FeatureMap | None:
+    layer = _layer(subject.cache, method)
+    seed = subject.experiment.seed
+    return feature_map(subject.dataset, subject.cache, layer, predictions, method["name"], seed)
 
 
 def _mistakes(subject: Subject, predictions: Predictions, method: Mapping[str, Any]) -> list[Mistake]:

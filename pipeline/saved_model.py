@@ -11,8 +11,8 @@ import keras
 import features
 import models
 from pipeline.cache import settings_identity
+from pipeline.datasets.assembly import target_of
 from pipeline.datasets.decoding import POINT_SAMPLED, REVISION, Target
-from pipeline.datasets.files import file_target
 from pipeline.errors import RequestError
 from pipeline.experiment import FILE_SOURCES, Experiment, restored_experiment
 from pipeline.saved_head import SavedHead, load_head
@@ -62,7 +62,7 @@ class SavedModel:
     def target(self) -> Target:
         """What image files become."""
         if self.experiment.dataset.source in FILE_SOURCES:
-            return file_target(self.experiment)
+            return target_of(self.experiment)
         antialias = self.experiment.input.antialias or self.experiment.input.resize not in POINT_SAMPLED
         return Target(self.image_shape[:2], self.experiment.input.resize, antialias)
 

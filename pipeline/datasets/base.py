@@ -2,15 +2,16 @@
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from sklearn.model_selection import train_test_split
 
+from pipeline.datasets.columns import joined
 from pipeline.datasets.scan import FileRecord
 
 FINGERPRINT_BATCH = 2048
@@ -42,16 +43,46 @@ class Origin:
     """Where an image of a file data set comes from.
 
     Attributes:
-        path: of the file.
+        where: the file, or the place in a file of many images, as a message names it.
         record: what the scan found in it.
         below: its path below the folder that says its class, which is the whole path where none does.
         row: of the table that names it, counting its header as 1; 0 where there is none.
+        read: returns its bytes; raises `UnusableImage`.
     """
 
-    path: Path
+    where: str
     record: FileRecord
     below: str
     row: int
+    read: Callable[[], bytes]
+
+
+class Origins(Sequence[Origin]):
+    """The origins of some samples, each made when it is asked for.
+
+    Args:
+        make: returns the `Origin` of the image at a position.
+        positions: of the samples, in order.
+    """
+
+    def __init__(self, make: Callable[[int], Origin], positions: Sequence[int] | np.ndarray) -> None:
+        self._make, self._positions = make, positions
+
+    def __len__(self) -> int:
+        return len(self._positions)
+
+    @overload
+    def __getitem__(self, index: int) -> Origin: ...
+    @overload
+    def __getitem__(self, index: slice) -> "Origins": ...
+    def __getitem__(self, index: int | slice) -> "Origin | Origins":
+        if isinstance(index, slice):
+            return Origins(self._make, self._positions[index])
+        return self._make(int(self._positions[index]))
+
+    def take(self, indices: np.ndarray) -> "Origins":
+        """Return the origins at `indices`, in that order."""
+        return Origins(self._make, np.asarray(self._positions)[indices])
 
 
 class Dataset(ABC):
@@ -75,7 +106,7 @@ class Dataset(ABC):
     splits: Mapping[str, Samples]
     files: tuple[Path, ...] = ()
     groups: Mapping[str, np.ndarray] = MappingProxyType({})
-    origins: Mapping[str, tuple[Origin, ...]] = MappingProxyType({})
+    origins: Mapping[str, Origins] = MappingProxyType({})
     identity: Mapping[str, Any] = MappingProxyType({})
     notices: tuple[str, ...] = ()
 
@@ -91,7 +122,8 @@ class Dataset(ABC):
         """Return the SHA-256 of the split's ids, labels, class names and content, read one batch at a time."""
         samples = self.splits[split]
         digest = hashlib.sha256(repr((self.class_names, self.image_shape)).encode())
-        digest.update("\0".join(samples.ids.tolist()).encode())
+        for block in joined(samples.ids):
+            digest.update(block)
         digest.update(samples.labels.astype("<i8").tobytes())
         for start in range(0, len(samples), FINGERPRINT_BATCH):
             indices = np.arange(start, min(start + FINGERPRINT_BATCH, len(samples)))
@@ -136,7 +168,7 @@ class LimitedDataset(Dataset):
         self._kept = {split: stratified_sample(samples.labels, limit) for split, samples in whole.splits.items()}
         self.splits = {split: samples.take(self._kept[split]) for split, samples in whole.splits.items()}
         self.groups = {split: groups[self._kept[split]] for split, groups in whole.groups.items()}
-        self.origins = {split: tuple(found[i] for i in self._kept[split]) for split, found in whole.origins.items()}
+        self.origins = {split: found.take(self._kept[split]) for split, found in whole.origins.items()}
 
     def images(self, split: str, indices: np.ndarray) -> np.ndarray:
         return self._whole.images(split, self._kept[split][indices])

@@ -155,7 +155,11 @@ def load(path: Path, target: Target, sha256: str = "", max_pixels: int = MAX_PIX
     Raises:
         UnusableImage: see `read` and `check`; or the bytes are others.
     """
-    content, _ = read(path)
+    return load_bytes(read(path)[0], target, sha256, max_pixels)
+
+
+def load_bytes(content: bytes, target: Target, sha256: str = "", max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """Return the picture in the bytes of a file; otherwise as `load`."""
     if sha256 and hashlib.sha256(content).hexdigest() != sha256:
         raise UnusableImage("its bytes are not those that were scanned")
     with _opened(content, max_pixels) as image:

@@ -194,17 +194,24 @@ def _misplaced(root: Path, file: Path) -> Problem:
     return Problem(printable(file.relative_to(root).as_posix()), "it is in no class folder")
 
 
-def _grouped(entries: Iterable[Entry], expression: str) -> list[Entry]:
-    if not expression:
-        return list(entries)
+def group_pattern(expression: str) -> re.Pattern[str]:
+    """Return `dataset.group` as a regular expression.
+
+    Raises:
+        RequestError: it is none.
+    """
     try:
-        pattern = re.compile(expression)
+        return re.compile(expression)
     except re.error as error:
         raise RequestError(f"dataset.group is no regular expression ({error}). Received: {expression!r}") from error
-    return [Entry(entry.path, entry.label, entry.split, _group_of(entry.path, pattern)) for entry in entries]
 
 
-def _group_of(path: str, pattern: re.Pattern[str]) -> str:
+def group_of(path: str, pattern: re.Pattern[str]) -> str:
+    """Return the group of a path: the expression's first `(…)`, or the whole match.
+
+    Raises:
+        RequestError: it does not match, or matches nothing.
+    """
     match = pattern.search(path)
     found = (match[1] if pattern.groups else match[0]) if match else None
     if not found:
@@ -213,3 +220,10 @@ def _group_of(path: str, pattern: re.Pattern[str]) -> str:
             "(…) is the group."
         )
     return found
+
+
+def _grouped(entries: Iterable[Entry], expression: str) -> list[Entry]:
+    if not expression:
+        return list(entries)
+    pattern = group_pattern(expression)
+    return [Entry(entry.path, entry.label, entry.split, group_of(entry.path, pattern)) for entry in entries]

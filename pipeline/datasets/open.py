@@ -9,6 +9,7 @@ from pipeline.datasets.base import Dataset, LimitedDataset
 from pipeline.datasets.cifar10 import Cifar10
 from pipeline.datasets.digits import digits
 from pipeline.datasets.files import open_folder, open_table
+from pipeline.datasets.large import open_parquet, open_tar
 from pipeline.datasets.photo_patches import photo_patches
 from pipeline.errors import RequestError
 from pipeline.experiment import Experiment
@@ -19,6 +20,8 @@ _SOURCES: dict[str, Callable[[Experiment, Path], Dataset]] = {
     "photo-patches": lambda experiment, home: photo_patches(),
     "folder": open_folder,
     "csv": open_table,
+    "tar": open_tar,
+    "parquet": open_parquet,
 }
 
 

@@ -1,47 +1,48 @@
 """The test images of data that come without a test split, drawn the same way every time."""
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 from sklearn.model_selection import train_test_split
 
-from pipeline.datasets.listing import Entry
 from pipeline.errors import RequestError
 from pipeline.splits import grouped_split
 
 SPLIT_SEED = 0  # not the experiment's: another seed must not mean another cache
 
 
-def draw_test(entries: Sequence[Entry], fraction: float) -> tuple[list[Entry], list[Entry]]:
+def draw_test(
+    labels: np.ndarray, names: tuple[str, ...], groups: np.ndarray, fraction: float
+) -> tuple[np.ndarray, np.ndarray]:
     """Draw a test split, every class in both parts in nearly its own proportion, and no group in both.
 
     Args:
-        entries: in their fixed order, at least two of each class.
+        labels: `(n,)` integers, at least two of each class, in their fixed order.
+        names: of the classes, sorted as text.
+        groups: `(n,)`, or `(0,)` where there are none.
         fraction: the share of the test split, between 0 and 1 (exclusive).
 
     Returns:
-        The training and the test entries, in the order of `entries`.
+        The sorted positions of the training and of the test images.
 
     Raises:
         RequestError: the groups leave no such split.
     """
-    draw = _grouped if any(entry.group for entry in entries) else _stratified
-    chosen = set(draw(entries, fraction).tolist())
-    return [e for i, e in enumerate(entries) if i not in chosen], [e for i, e in enumerate(entries) if i in chosen]
+    chosen = np.zeros(len(labels), bool)
+    chosen[_grouped(labels, names, groups, fraction) if len(groups) else _stratified(labels, fraction)] = True
+    return np.flatnonzero(~chosen), np.flatnonzero(chosen)
 
 
-def straddling(splits: Mapping[str, Sequence[Entry]]) -> int:
-    """Return how many groups have images in more than one split."""
-    where: dict[str, set[str]] = defaultdict(set)
-    for split, part in splits.items():
-        for entry in part:
-            where[entry.group].add(split)
-    return sum(len(found) > 1 for group, found in where.items() if group)
+def straddling(groups: Mapping[str, np.ndarray]) -> int:
+    """Return how many groups have images in more than one split, `(n,)` groups being given for each."""
+    found = [np.unique(part) for part in groups.values() if len(part)]
+    if not found:
+        return 0
+    names, counts = np.unique(np.concatenate(found), return_counts=True)
+    return int(((counts > 1) & (names != "")).sum())
 
 
-def _stratified(entries: Sequence[Entry], fraction: float) -> np.ndarray:
-    labels = np.array([entry.label for entry in entries])
+def _stratified(labels: np.ndarray, fraction: float) -> np.ndarray:
     drawn = []
     for label in np.unique(labels):
         members = np.flatnonzero(labels == label)
@@ -50,10 +51,10 @@ def _stratified(entries: Sequence[Entry], fraction: float) -> np.ndarray:
     return np.concatenate(drawn)
 
 
-def _grouped(entries: Sequence[Entry], fraction: float) -> np.ndarray:
-    names, labels = np.unique([entry.label for entry in entries], return_inverse=True)
-    groups = np.array([entry.group for entry in entries])
-    alone = [str(name) for i, name in enumerate(names) if len(np.unique(groups[labels == i])) < 2]
+def _grouped(labels: np.ndarray, names: tuple[str, ...], groups: np.ndarray, fraction: float) -> np.ndarray:
+    present, labels = np.unique(labels, return_inverse=True)
+    _, groups = np.unique(groups, return_inverse=True)
+    alone = [names[label] for i, label in enumerate(present) if len(np.unique(groups[labels == i])) < 2]
     if alone:
         raise RequestError(
             f"All images of {', '.join(alone[:10])} are in one group, which cannot be in training and test at once. "

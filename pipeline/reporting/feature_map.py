@@ -33,6 +33,7 @@ class FeatureMap:
         shown: how many images are on it.
         of: how many were scored.
         layer: whose features.
+        method: whose answers are marked.
         explained: the share of the variance that the two axes of the PCA have.
         data: for the script: positions and labels as little-endian uint16 in base64, names, and the sprite.
     """
@@ -40,6 +41,7 @@ class FeatureMap:
     shown: int
     of: int
     layer: str
+    method: str
     explained: float
     data: dict[str, Any]
 
@@ -79,7 +81,7 @@ def feature_map(
         "columns": COLUMNS,
         "sprite": sprite(dataset, [Place(predictions.split, int(index)) for index in indices], side, COLUMNS),
     }
-    return FeatureMap(len(chosen), len(labels), visible(layer), explained, data)
+    return FeatureMap(len(chosen), len(labels), visible(layer), method, explained, data)
 
 
 def _spread_over_classes(labels: np.ndarray, seed: int) -> np.ndarray:

@@ -175,7 +175,7 @@ _DRAWERS = {
 }
 
 PIXELS_PER_POINT = 4 / 3
-_TWO_TONE = (("#000000", "currentColor"), ("#ffffff", "var(--paper)"), ("#262626", "currentColor"))
+TWO_TONE = (("#000000", "currentColor"), ("#ffffff", "var(--paper)"), ("#262626", "currentColor"))
 
 
 def inlined(path: Path, text: str) -> Markup:
@@ -190,7 +190,7 @@ def inlined(path: Path, text: str) -> Markup:
     content = re.sub(r"<metadata>.*?</metadata>", "", content, count=1, flags=re.DOTALL)
     content = re.sub(r'<g id="[^"]*"', "<g", content)
     content = re.sub(r"'DejaVu Sans'[^;\"]*", "system-ui, sans-serif", content)
-    for colour, themed in _TWO_TONE:
+    for colour, themed in TWO_TONE:
         content = content.replace(colour, themed)
     width, rest = re.match(r'<svg [^>]*?width="([\d.]+)pt"', content), content.partition(">")[2]
     box = re.search(r'viewBox="([^"]*)"', content)

@@ -26,14 +26,17 @@ def method_tables(results: Mapping[str, Mapping[str, Any]]) -> list[MethodTable]
         pairs = [pair_line(pair, result["scored_on"]) for pair in result.get("pairs", ())]
         if command == "probe":
             split = result["scored_on"]
-            tested = (*PROBE_COLUMNS[:3], split, PROBE_COLUMNS[4])
-            tables.append(
-                MethodTable("The best probe of each family", tested, probe_rows(result["methods"], split), pairs)
-            )
-            best = probe_rows(result["table"][:PROBES_SHOWN], "validation")
-            tables.append(MethodTable(f"The best {len(best)} probes on validation images", PROBE_COLUMNS, best))
+            tables.append(_probes("The best probe of each family", result["methods"], split, pairs))
+            best = result["table"][:PROBES_SHOWN]
+            tables.append(_probes(f"The best {len(best)} probes on validation images", best, "validation", ()))
         elif "methods" in result:
             columns, rows = table_columns(result["methods"]), table_rows(result["methods"])
             title = "Methods on the same images" if command == "compare" else f"What {command} trained"
             tables.append(MethodTable(title, columns, rows, pairs))
     return tables
+
+
+def _probes(title: str, methods: list[Mapping[str, Any]], split: str, pairs: Sequence[str]) -> MethodTable:
+    """Family and layers in one column, for narrow windows."""
+    rows = [(f"{family} on {layers}", *others) for family, layers, *others in probe_rows(methods, split)]
+    return MethodTable(title, ("probe", PROBE_COLUMNS[2], split, PROBE_COLUMNS[4]), rows, pairs)

@@ -69,7 +69,7 @@ function start(data) {
     draw();
     if (i < 0) return;
     const name = (label) => shortened(data.classes[label]), zoom = THUMB / data.side;
-    const answered = predicted[i] === labels[i] ? "answered so" : `answered ${name(predicted[i])}`;
+    const answered = predicted[i] === labels[i] ? "answered right" : `answered ${name(predicted[i])}`;
     const words = `${shortened(data.ids[i])}: ${name(labels[i])}, ${answered}`;
     element("words").textContent = words;
     element("said").textContent = words;

@@ -6,7 +6,7 @@ import shutil
 import pytest
 from commandline import SMALL, invoke
 
-from pipeline import plots
+from pipeline import contestants, plots
 from pipeline.evaluation import Score
 from pipeline.results import Method
 
@@ -46,6 +46,12 @@ def test_of_the_earlier_layers_only_the_best_on_validation_is_scored(compared):
     earlier = [method for method in compared["methods"] if method["name"] == "earlier"]
     best = max(earlier, key=lambda method: method["accuracy"]["validation"])
     assert [method["accuracy"]["test"] is not None for method in earlier] == [method is best for method in earlier]
+
+
+def test_what_a_choice_cost_is_counted_with_the_best():
+    score = Score(0.5, 0.4, 0.6, 100)
+    tried = [Method("earlier", (), 1, {"test": score}, {"extract": 3.0, "train": seconds}) for seconds in (1.0, 2.0)]
+    assert contestants._with_time_of_all(tried[0], tried).seconds == {"extract": 3.0, "train": 3.0}
 
 
 @pytest.mark.slow

@@ -214,13 +214,17 @@ def test_without_a_test_fraction_there_is_no_test_split(root, tmp_path):
 @pytest.mark.parametrize(
     ("source", "override", "message"),
     [
-        ("digits", "dataset.group=x", "group is for source folder or csv, not for digits"),
+        ("digits", "dataset.group=x", "group is for source folder or csv or tar or parquet, not for digits"),
         ("photo-patches", "dataset.path=x", "path is for source"),
-        ("natural-images", "dataset.label_column=x", "label_column is for source csv, not for folder"),
+        (
+            "natural-images",
+            "dataset.label_column=x",
+            "label_column is for source csv or tar or parquet, not for folder",
+        ),
         ("natural-images", "dataset.error_limit=2", "error_limit"),
         ("natural-images", "dataset.common_size=100", "common_size takes a height and a width"),
         ("natural-images", "dataset.common_size=100,4", "common_size.*greater than or equal to 8"),
-        ("digits", "dataset.common_size=16,16", "common_size is for source folder or csv, not for digits"),
+        ("digits", "dataset.common_size=16,16", "common_size is for source .*, not for digits"),
         ("natural-images", "dataset.on_error=ignore", "on_error.*quarantine"),
     ],
 )

@@ -2,12 +2,14 @@ import os
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from imagefiles import encoded, picture, write
 
-from pipeline.datasets.listing import Entry, list_folder, natural_key
+from pipeline.datasets.columns import TEXT, text
+from pipeline.datasets.listing import list_folder, natural_key
 from pipeline.datasets.partition import draw_test, straddling
 from pipeline.datasets.table import list_table
 from pipeline.errors import RequestError
@@ -141,35 +143,42 @@ counts = st.lists(st.integers(2, 30), min_size=2, max_size=5)
 
 @given(counts, st.floats(0.05, 0.6))
 def test_a_drawn_test_split_has_every_class_on_both_sides_and_is_the_same_every_time(counts, fraction):
-    entries = [Entry(f"{label}/{i}", str(label)) for label, count in enumerate(counts) for i in range(count)]
-    train, test = draw_test(entries, fraction)
-    assert (train, test) == draw_test(entries, fraction)
-    assert sorted([*train, *test], key=entries.index) == entries
-    assert {e.label for e in train} == {e.label for e in test} == {e.label for e in entries}
-    for label, drawn in Counter(e.label for e in test).items():
-        assert abs(drawn - fraction * counts[int(label)]) <= 1
+    labels = np.repeat(np.arange(len(counts)), counts)
+    names, nobody = tuple(map(str, range(len(counts)))), np.empty(0, TEXT)
+    train, test = draw_test(labels, names, nobody, fraction)
+    for once, again in zip((train, test), draw_test(labels, names, nobody, fraction), strict=True):
+        np.testing.assert_array_equal(once, again)
+    assert sorted([*train, *test]) == list(range(len(labels)))
+    assert set(labels[train]) == set(labels[test]) == set(labels)
+    for label, drawn in Counter(labels[test].tolist()).items():
+        assert abs(drawn - fraction * counts[label]) <= 1
 
 
 @given(st.lists(st.lists(st.integers(1, 5), min_size=1, max_size=8), min_size=2, max_size=4), st.floats(0.1, 0.5))
 def test_a_group_never_straddles(sizes, fraction):
-    entries = [
-        Entry(f"{label}/{group}/{i}", str(label), group=f"{label}-{group}")
+    members = [
+        (label, f"{label}-{group}")
         for label, groups in enumerate(sizes)
         for group, size in enumerate(groups)
-        for i in range(size)
+        for _ in range(size)
     ]
+    labels, groups = np.array([label for label, _ in members]), text(group for _, group in members)
     try:
-        train, test = draw_test(entries, fraction)
+        train, test = draw_test(labels, tuple(map(str, range(len(sizes)))), groups, fraction)
     except RequestError:
         return  # too few groups for both sides, and said so
-    assert straddling({"train": train, "test": test}) == 0
-    assert {e.label for e in train} == {e.label for e in test}
+    assert straddling({"train": groups[train], "test": groups[test]}) == 0
+    assert set(labels[train]) == set(labels[test])
+
+
+def test_groups_in_several_splits_are_counted():
+    assert straddling({"train": text(["a", "b", "b"]), "test": text(["b", "c", "a"]), "validation": text([])}) == 2
 
 
 def test_groups_too_few_for_the_share_are_refused_in_a_sentence():
-    entries = [Entry(f"{label}/{i}", label, group=f"{label}{i}") for label in "ab" for i in range(2)]
+    groups = text(["a0", "a1", "b0", "b1"])
     with pytest.raises(RequestError, match="cannot give every class an image"):
-        draw_test(entries, 0.25)
+        draw_test(np.array([0, 0, 1, 1]), ("a", "b"), groups, 0.25)
 
 
 @pytest.fixture

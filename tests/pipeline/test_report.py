@@ -19,6 +19,7 @@ from features import open_features
 from pipeline import plots
 from pipeline.predictions import Predictions, load_predictions, save_predictions
 from pipeline.reporting.classes import class_table
+from pipeline.reporting.figures import TWO_TONE
 from pipeline.reporting.gallery import nearest
 from pipeline.reporting.sources import predictions_of, visible
 from pipeline.splits import Part
@@ -67,7 +68,8 @@ def test_hostile_names_of_classes_and_files_appear_as_text(made):
         assert visible(name) in page.text
     assert any(attributes.get("title") == NAMES[3] for _, attributes in page.elements)
     assert NAMES[3][:59] + "…" in page.text
-    assert FOLDER[:50] in page.text
+    assert "⟨202E⟩gnp.exe \"'&<i>.png" in page.text
+    assert FOLDER in page.text
     assert "\u202e" not in made.page
     assert len(page.named("script")) == 2
     assert not [one for _, attributes in page.elements for one in attributes if SCRIPTED.match(one)]
@@ -116,6 +118,8 @@ def test_the_mistakes_shown_are_the_surest_ones(made):
     shown = [float(one) for one in re.findall(r"</b> \((\d+\.\d) %\), is", made.page)]
     assert shown == [round(100 * float(one), 1) for one in surest[: len(shown)]]
     assert len(shown) == min(12, int(wrong.sum())) > 0
+    assert "What linear got wrong and was surest of" in made.page
+    assert "ringed where linear is wrong" in made.page
 
 
 def test_the_training_images_beside_a_mistake_are_its_nearest(made):
@@ -229,6 +233,9 @@ def test_predictions_come_back_as_they_were_kept(tmp_path):
 
 def test_text_on_the_page_and_in_the_matrices_has_enough_contrast():
     blues = mpl.colormaps["Blues"]
+    assert not set(plots.ON_BLUES) & {colour for colour, _ in TWO_TONE}, (
+        "text on the blues must not follow the page's colours"
+    )
     for rate in np.linspace(0, 1, 101):
         assert contrast(blues(rate), mpl.colors.to_rgb(plots.ON_BLUES[int(rate > plots.DARK)])) >= 4.5
     templates = Path(plots.__file__).parent / "templates"

@@ -42,9 +42,10 @@ def browser():
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_a_report_opens_without_a_complaint_or_a_request(experiment, browser, tmp_path, request):
     settings = EXPERIMENTS[experiment]
-    data = request.getfixturevalue("real_data") if any("{}" in one for one in settings) else ""
+    own = any("{}" in one for one in settings)
+    data = request.getfixturevalue("real_data") if own else ""
     options = ("-e", experiment, *(word for one in settings for word in ("--set", one.format(data))))
-    for command in ("features", "compare", "probe"):
+    for command in ("features", "compare") if own else ("features", "compare", "probe"):
         done = invoke(command, *options, home=tmp_path)
         assert done.exit_code == 0, done.output
     start, used = time.monotonic(), time.process_time()

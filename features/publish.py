@@ -1,0 +1,254 @@
+"""Publishing a cache in an object store as it is extracted, and fetching it from there."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Self
+
+from features.entries import Entries, Entry
+from features.errors import CacheDamaged, CacheIncomplete, CacheMismatch, CacheMissing
+from features.journal import journal_files, remove_journals
+from features.manifest import MANIFEST, ArraySpec, Manifest, Shard, encoded, load
+from features.parts import WHOLE, Part
+from features.plan import SplitPlan, require_same
+from features.quarantine import Problem
+from features.storage import make_folder, publish_bytes, publish_new, require_space
+from features.store import Store, begin, complete, published, put_shard, reopen
+from features.writer import CacheWriter
+
+AT_A_TIME = 8  # objects
+
+
+class PublishingWriter(CacheWriter):
+    """A `CacheWriter` whose shards also go into an object store, each as soon as it is finished.
+
+    A run goes on where the store says that the last one stopped, on this machine or another; what is in the cache's
+    folder and not in the store yet is published on entering. The folder needs space for what is computed here.
+
+    Args:
+        url: of the cache in the store.
+        path and the others: as for `CacheWriter`.
+
+    Raises (on entering): as `CacheWriter`, and
+        StoreError: if the store does not answer or refuses.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        path: Path | str,
+        identity: Mapping[str, Any],
+        splits: Mapping[str, SplitPlan],
+        arrays: Mapping[str, ArraySpec],
+        class_names: Sequence[str],
+        shard_size: int,
+        provenance: Mapping[str, Any],
+        compression: str = "none",
+        wait_seconds: float = 0.0,
+        part: Part = WHOLE,
+    ) -> None:
+        super().__init__(
+            path, identity, splits, arrays, class_names, shard_size, provenance, compression, wait_seconds, part
+        )
+        self._store = Store(url)
+        self._published = self._plan.manifest
+
+    def __enter__(self) -> Self:
+        self._published = self._begun()
+        make_folder(self.path)
+        if not (self.path / MANIFEST).exists():
+            publish_new(self.path / MANIFEST, encoded(_without_shards(self._published)))
+        super().__enter__()
+        try:
+            self._catch_up()
+        except BaseException:
+            self._held.close()
+            raise
+        return self
+
+    @property
+    def pending(self) -> list[Shard]:
+        """The shards (of the part) that the store lacks, in order."""
+        return [shard for shard in self._published.pending(self._part) if shard not in self._written]
+
+    @property
+    def begun_with(self) -> Mapping[str, Any]:
+        """The provenance of whoever began this cache."""
+        return self._published.provenance
+
+    @property
+    def done_images(self) -> int:
+        """Samples (of the part) in published shards."""
+        return self._published.images_done(self._part) + sum(map(len, self._written))
+
+    def finish(self) -> int:
+        """Completes the cache in the store when nothing is missing there, and in its folder (but not for a part).
+
+        Returns:
+            The number of shards that the other parts have still to publish.
+
+        Raises:
+            CacheIncomplete: if there are shards still to be written here.
+        """
+        present = published(self._store) or self._published
+        own, total = present.pending(self._part), present.count()
+        if own:
+            raise CacheIncomplete(
+                f"{len(own)} shards of {self._store.url} are still to be written, the first is {own[0].file}.",
+                done=total - len(own),
+                total=total,
+            )
+        if pending := present.pending():
+            return len(pending)
+        if not present.complete:
+            complete(self._store, present, self._plan.manifest.provenance if self._written else None)
+        if self._part == WHOLE:
+            fetch(self._store.url, self.path)
+        self._written.clear()
+        return 0
+
+    def _begun(self) -> Manifest:
+        found = begin(self._store, self._plan.manifest)
+        require_same(self._plan.manifest, found, self._store.url)
+        if not found.complete:
+            return found
+        damaged = _fetched(self._store, found, self.path)
+        return reopen(self._store, found, damaged) if damaged else found
+
+    def _catch_up(self) -> None:
+        if self._manifest.plan != self._published.plan:
+            raise CacheMismatch(
+                f"{self.path} is cut into other shards than {self._store.url}. Remove it with `cache rm`, and what the "
+                "store has is used."
+            )
+        missing = [
+            (shard, entry)
+            for shard, entry in self._manifest.finished()
+            if shard.index not in self._published.splits[shard.split].shards
+        ]
+        for shard, entry in missing:
+            content = (self.path / shard.file).read_bytes()
+            if hashlib.sha256(content).hexdigest() == entry.sha256:
+                put_shard(self._store, shard, content, entry)
+        self._published = published(self._store) or self._published
+
+    def _keep(self, shard: Shard, image: bytes, entry: Entry) -> None:
+        super()._keep(shard, image, entry)
+        there, theirs = put_shard(self._store, shard, image, entry)
+        if theirs != entry:
+            super()._keep(shard, there, theirs)
+
+
+def fetch(url: str, folder: Path) -> Path:
+    """Fetches a complete cache from an object store; what is there already with the right SHA-256 is not fetched again.
+
+    Args:
+        url: of the cache in the store.
+        folder: where it goes.
+
+    Returns:
+        `folder`.
+
+    Raises:
+        CacheMissing: the store has no such cache, or an incomplete one.
+        CacheDamaged: an object is missing or not what the manifest says.
+        StoreError: the store does not answer or refuses.
+        DiskFull: the disk cannot hold it.
+    """
+    store = Store(url)
+    manifest = published(store)
+    if manifest is None or not manifest.complete:
+        state = "no" if manifest is None else "only an unfinished"
+        raise CacheMissing(f"There is {state} feature cache at {url}. Extract the features first.")
+    damaged = _fetched(store, manifest, folder)
+    if damaged:
+        raise CacheDamaged(
+            f"{len(damaged)} objects of {url} are damaged, the first is {damaged[0]}. Run `bottleneck features` with the "
+            "settings that made this cache: it computes them again."
+        )
+    return folder
+
+
+def share(url: str, folder: Path) -> None:
+    """Brings a complete cache to where it is missing: from the store into its folder, or from there into the store.
+
+    Does nothing when neither has it, or both, or when an object of the store is damaged (`PublishingWriter` mends it).
+    """
+    store = Store(url)
+    there = published(store)
+    here = load(folder) if (folder / MANIFEST).exists() else None
+    if there is not None and there.complete:
+        if here is None or not here.complete:
+            _fetched(store, there, folder)
+        return
+    if here is None or not here.complete:
+        return
+    begun = begin(store, _without_shards(here))
+    if begun.plan != here.plan:
+        raise CacheMismatch(f"{folder} is cut into other shards than {url}. Remove it with `cache rm`.")
+    for shard, entry in here.finished():
+        if shard.index not in begun.splits[shard.split].shards:
+            put_shard(store, shard, (folder / shard.file).read_bytes(), entry)
+    complete(store, published(store) or here, here.provenance)
+
+
+def local_copy(url: str) -> Path:
+    """Fetches a cache into `features` of the artifacts folder (`$BOTTLENECK_HOME`, default `artifacts`)."""
+    home = Path(os.environ.get("BOTTLENECK_HOME", "artifacts"))
+    return fetch(url, home / "features" / url.rstrip("/").rpartition("/")[2])
+
+
+def _fetched(store: Store, manifest: Manifest, folder: Path) -> list[Problem]:
+    """Fetch what is missing, the manifest last, if all the rest is right; else return what is damaged in the store."""
+    wanted = list(_files(manifest))
+    missing = [(problem, entry) for problem, entry in wanted if not _is_there(folder / problem.file, entry)]
+    require_space(folder, sum(entry.bytes for _, entry in missing), f"Fetching {store.url}")
+    for split in manifest.splits:
+        make_folder(folder / split)
+    with ThreadPoolExecutor(AT_A_TIME, "fetch") as pool:
+        found = list(pool.map(lambda item: _fetch_one(store, folder, *item), missing))
+    damaged = [problem for problem in found if problem]
+    if not damaged:
+        journals = journal_files(folder)
+        publish_bytes(folder / MANIFEST, encoded(manifest))
+        remove_journals(folder, journals)
+    return damaged
+
+
+def _files(manifest: Manifest) -> Iterator[tuple[Problem, Entry]]:
+    for shard, entry in manifest.finished():
+        yield Problem(shard.file, "", shard), entry
+    for split, record in manifest.splits.items():
+        if record.virtual is not None:
+            yield Problem(f"{split}.h5", ""), record.virtual
+
+
+def _fetch_one(store: Store, folder: Path, wanted: Problem, entry: Entry) -> Problem | None:
+    content = store.get(wanted.file)
+    if content is None:
+        return Problem(wanted.file, "missing", wanted.shard)
+    if hashlib.sha256(content).hexdigest() != entry.sha256:
+        return Problem(wanted.file, "its SHA-256 is not that of the manifest", wanted.shard)
+    publish_bytes(folder / wanted.file, content)
+    return None
+
+
+def _is_there(path: Path, entry: Entry) -> bool:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest() == entry.sha256
+    except OSError:
+        return False
+
+
+def _without_shards(manifest: Manifest) -> Manifest:
+    splits = {
+        split: replace(record, shards=Entries.none(len(record.shards.done)), virtual=None)
+        for split, record in manifest.splits.items()
+    }
+    return replace(manifest, splits=splits, complete=False)

@@ -1,0 +1,204 @@
+"""One cache in an object store: immutable objects, a listing that says which shards are there, the manifest last of all."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import re
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, TypeVar
+
+import numpy as np
+
+from features.entries import Batch, Entry
+from features.identity import canonical_json
+from features.manifest import MANIFEST, Manifest, Shard, encoded, parsed
+from features.quarantine import Problem
+from features.remote import filesystem, refused
+from features.shards import encode_virtual
+
+JOURNAL = ".journal"
+PLAN = f"{JOURNAL}/{MANIFEST}"
+LAYOUT_DIGITS = 16
+ENTERED = re.compile(
+    rf"{re.escape(JOURNAL)}/(?P<split>[^/]+)/(?P<index>\d+)~(?P<bytes>\d+)~(?P<sha256>[0-9a-f]{{64}})~(?P<layout>[0-9a-f]+)"
+)
+Answer = TypeVar("Answer")
+
+
+class Store:
+    """The objects of one cache below a URL.
+
+    Args:
+        url: of the cache, such as `s3://bucket/prefix/digits-efficientnet-lite0-1d19099a`.
+
+    Raises:
+        StoreUnavailable: the URL's kind cannot be opened here.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url.rstrip("/")
+        self._files, self._path = filesystem(self.url)
+
+    def get(self, name: str) -> bytes | None:
+        """An object's content; None where there is none."""
+        try:
+            content: bytes = self._files.cat_file(self._where(name))
+        except FileNotFoundError:
+            return None
+        except Exception as error:  # each store has errors of its own
+            raise refused(error, self.url) from error
+        return content
+
+    def put(self, name: str, content: bytes) -> None:
+        """Stores an object, in the place of one that may be there."""
+        self._asked(lambda: self._files.pipe_file(self._where(name), content))
+
+    def put_new(self, name: str, content: bytes) -> bool:
+        """Stores an object unless there is one of this name; of many who try at once one succeeds, where the store can say so.
+
+        Returns:
+            Whether it is this one that is there now.
+        """
+        try:
+            self._files.pipe_file(self._where(name), content, mode="create")
+        except FileExistsError:
+            return False
+        except Exception as error:  # each store has errors of its own, and not all know the condition
+            if self.has(name):
+                return False
+            if getattr(error, "errno", None) != errno.ENOSYS:
+                raise refused(error, f"{self.url}/{name}") from error
+            self.put(name, content)
+        return True
+
+    def has(self, name: str) -> bool:
+        """Whether there is an object of this name."""
+        self._files.invalidate_cache()
+        return bool(self._asked(lambda: self._files.exists(self._where(name))))
+
+    def names(self, folder: str) -> list[str]:
+        """The names of all objects below a folder."""
+        self._files.invalidate_cache()
+        start = len(self._path.rstrip("/")) + 1
+        found = self._asked(lambda: self._files.find(self._where(folder)))
+        return [str(path)[start:] for path in found]
+
+    def remove(self, names: list[str]) -> None:
+        """Removes objects; those that are gone already do not matter."""
+        for name in names:
+            try:
+                self._files.rm_file(self._where(name))
+            except FileNotFoundError:
+                continue
+            except Exception as error:
+                raise refused(error, self.url) from error
+
+    def _where(self, name: str) -> str:
+        return f"{self._path.rstrip('/')}/{name}"
+
+    def _asked(self, ask: Callable[[], Answer]) -> Answer:
+        try:
+            return ask()
+        except Exception as error:
+            raise refused(error, self.url) from error
+
+
+def published(store: Store) -> Manifest | None:
+    """What a store holds of a cache: its manifest if it is complete, else its plan with the shards that are there.
+
+    Returns:
+        None where the store knows nothing of this cache.
+    """
+    names = store.names(JOURNAL)  # before the manifest: what leaves the journal is in the manifest by then
+    plan = store.get(PLAN)
+    manifest = store.get(MANIFEST)
+    if manifest is not None:
+        return parsed(manifest, f"{store.url}/{MANIFEST}")
+    if plan is None:
+        return None
+    begun = parsed(plan, f"{store.url}/{PLAN}")
+    return begun.with_batches(_entered(store, begun, names))
+
+
+def begin(store: Store, plan: Manifest) -> Manifest:
+    """What a store holds of a cache; its plan becomes `plan` if it knows nothing of it. Of many who try, one succeeds."""
+    found = published(store)
+    if found is None:
+        store.put_new(PLAN, encoded(plan))
+        found = published(store)
+    return found or plan
+
+
+def put_shard(store: Store, shard: Shard, image: bytes, entry: Entry) -> tuple[bytes, Entry]:
+    """Publishes a shard, then enters it: an object without content whose name says all that a manifest says of it.
+
+    Returns:
+        The shard that is there now: another one's if it was first, whose low bits may differ.
+    """
+    if not store.put_new(shard.file, image):
+        other = store.get(shard.file)
+        if other is not None and len(other) == len(image):
+            image, entry = other, entry._replace(sha256=hashlib.sha256(other).hexdigest())
+        else:
+            store.put(shard.file, image)
+    layout = canonical_json(dict(entry.offsets)).encode()
+    digest = hashlib.sha256(layout).hexdigest()[:LAYOUT_DIGITS]
+    store.put_new(_layout(digest), layout)
+    store.put(f"{JOURNAL}/{shard.split}/{shard.index:05d}~{entry.bytes}~{entry.sha256}~{digest}", b"")
+    return image, entry
+
+
+def complete(store: Store, manifest: Manifest, provenance: Mapping[str, Any] | None) -> None:
+    """Completes a cache all of whose shards are entered: the virtual files, then the manifest, if there is none yet."""
+    for split in manifest.splits:
+        image, entry = encode_virtual(manifest, split)
+        store.put(f"{split}.h5", image)
+        manifest = manifest.with_virtual(split, entry)
+    manifest = replace(manifest, complete=True, provenance=provenance or manifest.provenance)
+    store.put_new(MANIFEST, encoded(manifest))
+    store.remove(store.names(JOURNAL))
+
+
+def reopen(store: Store, manifest: Manifest, damaged: list[Problem]) -> Manifest:
+    """Takes damaged files out of a complete cache, so that they are computed again.
+
+    Returns:
+        What is published from now on.
+    """
+    for problem in damaged:
+        if problem.shard is not None:
+            manifest = manifest.without_shard(problem.shard)
+    manifest = replace(manifest, complete=False)
+    store.put(PLAN, encoded(manifest))
+    store.remove([problem.file for problem in damaged])
+    store.remove([MANIFEST])
+    return manifest
+
+
+def _entered(store: Store, plan: Manifest, names: list[str]) -> list[tuple[str, Batch]]:
+    found: dict[tuple[str, str], list[tuple[int, int, bytes]]] = defaultdict(list)
+    for name in names:
+        match = ENTERED.fullmatch(name)
+        if (
+            match
+            and match["split"] in plan.splits
+            and int(match["index"]) < len(plan.splits[match["split"]].shards.done)
+        ):
+            row = (int(match["index"]), int(match["bytes"]), bytes.fromhex(match["sha256"]))
+            found[match["split"], match["layout"]].append(row)
+    layouts = {layout: json.loads(store.get(_layout(layout)) or b"null") for layout in {layout for _, layout in found}}
+    return [(split, _batch(rows, layouts[layout])) for (split, layout), rows in found.items() if layouts[layout]]
+
+
+def _layout(digest: str) -> str:
+    return f"{JOURNAL}/layouts/{digest}.json"
+
+
+def _batch(rows: list[tuple[int, int, bytes]], offsets: Mapping[str, int]) -> Batch:
+    indices, sizes, hashes = zip(*rows, strict=True)
+    columns = np.frombuffer(b"".join(hashes), np.uint8).reshape(len(rows), -1)
+    return Batch(np.array(indices), np.array(sizes), columns, offsets)

@@ -1,0 +1,273 @@
+"""Parquet files as data sets: image bytes, labels and ids in columns, read one row group at a time."""
+
+import json
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pipeline.datasets.containers import Container, not_readable, reading_threads
+from pipeline.datasets.decoding import UnusableImage
+from pipeline.datasets.images import Stored
+from pipeline.datasets.listing import SPLITS
+from pipeline.datasets.packed import Raw
+from pipeline.errors import RequestError, nearest
+from pipeline.experiment import DatasetSettings
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyarrow.parquet import ParquetFile
+
+SAID = ("label", "split", "group")
+ROWS = 64  # whose bytes are held while they are looked at
+GROUPS = 4  # row groups whose images are held while a data set is read
+LARGEST_GROUP = 1 << 30  # bytes
+USUAL_LABELS = ("label", "labels", "class", "fine_label")
+
+
+@dataclass(frozen=True)
+class TableColumns:
+    """The columns of a table: of image bytes (or `{bytes, path}`), of labels, and perhaps of splits, groups and ids.
+
+    `names` are the classes where labels are numbers (Hugging Face's `ClassLabel`).
+    """
+
+    image: str
+    label: str
+    split: str = ""
+    group: str = ""
+    id: str = ""
+    names: tuple[str, ...] = ()
+
+
+class ParquetSource:
+    """Images in Parquet files, a few row groups of them in memory (a `Source`)."""
+
+    def __init__(self, containers: tuple[Container, ...], column: str) -> None:
+        self._containers, self._column = containers, column
+        self._lock = threading.Lock()
+        self._starts: dict[int, np.ndarray] = {}
+        self._held: OrderedDict[tuple[int, int], Any] = OrderedDict()
+        self.threads = reading_threads(containers)
+
+    def read(self, image: Stored) -> bytes:
+        """See `Source`."""
+        with self._lock:
+            starts = self._group_starts(image.container)
+            group = int(np.searchsorted(starts, image.offset, "right")) - 1
+            rows = self._rows(image.container, group)
+        row = image.offset - int(starts[group])
+        if row >= len(rows):
+            raise UnusableImage("the file has fewer rows than it had")
+        return _image_bytes(rows[row].as_py())
+
+    def where(self, image: Stored) -> str:
+        """See `Source`."""
+        return f"{self._containers[image.container].url}: row {image.offset + 1:,}"
+
+    def _group_starts(self, number: int) -> np.ndarray:
+        if number not in self._starts:
+            with _reading(self._containers[number]) as file:
+                sizes = [file.metadata.row_group(i).num_rows for i in range(file.metadata.num_row_groups)]
+            self._starts[number] = np.cumsum([0, *sizes[:-1]])
+        return self._starts[number]
+
+    def _rows(self, number: int, group: int) -> Any:
+        if (number, group) not in self._held:
+            while len(self._held) >= GROUPS:
+                self._held.popitem(last=False)
+            with _reading(self._containers[number]) as file:
+                self._held[number, group] = file.read_row_group(group, columns=[self._column]).column(self._column)
+        self._held.move_to_end((number, group))
+        return self._held[number, group]
+
+
+def table_columns(container: Container, settings: DatasetSettings) -> TableColumns:
+    """Find the columns that settings name, or that are the only ones that can be meant.
+
+    Args:
+        container: one of the files; the others have the same columns.
+        settings: `image_column`, `label_column`, `split_column`, `group` and `id_column` (which may be `image.path`).
+
+    Raises:
+        RequestError: a column is missing or cannot be told, or pyarrow is not installed.
+    """
+    with _opened(container) as file:
+        schema = file.schema_arrow
+    label = settings.label_column or _usual(schema, "label_column", [n for n in USUAL_LABELS if n in schema.names])
+    image = settings.image_column or _usual(schema, "image_column", [f.name for f in schema if _holds_images(f.type)])
+    wanted = {"image_column": image, "label_column": label}
+    wanted |= {key: getattr(settings, key) for key in ("split_column", "group", "id_column")}
+    for key, name in wanted.items():
+        if name and name.partition(".")[0] not in schema.names:
+            raise _no_column(schema, key, name)
+    if not _holds_images(schema.field(image).type):
+        raise RequestError(
+            f"dataset.image_column: column {image!r} holds {schema.field(image).type}; it must hold the bytes of image files, "
+            "or a struct of `bytes` and `path`."
+        )
+    return TableColumns(
+        image, label, settings.split_column, settings.group, settings.id_column, _class_names(schema, label)
+    )
+
+
+def parquet_images(container: Container, columns: TableColumns) -> Iterator[Raw]:
+    """Give the images of a Parquet file in its order.
+
+    Args:
+        container: a file on a disk.
+        columns: where they are, and what is said of them.
+
+    Raises:
+        PipelineError: it is no Parquet file, or one that is damaged.
+        RequestError: a column is missing, or a row group is too large to be held in memory.
+    """
+    wanted = [name for name in (columns.image, columns.label, columns.split, columns.group, columns.id) if name]
+    stem = PurePosixPath(container.name).stem
+    row = 0
+    with _opened(container) as file:
+        missing = [name for name in wanted if name.partition(".")[0] not in file.schema_arrow.names]
+        if missing:
+            raise RequestError(
+                f"'{container.name}' has no column {missing[0]!r}, which another file of the data set has."
+            )
+        _require_small_groups(file, container, columns.image)
+        for values in _values(file, container, wanted):
+            yield _raw(values, row, stem, columns)
+            row += 1
+
+
+def _values(file: "ParquetFile", container: Container, wanted: list[str]) -> Iterator[dict[str, Any]]:
+    heads = list(dict.fromkeys(name.partition(".")[0] for name in wanted))
+    try:
+        for batch in file.iter_batches(ROWS, columns=heads):
+            yield from batch.to_pylist()
+    except OSError as error:
+        raise not_readable(container, error, "Parquet") from error
+
+
+def _raw(values: Mapping[str, Any], row: int, stem: str, columns: TableColumns) -> Raw:
+    said = {
+        "label": _label(values[columns.label], columns.names),
+        "split": SPLITS.get(_text(values, columns.split).lower(), ""),
+        "group": _text(values, columns.group),
+    }
+    problem = ""
+    if columns.split and not said["split"]:
+        problem = f"its split is none of {', '.join(SPLITS)}: {_text(values, columns.split)!r}"
+    elif columns.group and not said["group"]:
+        problem = "its group is missing"
+    elif not said["label"]:
+        problem = "its label is missing"
+    identifier = _text(values, columns.id)
+    if columns.id and not identifier:
+        problem = "its id is missing"
+    return Raw(identifier or f"{stem}/{row:09d}", row, partial(_usable_bytes, values[columns.image], problem), said)
+
+
+def _usable_bytes(value: Any, problem: str) -> bytes:
+    if problem:
+        raise UnusableImage(problem)
+    return _image_bytes(value)
+
+
+def _image_bytes(value: Any) -> bytes:
+    content = value.get("bytes") if isinstance(value, dict) else value
+    if content:
+        return bytes(content)
+    path = value.get("path") if isinstance(value, dict) else None
+    raise UnusableImage(
+        f"the row names a file ({path}) and does not hold its bytes" if path else "the row holds no image"
+    )
+
+
+def _label(value: Any, names: tuple[str, ...]) -> str:
+    if value is None or value != value or (names and value == -1):  # NaN; -1 is how Hugging Face hides labels
+        return ""
+    if names:
+        return names[int(value)] if 0 <= int(value) < len(names) else ""
+    return str(int(value) if isinstance(value, float) and value.is_integer() else value).strip()
+
+
+def _text(values: Mapping[str, Any], column: str) -> str:
+    head, _, field = column.partition(".")
+    value = values.get(head)
+    value = (value or {}).get(field) if field and isinstance(value, dict | None) else value
+    return "" if value is None else str(value).replace("\0", "").strip()
+
+
+def _usual(schema: "pa.Schema", key: str, found: list[str]) -> str:
+    if len(found) == 1 or (found and key == "label_column"):
+        return found[0]
+    raise RequestError(
+        f"dataset.{key} is missing: {'several columns' if found else 'no column'} can be meant. "
+        f"Columns: {', '.join(schema.names)}."
+    )
+
+
+def _no_column(schema: "pa.Schema", key: str, name: str) -> RequestError:
+    return RequestError(
+        f"dataset.{key}: there is no column {name!r}. Columns: {', '.join(schema.names)}. "
+        f"Nearest: {', '.join(nearest(name, schema.names))}."
+    )
+
+
+def _holds_images(kind: "pa.DataType") -> bool:
+    import pyarrow as pa
+
+    if pa.types.is_struct(kind):
+        return any(field.name == "bytes" and _holds_images(field.type) for field in kind)
+    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
+
+
+def _class_names(schema: "pa.Schema", label: str) -> tuple[str, ...]:
+    try:
+        kept = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"][label]["names"]
+    except (KeyError, ValueError, TypeError):
+        return ()
+    return tuple(str(name) for name in kept)
+
+
+def _require_small_groups(file: "ParquetFile", container: Container, column: str) -> None:
+    for number in range(file.metadata.num_row_groups):
+        group = file.metadata.row_group(number)
+        chunks = [group.column(i) for i in range(group.num_columns)]
+        size = sum(c.total_uncompressed_size for c in chunks if c.path_in_schema.partition(".")[0] == column)
+        if size > LARGEST_GROUP:
+            raise RequestError(
+                f"Row group {number} of '{container.name}' holds {size / 2**30:.1f} GiB of images, and a group is read whole. "
+                "Write the file again with smaller ones, such as row_group_size=1000."
+            )
+
+
+@contextmanager
+def _opened(container: Container) -> Iterator["ParquetFile"]:
+    try:
+        from pyarrow.parquet import ParquetFile
+    except ImportError as error:
+        raise RequestError(
+            "dataset.source=parquet needs pyarrow: pip install 'bottleneck-features[parquet]'"
+        ) from error
+    try:
+        stream = container.url if container.store is None else container.store.open(container.url, "rb")
+        file = ParquetFile(stream)
+    except (OSError, ValueError) as error:
+        raise not_readable(container, error, "Parquet") from error
+    with file:
+        yield file
+
+
+@contextmanager
+def _reading(container: Container) -> Iterator["ParquetFile"]:
+    """As `_opened`, for images that were looked at before: whatever is wrong now is the image's reason."""
+    try:
+        with _opened(container) as file:
+            yield file
+    except Exception as error:  # a store has errors of its own
+        raise UnusableImage(f"it cannot be read ({' '.join(str(error).split())[:200]})") from error

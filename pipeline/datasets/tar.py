@@ -1,0 +1,165 @@
+"""Tar shards as data sets: images by their place in the archive, labels beside them or in their folder's name."""
+
+import json
+import re
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import BinaryIO
+
+from pipeline.datasets.containers import Container, not_readable, reading_threads
+from pipeline.datasets.decoding import ENDINGS, MAX_BYTES, UnusableImage
+from pipeline.datasets.images import Stored
+from pipeline.datasets.listing import ignored
+from pipeline.datasets.packed import Raw
+from pipeline.datasets.scan import printable
+
+SAID = ("cls", "json", "txt")
+LABEL_FIELDS = ("label", "cls", "class")  # looked for in a .json, in this order
+LONGEST_LABEL = 200
+LARGEST_NOTE = 1 << 20  # bytes of a .cls, .json or .txt
+RECORD = 512
+
+
+class TarSource:
+    """Images in tar archives, read by their place (a `Source`)."""
+
+    def __init__(self, containers: tuple[Container, ...]) -> None:
+        self._containers = containers
+        self.threads = reading_threads(containers)
+
+    def read(self, image: Stored) -> bytes:
+        """See `Source`."""
+        return _piece(self._containers[image.container], image.offset, image.size)
+
+    def where(self, image: Stored) -> str:
+        """See `Source`."""
+        return f"{self._containers[image.container].url}: {image.id}"
+
+
+@dataclass(frozen=True)
+class _Member:
+    name: str
+    offset: int
+    size: int
+    problem: str = ""
+
+
+def tar_images(container: Container, label_field: str, ending: str) -> Iterator[Raw]:
+    """Give the images of an archive in its order.
+
+    Members that follow one another and share their name up to its first dot are one sample (WebDataset's convention):
+    `.cls`, `.json` and `.txt` say what its images show.
+
+    Args:
+        container: an archive on a disk.
+        label_field: of the `.json`, the field with the label; empty: `label`, `cls` or `class`.
+        ending: of the images' names after their first dot, where a sample has several; empty: any image's.
+
+    Raises:
+        PipelineError: it is no tar archive.
+    """
+    fields = (label_field,) if label_field else LABEL_FIELDS
+    sample, notes, images = "", dict.fromkeys(SAID, ""), list[_Member]()
+    number = 0
+    for member in _members(container):
+        if _sample(member.name) != sample:
+            yield from _raws(container, images, notes, number)
+            sample, notes, images = _sample(member.name), dict.fromkeys(SAID, ""), []
+            number += 1
+        kind = Path(member.name).suffix.lower()
+        if member.problem or (kind in ENDINGS and ending.lower() in ("", _ending(member.name))):
+            images.append(member)
+        elif kind[1:] in SAID and member.size <= LARGEST_NOTE:
+            notes[kind[1:]] = _note(container.read(member.offset, member.size), kind, fields)
+    yield from _raws(container, images, notes, number)
+
+
+def _raws(container: Container, images: list[_Member], notes: dict[str, str], number: int) -> Iterator[Raw]:
+    for member in images:
+        yield Raw(printable(member.name), member.offset, partial(_content, container, member), notes, number)
+
+
+def _content(container: Container, member: _Member) -> bytes:
+    if member.problem:
+        raise UnusableImage(member.problem)
+    if member.size > MAX_BYTES:
+        raise UnusableImage(f"a file of {member.size:,} bytes; the limit is {MAX_BYTES:,}")
+    return _piece(container, member.offset, member.size)
+
+
+def _piece(container: Container, offset: int, size: int) -> bytes:
+    content = container.read(offset, size)
+    if len(content) < size:
+        raise UnusableImage(f"truncated: the archive ends after {len(content):,} of {size:,} bytes")
+    return content
+
+
+def _members(container: Container) -> Iterator[_Member]:
+    """The files in an archive, one header in memory at a time; the last one may say that the rest is damaged."""
+    with Path(container.url).open("rb") as stream:
+        try:
+            archive = tarfile.open(fileobj=stream, mode="r:", errorlevel=1)  # noqa: SIM115
+        except (tarfile.TarError, OSError) as error:
+            raise not_readable(container, error, "a tar archive") from error
+        damage = ""
+        while not damage:
+            try:
+                member = archive.next()
+            except (tarfile.TarError, ValueError, OSError) as error:
+                damage = f"the archive is damaged or cut off after byte {archive.offset:,} ({error})"
+                break
+            archive.members.clear()  # type: ignore[attr-defined]
+            if member is None:
+                damage = _unfinished(stream, archive.offset)
+                break
+            if not ignored(Path(member.name).name) and not member.isdir():
+                yield _Member(_plain(member.name), member.offset_data, member.size, _wrong(member))
+        if damage:
+            yield _Member(f"{container.name}: what follows", container.size, 0, damage)
+
+
+def _unfinished(stream: BinaryIO, end: int) -> str:
+    """Why what ends at a byte is not the end of an archive; tarfile takes a broken header for the end."""
+    stream.seek(max(0, end))
+    record = stream.read(RECORD)
+    if not record:
+        return f"the archive ends after byte {end:,} without the mark of its end: it may be cut off"
+    return f"the archive is damaged at byte {end:,}: what follows is not read" if record.strip(b"\0") else ""
+
+
+def _wrong(member: tarfile.TarInfo) -> str:
+    if Path(member.name).suffix.lower() not in ENDINGS:
+        return ""
+    if printable(member.name) != member.name:
+        return "its name is not UTF-8"
+    if member.issparse():
+        return "a sparse file, whose bytes do not lie together"
+    return "" if member.isreg() else "no file but a link or a device"
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"/+", "/", re.sub(r"^(\./)+", "", name)).lstrip("/")
+
+
+def _sample(name: str) -> str:
+    folder, slash, file = name.rpartition("/")
+    return folder + slash + file.partition(".")[0]
+
+
+def _ending(name: str) -> str:
+    return name.rpartition("/")[2].partition(".")[2].lower()
+
+
+def _note(content: bytes, kind: str, fields: tuple[str, ...]) -> str:
+    note = content.decode("utf-8", "replace")
+    if kind == ".json":
+        try:
+            found = json.loads(note)
+        except ValueError:
+            return ""
+        present = [found[name] for name in fields if name in found] if isinstance(found, dict) else []
+        note = str(present[0]) if present and not isinstance(present[0], dict | list | None) else ""
+    return " ".join(note.split())[:LONGEST_LABEL]

@@ -1,0 +1,65 @@
+"""Folders of images packed as people pack them: into tar shards, and into Parquet files as Hugging Face writes them."""
+
+import io
+import json
+import tarfile
+from collections.abc import Sequence
+from pathlib import Path
+
+CLASS_LABEL = "ClassLabel"
+
+
+def image_files(root: Path) -> list[Path]:
+    """The files below a folder, sorted by their path in it."""
+    return sorted(
+        (file for file in root.rglob("*") if file.is_file()), key=lambda file: file.relative_to(root).as_posix()
+    )
+
+
+def tar_of(path: Path, members: Sequence[tuple[str, bytes]]) -> Path:
+    """Write an archive of some members, in that order."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(path, "w") as archive:
+        for name, content in members:
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    return path
+
+
+def tar_of_folder(root: Path, path: Path) -> Path:
+    """Write the files below a folder into one archive, under their paths in it."""
+    return tar_of(path, [(file.relative_to(root).as_posix(), file.read_bytes()) for file in image_files(root)])
+
+
+def web_dataset(root: Path, folder: Path, shard_size: int) -> Path:
+    """Write `root/<class>/…` as WebDataset shards: `<key>.jpg` and `<key>.cls` one after the other."""
+    files, names = image_files(root), sorted({file.parent.name for file in image_files(root)})
+    for shard in range(0, len(files), shard_size):
+        members = []
+        for number, file in enumerate(files[shard : shard + shard_size], shard):
+            label = str(names.index(file.parent.name)).encode()
+            members += [(f"{number:06d}.cls", label), (f"{number:06d}{file.suffix}", file.read_bytes())]
+        tar_of(folder / f"{root.name}-{shard // shard_size:04d}.tar", members)
+    return folder
+
+
+def parquet_of_folder(root: Path, path: Path, row_group_size: int = 100) -> Path:
+    """Write `root/<class>/…` as Hugging Face's `datasets` would: `image` {bytes, path}, `label` an int with class names."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    files = image_files(root)
+    names = sorted({file.parent.name for file in files})
+    images = pa.array(
+        [{"bytes": file.read_bytes(), "path": file.relative_to(root).as_posix()} for file in files],
+        pa.struct([("bytes", pa.binary()), ("path", pa.string())]),
+    )
+    features = {"image": {"_type": "Image"}, "label": {"names": names, "_type": CLASS_LABEL}}
+    table = pa.table(
+        {"image": images, "label": pa.array([names.index(file.parent.name) for file in files], pa.int64())}
+    )
+    kept = {"huggingface": json.dumps({"info": {"features": features}})}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(table.replace_schema_metadata(kept), path, row_group_size=row_group_size)
+    return path

@@ -1,0 +1,93 @@
+"""What the index of a large data set costs in memory: `python tests/pipeline/index_size.py FOLDER 1000000`.
+
+Writes so many tiny JPEGs into tar shards of 10,000 (WebDataset's convention, 100 classes) below FOLDER unless they are there,
+then opens them twice in processes of their own: looking at every image, and from what was remembered. Bytes are those that
+the process grows by (peak), and, the second time, those that Python and NumPy still hold (tracemalloc).
+"""
+
+import gc
+import json
+import subprocess
+import sys
+import time
+import tracemalloc
+from pathlib import Path
+
+import psutil
+
+sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parents[1])]
+
+SHARD = 10_000
+CLASSES = 100
+
+
+def main(folder: Path, images: int) -> None:
+    """Print time, memory at rest and peak memory of both ways."""
+    _write(folder / "shards", images)
+    for way in ("look", "recall"):
+        done = subprocess.run([sys.executable, __file__, str(folder), way], check=True, capture_output=True, text=True)
+        found = json.loads(done.stdout)
+        print(
+            f"{way}: {found['images']:,} images in {found['seconds']:.1f} s ({found['cpu']:.1f} s of processor time), "
+            f"peak {found['peak'] / found['images']:.1f} bytes an image, held {found['held'] / found['images']:.1f}",
+            flush=True,
+        )
+
+
+def _write(folder: Path, images: int) -> None:
+    from imagefiles import encoded, picture
+    from packing import tar_of
+
+    pictures = [encoded(picture(label, size=(8, 8))) for label in range(CLASSES)]
+    for shard in range(images // SHARD):
+        if (path := folder / f"{shard:05d}.tar").exists():
+            continue
+        members = []
+        for number in range(shard * SHARD, (shard + 1) * SHARD):
+            label = number % CLASSES
+            members += [(f"{number:09d}.cls", str(label).encode()), (f"{number:09d}.jpg", pictures[label])]
+        tar_of(path, members)
+
+
+def _open(folder: Path, traced: bool) -> None:
+    from pipeline.datasets import open_dataset
+    from pipeline.experiment import load_experiment
+
+    words = ("dataset.source=tar", f"dataset.path={folder / 'shards'}", "dataset.test_fraction=0", "input.size=32,32")
+    experiment = load_experiment("natural-images", words)
+    process = psutil.Process()
+    gc.collect()
+    before, started = process.memory_info().rss, time.perf_counter()
+    dataset = open_dataset(experiment, folder / "home")
+    seconds, cpu = time.perf_counter() - started, sum(process.cpu_times()[:2])
+    peak, held = _peak() - before, 0
+    if traced:
+        del dataset
+        tracemalloc.start()
+        dataset = open_dataset(experiment, folder / "home")
+        gc.collect()
+        held, _ = tracemalloc.get_traced_memory()
+    print(
+        json.dumps(
+            {
+                "images": len(dataset.splits["train"]),
+                "seconds": seconds,
+                "cpu": cpu,
+                "peak": peak,
+                "held": held,
+            }
+        )
+    )
+
+
+def _peak() -> int:
+    from pipeline.results import peak_memory_mib
+
+    return int(peak_memory_mib() * 2**20)
+
+
+if __name__ == "__main__":
+    if sys.argv[2] in ("look", "recall"):
+        _open(Path(sys.argv[1]), sys.argv[2] == "recall")
+    else:
+        main(Path(sys.argv[1]), int(sys.argv[2]))

@@ -1,0 +1,67 @@
+"""How often a head calls images of other data sets unlike anything seen: python tests/pipeline/novelty_rates.py HOME DATA
+
+HOME is an artifacts folder in which `probe -e natural-images` ran, DATA the folder of `$BOTTLENECK_REAL_DATA`.
+"""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from pipeline.datasets import Dataset, open_dataset
+from pipeline.datasets.base import stratified_sample
+from pipeline.evaluation import score_counts
+from pipeline.experiment import load_experiment
+from pipeline.inference import inference
+from pipeline.picture_files import decoded, listed
+from pipeline.saved_model import SavedModel, open_model
+
+IMAGES = 200
+KNOWN = ("airplane", "automobile", "cat", "dog")  # CIFAR-10's classes that mini natural images has too
+
+
+def _resized(images: np.ndarray, model: SavedModel) -> np.ndarray:
+    height, width = model.target.size
+    pictures = [Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR) for image in images]
+    return np.stack([np.asarray(picture) for picture in pictures])
+
+
+def _of(dataset: Dataset, model: SavedModel, chosen: np.ndarray) -> Iterator[np.ndarray]:
+    size = model.experiment.compute.batch_size
+    for start in range(0, len(chosen), size):
+        yield _resized(dataset.images("test", chosen[start : start + size]), model)
+
+
+def main(home: Path, data: Path) -> None:
+    model = open_model(home, "natural-images")
+    run = inference(model)
+
+    def say(name: str, batches: Iterator[np.ndarray]) -> None:
+        distances = np.concatenate([predicted.distances for predicted in run(batches)])
+        found = score_counts(int((distances > 1).sum()), len(distances))
+        interval = f"[{100 * found.low:.1f}, {100 * found.high:.1f}]"
+        print(
+            f"{name}: {100 * found.accuracy:.1f} % {interval} of {found.n} flagged; median {np.median(distances):.2f}"
+        )
+
+    for name, folder in (
+        ("mini natural images, test", "mini_natural_images/test"),
+        ("emergency", "emergency_small/images"),
+    ):
+        files = list(listed([data / folder]))
+        say(name, (batch.images for batch in decoded(files, model.target, 10**8, model.experiment.compute.batch_size)))
+    options = (f"dataset.path={data / 'cifar-10-batches-py'}",)
+    cifar = open_dataset(load_experiment("cifar10", options), home)
+    chosen = stratified_sample(cifar.splits["test"].labels, 2 * IMAGES)
+    known = np.isin(np.array(cifar.class_names)[cifar.splits["test"].labels[chosen]], KNOWN)
+    say(f"CIFAR-10, {', '.join(KNOWN)}", _of(cifar, model, chosen[known]))
+    say("CIFAR-10, the other six classes", _of(cifar, model, chosen[~known]))
+    for name in ("digits", "photo-patches"):
+        dataset = open_dataset(load_experiment(name), home)
+        say(name, _of(dataset, model, stratified_sample(dataset.splits["test"].labels, IMAGES)))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -1,0 +1,89 @@
+"""Scored methods in words: the rows of tables, the answer of a comparison, and the pictures as files."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline import plots
+from pipeline.evaluation import Score
+from pipeline.reporting.answer import answer
+from pipeline.results import Method
+from pipeline.tables import p_text, table_rows
+from pipeline.training import History
+
+FORMULA = "$\\frac{1}{0}$ & \"quotes\" 'too'"
+
+
+def _method(name: str, layers: tuple[str, ...], accuracy: float) -> Method:
+    scores = {
+        split: Score(accuracy, accuracy - 0.05, accuracy + 0.05, 100) for split in ("train", "validation", "test")
+    }
+    return Method(name, layers, 10, scores, {"extract": None, "train": 150.0})
+
+
+def _result(*methods: Method) -> dict[str, Any]:
+    first, second = methods
+    pair = {"first": first.name, "second": second.name, "p_value": 1e-9}
+    rows = [method.as_json() for method in methods]
+    return {"methods": rows, "pairs": [pair], "scored_on": "test", "backbone": "a net"}
+
+
+def test_the_answer_names_the_gap_and_whether_it_may_be_chance():
+    said = answer(_result(_method("linear", ("last",), 0.9), _method("convnet-small", (), 0.5)))
+    assert "(linear on last, a net) reaches 90.0 % [85.0, 95.0] on 100 test images" in said
+    assert "40.0 points ahead of the best network trained from scratch" in said
+    assert "a real difference (exact McNemar p = 1e-09)" in said
+    assert "has not been measured" not in said
+
+
+def test_the_answer_says_so_where_nothing_was_trained_from_scratch():
+    said = answer(_result(_method("linear", ("last",), 0.9), _method("earlier", ("first",), 0.5)))
+    assert "Whether a network trained from scratch does better has not been measured here." in said
+
+
+def test_without_a_test_split_the_answer_says_that_validation_images_flatter():
+    result = _result(_method("linear", ("last",), 0.9), _method("convnet-small", (), 0.5))
+    said = answer({**result, "scored_on": "validation"})
+    assert "on 100 validation images" in said
+    assert "There is no test split" in said
+
+
+def test_a_split_that_was_not_scored_is_a_dash_and_an_unknown_time_is_said():
+    method = Method(
+        "earlier", ("a", "b"), 1234, {"validation": Score(0.5, 0.4, 0.6, 10)}, {"extract": None, "train": 1.25}
+    )
+    row = table_rows([method.as_json()])[0]
+    assert row == ("earlier (a, b)", "–", "50.0 % [40.0, 60.0]", "–", "1,234", "unknown", "1.2 s")
+
+
+def test_a_p_value_too_small_for_a_number_is_not_zero():
+    assert p_text(0.0) == "p < 1e-300"
+    assert p_text(0.03125) == "p = 0.031"
+
+
+def test_a_method_comes_back_from_its_row():
+    method = Method("probe", ("a",), 7, {"validation": Score(0.5, 0.4, 0.6, 10)}, {"train": 1.0}, {"l2": 0.1})
+    assert Method.from_json(method.as_json()) == method
+
+
+@pytest.mark.parametrize("ending", ["png", "svg"])
+def test_every_picture_of_methods_is_drawn_whatever_their_names(ending, tmp_path):
+    names = [FORMULA, "x" * 300, "<script>", *map(str, range(47))]
+    history = History({name: [0.5, 0.7] for name in ("loss", "accuracy", "val_loss", "val_accuracy")}, 2)
+    methods = [_method("linear", (FORMULA,), 0.9), _method("convnet-small", (), 0.5)]
+    drawn = [
+        plots.comparison(methods, FORMULA, tmp_path / f"comparison.{ending}"),
+        plots.accuracy_over_time(methods, "test", tmp_path / f"time.{ending}"),
+        plots.learning_curves({FORMULA: history}, tmp_path / f"learning-curves.{ending}"),
+        plots.confusion_matrices({"a": np.eye(4, dtype=int)}, names[:4], tmp_path / f"few.{ending}"),
+        plots.confusion_matrices({"a": np.eye(50, dtype=int)}, names, tmp_path / f"many.{ending}"),
+    ]
+    for path in drawn:
+        if ending == "svg":
+            assert "<script" not in path.read_text()
+            continue
+        with Image.open(path) as picture:
+            assert picture.format == "PNG"
+            assert picture.width > 300
