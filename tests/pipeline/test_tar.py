@@ -8,6 +8,7 @@ from pathlib import Path
 import hostile
 import numpy as np
 import pytest
+from commandline import invoke
 from imagefiles import COLOURS, class_folders, encoded, picture, write
 from packing import image_files, tar_of, tar_of_folder, web_dataset
 
@@ -281,6 +282,18 @@ def test_what_cannot_be_a_data_set_is_refused_in_one_line(tmp_path, make, error,
     with pytest.raises(error, match=message) as refused:
         _open(make(tmp_path), tmp_path)
     assert "\n" not in str(refused.value)
+
+
+def test_inspect_says_of_an_archive_what_it_says_of_the_folder(root, tmp_path):
+    found = []
+    for source, path in (("folder", root), ("tar", tar_of_folder(root, tmp_path / "x.tar"))):
+        settings = (f"dataset.source={source}", f"dataset.path={path}", *LITE)
+        words = [word for setting in settings for word in ("--set", setting)]
+        done = invoke("inspect", "-e", "natural-images", *words, "--json", home=tmp_path / source)
+        assert done.exit_code == 0, done.output
+        found.append(json.loads(done.stdout))
+    assert found[0]["images"] == found[1]["images"]
+    assert found[0]["shortcuts"] == found[1]["shortcuts"]
 
 
 def test_a_column_of_a_table_does_not_belong_to_an_archive():
