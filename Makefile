@@ -5,13 +5,14 @@ EXPERIMENT ?= cifar10
 ARGS ?=
 READY := .venv/.ready
 RAY := .venv/.ready-ray
+DOCS := .venv/.ready-docs
 ALL := .venv/.ready-all
 BOTTLENECK := .venv/bin/bottleneck
 comma := ,
 EXTRAS := dev$(if $(shell command -v nvidia-smi 2>/dev/null),$(comma)gpu)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-faults lint inspect features features-ray simulate-scale train-head probe compare fine-tune report advise bench predict export doctor experiments cache-ls clean
+.PHONY: help demo test test-all test-faults lint docs notebook inspect features features-ray simulate-scale train-head probe compare fine-tune report advise bench predict export doctor experiments cache-ls clean
 
 help:  ## show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 22
@@ -28,6 +29,10 @@ $(RAY): $(READY)
 
 $(ALL): $(READY)
 	.venv/bin/pip install --quiet --editable ".[$(EXTRAS),ray,store,store-server]"
+	@touch $@
+
+$(DOCS): $(READY)
+	.venv/bin/pip install --quiet --editable ".[$(EXTRAS),docs]"
 	@touch $@
 
 demo: $(READY)  ## the main job on embedded photographs, without a network
@@ -48,6 +53,13 @@ lint: $(READY)  ## style and types
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
+
+docs: $(DOCS)  ## the documentation as a site in build/site, read without a network
+	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict --quiet
+	@echo "build/site/index.html; with search: $(PYTHON) -m http.server --directory build/site"
+
+notebook: $(READY)  ## run examples/quick_experiments.ipynb; makes the features of photo-patches if they are missing
+	.venv/bin/jupyter-execute examples/quick_experiments.ipynb $(ARGS)
 
 features-ray: $(RAY)  ## stage one on a Ray cluster: one of this machine, or ARGS="--address HOST:PORT"
 	$(BOTTLENECK) features --engine-on ray -e $(EXPERIMENT) $(ARGS)

@@ -1,0 +1,112 @@
+"""What the documentation tells a newcomer to type works: commands, Python, the notebook, the site."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from documented import FENCE, INLINE, PAGES, ROOT, made_by, shell
+from PIL import Image
+
+pytestmark = pytest.mark.slow
+
+OFFLINE = ("--set", "backbone.name=efficientnet-lite0", "--set", "backbone.layers=block5c_add,top_activation")
+SHORT = ("--set", "input.size=64,64", "--set", "finetune.epochs=1", "--set", "convnet.epochs=1")
+NOT_RUN = {
+    "…": "needs the user's own data or weights, or stands for several commands",
+    r"-e cifar10\b": "downloads CIFAR-10 and ResNet50",
+    "-e emergency-vehicles": "downloads VGG16, or needs the user's table",
+    r"-e mine\.toml": "needs storage that several machines share, or a bucket",
+    "--engine-on ray": "needs the extra `ray`; tests/pipeline/test_on_ray.py runs it",
+    "--shard": "tests/pipeline/test_parts_cli.py runs it",
+    "^bottleneck cache (verify|rm|export|import)|COMMAND|EXPERIMENT": "needs a name of the user's",
+    "^bottleneck (?!experiments|doctor)[a-z-]+$": "a command's bare name, which would run the experiment cifar10",
+}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Path:
+    """A folder with the pictures that the README speaks of, cut from the photographs of scikit-image."""
+    folder = tmp_path_factory.mktemp("newcomer")
+    data = pytest.importorskip("skimage.data")
+    for name in ("astronaut", "coffee", "rocket"):
+        photograph = getattr(data, name)()
+        height, width = photograph.shape[:2]
+        generator = np.random.default_rng(0)
+        for number in range(16):
+            top, left = generator.integers(0, (height - 128, width - 128))
+            kind = folder / ("holiday" if number == 15 else f"pictures/{name}")
+            kind.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(photograph[top : top + 128, left : left + 128]).save(kind / f"{name}-{number}.png")
+    return folder
+
+
+def run(words: list[str], folder: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+    environment.pop("BOTTLENECK_HOME", None)
+    done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{words}\n{done.stderr[-3000:]}"
+
+
+def run_shell(body: str, folder: Path, done: set[str]) -> None:
+    for _, words in shell(body):
+        for made in made_by(words) if words[0] == "make" else (words,):
+            line = " ".join(made)
+            if made[0] != "bottleneck" or line in done or any(re.search(one, line) for one in NOT_RUN):
+                continue
+            done.add(line)
+            offline = (*OFFLINE, *SHORT) if "natural-images" in line and made[1] not in ("predict", "export") else ()
+            run([sys.executable, "-m", "pipeline", *made[1:], *offline], folder)
+
+
+def run_python(body: str, folder: Path) -> None:
+    """The cache of this machine stands in for the one that the page names: its key depends on the processor."""
+    for cache in folder.glob("artifacts/features/photo-patches-efficientnet-lite0-*"):
+        body = re.sub(r"photo-patches-efficientnet-lite0-\w{8}", cache.name, body)
+    run([sys.executable, "-c", body], folder)
+
+
+@pytest.mark.timeout(3600)
+def test_a_newcomer_can_type_the_documentation_from_its_beginning_to_its_end(place):
+    done: set[str] = set()
+    for page in PAGES:
+        text = (ROOT / page).read_text(encoding="utf-8")
+        for language, body in FENCE.findall(text):
+            if language == "python" and page != "docs/cache-format.md":  # that one speaks of a file of the cache
+                run_python(body, place)
+            elif not language:
+                run_shell(body, place, done)
+        for line in INLINE.findall(FENCE.sub("", text)):
+            run_shell(" ".join(line.split()), place, done)
+    assert {"bottleneck compare -e photo-patches", "bottleneck doctor"} <= done
+    assert len(done) > 20
+
+
+@pytest.mark.timeout(1200)
+def test_the_notebook_runs_from_nothing(tmp_path):
+    pytest.importorskip("nbclient")
+    nbformat = pytest.importorskip("nbformat")
+    folder = tmp_path / "examples"
+    shutil.copytree(ROOT / "examples", folder)
+    file = folder / "quick_experiments.ipynb"
+    assert not any(cell.get("outputs") for cell in nbformat.read(file, 4).cells), "strip the outputs before committing"
+    run([sys.executable, "-m", "jupyter", "execute", "--inplace", str(file)], folder)
+    cells = nbformat.read(file, 4).cells
+    said = "".join(output.get("text", "") for cell in cells for output in cell.get("outputs", []))
+    assert float(re.search(r"([\d.]+)% \[.*of 680 test images", said)[1]) > 70
+    assert any("image/png" in output.get("data", {}) for cell in cells for output in cell.get("outputs", []))
+
+
+def test_the_site_builds_without_a_warning_and_loads_nothing_from_the_network(tmp_path):
+    pytest.importorskip("mkdocs")
+    run([sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)], ROOT)
+    pages = list(tmp_path.glob("*.html"))
+    assert {"index.html", "tutorial.html", "results.html", "changelog.html"} <= {page.name for page in pages}
+    for page in pages:
+        assert not re.findall(
+            r"<(?:script|link|img)[^>]+(?:src|href)=\"?(?:https?:)?//", page.read_text(encoding="utf-8")
+        )
