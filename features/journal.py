@@ -24,6 +24,7 @@ from features.storage import explained, make_folder, sync_folder
 JOURNAL = ".journal"
 SUFFIX = ".records"
 RECORD = np.dtype([("index", "<u8"), ("bytes", "<u8"), ("sha256", "u1", HASH_BYTES), ("check", "<u4")])
+ATTEMPTS = 5  # at a new file in a folder that others remove when it is empty
 _CHECKED = RECORD.itemsize - 4
 
 
@@ -109,15 +110,21 @@ class Journal:
             raise explained(error, self._folder) from error
 
     def _begin(self, header: str) -> tuple[Path, BinaryIO]:
+        for _ in range(ATTEMPTS - 1):
+            with contextlib.suppress(FileNotFoundError):  # whoever completes the cache takes the folder away
+                return self._new_file(header)
+        return self._new_file(header)
+
+    def _new_file(self, header: str) -> tuple[Path, BinaryIO]:
         path = self._folder / f"{socket.gethostname()}~{os.getpid()}~{uuid.uuid4().hex[:8]}{SUFFIX}"
         make_folder(self._folder)
+        file = path.open("xb", buffering=0)
         try:
-            file = path.open("xb", buffering=0)
-        except FileNotFoundError:  # the folder was empty a moment ago, and somebody took it away
-            make_folder(self._folder)
-            file = path.open("xb", buffering=0)
-        _write(file, f"{hashlib.sha256(header.encode()).hexdigest()} {header}\n".encode())
-        sync_folder(self._folder)
+            _write(file, f"{hashlib.sha256(header.encode()).hexdigest()} {header}\n".encode())
+            sync_folder(self._folder)
+        except OSError:
+            file.close()
+            raise
         return path, file
 
 

@@ -23,11 +23,13 @@ from features import (
     CacheIncomplete,
     DiskFull,
     Part,
+    journal,
     list_caches,
     open_features,
     remove_cache,
     verify,
 )
+from features.entries import Entry
 from features.journal import JOURNAL, RECORD, journal_files
 from features.manifest import create, load
 
@@ -157,13 +159,13 @@ def test_a_plan_is_begun_where_there_are_no_hard_links(tmp_path, monkeypatch):
 def test_whatever_byte_of_a_journal_changes_no_wrong_shard_is_entered(undisturbed, tmp_path):
     with part_writer(tmp_path / "cache", 1, 4) as writer:
         write(writer, 3)
-    (journal,) = journal_files(tmp_path / "cache")
-    right, content = dict(load(undisturbed).finished()), journal.read_bytes()
+    (written,) = journal_files(tmp_path / "cache")
+    right, content = dict(load(undisturbed).finished()), written.read_bytes()
     for position in range(len(content)):
         for mask in (1, 0x80, 0xFF):
             flipped = bytearray(content)
             flipped[position] ^= mask
-            journal.write_bytes(flipped)
+            written.write_bytes(flipped)
             entered = dict(load(tmp_path / "cache").finished())
             assert entered.items() <= right.items()
             assert len(entered) < 3
@@ -172,10 +174,10 @@ def test_whatever_byte_of_a_journal_changes_no_wrong_shard_is_entered(undisturbe
 def test_a_journal_torn_anywhere_keeps_what_is_whole(undisturbed, tmp_path):
     with part_writer(tmp_path / "cache", 1, 4) as writer:
         write(writer, 3)
-    (journal,) = journal_files(tmp_path / "cache")
-    content = journal.read_bytes()
+    (written,) = journal_files(tmp_path / "cache")
+    content = written.read_bytes()
     for length in range(len(content)):
-        journal.write_bytes(content[:length])
+        written.write_bytes(content[:length])
         missing = -(-(len(content) - length) // RECORD.itemsize)
         assert load(tmp_path / "cache").count_finished() == max(0, 3 - missing)
 
@@ -199,6 +201,23 @@ def test_a_writer_whose_journal_is_taken_away_enters_all_of_it_again(undisturbed
         write(writer)
         writer.finish()
     assert load(tmp_path / "cache").count_finished() == 8
+
+
+def test_a_journal_folder_that_vanishes_while_a_file_is_made_in_it_is_made_again(tmp_path, monkeypatch):
+    """Where locks do not work, whoever completes a cache removes what another has just made."""
+    seen, sync = [], journal.sync_folder
+
+    def vanishing(folder: Path) -> None:
+        seen.append(folder)
+        if len(seen) < 3:
+            shutil.rmtree(folder)
+        sync(folder)
+
+    monkeypatch.setattr(journal, "sync_folder", vanishing)
+    with journal.Journal(tmp_path, "plan") as written:
+        written.enter("train", 3, Entry(bytes=10, sha256="00" * 32, offsets={}))
+    (records,) = journal.read_journals(tmp_path)
+    assert records.rows["index"].tolist() == [3]
 
 
 def test_a_part_that_is_done_twice_leaves_no_journal_in_the_complete_cache(undisturbed, tmp_path):
