@@ -1,6 +1,6 @@
 """`python -m pipeline` is the command `bottleneck`."""
 
-from pipeline.cli import main
+from pipeline.commandline.cli import main
 
 if __name__ == "__main__":
     main()

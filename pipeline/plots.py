@@ -18,8 +18,8 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 from pipeline.results import Method, label
 
 if TYPE_CHECKING:  # both load what computes, and pictures of images need none of it
-    from pipeline.bench import Measured
-    from pipeline.training import History
+    from pipeline.extraction.bench import Measured
+    from pipeline.networks.training import History
 
 # Okabe and Ito's colours, told apart by all kinds of colour vision; line styles tell them apart in grey.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")

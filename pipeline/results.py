@@ -15,7 +15,7 @@ from typing import Any
 
 import psutil
 
-from pipeline.evaluation import Score
+from pipeline.comparison.evaluation import Score
 
 PACKAGES = ("bottleneck-features", "tensorflow", "keras", "numpy", "h5py", "openvino", "scikit-learn")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from click.testing import CliRunner, Result
 
-from pipeline.cli import main
+from pipeline.commandline.cli import main
 
 SMALL = ("-e", "digits", "--set", "dataset.limit=120", "--set", "input.size=32,32")
 

@@ -7,10 +7,10 @@ import click
 import pytest
 from documented import PAGES, ROOT, Documented, blocks, commands, made_by
 
-from pipeline.cli import main, parsed_part
-from pipeline.cli_use import parsed_formats
+from pipeline.commandline.cli import main, parsed_part
+from pipeline.commandline.cli_use import parsed_formats
 from pipeline.experiment import load_experiment, restored_experiment
-from pipeline.label_curve import parse_sizes
+from pipeline.heads.label_curve import parse_sizes
 
 ABBREVIATED = re.compile(r"…(?!/)| …|\bCOMMAND\b|\bEXPERIMENT( |$)|\bI/N\b")
 OWN = "natural-images"  # an experiment file of the user's is taken for one of image folders

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 from sklearn.model_selection import train_test_split
 
+from pipeline.comparison.splits import grouped_split
 from pipeline.errors import RequestError
-from pipeline.splits import grouped_split
 
 SPLIT_SEED = 0  # not the experiment's: another seed must not mean another cache
 

@@ -9,13 +9,13 @@ from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 
 from features import Features
+from pipeline.comparison.predictions import Predictions
+from pipeline.comparison.splits import Part
 from pipeline.datasets import Dataset
-from pipeline.predictions import Predictions
-from pipeline.repeats import Place
+from pipeline.inspection.repeats import Place
 from pipeline.reporting.gallery import unit_vectors
 from pipeline.reporting.sources import visible
 from pipeline.reporting.thumbnails import sprite
-from pipeline.splits import Part
 
 MOST, FEWEST = 2000, 10  # images on the map
 COMPONENTS = 50  # of the PCA that t-SNE starts from, as its authors did

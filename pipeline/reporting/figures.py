@@ -9,13 +9,15 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup, escape
 
-from pipeline import plots, plots_inspect, plots_labelcurve, plots_probe
-from pipeline.calibration import Calibration
-from pipeline.label_curve import CurvePoint
-from pipeline.plots_calibration import reliability_diagram
+from pipeline import plots
+from pipeline.heads import plots_labelcurve, plots_probe
+from pipeline.heads.calibration import Calibration
+from pipeline.heads.label_curve import CurvePoint
+from pipeline.heads.plots_calibration import reliability_diagram
+from pipeline.inspection import plots_inspect
+from pipeline.networks.training import History
 from pipeline.results import Method
 from pipeline.tables import accuracy_text, calibration_sentence
-from pipeline.training import History
 
 TRAINERS = ("train-head", "fine-tune", "from-pretrained", "from-scratch")
 

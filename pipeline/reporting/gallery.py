@@ -6,13 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from features import Features
+from pipeline.comparison.predictions import Predictions
+from pipeline.comparison.splits import Part
 from pipeline.datasets import Dataset
-from pipeline.layer_rows import LayerRows
-from pipeline.predictions import Predictions
-from pipeline.repeats import Place
+from pipeline.heads.layer_rows import LayerRows
+from pipeline.inspection.repeats import Place
 from pipeline.reporting.sources import visible
 from pipeline.reporting.thumbnails import data_uris
-from pipeline.splits import Part
 
 SHOWN, NEAREST = 12, 4
 SIDE = 96  # pixels of a picture

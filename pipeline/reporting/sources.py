@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pipeline.predictions import Predictions, load_predictions
+from pipeline.comparison.predictions import Predictions, load_predictions
 
 TURNING = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"  # direction of writing
 SPLITTING = ("seed", "head.validation_split", "dataset")

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from PIL import Image
 
-from pipeline.contact_sheets import thumbnails
 from pipeline.datasets import Dataset
-from pipeline.repeats import Place
+from pipeline.inspection.contact_sheets import thumbnails
+from pipeline.inspection.repeats import Place
 
 QUALITY = 70  # of WebP
 

@@ -18,7 +18,7 @@ import models
 from pipeline.datasets import Dataset, open_dataset
 from pipeline.datasets.base import ArrayDataset
 from pipeline.experiment import BackboneSettings, DatasetSettings, Experiment, InputSettings
-from pipeline.extract import fill
+from pipeline.extraction.extract import fill
 
 FILES, WIDTH, HEIGHT = 2000, 500, 375
 SIZE = (200, 200)

@@ -15,10 +15,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import models
+from pipeline.comparison.evaluation import mcnemar, score
 from pipeline.datasets import Dataset
 from pipeline.datasets.base import stratified_sample
 from pipeline.datasets.cifar10 import Cifar10
-from pipeline.evaluation import mcnemar, score
 from pipeline.progress import progress
 
 IMAGES = {"train": 5000, "test": 2000}

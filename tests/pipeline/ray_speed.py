@@ -12,8 +12,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from pipeline.ray_cluster import connected
-from pipeline.ray_team import Team
+from pipeline.extraction.ray_cluster import connected
+from pipeline.extraction.ray_team import Team
 
 WAYS = {"local": (), "ray": ("--engine-on", "ray", "--workers", "2")}
 SHARDS = 3000

@@ -5,8 +5,8 @@ from commandline import SMALL, invoke
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.advise import CurvePoint, Evidence, extrapolated, recommend, rule_of_thumb
-from pipeline.evaluation import Score, score_counts
+from pipeline.comparison.advise import CurvePoint, Evidence, extrapolated, recommend, rule_of_thumb
+from pipeline.comparison.evaluation import Score, score_counts
 
 
 def _score(right: int, of: int = 1000) -> Score:

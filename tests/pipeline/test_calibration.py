@@ -5,8 +5,8 @@ from scipy.special import softmax
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 
-from pipeline.calibration import calibrate, fit_temperature, reliability, with_temperature
-from pipeline.plots_calibration import reliability_diagram
+from pipeline.heads.calibration import calibrate, fit_temperature, reliability, with_temperature
+from pipeline.heads.plots_calibration import reliability_diagram
 
 
 def _labels_of_their_probabilities(n: int, spread: float = 2.0) -> tuple[np.ndarray, np.ndarray]:

@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 from commandline import SMALL, bottleneck, invoke
 
-from pipeline.cli import main
+from pipeline.commandline.cli import main
 
 FAST_HEAD = (
     "--set",

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from commandline import SMALL, bottleneck
 
 from features import open_features
-from pipeline.cli import main
+from pipeline.commandline.cli import main
 
 
 @pytest.fixture

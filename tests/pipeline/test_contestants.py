@@ -6,8 +6,9 @@ import shutil
 import pytest
 from commandline import SMALL, invoke
 
-from pipeline import contestants, plots
-from pipeline.evaluation import Score
+from pipeline import plots
+from pipeline.comparison import contestants
+from pipeline.comparison.evaluation import Score
 from pipeline.results import Method
 
 QUICK = (

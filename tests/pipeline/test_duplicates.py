@@ -10,15 +10,15 @@ import pytest
 from commandline import invoke
 from PIL import Image
 
-from pipeline import duplicates
-from pipeline.cache import open_cache
+from pipeline.comparison import duplicates
+from pipeline.comparison.duplicates import Duplicates, find_duplicates
+from pipeline.comparison.splits import Part, hold_out, scored_part
 from pipeline.datasets import Dataset
 from pipeline.datasets.base import ArrayDataset, Samples
 from pipeline.datasets.cifar10 import Cifar10
 from pipeline.datasets.photo_patches import photo_patches
-from pipeline.duplicates import Duplicates, find_duplicates
 from pipeline.experiment import load_experiment
-from pipeline.splits import Part, hold_out, scored_part
+from pipeline.extraction.cache import open_cache
 
 CLASSES = 10
 COPIES = 6  # planted test images of each kind

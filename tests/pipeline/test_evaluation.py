@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pipeline.evaluation import accuracy_difference, confusion, mcnemar, paired_comparisons, score
+from pipeline.comparison.evaluation import accuracy_difference, confusion, mcnemar, paired_comparisons, score
 
 
 def test_the_wilson_interval_is_the_published_one():

@@ -10,10 +10,10 @@ from commandline import SMALL
 import models
 from features import identity_key, open_features
 from features.manifest import update
-from pipeline.cache import experiment_identity
 from pipeline.datasets import open_dataset
 from pipeline.experiment import load_experiment
-from pipeline.extract import extract_features
+from pipeline.extraction.cache import experiment_identity
+from pipeline.extraction.extract import extract_features
 
 BASE = tuple(word for word in SMALL if "=" in word)
 

@@ -14,12 +14,12 @@ from PIL import Image
 
 from features import open_features
 from models.formats import FORMATS
-from pipeline.classifier import Classifier
 from pipeline.datasets.digits import digits
-from pipeline.export_model import LIMIT, Exported, checked
-from pipeline.model_card import CARD, model_card
-from pipeline.saved_head import load_head, save_head
-from pipeline.saved_model import open_model
+from pipeline.heads.classifier import Classifier
+from pipeline.heads.saved_head import load_head, save_head
+from pipeline.use.export_model import LIMIT, Exported, checked
+from pipeline.use.model_card import CARD, model_card
+from pipeline.use.saved_model import open_model
 
 
 @pytest.fixture(scope="module")

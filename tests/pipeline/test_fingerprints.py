@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from pipeline.datasets.cifar10 import FILES, Cifar10
-from pipeline.fingerprints import FILE, fingerprints, forget_fingerprints
+from pipeline.extraction.fingerprints import FILE, fingerprints, forget_fingerprints
 
 
 @pytest.fixture

@@ -14,9 +14,9 @@ from imagefiles import class_folders, encoded, picture, write
 from PIL import Image
 
 from pipeline.datasets.base import ArrayDataset, Samples
-from pipeline.hints import Hint, hints
-from pipeline.repeats import describe_all, detail_cosine, find_repeats
-from pipeline.shortcuts import find_shortcuts
+from pipeline.inspection.hints import Hint, hints
+from pipeline.inspection.repeats import describe_all, detail_cosine, find_repeats
+from pipeline.inspection.shortcuts import find_shortcuts
 
 
 def _inspected(home: Path, *words: str) -> dict:

@@ -6,15 +6,15 @@ import pytest
 from commandline import SMALL, invoke
 from PIL import Image
 
-from pipeline.convnet import train_convnet
+from pipeline.comparison.splits import hold_out
 from pipeline.datasets import open_dataset
 from pipeline.errors import RequestError
 from pipeline.experiment import load_experiment
-from pipeline.label_curve import CurvePoint, draw_labels, parse_sizes
-from pipeline.plots_labelcurve import crossing
-from pipeline.small_training import SmallConvnet
-from pipeline.splits import hold_out
-from pipeline.training import Recipe
+from pipeline.heads.label_curve import CurvePoint, draw_labels, parse_sizes
+from pipeline.heads.plots_labelcurve import crossing
+from pipeline.heads.small_training import SmallConvnet
+from pipeline.networks.convnet import train_convnet
+from pipeline.networks.training import Recipe
 
 QUICK = ("--set", "convnet.epochs=3")
 

@@ -9,8 +9,8 @@ import pytest
 from commandline import invoke
 from imagefiles import class_folders
 
-from pipeline.evaluation import accuracy_difference
-from pipeline.splits import Part, digest
+from pipeline.comparison.evaluation import accuracy_difference
+from pipeline.comparison.splits import Part, digest
 
 COLOURS_TOO_ALIKE = tuple(f"shade {i}" for i in range(4))
 

@@ -19,9 +19,9 @@ from imagefiles import class_folders
 from features.journal import read_journals
 from pipeline.errors import PipelineError, RequestError
 from pipeline.experiment import load_experiment
-from pipeline.extract import open_job
-from pipeline.on_ray import require_same
-from pipeline.ray_cluster import Cluster, share_out
+from pipeline.extraction.extract import open_job
+from pipeline.extraction.on_ray import require_same
+from pipeline.extraction.ray_cluster import Cluster, share_out
 
 # 1,797 images, four at a time, in 29 shards: slow enough to be hit in the middle
 SLOW = ("-e", "digits", "--set", "input.size=96,96", "--set", "features.shard_size=64", "--set", "compute.batch_size=4")

@@ -14,7 +14,7 @@ from PIL import Image
 
 from features import open_features
 from pipeline.datasets.digits import digits
-from pipeline.saved_head import load_head, save_head
+from pipeline.heads.saved_head import load_head, save_head
 
 
 @pytest.fixture(scope="module")

@@ -9,15 +9,15 @@ import pytest
 from commandline import SMALL, invoke
 
 from features import open_features
-from pipeline.classifier import Classifier
-from pipeline.duplicates import Duplicates
+from pipeline.comparison.duplicates import Duplicates
+from pipeline.comparison.evaluation import score_counts
+from pipeline.comparison.final_split import FinalSplit
+from pipeline.comparison.splits import Part
 from pipeline.errors import PipelineError, RequestError
-from pipeline.evaluation import score_counts
-from pipeline.final_split import FinalSplit
-from pipeline.layer_rows import LayerRows, layer_sets
+from pipeline.heads.classifier import Classifier
+from pipeline.heads.layer_rows import LayerRows, layer_sets
+from pipeline.heads.saved_head import load_head, save_head
 from pipeline.results import Method
-from pipeline.saved_head import load_head, save_head
-from pipeline.splits import Part
 
 SHORT = ("--set", "head.epochs=3")
 SETS = ["block3b_add", "block5c_add", "top_activation", "block5c_add + top_activation"]

@@ -17,12 +17,12 @@ from hostile_data import FOLDER, NAMES, Made, make
 
 from features import open_features
 from pipeline import plots
-from pipeline.predictions import Predictions, load_predictions, save_predictions
+from pipeline.comparison.predictions import Predictions, load_predictions, save_predictions
+from pipeline.comparison.splits import Part
 from pipeline.reporting.classes import class_table
 from pipeline.reporting.figures import TWO_TONE
 from pipeline.reporting.gallery import nearest
 from pipeline.reporting.sources import predictions_of, visible
-from pipeline.splits import Part
 
 SCRIPTED = re.compile(r"^on[a-z]+$")
 

@@ -8,10 +8,10 @@ import pytest
 import models
 from models.backbones import Backbone
 from models.weights import WeightsIdentity
-from pipeline import resumable
 from pipeline.errors import PipelineError
-from pipeline.resumable import Schedule, fit_resumable, recipe_folder, sole_training
-from pipeline.training import EpochBatches
+from pipeline.networks import resumable
+from pipeline.networks.resumable import Schedule, fit_resumable, recipe_folder, sole_training
+from pipeline.networks.training import EpochBatches
 
 SCHEDULE = Schedule(epochs=4, learning_rate=1e-2, drop_every=2, patience=4)
 

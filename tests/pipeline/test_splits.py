@@ -3,9 +3,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from pipeline.comparison.splits import grouped_split, hold_out, scored_part, stratified_split
 from pipeline.datasets.base import ArrayDataset, Samples
 from pipeline.errors import RequestError
-from pipeline.splits import grouped_split, hold_out, scored_part, stratified_split
 
 
 def _dataset(labels: np.ndarray, splits: tuple[str, ...], groups: dict[str, np.ndarray] | None = None) -> ArrayDataset:

@@ -7,11 +7,11 @@ import pytest
 from PIL import Image
 
 from pipeline import plots
-from pipeline.evaluation import Score
+from pipeline.comparison.evaluation import Score
+from pipeline.networks.training import History
 from pipeline.reporting.answer import answer
 from pipeline.results import Method
 from pipeline.tables import p_text, table_rows
-from pipeline.training import History
 
 FORMULA = "$\\frac{1}{0}$ & \"quotes\" 'too'"
 

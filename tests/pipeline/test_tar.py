@@ -12,11 +12,11 @@ from commandline import invoke
 from imagefiles import COLOURS, class_folders, encoded, picture, write
 from packing import image_files, tar_of, tar_of_folder, web_dataset
 
-from pipeline.cache import experiment_identity
 from pipeline.datasets import Dataset, open_dataset
 from pipeline.datasets.decoding import ENDINGS
 from pipeline.errors import PipelineError, RequestError
 from pipeline.experiment import load_experiment
+from pipeline.extraction.cache import experiment_identity
 
 LITE = ("backbone.name=efficientnet-lite0", "backbone.layers=top_activation", "input.size=32,32")
 NAMES = tuple(COLOURS)

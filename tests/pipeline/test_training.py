@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from models import build_head
 from pipeline.errors import PipelineError
-from pipeline.training import Recipe, RowBatches, fit, predict
+from pipeline.networks.training import Recipe, RowBatches, fit, predict
 
 
 def _blobs(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -1,0 +1,328 @@
+"""The command line: it parses, calls one stage and prints its result."""
+
+import logging
+import sys
+from collections.abc import Callable, Mapping
+from functools import partial
+from importlib.metadata import version
+from typing import Any
+
+import click
+
+import features
+from pipeline.commandline.cli_cache import cache, json_option
+from pipeline.commandline.cli_frame import SETTINGS, Commands, Request, asked, show, stage
+from pipeline.commandline.cli_use import completions_command, doctor_command, export_command, predict_command
+from pipeline.commandline.output import (
+    print_advice,
+    print_bench,
+    print_comparison,
+    print_extraction,
+    print_head,
+    print_inspection,
+    print_json,
+    print_label_curve,
+    print_probe,
+    print_report,
+    print_scored,
+)
+from pipeline.errors import RequestError
+from pipeline.experiment import load_experiment
+from pipeline.results import Result
+
+
+def parsed_part(text: str) -> features.Part:
+    """Return the part that `--shard I/N` names.
+
+    Raises:
+        RequestError: it is not two whole numbers, or there is no such part.
+    """
+    try:
+        number, of = map(int, text.split("/"))
+        return features.Part(number, of)
+    except (ValueError, features.CacheError):
+        raise RequestError(
+            f"--shard takes I/N, two whole numbers with 1 ≤ I ≤ N, such as 3/16. Received: '{text}'"
+        ) from None
+
+
+def on_local(part: features.Part, on_ray: Mapping[str, Any]) -> Callable[..., Result]:
+    """Return stage one for this process, if none of the options of a cluster is given."""
+    from pipeline.extraction.extract import extract_features
+
+    given = [f"--{name.replace('_', '-')}" for name, value in on_ray.items() if value is not None]
+    if given:
+        raise RequestError(f"{', '.join(given)}: only with --engine-on ray. Add it, or leave the option out.")
+    return partial(extract_features, part=part)
+
+
+def on_cluster(part: features.Part, on_ray: Mapping[str, Any]) -> Callable[..., Result]:
+    """Return stage one for a Ray cluster."""
+    from pipeline.extraction.on_ray import extract_on_ray
+    from pipeline.extraction.ray_cluster import Cluster
+
+    if part != features.WHOLE:
+        raise RequestError(
+            f"--shard {part} and --engine-on ray exclude each other: Ray hands out all shards. Give one."
+        )
+    cluster = Cluster(on_ray["address"] or "", on_ray["workers"] or 0, on_ray["devices_per_worker"])
+    return partial(extract_on_ray, cluster=cluster)
+
+
+@click.group(cls=Commands, context_settings=SETTINGS)
+@click.option("--debug", is_flag=True, help="Show the traceback of a failure.")
+@click.version_option(version("bottleneck-features"), prog_name="bottleneck")
+def main(debug: bool) -> None:
+    """What is a pre-trained ConvNet worth on your images?
+
+    Run the frozen network over the images once, keep its bottleneck features, then train and compare in seconds:
+
+    \b
+      bottleneck features   -e photo-patches
+      bottleneck train-head -e photo-patches --set head.epochs=100
+      bottleneck probe      -e photo-patches
+      bottleneck compare    -e photo-patches
+
+    Exit codes: 0 done, 1 the work failed, 2 the request was wrong.
+    """
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s: %(message)s")
+
+
+@main.command()
+@json_option
+def experiments(as_json: bool) -> None:
+    """List the ready-made experiments.
+
+    \b
+    Example: bottleneck experiments
+    """
+    from pipeline.experiment import ready_made
+
+    found = {name: load_experiment(name).description for name in ready_made()}
+    if as_json:
+        print_json([{"name": name, "description": text} for name, text in found.items()])
+        return
+    for name, text in found.items():
+        click.echo(f"{name:<20}{text}")
+
+
+@main.command("inspect")
+@asked
+def inspect_command(request: Request) -> None:
+    """Look at the images before anything else: what is in them, and what is wrong with them.
+
+    Class balance, sizes, repeated images within and across the splits, conflicting labels, groups in several splits, and
+    shortcuts: labels that can be told without looking at the picture. Writes result.json and inspect.html with a contact
+    sheet a class; needs no features.
+
+    \b
+    Example: bottleneck inspect -e natural-images --set dataset.path=pictures
+    """
+    from pipeline.inspection.inspect_data import inspect
+
+    show(request, inspect(request.experiment, request.home, request.options), print_inspection)
+
+
+@main.command("features")
+@stage
+@click.option(
+    "--rehash", is_flag=True, help="Read all data again for their fingerprint, even files that look unchanged."
+)
+@click.option(
+    "--wait", type=click.FloatRange(min=0), default=0.0, metavar="SECONDS", help="Wait for another run on this cache."
+)
+@click.option(
+    "--shard",
+    default="1/1",
+    metavar="I/N",
+    help="Compute only every N-th shard of the cache, from the I-th one on (I = 1 … N). "
+    "N such commands, on one machine or many, make one cache; the last to finish completes it.",
+)
+@click.option(
+    "--engine-on", type=click.Choice(["local", "ray"]), default="local", show_default=True,
+    help="Where to compute: in this process, or with the workers of a Ray cluster, a shard at a time.",
+)  # fmt: skip
+@click.option(
+    "--address", metavar="HOST:PORT", help="With ray: the cluster. Without it one is started on this machine."
+)
+@click.option(
+    "--workers", type=click.IntRange(min=1), help="With ray: how many. By default one an accelerator, else one a node."
+)
+@click.option(
+    "--devices-per-worker", type=click.IntRange(min=0), help="With ray: accelerators. By default 1 where there are any."
+)
+def features_command(request: Request, rehash: bool, wait: float, shard: str, engine_on: str, **on_ray: Any) -> None:
+    """Stage one: extract the bottleneck features of every image, once.
+
+    An interrupted run continues at its last finished shard. Settings that change a number get a cache of their own.
+
+    \b
+    Example: bottleneck features -e photo-patches
+             bottleneck features -e cifar10 --set dataset.path=~/cifar-10-batches-py --set dataset.limit=5000
+             bottleneck features -e cifar10 --shard 3/16     (see docs/scaling.md)
+             bottleneck features -e cifar10 --engine-on ray --workers 2
+             bottleneck features -e cifar10 --set features.store=s3://bucket/caches     (the same)
+    """
+    from pipeline.extraction.fingerprints import forget_fingerprints
+
+    part = parsed_part(shard)
+    extract = on_local(part, on_ray) if engine_on == "local" else on_cluster(part, on_ray)
+    if rehash:
+        forget_fingerprints(request.home)
+    result = extract(request.experiment, request.home, wait_seconds=wait)
+    show(request, result, lambda content: print_extraction(content, request.options))
+
+
+@main.command("train-head")
+@stage
+def train_head_command(request: Request) -> None:
+    """Stage two: train the walk-through's head on the last cached layer, in seconds.
+
+    Also says how far its confidence may be trusted, before and after temperature scaling on validation images.
+
+    \b
+    Example: bottleneck train-head -e photo-patches --set head.epochs=100 --set head.dropout=0.5
+    """
+    from pipeline.heads.train_head import train_head
+
+    show(request, train_head(request.experiment, request.home), print_head)
+
+
+@main.command("compare")
+@stage
+@click.option(
+    "--label-curve", "sizes", metavar="SIZES",
+    help="Instead, train on so many labelled images per class: numbers and `all`, such as 1,5,10,50,100,all.",
+)  # fmt: skip
+@click.option(
+    "--seeds",
+    type=click.IntRange(min=1),
+    help="Repeats of every point of the label curve.  [default: 3]",
+)
+def compare_command(request: Request, sizes: str | None, seeds: int | None) -> None:
+    """Compare methods on the same images: frozen features, fine-tuning, networks trained from scratch.
+
+    Which: --set compare.methods=linear,earlier,probe,fine-tune,from-pretrained,from-scratch,convnet-small,convnet-strong
+
+    Writes result.json and report.html, as `report` does. With --label-curve it compares linear probes with the small ConvNet at
+    growing numbers of labelled images instead: where does transfer stop paying? (runs/EXPERIMENT/label-curve)
+
+    \b
+    Example: bottleneck compare -e digits
+             bottleneck compare -e digits --label-curve 1,5,10,50,100,all --seeds 5
+    """
+    if sizes is not None:
+        from pipeline.heads.label_curve import label_curve, parse_sizes
+
+        curve = label_curve(request.experiment, request.home, parse_sizes(sizes), seeds or 3)
+        show(request, curve, print_label_curve)
+        return
+    if seeds is not None:
+        raise RequestError(
+            "--seeds repeats the points of a label curve: add --label-curve 1,5,10,all, or leave it out."
+        )
+    from pipeline.comparison.compare import compare
+
+    show(request, compare(request.experiment, request.home, request.options), print_comparison)
+
+
+@main.command("fine-tune")
+@stage
+@click.option(
+    "--method",
+    type=click.Choice(["fine-tune", "from-pretrained", "from-scratch"]),
+    default="fine-tune",
+    show_default=True,
+    help="What is trained; see above.",
+)
+def fine_tune_command(request: Request, method: str) -> None:
+    """Train the network itself, with a new last layer, on the splits of the frozen methods.
+
+    \b
+    fine-tune        trains on from the pre-trained weights. The new layer starts from a linear probe on
+                     the cached features. Batch norm is kept as pre-trained: statistics of a small batch
+                     are noise. --set finetune.from_layer=conv5_block1 keeps all layers before that one.
+    from-pretrained  trains the whole network, batch norm too, from the pre-trained weights, at a higher
+                     learning rate (finetune.fresh_learning_rate): the walk-through's way.
+    from-scratch     the same from random weights.
+
+    A checkpoint is kept after every epoch: the same command continues a run that was killed.
+    With pip install 'bottleneck-features[tensorboard]', tensorboard --logdir artifacts/runs follows it.
+
+    \b
+    Example: bottleneck fine-tune -e photo-patches --set finetune.epochs=3
+             bottleneck fine-tune -e cifar10 --method from-pretrained --set finetune.epochs=25
+    """
+    from pipeline.networks.fine_tune import fine_tune
+
+    show(request, fine_tune(request.experiment, request.home, method), print_scored)
+
+
+@main.command("probe")
+@stage
+def probe_command(request: Request) -> None:
+    """Probe every cached layer, and layers side by side: logistic regression, ridge, k-NN and the walk-through's head.
+
+    Settings are chosen on validation images; the best of each family is scored once on the test images. Writes
+    result.json, pictures, and head.npz with the best family's classifier.
+
+    \b
+    Example: bottleneck probe -e photo-patches
+             bottleneck probe -e digits --set head.epochs=20
+    """
+    from pipeline.heads.probe import probe
+
+    show(request, probe(request.experiment, request.home), print_probe)
+
+
+@main.command("advise")
+@stage
+def advise_command(request: Request) -> None:
+    """Say which method suits the data, by what cached features show on validation images, and what to type next.
+
+    It probes every cached layer, draws a learning curve, and puts both beside the walk-throughs' rule of thumb. It may
+    find that the evidence is not enough. The test images are not looked at.
+
+    \b
+    Example: bottleneck advise -e photo-patches
+    """
+    from pipeline.comparison.advise import advise
+
+    show(request, advise(request.experiment, request.home, request.options), print_advice)
+
+
+@main.command("report")
+@stage
+def report_command(request: Request) -> None:
+    """Collect everything known of an experiment on one page: report.html, which needs no network and prints well.
+
+    Whatever compare, probe, train-head, fine-tune, --label-curve, inspect and advise have found, with the most confident
+    mistakes, their nearest training images and a map of the features. Nothing is trained or scored; what is not there yet
+    is named with the command that adds it. Results of other features or images are left out, and the page says so.
+
+    \b
+    Example: bottleneck report -e photo-patches
+    """
+    from pipeline.reporting.report import report
+
+    show(request, report(request.experiment, request.home, request.options), print_report)
+
+
+@main.command("bench")
+@stage
+@click.option(
+    "--quick", is_flag=True, help="Fewer images, repeats and precisions: about two minutes on two idle cores."
+)
+def bench_command(request: Request, quick: bool) -> None:
+    """Measure stage one on this machine: the walk-through's script, the bare forward pass, and the full stage.
+
+    \b
+    Example: bottleneck bench -e cifar10 --quick
+    """
+    from pipeline.extraction.bench import FULL, QUICK, bench
+
+    show(request, bench(request.experiment, request.home, QUICK if quick else FULL), print_bench)
+
+
+for command in (cache, predict_command, export_command, doctor_command, completions_command):
+    main.add_command(command)

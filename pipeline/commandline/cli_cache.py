@@ -1,0 +1,179 @@
+"""`bottleneck cache …`: listing, checking, exporting, importing and removing caches."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+import features
+from pipeline.commandline.output import fail, print_json, print_table
+from pipeline.errors import RequestError
+from pipeline.extraction.cache import cache_root
+
+DEFAULT_HOME = Path("artifacts")
+COLUMNS = ("cache", "layers", "dtype", "images", "MiB", "age", "state")
+
+home_option = click.option(
+    "--home", type=click.Path(path_type=Path, file_okay=False), envvar="BOTTLENECK_HOME", default=DEFAULT_HOME,
+    show_default=True, help="Folder of caches and results; also $BOTTLENECK_HOME.",
+)  # fmt: skip
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print the result object on stdout, and nothing else."
+)
+cache_argument = click.argument("path", metavar="CACHE", type=click.Path(path_type=Path))
+
+
+@click.group()
+def cache() -> None:
+    """List, check, export, import and remove caches of features.
+
+    CACHE is a cache's folder, or its name in the artifacts folder as `cache ls` shows it.
+    """
+
+
+@cache.command("ls")
+@home_option
+@json_option
+def cache_ls(home: Path, as_json: bool) -> None:
+    """List the caches: what is in them, how large and how old they are, and whether they are complete.
+
+    \b
+    Example: bottleneck cache ls
+    """
+    rows = [_row(info) for info in features.list_caches(cache_root(home))]
+    if as_json:
+        print_json(rows)
+        return
+    if not rows:
+        click.echo(f"No cache in {home}. Make one: bottleneck features -e photo-patches")
+        return
+    print_table(COLUMNS, [tuple(str(row.get(column, "")) for column in COLUMNS) for row in rows])
+    for row in rows:
+        if row["problem"]:
+            click.echo(f"! {row['problem']}", err=True)
+
+
+@cache.command("verify")
+@cache_argument
+@home_option
+@click.option("--repair", is_flag=True, help="Move damaged files to quarantine/, so that `features` makes them again.")
+@json_option
+def cache_verify(path: Path, home: Path, repair: bool, as_json: bool) -> None:
+    """Check every byte: hashes, shapes, finiteness, ids and labels. Exit code 1 when something is damaged.
+
+    \b
+    Example: bottleneck cache verify digits-efficientnet-lite0-1d19099a --repair
+    """
+    folder = located(path, home)
+    report = features.repair(folder) if repair else features.verify(folder)
+    if as_json:
+        problems = [{"file": problem.file, "reason": problem.reason} for problem in report.problems]
+        print_json({"cache": str(folder), "shards": report.shards, "pending": report.pending, "problems": problems})
+    else:
+        click.echo(
+            f"{report.shards:,} shards, {report.bytes / 2**20:,.1f} MiB checked in {report.seconds:.1f} s; "
+            f"{report.pending:,} pending"
+        )
+    if report.ok:
+        return
+    advice = (
+        "The damaged files are in quarantine/: type the `bottleneck features …` that made this cache, and they are made again."
+        if repair
+        else "Put them aside by --repair, then type the `bottleneck features …` that made this cache."
+    )
+    fail("\n".join([f"{len(report.problems)} damaged:", *map(str, report.problems), advice]), 1)
+
+
+@cache.command("export")
+@cache_argument
+@home_option
+@click.option("--format", "kind", type=click.Choice(features.EXPORT_FORMATS), default="npz", show_default=True)
+@click.option(
+    "--to", "target", type=click.Path(path_type=Path, file_okay=False), help="Folder; default: the artifacts folder."
+)
+@click.option("--layer", help="Which layer; default: the last one.")
+def cache_export(path: Path, home: Path, kind: str, target: Path | None, layer: str | None) -> None:
+    """Write a cache's features, labels and ids for other programs, one file a split; memory stays flat.
+
+    \b
+    Example: bottleneck cache export cifar10-resnet50-1a2b3c4d --format npz
+    """
+    folder = located(path, home)
+    for file in features.export_features(folder, target or home, folder.name, kind, layer):
+        click.echo(file)
+
+
+@cache.command("import")
+@click.argument("name")
+@click.argument("files", nargs=-1, required=True, metavar="SPLIT=FILE.npz…")
+@home_option
+def cache_import(name: str, files: tuple[str, ...], home: Path) -> None:
+    """Make a cache of .npz files with `features` and `labels`, such as the walk-through saved.
+
+    It is for `open_features` in Python and for `cache export`: without its images no command can check where it came from.
+
+    \b
+    Example: bottleneck cache import cifar10 train=CIFAR10_train.npz test=CIFAR10_test.npz
+    """
+    sources = {}
+    for word in files:
+        split, equals, file = word.partition("=")
+        if not equals or not split or not Path(file).is_file():
+            raise RequestError(f"Name files as SPLIT=FILE.npz, such as train=features_train.npz. Received: {word!r}")
+        sources[split] = Path(file)
+    click.echo(features.import_npz(cache_root(home), name, sources))
+
+
+@cache.command("rm")
+@cache_argument
+@home_option
+@click.option("--yes", is_flag=True, help="Remove it; without this, only say what would go.")
+def cache_rm(path: Path, home: Path, yes: bool) -> None:
+    """Remove a cache; without --yes, only say what would be removed.
+
+    \b
+    Example: bottleneck cache rm digits-efficientnet-lite0-1d19099a --yes
+    """
+    folder = located(path, home)
+    gone = features.remove_cache(folder) if yes else features.removal(folder)
+    verb = "removed" if yes else "would be removed; type it again with --yes"
+    click.echo(f"{len(gone.files):,} files, {gone.bytes / 2**20:,.1f} MiB of {gone.path} {verb}")
+
+
+def located(path: Path, home: Path) -> Path:
+    """Return the folder of a cache given by its path or by its name in the artifacts folder.
+
+    Raises:
+        RequestError: there is none; the message names those there are.
+    """
+    for folder in (path, cache_root(home) / path):
+        if (folder / "manifest.json").is_file():
+            return folder
+    names = [info.path.name for info in features.list_caches(cache_root(home))]
+    raise RequestError(f"There is no cache {str(path)!r}. Caches in {home}: {', '.join(names) or 'none'}.")
+
+
+def _row(info: features.CacheInfo) -> dict[str, Any]:
+    if info.problem:
+        return {"cache": info.path.name, "state": "unreadable", "problem": info.problem}
+    return {
+        "cache": info.path.name,
+        "experiment": info.experiment,
+        "backbone": info.backbone,
+        "layers": ", ".join(f"{name} {'×'.join(map(str, shape))}" for name, shape in (info.shapes or {}).items()),
+        "dtype": info.dtype,
+        "images": info.images,
+        "MiB": round(info.bytes / 2**20, 1),
+        "age": _age(info.created),
+        "state": "complete" if info.complete else f"{info.done_images:,} of {info.images:,} images",
+        "problem": "",
+    }
+
+
+def _age(created: str) -> str:
+    seconds = (datetime.now(UTC) - datetime.fromisoformat(created)).total_seconds()
+    for unit, length in (("days", 86400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.0f} seconds"

@@ -1,0 +1,142 @@
+"""What all commands share: their options, the request these make, and how a failure ends."""
+
+import functools
+import os
+import shlex
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+import features
+import models
+from pipeline.commandline.cli_cache import DEFAULT_HOME, home_option, json_option
+from pipeline.commandline.completion import complete_experiment, complete_setting
+from pipeline.commandline.output import fail, print_json, print_warnings
+from pipeline.errors import NoCache, PipelineError, RequestError
+from pipeline.experiment import Experiment, load_experiment
+from pipeline.quiet import import_tensorflow
+from pipeline.results import Result
+
+SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
+
+WRONG_REQUESTS = (
+    features.CacheMissing,
+    features.CacheMismatch,
+    features.StoreUnavailable,
+    models.BackboneFileError,
+    models.EngineUnavailable,
+    models.InvalidSetting,
+    models.UnknownBackbone,
+    models.UnknownLayer,
+    models.WeightsMismatch,
+)
+
+STOPPED = {
+    "features": "Stopped. Every finished shard is kept: the same command continues where this one stopped.",
+    "fine-tune": "Stopped. Every finished epoch is kept: the same command continues after the last one.",
+}
+
+
+class Commands(click.Group):
+    """A group whose commands end with one clear message and the exit codes 0 (done), 1 (failed) or 2 (wrong request)."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        if ctx.params.get("debug"):
+            return super().invoke(ctx)
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            fail(STOPPED.get(ctx.invoked_subcommand or "", "Stopped."), 1)
+        except PipelineError as error:
+            fail(str(error), error.exit_code)
+        except (features.CacheError, models.ModelError) as error:
+            fail(str(error), 2 if isinstance(error, WRONG_REQUESTS) else 1)
+        except MemoryError:
+            fail("The machine ran out of memory. Lower compute.batch_size or dataset.limit by --set.", 1)
+        except BrokenPipeError:
+            sys.stderr.close()
+            sys.exit(1)
+        except OSError as error:
+            fail(
+                f"{error.strerror or error}: {error.filename or 'unknown file'}. Check that it may be read and written.",
+                1,
+            )
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the common options ask for."""
+
+    experiment: Experiment
+    home: Path
+    as_json: bool
+    options: tuple[str, ...]
+    overrides: tuple[str, ...] = ()
+
+
+def stage(function: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options every stage has, load what computes, and call it with the `Request` they make."""
+
+    def run(request: Request, **others: Any) -> None:
+        import_tensorflow()
+        function(request, **others)
+
+    return asked(functools.update_wrapper(run, function))
+
+
+def asked(function: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options every stage has, and call it with the `Request` they make."""
+
+    def run(experiment: str, overrides: tuple[str, ...], home: Path, as_json: bool, **others: Any) -> None:
+        options = ("-e", experiment, *(word for value in overrides for word in ("--set", value)))
+        if home != DEFAULT_HOME:
+            options += ("--home", str(home))
+        request = Request(load_experiment(experiment, overrides), usable_home(home), as_json, options, overrides)
+        try:
+            function(request, **others)
+        except NoCache as error:
+            raise NoCache(f"{error}\nType first: bottleneck features {shlex.join(options)}") from error
+
+    functools.update_wrapper(run, function)
+    for option in (
+        json_option,
+        home_option,
+        click.option(
+            "--set", "overrides", multiple=True, metavar="SECTION.KEY=VALUE", shell_complete=complete_setting,
+            help="Override a setting of the experiment; may be repeated. Lists: a,b",
+        ),
+        click.option(
+            "-e", "--experiment", default="cifar10", show_default=True, metavar="NAME_OR_FILE",
+            shell_complete=complete_experiment,
+            help="A ready-made experiment (see `bottleneck experiments`) or the path of a .toml file.",
+        ),
+    ):  # fmt: skip
+        run = option(run)
+    return run
+
+
+def show(request: Request, result: Result, say: Callable[[dict[str, Any]], None]) -> None:
+    """Print a result: its JSON if that is asked for, else its warnings and what `say` makes of it."""
+    content = result.as_json()
+    if request.as_json:
+        print_json(content)
+        return
+    print_warnings(content)
+    say(content)
+
+
+def usable_home(home: Path) -> Path:
+    """Return the artifacts folder, made if missing, or say why it cannot be written to."""
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RequestError(
+            f"--home '{home}' cannot be made ({error.strerror}). Name a folder you may write to."
+        ) from error
+    if not os.access(home, os.W_OK | os.X_OK):
+        raise RequestError(f"--home '{home}' cannot be written to. Name a folder you may write to.")
+    return home

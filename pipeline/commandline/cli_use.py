@@ -1,0 +1,152 @@
+"""`bottleneck predict`, `export`, `doctor` and `completions`: what a trained classifier and a machine are good for."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from pipeline.commandline.cli_cache import home_option, json_option
+from pipeline.commandline.cli_frame import Request, asked, show
+from pipeline.commandline.completion import completion_script
+from pipeline.commandline.output import fail, print_export, print_json, print_predictions, print_table
+from pipeline.errors import RequestError, nearest
+from pipeline.quiet import import_tensorflow
+
+MODEL_NAMES = ("probe", "train-head", "fine-tune", "from-pretrained", "from-scratch")
+FORMAT_NAMES = ("keras", "savedmodel", "onnx", "openvino", "litert")
+
+model_option = click.option(
+    "--model",
+    "wanted",
+    type=click.Choice(MODEL_NAMES),
+    help="Which trained model, by the command or the method that made it. Default: the first there is, in this order.",
+)
+
+
+@click.command("predict")
+@asked
+@click.argument("paths", nargs=-1, metavar="PATHS…", type=click.Path(path_type=Path))
+@model_option
+@click.option("--top", type=click.IntRange(min=1), default=3, show_default=True, help="Classes given for each file.")
+@click.option(
+    "--out", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write the CSV there, not to stdout."
+)
+def predict_command(request: Request, paths: tuple[Path, ...], wanted: str | None, top: int, out: Path | None) -> None:
+    """Classify image files, or all in a folder, by a trained model of the experiment.
+
+    Of the experiment only the name counts: the model knows the settings it was trained by, and needs neither its data nor
+    its features. Files are decoded and resized as stage one does it. CSV on stdout (or --out, --json): classes with calibrated
+    probabilities; `unlike` says that the features are farther from those of the training images than 99 % of the
+    validation images' (`distance` is over that threshold); `error` why a file could not be used.
+
+    \b
+    Example: bottleneck predict -e natural-images holiday/ cat.jpg --out labels.csv
+             bottleneck predict -e natural-images holiday/ --model fine-tune --json
+    """
+    if not paths:
+        raise RequestError("Name images, or folders of images: bottleneck predict -e EXPERIMENT PATHS…")
+    if out and not out.parent.is_dir():
+        raise RequestError(f"--out '{out}': there is no folder '{out.parent}'.")
+    from pipeline.use.picture_files import listed
+
+    files = list(listed(paths))
+    import_tensorflow()
+    from pipeline.use.predict import predict
+    from pipeline.use.saved_model import open_model
+
+    model = open_model(request.home, request.experiment.name, wanted, request.overrides)
+    result = predict(model, files, request.home, top, None if request.as_json else out or sys.stdout)
+    show(request, result, print_predictions)
+
+
+@click.command("export")
+@asked
+@model_option
+@click.option(
+    "--format",
+    "formats",
+    default="keras",
+    show_default=True,
+    metavar="FORMATS",
+    help="One or several: keras,savedmodel,onnx,openvino,litert. All: pip install 'bottleneck-features[export]'",
+)
+@click.option(
+    "--to", type=click.Path(path_type=Path, file_okay=False), metavar="FOLDER",
+    help="Write there; default: runs/EXPERIMENT/export in the artifacts folder.",
+)  # fmt: skip
+def export_command(request: Request, wanted: str | None, formats: str, to: Path | None) -> None:
+    """Write a trained model as one file for other runtimes: preprocessing, network, pooling, head and calibration.
+
+    It takes uint8 images and gives probabilities. Each file is run by its own runtime on 64 images (test images, where there
+    are) and compared with the pipeline in float32: where a probability differs by more than 0.0001, it is removed and the command
+    fails. Beside it come labels.txt and model-card.md, with code that runs it.
+
+    \b
+    Example: bottleneck export -e natural-images --format keras,onnx
+             bottleneck export -e natural-images --model fine-tune --format openvino --to deploy/
+    """
+    names = parsed_formats(formats)
+    import_tensorflow()
+    from pipeline.use.export_model import export_model
+    from pipeline.use.saved_model import open_model
+
+    model = open_model(request.home, request.experiment.name, wanted, request.overrides)
+    show(request, export_model(model, names, request.home, to), print_export)
+
+
+def parsed_formats(text: str) -> tuple[str, ...]:
+    """Return the formats that `--format a,b` names, each once.
+
+    Raises:
+        RequestError: one is unknown.
+    """
+    names = tuple(dict.fromkeys(name.strip().lower() for name in text.split(",")))
+    for name in names:
+        if name not in FORMAT_NAMES:
+            raise RequestError(
+                f"--format takes one or several of {','.join(FORMAT_NAMES)}. Received: {text!r}. "
+                f"Nearest to {name!r}: {', '.join(nearest(name, FORMAT_NAMES))}."
+            )
+    return names
+
+
+@click.command("doctor")
+@home_option
+@json_option
+def doctor_command(home: Path, as_json: bool) -> None:
+    """Say what works on this machine, and what is missing for what; about half a minute.
+
+    Versions, processor, GPUs, every engine in every precision on a tiny network, folders, free space, optional
+    packages. No network is used. Exit code 1 only when something is broken that nothing works without.
+
+    \b
+    Example: bottleneck doctor
+    """
+    try:
+        import_tensorflow()
+    except ImportError as error:
+        fail(f"TensorFlow cannot be imported ({error}). Install the package again: pip install bottleneck-features", 1)
+    from pipeline.commandline import doctor
+
+    checks = doctor.doctor(home)
+    if as_json:
+        print_json(doctor.as_json(checks))
+    else:
+        print_table(("area", "item", "state", "what"), [(one.area, one.item, one.state, one.detail) for one in checks])
+    essential = doctor.broken(checks)
+    if essential:
+        fail("\n".join(f"{one.item}: {one.detail}" for one in essential), 1)
+
+
+@click.command("completions")
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.pass_context
+def completions_command(context: click.Context, shell: str) -> None:
+    """Print the script that completes commands, options, experiments and settings in a shell.
+
+    \b
+    Example: bottleneck completions bash > ~/.local/share/bash-completion/completions/bottleneck
+             bottleneck completions zsh >> ~/.zshrc
+             bottleneck completions fish > ~/.config/fish/completions/bottleneck.fish
+    """
+    click.echo(completion_script(shell, context.find_root().command))

@@ -1,0 +1,203 @@
+"""What commands print: tables, JSON, warnings, and the one line of an error."""
+
+import json
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from pipeline.reporting.answer import answer
+from pipeline.tables import PROBE_COLUMNS, calibration_sentence, pair_line, probe_rows, table_columns, table_rows
+
+_SCORED = {
+    "test": "the test images were scored at the end of this run",
+    "validation": "there is no test split, and settings were chosen on these validation images",
+}
+LOG_WIDTH = 160  # columns of a table that goes to a file
+
+
+def print_json(content: Any) -> None:
+    """Print an object as JSON on stdout."""
+    click.echo(json.dumps(content, indent=2, ensure_ascii=False))
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print rows of text under their column names."""
+    table = Table(*columns, box=None, header_style="bold", pad_edge=False)
+    for row in rows:
+        table.add_row(*row)
+    Console(width=None if sys.stdout.isatty() else LOG_WIDTH, highlight=False, markup=False).print(table)
+
+
+def print_methods(result: Mapping[str, Any]) -> None:
+    """Print the methods of a result with what their numbers are."""
+    print_table(table_columns(result["methods"]), table_rows(result["methods"]))
+    click.echo(f"top-1 accuracy with its 95 % Wilson interval; {_SCORED[result['scored_on']]}")
+    if result["images_per_second"]:
+        click.echo(f"extraction: {result['images_per_second']:,.1f} images/s, all layers in one pass")
+
+
+def print_probe(result: Mapping[str, Any]) -> None:
+    """Print the rows of a probe by validation accuracy, then the best of each family as it was scored."""
+    print_table(PROBE_COLUMNS, probe_rows(result["table"], "validation"))
+    click.echo(f"\nThe best of each family on {result['scored_on']} images:")
+    print_table(
+        (*PROBE_COLUMNS[:3], result["scored_on"], PROBE_COLUMNS[4]), probe_rows(result["methods"], result["scored_on"])
+    )
+    click.echo(f"top-1 accuracy with its 95 % Wilson interval; {_SCORED[result['scored_on']]}")
+    for pair in result["pairs"]:
+        click.echo(pair_line(pair, result["scored_on"]))
+    _print_files(result)
+
+
+def print_label_curve(result: Mapping[str, Any]) -> None:
+    """Print the points of a label curve: a row a size, a column a method."""
+    points = result["points"]
+    sizes, methods = (list(dict.fromkeys(point[key] for point in points)) for key in ("per_class", "method"))
+    cells = {(point["per_class"], point["method"]): _mean(point) for point in points}
+    rows = [(str(size), *(cells[size, method] for method in methods)) for size in sizes]
+    print_table(("images per class", *methods), rows)
+    click.echo(f"top-1 accuracy on {result['n_test']:,} test images, mean over n = {points[0]['seeds']} seeds")
+    click.echo(result["protocol"])
+    click.echo(result["answer"])
+    _print_files(result)
+
+
+def _mean(point: Mapping[str, Any]) -> str:
+    interval = f" [{100 * point['interval'][0]:.1f}, {100 * point['interval'][1]:.1f}]" if point["interval"] else ""
+    return f"{100 * point['mean']:.1f} %{interval}"
+
+
+def print_scored(result: Mapping[str, Any]) -> None:
+    """Print one trained method and its files."""
+    print_methods(result)
+    _print_files(result)
+
+
+def print_head(result: Mapping[str, Any]) -> None:
+    """Print the trained head, how far its confidence may be trusted, and its files."""
+    print_methods(result)
+    click.echo(calibration_sentence(result["calibration"]))
+    _print_files(result)
+
+
+def print_report(result: Mapping[str, Any]) -> None:
+    """Print the answer, what does not belong on the page, what would add to it, and where it is."""
+    click.echo(result["answer"])
+    for command, adds in result["missing"].items():
+        click.echo(f"not on the page yet: {adds}\n  {command}")
+    click.echo(f"report: {result['files'][0]}")
+
+
+def print_comparison(result: Mapping[str, Any]) -> None:
+    """Print the compared methods, the answer, and where the report is."""
+    print_methods(result)
+    click.echo(answer(result))
+    click.echo(f"report: {result['files'][-1]}")
+
+
+def print_advice(result: Mapping[str, Any]) -> None:
+    """Print the recommended method, why, and what to type next."""
+    click.echo(f"Recommended: {result['recommendation']}")
+    for reason in result["reasons"]:
+        click.echo(f"- {reason}")
+    click.echo(f"Rule of thumb: {result['rule_of_thumb']}")
+    for line in result["commands"]:
+        click.echo(f"next:  {line}")
+
+
+def print_inspection(result: Mapping[str, Any]) -> None:
+    """Print the shortcuts, the repeated images, and where the page is."""
+    from pipeline.inspection.inspect_page import COLUMNS, shortcut_rows
+
+    print_table(COLUMNS, shortcut_rows(result["shortcuts"]))
+    repeats = result["repeats"]
+    click.echo(
+        f"{repeats['sets']:,} sets of repeated images ({repeats['across_splits']:,} across splits, "
+        f"{repeats['conflicting_labels']:,} with conflicting labels); near ones: {repeats['near_ones']}"
+    )
+    click.echo(f"page: {result['files'][-1]}")
+
+
+def print_extraction(result: Mapping[str, Any], options: Sequence[str]) -> None:
+    """Print how fast the features came, where they are, and what to type next with the same options."""
+    if result["images"]:
+        click.echo(
+            f"{result['images']:,} images at {result['images_per_second']:,.1f} images/s "
+            f"({result['engine']}, {result['precision']}), peak memory {result['peak_memory_mib']:,.0f} MiB"
+        )
+    else:
+        click.echo("Every feature is there already: nothing to do.")
+    click.echo(f"cache: {result['cache']} ({result['cache_mib']:,.1f} MiB)")
+    if result["shards_left"]:
+        click.echo(
+            f"Part {result['part']} is done. {result['shards_left']:,} shards of the other parts are still to be computed."
+        )
+        return
+    click.echo(f"next:  bottleneck train-head {shlex.join(options)}")
+
+
+def print_predictions(result: Mapping[str, Any]) -> None:
+    """Print on the error stream, for the table is on stdout, which model it was and what became of the files."""
+    click.echo(f"model: {model_line(result['model'])}", err=True)
+    broken = result["files_found"] - result["classified"]
+    click.echo(
+        f"{result['files_found']:,} files: {result['classified']:,} classified, {result['unlike']:,} of them unlike anything "
+        f"seen in training; {broken:,} could not be used",
+        err=True,
+    )
+    if result["out"]:
+        click.echo(result["out"])
+
+
+def print_export(result: Mapping[str, Any]) -> None:
+    """Print which model was written, how far each format is from the pipeline, and the files."""
+    click.echo(f"model: {model_line(result['model'])}")
+    checked, own = result["checked_images"], result["against_pipeline"]
+    rows = [(row["format"], f"{row['largest_difference']:.1e}", row["path"]) for row in result["exported"]]
+    print_table(("format", "largest difference", "file"), rows)
+    click.echo(
+        f"of any probability of {checked['n']} {checked['split']} images, against the pipeline in float32 "
+        f"(limit {checked['limit']:g}); the pipeline in {own['engine']} {own['precision']}: {own['largest_difference']:.1e}, "
+        f"same class for {own['same_class']} of {checked['n']}"
+    )
+    _print_files(result)
+
+
+def model_line(model: Mapping[str, Any]) -> str:
+    """Return which trained model it is and how good it was, in one line."""
+    kind = model["scored_on"]
+    low, high = (100 * bound for bound in model["interval"][kind])
+    return (
+        f"{model['name']} ({model['method']}, {' + '.join(model['layers'])} of {model['backbone']}, trained on {model['data']}): "
+        f"{kind} accuracy {100 * model['accuracy'][kind]:.1f} % [{low:.1f}, {high:.1f}] of {model['n'][kind]:,} images"
+    )
+
+
+def print_bench(result: Mapping[str, Any]) -> None:
+    """Print the benchmark's table and its files."""
+    from pipeline.extraction.bench import COLUMNS, table_rows
+
+    print_table(COLUMNS, table_rows(result["variants"]))
+    _print_files(result)
+
+
+def _print_files(result: Mapping[str, Any]) -> None:
+    for file in result["files"]:
+        click.echo(file)
+
+
+def print_warnings(result: Mapping[str, Any]) -> None:
+    """Print a result's warnings on the error stream."""
+    for warning in result["warnings"]:
+        click.echo(f"! {warning}", err=True)
+
+
+def fail(message: str, code: int) -> NoReturn:
+    """Print an error and end with its exit code."""
+    click.echo(f"Error: {message}", err=True)
+    sys.exit(code)

@@ -1,0 +1,90 @@
+"""The comparison: frozen features, fine-tuning and networks from scratch on the same images and splits."""
+
+from pathlib import Path
+from typing import Any
+
+from features import Features
+from models.parallel import workers
+from pipeline.comparison.contestants import Arena, contestants
+from pipeline.comparison.ground import common_ground
+from pipeline.comparison.predictions import FILE, save_predictions
+from pipeline.datasets import open_dataset
+from pipeline.errors import RequestError
+from pipeline.experiment import Experiment
+from pipeline.extraction.cache import backbone_label, data_warnings, open_cache
+from pipeline.extraction.extract import extraction_speed
+from pipeline.networks.pixels import pixels_on_disk
+from pipeline.reporting.report import Subject, page_of, write_report
+from pipeline.results import Clock, Result, experiment_json, label, run_folder, write_result
+
+
+def compare(experiment: Experiment, home: Path, options: tuple[str, ...] = ()) -> Result:
+    """Compare the methods of an experiment on the same images.
+
+    `linear` is the head on the last cached layer. Every earlier layer gets a head too; the best of them by validation
+    accuracy is `earlier`, and only its test accuracy is looked at. `probe` is the best logistic regression of
+    `bottleneck probe`. `fine-tune`, `from-pretrained` and `from-scratch` train the network itself; `convnet-…` are small
+    networks trained from scratch.
+
+    Args:
+        experiment: the experiment; its cache must be complete.
+        home: the artifacts folder.
+        options: the command line's words, so that the report can say how to repeat it.
+
+    Returns:
+        The `Result`, with `methods`, `pairs` (of methods, on the same images), `duplicates` across splits,
+        `confusion`, `calibration`, `histories`, `predictions`, and `files`, the report last.
+
+    Raises:
+        RequestError: there is no cache that matches; the message names what differs.
+        PipelineError: a loss became NaN.
+    """
+    clock = Clock()
+    with clock.phase("open"):
+        dataset = open_dataset(experiment, home)
+        cache = open_cache(experiment, home, dataset)
+    folder = run_folder(home, experiment.name, "compare")
+    _require_two(experiment, cache)
+    ground = common_ground(experiment, home, dataset, cache, clock)
+    final, duplicates = ground.final, ground.duplicates
+    with pixels_on_disk(dataset, home) as pixels, workers() as team:
+        with clock.phase("train"):
+            trained = list(contestants(Arena(experiment, home, dataset, cache, pixels, ground, team)))
+        with clock.phase("evaluate"):
+            entered = [one for one in trained if one.entered]
+            tested = [final.score_probabilities(one.method, one.probabilities) for one in entered]
+    held = ground.held.validation
+    checked = dataset.splits[held.split].labels[held.indices]
+    subject = Subject(experiment, home, options, dataset, cache)
+    details: dict[str, Any] = {
+        "data": dataset.title,
+        "backbone": backbone_label(experiment),
+        "images_per_second": extraction_speed(run_folder(home, experiment.name, "features"), cache.key),
+        "methods": [method.as_json() for method in (*tested, *(one.method for one in trained if not one.entered))],
+        "scored_on": final.kind,
+        "pairs": final.comparisons(),
+        "duplicates": duplicates.as_json(),
+        "classes": list(dataset.class_names),
+        "confusion": {label(own): final.confusion(own.name, len(dataset.class_names)).tolist() for own in tested},
+        "calibration": {
+            label(one.method): final.calibration(one.method.name, (checked, one.validation)).as_json()
+            for one in entered
+        },
+        "histories": {label(one.method): dict(one.history.curves) for one in entered if one.history},
+        "predictions": save_predictions(final.predictions(dataset.splits[ground.part.split].ids), folder),
+        "files": [str(folder / FILE), str(page_of(subject))],
+    }
+    warnings = (*data_warnings(experiment, dataset), *duplicates.warnings(details["methods"]))
+    result = Result("compare", experiment_json(experiment), cache.key, clock.seconds, warnings, details, folder)
+    write_result(result)
+    write_report(subject)
+    return result
+
+
+def _require_two(experiment: Experiment, cache: Features) -> None:
+    methods = [name for name in experiment.compare.methods if name != "earlier" or len(cache.layers) > 1]
+    if len(methods) < 2:
+        raise RequestError(
+            f"compare.methods={','.join(experiment.compare.methods)} leaves one method: 'earlier' needs several "
+            f"backbone.layers, and the cache has {', '.join(cache.layers)}. Name another method, or add layers."
+        )

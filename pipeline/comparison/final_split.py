@@ -1,0 +1,107 @@
+"""The images that decide at the end: handed out to score a method once, and never again."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from pipeline.comparison.duplicates import Duplicates
+from pipeline.comparison.evaluation import confusion, paired_comparisons, score
+from pipeline.comparison.predictions import Predictions
+from pipeline.comparison.splits import Part
+from pipeline.errors import PipelineError
+from pipeline.heads.calibration import Calibration, calibrate
+from pipeline.results import Method
+
+
+class FinalSplit:
+    """The test split, or the validation samples of a data set that has none, behind a counter.
+
+    Features are read through the `Part` that only `score` hands out; labels never leave.
+
+    Args:
+        labels: `(n,)` integers, of the samples of `part`.
+        part: from `scored_part`.
+        duplicates: those among them that were learned from; every method is also scored without them.
+    """
+
+    def __init__(self, labels: np.ndarray, part: Part, duplicates: Duplicates) -> None:
+        self._labels, self._part, self._duplicates = labels, part, duplicates
+        self._predicted: dict[str, np.ndarray] = {}
+        self._probabilities: dict[str, np.ndarray] = {}
+
+    @property
+    def kind(self) -> str:
+        """`test` or `validation`: what kind of images the final figures are of."""
+        return "test" if self._part.split == "test" else "validation"
+
+    @property
+    def scorings(self) -> int:
+        """How often it was handed out."""
+        return len(self._predicted)
+
+    def score(self, method: Method, predict: Callable[[Part], np.ndarray]) -> Method:
+        """Score a finished method, the only time in this run.
+
+        Args:
+            method: nothing of it may change after this.
+            predict: returns the `(n,)` predicted classes of a `Part`.
+
+        Returns:
+            The method with its test score; as it is where there is no test split, for validation scores are there already.
+
+        Raises:
+            PipelineError: this method was scored before.
+        """
+        if method.name in self._predicted:
+            raise PipelineError(
+                f"The {self.kind} images were scored for {method.name!r} already. A second look would choose by them: "
+                "choose on validation images, then score once."
+            )
+        predicted = self._predicted[method.name] = predict(self._part)
+        if self.kind == "test":
+            method = method.with_score("test", score(self._labels, predicted))
+        return self._duplicates.score_without(method, self._labels, predicted)
+
+    def score_probabilities(self, method: Method, predict: Callable[[Part], np.ndarray]) -> Method:
+        """Score a finished method by its class probabilities, which `calibration` can then judge.
+
+        Args:
+            method: nothing of it may change after this.
+            predict: returns the `(n, classes)` probabilities of a `Part`.
+
+        Returns:
+            As `score`.
+        """
+
+        def classes(part: Part) -> np.ndarray:
+            self._probabilities[method.name] = predict(part)
+            return self._probabilities[method.name].argmax(axis=1)
+
+        return self.score(method, classes)
+
+    def calibration(self, name: str, validation: tuple[np.ndarray, np.ndarray]) -> Calibration:
+        """Return how far the probabilities of a scored method may be trusted, before and after temperature scaling.
+
+        Args:
+            name: of a method that was scored by its probabilities.
+            validation: `(m,)` labels and `(m, classes)` probabilities, which the temperature is fitted on.
+        """
+        return calibrate(validation, (self._labels, self._probabilities[name]))
+
+    def confusion(self, name: str, classes: int) -> np.ndarray:
+        """Return the `(classes, classes)` counts of a scored method: rows are the true classes."""
+        return confusion(self._labels, self._predicted[name], classes)
+
+    def predictions(self, ids: np.ndarray) -> Predictions:
+        """Return what every scored method answered to each image.
+
+        Args:
+            ids: `(n,)` of all samples of the split.
+        """
+        confidence = {name: chances.max(axis=1) for name, chances in self._probabilities.items()}
+        return Predictions(self._part.split, ids[self._part.indices], self._labels, dict(self._predicted), confidence)
+
+    def comparisons(self) -> list[dict[str, Any]]:
+        """Return every two scored methods compared on the same images, as results have it under `pairs`."""
+        return paired_comparisons(self._labels, self._predicted)

@@ -1,0 +1,128 @@
+"""One variant of the benchmark in a process of its own: it gets ready, then runs each time it is told to.
+
+Reads one JSON object from stdin (the variant), then one line for each run; writes one JSON object a line.
+"""
+
+import itertools
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+
+import features
+import models
+from pipeline.datasets.base import ArrayDataset, Dataset, Samples
+from pipeline.extraction.extract import fill
+from pipeline.quiet import import_tensorflow
+from pipeline.results import peak_memory_mib
+
+SOURCE = 32  # side of the images before resizing, as CIFAR-10's
+
+
+def main() -> None:
+    """Serve runs until stdin ends."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # whatever a library prints goes to the error stream
+    import_tensorflow()
+    variant = json.loads(sys.stdin.readline())
+    imported = peak_memory_mib()
+    try:
+        runs, about = prepare(variant)
+    except models.ModelError as error:
+        _say(answers, {"error": str(error)})
+        return
+    _say(answers, {"ready": True, "import_mib": imported, **about})
+    for line in sys.stdin:
+        run = runs[line.strip()]
+        start = time.perf_counter()
+        run()
+        _say(answers, {"seconds": time.perf_counter() - start, "peak_mib": peak_memory_mib()})
+
+
+def prepare(variant: dict[str, Any]) -> tuple[dict[str, Callable[[], Any]], dict[str, Any]]:
+    """Return the variant's runs by name, each warmed up once, and what is known about it."""
+    size = tuple(variant["size"])
+    backbone = models.load_backbone(variant["backbone"], variant["weights"], size, 0)
+    backbone.require_layers((variant["layer"],))
+    dataset = _synthetic(variant["images"])
+    images = dataset.images("train", np.arange(variant["images"]))
+    folder = Path(tempfile.mkdtemp(dir=variant["scratch"]))
+    if variant["engine"] == "baseline":
+        runs, about = _baseline(backbone, variant["layer"], images, folder)
+    else:
+        runs, about = _engine(backbone, variant, dataset, images, folder)
+    for run in runs.values():
+        run()
+    return runs, about
+
+
+def _baseline(
+    backbone: models.Backbone, layer: str, images: np.ndarray, folder: Path
+) -> tuple[dict[str, Callable[[], Any]], dict[str, Any]]:
+    import keras
+
+    from pipeline.extraction.baseline import walk_through
+
+    model = keras.Model(backbone.model.input, backbone.model.get_layer(layer).output)
+    return {"stage": lambda: walk_through(model, images, backbone.size, folder / "features.npz")}, {}
+
+
+def _engine(
+    backbone: models.Backbone, variant: dict[str, Any], dataset: Dataset, images: np.ndarray, folder: Path
+) -> tuple[dict[str, Callable[[], Any]], dict[str, Any]]:
+    batch, size = variant["batch_size"], backbone.size
+
+    def build(input_shape: tuple[int, int], calibration: np.ndarray) -> models.Extractor:
+        return models.build_extractor(
+            backbone,
+            [variant["layer"]],
+            input_shape=input_shape,
+            engine=variant["engine"],
+            precision=variant["precision"],
+            batch_size=batch,
+            calibration=calibration if variant["precision"] == "int8" else None,
+        )
+
+    in_place = np.random.default_rng(1).integers(0, 256, (batch, *size, 3), dtype=np.uint8)
+    bare = build(size, in_place)
+    stage = build((SOURCE, SOURCE), images[:batch])
+    spec = {layer: features.ArraySpec(shape, "float16") for layer, shape in stage.output_shapes.items()}
+    plan = {"train": features.SplitPlan(dataset.splits["train"].ids, dataset.splits["train"].labels)}
+    counter = itertools.count()
+
+    def run_bare() -> None:
+        bare.repeat(in_place, len(images) // batch)
+
+    def run_stage() -> None:
+        path = folder / f"run-{next(counter)}"
+        with features.CacheWriter(path, {"run": path.name}, plan, spec, dataset.class_names, 1024, {}) as writer:
+            fill(writer, dataset, stage, batch)
+            writer.finish()
+
+    about = {"gflop_per_image": stage.gflop_per_image, "matmul_gflops": _matmul(variant)}
+    return {"bare": run_bare, "stage": run_stage}, about
+
+
+def _matmul(variant: dict[str, Any]) -> float:
+    return models.matmul_gflops(variant["engine"], variant["precision"])
+
+
+def _synthetic(count: int) -> Dataset:
+    images = np.random.default_rng(0).integers(0, 256, (count, SOURCE, SOURCE, 3), dtype=np.uint8)
+    samples = Samples(np.array([f"synthetic-{i:06d}" for i in range(count)]), np.zeros(count, np.int64))
+    return ArrayDataset("synthetic noise", ("noise",), {"train": images}, {"train": samples})
+
+
+def _say(answers: TextIO, content: dict[str, Any]) -> None:
+    answers.write(json.dumps(content) + "\n")
+    answers.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,409 @@
+"""Stage one: run the frozen backbone over the images once and keep its bottleneck features."""
+
+import json
+import logging
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import features
+import models
+from pipeline.datasets import Dataset, open_dataset
+from pipeline.errors import DownloadError
+from pipeline.experiment import Experiment
+from pipeline.extraction.cache import (
+    backbone_label,
+    cache_name,
+    cache_root,
+    cache_url,
+    data_warnings,
+    experiment_identity,
+)
+from pipeline.progress import progress
+from pipeline.results import Clock, Result, experiment_json, hardware, run_folder, versions, write_result, write_text
+
+SPEEDS = "speeds.json"
+logger = logging.getLogger(__name__)
+
+# A shard is what a kill can cost: at most about half a minute on two slow cores, by the backbone's own cost, so that
+# every run of an experiment cuts the same shards.
+SECONDS_A_SHARD = 30
+SLOW_GFLOP_A_SECOND = 150
+LARGEST_SHARD, SMALLEST_SHARD = 1024, 32
+LARGEST_SHARD_BYTES = 64 << 20  # a shard is held in memory a few times over
+CALIBRATION_SEED = 0
+READ_AHEAD = 2  # batches
+
+
+@dataclass(frozen=True)
+class Job:
+    """What an experiment asks of stage one.
+
+    Attributes:
+        experiment: the experiment.
+        home: the artifacts folder.
+        dataset: its open data set.
+        identity: everything that changes a number.
+        path: the folder of the cache.
+    """
+
+    experiment: Experiment
+    home: Path
+    dataset: Dataset
+    identity: Mapping[str, Any]
+    path: Path
+
+    @property
+    def key(self) -> str:
+        """SHA-256 of the identity."""
+        return features.identity_key(self.identity)
+
+    @property
+    def folder(self) -> Path:
+        """Where the results are written."""
+        return run_folder(self.home, self.experiment.name, "features")
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What an extractor will write, all that a writer needs to know of it.
+
+    Attributes:
+        shapes: of one image's features, by layer.
+        shard_size: images a shard.
+        check: how far the engine is from the float32 reference, by layer.
+        machine: `versions` and `hardware` of the process that has it, which decide the low bits.
+    """
+
+    shapes: Mapping[str, tuple[int, ...]]
+    shard_size: int
+    check: Mapping[str, Mapping[str, float]]
+    machine: Mapping[str, Mapping[str, Any]]
+
+
+def extract_features(
+    experiment: Experiment, home: Path, wait_seconds: float = 0.0, part: features.Part = features.WHOLE
+) -> Result:
+    """Extract what is missing of an experiment's features, or of a part of them.
+
+    Args:
+        experiment: the experiment.
+        home: the artifacts folder; the cache is made below `home/features`.
+        wait_seconds: how long to wait for another run that holds the cache.
+        part: which shards; runs of different parts share a cache, and the last one to finish completes it.
+
+    Returns:
+        The `Result`, with `images`, `images_per_second` of this run, `engine`, `precision`, `cache`, `part`,
+        `shards_left` (those of other parts; 0 when the cache is complete) and `check` (how far the engine is from the
+        float32 reference).
+
+    Raises:
+        RequestError: a setting is wrong.
+        DownloadError: data or weights cannot be downloaded; both are named.
+        features.CacheError: the disk is full, or another run holds the cache.
+    """
+    clock = Clock()
+    with clock.phase("open"):
+        job = open_job(experiment, home)
+    if url := cache_url(experiment, job.path):
+        with clock.phase("store"):
+            features.share(url, job.path)
+    say_what_differs(job)
+    if is_whole(job.path):
+        return finished(job, clock, nothing_to_do(part))
+    with clock.phase("compile"):
+        extractor = build(job)
+        outputs = outputs_of(extractor, experiment)
+    with job_writer(job, outputs, wait_seconds, part) as writer:
+        done_before = writer.done_images
+        warn_of_others(writer.begun_with, outputs.machine)
+        with clock.phase("extract"):
+            fill(writer, job.dataset, extractor, experiment.compute.batch_size)
+        shards_left = writer.finish()
+    images = writer.total_images - done_before
+    remember_speed(job, images, clock.seconds["extract"])
+    details = {"images": images, "images_resumed": done_before, "part": str(part), "shards_left": shards_left}
+    return finished(job, clock, {**details, "check": outputs.check})
+
+
+def open_job(experiment: Experiment, home: Path) -> Job:
+    """Open the data set of an experiment and name the cache of its features.
+
+    Raises:
+        RequestError: a setting is wrong.
+        DownloadError: data or weights cannot be downloaded; both are named.
+    """
+    dataset = _open_with_weights(experiment, home)
+    identity = experiment_identity(experiment, dataset, home)
+    path = features.cache_path(cache_root(home), cache_name(experiment), identity)
+    return Job(experiment, home, dataset, identity, path)
+
+
+def nothing_to_do(part: features.Part) -> dict[str, Any]:
+    """Return the details of a result where the cache was there already."""
+    return {"images": 0, "images_resumed": 0, "part": str(part), "shards_left": 0}
+
+
+def finished(job: Job, clock: Clock, details: Mapping[str, Any]) -> Result:
+    """Write and return the result of stage one, with what is known of its cache added to the details."""
+    info = features.describe_cache(job.path)
+    details = {
+        **details,
+        "images_per_second": extraction_speed(job.folder, job.key),
+        "engine": job.identity["compute.engine"],
+        "precision": job.identity["compute.precision"],
+        "cache": str(job.path),
+        "cache_mib": round(info.bytes / 2**20, 1),
+        "layers": {layer: list(shape) for layer, shape in (info.shapes or {}).items()},
+    }
+    warnings = data_warnings(job.experiment, job.dataset)
+    result = Result("features", experiment_json(job.experiment), job.key, clock.seconds, warnings, details, job.folder)
+    write_result(result)
+    return result
+
+
+def fill(writer: features.CacheWriter, dataset: Dataset, extractor: models.Extractor, batch_size: int) -> None:
+    """Extract and write every pending shard, with a progress bar."""
+    with progress(total=writer.total_images, initial=writer.done_images, unit="image", desc="features") as bar:
+        for images in extract_shards(writer, writer.pending, dataset, extractor, batch_size):
+            bar.update(images)
+
+
+def extract_shards(
+    writer: features.CacheWriter,
+    shards: Sequence[features.Shard],
+    dataset: Dataset,
+    extractor: models.Extractor,
+    batch_size: int,
+) -> Iterator[int]:
+    """Extract and write shards: reader → extractor → writer, the reader and the writer in threads of their own.
+
+    The extractor is never drained between shards. At most `READ_AHEAD` batches and two shards are in memory.
+
+    Args:
+        writer: of the cache; the shards are pending in it.
+        shards: in the order in which they are written.
+        dataset: where the images come from.
+        extractor: takes batches of `batch_size`.
+        batch_size: images a batch; no batch reaches into the next shard.
+
+    Yields:
+        How many images a batch had, as each is extracted. All shards are on disk when there are no more.
+    """
+    images = _read_ahead(dataset, _parts(shards, batch_size))
+    extracted = extractor.map(images)
+    with ThreadPoolExecutor(1, "shard-writer") as thread, closing(images):
+        writing: Future[None] | None = None
+        for shard, parts in groupby(_parts(shards, batch_size), key=lambda part: part[0]):
+            outputs = []
+            for _ in parts:
+                outputs.append(next(extracted))
+                yield len(next(iter(outputs[-1].values())))
+            rows = {layer: np.concatenate([output[layer] for output in outputs]) for layer in outputs[0]}
+            if writing:
+                writing.result()
+            writing = thread.submit(writer.write, shard, rows)
+        if writing:
+            writing.result()
+
+
+def _parts(shards: Sequence[features.Shard], batch_size: int) -> Iterator[tuple[features.Shard, np.ndarray]]:
+    """Give the batches of every shard: the shard, and positions in its split."""
+    for shard in shards:
+        for start in range(shard.start, shard.stop, batch_size):
+            yield shard, np.arange(start, min(start + batch_size, shard.stop))
+
+
+def _read_ahead(
+    dataset: Dataset, parts: Iterable[tuple[features.Shard, np.ndarray]]
+) -> Generator[np.ndarray, None, None]:
+    """Give the images of batch after batch, the next ones being read and decoded meanwhile."""
+    reader = ThreadPoolExecutor(1, "image-reader")
+    waiting: deque[Future[np.ndarray]] = deque()
+    try:
+        for shard, indices in parts:
+            waiting.append(reader.submit(dataset.images, shard.split, indices))
+            if len(waiting) > READ_AHEAD:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        reader.shutdown(cancel_futures=True)
+
+
+def outputs_of(extractor: models.Extractor, experiment: Experiment) -> Outputs:
+    """Return what an extractor writes for an experiment."""
+    shard_size = experiment.features.shard_size or affordable_shard(extractor)
+    machine = {"versions": versions(), "hardware": hardware()}
+    return Outputs(extractor.output_shapes, shard_size, extractor.check, machine)
+
+
+def job_writer(
+    job: Job, outputs: Outputs, wait_seconds: float = 0.0, part: features.Part = features.WHOLE
+) -> features.CacheWriter:
+    """Return the writer of a job's cache, or of a part of it, still to be entered."""
+    experiment, dataset, settings = job.experiment, job.dataset, job.experiment.features
+    provenance = {
+        "experiment": experiment.name,
+        "settings": experiment_json(experiment),
+        "data": dataset.title,
+        "backbone": backbone_label(experiment),
+        **outputs.machine,
+        "warnings": list(data_warnings(experiment, dataset)),
+        "check": outputs.check,
+    }
+    url = cache_url(experiment, job.path)
+    kind = partial(features.PublishingWriter, url) if url else features.CacheWriter
+    return kind(
+        job.path,
+        job.identity,
+        {split: features.SplitPlan(samples.ids, samples.labels) for split, samples in dataset.splits.items()},
+        {layer: features.ArraySpec(shape, settings.dtype) for layer, shape in outputs.shapes.items()},
+        dataset.class_names,
+        outputs.shard_size,
+        provenance,
+        settings.compression,
+        wait_seconds,
+        part,
+    )
+
+
+def affordable_shard(extractor: models.Extractor) -> int:
+    """Return how many images a shard holds: a power of two that costs at most half a minute on two cores, and 64 MiB."""
+    float_bytes = 4 * sum(int(np.prod(shape)) for shape in extractor.output_shapes.values())
+    by_time = SECONDS_A_SHARD * SLOW_GFLOP_A_SECOND / max(extractor.gflop_per_image, 1e-9)
+    by_memory = LARGEST_SHARD_BYTES / float_bytes
+    affordable = 2 ** int(np.floor(np.log2(max(1.0, min(by_time, by_memory)))))
+    return min(LARGEST_SHARD, max(SMALLEST_SHARD, affordable))
+
+
+def build(job: Job) -> models.Extractor:
+    """Load the backbone of a job and compile what extracts its layers."""
+    int8 = job.identity["compute.precision"] == "int8"
+    calibration = calibration_images(job.experiment, job.dataset) if int8 else None
+    return build_extractor(job.experiment, job.dataset.image_shape, calibration)
+
+
+def build_extractor(
+    experiment: Experiment, image_shape: tuple[int, int, int], calibration: np.ndarray | None = None
+) -> models.Extractor:
+    """Compile what turns images into the features of an experiment.
+
+    Args:
+        experiment: its `backbone`, `input`, `features` and `compute` sections.
+        image_shape: of the uint8 images to come.
+        calibration: uint8 images `(n, *image_shape)` of the training split; int8 needs them.
+    """
+    backbone = models.load_backbone(
+        experiment.backbone.name, experiment.backbone.weights, experiment.input.size, experiment.seed
+    )
+    engine, precision = models.resolve_engine(experiment.compute.engine, experiment.compute.precision)
+    return models.build_extractor(
+        backbone,
+        layers=experiment.backbone.layers,
+        pooling=experiment.features.pooling,
+        input_shape=image_shape[:2],
+        resize=experiment.input.resize,
+        antialias=experiment.input.antialias,
+        views=experiment.input.views,
+        engine=engine,
+        precision=precision,
+        batch_size=experiment.compute.batch_size,
+        calibration=calibration,
+    )
+
+
+def calibration_images(experiment: Experiment, dataset: Dataset) -> np.ndarray:
+    """Return the `compute.calibration` training images an int8 engine is calibrated on, uint8."""
+    order = np.random.default_rng(CALIBRATION_SEED).permutation(len(dataset.splits["train"]))
+    return dataset.images("train", np.sort(order[: experiment.compute.calibration]))
+
+
+def _open_with_weights(experiment: Experiment, home: Path) -> Dataset:
+    problems = []
+    dataset = None
+    try:
+        dataset = open_dataset(experiment, home)
+    except DownloadError as error:
+        problems.append(str(error))
+    try:
+        models.weights_identity(experiment.backbone.name, experiment.backbone.weights, experiment.seed)
+    except models.WeightsUnavailable as error:
+        problems.append(str(error))
+    if dataset is None or problems:
+        problems.append("What works without any download: make demo")
+        raise DownloadError("\n".join(problems))
+    return dataset
+
+
+def say_what_differs(job: Job) -> None:
+    """Log in what the nearest cache differs, where the job makes a new one."""
+    try:
+        features.find_cache(cache_root(job.home), cache_name(job.experiment), job.identity)
+    except features.CacheMissing as missing:
+        if missing.nearest:
+            fields = "\n".join(f"  {difference}" for difference in missing.differences)
+            logger.warning(
+                "A new cache is made: the nearest one, %s, differs in\n%s", missing.nearest.path.name, fields
+            )
+
+
+def warn_of_others(begun: Mapping[str, Any], current: Mapping[str, Any]) -> None:
+    """Say when shards of other library versions or another processor are already there: low bits may differ.
+
+    Args:
+        begun: `versions` and `hardware` of who began the cache.
+        current: those of who goes on with it.
+    """
+    for name, now in current.items():
+        before = begun.get(name, now)
+        changed = [
+            f"{field} {before.get(field)} then, {now[field]} now" for field in now if before.get(field) != now[field]
+        ]
+        if changed:
+            logger.warning("This cache was begun with other %s: %s.", name, "; ".join(changed))
+
+
+def is_whole(path: Path) -> bool:
+    """Whether the cache is complete and passes the checks of opening; a damaged one is taken up again by the writer."""
+    try:
+        features.open_features(path)
+    except features.CacheError:
+        return False
+    return True
+
+
+def extraction_speed(folder: Path, key: str) -> float | None:
+    """Return the images/s at which a cache was extracted, over all its finished runs; None when it is not known.
+
+    Args:
+        folder: the run folder of `features`.
+        key: SHA-256 of the cache's identity.
+    """
+    images, seconds = _speeds(folder).get(key, (0, 0.0))
+    return round(images / seconds, 2) if images else None
+
+
+def remember_speed(job: Job, images: int, seconds: float) -> None:
+    """Add a finished run to what is known of a cache's speed."""
+    speeds = _speeds(job.folder)
+    images_before, seconds_before = speeds.get(job.key, (0, 0.0))
+    speeds[job.key] = (images_before + images, seconds_before + seconds)
+    write_text(job.folder / SPEEDS, json.dumps(speeds, indent=1))
+
+
+def _speeds(folder: Path) -> dict[str, tuple[int, float]]:
+    try:
+        return {
+            key: (int(n), float(seconds)) for key, (n, seconds) in json.loads((folder / SPEEDS).read_text()).items()
+        }
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}

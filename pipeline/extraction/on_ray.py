@@ -1,0 +1,173 @@
+"""Stage one on a Ray cluster: workers that each hold a compiled backbone are handed one shard at a time."""
+
+import json
+import os
+import socket
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import features
+import models
+from pipeline.errors import PipelineError, RequestError
+from pipeline.experiment import Experiment
+from pipeline.extraction.extract import (
+    Job,
+    Outputs,
+    build,
+    extract_shards,
+    finished,
+    is_whole,
+    job_writer,
+    nothing_to_do,
+    open_job,
+    outputs_of,
+    remember_speed,
+    say_what_differs,
+    warn_of_others,
+)
+from pipeline.extraction.ray_cluster import Cluster, connected, share_out
+from pipeline.extraction.ray_team import Team
+from pipeline.progress import progress
+from pipeline.quiet import import_tensorflow
+from pipeline.results import Clock, Result
+
+
+class ShardWorker:
+    """One process of the cluster: it opens the data and compiles the backbone once, then works on shard after shard."""
+
+    def prepare(self, experiment: Experiment, home: Path, here: Path, identity: dict[str, Any], cores: int) -> Outputs:
+        """Get ready.
+
+        Args:
+            experiment: the experiment.
+            home: the artifacts folder, under the path that all nodes see it by.
+            here: the driver's working folder, which paths in the experiment may be relative to.
+            identity: what the driver has found to change a number; this worker must find the same.
+            cores: how many threads to compute with.
+
+        Returns:
+            What the extractor writes, with the versions and hardware here.
+
+        Raises:
+            PipelineError: data, weights or engine are other ones here.
+        """
+        import_tensorflow()
+        models.limit_cores(cores)
+        if here.is_dir():
+            os.chdir(here)
+        self._job = open_job(experiment, home)
+        require_same(identity, self._job)
+        self._extractor = build(self._job)
+        self._writing = ExitStack()  # never left: the process ends first, and what it holds ends with it
+        self._writer: features.CacheWriter | None = None
+        return outputs_of(self._extractor, experiment)
+
+    def extract(self, shard: features.Shard) -> float:
+        """Extract a shard, write it and enter it in this process's journal; return the seconds it took."""
+        start = time.perf_counter()
+        job = self._job
+        if self._writer is None:
+            outputs = outputs_of(self._extractor, job.experiment)
+            self._writer = self._writing.enter_context(job_writer(job, outputs, part=features.SHARED))
+        batch_size = job.experiment.compute.batch_size
+        for _ in extract_shards(self._writer, [shard], job.dataset, self._extractor, batch_size):
+            pass
+        return time.perf_counter() - start
+
+
+def extract_on_ray(experiment: Experiment, home: Path, cluster: Cluster, wait_seconds: float = 0.0) -> Result:
+    """Extract what is missing of an experiment's features with the workers of a Ray cluster.
+
+    The shard of a worker that dies goes to another one, and a new worker takes its place.
+
+    Args:
+        experiment: the experiment.
+        home: the artifacts folder, which all nodes see under this path.
+        cluster: where, and with how many workers.
+        wait_seconds: how long to wait for another run that holds the cache.
+
+    Returns:
+        The `Result`, as from `extract_features`, with `workers`, `worker_deaths` and `shard_seconds`.
+
+    Raises:
+        RequestError: Ray is not installed, there is no such cluster, or it is too small for the workers.
+        PipelineError: workers died again and again, or see other data than this process.
+        As `extract_features`.
+    """
+    if experiment.features.store:
+        raise RequestError(
+            "features.store does not go with --engine-on ray: workers write into one folder that all nodes see. Leave one "
+            "of them out; many processes fill a store with --shard I/N."
+        )
+    clock = Clock()
+    with clock.phase("open"):
+        job = open_job(experiment, home.resolve())
+    say_what_differs(job)
+    if is_whole(job.path):
+        return finished(job, clock, nothing_to_do(features.WHOLE))
+    with connected(cluster.address) as ray:
+        with clock.phase("compile"):
+            team, workers = _team(ray, job, cluster)
+            outputs = team.first_answer()
+        with job_writer(job, outputs, wait_seconds, features.SHARED) as writer:
+            done_before = writer.done_images
+            with clock.phase("extract"):
+                seconds = _fill(team, writer)
+            left = writer.finish()
+    images = writer.total_images - done_before
+    remember_speed(job, images, clock.seconds["extract"])
+    details = {**nothing_to_do(features.WHOLE), "images": images, "images_resumed": done_before, "shards_left": left}
+    details |= {"check": outputs.check, "workers": workers, "worker_deaths": team.deaths}
+    return finished(job, clock, {**details, "shard_seconds": _summary(seconds)})
+
+
+def _team(ray: Any, job: Job, cluster: Cluster) -> tuple[Team, int]:
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    size, devices, cores = share_out(nodes, cluster)
+    worker = ray.remote(ShardWorker).options(num_cpus=cores, num_gpus=devices, scheduling_strategy="SPREAD")
+
+    def prepare(worker: Any) -> Any:
+        return worker.prepare.remote(job.experiment, job.home, Path.cwd(), dict(job.identity), cores)
+
+    return Team(ray, worker.remote, prepare, size), size
+
+
+def _fill(team: Team, writer: features.CacheWriter) -> list[float]:
+    """Have every pending shard extracted, with a progress bar, and return the seconds of each."""
+    begun, all_seconds = writer.begun_with, list[float]()
+    with progress(total=writer.total_images, initial=writer.done_images, unit="image", desc="features") as bar:
+        for shard, seconds in team.work_off(writer.pending, writer.is_finished):
+            bar.update(len(shard))
+            all_seconds += [seconds] if seconds is not None else []
+    for machine in _unique(outputs.machine for outputs in team.answers):
+        warn_of_others(begun, machine)
+    return all_seconds
+
+
+def _unique(machines: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    return list({json.dumps(machine, sort_keys=True): machine for machine in machines}.values())
+
+
+def _summary(seconds: list[float]) -> dict[str, float]:
+    if not seconds:
+        return {}
+    mean, deviation, longest = np.mean(seconds), np.std(seconds), np.max(seconds)
+    return {"mean": float(mean), "standard_deviation": float(deviation), "longest": float(longest)}
+
+
+def require_same(identity: Mapping[str, Any], job: Job) -> None:
+    """Raise a PipelineError with what differs if a worker has opened other data, weights or engine than the driver."""
+    differing = features.differences(identity, job.identity)
+    if not differing:
+        return
+    lines = "\n".join(f"  {difference}" for difference in differing)
+    raise PipelineError(
+        f"The worker on {socket.gethostname()} does not see what this process sees:\n{lines}\n"
+        "Give all nodes the same files under the same paths, and name engine and precision "
+        "(--set compute.engine=… --set compute.precision=…) where the nodes are of different kinds."
+    )

@@ -1,0 +1,1 @@
+"""Stage two: classifiers of cached features."""

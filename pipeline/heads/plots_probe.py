@@ -1,0 +1,77 @@
+"""The pictures of a probe: validation accuracy over the L2 penalty, and over the depth of the layer."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from pipeline.heads.probe_search import Candidate
+from pipeline.plots import COLOURS, plt, save_figure
+from pipeline.results import Method
+
+STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)))
+TITLES = {"logistic": "logistic regression (L-BFGS)", "ridge": "ridge regression (closed form)"}
+MARKERS = {"logistic": "o", "ridge": "s", "knn": "^", "head": "D"}
+NAMES = {
+    "logistic": "logistic regression",
+    "ridge": "ridge regression",
+    "knn": "k-NN (cosine)",
+    "head": "Dropout + Dense",
+}
+
+
+def paths(candidates: Sequence[Candidate], path: Path) -> Path:
+    """Draw validation accuracy over L2: a panel each for logistic and ridge, a line a set of layers, the choice marked."""
+    figure, axes = plt.subplots(1, 2, figsize=(11, 4.6), sharey=True, layout="constrained")
+    for panel, family in zip(axes, TITLES, strict=True):
+        lines = [one for one in candidates if one.method.name == family]
+        for index, one in enumerate(lines):
+            _path(panel, one, COLOURS[index % len(COLOURS)], STYLES[index % len(STYLES)])
+        best = max(lines, key=lambda one: one.path.accuracy[one.path.best])
+        reached, chosen = best.path.accuracy[best.path.best], best.path.chosen
+        panel.set_title(f"{TITLES[family]}: best {reached:.1%} at L2 = {chosen:.2g}", fontsize=10, loc="left")
+        panel.set(xscale="log", xlabel="L2 penalty (weak to strong)")
+        panel.grid(alpha=0.25)
+    axes[0].set_ylabel("top-1 accuracy on validation images")
+    axes[0].yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=min(3, len(labels)), frameon=False, fontsize=8)
+    return save_figure(figure, path)
+
+
+def _path(panel: Axes, one: Candidate, colour: str, style: object) -> None:
+    found = one.path
+    panel.plot(found.values, found.accuracy, color=colour, ls=style, lw=1.6, label=" + ".join(one.method.layers))
+    panel.plot(found.chosen, found.accuracy[found.best], "o", color=colour, ms=7, mec="white", zorder=3)
+
+
+def depth(methods: Sequence[Method], layers: Sequence[str], backbone: str, path: Path) -> Path:
+    """Draw validation accuracy with its 95 % interval over the layers, early to late, a line a family."""
+    figure, axes = plt.subplots(figsize=(max(6.5, 1.6 * len(layers) + 2.5), 4.4), layout="constrained")
+    spread = np.linspace(-0.09, 0.09, len(MARKERS))
+    for index, (family, marker) in enumerate(MARKERS.items()):
+        rows = sorted(
+            (m for m in methods if m.name == family and len(m.layers) == 1), key=lambda m: layers.index(m.layers[0])
+        )
+        scores = [row.scores["validation"] for row in rows]
+        middle = np.array([value.accuracy for value in scores])
+        reach = np.array([[value.accuracy - value.low, value.high - value.accuracy] for value in scores]).T
+        axes.errorbar(
+            np.arange(len(rows)) + spread[index], middle, reach, color=COLOURS[index], marker=marker,
+            ls=STYLES[index], lw=1.5, elinewidth=1, ms=6, label=NAMES[family],
+        )  # fmt: skip
+    title = f"frozen features: {backbone}"
+    joined = max((m for m in methods if len(m.layers) > 1), key=lambda m: m.scores["validation"].accuracy, default=None)
+    if joined:
+        value = joined.scores["validation"].accuracy
+        axes.axhline(value, color="0.35", lw=1, ls=(0, (1, 2)))
+        title += f"\ndotted: {' + '.join(joined.layers)}, {NAMES[joined.name]}: {value:.1%}"
+    axes.set_xticks(range(len(layers)), layers, fontsize=9, parse_math=False)
+    axes.set_xlim(-0.4, len(layers) - 0.6)
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    axes.set(xlabel="layer, early to late", ylabel="top-1 accuracy on validation images, 95 % interval")
+    axes.set_title(title, fontsize=10, loc="left", parse_math=False)
+    axes.grid(axis="y", alpha=0.25)
+    axes.legend(frameon=False, fontsize=8, loc="lower right")
+    return save_figure(figure, path)

@@ -1,0 +1,183 @@
+"""Images that a data set holds more than once, within and across its splits, by their pixels."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import numpy as np
+from scipy.fft import dctn
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from pipeline.comparison.likeness import FREQUENCIES, SMALLEST_SIDE, alike, describe, flipped
+from pipeline.comparison.splits import Part
+from pipeline.datasets import Dataset
+
+FINEST = 4 * FREQUENCIES  # frequencies compared a side, where images have so many
+DETAIL = 0.75  # of 600 JPEG copies of CIFAR-10 images all are above at quality 75, 99 % at quality 30
+AT_A_TIME = 1000  # pairs whose images are held
+MOST_COMPARED = 100_000  # images; the time grows with the square
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a sample is: its split and its position in it."""
+
+    split: str
+    index: int
+
+
+@dataclass(frozen=True)
+class Repeat:
+    """Two images that show the same picture.
+
+    Attributes:
+        first: where the one is.
+        second: where the other is.
+        kind: `exact` (the same pixels), `near` (re-encoded or retouched), or either with `mirrored-` before it.
+        similarity: of their low frequencies, −1..1; 1 for exact ones.
+        detail: of their higher frequencies, −1..1; 1 for exact ones.
+    """
+
+    first: Place
+    second: Place
+    kind: str
+    similarity: float
+    detail: float
+
+
+@dataclass(frozen=True)
+class Repeats:
+    """What was found.
+
+    Attributes:
+        pairs: enough pairs to link every set of repeated images.
+        sets: the places of every set of two or more images that show the same picture.
+        near_ones: how near-duplicates were looked for, or why not.
+    """
+
+    pairs: tuple[Repeat, ...]
+    sets: tuple[tuple[Place, ...], ...]
+    near_ones: str
+
+
+def describe_all(dataset: Dataset) -> tuple[list[Place], np.ndarray]:
+    """Return the place and the description (see `describe`) of every image of every split."""
+    parts = [Part(split, np.arange(len(samples))) for split, samples in dataset.splits.items()]
+    places = [Place(part.split, index) for part in parts for index in range(len(part))]
+    return places, np.concatenate([describe(dataset, part) for part in parts])
+
+
+def find_repeats(dataset: Dataset, places: list[Place], described: np.ndarray) -> Repeats:
+    """Find images that a data set holds more than once; needs no network.
+
+    Exact ones have the same pixels, as they are or mirrored. Near ones are those that `alike` finds by their low frequencies
+    and whose 32×32 lowest frequencies of brightness, without the 8×8 lowest, have a cosine of at least 0.75: re-encoding
+    keeps an image's details, and two different seas under a horizon share none. Cropped, shifted or rotated copies are not
+    covered.
+
+    Args:
+        dataset: the open data set.
+        places: of the images, as from `describe_all`.
+        described: `(n,)` records, likewise.
+
+    Returns:
+        The `Repeats`.
+    """
+    exact = list(_exact(described))
+    _, first_of_each = np.unique(_whichever_way(described), return_index=True)
+    originals = np.sort(first_of_each)
+    near_ones = "looked for by low DCT frequencies, checked by higher ones"
+    near: list[tuple[int, int, str, float, float]] = []
+    if min(dataset.image_shape[:2]) < SMALLEST_SIDE:
+        near_ones = f"not looked for: images under {SMALLEST_SIDE} pixels a side are too alike"
+    elif len(originals) > MOST_COMPARED:
+        near_ones = f"not looked for: more than {MOST_COMPARED:,} images; dataset.limit takes fewer"
+    else:
+        near = list(_near(dataset, places, described["frequencies"], originals))
+    found = [*exact, *near]
+    pairs = tuple(Repeat(places[a], places[b], kind, round(s, 4), round(d, 4)) for a, b, kind, s, d in found)
+    return Repeats(pairs, tuple(_sets(places, [(a, b) for a, b, *_ in found])), near_ones)
+
+
+def _whichever_way(described: np.ndarray) -> np.ndarray:
+    """One digest for an image and its mirror image."""
+    return np.where(described["digest"] < described["mirrored"], described["digest"], described["mirrored"])
+
+
+def _exact(described: np.ndarray) -> Iterator[tuple[int, int, str, float, float]]:
+    seen: dict[bytes, int] = {}
+    for row, key in enumerate(_whichever_way(described).tolist()):
+        first = seen.setdefault(key, row)
+        if first != row:
+            same = described["digest"][first] == described["digest"][row]
+            yield first, row, "exact" if same else "mirrored-exact", 1.0, 1.0
+
+
+def _near(
+    dataset: Dataset, places: list[Place], frequencies: np.ndarray, originals: np.ndarray
+) -> Iterator[tuple[int, int, str, float, float]]:
+    own = frequencies[originals]
+    flat, count = own.reshape(len(own), -1), np.arange(len(own))
+    candidates: dict[tuple[int, int], tuple[str, float]] = {}
+    for kind, queries in (("near", flat), ("mirrored-near", flipped(own).reshape(len(own), -1))):
+        for query, other, similarity in alike(flat, queries, count):
+            a, b = sorted((int(originals[query]), int(originals[other])))
+            candidates.setdefault((a, b), (kind, similarity))
+    for several in _several(candidates.items()):
+        rows = sorted({row for pair, _ in several for row in pair})
+        images = dict(zip(rows, images_at(dataset, [places[row] for row in rows]), strict=True))
+        for (a, b), (kind, similarity) in several:
+            detail = detail_cosine(images[a], images[b] if kind == "near" else images[b][:, ::-1])
+            if detail >= DETAIL:
+                yield a, b, kind, similarity, detail
+
+
+def _several(items: Iterable[Any]) -> Iterator[list[Any]]:
+    remaining = iter(items)
+    while chunk := list(islice(remaining, AT_A_TIME)):
+        yield chunk
+
+
+def images_at(dataset: Dataset, places: Sequence[Place]) -> list[np.ndarray]:
+    """Return the images at some places, in their order; each split is read once, in its own order."""
+    found: dict[Place, np.ndarray] = {}
+    for split in {place.split for place in places}:
+        indices = sorted({place.index for place in places if place.split == split})
+        images = dataset.images(split, np.array(indices))
+        found |= {Place(split, index): image for index, image in zip(indices, images, strict=True)}
+    return [found[place] for place in places]
+
+
+def detail_cosine(first: np.ndarray, second: np.ndarray) -> float:
+    """Return how alike two images are in what `describe` leaves out: the cosine of their middle frequencies.
+
+    Args:
+        first: `(height, width, 3)` uint8.
+        second: likewise, of the same size.
+
+    Returns:
+        −1..1; 0 where one of them has no such detail.
+    """
+    one, other = _middle_frequencies(first), _middle_frequencies(second)
+    length = float(np.linalg.norm(one) * np.linalg.norm(other))
+    return float((one * other).sum()) / length if length > 1e-3 else 0.0
+
+
+def _middle_frequencies(image: np.ndarray) -> np.ndarray:
+    found = dctn(image.mean(axis=2), norm="ortho")[:FINEST, :FINEST]
+    found[:FREQUENCIES, :FREQUENCIES] = 0
+    return found
+
+
+def _sets(places: list[Place], links: list[tuple[int, int]]) -> Iterator[tuple[Place, ...]]:
+    if not links:
+        return
+    first, second = np.array(links).T
+    graph = coo_array((np.ones(len(links), bool), (first, second)), shape=(len(places), len(places)))
+    _, labels = connected_components(graph, directed=False)
+    involved = np.unique(np.array(links))
+    order = involved[np.argsort(labels[involved], kind="stable")]
+    for members in np.split(order, np.flatnonzero(np.diff(labels[order])) + 1):
+        yield tuple(places[i] for i in members)

@@ -1,0 +1,130 @@
+"""Shortcuts: how well the label is told by what is not in the picture."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, cross_val_predict
+from sklearn.tree import DecisionTreeClassifier
+
+from pipeline.comparison.evaluation import Score, mcnemar, score
+from pipeline.datasets.base import stratified_sample
+from pipeline.inspection.hints import Hint
+
+FOLDS = 5
+MOST = 20_000  # images looked at, drawn stratified
+LEAF = 5  # images at least
+SIGNIFICANCE = 0.05  # for all hints together: each is tested at this over their number (Bonferroni)
+# The share of the majority class's errors that a hint must remove; docs/results.md has what real data give.
+ENOUGH, ENOUGH_OF_CONTENT = 0.15, 0.50
+GIVEN_AWAY = 0.90  # precision and recall of a class that a hint gives away
+FEWEST_GIVEN_AWAY = 20  # images of such a class
+
+
+@dataclass(frozen=True)
+class Shortcut:
+    """How well one hint tells the label.
+
+    Attributes:
+        name: of the hint.
+        score: cross-validated accuracy with its interval.
+        baseline: the accuracy of always naming the most frequent class.
+        p_value: of the exact McNemar test against that baseline.
+        skill: the share of the baseline's errors that the hint removes; below 0: none.
+        of_content: whether what the picture shows moves the hint too.
+        given_away: classes told by this alone with at least 90 % precision and recall.
+        warns: whether it is a shortcut that a reader must know.
+    """
+
+    name: str
+    score: Score
+    baseline: float
+    p_value: float
+    skill: float
+    of_content: bool
+    given_away: tuple[str, ...]
+    warns: bool
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain JSON types."""
+        return asdict(self) | {"given_away": list(self.given_away)}
+
+    def sentence(self) -> str:
+        """Return the warning."""
+        what = "The label is told by the" if not self.of_content else "Weak evidence: the label is told by the"
+        classes = f" It alone gives away: {', '.join(self.given_away[:5])}." if self.given_away else ""
+        return (
+            f"Shortcut: {what[0].lower() + what[1:]} {self.name}: {100 * self.score.accuracy:.1f} % "
+            f"[{100 * self.score.low:.1f}, {100 * self.score.high:.1f}] of {self.score.n:,} images, cross-validated, where "
+            f"the most frequent class is {100 * self.baseline:.1f} %.{classes}"
+        )
+
+
+def find_shortcuts(
+    hints: Sequence[Hint], labels: np.ndarray, groups: np.ndarray | None, class_names: Sequence[str]
+) -> tuple[Shortcut, ...]:
+    """Measure how well each hint alone tells the label.
+
+    A small decision tree is scored by stratified cross-validation (5 folds; whole groups where there are groups). A hint
+    warns when the exact McNemar test against the most frequent class has p < 0.05 / (number of hints), and it either
+    removes at least 15 % of that baseline's errors or gives a class of 20 images or more away. A hint that what the picture
+    shows moves too (mean colour, bytes) must remove 50 %. Classes of fewer images, or groups, than folds are passed over.
+    Images of one group are not independent, so that with groups the p-value is too small.
+
+    Args:
+        hints: what is known of each image.
+        labels: `(n,)` integers.
+        groups: `(n,)`, or None.
+        class_names: of the labels.
+
+    Returns:
+        A `Shortcut` for each hint, the best first; none where fewer than two classes are large enough.
+    """
+    kept = _usable(labels, groups)
+    if len(np.unique(labels[kept])) < 2:
+        return ()
+    kept = kept[stratified_sample(labels[kept], MOST)]
+    own, together = labels[kept], None if groups is None else groups[kept]
+    found = [_measured(hint, hint.values[kept], own, together, class_names, len(hints)) for hint in hints]
+    return tuple(sorted(found, key=lambda shortcut: -shortcut.skill))
+
+
+def _usable(labels: np.ndarray, groups: np.ndarray | None) -> np.ndarray:
+    units = np.arange(len(labels)) if groups is None else groups
+    enough = [label for label in np.unique(labels) if len(np.unique(units[labels == label])) >= FOLDS]
+    return np.flatnonzero(np.isin(labels, enough))
+
+
+def _measured(
+    hint: Hint,
+    values: np.ndarray,
+    labels: np.ndarray,
+    groups: np.ndarray | None,
+    class_names: Sequence[str],
+    count: int,
+) -> Shortcut:
+    classes = np.unique(labels)
+    folds = (StratifiedKFold if groups is None else StratifiedGroupKFold)(FOLDS, shuffle=True, random_state=0)
+    tree = DecisionTreeClassifier(max_leaf_nodes=max(16, 4 * len(classes)), min_samples_leaf=LEAF, random_state=0)
+    predicted = cross_val_predict(tree, values, labels, groups=groups, cv=folds)
+    majority = np.full(len(labels), np.bincount(labels).argmax())
+    reached, base = score(labels, predicted), float(np.mean(labels == majority))
+    p_value = mcnemar(labels, predicted, majority).p_value
+    skill = (reached.accuracy - base) / (1 - base)
+    given_away = () if hint.of_content else _given_away(labels, predicted, class_names)
+    enough = skill >= (ENOUGH_OF_CONTENT if hint.of_content else ENOUGH) or bool(given_away)
+    warns = bool(enough and skill > 0 and p_value < SIGNIFICANCE / count)
+    return Shortcut(hint.name, reached, base, p_value, skill, hint.of_content, given_away, warns)
+
+
+def _given_away(labels: np.ndarray, predicted: np.ndarray, class_names: Sequence[str]) -> tuple[str, ...]:
+    """The classes of at most half the images that are found nearly without a mistake."""
+    found = []
+    for label in np.unique(labels):
+        own, named = labels == label, predicted == label
+        both = np.sum(own & named)
+        right = both >= GIVEN_AWAY * max(own.sum(), named.sum())
+        if right and FEWEST_GIVEN_AWAY <= own.sum() <= len(labels) / 2:
+            found.append(str(class_names[label]))
+    return tuple(found)

@@ -1,0 +1,1 @@
+"""Networks that are trained on pixels: fine-tuning, and from scratch."""

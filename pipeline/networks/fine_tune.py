@@ -1,0 +1,206 @@
+"""Trains the pre-trained network itself, on the splits of the frozen methods."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+import keras
+import numpy as np
+
+import models
+from features import Features
+from pipeline.comparison.ground import common_ground
+from pipeline.comparison.predictions import save_predictions
+from pipeline.comparison.splits import Holdout, digest
+from pipeline.datasets import Dataset, open_dataset
+from pipeline.errors import NoCache
+from pipeline.experiment import Experiment
+from pipeline.extraction.cache import backbone_label, data_warnings, experiment_identity, open_cache
+from pipeline.heads.train_head import TrainedMethod, extraction_seconds
+from pipeline.networks.pixels import pixel_batches, pixel_probabilities, pixel_scores, pixels_on_disk
+from pipeline.networks.resumable import Schedule, fit_resumable, recipe_folder, sole_training
+from pipeline.networks.training import EpochBatches
+from pipeline.results import Clock, Method, Result, experiment_json, run_folder, write_result
+
+METHODS = ("fine-tune", "from-pretrained", "from-scratch")
+
+
+def fine_tune(experiment: Experiment, home: Path, method: str = "fine-tune") -> Result:
+    """Train the network and score the test split once, if there is one.
+
+    Args:
+        experiment: its `finetune` section is the recipe; the layer the new last layer stands on is the last of
+            `backbone.layers`.
+        home: the artifacts folder.
+        method: one of `METHODS`; see `train_network`.
+
+    Returns:
+        The `Result`, with `methods`, `history`, `scored_on`, `confusion` (rows: true classes), `calibration` and `files`.
+
+    Raises:
+        RequestError: a setting is wrong, or the cache that the linear probe needs is missing.
+        PipelineError: the loss became NaN.
+    """
+    from pipeline import plots
+
+    clock = Clock()
+    with clock.phase("open"):
+        dataset = open_dataset(experiment, home)
+        cache = _cache(experiment, home, dataset, method)
+    folder = run_folder(home, experiment.name, method)
+    ground = common_ground(experiment, home, dataset, cache, clock)
+    final, duplicates = ground.final, ground.duplicates
+    with pixels_on_disk(dataset, home) as pixels:
+        with clock.phase("train"):
+            trained = train_network(experiment, home, dataset, pixels, ground.held, method, cache)
+        with clock.phase("evaluate"):
+            probabilities = pixel_probabilities(trained.model, pixels, experiment.finetune.batch_size)
+            scored = final.score_probabilities(trained.method, probabilities)
+    held = ground.held.validation
+    validation = (dataset.splits[held.split].labels[held.indices], trained.validation_probabilities)
+    calibration = final.calibration(scored.name, validation)
+    matrix = final.confusion(scored.name, len(dataset.class_names))
+    with clock.phase("write"):
+        trained.model.save(folder / "model.keras")
+        (folder / "history.json").write_text(json.dumps(dict(trained.history.curves), indent=2))
+        title = plots.label(scored)
+        curves = plots.learning_curves({title: trained.history}, folder / "learning-curves.png")
+        picture = plots.confusion_matrices({title: matrix}, dataset.class_names, folder / "confusion.png")
+    details = {
+        "data": dataset.title,
+        "backbone": backbone_label(experiment),
+        "methods": [scored.as_json()],
+        "images_per_second": None,
+        "best_epoch": trained.history.best_epoch,
+        "history": dict(trained.history.curves),
+        "classes": list(dataset.class_names),
+        "scored_on": final.kind,
+        "confusion": matrix.tolist(),
+        "calibration": calibration.as_json(),
+        "duplicates": duplicates.as_json(),
+        "predictions": save_predictions(final.predictions(dataset.splits[ground.part.split].ids), folder),
+        "files": [str(folder / "model.keras"), str(folder / "history.json"), str(curves), str(picture)],
+    }
+    warnings = (*data_warnings(experiment, dataset), *duplicates.warnings(details["methods"]))
+    key = cache.key if cache else ""
+    result = Result(method, experiment_json(experiment), key, clock.seconds, warnings, details, folder)
+    write_result(result)
+    return result
+
+
+def _cache(experiment: Experiment, home: Path, dataset: Dataset, method: str) -> Features | None:
+    """The cache of the experiment; None where there is none and the method does not start from a probe on it."""
+    try:
+        return open_cache(experiment, home, dataset)
+    except NoCache:
+        if _starts_from_probe(experiment, method):
+            raise
+        return None
+
+
+def _starts_from_probe(experiment: Experiment, method: str) -> bool:
+    return method == "fine-tune" and experiment.finetune.start == "probe"
+
+
+def train_network(
+    experiment: Experiment,
+    home: Path,
+    dataset: Dataset,
+    pixels: Mapping[str, np.ndarray],
+    held: Holdout,
+    method: str,
+    cache: Features | None,
+) -> TrainedMethod:
+    """Train a network with a new last layer; a killed training goes on at its last epoch.
+
+    `fine-tune` trains on from the pre-trained weights, from `finetune.from_layer` upward, batch norm kept as it is.
+    `from-pretrained` trains the whole network, batch norm too, initialised with them. `from-scratch` the same from
+    random weights.
+
+    Args:
+        experiment: its `finetune` section is the recipe.
+        home: the artifacts folder.
+        dataset: the open data set.
+        pixels: its images by split, uint8 `(n, height, width, 3)`.
+        held: which samples train and which validate.
+        method: one of `METHODS`.
+        cache: the experiment's cache, for the start of `fine-tune`; None where the method does not need it.
+
+    Returns:
+        The `TrainedMethod`, scored on training and validation images only.
+    """
+    settings = experiment.finetune
+    layer = experiment.backbone.layers[-1]
+    precision = models.training_precision(settings.precision)
+    recipe = {
+        "method": method,
+        "seed": experiment.seed,
+        "finetune": {**asdict(settings), "precision": precision},
+        "identity": experiment_identity(experiment, dataset, home),
+        "held": digest(held.train, held.validation),
+    }
+    keras.utils.set_random_seed(experiment.seed)
+    batches = pixel_batches(EpochBatches, dataset, pixels, held, settings.batch_size, experiment.seed)
+    schedule = _schedule(experiment, method)
+    folder = recipe_folder(run_folder(home, experiment.name, method), recipe)
+    build = _builder(experiment, dataset, held, method, cache, precision)
+    with sole_training(folder):
+        trained, history = fit_resumable(build, *batches, schedule, f"{method} ({layer})", folder)
+    model = models.compute_in(trained, "float32")
+    scores, probabilities = pixel_scores(model, dataset, pixels, held, settings.batch_size)
+    trainable = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
+    start = cache if _starts_from_probe(experiment, method) else None
+    extract = extraction_seconds(experiment, home, start) if start else 0.0
+    seconds = {"extract": extract, "train": sum(history.curves["seconds"])}
+    return TrainedMethod(Method(method, (layer,), trainable, scores, seconds), model, history, probabilities)
+
+
+def _schedule(experiment: Experiment, method: str) -> Schedule:
+    settings = experiment.finetune
+    setting = "learning_rate" if method == "fine-tune" else "fresh_learning_rate"
+    rate = getattr(settings, setting)
+    return Schedule(settings.epochs, rate, settings.drop_every, settings.patience, f"finetune.{setting}")
+
+
+def _builder(
+    experiment: Experiment, dataset: Dataset, held: Holdout, method: str, cache: Features | None, precision: str
+) -> Callable[[], keras.Model]:
+    settings = experiment.finetune
+    weights = "random" if method == "from-scratch" else experiment.backbone.weights
+    classes = len(dataset.class_names)
+
+    def build() -> keras.Model:
+        backbone = models.load_backbone(experiment.backbone.name, weights, experiment.input.size, experiment.seed)
+        model = models.classifier(
+            backbone,
+            experiment.backbone.layers[-1],
+            classes,
+            dataset.image_shape,
+            settings.crop_area,
+            settings.flip,
+            experiment.input.resize,
+            experiment.input.antialias,
+            experiment.features.pooling[-1],
+            settings.dropout,
+        )
+        if method == "fine-tune":
+            models.freeze_below(model, settings.from_layer)
+            models.freeze_batch_norm(model)
+        if cache and _starts_from_probe(experiment, method):
+            models.set_last_layer(model, *_probe(experiment, cache, held))
+        return models.compute_in(model, precision)
+
+    return build
+
+
+def _probe(experiment: Experiment, cache: Features, held: Holdout) -> tuple[np.ndarray, np.ndarray]:
+    """Weights `(features, classes)` and bias `(classes,)` of a linear probe on the training samples' first view."""
+    split = cache[held.train.split]
+    rows = split.features[experiment.backbone.layers[-1]][held.train.indices].astype(np.float32)
+    if len(cache.identity["input.views"]) > 1:
+        rows = rows[:, 0]
+    if rows.ndim == 4:
+        rows = rows.mean(axis=(1, 2))
+    probe = models.LogisticPath(random_state=experiment.seed).fit(rows, split.y[held.train.indices])
+    return probe.coef_.T, probe.intercept_

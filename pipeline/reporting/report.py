@@ -1,0 +1,168 @@
+"""The report: everything known of an experiment on one self-contained page."""
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from features import Features
+from pipeline.comparison.predictions import Predictions
+from pipeline.comparison.splits import hold_out
+from pipeline.datasets import Dataset, open_dataset
+from pipeline.errors import RequestError
+from pipeline.experiment import Experiment
+from pipeline.extraction.cache import backbone_label, data_warnings, open_cache
+from pipeline.reporting.answer import answer, answer_without_rivals, best_method, question
+from pipeline.reporting.classes import COLUMNS as CLASS_COLUMNS
+from pipeline.reporting.classes import class_table
+from pipeline.reporting.feature_map import FeatureMap, feature_map
+from pipeline.reporting.gallery import Mistake, most_confident_mistakes
+from pipeline.reporting.method_tables import method_tables
+from pipeline.reporting.page import write_page
+from pipeline.reporting.provenance import provenance
+from pipeline.reporting.sources import Sources, find_sources, predictions_of, visible
+from pipeline.results import Clock, Result, experiment_json, run_folder, write_result
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a report is of: an experiment with its home, the words that name it, its data and its features."""
+
+    experiment: Experiment
+    home: Path
+    options: tuple[str, ...]
+    dataset: Dataset
+    cache: Features
+
+
+def report(experiment: Experiment, home: Path, options: tuple[str, ...] = ()) -> Result:
+    """Collect the results of an experiment on one page; nothing is trained and nothing is scored.
+
+    Args:
+        experiment: the experiment; its cache must be complete.
+        home: the artifacts folder.
+        options: the command line's words, so that the page can say how to repeat everything.
+
+    Returns:
+        The `Result`, with `answer`, `shown` (commands whose results are on the page), `missing` (what other commands would
+        add), and `files`, the page first.
+
+    Raises:
+        RequestError: there is no cache that matches, or no command that scores has run yet.
+    """
+    dataset = open_dataset(experiment, home)
+    return write_report(Subject(experiment, home, options, dataset, open_cache(experiment, home, dataset)))
+
+
+def page_of(subject: Subject) -> Path:
+    """Return where the page of an experiment is, or will be."""
+    return run_folder(subject.home, subject.experiment.name, "report") / "report.html"
+
+
+def write_report(subject: Subject) -> Result:
+    """Write the report of an experiment whose data and cache are open already; see `report`."""
+    from pipeline.reporting.figures import draw
+
+    experiment, clock = subject.experiment, Clock()
+    page = page_of(subject)
+    folder = page.parent
+    with clock.phase("collect"):
+        counts = {split: len(samples) for split, samples in subject.dataset.splits.items()}
+        plain = experiment_json(experiment)
+        sources = find_sources(folder.parent, plain, subject.cache.key, counts, subject.options)
+        if not any("methods" in result for result in sources.results.values()):
+            raise _nothing_yet(subject, sources)
+    with clock.phase("pictures"):
+        pictures = draw(sources.results, folder)
+    with clock.phase("images"):
+        images = _of_images(subject, sources, folder.parent)
+    backbone = backbone_label(experiment)
+    warnings, answered = _warnings(subject, sources), _answer(sources, backbone)
+    with clock.phase("write"):
+        content = {
+            "name": experiment.name,
+            "question": question(backbone, visible(subject.dataset.title)),
+            "answer": answered,
+            "warnings": visible(list(warnings)),
+            "pictures": pictures,
+            "results": sources.results,
+            "tables": method_tables(sources.results),
+            "class_columns": CLASS_COLUMNS,
+            "missing": visible(sources.missing),
+            "commands": visible([f"bottleneck features {shlex.join(subject.options)}", *sources.commands.values()]),
+            "provenance": provenance(subject.cache, sources, plain),
+            **images,
+        }
+        write_page(content, page)
+    details: dict[str, Any] = {
+        "data": subject.dataset.title,
+        "backbone": backbone,
+        "answer": answered,
+        "shown": list(sources.results),
+        "missing": sources.missing,
+        "files": [str(file) for file in (page, *(picture.file for picture in pictures))],
+    }
+    result = Result("report", plain, subject.cache.key, clock.seconds, warnings, details, folder)
+    write_result(result)
+    return result
+
+
+def _warnings(subject: Subject, sources: Sources) -> tuple[str, ...]:
+    """What a reader must know, each once: what does not belong here first."""
+    said = [*sources.remarks, *data_warnings(subject.experiment, subject.dataset)]
+    return tuple(dict.fromkeys([*said, *(text for result in sources.results.values() for text in result["warnings"])]))
+
+
+def _nothing_yet(subject: Subject, sources: Sources) -> RequestError:
+    options = shlex.join(subject.options)
+    remarks = "".join(f"\n{remark}" for remark in sources.remarks)
+    return RequestError(
+        f"There is nothing to report of {subject.experiment.name!r} yet: no command that scores a method has run on its "
+        f"features.{remarks}\nType first: bottleneck compare {options}"
+    )
+
+
+def _answer(sources: Sources, backbone: str) -> str:
+    if "compare" in sources.results:
+        return answer(sources.results["compare"])
+    first = next(result for result in sources.results.values() if "methods" in result)
+    return answer_without_rivals(first, backbone)
+
+
+def _of_images(subject: Subject, sources: Sources, runs: Path) -> dict[str, Any]:
+    """What the page shows of single images, where a result has kept what was answered to each."""
+    found = predictions_of(sources, runs)
+    if found is None:
+        return {"classes": [], "mistakes": [], "map": None}
+    command, predictions = found
+    result, names = sources.results[command], [visible(name) for name in subject.dataset.class_names]
+    method = best_method(result)
+    sure = [one for one in result["methods"] if one["name"] in predictions.confidence]
+    tables = [
+        class_table(name, predictions.labels, predicted, names) for name, predicted in predictions.predicted.items()
+    ]
+    return {
+        "classes": sorted(tables, key=lambda table: table.method != method["name"]),
+        "mistakes": _mistakes(subject, predictions, best_method({**result, "methods": sure})) if sure else [],
+        "map": _map(subject, predictions, method),
+    }
+
+
+def _map(subject: Subject, predictions: Predictions, method: Mapping[str, Any]) -> FeatureMap | None:
+    layer = _layer(subject.cache, method)
+    seed = subject.experiment.seed
+    return feature_map(subject.dataset, subject.cache, layer, predictions, method["name"], seed)
+
+
+def _mistakes(subject: Subject, predictions: Predictions, method: Mapping[str, Any]) -> list[Mistake]:
+    dataset, cache, experiment = subject.dataset, subject.cache, subject.experiment
+    held = hold_out(dataset, experiment.head.validation_split, experiment.seed)
+    layer = _layer(cache, method)
+    return most_confident_mistakes(dataset, cache, layer, held.train, predictions, method["name"])
+
+
+def _layer(cache: Features, method: Mapping[str, Any]) -> str:
+    """The last layer that a method sees; the cache's last for one that sees none."""
+    seen = [layer for layer in cache.layers if visible(layer) in method["layers"]]
+    return (seen or cache.layers)[-1]

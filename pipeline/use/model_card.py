@@ -1,0 +1,51 @@
+"""The model card: what an exported model is, how good it is, what it is not for, and how to run it."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+import models
+from pipeline.results import versions
+from pipeline.use.saved_model import SavedModel
+
+CARD = "model-card.md"
+_KERNELS = {
+    "nearest": "NEAREST",
+    "bilinear": "BILINEAR",
+    "bicubic": "BICUBIC",
+    "lanczos3": "LANCZOS",
+    "area": "BOX",
+}
+
+
+def model_card(model: SavedModel, details: Mapping[str, Any], warnings: Sequence[str]) -> str:
+    """Return the card in Markdown.
+
+    Args:
+        model: what was exported.
+        details: `exported`, `checked_images` and `against_pipeline` of the export's result.
+        warnings: what a reader must know of the data and the weights.
+    """
+    environment = Environment(
+        loader=PackageLoader("pipeline"), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {"percent": lambda share: f"{100 * share:.1f}", "thousands": lambda n: f"{n:,}"}
+    backbone, known = model.experiment.backbone, model.known
+    splits = [split for split in ("validation", "test") if known["accuracy"][split] is not None]
+    return environment.get_template(CARD).render(
+        name=model.experiment.name,
+        model=model,
+        known=known,
+        scores=[(split, known["accuracy"][split], known["interval"][split], known["n"][split]) for split in splits],
+        warnings=warnings,
+        weights=models.weights_identity(backbone.name, backbone.weights, model.experiment.seed),
+        target=model.target,
+        kernel=_KERNELS[model.target.kernel],
+        exported=[one for one in details["exported"] if one["path"]],
+        against=details["against_pipeline"],
+        checked=details["checked_images"],
+        versions=", ".join(f"{name} {version}" for name, version in versions().items()),
+        date=datetime.now(UTC).date().isoformat(),
+    )

@@ -1,0 +1,194 @@
+"""Classifies image files by a trained model of an experiment, broken files reported and not fatal."""
+
+import csv
+import io
+import os
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+
+from pipeline.errors import PipelineError
+from pipeline.progress import progress
+from pipeline.results import Clock, Result, experiment_json, run_folder, write_result
+from pipeline.use.inference import Inference, Predicted, inference
+from pipeline.use.picture_files import Batch, decoded
+from pipeline.use.saved_model import SavedModel
+
+DECIMALS = 6
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What is predicted of one file.
+
+    Attributes:
+        file: as it was named, or found in a folder that was.
+        classes: the most likely ones with their probabilities, falling; empty where the file cannot be used.
+        distance: from the training images, over the threshold; None where the model does not say.
+        problem: why the file cannot be used; empty where it can.
+    """
+
+    file: str
+    classes: tuple[tuple[str, float], ...] = ()
+    distance: float | None = None
+    problem: str = ""
+
+    @property
+    def unlike(self) -> bool | None:
+        """Whether the image is unlike anything seen in training; None where the model does not say."""
+        return None if self.distance is None else self.distance > 1
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain JSON types."""
+        classes = [{"label": label, "probability": round(value, DECIMALS)} for label, value in self.classes]
+        return {
+            "file": self.file,
+            "label": self.classes[0][0] if self.classes else None,
+            "classes": classes,
+            "unlike": self.unlike,
+            "distance": None if self.distance is None else round(self.distance, 4),
+            "error": self.problem or None,
+        }
+
+
+def predict(
+    model: SavedModel, files: Sequence[tuple[Path, str]], home: Path, top: int = 3, out: TextIO | Path | None = None
+) -> Result:
+    """Classify image files.
+
+    Args:
+        model: from `open_model`.
+        files: from `listed`.
+        home: the artifacts folder.
+        top: how many classes are given for each file.
+        out: where the CSV goes, whole or not at all where it is a file; None keeps the predictions in the result.
+
+    Returns:
+        The `Result`, with `model`, `files_found`, `classified`, `unlike`, `labels` (files by predicted class), `out`,
+        `images_per_second`, and without `out` the `predictions`.
+
+    Raises:
+        PipelineError: no file could be used.
+    """
+    clock, top = Clock(), min(top, len(model.classes))
+    with clock.phase("compile"):
+        run = inference(model)
+    tally, kept = _Tally(), []
+    with clock.phase("predict"), _opened(out) as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(_header(top))
+        for prediction in _progressing(_predictions(model, run, files, top), len(files)):
+            tally.add(prediction)
+            if out is None:
+                kept.append(prediction.as_json())
+            else:
+                writer.writerow(_row(prediction, top))
+    details: dict[str, Any] = {
+        "model": model.as_json(),
+        **tally.as_json(),
+        "images_per_second": round(len(files) / clock.seconds["predict"], 2),
+        "out": str(out) if isinstance(out, Path) else None,
+        **({"predictions": kept} if out is None else {}),
+    }
+    key = model.known.get("cache_key", "")
+    folder = run_folder(home, model.experiment.name, "predict")
+    result = Result("predict", experiment_json(model.experiment), key, clock.seconds, model.warnings, details, folder)
+    write_result(result)
+    if not details["classified"]:
+        raise PipelineError(f"None of the {len(files):,} files could be classified. The first: {tally.first_problem}")
+    return result
+
+
+def _progressing(predictions: Iterable[Prediction], total: int) -> Iterator[Prediction]:
+    with progress(total=total, unit="image", desc="predict") as bar:
+        for prediction in predictions:
+            yield prediction
+            bar.update()
+
+
+def _predictions(
+    model: SavedModel, run: Inference, files: Sequence[tuple[Path, str]], top: int
+) -> Iterator[Prediction]:
+    """The predictions in the order of the files; at most a few batches are in memory."""
+    waiting: deque[Batch] = deque()
+    limit, size = model.experiment.dataset.max_pixels, model.experiment.compute.batch_size
+
+    def images() -> Iterator[np.ndarray]:
+        for batch in decoded(files, model.target, limit, size):
+            waiting.append(batch)
+            if len(batch.images):
+                yield batch.images
+
+    for predicted in run(images()):
+        while not len(waiting[0].images):
+            yield from _named(waiting.popleft(), None, model.classes, top)
+        yield from _named(waiting.popleft(), predicted, model.classes, top)
+    for batch in waiting:
+        yield from _named(batch, None, model.classes, top)
+
+
+def _named(batch: Batch, predicted: Predicted | None, classes: Sequence[str], top: int) -> Iterator[Prediction]:
+    place = 0
+    for file, problem in zip(batch.files, batch.problems, strict=True):
+        if problem or predicted is None:
+            yield Prediction(file, problem=problem)
+            continue
+        chances = predicted.probabilities[place]
+        best = np.argsort(-chances, kind="stable")[:top]
+        distance = None if predicted.distances is None else float(predicted.distances[place])
+        yield Prediction(file, tuple((classes[i], float(chances[i])) for i in best), distance)
+        place += 1
+
+
+class _Tally:
+    """Counts what was predicted."""
+
+    def __init__(self) -> None:
+        self.labels: Counter[str] = Counter()
+        self.files = self.unlike = 0
+        self.first_problem = ""
+
+    def add(self, prediction: Prediction) -> None:
+        self.files += 1
+        self.unlike += bool(prediction.unlike)
+        if prediction.classes:
+            self.labels[prediction.classes[0][0]] += 1
+        elif not self.first_problem:
+            self.first_problem = f"'{prediction.file}': {prediction.problem}"
+
+    def as_json(self) -> dict[str, Any]:
+        labels = dict(self.labels.most_common())
+        return {"files_found": self.files, "classified": sum(labels.values()), "unlike": self.unlike, "labels": labels}
+
+
+@contextmanager
+def _opened(out: TextIO | Path | None) -> Iterator[TextIO]:
+    """A stream for the CSV; a file gets its name when it is whole."""
+    if not isinstance(out, Path):
+        yield out or io.StringIO()
+        return
+    temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("w", encoding="utf-8", newline="") as stream:
+            yield stream
+        temporary.replace(out)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _header(top: int) -> list[str]:
+    further = [f"{name}_{place}" for place in range(2, top + 1) for name in ("label", "probability")]
+    return ["file", "label", "probability", *further, "unlike", "distance", "error"]
+
+
+def _row(prediction: Prediction, top: int) -> list[str]:
+    cells = [cell for label, value in prediction.classes for cell in (label, f"{value:.{DECIMALS}f}")]
+    cells += [""] * (2 * top - len(cells))
+    unlike = {None: "", True: "yes", False: "no"}[prediction.unlike]
+    distance = "" if prediction.distance is None else f"{prediction.distance:.4f}"
+    return [prediction.file, *cells, unlike, distance, prediction.problem]

@@ -1,0 +1,175 @@
+"""Finds a trained classifier of an experiment, with what is known of it, and checks that it can still be used."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import keras
+
+import features
+import models
+from pipeline.datasets.assembly import target_of
+from pipeline.datasets.decoding import POINT_SAMPLED, REVISION, Target
+from pipeline.errors import RequestError
+from pipeline.experiment import FILE_SOURCES, Experiment, restored_experiment
+from pipeline.extraction.cache import settings_identity
+from pipeline.heads.saved_head import SavedHead, load_head
+
+HEADS = ("probe", "train-head")
+NETWORKS = ("fine-tune", "from-pretrained", "from-scratch")
+MODELS = (*HEADS, *NETWORKS)  # without --model the first one there is
+HEAD_FILE, NETWORK_FILE, RESULT_FILE = "head.npz", "model.keras", "result.json"
+DECODING = "input.decoding"
+
+
+@dataclass(frozen=True)
+class SavedModel:
+    """A classifier of images, as one of the commands left it.
+
+    Attributes:
+        name: one of `MODELS`.
+        path: its file.
+        known: JSON: `method`, `layers`, `classes`, `image_shape`, `temperature`, `data`, `backbone`, `scored_on`, `n`,
+            `accuracy`, `interval`.
+        experiment: what it was trained by, with the engine and the precision its features came from.
+        head: of features of the frozen network; None where the file is a whole network.
+        network: the whole network; None where there is a head.
+        warnings: what a reader of its predictions must know.
+    """
+
+    name: str
+    path: Path
+    known: Mapping[str, Any]
+    experiment: Experiment
+    head: SavedHead | None
+    network: keras.Model | None
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def classes(self) -> list[str]:
+        """The names of the classes."""
+        return self.known["classes"]
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """`(height, width, 3)` of the uint8 images it takes."""
+        height, width, channels = self.known["image_shape"]
+        return height, width, channels
+
+    @property
+    def target(self) -> Target:
+        """What image files become."""
+        if self.experiment.dataset.source in FILE_SOURCES:
+            return target_of(self.experiment)
+        antialias = self.experiment.input.antialias or self.experiment.input.resize not in POINT_SAMPLED
+        return Target(self.image_shape[:2], self.experiment.input.resize, antialias)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what results say of it."""
+        kept = ("method", "layers", "backbone", "data", "scored_on", "n", "accuracy", "interval", "temperature")
+        return {"name": self.name, "path": str(self.path), **{key: self.known[key] for key in kept}}
+
+
+def open_model(home: Path, experiment: str, wanted: str | None = None, overrides: Sequence[str] = ()) -> SavedModel:
+    """Open a trained classifier of an experiment.
+
+    Args:
+        home: the artifacts folder.
+        experiment: its name.
+        wanted: one of `MODELS`; None takes the first there is.
+        overrides: `section.key=value`, on top of the settings it was trained by: another engine, or another place of the
+            weights. Nothing that changes what it computes.
+
+    Returns:
+        The `SavedModel`.
+
+    Raises:
+        RequestError: there is none, its file cannot be read, or its backbone is not what it was trained on any more.
+    """
+    name, path = _located(home, experiment, wanted)
+    if name in NETWORKS:
+        return _network(name, path, tuple(overrides))
+    head = load_head(path)
+    saved = restored_experiment(_with_compute(head.recipe), str(path), tuple(overrides))
+    usable, warnings = _usable(saved)
+    _refuse_what_differs(head.recipe["cache_identity"], usable, path)
+    return SavedModel(name, path, head.recipe, usable, head, None, warnings)
+
+
+def _located(home: Path, experiment: str, wanted: str | None) -> tuple[str, Path]:
+    runs = home / "runs" / experiment
+    files = {name: runs / name / (HEAD_FILE if name in HEADS else NETWORK_FILE) for name in MODELS}
+    there = [name for name, file in files.items() if file.is_file()]
+    name = wanted or next(iter(there), "probe")
+    if name in there:
+        return name, files[name]
+    command = name if name in HEADS else f"fine-tune --method {name}"
+    others = f"There is: {', '.join(f'--model {other}' for other in there)}. Or make" if there else "Make"
+    raise RequestError(
+        f"There is no trained model {str(files[name])!r}. {others} one: bottleneck {command} with the options of the features."
+    )
+
+
+def _with_compute(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    identity, settings = recipe["cache_identity"], json.loads(json.dumps(recipe["experiment"]))
+    settings["compute"] |= {key: identity[f"compute.{key}"] for key in ("engine", "precision", "batch_size")}
+    return settings
+
+
+def _usable(experiment: Experiment) -> tuple[Experiment, tuple[str, ...]]:
+    """The experiment with an engine and a precision that this machine has."""
+    compute = experiment.compute
+    try:
+        models.resolve_engine(compute.engine, compute.precision)
+    except models.EngineUnavailable as reason:
+        engine, precision = models.resolve_engine()
+        warning = (
+            f"The features were made by {compute.engine} in {compute.precision}, which is not to be had here ({reason}); "
+            f"{engine} in {precision} is used: probabilities may differ a little."
+        )
+        return replace(experiment, compute=replace(compute, engine="auto", precision="auto")), (warning,)
+    return experiment, ()
+
+
+def _refuse_what_differs(trained: Mapping[str, Any], experiment: Experiment, path: Path) -> None:
+    now = settings_identity(experiment)
+    if DECODING in trained:
+        now[DECODING] = REVISION
+    then = {key: value for key, value in trained.items() if key in now}
+    found = [one for one in features.differences(now, then) if not one.field.startswith("compute.")]
+    if found:
+        lines = "\n".join(f"  {one.field}: {one.theirs} then, {one.ours} now" for one in found)
+        raise RequestError(
+            f"{str(path)!r} was trained on other features than there would be now:\n{lines}\n"
+            "Give it what it was trained with (--set backbone.name=…, --set backbone.weights=…), or train it again."
+        )
+
+
+def _network(name: str, path: Path, overrides: tuple[str, ...]) -> SavedModel:
+    file = path.with_name(RESULT_FILE)
+    try:
+        result = json.loads(file.read_text(encoding="utf-8"))
+        (method,) = result["methods"]
+        known = {
+            "method": name,
+            "temperature": result["calibration"]["temperature"],
+            **{key: method[key] for key in ("layers", "n", "accuracy", "interval")},
+            **{key: result[key] for key in ("classes", "data", "backbone", "scored_on")},
+        }
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RequestError(
+            f"'{file}' does not say what {path.name} is ({type(error).__name__}: {error}). Write it again: bottleneck fine-tune "
+            f"--method {name}, which goes on from its checkpoints."
+        ) from None
+    try:
+        network = models.load_classifier(path)
+    except Exception as error:  # Keras lets anything through, from KeyError to h5py's OSError
+        first = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise RequestError(
+            f"'{path}' cannot be loaded ({first}). Write it again: bottleneck fine-tune --method {name}"
+        ) from None
+    known["image_shape"] = list(network.input_shape[1:])
+    experiment = restored_experiment(result["experiment"], str(file), overrides)
+    return SavedModel(name, path, known, experiment, None, network)
