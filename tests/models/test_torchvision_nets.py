@@ -57,6 +57,7 @@ def test_a_checkpoint_in_torchs_layout_gives_the_same_network(tmp_path, name, la
     np.testing.assert_array_equal(loaded(images, training=False), model(images, training=False))
 
 
+@pytest.mark.slow
 def test_vgg_counts_its_layers_as_torchvision_does():
     state = torch_state(vgg16_bn((224, 224)))
     assert {name for name in state if name.endswith("running_mean")} == {

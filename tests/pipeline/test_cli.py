@@ -102,6 +102,7 @@ def test_features_made_with_other_settings_are_never_used_silently(extracted):
     assert "bottleneck features -e digits" in done.stderr
 
 
+@pytest.mark.slow
 def test_random_weights_are_marked_in_every_output(tmp_path):
     options = (*SMALL, "--set", "backbone.weights=random")
     done = bottleneck("features", *options, home=tmp_path)

@@ -78,6 +78,7 @@ def test_every_cached_row_is_the_feature_of_the_image_whose_id_stands_beside_it(
             assert np.allclose(cache[split].x[row], expected, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_resuming_with_other_library_versions_is_said(tmp_path, caplog):
     experiment = load_experiment("digits", BASE)
     path = Path(extract_features(experiment, tmp_path).details["cache"])

@@ -43,6 +43,7 @@ def test_parts_one_after_the_other_make_the_bytes_of_one_run_and_the_last_one_co
     assert shard_hashes(tmp_path) == undisturbed
 
 
+@pytest.mark.slow
 def test_a_command_without_a_part_completes_what_parts_have_left(tmp_path, undisturbed):
     assert invoke("features", *SHARDS, "--shard", "3/3", home=tmp_path).exit_code == 0
     done = json.loads(invoke("features", *SHARDS, "--json", home=tmp_path).stdout)

@@ -62,6 +62,7 @@ def test_a_run_killed_twice_ends_with_the_same_bytes(tmp_path, undisturbed):
     assert shard_hashes(tmp_path) == undisturbed
 
 
+@pytest.mark.slow
 def test_a_full_artifacts_folder_is_said_before_any_work_and_leaves_nothing_half_written(tmp_path):
     try:
         with small_disk(tmp_path / "full", "1500k") as home:
@@ -76,6 +77,7 @@ def test_a_full_artifacts_folder_is_said_before_any_work_and_leaves_nothing_half
     assert not left
 
 
+@pytest.mark.slow
 def test_of_two_runs_at_once_one_works_and_the_other_says_who_does(tmp_path, undisturbed):
     with subprocess.Popen(command(*SLOW, home=tmp_path), stderr=subprocess.PIPE, text=True) as first:
         while first.poll() is None and not list(tmp_path.glob("features/*/*/*.h5")):
