@@ -58,7 +58,12 @@ class Recipe:
 
 def truncated(model: keras.Model, layers: tuple[str, ...]) -> keras.Model:
     """The part of a model that the layers need, with their outputs in order."""
-    return keras.Model(model.inputs[0], [model.get_layer(layer).output for layer in layers])
+    return keras.Model(model.inputs[0], [_output(model.get_layer(layer)) for layer in layers])
+
+
+def _output(layer: keras.layers.Layer) -> keras.KerasTensor:
+    """A layer's output in the model around it; a model that is called as a layer has one of its own besides."""
+    return layer._inbound_nodes[-1].output_tensors[0] if isinstance(layer, keras.Model) else layer.output
 
 
 def resize_matrix(length: int, target: int, kernel: str, antialias: bool) -> np.ndarray:

@@ -4,6 +4,7 @@ import importlib.resources
 import random
 import zipfile
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
@@ -27,8 +28,6 @@ def test_lite0_names_at_least_17_of_20_imagenet_pictures():
 
 def _own_preprocessing(name, images):
     """What keras.applications documents for the network, applied outside it."""
-    import keras
-
     from models.registry import APPLICATIONS
 
     if name == "efficientnet-lite0":
@@ -38,8 +37,6 @@ def _own_preprocessing(name, images):
 
 @pytest.mark.parametrize("name", [*FAST, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)])
 def test_a_backbone_takes_rgb_and_preprocesses_it_itself(name, photographs):
-    import keras
-
     backbone = models.load_backbone(name, "random", (64, 64), seed=4)
     images = photographs[:2].astype("float32")
     inside = backbone.model(images, training=False).numpy()
@@ -51,8 +48,6 @@ def test_a_backbone_takes_rgb_and_preprocesses_it_itself(name, photographs):
 
 def _padded_for(first, model, images):
     """EfficientNetV2 and ConvNeXt preprocess in layers of their own, ResNets pad before their first convolution."""
-    import keras
-
     names = [layer.name for layer in model.layers]
     for layer in model.layers[1 : names.index(first.name)]:
         if isinstance(layer, keras.layers.Rescaling | keras.layers.Normalization) and "lite" in model.name:
@@ -126,15 +121,11 @@ def _not_a_model(path, _):
 
 
 def _lambda(path, _):
-    import keras
-
     images = keras.Input((32, 32, 3))
     keras.Model(images, keras.layers.Lambda(lambda x: x * 2)(images)).save(path)
 
 
 def _flat(path, _):
-    import keras
-
     features = keras.Input((12,))
     keras.Model(features, keras.layers.Dense(2)(features)).save(path)
 
@@ -149,8 +140,6 @@ def test_a_file_that_is_no_safe_image_model_is_refused_in_one_line(tmp_path, mod
 
 
 def test_a_model_tied_to_its_size_says_which_it_is(tmp_path):
-    import keras
-
     images = keras.Input((32, 32, 3))
     x = keras.layers.Dense(4)(keras.layers.Flatten()(images))
     keras.Model(images, x).save(tmp_path / "tied.keras")
@@ -166,3 +155,16 @@ def test_a_wrong_layer_lists_the_nearest(lite0):
 def test_too_small_a_size_is_refused():
     with pytest.raises(models.ModelError, match="8×8"):
         models.load_backbone("resnet50", "random", (8, 8))
+
+
+def test_a_network_called_as_a_layer_is_a_layer_to_take(tmp_path):
+    images = keras.Input((32, 32, 3))
+    inner = keras.Model(images, keras.layers.Conv2D(4, 3, name="conv")(images), name="inner")
+    outer = keras.Input((32, 32, 3))
+    keras.Model(outer, keras.layers.ReLU(name="last")(inner(keras.layers.Rescaling(1 / 255)(outer)))).save(
+        tmp_path / "nested.keras"
+    )
+    backbone = models.load_backbone(str(tmp_path / "nested.keras"), size=(32, 32))
+    extractor = models.build_extractor(backbone, ["inner", "last"], engine="tensorflow", precision="float32")
+    features = extractor(np.full((2, 32, 32, 3), 255, np.uint8))
+    np.testing.assert_allclose(np.maximum(features["inner"], 0), features["last"], rtol=1e-5, atol=1e-6)
