@@ -15,7 +15,7 @@ from pipeline.comparison.splits import Holdout, Part, hold_out
 from pipeline.datasets import open_dataset
 from pipeline.experiment import Experiment
 from pipeline.extraction.cache import backbone_label, data_warnings, open_cache
-from pipeline.extraction.extract import extraction_speed
+from pipeline.extraction.speeds import extraction_speed
 from pipeline.heads.layer_rows import layer_sets
 from pipeline.heads.probe_search import Candidate, search_layers, steps
 from pipeline.progress import progress

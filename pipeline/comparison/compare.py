@@ -12,7 +12,7 @@ from pipeline.datasets import open_dataset
 from pipeline.errors import RequestError
 from pipeline.experiment import Experiment
 from pipeline.extraction.cache import backbone_label, data_warnings, open_cache
-from pipeline.extraction.extract import extraction_speed
+from pipeline.extraction.speeds import extraction_speed
 from pipeline.networks.pixels import pixels_on_disk
 from pipeline.reporting.report import Subject, page_of, write_report
 from pipeline.results import Clock, Result, experiment_json, label, run_folder, write_result

@@ -1,6 +1,5 @@
 """Stage one: run the frozen backbone over the images once and keep its bottleneck features."""
 
-import json
 import logging
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
@@ -27,10 +26,10 @@ from pipeline.extraction.cache import (
     data_warnings,
     experiment_identity,
 )
+from pipeline.extraction.speeds import extraction_speed, remember_speed
 from pipeline.progress import progress
-from pipeline.results import Clock, Result, experiment_json, hardware, run_folder, versions, write_result, write_text
+from pipeline.results import Clock, Result, experiment_json, hardware, run_folder, versions, write_result
 
-SPEEDS = "speeds.json"
 logger = logging.getLogger(__name__)
 
 # A shard is what a kill can cost: at most about half a minute on two slow cores, by the backbone's own cost, so that
@@ -129,7 +128,7 @@ def extract_features(
             fill(writer, job.dataset, extractor, experiment.compute.batch_size)
         shards_left = writer.finish()
     images = writer.total_images - done_before
-    remember_speed(job, images, clock.seconds["extract"])
+    remember_speed(job.folder, job.key, images, clock.seconds["extract"])
     details = {"images": images, "images_resumed": done_before, "part": str(part), "shards_left": shards_left}
     return finished(job, clock, {**details, "check": outputs.check})
 
@@ -379,31 +378,3 @@ def is_whole(path: Path) -> bool:
     except features.CacheError:
         return False
     return True
-
-
-def extraction_speed(folder: Path, key: str) -> float | None:
-    """Return the images/s at which a cache was extracted, over all its finished runs; None when it is not known.
-
-    Args:
-        folder: the run folder of `features`.
-        key: SHA-256 of the cache's identity.
-    """
-    images, seconds = _speeds(folder).get(key, (0, 0.0))
-    return round(images / seconds, 2) if images else None
-
-
-def remember_speed(job: Job, images: int, seconds: float) -> None:
-    """Add a finished run to what is known of a cache's speed."""
-    speeds = _speeds(job.folder)
-    images_before, seconds_before = speeds.get(job.key, (0, 0.0))
-    speeds[job.key] = (images_before + images, seconds_before + seconds)
-    write_text(job.folder / SPEEDS, json.dumps(speeds, indent=1))
-
-
-def _speeds(folder: Path) -> dict[str, tuple[int, float]]:
-    try:
-        return {
-            key: (int(n), float(seconds)) for key, (n, seconds) in json.loads((folder / SPEEDS).read_text()).items()
-        }
-    except (OSError, ValueError, TypeError, AttributeError):
-        return {}

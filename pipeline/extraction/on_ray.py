@@ -26,12 +26,12 @@ from pipeline.extraction.extract import (
     nothing_to_do,
     open_job,
     outputs_of,
-    remember_speed,
     say_what_differs,
     warn_of_others,
 )
 from pipeline.extraction.ray_cluster import Cluster, connected, share_out
 from pipeline.extraction.ray_team import Team
+from pipeline.extraction.speeds import remember_speed
 from pipeline.progress import progress
 from pipeline.quiet import import_tensorflow
 from pipeline.results import Clock, Result
@@ -120,7 +120,7 @@ def extract_on_ray(experiment: Experiment, home: Path, cluster: Cluster, wait_se
                 seconds = _fill(team, writer)
             left = writer.finish()
     images = writer.total_images - done_before
-    remember_speed(job, images, clock.seconds["extract"])
+    remember_speed(job.folder, job.key, images, clock.seconds["extract"])
     details = {**nothing_to_do(features.WHOLE), "images": images, "images_resumed": done_before, "shards_left": left}
     details |= {"check": outputs.check, "workers": workers, "worker_deaths": team.deaths}
     return finished(job, clock, {**details, "shard_seconds": _summary(seconds)})

@@ -15,7 +15,7 @@ from pipeline.comparison.splits import Holdout, Part
 from pipeline.datasets import open_dataset
 from pipeline.experiment import Experiment
 from pipeline.extraction.cache import backbone_label, data_warnings, open_cache
-from pipeline.extraction.extract import extraction_speed
+from pipeline.extraction.speeds import extraction_speed
 from pipeline.heads.classifier import Classifier
 from pipeline.heads.kept_head import finished_head, head_classifier
 from pipeline.heads.layer_rows import LayerRows, is_spatial, layer_sets

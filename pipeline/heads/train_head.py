@@ -18,7 +18,7 @@ from pipeline.comparison.splits import Holdout, Part
 from pipeline.datasets import open_dataset
 from pipeline.experiment import Experiment
 from pipeline.extraction.cache import data_warnings, open_cache
-from pipeline.extraction.extract import extraction_speed
+from pipeline.extraction.speeds import extraction_speed
 from pipeline.heads.kept_head import finished_head, head_classifier
 from pipeline.heads.saved_head import save_head
 from pipeline.networks.training import PREDICTED_AT_A_TIME, History, Recipe, RowBatches, fit, predict
