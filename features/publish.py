@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -13,9 +13,9 @@ from typing import Any, Self
 from features.entries import Entries, Entry
 from features.errors import CacheDamaged, CacheIncomplete, CacheMismatch, CacheMissing
 from features.journal import journal_files, remove_journals
-from features.manifest import MANIFEST, ArraySpec, Manifest, Shard, encoded, load
-from features.parts import WHOLE, Part
-from features.plan import SplitPlan, require_same
+from features.manifest import MANIFEST, Manifest, Shard, encoded, load
+from features.parts import WHOLE
+from features.plan import require_same
 from features.quarantine import Problem
 from features.storage import make_folder, publish_bytes, publish_new, require_space
 from features.store import Store, begin, complete, published, put_shard, reopen
@@ -32,29 +32,14 @@ class PublishingWriter(CacheWriter):
 
     Args:
         url: of the cache in the store.
-        path and the others: as for `CacheWriter`.
+        writer, settings: as for `CacheWriter`.
 
     Raises (on entering): as `CacheWriter`, and
         StoreError: if the store does not answer or refuses.
     """
 
-    def __init__(
-        self,
-        url: str,
-        path: Path | str,
-        identity: Mapping[str, Any],
-        splits: Mapping[str, SplitPlan],
-        arrays: Mapping[str, ArraySpec],
-        class_names: Sequence[str],
-        shard_size: int,
-        provenance: Mapping[str, Any],
-        compression: str = "none",
-        wait_seconds: float = 0.0,
-        part: Part = WHOLE,
-    ) -> None:
-        super().__init__(
-            path, identity, splits, arrays, class_names, shard_size, provenance, compression, wait_seconds, part
-        )
+    def __init__(self, url: str, *writer: Any, **settings: Any) -> None:
+        super().__init__(*writer, **settings)
         self._store = Store(url)
         self._published = self._plan.manifest
 

@@ -13,6 +13,8 @@ from click.testing import CliRunner, Result
 
 from pipeline.commandline.cli import main
 
+# 1,797 images, four at a time, in 29 shards: slow enough to be hit in the middle
+SLOW = ("-e", "digits", "--set", "input.size=96,96", "--set", "features.shard_size=64", "--set", "compute.batch_size=4")
 SMALL = ("-e", "digits", "--set", "dataset.limit=120", "--set", "input.size=32,32")
 
 

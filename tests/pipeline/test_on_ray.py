@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from commandline import SMALL, bottleneck, command, heed_ctrl_c, invoke, shard_hashes
+from commandline import SLOW, SMALL, bottleneck, command, heed_ctrl_c, invoke, shard_hashes
 from imagefiles import class_folders
 
 from features.journal import read_journals
@@ -23,8 +23,6 @@ from pipeline.extraction.extract import open_job
 from pipeline.extraction.on_ray import require_same
 from pipeline.extraction.ray_cluster import Cluster, share_out
 
-# 1,797 images, four at a time, in 29 shards: slow enough to be hit in the middle
-SLOW = ("-e", "digits", "--set", "input.size=96,96", "--set", "features.shard_size=64", "--set", "compute.batch_size=4")
 RAY = ("--engine-on", "ray", "--workers", "2")
 KILLS = 20
 

@@ -7,33 +7,20 @@ import time
 from pathlib import Path
 
 import pytest
-from commandline import bottleneck, command, heed_ctrl_c, shard_hashes, small_disk
-
-# 1,797 images, four at a time, in shards of 64: slow enough to be hit in the middle.
-SLOW = (
-    "features",
-    "-e",
-    "digits",
-    "--set",
-    "input.size=96,96",
-    "--set",
-    "features.shard_size=64",
-    "--set",
-    "compute.batch_size=4",
-)
+from commandline import SLOW, bottleneck, command, heed_ctrl_c, shard_hashes, small_disk
 
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory) -> dict[str, str]:
     home = tmp_path_factory.mktemp("undisturbed")
-    done = bottleneck(*SLOW, home=home)
+    done = bottleneck("features", *SLOW, home=home)
     assert done.returncode == 0, done.stderr
     return shard_hashes(home)
 
 
 def _stop_after_shards(home: Path, shards: int, how: signal.Signals) -> tuple[int, str]:
     with subprocess.Popen(
-        command(*SLOW, home=home), stderr=subprocess.PIPE, text=True, preexec_fn=heed_ctrl_c
+        command("features", *SLOW, home=home), stderr=subprocess.PIPE, text=True, preexec_fn=heed_ctrl_c
     ) as process:
         while process.poll() is None and len(list(home.glob("features/*/*/*.h5"))) < shards:
             time.sleep(0.01)
@@ -47,7 +34,7 @@ def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(tmp_path, undisturbed):
     assert code == 1
     assert "Traceback" not in errors
     assert "the same command continues" in errors
-    done = bottleneck(*SLOW, "--json", home=tmp_path)
+    done = bottleneck("features", *SLOW, "--json", home=tmp_path)
     result = json.loads(done.stdout)
     assert result["images_resumed"] >= 2 * 64
     assert result["images"] + result["images_resumed"] == 1797
@@ -58,7 +45,7 @@ def test_a_run_killed_twice_ends_with_the_same_bytes(tmp_path, undisturbed):
     for shards in (1, 9):
         code, _ = _stop_after_shards(tmp_path, shards, signal.SIGKILL)
         assert code == -signal.SIGKILL
-    assert bottleneck(*SLOW, home=tmp_path).returncode == 0
+    assert bottleneck("features", *SLOW, home=tmp_path).returncode == 0
     assert shard_hashes(tmp_path) == undisturbed
 
 
@@ -66,7 +53,7 @@ def test_a_run_killed_twice_ends_with_the_same_bytes(tmp_path, undisturbed):
 def test_a_full_artifacts_folder_is_said_before_any_work_and_leaves_nothing_half_written(tmp_path):
     try:
         with small_disk(tmp_path / "full", "1500k") as home:
-            done = bottleneck(*SLOW, home=home)
+            done = bottleneck("features", *SLOW, home=home)
             left = [file.name for file in home.rglob("*.tmp")]
     except PermissionError as error:
         pytest.skip(str(error))
@@ -79,11 +66,11 @@ def test_a_full_artifacts_folder_is_said_before_any_work_and_leaves_nothing_half
 
 @pytest.mark.slow
 def test_of_two_runs_at_once_one_works_and_the_other_says_who_does(tmp_path, undisturbed):
-    with subprocess.Popen(command(*SLOW, home=tmp_path), stderr=subprocess.PIPE, text=True) as first:
+    with subprocess.Popen(command("features", *SLOW, home=tmp_path), stderr=subprocess.PIPE, text=True) as first:
         while first.poll() is None and not list(tmp_path.glob("features/*/*/*.h5")):
             time.sleep(0.01)
         first.send_signal(signal.SIGSTOP)  # however slow the second is to start, it finds the first at work
-        second = bottleneck(*SLOW, home=tmp_path)
+        second = bottleneck("features", *SLOW, home=tmp_path)
         first.send_signal(signal.SIGCONT)
         first.communicate(timeout=120)
     assert second.returncode == 1

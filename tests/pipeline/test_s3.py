@@ -7,7 +7,7 @@ import subprocess
 import time
 
 import pytest
-from commandline import SMALL, bottleneck, command, shard_hashes
+from commandline import SLOW, SMALL, bottleneck, command, shard_hashes
 from imagefiles import class_folders, encoded, picture
 from packing import image_files, parquet_of_folder, tar_of
 
@@ -18,17 +18,6 @@ from s3server import BUCKET, s3_server
 
 pytestmark = pytest.mark.slow
 
-SLOW = (
-    "features",
-    "-e",
-    "digits",
-    "--set",
-    "input.size=96,96",
-    "--set",
-    "features.shard_size=64",
-    "--set",
-    "compute.batch_size=4",
-)
 LITE = ("backbone.name=efficientnet-lite0", "backbone.layers=top_activation", "input.size=32,32")
 
 
@@ -66,7 +55,7 @@ def _settings(*settings: str) -> list[str]:
 
 
 def test_a_run_that_is_killed_goes_on_from_the_store_on_another_machine_and_a_head_is_trained_from_it(server, tmp_path):
-    words = (*SLOW, *_settings(f"features.store=s3://{BUCKET}/caches"))
+    words = ("features", *SLOW, *_settings(f"features.store=s3://{BUCKET}/caches"))
     with subprocess.Popen(
         command(*words, home=tmp_path / "first"), stderr=subprocess.DEVNULL, env={**os.environ, **server}
     ) as process:
@@ -81,13 +70,13 @@ def test_a_run_that_is_killed_goes_on_from_the_store_on_another_machine_and_a_he
     result = json.loads(done.stdout)
     assert result["images_resumed"] >= 4 * 64
     assert result["images"] + result["images_resumed"] == 1797
-    assert bottleneck(*SLOW, home=tmp_path / "plain").returncode == 0
+    assert bottleneck("features", *SLOW, home=tmp_path / "plain").returncode == 0
     assert shard_hashes(tmp_path / "second") == shard_hashes(tmp_path / "plain")
     assert not any("/.journal/" in name for name in _stored(server, "caches"))
 
     head = bottleneck("train-head", *words[1:], "--json", home=tmp_path / "third", **server)
     assert head.returncode == 0, head.stderr
-    expected = bottleneck("train-head", *SLOW[1:], "--json", home=tmp_path / "plain")
+    expected = bottleneck("train-head", "features", *SLOW[1:], "--json", home=tmp_path / "plain")
     accuracies = [json.loads(one.stdout)["methods"][0]["accuracy"]["test"] for one in (head, expected)]
     assert accuracies[0] == accuracies[1] > 0.8
     assert shard_hashes(tmp_path / "third") == shard_hashes(tmp_path / "plain")
@@ -132,7 +121,7 @@ def test_a_store_that_cannot_be_reached_or_does_not_exist_is_said_in_one_line(se
 
 def test_a_store_that_goes_away_costs_nothing_that_was_published(tmp_path):
     with s3_server() as server:
-        words = (*SLOW, *_settings(f"features.store=s3://{BUCKET}/caches"))
+        words = ("features", *SLOW, *_settings(f"features.store=s3://{BUCKET}/caches"))
         with subprocess.Popen(
             command(*words, home=tmp_path), stderr=subprocess.PIPE, env={**os.environ, **server}, text=True
         ) as process:
