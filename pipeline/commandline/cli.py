@@ -11,7 +11,7 @@ import click
 
 import features
 from pipeline.commandline.cli_cache import cache, json_option
-from pipeline.commandline.cli_frame import SETTINGS, Commands, Request, asked, show, stage
+from pipeline.commandline.cli_frame import SETTINGS, Commands, Request, asked, request_of, show, stage
 from pipeline.commandline.cli_use import completions_command, doctor_command, export_command, predict_command
 from pipeline.commandline.output import (
     print_advice,
@@ -28,7 +28,7 @@ from pipeline.commandline.output import (
 )
 from pipeline.errors import RequestError
 from pipeline.experiment import load_experiment
-from pipeline.results import Result
+from pipeline.results import Result, experiment_json
 
 
 def parsed_part(text: str) -> features.Part:
@@ -299,12 +299,17 @@ def report_command(request: Request) -> None:
     Whatever compare, probe, train-head, fine-tune, --label-curve, inspect and advise have found, with the most confident
     mistakes, their nearest training images and a map of the features. Nothing is trained or scored; what is not there yet
     is named with the command that adds it. Results of other features or images are left out, and the page says so.
+    Without --set it is of the settings that a command has scored last.
 
     \b
     Example: bottleneck report -e photo-patches
     """
     from pipeline.reporting.report import report
+    from pipeline.reporting.sources import last_settings
 
+    if not request.overrides:
+        last = last_settings(request.home / "runs" / request.experiment.name, experiment_json(request.experiment))
+        request = request_of(request.options[1], last, request.home, request.as_json)
     show(request, report(request.experiment, request.home, request.options), print_report)
 
 

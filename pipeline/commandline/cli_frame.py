@@ -78,6 +78,18 @@ class Request:
     overrides: tuple[str, ...] = ()
 
 
+def request_of(experiment: str, overrides: tuple[str, ...], home: Path, as_json: bool) -> Request:
+    """Return what the common options ask for.
+
+    Raises:
+        RequestError: there is no such experiment, setting or folder.
+    """
+    options = ("-e", experiment, *(word for value in overrides for word in ("--set", value)))
+    if home != DEFAULT_HOME:
+        options += ("--home", str(home))
+    return Request(load_experiment(experiment, overrides), usable_home(home), as_json, options, overrides)
+
+
 def stage(function: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options every stage has, load what computes, and call it with the `Request` they make."""
 
@@ -92,14 +104,11 @@ def asked(function: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options every stage has, and call it with the `Request` they make."""
 
     def run(experiment: str, overrides: tuple[str, ...], home: Path, as_json: bool, **others: Any) -> None:
-        options = ("-e", experiment, *(word for value in overrides for word in ("--set", value)))
-        if home != DEFAULT_HOME:
-            options += ("--home", str(home))
-        request = Request(load_experiment(experiment, overrides), usable_home(home), as_json, options, overrides)
+        request = request_of(experiment, overrides, home, as_json)
         try:
             function(request, **others)
         except NoCache as error:
-            raise NoCache(f"{error}\nType first: bottleneck features {shlex.join(options)}") from error
+            raise NoCache(f"{error}\nType first: bottleneck features {shlex.join(request.options)}") from error
 
     functools.update_wrapper(run, function)
     for option in (

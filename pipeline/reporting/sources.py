@@ -116,6 +116,23 @@ def find_sources(
     return sources
 
 
+def last_settings(runs: Path, experiment: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return `section.key=value` of what the newest result with scores was made with, where that is not the experiment's.
+
+    Args:
+        runs: the folder of the experiment's results, one folder a command.
+        experiment: as results have it.
+    """
+    files = [runs / name / "result.json" for name, stage in STAGES.items() if "methods" in stage.needs]
+    there = sorted((file for file in files if file.is_file()), key=lambda file: -file.stat().st_mtime)
+    for file in there:
+        try:
+            return tuple(_differing(_read(file)["experiment"], experiment, tuple(experiment), ("name", "description")))
+        except (OSError, ValueError, LookupError, AttributeError):  # `find_sources` says what is wrong with it
+            continue
+    return ()
+
+
 def predictions_of(sources: Sources, runs: Path) -> tuple[str, Predictions] | None:
     """Return the first command whose result has predictions, with them; None where none has, which a remark says."""
     scored = [name for name, result in sources.results.items() if "methods" in result]

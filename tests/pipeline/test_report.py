@@ -62,6 +62,12 @@ def changed(path: Path, **entries: object) -> Iterator[None]:
         path.write_text(kept)
 
 
+def test_without_settings_the_report_is_of_those_that_were_scored_last(made):
+    done = invoke("report", "-e", "emergency-vehicles", "--json", home=made.home)
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["cache_key"] == made.compared["cache_key"]
+
+
 def test_hostile_names_of_classes_and_files_appear_as_text(made):
     page = Elements(made.page)
     for name in NAMES[:3]:
