@@ -275,6 +275,11 @@ def load_experiment(name_or_file: str, overrides: tuple[str, ...] = ()) -> Exper
     return restored_experiment(table, str(path), overrides)
 
 
+def with_random_weights(experiment: Experiment) -> Experiment:
+    """Return the experiment of a network that starts from random weights."""
+    return dataclasses.replace(experiment, backbone=dataclasses.replace(experiment.backbone, weights="random"))
+
+
 def restored_experiment(table: dict[str, Any], source: str, overrides: tuple[str, ...] = ()) -> Experiment:
     """Return the experiment that tables of settings describe, such as a result keeps them.
 

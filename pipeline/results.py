@@ -23,6 +23,7 @@ PACKAGES = ("bottleneck-features", "tensorflow", "keras", "numpy", "h5py", "open
 FROZEN = ("linear", "earlier", "probe")
 PRETRAINED = ("fine-tune", "from-pretrained")
 SCRATCH = ("from-scratch", "convnet-small", "convnet-strong")
+NETWORKS = ("fine-tune", "from-pretrained", "from-scratch")  # what `fine-tune --method` trains
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from pipeline.commandline.output import (
 )
 from pipeline.errors import RequestError
 from pipeline.experiment import load_experiment
-from pipeline.results import Result, experiment_json
+from pipeline.results import NETWORKS, Result, experiment_json
 
 
 def parsed_part(text: str) -> features.Part:
@@ -230,7 +230,7 @@ def compare_command(request: Request, sizes: str | None, seeds: int | None) -> N
 @stage
 @click.option(
     "--method",
-    type=click.Choice(["fine-tune", "from-pretrained", "from-scratch"]),
+    type=click.Choice(NETWORKS),
     default="fine-tune",
     show_default=True,
     help="What is trained; see above.",

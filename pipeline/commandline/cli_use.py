@@ -11,8 +11,9 @@ from pipeline.commandline.completion import completion_script
 from pipeline.commandline.output import fail, print_export, print_json, print_predictions, print_table
 from pipeline.errors import RequestError, nearest
 from pipeline.quiet import import_tensorflow
+from pipeline.results import NETWORKS
 
-MODEL_NAMES = ("probe", "train-head", "fine-tune", "from-pretrained", "from-scratch")
+MODEL_NAMES = ("probe", "train-head", *NETWORKS)
 FORMAT_NAMES = ("keras", "savedmodel", "onnx", "openvino", "litert")
 
 model_option = click.option(

@@ -87,7 +87,7 @@ class FinalSplit:
             name: of a method that was scored by its probabilities.
             validation: `(m,)` labels and `(m, classes)` probabilities, which the temperature is fitted on.
         """
-        return calibrate(validation, (self._labels, self._probabilities[name]))
+        return calibrate(validation, (self._labels, self._probabilities[name]), self.kind == "test")
 
     def confusion(self, name: str, classes: int) -> np.ndarray:
         """Return the `(classes, classes)` counts of a scored method: rows are the true classes."""

@@ -112,7 +112,7 @@ def data_warnings(experiment: Experiment, dataset: Dataset) -> tuple[str, ...]:
     warnings = []
     if weights.source == "random":
         warnings.append(
-            f"RANDOM WEIGHTS: {experiment.backbone.name} was not trained; no figure here says anything of transfer learning."
+            f"RANDOM WEIGHTS: {experiment.backbone.name} was not pre-trained; no figure here says anything of transfer learning."
         )
     if weights.notice:
         warnings.append(f"Weights: {weights.notice}")

@@ -62,17 +62,25 @@ class Reliability:
 
 @dataclass(frozen=True)
 class Calibration:
-    """A temperature fitted on validation images, and the reliability of other images before and after it."""
+    """A temperature fitted on validation images, and the reliability of images before and after it.
+
+    Attributes:
+        temperature: above 1 the classifier was too sure of itself.
+        before: at temperature 1.
+        after: at the temperature.
+        held_out: whether these are other images than the temperature was fitted on; else `after` flatters.
+    """
 
     temperature: float
     before: Reliability
     after: Reliability
+    held_out: bool
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "Calibration":
         """Return what `as_json` was made of."""
         before, after = (Reliability.from_json(content[name]) for name in ("before", "after"))
-        return cls(content["temperature"], before, after)
+        return cls(content["temperature"], before, after, content["held_out"])
 
     def as_json(self) -> Mapping[str, Any]:
         """Return plain JSON types."""
@@ -80,6 +88,7 @@ class Calibration:
             "bins": f"{BINS} bins of equal width",
             "temperature": self.temperature,
             "fitted_on": "validation",
+            "held_out": self.held_out,
             "before": self.before.as_json(),
             "after": self.after.as_json(),
         }
@@ -145,12 +154,15 @@ def with_temperature(probabilities: np.ndarray, temperature: float) -> np.ndarra
     return softmax(np.log(_clipped(probabilities)) / temperature, axis=1)
 
 
-def calibrate(validation: tuple[np.ndarray, np.ndarray], scored: tuple[np.ndarray, np.ndarray]) -> Calibration:
-    """Fit a temperature on validation images and measure other images before and after it.
+def calibrate(
+    validation: tuple[np.ndarray, np.ndarray], scored: tuple[np.ndarray, np.ndarray], held_out: bool
+) -> Calibration:
+    """Fit a temperature on validation images and measure images before and after it.
 
     Args:
         validation: labels `(n,)` and probabilities `(n, classes)` that the temperature is fitted on.
-        scored: labels `(m,)` and probabilities `(m, classes)` of the test images, which nothing is fitted on.
+        scored: labels `(m,)` and probabilities `(m, classes)` of the images that decide.
+        held_out: whether these are test images, which nothing is fitted on.
 
     Returns:
         The `Calibration`.
@@ -161,6 +173,7 @@ def calibrate(validation: tuple[np.ndarray, np.ndarray], scored: tuple[np.ndarra
         temperature,
         reliability(labels, probabilities),
         reliability(labels, with_temperature(probabilities, temperature)),
+        held_out,
     )
 
 

@@ -1,6 +1,7 @@
 """The label curve: how many labelled images a class it takes until a ConvNet from scratch catches up with frozen features."""
 
 import dataclasses
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -161,7 +162,7 @@ def parse_sizes(text: str) -> tuple[int | None, ...]:
         RequestError: something else; the message quotes it.
     """
     words = [word.strip() for word in text.split(",")]
-    wrong = [word for word in words if word != "all" and not (word.isascii() and word.isdigit() and int(word) > 0)]
+    wrong = [word for word in words if word != "all" and not re.fullmatch(r"0*[1-9][0-9]{0,8}", word)]
     if wrong:
         raise RequestError(
             f"--label-curve takes numbers of images per class above 0 and the word all, such as 1,5,10,all. "

@@ -149,10 +149,6 @@ class Final:
     classifier: Classifier
     probabilities: Callable[[Part], np.ndarray]
 
-    def predict(self, part: Part) -> np.ndarray:
-        """Return the `(n,)` predicted classes of a `Part`."""
-        return self.probabilities(part).argmax(axis=1)
-
 
 def finished(candidate: Candidate, cache: Features, held: Holdout, scored: Part, team: Workers) -> Final:
     """Fit a chosen candidate's setting on training and validation samples together, to be scored on test images.

@@ -1,6 +1,7 @@
 """Trains the pre-trained network itself, on the splits of the frozen methods."""
 
 import json
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -10,20 +11,19 @@ import numpy as np
 
 import models
 from features import Features
+from models.weights import file_digest
 from pipeline.comparison.ground import common_ground
 from pipeline.comparison.predictions import save_predictions
 from pipeline.comparison.splits import Holdout, digest
 from pipeline.datasets import Dataset, open_dataset
 from pipeline.errors import NoCache
-from pipeline.experiment import Experiment
+from pipeline.experiment import Experiment, with_random_weights
 from pipeline.extraction.cache import backbone_label, data_warnings, experiment_identity, open_cache
 from pipeline.heads.train_head import TrainedMethod, extraction_seconds
 from pipeline.networks.pixels import pixel_batches, pixel_probabilities, pixel_scores, pixels_on_disk
 from pipeline.networks.resumable import Schedule, fit_resumable, recipe_folder, sole_training
 from pipeline.networks.training import EpochBatches
 from pipeline.results import Clock, Method, Result, experiment_json, run_folder, write_result
-
-METHODS = ("fine-tune", "from-pretrained", "from-scratch")
 
 
 def fine_tune(experiment: Experiment, home: Path, method: str = "fine-tune") -> Result:
@@ -33,7 +33,7 @@ def fine_tune(experiment: Experiment, home: Path, method: str = "fine-tune") -> 
         experiment: its `finetune` section is the recipe; the layer the new last layer stands on is the last of
             `backbone.layers`.
         home: the artifacts folder.
-        method: one of `METHODS`; see `train_network`.
+        method: one of `NETWORKS`; see `train_network`.
 
     Returns:
         The `Result`, with `methods`, `history`, `scored_on`, `confusion` (rows: true classes), `calibration` and `files`.
@@ -62,14 +62,16 @@ def fine_tune(experiment: Experiment, home: Path, method: str = "fine-tune") -> 
     calibration = final.calibration(scored.name, validation)
     matrix = final.confusion(scored.name, len(dataset.class_names))
     with clock.phase("write"):
-        trained.model.save(folder / "model.keras")
+        unnamed = folder / f".model~{os.getpid()}.keras"
+        trained.model.save(unnamed)
         (folder / "history.json").write_text(json.dumps(dict(trained.history.curves), indent=2))
         title = plots.label(scored)
         curves = plots.learning_curves({title: trained.history}, folder / "learning-curves.png")
         picture = plots.confusion_matrices({title: matrix}, dataset.class_names, folder / "confusion.png")
+    started = with_random_weights(experiment) if method == "from-scratch" else experiment
     details = {
         "data": dataset.title,
-        "backbone": backbone_label(experiment),
+        "backbone": backbone_label(started),
         "methods": [scored.as_json()],
         "images_per_second": None,
         "best_epoch": trained.history.best_epoch,
@@ -80,11 +82,13 @@ def fine_tune(experiment: Experiment, home: Path, method: str = "fine-tune") -> 
         "calibration": calibration.as_json(),
         "duplicates": duplicates.as_json(),
         "predictions": save_predictions(final.predictions(dataset.splits[ground.part.split].ids), folder),
+        "model_sha256": file_digest(unnamed),
         "files": [str(folder / "model.keras"), str(folder / "history.json"), str(curves), str(picture)],
     }
-    warnings = (*data_warnings(experiment, dataset), *duplicates.warnings(details["methods"]))
+    warnings = (*data_warnings(started, dataset), *duplicates.warnings(details["methods"]))
     key = cache.key if cache else ""
     result = Result(method, experiment_json(experiment), key, clock.seconds, warnings, details, folder)
+    unnamed.replace(folder / "model.keras")
     write_result(result)
     return result
 
@@ -124,7 +128,7 @@ def train_network(
         dataset: the open data set.
         pixels: its images by split, uint8 `(n, height, width, 3)`.
         held: which samples train and which validate.
-        method: one of `METHODS`.
+        method: one of `NETWORKS`.
         cache: the experiment's cache, for the start of `fine-tune`; None where the method does not need it.
 
     Returns:

@@ -13,6 +13,7 @@ import numpy as np
 from pipeline.comparison.evaluation import Score, score
 from pipeline.comparison.splits import Holdout, Part
 from pipeline.datasets import Dataset
+from pipeline.errors import PipelineError
 from pipeline.networks.training import RowBatches, predict
 
 DECODED_AT_A_TIME = 512
@@ -30,14 +31,26 @@ def pixels_on_disk(dataset: Dataset, home: Path) -> Iterator[Mapping[str, np.nda
         for split, samples in dataset.splits.items():
             file = files.enter_context(tempfile.TemporaryFile(dir=home))
             size = max(1, len(samples) * int(np.prod(dataset.image_shape)))
-            if hasattr(os, "posix_fallocate"):  # else a full disk would end the process without a word
-                os.posix_fallocate(file.fileno(), 0, size)
+            _reserve(file.fileno(), size, home)
             rows = np.memmap(file, np.uint8, "w+", shape=(len(samples), *dataset.image_shape))
             for start in range(0, len(samples), DECODED_AT_A_TIME):
                 part = np.arange(start, min(start + DECODED_AT_A_TIME, len(samples)))
                 rows[part] = dataset.images(split, part)
             pixels[split] = rows
         yield pixels
+
+
+def _reserve(file: int, size: int, home: Path) -> None:
+    """Make sure that the disk holds a file: where it fills up later, the process ends without a word."""
+    if not hasattr(os, "posix_fallocate"):
+        return
+    try:
+        os.posix_fallocate(file, 0, size)
+    except OSError as error:
+        raise PipelineError(
+            f"The decoded images take {size / 2**30:.1f} GiB below '{home}' while networks are trained on them, and they do not "
+            f"fit ({error.strerror}). Free some space, give another --home, or fewer images by --set dataset.limit=…"
+        ) from error
 
 
 def pixel_batches(

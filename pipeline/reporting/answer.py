@@ -1,6 +1,6 @@
 """The question an experiment asks, and its answer, in a few sentences."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pipeline.results import FROZEN, PRETRAINED, SCRATCH
@@ -40,13 +40,18 @@ def answer(result: Mapping[str, Any]) -> str:
     return " ".join([*sentences, _CHOSEN_ON[split]])
 
 
-def answer_without_rivals(result: Mapping[str, Any], backbone: str) -> str:
-    """Return what a command that compares no kinds of methods has found: how good its best one by validation is."""
+def answer_without_rivals(result: Mapping[str, Any], backbone: str, measured: Iterable[str]) -> str:
+    """Return what a command that compares no kinds of methods has found: how good its best one by validation is.
+
+    Args:
+        result: the command's.
+        backbone: its label.
+        measured: the names of all methods on the page.
+    """
     split, best = result["scored_on"], _best(result["methods"])
-    return (
-        f"{_name(best)} ({backbone}) reaches {accuracy_text(best, split)} on {best['n'][split]:,} {split} images. "
-        f"{UNRIVALLED} {_CHOSEN_ON[split]}"
-    )
+    found = f"{_name(best)} ({backbone}) reaches {accuracy_text(best, split)} on {best['n'][split]:,} {split} images."
+    unknown = [] if set(measured) & set(SCRATCH) else [UNRIVALLED]
+    return " ".join([found, *unknown, _CHOSEN_ON[split]])
 
 
 def leaders(result: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:

@@ -16,10 +16,10 @@ from pipeline.heads.label_curve import CurvePoint
 from pipeline.heads.plots_calibration import reliability_diagram
 from pipeline.inspection import plots_inspect
 from pipeline.networks.training import History
-from pipeline.results import Method
+from pipeline.results import NETWORKS, Method
 from pipeline.tables import accuracy_text, calibration_sentence
 
-TRAINERS = ("train-head", "fine-tune", "from-pretrained", "from-scratch")
+TRAINERS = ("train-head", *NETWORKS)
 
 
 @dataclass(frozen=True)

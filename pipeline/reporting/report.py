@@ -126,8 +126,9 @@ def _nothing_yet(subject: Subject, sources: Sources) -> RequestError:
 def _answer(sources: Sources, backbone: str) -> str:
     if "compare" in sources.results:
         return answer(sources.results["compare"])
-    first = next(result for result in sources.results.values() if "methods" in result)
-    return answer_without_rivals(first, backbone)
+    scored = [result for result in sources.results.values() if "methods" in result]
+    measured = [method["name"] for result in scored for method in result["methods"]]
+    return answer_without_rivals(scored[0], scored[0].get("backbone", backbone), measured)
 
 
 def _of_images(subject: Subject, sources: Sources, runs: Path) -> dict[str, Any]:
@@ -144,7 +145,7 @@ def _of_images(subject: Subject, sources: Sources, runs: Path) -> dict[str, Any]
     ]
     return {
         "classes": sorted(tables, key=lambda table: table.method != method["name"]),
-        "mistakes": _mistakes(subject, predictions, best_method({**result, "methods": sure})) if sure else [],
+        "mistakes": _mistakes(subject, predictions, {**result, "methods": sure}) if sure else [],
         "map": _map(subject, predictions, method),
     }
 
@@ -155,9 +156,10 @@ def _map(subject: Subject, predictions: Predictions, method: Mapping[str, Any]) 
     return feature_map(subject.dataset, subject.cache, layer, predictions, method["name"], seed)
 
 
-def _mistakes(subject: Subject, predictions: Predictions, method: Mapping[str, Any]) -> list[Mistake]:
-    dataset, cache, experiment = subject.dataset, subject.cache, subject.experiment
-    held = hold_out(dataset, experiment.head.validation_split, experiment.seed)
+def _mistakes(subject: Subject, predictions: Predictions, result: Mapping[str, Any]) -> list[Mistake]:
+    """Beside training images of the run that made the mistakes, whatever this report was asked for."""
+    dataset, cache, method, made_with = subject.dataset, subject.cache, best_method(result), result["experiment"]
+    held = hold_out(dataset, made_with["head"]["validation_split"], made_with["seed"])
     layer = _layer(cache, method)
     return most_confident_mistakes(dataset, cache, layer, held.train, predictions, method["name"])
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.comparison.predictions import Predictions, load_predictions
+from pipeline.results import NETWORKS
 
 TURNING = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"  # direction of writing
 SPLITTING = ("seed", "head.validation_split", "dataset")
@@ -56,7 +57,7 @@ STAGES = {
     "advise": Stage("advise", "which method suits the data", ("recommendation", "reasons"), SPLITTING),
     **{
         method: Stage(f"fine-tune --method {method}", "", (*SCORED, "confusion", "classes"), (*SPLITTING, "finetune"))
-        for method in ("fine-tune", "from-pretrained", "from-scratch")
+        for method in NETWORKS
     },
 }
 

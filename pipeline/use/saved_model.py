@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +10,16 @@ import keras
 
 import features
 import models
+from models.weights import file_digest
 from pipeline.datasets.assembly import target_of
 from pipeline.datasets.decoding import POINT_SAMPLED, REVISION, Target
 from pipeline.errors import RequestError
-from pipeline.experiment import FILE_SOURCES, Experiment, restored_experiment
+from pipeline.experiment import FILE_SOURCES, Experiment, restored_experiment, with_random_weights
 from pipeline.extraction.cache import settings_identity
 from pipeline.heads.saved_head import SavedHead, load_head
+from pipeline.results import NETWORKS
 
 HEADS = ("probe", "train-head")
-NETWORKS = ("fine-tune", "from-pretrained", "from-scratch")
 MODELS = (*HEADS, *NETWORKS)  # without --model the first one there is
 HEAD_FILE, NETWORK_FILE, RESULT_FILE = "head.npz", "model.keras", "result.json"
 DECODING = "input.decoding"
@@ -147,11 +148,22 @@ def _refuse_what_differs(trained: Mapping[str, Any], experiment: Experiment, pat
         )
 
 
+def _refuse_other_input(trained: Experiment, asked: Experiment, name: str) -> None:
+    """Refuse settings that would give a whole network other images than it was trained on."""
+    then, now = ({**asdict(one.input), "common_size": one.dataset.common_size} for one in (trained, asked))
+    changed = [f"{key} ({now[key]} asked for, {then[key]} in training)" for key in then if then[key] != now[key]]
+    if changed:
+        raise RequestError(
+            f"--model {name} takes images as it was trained on them; leave out the settings that change {', '.join(changed)}, "
+            "or train it again with them."
+        )
+
+
 def _network(name: str, path: Path, overrides: tuple[str, ...]) -> SavedModel:
     file = path.with_name(RESULT_FILE)
     try:
         result = json.loads(file.read_text(encoding="utf-8"))
-        (method,) = result["methods"]
+        (method,), sha256 = result["methods"], result["model_sha256"]
         known = {
             "method": name,
             "temperature": result["calibration"]["temperature"],
@@ -170,6 +182,15 @@ def _network(name: str, path: Path, overrides: tuple[str, ...]) -> SavedModel:
         raise RequestError(
             f"'{path}' cannot be loaded ({first}). Write it again: bottleneck fine-tune --method {name}"
         ) from None
+    if file_digest(path) != sha256:
+        raise RequestError(
+            f"'{path}' is not the network that '{file}' describes: a run was stopped between the two. Write both again: "
+            f"bottleneck fine-tune --method {name}, which goes on from its checkpoints."
+        )
     known["image_shape"] = list(network.input_shape[1:])
+    trained = restored_experiment(result["experiment"], str(file))
     experiment = restored_experiment(result["experiment"], str(file), overrides)
+    _refuse_other_input(trained, experiment, name)
+    if name == "from-scratch":
+        experiment = with_random_weights(experiment)
     return SavedModel(name, path, known, experiment, None, network)

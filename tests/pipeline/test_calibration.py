@@ -40,7 +40,7 @@ def test_the_temperature_that_was_applied_is_found_again():
 
 
 def test_a_probability_of_zero_for_the_right_class_is_no_obstacle():
-    calibration = calibrate((np.array([0, 1, 1]), np.eye(2)[[0, 1, 0]]), (np.array([0, 1]), np.eye(2)))
+    calibration = calibrate((np.array([0, 1, 1]), np.eye(2)[[0, 1, 0]]), (np.array([0, 1]), np.eye(2)), True)
     assert np.isfinite([calibration.temperature, calibration.before.log_loss, calibration.after.log_loss]).all()
 
 
@@ -48,8 +48,8 @@ def test_the_temperature_sees_validation_images_only():
     labels, probabilities = _labels_of_their_probabilities(2000)
     half = (labels[:1000], probabilities[:1000])
     shuffled = np.random.default_rng(1).permutation(labels[1000:])
-    first = calibrate(half, (labels[1000:], probabilities[1000:]))
-    second = calibrate(half, (shuffled, probabilities[1000:]))
+    first = calibrate(half, (labels[1000:], probabilities[1000:]), True)
+    second = calibrate(half, (shuffled, probabilities[1000:]), True)
     assert first.temperature == second.temperature
     assert first.before.expected_error != second.before.expected_error
 
@@ -59,7 +59,7 @@ def test_scaling_mends_an_overconfident_classifier_of_real_digits_on_images_it_w
     x = x + np.random.default_rng(0).normal(0, 6, x.shape)
     model = LogisticRegression(C=100, max_iter=3000).fit(x[:300], y[:300])
     parts = [(y[part], model.predict_proba(x[part])) for part in (slice(300, 1000), slice(1000, None))]
-    calibration = calibrate(*parts)
+    calibration = calibrate(*parts, held_out=True)
     assert calibration.temperature > 1.5
     assert calibration.after.expected_error < 0.5 * calibration.before.expected_error
     assert calibration.after.log_loss < calibration.before.log_loss

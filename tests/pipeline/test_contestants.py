@@ -4,11 +4,14 @@ import json
 import shutil
 
 import pytest
-from commandline import SMALL, invoke
+from commandline import SMALL, invoke, small_disk
 
 from pipeline import plots
 from pipeline.comparison import contestants
 from pipeline.comparison.evaluation import Score
+from pipeline.datasets.digits import digits
+from pipeline.errors import PipelineError
+from pipeline.networks.pixels import pixels_on_disk
 from pipeline.results import Method
 
 QUICK = (
@@ -86,3 +89,9 @@ def test_the_chart_of_time_takes_a_method_whose_extraction_is_not_known(tmp_path
     methods = [Method("linear", ("$x$",), 1, {"test": score}, {"extract": None, "train": 0.0}),
                Method("convnet-small", (), 1, {"test": score}, {"extract": 0.0, "train": 9.0})]  # fmt: skip
     assert plots.accuracy_over_time(methods, "test", tmp_path / "time.png").stat().st_size > 5_000
+
+
+def test_a_disk_that_cannot_hold_the_decoded_images_says_how_much_they_take(tmp_path):
+    refused = pytest.raises(PipelineError, match=r"GiB.*dataset\.limit")
+    with small_disk(tmp_path / "small", "64k") as home, refused, pixels_on_disk(digits(), home):
+        pass

@@ -14,7 +14,9 @@ from PIL import Image
 
 from features import open_features
 from models.formats import FORMATS
+from pipeline.datasets.decoding import load
 from pipeline.datasets.digits import digits
+from pipeline.experiment import DatasetSettings, InputSettings
 from pipeline.heads.classifier import Classifier
 from pipeline.heads.saved_head import load_head, save_head
 from pipeline.use.export_model import LIMIT, Exported, checked
@@ -86,6 +88,43 @@ def test_the_card_says_what_the_model_is_how_good_and_what_it_is_not_for_and_its
     assert len(_code(card)) == 1 + len(FORMATS)
     for code in _code(card):
         compile(code, CARD, "exec")
+
+
+def _turned(folder: Path) -> Path:
+    """A JPEG that is to be shown on its side, large enough for libjpeg to shrink it."""
+    noise = np.random.default_rng(0).integers(0, 256, (300, 200, 3)).astype(np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(noise).save(folder / "turned.jpg", exif=exif)
+    return folder / "turned.jpg"
+
+
+def _see_through(folder: Path) -> Path:
+    pixels = np.random.default_rng(1).integers(0, 256, (50, 60, 4)).astype(np.uint8)
+    Image.fromarray(pixels, "RGBA").save(folder / "see-through.png")
+    return folder / "see-through.png"
+
+
+def _sixteen_bit(folder: Path) -> Path:
+    Image.fromarray(np.random.default_rng(2).integers(0, 65536, (50, 60)).astype(np.uint16)).save(folder / "deep.png")
+    return folder / "deep.png"
+
+
+@pytest.mark.parametrize("antialias", [True, False])
+@pytest.mark.parametrize("make", [_turned, _see_through, _sixteen_bit])
+def test_the_cards_code_decodes_files_as_training_did(trained, tmp_path, make, antialias):
+    model = open_model(trained, "digits")
+    seen = replace(
+        model.experiment,
+        dataset=DatasetSettings("folder", "pictures"),
+        input=InputSettings((24, 40), antialias=antialias),
+    )
+    model, names = replace(model, experiment=seen), {}
+    details = {"exported": [], "checked_images": {"split": "test", "n": 64, "limit": LIMIT},
+               "against_pipeline": {"engine": "a", "precision": "b", "largest_difference": 0.0, "same_class": 64}}  # fmt: skip
+    (code,) = _code(model_card(model, details, []))
+    exec(code.partition("labels = ")[0], names)
+    np.testing.assert_array_equal(names["picture"](make(tmp_path)), load(tmp_path / make(tmp_path).name, model.target))
 
 
 @pytest.mark.parametrize(("shift", "kept"), [(0, True), (2 * LIMIT, False), (np.nan, False)])
@@ -162,3 +201,28 @@ def test_a_fine_tuned_network_is_predicted_with_and_exported(extracted, tmp_path
     expected = FORMATS["keras"].load(tmp_path / "model.keras")(image[None])[0]
     assert row["classes"][0]["probability"] == pytest.approx(expected.max(), abs=1e-4)
     assert row["unlike"] is None
+    words = ("predict", "-e", "digits", "--model", "fine-tune", str(tmp_path / "7.png"))
+    for setting in ("input.size=64,64", "input.resize=nearest"):
+        refused = invoke(*words, "--set", setting, home=extracted)
+        assert refused.exit_code == 2, refused.output
+        assert "as it was trained on them" in refused.stderr
+    with (extracted / "runs" / "digits" / "fine-tune" / "model.keras").open("ab") as stream:
+        stream.write(b" ")
+    other = invoke(*words, home=extracted)
+    assert other.exit_code == 2
+    assert "is not the network that" in other.stderr
+
+
+@pytest.mark.slow
+def test_a_network_from_scratch_is_never_called_pre_trained(extracted, tmp_path):
+    made = invoke(
+        "fine-tune", *SMALL, "--method", "from-scratch", "--set", "finetune.epochs=1", "--json", home=extracted
+    )
+    assert made.exit_code == 0, made.output
+    assert json.loads(made.stdout)["backbone"].endswith("RANDOM-WEIGHTS")
+    assert "not pre-trained" in " ".join(json.loads(made.stdout)["warnings"])
+    words = ("export", "-e", "digits", "--model", "from-scratch", "--to", str(tmp_path))
+    assert invoke(*words, home=extracted).exit_code == 0
+    card = (tmp_path / "model-card.md").read_text()
+    assert "RANDOM WEIGHTS, not pre-trained" in card
+    assert "ImageNet" not in card

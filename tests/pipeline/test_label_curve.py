@@ -24,7 +24,7 @@ def test_sizes_are_read_in_any_order_and_each_once():
     assert parse_sizes("5") == (5,)
 
 
-@pytest.mark.parametrize("text", ["1,many", "0", "-3", "1.5", "", "1,,2", "²"])
+@pytest.mark.parametrize("text", ["1,many", "0", "-3", "1.5", "", "1,,2", "²", "9" * 5000])
 def test_a_size_that_is_no_number_of_images_is_quoted(text):
     with pytest.raises(RequestError, match="--label-curve") as error:
         parse_sizes(text)

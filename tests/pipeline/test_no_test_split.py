@@ -11,6 +11,7 @@ from imagefiles import class_folders
 
 from pipeline.comparison.evaluation import accuracy_difference
 from pipeline.comparison.splits import Part, digest
+from pipeline.tables import calibration_sentence
 
 COLOURS_TOO_ALIKE = tuple(f"shade {i}" for i in range(4))
 
@@ -47,11 +48,14 @@ def test_compare_shows_the_same_numbers_in_table_and_confusion_matrix(own):
     probe = next(method for method in result["methods"] if method["name"] == "probe")
     matrix = next(np.array(counts) for name, counts in result["confusion"].items() if name.startswith("probe"))
     assert np.trace(matrix) / matrix.sum() == pytest.approx(probe["accuracy"]["validation"])
+    for calibration in result["calibration"].values():
+        assert calibration["held_out"] is False
+        assert "so it flatters" in calibration_sentence(calibration)
 
 
-def test_one_method_that_is_left_is_refused_before_anything_is_trained(extracted):
+def test_one_method_that_is_left_is_refused_before_anything_is_trained(tmp_path):
     words = ("-e", "digits", "--set", "dataset.limit=120", "--set", "input.size=32,32", "--set")
-    home = extracted
+    home = tmp_path
     assert invoke("features", *words, "backbone.layers=top_activation", home=home).exit_code == 0
     done = invoke(
         "compare", *words, "backbone.layers=top_activation", "--set", "compare.methods=probe,earlier", home=home
