@@ -169,6 +169,17 @@ def test_a_damaged_archive_never_loses_images_without_a_word(root, tmp_path, dam
     assert sum(map(len, dataset.splits.values())) == (30 if damage == "end mark" else 20)
 
 
+def test_an_archive_with_splits_below_a_shared_folder_may_be_cut_off(split_root, tmp_path):
+    files = [(f"data/{file.relative_to(split_root)}", file.read_bytes()) for file in image_files(split_root)]
+    path = tar_of(tmp_path / "x.tar", files)
+    with tarfile.open(path) as archive:
+        end = archive.getmembers()[30].offset
+    path.write_bytes(path.read_bytes()[:end])
+    dataset = _open(path, tmp_path, "dataset.error_limit=1")
+    assert sum(map(len, dataset.splits.values())) == 30
+    assert "x.tar: what follows" in _quarantined(tmp_path)
+
+
 def test_a_sound_archive_is_not_called_damaged(root, tmp_path):
     assert _open(tar_of_folder(root, tmp_path / "x.tar"), tmp_path).notices == ()
 
