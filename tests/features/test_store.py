@@ -178,7 +178,7 @@ def test_a_part_with_missing_shards_does_not_finish(url, tmp_path):
 
 def test_a_cache_made_before_there_was_a_store_is_published_whole_or_in_part(url, tmp_path):
     plain = small_cache.make(tmp_path / "plain")
-    share(url, plain)
+    assert share(url, plain)
     assert small_cache.file_bytes(fetch(url, tmp_path / "reader")) == small_cache.file_bytes(plain)
     with small_cache.writer(tmp_path / "begun") as writer:
         shard = writer.pending[0]
@@ -188,6 +188,34 @@ def test_a_cache_made_before_there_was_a_store_is_published_whole_or_in_part(url
         _write(writer)
         writer.finish()
     assert verify(fetch(f"{url}-2", tmp_path / "other")).ok
+
+
+@pytest.mark.parametrize("damage", ["lost", "flipped"])
+def test_a_cache_that_was_damaged_here_is_not_published_until_it_is_mended(url, tmp_path, damage):
+    plain = small_cache.make(tmp_path / "plain")
+    expected = small_cache.file_bytes(plain)
+    shard = plain / "train" / "00001.h5"
+    if damage == "lost":
+        shard.unlink()
+    else:
+        shard.write_bytes(shard.read_bytes()[:-1] + b"?")
+    assert not share(url, plain)
+    assert _objects(url) == {}
+    with _writer(url, plain) as writer:
+        assert _write(writer) == ["train/00001.h5"]
+        writer.finish()
+    assert small_cache.file_bytes(fetch(url, tmp_path / "reader")) == expected
+    assert verify(plain).ok
+
+
+def test_a_shard_that_is_lost_while_its_cache_is_published_is_computed_again(url, tmp_path, monkeypatch):
+    monkeypatch.setattr("features.quarantine.LOOKED_AT", 0)
+    plain = small_cache.make(tmp_path / "plain")
+    (plain / "train" / "00001.h5").unlink()
+    with _writer(url, plain) as writer:
+        assert _write(writer) == ["train/00001.h5"]
+        writer.finish()
+    assert verify(plain).ok
 
 
 def test_a_damaged_object_is_found_named_and_computed_again(url, tmp_path):
