@@ -147,11 +147,16 @@ def parquet_images(container: Container, columns: TableColumns) -> Iterator[Raw]
 
 
 def _values(file: "ParquetFile", container: Container, wanted: list[str]) -> Iterator[dict[str, Any]]:
-    try:
-        for batch in file.iter_batches(ROWS, columns=wanted):
-            yield from batch.to_pylist()
-    except OSError as error:
-        raise not_readable(container, error, "Parquet") from error
+    batches = iter(file.iter_batches(ROWS, columns=wanted))
+    while True:
+        try:
+            batch = next(batches, None)
+            rows = batch.to_pylist() if batch else []
+        except (OSError, ValueError) as error:  # pyarrow's errors of damage, and text that is not UTF-8
+            raise not_readable(container, error, "Parquet") from error
+        if batch is None:
+            return
+        yield from rows
 
 
 def _raw(values: Mapping[str, Any], row: int, stem: str, columns: TableColumns) -> Raw:

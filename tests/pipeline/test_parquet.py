@@ -177,6 +177,14 @@ def test_a_damaged_file_stops_the_run_and_is_named(root, tmp_path):
         _open(path, tmp_path)
 
 
+def test_text_that_is_not_utf_8_stops_the_run_and_its_file_is_named(tmp_path):
+    kinds = pa.array([b"red", b"blue", b"\xff\xfe"] * 4).view(pa.string())
+    path = _table(tmp_path / "x.parquet", kind=kinds)
+    with pytest.raises(PipelineError, match=r"'x\.parquet' cannot be read as Parquet: .*utf-8") as refused:
+        _open(path, tmp_path, "dataset.label_column=kind")
+    assert "\n" not in str(refused.value)
+
+
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
