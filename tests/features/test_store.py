@@ -10,6 +10,7 @@ import small_cache
 
 import features.store
 from features import (
+    ArraySpec,
     CacheDamaged,
     CacheIncomplete,
     CacheMismatch,
@@ -138,6 +139,34 @@ def test_of_two_machines_that_compute_other_low_bits_the_first_is_right(url, tmp
     assert verify(tmp_path / "second").ok
     expected = small_cache.file_bytes(small_cache.make(tmp_path / "plain"))
     assert small_cache.file_bytes(tmp_path / "second") == expected
+
+
+def test_of_two_machines_whose_compressed_shards_differ_in_length_the_first_is_right(url, tmp_path):
+    layers = {"features": ArraySpec((256,), "float32")}
+    both = {"compression": "blosc2", "arrays": layers}
+    with _writer(url, tmp_path / "first", **both) as first, _writer(url, tmp_path / "second", **both) as second:
+        shard = first.pending[0]
+        arrays = small_cache.shard_arrays(shard, layers)
+        first.write(shard, {layer: np.zeros_like(values) for layer, values in arrays.items()})
+        kept = _objects(url)[shard.file]
+        second.write(shard, arrays)
+        assert _objects(url)[shard.file] == kept
+        entries = [name for name in _objects(url) if name.startswith(f".journal/{shard.split}/")]
+        assert len(entries) == 1
+        for rest in second.pending:
+            second.write(rest, small_cache.shard_arrays(rest, layers))
+        second.finish()
+    assert (tmp_path / "second" / shard.file).read_bytes() == kept
+    assert verify(fetch(url, tmp_path / "reader")).ok
+
+
+def test_an_object_that_no_entry_fits_is_written_over(url, tmp_path):
+    with _writer(url, tmp_path / "here") as writer:
+        shard = writer.pending[0]
+        _put(url, shard.file, b"half a shard")
+        _write(writer)
+        writer.finish()
+    assert verify(fetch(url, tmp_path / "reader")).ok
 
 
 def test_parts_on_machines_that_share_nothing_but_the_store_make_one_cache(url, tmp_path):
