@@ -17,7 +17,7 @@ from features.manifest import MANIFEST, Manifest, Shard, encoded, load
 from features.parts import WHOLE
 from features.plan import require_same
 from features.quarantine import Problem
-from features.storage import make_folder, publish_bytes, publish_new, require_space
+from features.storage import make_folder, publish_bytes, publish_new, require_space, sha256_of
 from features.store import Store, begin, complete, published, put_shard, reopen
 from features.writer import CacheWriter
 
@@ -117,9 +117,7 @@ class PublishingWriter(CacheWriter):
             if shard.index not in self._published.splits[shard.split].shards
         ]
         for shard, entry in missing:
-            content = (self.path / shard.file).read_bytes()
-            if hashlib.sha256(content).hexdigest() == entry.sha256:
-                put_shard(self._store, shard, content, entry)
+            _put_if_right(self._store, self.path, shard, entry)
         self._published = published(self._store) or self._published
 
     def _keep(self, shard: Shard, image: bytes, entry: Entry) -> None:
@@ -159,27 +157,32 @@ def fetch(url: str, folder: Path) -> Path:
     return folder
 
 
-def share(url: str, folder: Path) -> None:
+def share(url: str, folder: Path) -> bool:
     """Brings a complete cache to where it is missing: from the store into its folder, or from there into the store.
 
-    Does nothing when neither has it, or both, or when an object of the store is damaged (`PublishingWriter` mends it).
+    Does nothing when neither has it, or both, or when an object of the store or a file of the folder is damaged or lost
+    (`PublishingWriter` mends it).
+
+    Returns:
+        Whether both have it now.
     """
     store = Store(url)
     there = published(store)
     here = load(folder) if (folder / MANIFEST).exists() else None
     if there is not None and there.complete:
-        if here is None or not here.complete:
-            _fetched(store, there, folder)
-        return
+        return (here is not None and here.complete) or not _fetched(store, there, folder)
     if here is None or not here.complete:
-        return
+        return False
+    if not all(_is_there(folder / shard.file, entry) for shard, entry in here.finished()):
+        return False
     begun = begin(store, _without_shards(here))
     if begun.plan != here.plan:
         raise CacheMismatch(f"{folder} is cut into other shards than {url}. Remove it with `cache rm`.")
-    for shard, entry in here.finished():
-        if shard.index not in begun.splits[shard.split].shards:
-            put_shard(store, shard, (folder / shard.file).read_bytes(), entry)
+    lacking = [item for item in here.finished() if item[0].index not in begun.splits[item[0].split].shards]
+    if not all(_put_if_right(store, folder, shard, entry) for shard, entry in lacking):
+        return False
     complete(store, published(store) or here, here.provenance)
+    return True
 
 
 def local_copy(url: str) -> Path:
@@ -223,10 +226,21 @@ def _fetch_one(store: Store, folder: Path, wanted: Problem, entry: Entry) -> Pro
     return None
 
 
+def _put_if_right(store: Store, folder: Path, shard: Shard, entry: Entry) -> bool:
+    """Publish a shard of a folder if its file is there and what its entry says; return whether it is."""
+    try:
+        content = (folder / shard.file).read_bytes()
+    except OSError:
+        return False
+    if hashlib.sha256(content).hexdigest() != entry.sha256:
+        return False
+    put_shard(store, shard, content, entry)
+    return True
+
+
 def _is_there(path: Path, entry: Entry) -> bool:
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest() == entry.sha256
+        return sha256_of(path) == entry.sha256
     except OSError:
         return False
 

@@ -137,12 +137,15 @@ def put_shard(store: Store, shard: Shard, image: bytes, entry: Entry) -> tuple[b
     """Publishes a shard, then enters it: an object without content whose name says all that a manifest says of it.
 
     Returns:
-        The shard that is there now: another one's if it was first, whose low bits may differ.
+        The shard that is there now: another one's if it was first, whose low bits may differ, and its length where it is
+        compressed.
     """
     if not store.put_new(shard.file, image):
         other = store.get(shard.file)
         if other is not None and len(other) == len(image):
             image, entry = other, entry._replace(sha256=hashlib.sha256(other).hexdigest())
+        elif other is not None and (theirs := _entry_of(store, shard, other)):
+            return other, theirs
         else:
             store.put(shard.file, image)
     layout = canonical_json(dict(entry.offsets)).encode()
@@ -192,6 +195,20 @@ def _entered(store: Store, plan: Manifest, names: list[str]) -> list[tuple[str, 
             found[match["split"], match["layout"]].append(row)
     layouts = {layout: json.loads(store.get(_layout(layout)) or b"null") for layout in {layout for _, layout in found}}
     return [(split, _batch(rows, layouts[layout])) for (split, layout), rows in found.items() if layouts[layout]]
+
+
+def _entry_of(store: Store, shard: Shard, image: bytes) -> Entry | None:
+    """The entry of a shard that says what an object is, of several whose lengths may differ; None where none does."""
+    digest = hashlib.sha256(image).hexdigest()
+    for name in store.names(f"{JOURNAL}/{shard.split}"):
+        match = ENTERED.fullmatch(name)
+        if match is None or int(match["index"]) != shard.index:
+            continue
+        if (int(match["bytes"]), match["sha256"]) != (len(image), digest):
+            continue
+        if layout := store.get(_layout(match["layout"])):
+            return Entry(len(image), digest, json.loads(layout))
+    return None
 
 
 def _layout(digest: str) -> str:

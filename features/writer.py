@@ -149,8 +149,10 @@ class CacheWriter:
             raise CacheError(f"The cache {self.path} was removed while it was being written. Run the extraction again.")
 
     def is_finished(self, shard: Shard) -> bool:
-        """Whether a shard is entered by now, by this or any other writer."""
-        return shard.index in load(self.path).splits[shard.split].shards
+        """Whether a shard is entered by now, by this or any other writer, and its file is there and as long as entered."""
+        entry = load(self.path).splits[shard.split].shards.get(shard.index)
+        path = self.path / shard.file
+        return entry is not None and path.is_file() and path.stat().st_size == entry.bytes
 
     def finish(self) -> int:
         """Completes the cache: one virtual HDF5 file for each split, then the mark in the manifest.

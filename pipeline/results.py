@@ -149,10 +149,19 @@ def write_result(result: Result) -> dict[str, Any]:
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file by a temporary name and a rename, so that no half-written file is ever seen."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file by a temporary name and a rename, so that no half-written file is ever seen; folders are made."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.name}.{platform.node()}.{os.getpid()}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    try:
+        temporary.write_bytes(content)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def run_folder(home: Path, experiment: str, command: str) -> Path:

@@ -24,7 +24,8 @@ class Layout:
 
     def split_of(self, path: str) -> str:
         """Return the split that a path says; empty where none does."""
-        return SPLITS.get(path.split("/")[self.above].lower(), "") if self.splits else ""
+        folders = path.split("/")[self.above : -1]
+        return SPLITS.get(folders[0].lower(), "") if self.splits and folders else ""
 
     def class_of(self, path: str) -> str:
         """Return the class folder of a path; empty where there is none."""

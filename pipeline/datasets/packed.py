@@ -4,6 +4,7 @@ What was found is remembered in the artifacts folder by the file's name, size an
 """
 
 import hashlib
+import io
 import os
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -20,6 +21,7 @@ from pipeline.datasets.containers import Container
 from pipeline.datasets.decoding import MAX_BYTES, UnusableImage, check
 from pipeline.datasets.scan import FOLDER, threads
 from pipeline.progress import progress
+from pipeline.results import write_bytes
 
 VERSION = 1
 AT_A_TIME = 64  # images whose bytes are held
@@ -167,7 +169,7 @@ def _recall(memory: Path, said: Sequence[str]) -> Table | None:
                 {name: _if_any(kept[f"said {name}"].astype(TEXT)) for name in said},
                 dict(zip(kept["unusable"].tolist(), reasons, strict=True)),
             )
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
         return None
 
 
@@ -180,11 +182,9 @@ def _remember(memory: Path, table: Table) -> None:
         "reasons": _encoded(text(table.problems.values())),
         **{f"said {name}": _encoded(values) for name, values in table.said.items()},
     }
-    memory.parent.mkdir(parents=True, exist_ok=True)
-    temporary = memory.with_name(f"{memory.name}.{os.getpid()}.tmp")
-    with temporary.open("wb") as stream:
-        np.savez(stream, **arrays)  # type: ignore[arg-type]
-    temporary.replace(memory)
+    stream = io.BytesIO()
+    np.savez(stream, **arrays)  # type: ignore[arg-type]
+    write_bytes(memory, stream.getvalue())
 
 
 def _encoded(values: np.ndarray) -> np.ndarray:

@@ -3,7 +3,7 @@
 import json
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -105,7 +105,8 @@ def table_columns(container: Container, settings: DatasetSettings) -> TableColum
     wanted = {"image_column": image, "label_column": label}
     wanted |= {key: getattr(settings, key) for key in ("split_column", "group", "id_column")}
     for key, name in wanted.items():
-        if name and name.partition(".")[0] not in schema.names:
+        may_be_field = key in ("split_column", "group", "id_column")
+        if name and (_column_of(name, schema.names) if may_be_field else name) not in schema.names:
             raise _no_column(schema, key, name)
     if not _holds_images(schema.field(image).type):
         raise RequestError(
@@ -128,11 +129,13 @@ def parquet_images(container: Container, columns: TableColumns) -> Iterator[Raw]
         PipelineError: it is no Parquet file, or one that is damaged.
         RequestError: a column is missing, or a row group is too large to be held in memory.
     """
-    wanted = [name for name in (columns.image, columns.label, columns.split, columns.group, columns.id) if name]
     stem = PurePosixPath(container.name).stem
     row = 0
     with _opened(container) as file:
-        missing = [name for name in wanted if name.partition(".")[0] not in file.schema_arrow.names]
+        names = file.schema_arrow.names
+        others = [_column_of(name, names) for name in (columns.split, columns.group, columns.id) if name]
+        wanted = list(dict.fromkeys([columns.image, columns.label, *others]))
+        missing = [name for name in wanted if name not in names]
         if missing:
             raise RequestError(
                 f"'{container.name}' has no column {missing[0]!r}, which another file of the data set has."
@@ -144,12 +147,16 @@ def parquet_images(container: Container, columns: TableColumns) -> Iterator[Raw]
 
 
 def _values(file: "ParquetFile", container: Container, wanted: list[str]) -> Iterator[dict[str, Any]]:
-    heads = list(dict.fromkeys(name.partition(".")[0] for name in wanted))
-    try:
-        for batch in file.iter_batches(ROWS, columns=heads):
-            yield from batch.to_pylist()
-    except OSError as error:
-        raise not_readable(container, error, "Parquet") from error
+    batches = iter(file.iter_batches(ROWS, columns=wanted))
+    while True:
+        try:
+            batch = next(batches, None)
+            rows = batch.to_pylist() if batch else []
+        except (OSError, ValueError) as error:  # pyarrow's errors of damage, and text that is not UTF-8
+            raise not_readable(container, error, "Parquet") from error
+        if batch is None:
+            return
+        yield from rows
 
 
 def _raw(values: Mapping[str, Any], row: int, stem: str, columns: TableColumns) -> Raw:
@@ -197,8 +204,8 @@ def _label(value: Any, names: tuple[str, ...]) -> str:
 
 def _text(values: Mapping[str, Any], column: str) -> str:
     head, _, field = column.partition(".")
-    value = values.get(head)
-    value = (value or {}).get(field) if field and isinstance(value, dict | None) else value
+    value = values.get(column, values.get(head))
+    value = value.get(field) if column not in values and isinstance(value, dict) else value
     return "" if value is None else str(value).replace("\0", "").strip()
 
 
@@ -211,10 +218,16 @@ def _usual(schema: "pa.Schema", key: str, found: list[str]) -> str:
     )
 
 
+def _column_of(name: str, names: Sequence[str]) -> str:
+    """The column of a name, which may be that of a field of a struct, such as `image.path`."""
+    return name if name in names else name.partition(".")[0]
+
+
 def _no_column(schema: "pa.Schema", key: str, name: str) -> RequestError:
+    column = _column_of(name, schema.names)
+    similar = [column] if column in schema.names else nearest(name, schema.names)
     return RequestError(
-        f"dataset.{key}: there is no column {name!r}. Columns: {', '.join(schema.names)}. "
-        f"Nearest: {', '.join(nearest(name, schema.names))}."
+        f"dataset.{key}: there is no column {name!r}. Columns: {', '.join(schema.names)}. Nearest: {', '.join(similar)}."
     )
 
 
@@ -238,7 +251,7 @@ def _require_small_groups(file: "ParquetFile", container: Container, column: str
     for number in range(file.metadata.num_row_groups):
         group = file.metadata.row_group(number)
         chunks = [group.column(i) for i in range(group.num_columns)]
-        size = sum(c.total_uncompressed_size for c in chunks if c.path_in_schema.partition(".")[0] == column)
+        size = sum(c.total_uncompressed_size for c in chunks if f"{c.path_in_schema}.".startswith(f"{column}."))
         if size > LARGEST_GROUP:
             raise RequestError(
                 f"Row group {number} of '{container.name}' holds {size / 2**30:.1f} GiB of images, and a group is read whole. "

@@ -112,11 +112,12 @@ def extract_features(
     clock = Clock()
     with clock.phase("open"):
         job = open_job(experiment, home)
+    shared = True
     if url := cache_url(experiment, job.path):
         with clock.phase("store"):
-            features.share(url, job.path)
+            shared = features.share(url, job.path)
     say_what_differs(job)
-    if is_whole(job.path):
+    if shared and is_whole(job.path):
         return finished(job, clock, nothing_to_do(part))
     with clock.phase("compile"):
         extractor = build(job)

@@ -129,6 +129,24 @@ def test_a_part_makes_a_missing_shard_of_its_own_again(undisturbed, tmp_path):
     assert faults.same_as_undisturbed(tmp_path / "cache", undisturbed)
 
 
+@pytest.mark.parametrize("damage", ["lost", "cut"])
+def test_a_damaged_shard_is_not_finished_until_it_is_written_again(tmp_path, damage):
+    with part_writer(tmp_path / "cache", 1, 2) as writer:
+        shard = writer.pending[0]
+        write(writer)
+        assert writer.is_finished(shard)
+    path = tmp_path / "cache" / shard.file
+    if damage == "lost":
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[:-1])
+    with part_writer(tmp_path / "cache", 1, 2) as writer:
+        assert writer.pending == [shard]
+        assert not writer.is_finished(shard)
+        write(writer)
+        assert writer.is_finished(shard)
+
+
 def test_a_plan_that_many_begin_at_once_is_begun_once(tmp_path):
     plan = small_cache.writer(tmp_path, shard_size=SHARD_SIZE)._plan.manifest
     other = small_cache.writer(tmp_path, shard_size=7)._plan.manifest

@@ -10,6 +10,7 @@ import small_cache
 
 import features.store
 from features import (
+    ArraySpec,
     CacheDamaged,
     CacheIncomplete,
     CacheMismatch,
@@ -140,6 +141,34 @@ def test_of_two_machines_that_compute_other_low_bits_the_first_is_right(url, tmp
     assert small_cache.file_bytes(tmp_path / "second") == expected
 
 
+def test_of_two_machines_whose_compressed_shards_differ_in_length_the_first_is_right(url, tmp_path):
+    layers = {"features": ArraySpec((256,), "float32")}
+    both = {"compression": "blosc2", "arrays": layers}
+    with _writer(url, tmp_path / "first", **both) as first, _writer(url, tmp_path / "second", **both) as second:
+        shard = first.pending[0]
+        arrays = small_cache.shard_arrays(shard, layers)
+        first.write(shard, {layer: np.zeros_like(values) for layer, values in arrays.items()})
+        kept = _objects(url)[shard.file]
+        second.write(shard, arrays)
+        assert _objects(url)[shard.file] == kept
+        entries = [name for name in _objects(url) if name.startswith(f".journal/{shard.split}/")]
+        assert len(entries) == 1
+        for rest in second.pending:
+            second.write(rest, small_cache.shard_arrays(rest, layers))
+        second.finish()
+    assert (tmp_path / "second" / shard.file).read_bytes() == kept
+    assert verify(fetch(url, tmp_path / "reader")).ok
+
+
+def test_an_object_that_no_entry_fits_is_written_over(url, tmp_path):
+    with _writer(url, tmp_path / "here") as writer:
+        shard = writer.pending[0]
+        _put(url, shard.file, b"half a shard")
+        _write(writer)
+        writer.finish()
+    assert verify(fetch(url, tmp_path / "reader")).ok
+
+
 def test_parts_on_machines_that_share_nothing_but_the_store_make_one_cache(url, tmp_path):
     for number in (1, 2, 3):
         with _writer(url, tmp_path / f"machine {number}", part=Part(number, 3)) as writer:
@@ -178,7 +207,7 @@ def test_a_part_with_missing_shards_does_not_finish(url, tmp_path):
 
 def test_a_cache_made_before_there_was_a_store_is_published_whole_or_in_part(url, tmp_path):
     plain = small_cache.make(tmp_path / "plain")
-    share(url, plain)
+    assert share(url, plain)
     assert small_cache.file_bytes(fetch(url, tmp_path / "reader")) == small_cache.file_bytes(plain)
     with small_cache.writer(tmp_path / "begun") as writer:
         shard = writer.pending[0]
@@ -188,6 +217,34 @@ def test_a_cache_made_before_there_was_a_store_is_published_whole_or_in_part(url
         _write(writer)
         writer.finish()
     assert verify(fetch(f"{url}-2", tmp_path / "other")).ok
+
+
+@pytest.mark.parametrize("damage", ["lost", "flipped"])
+def test_a_cache_that_was_damaged_here_is_not_published_until_it_is_mended(url, tmp_path, damage):
+    plain = small_cache.make(tmp_path / "plain")
+    expected = small_cache.file_bytes(plain)
+    shard = plain / "train" / "00001.h5"
+    if damage == "lost":
+        shard.unlink()
+    else:
+        shard.write_bytes(shard.read_bytes()[:-1] + b"?")
+    assert not share(url, plain)
+    assert _objects(url) == {}
+    with _writer(url, plain) as writer:
+        assert _write(writer) == ["train/00001.h5"]
+        writer.finish()
+    assert small_cache.file_bytes(fetch(url, tmp_path / "reader")) == expected
+    assert verify(plain).ok
+
+
+def test_a_shard_that_is_lost_while_its_cache_is_published_is_computed_again(url, tmp_path, monkeypatch):
+    monkeypatch.setattr("features.quarantine.LOOKED_AT", 0)
+    plain = small_cache.make(tmp_path / "plain")
+    (plain / "train" / "00001.h5").unlink()
+    with _writer(url, plain) as writer:
+        assert _write(writer) == ["train/00001.h5"]
+        writer.finish()
+    assert verify(plain).ok
 
 
 def test_a_damaged_object_is_found_named_and_computed_again(url, tmp_path):

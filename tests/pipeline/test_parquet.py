@@ -177,6 +177,14 @@ def test_a_damaged_file_stops_the_run_and_is_named(root, tmp_path):
         _open(path, tmp_path)
 
 
+def test_text_that_is_not_utf_8_stops_the_run_and_its_file_is_named(tmp_path):
+    kinds = pa.array([b"red", b"blue", b"\xff\xfe"] * 4).view(pa.string())
+    path = _table(tmp_path / "x.parquet", kind=kinds)
+    with pytest.raises(PipelineError, match=r"'x\.parquet' cannot be read as Parquet: .*utf-8") as refused:
+        _open(path, tmp_path, "dataset.label_column=kind")
+    assert "\n" not in str(refused.value)
+
+
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
@@ -186,12 +194,44 @@ def test_a_damaged_file_stops_the_run_and_is_named(root, tmp_path):
             "column 'other' holds int64; it must hold the bytes",
         ),
         (("dataset.label_column=kind", "dataset.id_column=path.x"), "dataset.id_column: there is no column 'path.x'"),
+        (("dataset.label_column=kind.name",), r"dataset.label_column: there is no column 'kind\.name'.*Nearest: kind"),
+        (
+            ("dataset.label_column=kind", "dataset.image_column=picture.bytes"),
+            r"dataset.image_column: there is no column 'picture\.bytes'.*Nearest: picture",
+        ),
         ((), r"dataset\.label_column is missing: no column can be meant\. Columns: picture, kind, other"),
     ],
 )
 def test_a_wrong_column_is_refused_with_those_there_are(tmp_path, overrides, message):
     with pytest.raises(RequestError, match=message):
         _open(_table(tmp_path / "x.parquet", other=list(range(12))), tmp_path, *overrides)
+
+
+def test_the_field_of_an_image_is_refused_with_its_column(root, tmp_path):
+    path = parquet_of_folder(root, tmp_path / "x.parquet")
+    with pytest.raises(RequestError, match=r"there is no column 'image\.bytes'.*Nearest: image\.$") as refused:
+        _open(path, tmp_path, "dataset.image_column=image.bytes")
+    assert "\n" not in str(refused.value)
+
+
+def test_columns_whose_names_have_dots_are_read(root, tmp_path):
+    path = parquet_of_folder(root, tmp_path / "x.parquet")
+    table = pq.read_table(path)
+    columns = {
+        "image.bytes": table["image"].combine_chunks().field("bytes"),
+        "meta.label": [NAMES[i] for i in table["label"].to_pylist()],
+        "meta.key": [f"key {i}" for i in range(30)],
+        "meta.part": ["train", "test"] * 15,
+    }
+    pq.write_table(pa.table(columns), path, row_group_size=7)
+    dataset = _open(
+        path, tmp_path, "dataset.image_column=image.bytes", "dataset.label_column=meta.label",
+        "dataset.id_column=meta.key", "dataset.split_column=meta.part",
+    )  # fmt: skip
+    assert dataset.class_names == tuple(sorted(NAMES))
+    assert dataset.splits["test"].ids.tolist() == [f"key {i}" for i in range(1, 30, 2)]
+    folder = _open(root, tmp_path, NO_TEST, source="folder")
+    np.testing.assert_array_equal(dataset.images("test", np.arange(15)), folder.images("train", np.arange(1, 30, 2)))
 
 
 def test_files_that_are_no_parquet_or_lack_a_column_are_named(tmp_path):

@@ -7,6 +7,7 @@ from imagefiles import encoded, picture, write
 
 from pipeline.datasets import scan as scanning
 from pipeline.datasets.scan import FOLDER, forget_scans, printable, scan
+from pipeline.results import write_text
 
 
 @pytest.fixture
@@ -113,3 +114,10 @@ def test_ten_thousand_small_files_take_under_a_minute_and_500_mb(tmp_path):
     assert time.perf_counter() - start < 60
     assert peak_memory_mib() - before < 500
     assert not any(record.problem for record in records)
+
+
+def test_a_file_that_cannot_be_put_in_its_place_leaves_no_temporary_one(tmp_path):
+    (tmp_path / "taken" / "by a folder").mkdir(parents=True)
+    with pytest.raises(OSError, match="taken"):
+        write_text(tmp_path / "taken", "text")
+    assert [file.name for file in tmp_path.iterdir()] == ["taken"]

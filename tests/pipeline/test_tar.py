@@ -2,6 +2,7 @@ import csv
 import io
 import json
 import os
+import platform
 import tarfile
 from pathlib import Path
 
@@ -169,6 +170,17 @@ def test_a_damaged_archive_never_loses_images_without_a_word(root, tmp_path, dam
     assert sum(map(len, dataset.splits.values())) == (30 if damage == "end mark" else 20)
 
 
+def test_an_archive_with_splits_below_a_shared_folder_may_be_cut_off(split_root, tmp_path):
+    files = [(f"data/{file.relative_to(split_root)}", file.read_bytes()) for file in image_files(split_root)]
+    path = tar_of(tmp_path / "x.tar", files)
+    with tarfile.open(path) as archive:
+        end = archive.getmembers()[30].offset
+    path.write_bytes(path.read_bytes()[:end])
+    dataset = _open(path, tmp_path, "dataset.error_limit=1")
+    assert sum(map(len, dataset.splits.values())) == 30
+    assert "x.tar: what follows" in _quarantined(tmp_path)
+
+
 def test_a_sound_archive_is_not_called_damaged(root, tmp_path):
     assert _open(tar_of_folder(root, tmp_path / "x.tar"), tmp_path).notices == ()
 
@@ -199,6 +211,30 @@ def test_an_archive_that_looks_unchanged_is_not_read_again(root, tmp_path):
         memory.write_bytes(b"damaged")
     with pytest.raises(RequestError, match="No training image is usable"):
         _open(path, tmp_path, "dataset.error_limit=1")
+
+
+@pytest.mark.parametrize("content", [b"", b"PK", b"damaged"])
+def test_a_damaged_memory_of_an_archive_is_made_again(root, tmp_path, content):
+    path = tar_of_folder(root, tmp_path / "x.tar")
+    first = _open(path, tmp_path)
+    (memory,) = (tmp_path / "scans").iterdir()
+    whole = memory.read_bytes()
+    memory.write_bytes(content)
+    assert _open(path, tmp_path).fingerprint("train") == first.fingerprint("train")
+    assert len(memory.read_bytes()) == len(whole)
+
+
+def test_what_is_remembered_is_written_under_the_name_of_the_host_and_the_process(root, tmp_path, monkeypatch):
+    names, replace = [], Path.replace
+
+    def watched(temporary: Path, target: Path) -> Path:
+        names.append(temporary.name)
+        return replace(temporary, target)
+
+    monkeypatch.setattr(Path, "replace", watched)
+    _open(tar_of_folder(root, tmp_path / "x.tar"), tmp_path)
+    (name,) = (name for name in names if ".npz." in name)
+    assert name.endswith(f".npz.{platform.node()}.{os.getpid()}.tmp")
 
 
 def test_a_sample_of_several_images_needs_a_choice(tmp_path):
