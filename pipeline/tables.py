@@ -86,7 +86,7 @@ def p_text(p_value: float) -> str:
 def calibration_sentence(calibration: Mapping[str, Any]) -> str:
     """Return what temperature scaling did, in one line."""
     before, after = (100 * calibration[name]["expected_calibration_error"] for name in ("before", "after"))
-    fitted_on = "validation" if calibration["held_out"] else "the very images it is measured on, so it flatters"
+    fitted_on = "validation" if calibration.get("held_out", True) else "the very images it is measured on, so it flatters"
     return (
         f"calibration: expected error {before:.1f} points, {after:.1f} after temperature scaling "
         f"(T = {calibration['temperature']:.2f}, fitted on {fitted_on}; {calibration['bins']})"

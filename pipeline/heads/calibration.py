@@ -80,7 +80,7 @@ class Calibration:
     def from_json(cls, content: Mapping[str, Any]) -> "Calibration":
         """Return what `as_json` was made of."""
         before, after = (Reliability.from_json(content[name]) for name in ("before", "after"))
-        return cls(content["temperature"], before, after, content["held_out"])
+        return cls(content["temperature"], before, after, content.get("held_out", True))
 
     def as_json(self) -> Mapping[str, Any]:
         """Return plain JSON types."""
