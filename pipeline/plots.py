@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from pipeline.results import Method, label
+from pipeline.tables import share_text
 
 if TYPE_CHECKING:  # both load what computes, and pictures of images need none of it
     from pipeline.extraction.bench import Measured
@@ -91,7 +92,7 @@ def _confusion(axes: Axes, counts: np.ndarray, class_names: Sequence[str]) -> No
     rated = len(class_names) <= RATED_CLASSES
     for row, column in np.argwhere(counts):
         rate = rates[row, column]
-        note = f"{counts[row, column]:,}\n{rate:.0%}" if rated else f"{counts[row, column]:,}"
+        note = f"{counts[row, column]:,}\n{share_text(rate)}" if rated else f"{counts[row, column]:,}"
         axes.text(column, row, note, ha="center", va="center", color=ON_BLUES[int(rate > DARK)], fontsize=6.5)
 
 

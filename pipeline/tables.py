@@ -83,10 +83,19 @@ def p_text(p_value: float) -> str:
     return f"p = {p_value:.2g}" if p_value > SMALLEST_P else f"p < {SMALLEST_P:.0e}"
 
 
+def share_text(share: float) -> str:
+    """Return a share, 0 to 1, as a whole percentage; what is neither none nor all is never called so."""
+    if 0 < share < 0.005:
+        return "<1%"
+    return ">99%" if 0.995 <= share < 1 else f"{share:.0%}"
+
+
 def calibration_sentence(calibration: Mapping[str, Any]) -> str:
     """Return what temperature scaling did, in one line."""
     before, after = (100 * calibration[name]["expected_calibration_error"] for name in ("before", "after"))
-    fitted_on = "validation" if calibration.get("held_out", True) else "the very images it is measured on, so it flatters"
+    fitted_on = (
+        "validation" if calibration.get("held_out", True) else "the very images it is measured on, so it flatters"
+    )
     return (
         f"calibration: expected error {before:.1f} points, {after:.1f} after temperature scaling "
         f"(T = {calibration['temperature']:.2f}, fitted on {fitted_on}; {calibration['bins']})"

@@ -17,7 +17,7 @@ from pipeline.heads.plots_calibration import reliability_diagram
 from pipeline.inspection import plots_inspect
 from pipeline.networks.training import History
 from pipeline.results import NETWORKS, Method
-from pipeline.tables import accuracy_text, calibration_sentence
+from pipeline.tables import accuracy_text, calibration_sentence, share_text
 
 TRAINERS = ("train-head", *NETWORKS)
 
@@ -117,7 +117,7 @@ def _confusion(name: str, counts: np.ndarray, classes: Sequence[str], path: Path
     named = [plots.shortened(name, plots.LONGEST) for name in classes]
     rates = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     said = "; ".join(
-        f"{named[row]} taken for {named[column]} {counts[row, column]:,} times ({rates[row, column]:.0%})"
+        f"{named[row]} taken for {named[column]}: {counts[row, column]:,} ({share_text(rates[row, column])})"
         for row, column in worst
         if wrong[row, column]
     )

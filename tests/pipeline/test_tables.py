@@ -11,7 +11,7 @@ from pipeline.comparison.evaluation import Score
 from pipeline.networks.training import History
 from pipeline.reporting.answer import answer
 from pipeline.results import Method
-from pipeline.tables import p_text, table_rows
+from pipeline.tables import p_text, share_text, table_rows
 
 FORMULA = "$\\frac{1}{0}$ & \"quotes\" 'too'"
 
@@ -87,3 +87,14 @@ def test_every_picture_of_methods_is_drawn_whatever_their_names(ending, tmp_path
         with Image.open(path) as picture:
             assert picture.format == "PNG"
             assert picture.width > 300
+
+
+def test_a_share_that_is_neither_none_nor_all_is_never_rounded_to_it():
+    assert [share_text(share) for share in (0, 0.004, 0.42, 0.995, 0.9999, 1)] == [
+        "0%",
+        "<1%",
+        "42%",
+        ">99%",
+        ">99%",
+        "100%",
+    ]
