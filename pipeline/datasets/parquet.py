@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 SAID = ("label", "split", "group")
 ROWS = 64  # whose bytes are held while they are looked at
-GROUPS = 4  # row groups whose images are held while a data set is read
+HELD = 1 << 30  # bytes of the row groups that are held while a data set is read; one is held whatever its size
 LARGEST_GROUP = 1 << 30  # bytes
 USUAL_LABELS = ("label", "labels", "class", "fine_label")
 
@@ -47,13 +47,14 @@ class TableColumns:
 
 
 class ParquetSource:
-    """Images in Parquet files, a few row groups of them in memory (a `Source`)."""
+    """Images in Parquet files, row groups of up to 1 GiB of them in memory (a `Source`)."""
 
     def __init__(self, containers: tuple[Container, ...], column: str) -> None:
         self._containers, self._column = containers, column
         self._lock = threading.Lock()
         self._starts: dict[int, np.ndarray] = {}
         self._held: OrderedDict[tuple[int, int], Any] = OrderedDict()
+        self._held_bytes = 0
         self.threads = reading_threads(containers)
 
     def read(self, image: Stored) -> bytes:
@@ -80,12 +81,19 @@ class ParquetSource:
 
     def _rows(self, number: int, group: int) -> Any:
         if (number, group) not in self._held:
-            while len(self._held) >= GROUPS:
-                self._held.popitem(last=False)
             with _reading(self._containers[number]) as file:
-                self._held[number, group] = file.read_row_group(group, columns=[self._column]).column(self._column)
+                self._make_room(_group_bytes(file, group, self._column))
+                rows = file.read_row_group(group, columns=[self._column]).column(self._column)
+            self._make_room(rows.nbytes)
+            self._held[number, group] = rows
+            self._held_bytes += rows.nbytes
         self._held.move_to_end((number, group))
         return self._held[number, group]
+
+    def _make_room(self, size: int) -> None:
+        while self._held and self._held_bytes + size > HELD:
+            _, rows = self._held.popitem(last=False)
+            self._held_bytes -= rows.nbytes
 
 
 def table_columns(container: Container, settings: DatasetSettings) -> TableColumns:
@@ -247,11 +255,16 @@ def _class_names(schema: "pa.Schema", label: str) -> tuple[str, ...]:
     return tuple(str(name) for name in kept)
 
 
+def _group_bytes(file: "ParquetFile", number: int, column: str) -> int:
+    """The bytes of a column in a row group, as the file says."""
+    group = file.metadata.row_group(number)
+    chunks = [group.column(i) for i in range(group.num_columns)]
+    return sum(c.total_uncompressed_size for c in chunks if f"{c.path_in_schema}.".startswith(f"{column}."))
+
+
 def _require_small_groups(file: "ParquetFile", container: Container, column: str) -> None:
     for number in range(file.metadata.num_row_groups):
-        group = file.metadata.row_group(number)
-        chunks = [group.column(i) for i in range(group.num_columns)]
-        size = sum(c.total_uncompressed_size for c in chunks if f"{c.path_in_schema}.".startswith(f"{column}."))
+        size = _group_bytes(file, number, column)
         if size > LARGEST_GROUP:
             raise RequestError(
                 f"Row group {number} of '{container.name}' holds {size / 2**30:.1f} GiB of images, and a group is read whole. "

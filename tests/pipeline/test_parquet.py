@@ -152,12 +152,22 @@ def test_a_file_that_changes_after_the_scan_stops_the_run(root, tmp_path):
             dataset.images("train", np.arange(len(dataset.splits["train"])))
 
 
-def test_a_few_row_groups_are_held_and_rows_in_any_order_are_right(root, tmp_path):
-    dataset = _open(parquet_of_folder(root, tmp_path / "x.parquet", row_group_size=3), tmp_path, NO_TEST)
+@pytest.mark.parametrize("limit", [1, 10_000, 1 << 30])
+def test_row_groups_are_held_up_to_a_number_of_bytes_and_rows_in_any_order_are_right(
+    root, tmp_path, monkeypatch, limit
+):
+    monkeypatch.setattr(parquet, "HELD", limit)
+    path = parquet_of_folder(root, tmp_path / "x.parquet", row_group_size=3)
+    with pq.ParquetFile(path) as file:
+        groups = [file.read_row_group(i, columns=["image"]).nbytes for i in range(10)]
+    dataset = _open(path, tmp_path, NO_TEST)
     everything = np.arange(30)
     shuffled = np.random.default_rng(0).permutation(30)
     np.testing.assert_array_equal(dataset.images("train", shuffled), dataset.images("train", everything)[shuffled])
-    assert len(dataset._source._held) == parquet.GROUPS
+    held = [rows.nbytes for rows in dataset._source._held.values()]
+    assert len(held) >= 1
+    assert len(held) == 1 or sum(held) <= limit
+    assert len(held) == 10 or sum(held) + 2 * max(groups) > limit
 
 
 def test_a_row_group_that_does_not_fit_into_memory_is_refused(root, tmp_path, monkeypatch):
