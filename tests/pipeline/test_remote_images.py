@@ -87,6 +87,26 @@ def test_a_head_is_trained_on_another_machine_from_what_was_published(bucket, tm
     assert shard_hashes(tmp_path / "first") == shard_hashes(tmp_path / "third")
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("damage", ["lost", "flipped"])
+def test_a_cache_that_was_damaged_before_it_is_published_is_mended_by_the_run_that_publishes_it(
+    bucket, tmp_path, damage
+):
+    assert invoke("features", *SMALL, "--json", home=tmp_path).exit_code == 0
+    right = shard_hashes(tmp_path)
+    shard = next((tmp_path / "features").glob("*/train/00000.h5"))
+    content = shard.read_bytes()
+    shard.unlink()
+    if damage == "flipped":
+        shard.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    words = (*SMALL, "--set", f"features.store={bucket}/caches")
+    done = invoke("features", *words, "--json", home=tmp_path)
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["images"] > 0
+    assert invoke("train-head", *words, "--json", home=tmp_path / "second").exit_code == 0
+    assert shard_hashes(tmp_path) == shard_hashes(tmp_path / "second") == right
+
+
 def test_a_store_is_a_url_and_an_unknown_one_is_refused(tmp_path):
     refused = invoke("features", *SMALL, "--set", "features.store=somewhere/else", home=tmp_path)
     assert refused.exit_code == 2
