@@ -2,13 +2,14 @@
 
 import hashlib
 import io
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from pipeline.results import write_bytes
 
 FILE = "predictions.npz"
 
@@ -49,9 +50,7 @@ def save_predictions(predictions: Predictions, folder: Path) -> dict[str, str]:
     columns |= {f"confidence/{name}": column.astype(np.float32) for name, column in predictions.confidence.items()}
     content = io.BytesIO()
     np.savez_compressed(content, **columns)  # type: ignore[arg-type]
-    temporary = folder / f".{FILE}.{os.getpid()}.tmp"
-    temporary.write_bytes(content.getvalue())
-    temporary.replace(folder / FILE)
+    write_bytes(folder / FILE, content.getvalue())
     return {"file": FILE, "sha256": hashlib.sha256(content.getvalue()).hexdigest()}
 
 

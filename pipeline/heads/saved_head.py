@@ -1,7 +1,7 @@
 """The chosen classifier with its recipe in one file, so that other images can be classified later, without the data."""
 
+import io
 import json
-import os
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -14,6 +14,7 @@ import numpy as np
 from pipeline.errors import RequestError
 from pipeline.heads.calibration import with_temperature
 from pipeline.heads.classifier import LINEAR, NEIGHBOURS, Classifier
+from pipeline.results import write_bytes
 from pipeline.use.novelty import Novelty, from_arrays
 
 FORMAT = 2
@@ -45,14 +46,13 @@ class SavedHead:
 
 def save_head(head: SavedHead, path: Path) -> Path:
     """Write a head as `.npz` without pickle, whole or not at all; returns `path`."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     recipe = {**head.recipe, "format": FORMAT, "averages": head.classifier.averages}
     arrays: dict[str, Any] = {**head.classifier.arrays, **head.novelty.arrays()}
     if head.calibration_images is not None:
         arrays[CALIBRATION] = head.calibration_images
-    with temporary.open("wb") as file:
-        np.savez(file, recipe=np.array(json.dumps(recipe, ensure_ascii=False)), **arrays)
-    temporary.replace(path)
+    content = io.BytesIO()
+    np.savez(content, recipe=np.array(json.dumps(recipe, ensure_ascii=False)), **arrays)
+    write_bytes(path, content.getvalue())
     return path
 
 
