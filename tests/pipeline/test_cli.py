@@ -60,8 +60,9 @@ def test_json_is_the_only_thing_on_stdout_and_is_what_is_kept(extracted):
     assert np.trace(result["confusion"]) / 120 == method["accuracy"]["test"]
     calibration = result["calibration"]
     assert calibration["fitted_on"] == "validation"
+    assert calibration["held_out"] is True
     assert sum(calibration["before"]["bins"]["count"]) == 120
-    assert sorted(calibration) == ["after", "before", "bins", "fitted_on", "temperature"]
+    assert sorted(calibration) == ["after", "before", "bins", "fitted_on", "held_out", "temperature"]
     assert "reliability.png" in {Path(file).name for file in result["files"]}
     for file in result["files"]:
         assert Path(file).stat().st_size > 0
