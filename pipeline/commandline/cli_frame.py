@@ -37,6 +37,7 @@ WRONG_REQUESTS = (
 
 STOPPED = {
     "features": "Stopped. Every finished shard is kept: the same command continues where this one stopped.",
+    "predict": "Stopped. With --out every file classified is kept: the same command continues after the last one.",
     "fine-tune": "Stopped. Every finished epoch is kept: the same command continues after the last one.",
 }
 

@@ -30,7 +30,10 @@ model_option = click.option(
 @model_option
 @click.option("--top", type=click.IntRange(min=1), default=3, show_default=True, help="Classes given for each file.")
 @click.option(
-    "--out", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write the CSV there, not to stdout."
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write the CSV there, whole; a killed command then continues.",
 )
 def predict_command(request: Request, paths: tuple[Path, ...], wanted: str | None, top: int, out: Path | None) -> None:
     """Classify image files, or all in a folder, by a trained model of the experiment.

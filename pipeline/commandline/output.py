@@ -150,6 +150,8 @@ def print_predictions(result: Mapping[str, Any]) -> None:
         f"seen in training; {broken:,} could not be used",
         err=True,
     )
+    if result["resumed"]:
+        click.echo(f"{result['resumed']:,} of them by the run that was stopped", err=True)
     if result["out"]:
         click.echo(result["out"])
 

@@ -13,6 +13,8 @@ from pipeline.datasets.listing import walk
 from pipeline.datasets.scan import printable, threads
 from pipeline.errors import RequestError
 
+Files = Sequence[tuple[Path, str]]  # each with why it cannot be used; empty: not known yet
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -51,7 +53,7 @@ def listed(paths: Sequence[Path]) -> Iterator[tuple[Path, str]]:
         yield from ((path / problem.path, problem.reason) for problem in problems)
 
 
-def decoded(files: Sequence[tuple[Path, str]], target: Target, max_pixels: int, batch_size: int) -> Iterator[Batch]:
+def decoded(files: Files, target: Target, max_pixels: int, batch_size: int) -> Iterator[Batch]:
     """Decode files in order.
 
     Args:

@@ -3,62 +3,27 @@
 import csv
 import io
 import os
+import platform
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
 import numpy as np
 
+from models.weights import file_digest
 from pipeline.errors import PipelineError
 from pipeline.progress import progress
 from pipeline.results import Clock, Result, experiment_json, run_folder, write_result
 from pipeline.use.inference import Inference, Predicted, inference
-from pipeline.use.picture_files import Batch, decoded
+from pipeline.use.picture_files import Batch, Files, decoded
+from pipeline.use.prediction import Prediction, header
 from pipeline.use.saved_model import SavedModel
-
-DECIMALS = 6
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What is predicted of one file.
-
-    Attributes:
-        file: as it was named, or found in a folder that was.
-        classes: the most likely ones with their probabilities, falling; empty where the file cannot be used.
-        distance: from the training images, over the threshold; None where the model does not say.
-        problem: why the file cannot be used; empty where it can.
-    """
-
-    file: str
-    classes: tuple[tuple[str, float], ...] = ()
-    distance: float | None = None
-    problem: str = ""
-
-    @property
-    def unlike(self) -> bool | None:
-        """Whether the image is unlike anything seen in training; None where the model does not say."""
-        return None if self.distance is None else self.distance > 1
-
-    def as_json(self) -> dict[str, Any]:
-        """Return plain JSON types."""
-        classes = [{"label": label, "probability": round(value, DECIMALS)} for label, value in self.classes]
-        return {
-            "file": self.file,
-            "label": self.classes[0][0] if self.classes else None,
-            "classes": classes,
-            "unlike": self.unlike,
-            "distance": None if self.distance is None else round(self.distance, 4),
-            "error": self.problem or None,
-        }
+from pipeline.use.unfinished import forget, resumed
 
 
-def predict(
-    model: SavedModel, files: Sequence[tuple[Path, str]], home: Path, top: int = 3, out: TextIO | Path | None = None
-) -> Result:
+def predict(model: SavedModel, files: Files, home: Path, top: int = 3, out: TextIO | Path | None = None) -> Result:
     """Classify image files.
 
     Args:
@@ -66,32 +31,45 @@ def predict(
         files: from `listed`.
         home: the artifacts folder.
         top: how many classes are given for each file.
-        out: where the CSV goes, whole or not at all where it is a file; None keeps the predictions in the result.
+        out: where the CSV goes, whole or not at all where it is a file; None keeps the predictions in the result. What a
+            killed run predicted for the same file goes into it too.
 
     Returns:
-        The `Result`, with `model`, `files_found`, `classified`, `unlike`, `labels` (files by predicted class), `out`,
-        `images_per_second`, and without `out` the `predictions`.
+        The `Result`, with `model`, `files_found`, `resumed` (of them kept from a killed run), `classified`, `unlike`, `labels`
+        (files by predicted class), `out`, `images_per_second`, and without `out` the `predictions`.
 
     Raises:
-        PipelineError: no file could be used.
+        PipelineError: no file could be used, or another process writes the same file now.
     """
     clock, top = Clock(), min(top, len(model.classes))
     with clock.phase("compile"):
         run = inference(model)
     tally, kept = _Tally(), []
+
+    def classified(rest: Files) -> Iterator[Prediction]:
+        tally.resumed = len(files) - len(rest)
+        return _predictions(model, run, rest, top)
+
+    if isinstance(out, Path):
+        work = {"model": file_digest(model.path), "experiment": experiment_json(model.experiment), "top": top}
+        predictions = resumed(_unfinished(out), work, files, classified)
+    else:
+        predictions = classified(files)
     with clock.phase("predict"), _opened(out) as stream:
         writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(_header(top))
-        for prediction in _progressing(_predictions(model, run, files, top), len(files)):
+        writer.writerow(header(top))
+        for prediction in _progressing(predictions, len(files)):
             tally.add(prediction)
             if out is None:
                 kept.append(prediction.as_json())
             else:
-                writer.writerow(_row(prediction, top))
+                writer.writerow(prediction.row(top))
+    if isinstance(out, Path):
+        forget(_unfinished(out))
     details: dict[str, Any] = {
         "model": model.as_json(),
         **tally.as_json(),
-        "images_per_second": round(len(files) / clock.seconds["predict"], 2),
+        "images_per_second": round((len(files) - tally.resumed) / clock.seconds["predict"], 2),
         "out": str(out) if isinstance(out, Path) else None,
         **({"predictions": kept} if out is None else {}),
     }
@@ -111,9 +89,11 @@ def _progressing(predictions: Iterable[Prediction], total: int) -> Iterator[Pred
             bar.update()
 
 
-def _predictions(
-    model: SavedModel, run: Inference, files: Sequence[tuple[Path, str]], top: int
-) -> Iterator[Prediction]:
+def _unfinished(out: Path) -> Path:
+    return out.with_name(f".{out.name}.unfinished")
+
+
+def _predictions(model: SavedModel, run: Inference, files: Files, top: int) -> Iterator[Prediction]:
     """The predictions in the order of the files; at most a few batches are in memory."""
     waiting: deque[Batch] = deque()
     limit, size = model.experiment.dataset.max_pixels, model.experiment.compute.batch_size
@@ -150,7 +130,7 @@ class _Tally:
 
     def __init__(self) -> None:
         self.labels: Counter[str] = Counter()
-        self.files = self.unlike = 0
+        self.files = self.unlike = self.resumed = 0
         self.first_problem = ""
 
     def add(self, prediction: Prediction) -> None:
@@ -163,7 +143,8 @@ class _Tally:
 
     def as_json(self) -> dict[str, Any]:
         labels = dict(self.labels.most_common())
-        return {"files_found": self.files, "classified": sum(labels.values()), "unlike": self.unlike, "labels": labels}
+        counts = {"files_found": self.files, "resumed": self.resumed, "classified": sum(labels.values())}
+        return {**counts, "unlike": self.unlike, "labels": labels}
 
 
 @contextmanager
@@ -172,23 +153,10 @@ def _opened(out: TextIO | Path | None) -> Iterator[TextIO]:
     if not isinstance(out, Path):
         yield out or io.StringIO()
         return
-    temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
+    temporary = out.with_name(f".{out.name}.{platform.node()}.{os.getpid()}.tmp")
     try:
         with temporary.open("w", encoding="utf-8", newline="") as stream:
             yield stream
         temporary.replace(out)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def _header(top: int) -> list[str]:
-    further = [f"{name}_{place}" for place in range(2, top + 1) for name in ("label", "probability")]
-    return ["file", "label", "probability", *further, "unlike", "distance", "error"]
-
-
-def _row(prediction: Prediction, top: int) -> list[str]:
-    cells = [cell for label, value in prediction.classes for cell in (label, f"{value:.{DECIMALS}f}")]
-    cells += [""] * (2 * top - len(cells))
-    unlike = {None: "", True: "yes", False: "no"}[prediction.unlike]
-    distance = "" if prediction.distance is None else f"{prediction.distance:.4f}"
-    return [prediction.file, *cells, unlike, distance, prediction.problem]

@@ -1,0 +1,54 @@
+"""What is predicted of one image file, as a row of the table and as JSON."""
+
+from dataclasses import dataclass
+from typing import Any
+
+DECIMALS = 6
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What is predicted of one file.
+
+    Attributes:
+        file: as it was named, or found in a folder that was.
+        classes: the most likely ones with their probabilities, falling; empty where the file cannot be used.
+        distance: from the training images, over the threshold; None where the model does not say.
+        problem: why the file cannot be used; empty where it can.
+    """
+
+    file: str
+    classes: tuple[tuple[str, float], ...] = ()
+    distance: float | None = None
+    problem: str = ""
+
+    @property
+    def unlike(self) -> bool | None:
+        """Whether the image is unlike anything seen in training; None where the model does not say."""
+        return None if self.distance is None else self.distance > 1
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain JSON types."""
+        classes = [{"label": label, "probability": round(value, DECIMALS)} for label, value in self.classes]
+        return {
+            "file": self.file,
+            "label": self.classes[0][0] if self.classes else None,
+            "classes": classes,
+            "unlike": self.unlike,
+            "distance": None if self.distance is None else round(self.distance, 4),
+            "error": self.problem or None,
+        }
+
+    def row(self, top: int) -> list[str]:
+        """Return the row of the table, with the `top` most likely classes."""
+        cells = [cell for label, value in self.classes for cell in (label, f"{value:.{DECIMALS}f}")]
+        cells += [""] * (2 * top - len(cells))
+        unlike = {None: "", True: "yes", False: "no"}[self.unlike]
+        distance = "" if self.distance is None else f"{self.distance:.4f}"
+        return [self.file, *cells, unlike, distance, self.problem]
+
+
+def header(top: int) -> list[str]:
+    """Return the names of the table's columns, with the `top` most likely classes."""
+    further = [f"{name}_{place}" for place in range(2, top + 1) for name in ("label", "probability")]
+    return ["file", "label", "probability", *further, "unlike", "distance", "error"]
