@@ -25,6 +25,10 @@ PRETRAINED = ("fine-tune", "from-pretrained")
 SCRATCH = ("from-scratch", "convnet-small", "convnet-strong")
 NETWORKS = ("fine-tune", "from-pretrained", "from-scratch")  # what `fine-tune --method` trains
 
+# what is left that can classify new images: heads by the command that trained them, and networks
+HEADS = ("probe", "train-head")
+MODELS = (*HEADS, *NETWORKS)  # without --model the first one there is
+
 
 @dataclass(frozen=True)
 class Method:

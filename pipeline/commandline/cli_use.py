@@ -11,15 +11,14 @@ from pipeline.commandline.completion import completion_script
 from pipeline.commandline.output import fail, print_export, print_json, print_predictions, print_table
 from pipeline.errors import RequestError, nearest
 from pipeline.quiet import import_tensorflow
-from pipeline.results import NETWORKS
+from pipeline.results import MODELS
 
-MODEL_NAMES = ("probe", "train-head", *NETWORKS)
 FORMAT_NAMES = ("keras", "savedmodel", "onnx", "openvino", "litert")
 
 model_option = click.option(
     "--model",
     "wanted",
-    type=click.Choice(MODEL_NAMES),
+    type=click.Choice(MODELS),
     help="Which trained model, by the command or the method that made it. Default: the first there is, in this order.",
 )
 

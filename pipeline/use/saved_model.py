@@ -17,10 +17,8 @@ from pipeline.errors import RequestError
 from pipeline.experiment import FILE_SOURCES, Experiment, restored_experiment, with_random_weights
 from pipeline.extraction.cache import settings_identity
 from pipeline.heads.saved_head import SavedHead, load_head
-from pipeline.results import NETWORKS
+from pipeline.results import HEADS, MODELS, NETWORKS
 
-HEADS = ("probe", "train-head")
-MODELS = (*HEADS, *NETWORKS)  # without --model the first one there is
 HEAD_FILE, NETWORK_FILE, RESULT_FILE = "head.npz", "model.keras", "result.json"
 DECODING = "input.decoding"
 

@@ -14,6 +14,7 @@ from PIL import Image
 
 from features import open_features
 from models.formats import FORMATS
+from pipeline.commandline.cli_use import FORMAT_NAMES
 from pipeline.datasets.decoding import load
 from pipeline.datasets.digits import digits
 from pipeline.experiment import DatasetSettings, InputSettings
@@ -22,6 +23,10 @@ from pipeline.heads.saved_head import load_head, save_head
 from pipeline.use.export_model import LIMIT, Exported, checked
 from pipeline.use.model_card import CARD, model_card
 from pipeline.use.saved_model import open_model
+
+
+def test_the_command_line_offers_what_can_be_written():
+    assert tuple(FORMATS) == FORMAT_NAMES
 
 
 @pytest.fixture(scope="module")
