@@ -52,7 +52,7 @@ def compare(experiment: Experiment, home: Path, options: tuple[str, ...] = ()) -
             trained = list(contestants(Arena(experiment, home, dataset, cache, pixels, ground, team)))
         with clock.phase("evaluate"):
             entered = [one for one in trained if one.entered]
-            tested = [final.score_probabilities(one.method, one.probabilities) for one in entered]
+            tested = [final.score(one.method, one.probabilities) for one in entered]
     held = ground.held.validation
     checked = dataset.splits[held.split].labels[held.indices]
     subject = Subject(experiment, home, options, dataset, cache)

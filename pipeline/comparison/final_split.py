@@ -27,7 +27,6 @@ class FinalSplit:
 
     def __init__(self, labels: np.ndarray, part: Part, duplicates: Duplicates) -> None:
         self._labels, self._part, self._duplicates = labels, part, duplicates
-        self._predicted: dict[str, np.ndarray] = {}
         self._probabilities: dict[str, np.ndarray] = {}
 
     @property
@@ -38,14 +37,14 @@ class FinalSplit:
     @property
     def scorings(self) -> int:
         """How often it was handed out."""
-        return len(self._predicted)
+        return len(self._probabilities)
 
     def score(self, method: Method, predict: Callable[[Part], np.ndarray]) -> Method:
         """Score a finished method, the only time in this run.
 
         Args:
             method: nothing of it may change after this.
-            predict: returns the `(n,)` predicted classes of a `Part`.
+            predict: returns the `(n, classes)` probabilities of a `Part`.
 
         Returns:
             The method with its test score; as it is where there is no test split, for validation scores are there already.
@@ -53,45 +52,32 @@ class FinalSplit:
         Raises:
             PipelineError: this method was scored before.
         """
-        if method.name in self._predicted:
+        if method.name in self._probabilities:
             raise PipelineError(
                 f"The {self.kind} images were scored for {method.name!r} already. A second look would choose by them: "
                 "choose on validation images, then score once."
             )
-        predicted = self._predicted[method.name] = predict(self._part)
+        self._probabilities[method.name] = predict(self._part)
+        predicted = self._predicted(method.name)
         if self.kind == "test":
             method = method.with_score("test", score(self._labels, predicted))
         return self._duplicates.score_without(method, self._labels, predicted)
 
-    def score_probabilities(self, method: Method, predict: Callable[[Part], np.ndarray]) -> Method:
-        """Score a finished method by its class probabilities, which `calibration` can then judge.
-
-        Args:
-            method: nothing of it may change after this.
-            predict: returns the `(n, classes)` probabilities of a `Part`.
-
-        Returns:
-            As `score`.
-        """
-
-        def classes(part: Part) -> np.ndarray:
-            self._probabilities[method.name] = predict(part)
-            return self._probabilities[method.name].argmax(axis=1)
-
-        return self.score(method, classes)
+    def _predicted(self, name: str) -> np.ndarray:
+        return self._probabilities[name].argmax(axis=1)
 
     def calibration(self, name: str, validation: tuple[np.ndarray, np.ndarray]) -> Calibration:
         """Return how far the probabilities of a scored method may be trusted, before and after temperature scaling.
 
         Args:
-            name: of a method that was scored by its probabilities.
+            name: of a scored method.
             validation: `(m,)` labels and `(m, classes)` probabilities, which the temperature is fitted on.
         """
         return calibrate(validation, (self._labels, self._probabilities[name]), self.kind == "test")
 
     def confusion(self, name: str, classes: int) -> np.ndarray:
         """Return the `(classes, classes)` counts of a scored method: rows are the true classes."""
-        return confusion(self._labels, self._predicted[name], classes)
+        return confusion(self._labels, self._predicted(name), classes)
 
     def predictions(self, ids: np.ndarray) -> Predictions:
         """Return what every scored method answered to each image.
@@ -100,8 +86,11 @@ class FinalSplit:
             ids: `(n,)` of all samples of the split.
         """
         confidence = {name: chances.max(axis=1) for name, chances in self._probabilities.items()}
-        return Predictions(self._part.split, ids[self._part.indices], self._labels, dict(self._predicted), confidence)
+        return Predictions(self._part.split, ids[self._part.indices], self._labels, self._answers(), confidence)
 
     def comparisons(self) -> list[dict[str, Any]]:
         """Return every two scored methods compared on the same images, as results have it under `pairs`."""
-        return paired_comparisons(self._labels, self._predicted)
+        return paired_comparisons(self._labels, self._answers())
+
+    def _answers(self) -> dict[str, np.ndarray]:
+        return {name: self._predicted(name) for name in self._probabilities}

@@ -23,7 +23,7 @@ class Predictions:
         ids: `(n,)` text.
         labels: `(n,)` true classes.
         predicted: `(n,)` classes by the method's name.
-        confidence: `(n,)` float32, the largest class probability, 0..1; absent for a method without probabilities.
+        confidence: `(n,)` float32, the largest class probability, 0..1, by the method's name.
     """
 
     split: str
@@ -69,11 +69,10 @@ def load_predictions(result: Mapping[str, Any], folder: Path) -> Predictions | N
         return None
     with np.load(io.BytesIO(content), allow_pickle=False) as columns:
         methods = [name.removeprefix("predicted/") for name in columns.files if name.startswith("predicted/")]
-        sure = [name for name in methods if f"confidence/{name}" in columns.files]
         return Predictions(
             str(columns["split"]),
             columns["ids"],
             columns["labels"],
             {name: columns[f"predicted/{name}"] for name in methods},
-            {name: columns[f"confidence/{name}"] for name in sure},
+            {name: columns[f"confidence/{name}"] for name in methods},
         )

@@ -135,7 +135,7 @@ def _score_families(
     tested, finals = [], []
     for name, method in best.items():
         finals.append((_keras_final if name == "head" else _fitted)(found, method, cache, ground, team))
-        tested.append(ground.final.score_probabilities(finals[-1][0].method, finals[-1][0].probabilities))
+        tested.append(ground.final.score(finals[-1][0].method, finals[-1][0].probabilities))
     (first, validated), held = finals[0], ground.held.validation
     return tested, first.classifier, (cache[held.split].y[held.indices], validated)
 

@@ -154,7 +154,7 @@ def predict_head(model: keras.Model, cache: Features, layer: str, part: Part) ->
 def score_head(trained: TrainedMethod, cache: Features, final: FinalSplit) -> Method:
     """Return a head's method, scored at the end by `final`."""
     layer = trained.method.layers[0]
-    return final.score_probabilities(trained.method, lambda part: predict_head(trained.model, cache, layer, part))
+    return final.score(trained.method, lambda part: predict_head(trained.model, cache, layer, part))
 
 
 def extraction_seconds(experiment: Experiment, home: Path, cache: Features) -> float | None:

@@ -56,7 +56,7 @@ def fine_tune(experiment: Experiment, home: Path, method: str = "fine-tune") -> 
             trained = train_network(experiment, home, dataset, pixels, ground.held, method, cache)
         with clock.phase("evaluate"):
             probabilities = pixel_probabilities(trained.model, pixels, experiment.finetune.batch_size)
-            scored = final.score_probabilities(trained.method, probabilities)
+            scored = final.score(trained.method, probabilities)
     held = ground.held.validation
     validation = (dataset.splits[held.split].labels[held.indices], trained.validation_probabilities)
     calibration = final.calibration(scored.name, validation)

@@ -139,13 +139,13 @@ def _of_images(subject: Subject, sources: Sources, runs: Path) -> dict[str, Any]
     command, predictions = found
     result, names = sources.results[command], [visible(name) for name in subject.dataset.class_names]
     method = best_method(result)
-    sure = [one for one in result["methods"] if one["name"] in predictions.confidence]
+    answered = [one for one in result["methods"] if one["name"] in predictions.predicted]
     tables = [
         class_table(name, predictions.labels, predicted, names) for name, predicted in predictions.predicted.items()
     ]
     return {
         "classes": sorted(tables, key=lambda table: table.method != method["name"]),
-        "mistakes": _mistakes(subject, predictions, {**result, "methods": sure}) if sure else [],
+        "mistakes": _mistakes(subject, predictions, {**result, "methods": answered}),
         "map": _map(subject, predictions, method),
     }
 
