@@ -45,20 +45,26 @@ def web_dataset(root: Path, folder: Path, shard_size: int) -> Path:
 
 
 def parquet_of_folder(root: Path, path: Path, row_group_size: int = 100) -> Path:
-    """Write `root/<class>/…` as Hugging Face's `datasets` would: `image` {bytes, path}, `label` an int with class names."""
+    """Write `root/<class>/…` as Hugging Face's `datasets` would."""
+    files = image_files(root)
+    names = sorted({file.parent.name for file in files})
+    images = [(file.relative_to(root).as_posix(), file.read_bytes()) for file in files]
+    return parquet_of(path, images, [names.index(file.parent.name) for file in files], names, row_group_size)
+
+
+def parquet_of(
+    path: Path, images: Sequence[tuple[str, bytes]], labels: Sequence[int], names: Sequence[str], row_group_size: int
+) -> Path:
+    """Write images with their paths as Hugging Face's `datasets` would: `image` {bytes, path}, `label` with class names."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    files = image_files(root)
-    names = sorted({file.parent.name for file in files})
-    images = pa.array(
-        [{"bytes": file.read_bytes(), "path": file.relative_to(root).as_posix()} for file in files],
+    pictures = pa.array(
+        [{"bytes": content, "path": name} for name, content in images],
         pa.struct([("bytes", pa.binary()), ("path", pa.string())]),
     )
-    features = {"image": {"_type": "Image"}, "label": {"names": names, "_type": CLASS_LABEL}}
-    table = pa.table(
-        {"image": images, "label": pa.array([names.index(file.parent.name) for file in files], pa.int64())}
-    )
+    features = {"image": {"_type": "Image"}, "label": {"names": list(names), "_type": CLASS_LABEL}}
+    table = pa.table({"image": pictures, "label": pa.array(labels, pa.int64())})
     kept = {"huggingface": json.dumps({"info": {"features": features}})}
     path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(table.replace_schema_metadata(kept), path, row_group_size=row_group_size)

@@ -1,11 +1,13 @@
 """What the index of a large data set costs in memory: `python tests/pipeline/index_size.py FOLDER 1000000`.
 
-Writes so many tiny JPEGs into tar shards of 10,000 (WebDataset's convention, 100 classes) below FOLDER unless they are there,
-then opens them twice in processes of their own: looking at every image, and from what was remembered. Bytes are those that
-the process grows by (peak), and, the second time, those that Python and NumPy still hold (tracemalloc).
+Writes so many tiny JPEGs into tar shards of 10,000 (WebDataset's convention, 100 classes) and into Parquet files of 100,000
+(Hugging Face's) below FOLDER unless they are there, then opens both twice in processes of their own: looking at every image,
+and from what was remembered. Bytes are those that the process grows by (peak), and, the second time, those that Python and
+NumPy still hold (tracemalloc).
 """
 
 import gc
+import itertools
 import json
 import subprocess
 import sys
@@ -17,18 +19,18 @@ import psutil
 
 sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parents[1])]
 
-SHARD = 10_000
-CLASSES = 100
+FILES = {"tar": 10_000, "parquet": 100_000}
+CLASSES, ROW_GROUP = 100, 1000
 
 
 def main(folder: Path, images: int) -> None:
     """Print time, memory at rest and peak memory of both ways."""
-    _write(folder / "shards", images)
-    for way in ("look", "recall"):
-        done = subprocess.run([sys.executable, __file__, str(folder), way], check=True, capture_output=True, text=True)
-        found = json.loads(done.stdout)
+    _write(folder, images)
+    for source, way in itertools.product(FILES, ("look", "recall")):
+        command = [sys.executable, __file__, str(folder), source, way]
+        found = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
         print(
-            f"{way}: {found['images']:,} images in {found['seconds']:.1f} s ({found['cpu']:.1f} s of processor time), "
+            f"{source}, {way}: {found['images']:,} images in {found['seconds']:.1f} s ({found['cpu']:.1f} s of processor time), "
             f"peak {found['peak'] / found['images']:.1f} bytes an image, held {found['held'] / found['images']:.1f}",
             flush=True,
         )
@@ -36,24 +38,38 @@ def main(folder: Path, images: int) -> None:
 
 def _write(folder: Path, images: int) -> None:
     from imagefiles import encoded, picture
-    from packing import tar_of
+    from packing import parquet_of, tar_of
 
     pictures = [encoded(picture(label, size=(8, 8))) for label in range(CLASSES)]
-    for shard in range(images // SHARD):
-        if (path := folder / f"{shard:05d}.tar").exists():
-            continue
-        members = []
-        for number in range(shard * SHARD, (shard + 1) * SHARD):
-            label = number % CLASSES
-            members += [(f"{number:09d}.cls", str(label).encode()), (f"{number:09d}.jpg", pictures[label])]
-        tar_of(path, members)
+    for source, size in FILES.items():
+        for first in range(0, images, size):
+            path, numbers = folder / source / f"{first // size:05d}.{source}", range(first, min(first + size, images))
+            if path.exists():
+                continue
+            whole = path.with_suffix(".unfinished")
+            if source == "parquet":
+                rows = [(f"{number:09d}.jpg", pictures[number % CLASSES]) for number in numbers]
+                names = [str(label) for label in range(CLASSES)]
+                parquet_of(whole, rows, [number % CLASSES for number in numbers], names, ROW_GROUP)
+            else:
+                members = []
+                for number in numbers:
+                    label = number % CLASSES
+                    members += [(f"{number:09d}.cls", str(label).encode()), (f"{number:09d}.jpg", pictures[label])]
+                tar_of(whole, members)
+            whole.rename(path)
 
 
-def _open(folder: Path, traced: bool) -> None:
+def _open(folder: Path, source: str, traced: bool) -> None:
     from pipeline.datasets import open_dataset
     from pipeline.experiment import load_experiment
 
-    words = ("dataset.source=tar", f"dataset.path={folder / 'shards'}", "dataset.test_fraction=0", "input.size=32,32")
+    words = (
+        f"dataset.source={source}",
+        f"dataset.path={folder / source}",
+        "dataset.test_fraction=0",
+        "input.size=32,32",
+    )
     experiment = load_experiment("natural-images", words)
     process = psutil.Process()
     gc.collect()
@@ -87,7 +103,7 @@ def _peak() -> int:
 
 
 if __name__ == "__main__":
-    if sys.argv[2] in ("look", "recall"):
-        _open(Path(sys.argv[1]), sys.argv[2] == "recall")
+    if sys.argv[2] in FILES:
+        _open(Path(sys.argv[1]), sys.argv[2], sys.argv[3] == "recall")
     else:
         main(Path(sys.argv[1]), int(sys.argv[2]))
