@@ -84,7 +84,12 @@ def bench(experiment: Experiment, home: Path, effort: Effort) -> Result:
         effort: how much is measured.
 
     Returns:
-        The `Result`, with `variants` (as `Measured`) and `files`.
+        The `Result`, with `variants` (as `Measured`; one that computes something else than the network is left out, with a
+        warning) and `files`.
+
+    Raises:
+        RequestError: there is no such backbone, layer or weights.
+        PipelineError: the process of a variant died.
     """
     from pipeline import plots
 
@@ -97,13 +102,16 @@ def bench(experiment: Experiment, home: Path, effort: Effort) -> Result:
             with clock.phase("prepare"):
                 for worker in progress(iterable=workers, desc="getting ready", unit="variant"):
                     worker.prepare()
+            ready = [worker for worker in workers if not worker.refused]
             with clock.phase("measure"):
-                rounds = _measure(workers, effort)
+                rounds = _measure(ready, effort)
         finally:
             for worker in workers:
                 worker.close()
-    measured = _evaluate(workers, rounds)
-    warnings = ("Random weights: they play no part in speed.",) if request["weights"] == "random" else ()
+    measured = _evaluate(ready, rounds)
+    warnings = [f"{worker.name} was not measured: {worker.refused}" for worker in workers if worker.refused]
+    if request["weights"] == "random":
+        warnings.insert(0, "Random weights: they play no part in speed.")
     picture = plots.benchmark(measured, folder / "bench.png")
     details = {
         "backbone": backbone_label(experiment),
@@ -112,7 +120,7 @@ def bench(experiment: Experiment, home: Path, effort: Effort) -> Result:
         "variants": [asdict(variant) for variant in measured],
         "files": [str(picture)],
     }
-    result = Result("bench", experiment_json(experiment), "", clock.seconds, warnings, details, folder)
+    result = Result("bench", experiment_json(experiment), "", clock.seconds, tuple(warnings), details, folder)
     write_result(result)
     return result
 
@@ -135,7 +143,7 @@ def table_rows(variants: list[dict[str, Any]]) -> list[tuple[str, ...]]:
 
 
 class _Worker:
-    """A process that holds one variant ready."""
+    """A process that holds one variant ready; `refused` says why it does not, where its results are wrong."""
 
     def __init__(self, variant: dict[str, Any]) -> None:
         self.variant = variant
@@ -148,9 +156,11 @@ class _Worker:
             text=True,
         )
         self.about: dict[str, Any] = {}
+        self.refused = ""
 
     def prepare(self) -> None:
         self.about = self._ask(json.dumps(self.variant))
+        self.refused = self.about.get("refused", "")
 
     def run(self, name: str) -> dict[str, Any]:
         return self._ask(name)

@@ -34,6 +34,9 @@ def main() -> None:
     imported = peak_memory_mib()
     try:
         runs, about = prepare(variant)
+    except models.EngineMismatch as mismatch:
+        _say(answers, {"refused": str(mismatch)})
+        return
     except models.ModelError as error:
         _say(answers, {"error": str(error)})
         return

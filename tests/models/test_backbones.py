@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 import models
+from models.registry import APPLICATIONS, TORCHVISION
 
 FAST = ("efficientnet-lite0", "resnet50", "vgg16", "mobilenetv2")
 SLOW = tuple(name for name in models.backbone_names() if name not in FAST)
@@ -27,9 +28,9 @@ def test_lite0_names_at_least_17_of_20_imagenet_pictures():
 
 
 def _own_preprocessing(name, images):
-    """What keras.applications documents for the network, applied outside it."""
-    from models.registry import APPLICATIONS
-
+    """What keras.applications and torchvision document for the network, applied outside it."""
+    if name in TORCHVISION:
+        return (images / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
     if name == "efficientnet-lite0":
         return (images - 127) / 128
     return getattr(keras.applications, APPLICATIONS[name].module).preprocess_input(images.copy())
@@ -42,15 +43,15 @@ def test_a_backbone_takes_rgb_and_preprocesses_it_itself(name, photographs):
     inside = backbone.model(images, training=False).numpy()
     first = next(layer for layer in backbone.model.layers if layer.weights)
     rest = keras.Model(first.input, backbone.model.output)
-    outside = rest(_padded_for(first, backbone.model, _own_preprocessing(name, images)), training=False).numpy()
+    outside = rest(_padded_for(first, backbone.model, name, _own_preprocessing(name, images)), training=False).numpy()
     np.testing.assert_allclose(inside, outside, rtol=1e-3, atol=1e-5 * np.abs(outside).max())
 
 
-def _padded_for(first, model, images):
-    """EfficientNetV2 and ConvNeXt preprocess in layers of their own, ResNets pad before their first convolution."""
+def _padded_for(first, model, name, images):
+    """Keras' EfficientNetV2 and ConvNeXt preprocess in layers of their own, ResNets pad before their first convolution."""
     names = [layer.name for layer in model.layers]
     for layer in model.layers[1 : names.index(first.name)]:
-        if isinstance(layer, keras.layers.Rescaling | keras.layers.Normalization) and "lite" in model.name:
+        if isinstance(layer, keras.layers.Rescaling | keras.layers.Normalization) and name not in APPLICATIONS:
             continue
         images = layer(images)
     return images

@@ -19,6 +19,10 @@ def test_the_benchmark_measures_every_engine_beside_the_walk_through(tmp_path):
     assert all(0 < variant["share_of_bare"] < 3 for variant in stages)
     assert (tmp_path / "runs" / "digits" / "bench" / "bench.png").stat().st_size > 10_000
     assert "Random weights" in result["warnings"][0]
+    for warning in result["warnings"][1:]:  # untrained, the int8 network gives zeros on some machines
+        assert "openvino int8 was not measured" in warning
+        assert "disagrees with float32" in warning
+    assert ("openvino int8, full stage one" in variants) == (len(result["warnings"]) == 1)
     assert not list(tmp_path.glob("tmp*"))
 
 
