@@ -111,7 +111,7 @@ def chromium() -> Iterator[Browser]:
             "--disable-background-networking", "--disable-component-update", "--remote-debugging-pipe",
             f"--user-data-dir={profile}",
         ]  # fmt: skip
-        shell = ["sh", "-c", f'exec "$@" 3<&{commands} 4>&{answers}', "sh", *words]
+        shell = ["bash", "-c", f'exec "$@" 3<&{commands} 4>&{answers}', "bash", *words]
         process = subprocess.Popen(shell, pass_fds=(commands, answers), stderr=subprocess.DEVNULL)
         os.close(commands)
         os.close(answers)

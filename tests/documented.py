@@ -1,5 +1,6 @@
 """The commands that the README and docs/ name, as words that the command line could be given."""
 
+import os
 import re
 import shlex
 import subprocess
@@ -83,7 +84,8 @@ def made_by(words: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
     Raises:
         ValueError: make knows no such target.
     """
-    said = subprocess.run([*words, "--dry-run"], cwd=ROOT, capture_output=True, text=True, check=False)
+    own = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKEOVERRIDES", "MFLAGS")}
+    said = subprocess.run([*words, "--dry-run"], cwd=ROOT, env=own, capture_output=True, text=True, check=False)
     if said.returncode:
         raise ValueError(said.stderr)
     lines = (shlex.split(line) for line in said.stdout.splitlines() if line.startswith(".venv/bin/bottleneck"))

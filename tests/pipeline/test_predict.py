@@ -112,7 +112,10 @@ def test_when_no_file_can_be_used_the_command_fails_and_says_why(trained, tmp_pa
         ([], ["Name images"]),
         (["nowhere.jpg"], ["'nowhere.jpg'", "Name images"]),
         (["{empty}"], ["There is no file in"]),
-        (["{file}", "--model", "fine-tune"], ["fine-tune/model.keras", "--model train-head", "bottleneck fine-tune"]),
+        (
+            ["{file}", "--model", "from-pretrained"],
+            ["from-pretrained/model.keras", "--model train-head", "bottleneck fine-tune --method from-pretrained"],
+        ),
         (["{file}", "--out", "nowhere/out.csv"], ["--out", "'nowhere'"]),
         (["{file}", "--set", "input.size=48,48"], ["input.size", "[32, 32] then", "[48, 48] now"]),
         (["{file}", "--set", "backbone.weights=random"], ["backbone.weights", "random:", "train it again"]),

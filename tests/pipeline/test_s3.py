@@ -76,7 +76,7 @@ def test_a_run_that_is_killed_goes_on_from_the_store_on_another_machine_and_a_he
 
     head = bottleneck("train-head", *words[1:], "--json", home=tmp_path / "third", **server)
     assert head.returncode == 0, head.stderr
-    expected = bottleneck("train-head", "features", *SLOW[1:], "--json", home=tmp_path / "plain")
+    expected = bottleneck("train-head", *SLOW, "--json", home=tmp_path / "plain")
     accuracies = [json.loads(one.stdout)["methods"][0]["accuracy"]["test"] for one in (head, expected)]
     assert accuracies[0] == accuracies[1] > 0.8
     assert shard_hashes(tmp_path / "third") == shard_hashes(tmp_path / "plain")
