@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 
-from pipeline.errors import RequestError
+from pipeline.datasets.partition import grouped_split, stratified_split
 
 if TYPE_CHECKING:
     from pipeline.datasets import Dataset
@@ -81,59 +79,3 @@ def scored_part(dataset: Dataset, held: Holdout) -> Part:
     if "test" not in dataset.splits:
         return held.validation
     return Part("test", np.arange(len(dataset.splits["test"])))
-
-
-def stratified_split(labels: np.ndarray, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Split samples in two, every class in both parts in its own proportion.
-
-    Args:
-        labels: `(n,)` integer array.
-        fraction: the share of the second part, between 0 and 1 (exclusive).
-        seed: the same seed gives the same split.
-
-    Returns:
-        Two sorted, disjoint index arrays that cover all samples.
-
-    Raises:
-        RequestError: a class has too few samples to be in both parts.
-    """
-    try:
-        first, second = train_test_split(np.arange(len(labels)), test_size=fraction, stratify=labels, random_state=seed)
-    except ValueError as error:
-        raise RequestError(
-            f"A share of {fraction} (head.validation_split or dataset.test_fraction) cannot give every class an image in "
-            f"both parts of {len(labels)} images ({error}). Give more images, raise dataset.limit, or change the share."
-        ) from error
-    return np.sort(first), np.sort(second)
-
-
-def grouped_split(labels: np.ndarray, groups: np.ndarray, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Split samples in two with every group on one side, every class in both parts, nearly in its own proportion.
-
-    Args:
-        labels: `(n,)` integer array.
-        groups: `(n,)` array; samples of the same value stay together.
-        fraction: the share of the second part; the nearest 1/k is taken.
-        seed: the same seed gives the same split.
-
-    Returns:
-        Two sorted, disjoint index arrays that cover all samples.
-
-    Raises:
-        RequestError: no split has every class in both parts.
-    """
-    folds = max(2, round(1 / min(fraction, 1 - fraction)))
-    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
-    groups_of_rarest = min(len(np.unique(groups[labels == label])) for label in np.unique(labels))
-    if min(len(np.unique(groups)), np.bincount(labels[labels >= 0]).max()) >= folds and groups_of_rarest >= 2:
-        with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore", UserWarning
-            )  # of classes with fewer samples than folds, which is checked here
-            for first, second in splitter.split(labels, labels, groups):
-                if set(labels[first]) == set(labels[second]):
-                    return (first, second) if fraction <= 0.5 else (second, first)
-    raise RequestError(
-        f"A share of {fraction} (head.validation_split or dataset.test_fraction) cannot give every class an image in both "
-        f"parts of {len(labels)} images in {len(np.unique(groups))} groups. Give more groups, or change the share."
-    )

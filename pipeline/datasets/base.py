@@ -9,10 +9,10 @@ from types import MappingProxyType
 from typing import Any, overload
 
 import numpy as np
-from sklearn.model_selection import train_test_split
 
 from pipeline.datasets.columns import joined
 from pipeline.datasets.scan import FileRecord
+from pipeline.datasets.strata import stratified_draw
 
 FINGERPRINT_BATCH = 2048
 LIMIT_SEED = 0
@@ -178,7 +178,7 @@ class LimitedDataset(Dataset):
 
 
 def stratified_sample(labels: np.ndarray, limit: int) -> np.ndarray:
-    """Return sorted indices of at most `limit` samples, each class as frequent as in `labels`, at least once if it fits.
+    """Return sorted indices of at most `limit` samples, each class as frequent as in `labels`, and at least once.
 
     Args:
         labels: `(n,)` integer array.
@@ -186,5 +186,4 @@ def stratified_sample(labels: np.ndarray, limit: int) -> np.ndarray:
     """
     if limit >= len(labels):
         return np.arange(len(labels))
-    kept, _ = train_test_split(np.arange(len(labels)), train_size=limit, stratify=labels, random_state=LIMIT_SEED)
-    return np.sort(kept)
+    return stratified_draw(labels, limit, LIMIT_SEED, left=0)

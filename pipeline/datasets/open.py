@@ -45,16 +45,10 @@ def open_dataset(experiment: Experiment, home: Path) -> Dataset:
     if not settings.limit:
         return dataset
     for split, samples in dataset.splits.items():
-        labels, counts = np.unique(samples.labels, return_counts=True)
-        classes = len(labels)
-        if counts.min() < 2 and settings.limit < len(samples):
+        classes = len(np.unique(samples.labels))
+        if settings.limit < classes:
             raise RequestError(
-                f"dataset.limit draws every class in its proportion, and {dataset.class_names[labels[counts.argmin()]]!r} has "
-                f"one image in the {split} split. Give 0 (all), or another image. Received: {settings.limit}"
-            )
-        if classes > min(settings.limit, len(samples) - settings.limit) and settings.limit < len(samples):
-            raise RequestError(
-                f"dataset.limit must leave every class an image: give 0 (all), or {classes} to {len(samples) - classes} "
-                f"for the {split} split. Received: {settings.limit}"
+                f"dataset.limit must leave every class an image: give 0 (all), or at least {classes} for the {split} split. "
+                f"Received: {settings.limit}"
             )
     return LimitedDataset(dataset, settings.limit)

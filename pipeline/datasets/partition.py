@@ -1,11 +1,13 @@
-"""The test images of data that come without a test split, drawn the same way every time."""
+"""Samples parted in two, drawn the same way every time and never the tail of a sorted array."""
 
+import math
+import warnings
 from collections.abc import Mapping
 
 import numpy as np
-from sklearn.model_selection import train_test_split
+from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 
-from pipeline.comparison.splits import grouped_split
+from pipeline.datasets.strata import stratified_draw
 from pipeline.errors import RequestError
 
 SPLIT_SEED = 0  # not the experiment's: another seed must not mean another cache
@@ -61,3 +63,60 @@ def _grouped(labels: np.ndarray, names: tuple[str, ...], groups: np.ndarray, fra
             "Change dataset.group, or give dataset.test_fraction=0."
         )
     return grouped_split(labels, groups, fraction, SPLIT_SEED)[1]
+
+
+def stratified_split(labels: np.ndarray, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Split samples in two, every class in both parts in its own proportion.
+
+    Args:
+        labels: `(n,)` integer array.
+        fraction: the share of the second part, between 0 and 1 (exclusive).
+        seed: the same seed gives the same split.
+
+    Returns:
+        Two sorted, disjoint index arrays that cover all samples.
+
+    Raises:
+        RequestError: a class has too few samples to be in both parts.
+    """
+    size = len(labels) - math.ceil(fraction * len(labels))
+    try:
+        first = stratified_draw(labels, size, seed, left=1)
+    except ValueError as error:
+        raise RequestError(
+            f"A share of {fraction} (head.validation_split or dataset.test_fraction) cannot give every class an image in "
+            f"both parts of {len(labels)} images ({error}). Give more images, raise dataset.limit, or change the share."
+        ) from error
+    return first, np.setdiff1d(np.arange(len(labels)), first)
+
+
+def grouped_split(labels: np.ndarray, groups: np.ndarray, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Split samples in two with every group on one side, every class in both parts, nearly in its own proportion.
+
+    Args:
+        labels: `(n,)` integer array.
+        groups: `(n,)` array; samples of the same value stay together.
+        fraction: the share of the second part; the nearest 1/k is taken.
+        seed: the same seed gives the same split.
+
+    Returns:
+        Two sorted, disjoint index arrays that cover all samples.
+
+    Raises:
+        RequestError: no split has every class in both parts.
+    """
+    folds = max(2, round(1 / min(fraction, 1 - fraction)))
+    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+    groups_of_rarest = min(len(np.unique(groups[labels == label])) for label in np.unique(labels))
+    if min(len(np.unique(groups)), np.bincount(labels[labels >= 0]).max()) >= folds and groups_of_rarest >= 2:
+        with warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore", UserWarning
+            )  # of classes with fewer samples than folds, which is checked here
+            for first, second in splitter.split(labels, labels, groups):
+                if set(labels[first]) == set(labels[second]):
+                    return (first, second) if fraction <= 0.5 else (second, first)
+    raise RequestError(
+        f"A share of {fraction} (head.validation_split or dataset.test_fraction) cannot give every class an image in both "
+        f"parts of {len(labels)} images in {len(np.unique(groups))} groups. Give more groups, or change the share."
+    )

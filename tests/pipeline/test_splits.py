@@ -3,8 +3,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from pipeline.comparison.splits import grouped_split, hold_out, scored_part, stratified_split
+from pipeline.comparison.splits import hold_out, scored_part
 from pipeline.datasets.base import ArrayDataset, Samples
+from pipeline.datasets.partition import grouped_split, stratified_split
 from pipeline.errors import RequestError
 
 
@@ -16,10 +17,15 @@ def _dataset(labels: np.ndarray, splits: tuple[str, ...], groups: dict[str, np.n
     return dataset
 
 
-@given(counts=st.lists(st.integers(5, 40), min_size=2, max_size=6), seed=st.integers(0, 2**31))
-def test_a_stratified_split_is_disjoint_complete_and_has_every_class_on_both_sides(counts, seed):
+@given(
+    counts=st.lists(st.integers(2, 5) | st.integers(20, 900), min_size=2, max_size=6),
+    share=st.floats(0.02, 0.98),
+    seed=st.integers(0, 2**31),
+)
+def test_a_stratified_split_is_disjoint_complete_and_has_every_class_on_both_sides(counts, share, seed):
     labels = np.repeat(np.arange(len(counts)), counts)
-    train, held = stratified_split(labels, 0.2, seed)
+    assume(len(counts) <= np.ceil(share * len(labels)) <= len(labels) - len(counts))
+    train, held = stratified_split(labels, share, seed)
     assert sorted([*train, *held]) == list(range(len(labels)))
     assert set(labels[train]) == set(labels[held]) == set(range(len(counts)))
 
