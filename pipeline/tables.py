@@ -96,7 +96,8 @@ def calibration_sentence(calibration: Mapping[str, Any]) -> str:
     fitted_on = (
         "validation" if calibration.get("held_out", True) else "the very images it is measured on, so it flatters"
     )
+    worse = ". It made things worse: the validation images are not like the test images" if after > before else ""
     return (
         f"calibration: expected error {before:.1f} points, {after:.1f} after temperature scaling "
-        f"(T = {calibration['temperature']:.2f}, fitted on {fitted_on}; {calibration['bins']})"
+        f"(T = {calibration['temperature']:.2f}, fitted on {fitted_on}; {calibration['bins']}){worse}"
     )

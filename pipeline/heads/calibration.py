@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
+from scipy.stats import rankdata
 
 BINS = 15
 COLDEST, HOTTEST = 0.01, 100.0
@@ -24,7 +25,7 @@ class Reliability:
         confidence: `(15,)` mean confidence of a bin; NaN where it is empty.
         accuracy: `(15,)` share of right answers of a bin; NaN where it is empty.
         expected_error: Σ counts · |accuracy − confidence| / n, 0..1.
-        equal_mass_error: the same sum over 15 bins of (nearly) equally many images.
+        equal_mass_error: the same sum over at most 15 bins of nearly equally many images; equal confidences share one.
         log_loss: mean negative log-likelihood, in nats.
     """
 
@@ -112,8 +113,7 @@ def reliability(labels: np.ndarray, probabilities: np.ndarray) -> Reliability:
     mean_confidence, accuracy = (
         np.bincount(bins, values, BINS) / np.maximum(counts, 1) * empty for values in (confidence, right)
     )
-    equal_mass = np.empty(len(labels), int)
-    equal_mass[np.argsort(confidence, kind="stable")] = np.arange(len(labels)) * BINS // len(labels)
+    equal_mass = (rankdata(confidence, method="min").astype(int) - 1) * BINS // len(labels)  # equal ones in one bin
     loss = -np.log(_clipped(probabilities)[np.arange(len(labels)), labels]).mean()
     return Reliability(
         counts,

@@ -7,6 +7,7 @@ from sklearn.linear_model import LogisticRegression
 
 from pipeline.heads.calibration import calibrate, fit_temperature, reliability, with_temperature
 from pipeline.heads.plots_calibration import reliability_diagram
+from pipeline.tables import calibration_sentence
 
 
 def _labels_of_their_probabilities(n: int, spread: float = 2.0) -> tuple[np.ndarray, np.ndarray]:
@@ -65,3 +66,20 @@ def test_scaling_mends_an_overconfident_classifier_of_real_digits_on_images_it_w
     assert calibration.after.log_loss < calibration.before.log_loss
     with Image.open(reliability_diagram(calibration, "digits with noise", tmp_path / "reliability.png")) as picture:
         assert picture.format == "PNG"
+
+
+def test_equal_confidences_give_the_same_error_in_any_order():
+    labels = np.tile([0, 0, 0, 1], 150)  # three of four right at a confidence of three quarters
+    probabilities = np.tile([0.75, 0.25], (600, 1))
+    order = np.argsort(labels, kind="stable")
+    for chosen in (slice(None), order, order[::-1]):
+        assert reliability(labels[chosen], probabilities).equal_mass_error == pytest.approx(0, abs=1e-12)
+
+
+def test_a_temperature_that_makes_test_images_worse_is_said_to():
+    validation, test = np.zeros(100, int), np.tile([0, 0, 0, 1], 25)
+    probabilities = np.tile([0.75, 0.25], (100, 1))
+    calibration = calibrate((validation, probabilities), (test, probabilities), held_out=True).as_json()
+    assert "It made things worse" in calibration_sentence(calibration)
+    too_sure = (test, np.tile([0.9, 0.1], (100, 1)))
+    assert "worse" not in calibration_sentence(calibrate(too_sure, too_sure, held_out=True).as_json())
