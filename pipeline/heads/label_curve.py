@@ -32,7 +32,7 @@ PROTOCOL = (
     "Every point is scored on the whole test split, by the model it ends with; nothing is chosen by these scores. Per class, "
     "a point trains on the given number of images and chooses its L2 value, layer or epoch on its share of further "
     "validation images, at least one. Each seed draws its own images; a larger size contains the smaller ones. "
-    "Intervals: Student's t over seeds, 95 %."
+    "Intervals: Student's t over seeds, 95 %; how other test images would turn out is not in them."
 )
 
 

@@ -5,9 +5,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator
+from scipy.stats import sem, t
 
+from pipeline.comparison.evaluation import CONFIDENCE
 from pipeline.plots import COLOURS, save_figure
 
 if TYPE_CHECKING:
@@ -50,23 +53,36 @@ def label_curve_chart(points: Sequence["CurvePoint"], title: str, path: Path) ->
 
 
 def crossing(points: Sequence["CurvePoint"]) -> str:
-    """Return in one line from which size on the ConvNet's mean is ahead of both probes, if it ever is."""
+    """Return in one line at which sizes the better probe is ahead, at which the ConvNet, and where that cannot be told.
+
+    One is ahead where Student's t interval of the paired differences over seeds leaves 0 out; with one seed nothing has an
+    interval, and the figures alone decide.
+    """
     sizes = list(dict.fromkeys(point.per_class for point in points))
-    ahead = [_scratch_is_ahead([point for point in points if point.per_class == size]) for size in sizes]
-    first = len(sizes)
-    while first and ahead[first - 1]:
-        first -= 1
-    if first == len(sizes):
-        return "transfer is ahead at every size" if not any(ahead) else "transfer is ahead at the largest size"
-    if first == 0:
-        return "the ConvNet from scratch is ahead at every size"
-    name = "all" if sizes[first] is None else f"{sizes[first]:,}"
-    return f"transfer stops paying at {name} images per class"
+    leader = {size: _ahead([point for point in points if point.per_class == size]) for size in sizes}
+    said = {
+        "transfer": "transfer is ahead",
+        "scratch": "the ConvNet from scratch is ahead",
+        "": "no difference can be told",
+    }
+    parts = []
+    for who, words in said.items():
+        where = ["all" if size is None else f"{size:,}" for size in sizes if leader[size] == who]
+        if len(where) == len(sizes):
+            return f"{words} at {'any' if not who else 'every'} size"
+        parts += [f"{words} at {', '.join(where)}"] if where else []
+    return f"{'; '.join(parts)} (images per class)"
 
 
-def _scratch_is_ahead(points: list["CurvePoint"]) -> bool:
-    scratch = max(point.mean for point in points if not point.layers)
-    return scratch > max(point.mean for point in points if point.layers)
+def _ahead(points: list["CurvePoint"]) -> str:
+    """`transfer`, `scratch`, or neither."""
+    scratch = next(point for point in points if not point.layers)
+    transfer = max((point for point in points if point.layers), key=lambda point: point.mean)
+    gains = np.subtract(transfer.accuracies, scratch.accuracies)
+    reach = 0.0 if np.ptp(gains) == 0 else sem(gains) * t.ppf((1 + CONFIDENCE) / 2, len(gains) - 1)
+    if abs(gains.mean()) <= reach:
+        return ""
+    return "transfer" if gains.mean() > 0 else "scratch"
 
 
 def _line(axes: Axes, points: list["CurvePoint"]) -> None:

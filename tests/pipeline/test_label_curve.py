@@ -95,16 +95,23 @@ def test_the_interval_is_students_over_seeds_and_one_seed_has_none():
     ("scratch", "expected"),
     [
         ((0.1, 0.2, 0.3), "transfer is ahead at every size"),
-        ((0.1, 0.7, 0.8), "transfer stops paying at 10 images per class"),
-        ((0.1, 0.2, 0.9), "transfer stops paying at all images per class"),
+        ((0.1, 0.7, 0.8), "transfer is ahead at 1; the ConvNet from scratch is ahead at 10, all (images per class)"),
         ((0.7, 0.8, 0.9), "the ConvNet from scratch is ahead at every size"),
-        ((0.7, 0.2, 0.3), "transfer is ahead at the largest size"),
+        ((0.7, 0.2, 0.3), "transfer is ahead at 10, all; the ConvNet from scratch is ahead at 1 (images per class)"),
+        ((0.5, 0.5, 0.5), "no difference can be told at any size"),
     ],
 )
-def test_the_answer_says_from_which_size_on_transfer_stops_paying(scratch, expected):
+def test_the_answer_says_at_which_sizes_which_is_ahead(scratch, expected):
     points = [_point("linear", size, 0.5) for size in (1, 10, None)]
     points += [_point("convnet-small", size, value) for size, value in zip((1, 10, None), scratch, strict=True)]
     assert crossing(points) == expected
+
+
+def test_means_that_seeds_do_not_tell_apart_are_no_answer():
+    noisy = [_point("earlier", 10, 0.886, 0.896, 0.904), _point("convnet-small", 10, 0.914, 0.908, 0.904)]
+    assert crossing(noisy) == "no difference can be told at any size"
+    steady = [_point("earlier", 10, 0.886, 0.876, 0.884), _point("convnet-small", 10, 0.914, 0.908, 0.914)]
+    assert crossing(steady) == "the ConvNet from scratch is ahead at every size"
 
 
 def test_the_curve_has_a_point_for_every_method_and_size_scored_once_a_seed(extracted):
