@@ -17,7 +17,7 @@ import models
 from models.eigenbasis import eigenbasis
 from models.logistic import logistic_path
 from models.neighbours import majority_path, nearest_labels, vote_shares
-from models.parallel import workers
+from models.parallel import thread_count, workers
 from models.probes import Coordinates, search_logistic, search_neighbours, search_ridge
 from models.ridge import ridge_path
 
@@ -165,6 +165,15 @@ def test_the_probes_keep_scikit_learns_protocol(kind):
 def test_one_class_is_refused_by_name(digits):
     with pytest.raises(ValueError, match=r"one class: \[7\]"):
         models.LogisticPath().fit(digits[0], np.full(700, 7))
+
+
+def test_workers_within_workers_are_as_many(monkeypatch):
+    monkeypatch.setattr("models.parallel.joblib.cpu_count", lambda: 4)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    with workers() as outer, workers() as inner:
+        assert (outer.threads, inner.threads) == (4, 4)
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert thread_count() == 3
 
 
 def test_the_probes_do_not_load_tensorflow():
