@@ -12,6 +12,7 @@ from keras import layers
 from models.backbones import Backbone
 from models.errors import UnknownLayer, nearest
 from models.folding import PREPROCESSING
+from models.heads import pooled
 from models.tracing import truncated
 
 ASPECTS = (3 / 4, 4 / 3)  # of the crops, as in torchvision
@@ -111,9 +112,7 @@ def classifier(
     if flip:
         x = layers.RandomFlip("horizontal", name="flip")(x)
     x = RandomResizedCrop(backbone.size, crop_area, resize, antialias, name="crop")(x)
-    x = network(x)
-    if len(x.shape) == 4:
-        x = (layers.GlobalMaxPooling2D if pooling == "max" else layers.GlobalAveragePooling2D)(name="pool")(x)
+    x = pooled(network(x), pooling)
     x = layers.Dropout(dropout, name="dropout")(x)
     x = layers.Dense(classes, activation="softmax", name=CLASSES)(x)
     return keras.Model(images, x, name="classifier")
