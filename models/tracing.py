@@ -13,7 +13,7 @@ from models.errors import InvalidSetting, require_choice
 
 POOLINGS = ("avg", "max", "none")
 VIEWS = ("identity", "hflip")
-KERNELS = ("bilinear", "nearest", "bicubic", "area", "lanczos3", "lanczos5", "gaussian", "mitchellcubic")
+KERNELS = ("bilinear", "nearest", "bicubic", "area", "lanczos3")
 
 
 @dataclass(frozen=True)
