@@ -247,13 +247,21 @@ def fetch(file: str, url: str, file_hash: str, folder: str, extract: bool = Fals
 
     Returns:
         The file, or the folder it was unpacked to.
+
+    Raises:
+        ValueError: If what came has another MD5 or SHA-256.
+        OSError: If it has a SHA-256 that begins otherwise, or cannot be written.
+        Exception: Of no narrower kind, as Keras raises it, if the server is not reached or refuses.
     """
     import keras
 
     home = keras_home()
     home.mkdir(parents=True, exist_ok=True)
+    whole = file_hash if len(file_hash) in (32, 64) else None
+    target = home / folder / file
+    if not whole and target.is_file() and not has_hash(target, file_hash):  # Keras would look at a whole hash itself
+        target.unlink()
     with _socket_timeout(DOWNLOAD_TIMEOUT), contextlib.redirect_stdout(sys.stderr):
-        whole = file_hash if len(file_hash) in (32, 64) else None
         path = keras.utils.get_file(
             file, url, cache_subdir=folder, cache_dir=str(home), file_hash=whole, extract=extract
         )

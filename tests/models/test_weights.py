@@ -9,7 +9,7 @@ import pytest
 
 import models
 from models.registry import APPLICATIONS, LITE0_SHA256
-from models.weights import keras_home, weights_identity
+from models.weights import fetch, keras_home, weights_identity
 
 
 def test_names_and_local_weights_need_no_tensorflow(tmp_path):
@@ -75,6 +75,28 @@ def test_a_cached_file_with_other_bytes_is_not_taken_for_keras_weights(tmp_path,
     (folder / APPLICATIONS["vgg16"].file).write_bytes(b"not these")
     with pytest.raises(models.WeightsUnavailable):
         weights_identity("vgg16")
+
+
+def test_a_cached_file_with_other_bytes_is_downloaded_anew(tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "home"))
+    (tmp_path / "home" / "models").mkdir(parents=True)
+    served = tmp_path / "served.pth"
+    served.write_bytes(b"the weights")
+    beginning = hashlib.sha256(b"the weights").hexdigest()[:8]
+    cached = tmp_path / "home" / "models" / f"net-{beginning}.pth"
+    cached.write_bytes(b"half of the wei")
+    assert fetch(cached.name, served.as_uri(), beginning, "models") == cached
+    assert cached.read_bytes() == b"the weights"
+
+
+def test_a_download_that_is_another_file_is_not_kept(tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    (tmp_path / "served.pth").write_bytes(b"an error page")
+    with pytest.raises(OSError, match=r"served\.pth gave is not net-12345678\.pth"):
+        fetch("net-12345678.pth", (tmp_path / "served.pth").as_uri(), "12345678", "models")
+    with pytest.raises(ValueError, match="hash does not match"):
+        fetch("net.h5", (tmp_path / "served.pth").as_uri(), "0" * 32, "models")
+    assert not (tmp_path / "models" / "net-12345678.pth").exists()
 
 
 def test_keras_own_choice_of_folder_is_followed(tmp_path, monkeypatch):
