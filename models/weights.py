@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import importlib.util
 import os
@@ -127,7 +128,17 @@ def require_backbone(name: str) -> None:
 
 
 def file_digest(path: Path, algorithm: str = "sha256") -> str:
-    """Hex digest of a file's bytes."""
+    """Hex digest of a file's bytes, which are read again only when the file has changed.
+
+    Raises:
+        OSError: If it cannot be read.
+    """
+    now = path.stat()
+    return _digest(path.absolute(), algorithm, now.st_ino, now.st_size, now.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=64)
+def _digest(path: Path, algorithm: str, *_state: int) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, algorithm).hexdigest()
 

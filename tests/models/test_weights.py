@@ -1,6 +1,7 @@
 """Weights are found, checked and named without TensorFlow; what is missing is said in full."""
 
 import hashlib
+import os
 import subprocess
 import sys
 import textwrap
@@ -9,7 +10,7 @@ import pytest
 
 import models
 from models.registry import APPLICATIONS, LITE0_SHA256
-from models.weights import fetch, keras_home, weights_identity
+from models.weights import fetch, file_digest, has_hash, keras_home, weights_identity
 
 
 def test_names_and_local_weights_need_no_tensorflow(tmp_path):
@@ -97,6 +98,24 @@ def test_a_download_that_is_another_file_is_not_kept(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="hash does not match"):
         fetch("net.h5", (tmp_path / "served.pth").as_uri(), "0" * 32, "models")
     assert not (tmp_path / "models" / "net-12345678.pth").exists()
+
+
+def test_a_file_is_hashed_once_until_it_changes(tmp_path, monkeypatch):
+    file, reads = tmp_path / "weights.h5", []
+    hashed = hashlib.file_digest
+    monkeypatch.setattr("hashlib.file_digest", lambda *args: reads.append(args[1]) or hashed(*args))
+    file.write_bytes(b"first")
+    first = file_digest(file)
+    assert has_hash(file, first[:8])
+    assert file_digest(file) == first == hashlib.sha256(b"first").hexdigest()
+    assert reads == ["sha256"]
+    assert has_hash(file, hashlib.md5(b"first").hexdigest())
+    before = file.stat()
+    file.write_bytes(b"other")
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns + 1))
+    assert file_digest(file) == hashlib.sha256(b"other").hexdigest()
+    file.write_bytes(b"longer than those")
+    assert file_digest(file) == hashlib.sha256(b"longer than those").hexdigest()
 
 
 def test_keras_own_choice_of_folder_is_followed(tmp_path, monkeypatch):
