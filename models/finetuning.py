@@ -9,8 +9,8 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-from models.backbones import Backbone
-from models.errors import UnknownLayer, nearest
+from models.backbones import LAYERS_SHOWN, Backbone
+from models.errors import UnknownLayer, nearest, quoted
 from models.folding import PREPROCESSING
 from models.heads import pooled
 from models.tracing import truncated
@@ -170,7 +170,8 @@ def freeze_below(model: keras.Model, first: str) -> None:
     names = [layer.name for layer in model.get_layer(BACKBONE).layers]
     starts = [i for i, name in enumerate(names) if name.startswith(first)]
     if not starts:
-        raise UnknownLayer(f"No layer of the backbone begins with '{first}'. Nearest: {nearest(first, names)}.")
+        near = quoted(nearest(first, names)[:LAYERS_SHOWN])
+        raise UnknownLayer(f"No layer of the backbone begins with '{first}'. Nearest: {near}.")
     for below in model.get_layer(BACKBONE).layers[: starts[0]] if first else ():
         for layer in below._flatten_layers():
             layer.trainable = False

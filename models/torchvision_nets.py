@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from models.errors import WeightsMismatch
+from models.errors import WeightsMismatch, first_line
 from models.torch_files import load_tensors
 
 EPSILON = 1e-5
@@ -149,7 +149,7 @@ def load_checkpoint(model: keras.Model, path: Path) -> None:
             layer.set_weights(_layer_weights(layer, prefix, tensors))
         except (KeyError, ValueError) as error:
             raise WeightsMismatch(
-                f"'{path}' has no weights for layer '{layer.name}' of {model.name} ({_first_line(error)}): "
+                f"'{path}' has no weights for layer '{layer.name}' of {model.name} ({first_line(error)}): "
                 "it belongs to another architecture."
             ) from error
         used.add(prefix)
@@ -197,7 +197,3 @@ def _vgg_prefix(name: str) -> str:
     block, part = int(name[5]), name.split("_")[1]
     before = sum(3 * convolutions + 1 for convolutions in VGG16_BLOCKS[: block - 1])
     return f"features.{before + 3 * (int(part[-1]) - 1) + part.startswith('bn')}"
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -14,7 +14,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from models.errors import BackboneFileError, InvalidSetting, UnknownBackbone, WeightsUnavailable, nearest
+from models.errors import (
+    BackboneFileError,
+    InvalidSetting,
+    UnknownBackbone,
+    WeightsUnavailable,
+    first_line,
+    nearest,
+    quoted,
+)
 from models.registry import (
     APPLICATIONS,
     LITE,
@@ -122,7 +130,7 @@ def require_backbone(name: str) -> None:
         return
     if name not in backbone_names():
         raise UnknownBackbone(
-            f"There is no backbone '{name}'. Nearest: {nearest(name, backbone_names())}; "
+            f"There is no backbone '{name}'. Nearest: {quoted(nearest(name, backbone_names()))}; "
             "the path of a .keras model (input RGB 0..255) works as well."
         )
 
@@ -221,7 +229,7 @@ def cached_download(file: str, url: str, file_hash: str) -> Path:
         return fetch(file, url, file_hash, "models")
     except Exception as error:  # get_file raises bare Exception for what urllib reports
         raise WeightsUnavailable(
-            f"The ImageNet weights are not on this machine and could not be downloaded ({_last_line(error)}).\n"
+            f"The ImageNet weights are not on this machine and could not be downloaded ({first_line(error)}).\n"
             f"  file:  {file}\n"
             f"  from:  {url}\n"
             f"  to:    {destination}\n"
@@ -240,10 +248,6 @@ def _cache_folders() -> list[Path]:
 def has_hash(path: Path, expected: str) -> bool:
     """Whether a file has an MD5 (32 digits), or a SHA-256 that begins with the expected digits."""
     return file_digest(path, "md5" if len(expected) == 32 else "sha256").startswith(expected)
-
-
-def _last_line(error: Exception) -> str:
-    return str(error).strip().rsplit("\n", 1)[-1] or type(error).__name__
 
 
 def fetch(file: str, url: str, file_hash: str, folder: str, extract: bool = False) -> Path:

@@ -9,6 +9,7 @@ import textwrap
 import pytest
 
 import models
+from models.errors import first_line, nearest
 from models.registry import APPLICATIONS, LITE0_SHA256
 from models.weights import fetch, file_digest, has_hash, keras_home, weights_identity
 
@@ -116,6 +117,18 @@ def test_a_file_is_hashed_once_until_it_changes(tmp_path, monkeypatch):
     assert file_digest(file) == hashlib.sha256(b"other").hexdigest()
     file.write_bytes(b"longer than those")
     assert file_digest(file) == hashlib.sha256(b"longer than those").hexdigest()
+
+
+def test_the_nearest_names_are_told_in_any_case_and_all_where_none_is_near():
+    names = ("conv1_Conv", "conv2_conv", "pool", "fc")
+    assert nearest("CONV1_conv", names, 2) == ["conv1_Conv", "conv2_conv"]
+    assert nearest("zzz", names, 2) == list(names)
+
+
+def test_the_first_line_of_an_error_is_what_it_says_first():
+    assert first_line(ValueError("\n  so it goes \n more")) == "so it goes"
+    assert first_line(KeyError()) == "KeyError"
+    assert len(first_line(ValueError("x" * 1000))) == 300
 
 
 def test_keras_own_choice_of_folder_is_followed(tmp_path, monkeypatch):
