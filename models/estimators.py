@@ -66,9 +66,10 @@ class _PathClassifier(ClassifierMixin, BaseEstimator):
         rare = np.bincount(labels).min() < 2
         if rare and len(labels) < 3:
             raise ValueError(f"Nothing can be held out of n_samples={len(labels)} of {len(self.classes_)} classes.")
+        least = len(self.classes_) / len(labels)  # a stratified part has room for every class
         train, held = train_test_split(
             np.arange(len(labels)),
-            test_size=max(self.validation_fraction, len(self.classes_) / len(labels)) if not rare else 0.2,
+            test_size=self.validation_fraction if rare else max(self.validation_fraction, least),
             stratify=None if rare else labels,
             random_state=self.random_state,
         )

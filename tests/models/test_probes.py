@@ -153,6 +153,14 @@ def test_the_chosen_value_is_the_best_on_held_out_samples(digits):
     assert fitted.path_.accuracy[list(fitted.path_.values).index(fitted.l2_)] == fitted.path_.accuracy.max()
 
 
+@pytest.mark.parametrize("rare", [False, True])
+def test_the_validation_fraction_holds_with_a_class_of_one_sample_too(digits, rare):
+    x, y, _, _ = digits
+    y = np.where(np.arange(700) == 5, 10, y) if rare else y
+    fitted = models.CosineKNN(k_max=700, validation_fraction=0.4).fit(x, y)
+    assert len(fitted.path_.values) == 420, "every k up to the number of samples not held out is tried"
+
+
 @pytest.mark.parametrize(
     "kind", [pytest.param(models.LogisticPath, marks=pytest.mark.slow), models.RidgePath, models.CosineKNN]
 )
