@@ -14,6 +14,7 @@ from models.torch_files import load_tensors
 
 BATCH_NORM_EPSILON = 1e-3
 STEM_FILTERS, TOP_FILTERS = 32, 1280
+IMAGENET_CLASSES = 1000
 
 
 @dataclass(frozen=True)
@@ -39,15 +40,14 @@ STAGES = (
 )
 
 
-def efficientnet_lite0(size: tuple[int, int], classes: int = 1000) -> keras.Model:
+def efficientnet_lite0(size: tuple[int, int]) -> keras.Model:
     """EfficientNet-Lite0 with its classifier.
 
     Args:
         size: Height and width of the images.
-        classes: Outputs of the last layer, `predictions` (softmax).
 
     Returns:
-        A model of float RGB 0..255, `(n, *size, 3)`. Layers are named as in Keras' EfficientNets:
+        A model of float RGB 0..255, `(n, *size, 3)`, that gives ImageNet's 1,000 probabilities. Layers are named as in Keras' EfficientNets:
         `block3b_add`, `block4a_project_bn`, …, `top_activation`, `avg_pool`.
     """
     images = keras.Input((*size, 3), name="images")
@@ -59,7 +59,7 @@ def efficientnet_lite0(size: tuple[int, int], classes: int = 1000) -> keras.Mode
     x = _activated(layers.Conv2D(TOP_FILTERS, 1, use_bias=False, name="top_conv")(x), "top_")
     x = layers.GlobalAveragePooling2D(name="avg_pool")(x)
     x = layers.Dropout(0.2, name="top_dropout")(x)
-    x = layers.Dense(classes, activation="softmax", name="predictions")(x)
+    x = layers.Dense(IMAGENET_CLASSES, activation="softmax", name="predictions")(x)
     return keras.Model(images, x, name="efficientnet-lite0")
 
 
