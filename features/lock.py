@@ -124,10 +124,7 @@ def _busy(folder: Path) -> CacheBusy:
         return CacheBusy(f"Other processes are writing to {folder}. Wait until they are done.")
     return CacheBusy(
         f"Process {pid} on host {host} has been writing to {folder} since {since}. "
-        "Wait until it is done; what it has finished is kept if you stop it.",
-        host=host,
-        pid=pid,
-        since=since,
+        "Wait until it is done; what it has finished is kept if you stop it."
     )
 
 

@@ -81,7 +81,6 @@ class Features(Mapping[str, Split]):
         layers: names of the layers, in the order of extraction.
         class_names: name of each label.
         provenance: what is worth knowing and changes no number (versions, warnings, names).
-        complete: True; an unfinished cache does not open.
     """
 
     def __init__(self, path: Path, manifest: Manifest) -> None:
@@ -91,7 +90,6 @@ class Features(Mapping[str, Split]):
         self.layers = tuple(manifest.layers)
         self.class_names = manifest.class_names
         self.provenance: dict[str, Any] = dict(manifest.provenance)
-        self.complete = manifest.complete
         self._splits = {name: Split(path, manifest, name) for name in manifest.splits}
 
     def __getitem__(self, name: str) -> Split:

@@ -47,8 +47,8 @@ def efficientnet_lite0(size: tuple[int, int]) -> keras.Model:
         size: Height and width of the images.
 
     Returns:
-        A model of float RGB 0..255, `(n, *size, 3)`, that gives ImageNet's 1,000 probabilities. Layers are named as in Keras' EfficientNets:
-        `block3b_add`, `block4a_project_bn`, …, `top_activation`, `avg_pool`.
+        A model of float RGB 0..255, `(n, *size, 3)`, that gives the probabilities of ImageNet's 1,000 classes. Layers are
+        named as in Keras' EfficientNets: `block3b_add`, `block4a_project_bn`, …, `top_activation`, `avg_pool`.
     """
     images = keras.Input((*size, 3), name="images")
     x = layers.Rescaling(1 / 128, offset=-127 / 128, name="rescaling")(images)

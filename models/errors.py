@@ -27,17 +27,7 @@ class BackboneFileError(ModelError):
 
 
 class WeightsUnavailable(ModelError):
-    """Weights that are neither on disk nor to be had from the network.
-
-    Attributes:
-        file: Name of the missing file.
-        destination: Where to put it, or `None` when a package brings it.
-    """
-
-    def __init__(self, message: str, file: str, destination: str | None = None) -> None:
-        super().__init__(message)
-        self.file = file
-        self.destination = destination
+    """Weights that are neither on disk nor to be had from the network."""
 
 
 class WeightsMismatch(ModelError):

