@@ -6,11 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import keras
-import numpy as np
 from keras import layers
 
-from models.errors import WeightsMismatch
-from models.torch_files import load_tensors
+from models import checkpoints
 
 BATCH_NORM_EPSILON = 1e-3
 STEM_FILTERS, TOP_FILTERS = 32, 1280
@@ -84,33 +82,13 @@ def _block(x: keras.KerasTensor, stage: Stage, strides: int, name: str) -> keras
 
 
 def load_checkpoint(model: keras.Model, path: Path) -> None:
-    """Sets the weights of an EfficientNet-Lite0 from its torch checkpoint.
+    """Sets the weights of an EfficientNet-Lite0, its classifier's too, from its torch checkpoint.
 
     Raises:
-        WeightsMismatch: If the checkpoint is of another architecture.
+        WeightsMismatch: If the checkpoint is damaged or of another architecture.
+        OSError: If it cannot be opened.
     """
-    tensors = load_tensors(path)
-    for layer in model.layers:
-        if not layer.weights:
-            continue
-        try:
-            layer.set_weights(_layer_weights(layer, tensors))
-        except (KeyError, ValueError) as error:
-            raise WeightsMismatch(
-                f"'{path}' has no weights for layer '{layer.name}' of {model.name} ({error}): "
-                "it belongs to another architecture."
-            ) from error
-
-
-def _layer_weights(layer: layers.Layer, tensors: dict[str, np.ndarray]) -> list[np.ndarray]:
-    prefix = _torch_prefix(layer.name)
-    if isinstance(layer, layers.BatchNormalization):
-        return [tensors[f"{prefix}.{part}"] for part in ("weight", "bias", "running_mean", "running_var")]
-    kernel = tensors[f"{prefix}.weight"]
-    if isinstance(layer, layers.Dense):
-        return [kernel.T, tensors[f"{prefix}.bias"]]
-    axes = (2, 3, 0, 1) if isinstance(layer, layers.DepthwiseConv2D) else (2, 3, 1, 0)
-    return [kernel.transpose(axes)]
+    checkpoints.load_checkpoint(model, path, _torch_prefix)
 
 
 def _torch_prefix(name: str) -> str:
