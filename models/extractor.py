@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import keras
@@ -157,7 +157,7 @@ def build_extractor(
     gflop = gflop_per_image(model, len(recipe.views))
     unchecked = Extractor(recipe, engine, precision, batch_size, shapes, {}, gflop, running.depth, running)
     check = compare(unchecked(images), reference, f"The {engine} engine in {precision}", LEAST_COSINE[precision])
-    return Extractor(recipe, engine, precision, batch_size, shapes, check, gflop, running.depth, running)
+    return replace(unchecked, check=check)
 
 
 def _engine(
