@@ -37,8 +37,8 @@ class ShardFiles:
         self._split = split
         self._manifest = manifest
         self._entries = manifest.splits[split].shards
-        self._compressed = manifest.compression != "none"
-        if self._compressed:
+        self.compressed = manifest.compression != "none"
+        if self.compressed:
             blosc2_filter()
         self._limit = _open_limit()
         self._recent: OrderedDict[int, mmap.mmap | h5py.File] = OrderedDict()
@@ -49,7 +49,7 @@ class ShardFiles:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state, _lock=threading.Lock())
-        if self._compressed:
+        if self.compressed:
             blosc2_filter()
 
     def __len__(self) -> int:
@@ -95,7 +95,7 @@ class ShardFiles:
             size = path.stat().st_size
             if size != self._entries[index].bytes:
                 raise wrong_size(path, size, self._entries[index].bytes)
-            if self._compressed:
+            if self.compressed:
                 return h5py.File(path, "r", locking=False)
             with path.open("rb") as file:
                 return mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ)
