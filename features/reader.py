@@ -15,7 +15,7 @@ from features.errors import CacheDamaged, CacheIncomplete
 from features.manifest import LOOKED_AT, MANIFEST, Manifest, load, plan_sha256
 from features.publish import local_copy
 from features.remote import is_url
-from features.shardfiles import ShardFiles, missing_shard, wrong_size
+from features.shardfiles import ShardFiles, missing_shard, unreadable_shard, wrong_size
 from features.shards import LABEL, dataset_name
 
 
@@ -169,6 +169,8 @@ def _labels_and_ids(folder: Path, manifest: Manifest, split: str) -> tuple[np.nd
                     file.readinto(array.view(np.uint8).data)
         except FileNotFoundError:
             raise missing_shard(path) from None
+        except OSError as error:
+            raise unreadable_shard(path, error) from error
     if plan_sha256(ids.tobytes(), labels.tobytes()) != record.plan_sha256:
         raise CacheDamaged(
             f"The ids or labels in {folder / split} are not those the cache was made with. `cache verify --repair` "

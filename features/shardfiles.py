@@ -102,7 +102,7 @@ class ShardFiles:
         except FileNotFoundError:
             raise missing_shard(path) from None
         except (OSError, ValueError) as error:
-            raise CacheDamaged(f"Cannot read the shard {path}: {error}. Run `cache verify` on it.") from error
+            raise unreadable_shard(path, error) from error
 
 
 def _from_hdf5(data: h5py.Dataset, rows: slice | np.ndarray) -> np.ndarray:
@@ -117,6 +117,11 @@ def _from_hdf5(data: h5py.Dataset, rows: slice | np.ndarray) -> np.ndarray:
         return block[rows - low]
     chosen: np.ndarray = data[wanted]
     return chosen[position]
+
+
+def unreadable_shard(path: Path, error: Exception) -> CacheDamaged:
+    """The error for a shard that is there and cannot be read."""
+    return CacheDamaged(f"Cannot read the shard {path}: {error}. Run `cache verify` on it.")
 
 
 def missing_shard(path: Path) -> CacheDamaged:

@@ -209,6 +209,13 @@ def test_no_entry_is_lost_when_many_change_the_manifest_at_once(copy):
     assert dict(load(copy).finished()) == entries
 
 
+def test_a_shard_that_cannot_be_read_is_named(copy):
+    (copy / SHARD).unlink()
+    (copy / SHARD).mkdir()
+    with pytest.raises(CacheDamaged, match=f"Cannot read the shard .*{SHARD}"):
+        open_features(copy)
+
+
 def test_a_reader_beside_a_writer_sees_whole_caches_only(tmp_path):
     tally = faults.reading_while_writing(tmp_path, caches=2)
     assert tally.wrong == 0, tally
