@@ -42,6 +42,9 @@ def import_npz(root: Path | str, name: str, files: Mapping[str, Path | str]) -> 
 
     Raises:
         CacheError: if a file is not such an .npz; says what it has.
+        CacheBusy: if another process is importing the same.
+        FeatureError: if a feature is not finite.
+        DiskFull: if the disk cannot hold them.
     """
     sources = {split: Path(file) for split, file in files.items()}
     headers = {split: _feature_header(path) for split, path in sources.items()}

@@ -121,10 +121,14 @@ def open_features(path: Path | str) -> Features:
         10,000 shards each shard is checked when it is first read, and ids and labels when they are first used.
 
     Raises:
-        CacheMissing: if there is no cache at this path.
+        CacheMissing: if there is no cache at this path, or no complete one at this URL.
         CacheIncomplete: if its extraction has not finished.
-        CacheDamaged: if a file is missing, truncated or out of line; the message names it.
+        CacheDamaged: if a file is missing, truncated or out of line, here or in the store; the message names it.
         CacheVersion: if the cache has another format version.
+        CacheError: if the manifest cannot be read, the cache is compressed and hdf5plugin is not installed, or what was
+            fetched cannot be written.
+        StoreError: if the store does not answer or refuses; `StoreUnavailable` if its kind cannot be opened here.
+        DiskFull: if the disk cannot hold what is to be fetched.
 
     Example:
         train = open_features("artifacts/features/digits-efficientnet-lite0-0f3a9c1e")["train"]

@@ -60,6 +60,7 @@ def verify(path: Path | str) -> VerifyReport:
     Raises:
         CacheMissing: if there is no cache at this path.
         CacheVersion: if it has another format version.
+        CacheError: if the manifest cannot be read, or the cache is compressed and hdf5plugin is not installed.
     """
     started = time.perf_counter()
     folder = Path(path)
@@ -85,6 +86,7 @@ def repair(path: Path | str) -> VerifyReport:
     Raises:
         CacheMissing: if there is no cache at this path.
         CacheBusy: if a process is writing to it.
+        CacheVersion, CacheError: as for `verify`; also if a file cannot be moved.
     """
     folder = Path(path)
     if not (folder / MANIFEST).exists():

@@ -64,7 +64,15 @@ class Backbone:
 
 
 def layer_names(name: str) -> tuple[str, ...]:
-    """The layers of a backbone, whose weights need not be at hand."""
+    """The layers of a backbone, whose weights need not be at hand.
+
+    Args:
+        name: A registered name or the path of a `.keras` file.
+
+    Raises:
+        UnknownBackbone: If there is no such backbone.
+        BackboneFileError: If the file is missing, damaged, or not a model of RGB images.
+    """
     require_backbone(name)
     model = load_model_file(Path(name).expanduser()) if is_model_file(name) else _build(name, (224, 224), fresh=True)
     return _output_layers(model)

@@ -131,6 +131,9 @@ def compute_in(model: keras.Model, precision: str) -> keras.Model:
 
     Returns:
         The same model.
+
+    Raises:
+        ValueError: If the precision is another word.
     """
     policy = "float32" if precision == "float32" else f"mixed_{precision}"
     for layer in model.get_layer(BACKBONE)._flatten_layers(include_self=False):
@@ -153,7 +156,11 @@ def compile_classifier(model: keras.Model) -> keras.Model:
 
 
 def load_classifier(path: Path) -> keras.Model:
-    """A model that was made by `classifier` and saved, with its optimiser if it was compiled."""
+    """A model that was made by `classifier` and saved, with its optimiser if it was compiled.
+
+    Raises:
+        Exception: Of many kinds, as Keras raises them, if there is no such file or it is damaged.
+    """
     return keras.models.load_model(path)
 
 
@@ -196,5 +203,8 @@ def set_last_layer(model: keras.Model, weights: np.ndarray, bias: np.ndarray) ->
         model: From `classifier`.
         weights: `(features, classes)`, for features as they are (not standardised).
         bias: `(classes,)`.
+
+    Raises:
+        ValueError: If they have other shapes than the layer's.
     """
     model.get_layer(CLASSES).set_weights([weights, bias])

