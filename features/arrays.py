@@ -17,7 +17,8 @@ class FeatureArray:
     """Read-only features (n, *shape) that lie in shards on disk; nothing is read until it is indexed.
 
     Indexing follows NumPy: integers, slices, integer and boolean arrays on the first axis, and tuples with
-    further axes. A slice within one shard is a read-only view of the memory-mapped file, everything else a copy.
+    further axes. In a cache that is not compressed an integer, or a slice within one shard, is a read-only view of the
+    memory-mapped file; everything else is a copy.
 
     Attributes:
         shape: (samples, *sample shape).
@@ -56,9 +57,11 @@ class FeatureArray:
             yield from self._slice(start, min(start + self._files.shard_size, len(self)))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        if copy is False and not (self._mapped_whole() and (dtype is None or np.dtype(dtype) == self.dtype)):
+            raise ValueError(
+                "A cache that is compressed, of several shards, or in another dtype cannot become an array without a copy."
+            )
         whole = self._slice(0, len(self))
-        if copy is False and (len(self._files) > 1 or (dtype is not None and np.dtype(dtype) != self.dtype)):
-            raise ValueError("A cache of several shards, or in another dtype, cannot become an array without a copy.")
         converted = whole if dtype is None else whole.astype(dtype, copy=False)
         return converted.copy() if copy and converted is whole else converted
 
@@ -79,6 +82,9 @@ class FeatureArray:
         if not rest:
             return taken.reshape(*positions.shape, *self.shape[1:])
         return taken[(np.arange(positions.size).reshape(positions.shape), *rest)]
+
+    def _mapped_whole(self) -> bool:
+        return len(self._files) == 1 and not self._files.compressed
 
     def _rows(self, shard: int, rows: slice | np.ndarray) -> np.ndarray:
         return self._files.rows(shard, self._dataset, self.shape[1:], self.dtype, rows)

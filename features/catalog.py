@@ -86,6 +86,9 @@ def find_cache(root: Path | str, name: str, identity: Mapping[str, Any]) -> Path
 
     Raises:
         CacheMissing: if there is none; names the nearest existing cache, each field that differs and both values.
+        CacheMismatch: if the folder of this name and key holds a cache of another identity.
+        CacheDamaged, CacheVersion: if the manifest there is not what was written, or has another format version.
+        CacheError: if the manifest there cannot be read, or `name` or `identity` cannot name a cache (see `cache_path`).
     """
     wanted = cache_path(root, name, identity)
     if (wanted / MANIFEST).exists():
@@ -137,6 +140,7 @@ def remove_cache(path: Path | str) -> Removal:
     Raises:
         CacheMissing: if the folder holds no manifest.
         CacheBusy: if a process is writing to it.
+        CacheError: if a file cannot be removed.
     """
     folder = removal(path).path
     with writer_lock(folder, 0.0):

@@ -64,31 +64,11 @@ class CacheVersion(CacheError):
 
 
 class CacheBusy(CacheError):
-    """Another process is writing to the cache.
-
-    Attributes:
-        host, pid, since: who holds the lock, as far as its holder could write it down (else None).
-    """
-
-    def __init__(self, message: str, host: str | None = None, pid: int | None = None, since: str | None = None) -> None:
-        super().__init__(message)
-        self.host = host
-        self.pid = pid
-        self.since = since
+    """Another process is writing to the cache; the message says which and since when, where it could write that down."""
 
 
 class DiskFull(CacheError):
-    """The disk cannot hold what has still to be written.
-
-    Attributes:
-        needed: bytes that were needed, or None when the disk filled up in the middle.
-        available: bytes that were free.
-    """
-
-    def __init__(self, message: str, needed: int | None = None, available: int | None = None) -> None:
-        super().__init__(message)
-        self.needed = needed
-        self.available = available
+    """The disk cannot hold what has still to be written."""
 
 
 class FeatureError(CacheError):

@@ -47,6 +47,7 @@ def export_features(
     Raises:
         CacheError: if there is no such format or layer; the message names those there are.
         DiskFull: if the disk cannot hold the files.
+        CacheMissing, CacheIncomplete, CacheDamaged, CacheVersion: as for `open_features`.
     """
     if format not in _FORMATS:
         raise CacheError(f"format must be one of {', '.join(_FORMATS)}. Received: {format!r}")

@@ -60,6 +60,9 @@ def identity_key(fields: Mapping[str, Any]) -> str:
 
     Returns:
         64 hexadecimal digits; the first eight are part of the cache's folder name.
+
+    Raises:
+        CacheError: if a value has no JSON form.
     """
     return hashlib.sha256(canonical_json(dict(fields)).encode()).hexdigest()
 
@@ -73,6 +76,9 @@ def differences(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[Diff
 
     Returns:
         List of `Difference`, sorted by field; a field that one side lacks has the value `"(absent)"` there.
+
+    Raises:
+        CacheError: if a value has no JSON form.
     """
     return _differences(normalised(ours), normalised(theirs), "")
 
@@ -87,6 +93,9 @@ def cache_path(root: Path | str, name: str, identity: Mapping[str, Any]) -> Path
 
     Returns:
         `root/<name>-<first eight digits of the key>`.
+
+    Raises:
+        CacheError: if the name has no letter or digit, or a value of the identity no JSON form.
     """
     return Path(root) / f"{folder_name(name)}-{identity_key(identity)[:KEY_DIGITS]}"
 

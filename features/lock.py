@@ -121,15 +121,10 @@ def _busy(folder: Path) -> CacheBusy:
         holder = json.loads((folder / HOLDER).read_bytes())
         host, pid, since = str(holder["host"]), int(holder["pid"]), str(holder["since"])
     except (OSError, ValueError, KeyError, TypeError):
-        return CacheBusy(
-            f"Other processes are writing to {folder}. Wait until they are done, or wait for them here (--wait)."
-        )
+        return CacheBusy(f"Other processes are writing to {folder}. Wait until they are done.")
     return CacheBusy(
         f"Process {pid} on host {host} has been writing to {folder} since {since}. "
-        "Wait until it is done; what it has finished is kept if you stop it.",
-        host=host,
-        pid=pid,
-        since=since,
+        "Wait until it is done; what it has finished is kept if you stop it."
     )
 
 

@@ -28,14 +28,13 @@ class _Header:
     dtype: np.dtype
 
 
-def import_npz(root: Path | str, name: str, files: Mapping[str, Path | str], wait_seconds: float = 0.0) -> Path:
+def import_npz(root: Path | str, name: str, files: Mapping[str, Path | str]) -> Path:
     """Makes a cache of .npz files with `features` (n, …) and `labels` (n,) or (n, 1), and `ids` (n,) if they have them.
 
     Args:
         root: the folder that holds all caches.
         name: name of the experiment; the folder becomes `<name>-imported-<8 hex of key>`.
         files: .npz file by split name, such as `{"train": "cifar10_train.npz", "test": "cifar10_test.npz"}`.
-        wait_seconds: how long to wait for another process that imports the same, ≥ 0.
 
     Returns:
         The cache's folder. float16 stays, any other float becomes float32; an id is `<split>/<number>` unless given;
@@ -43,6 +42,9 @@ def import_npz(root: Path | str, name: str, files: Mapping[str, Path | str], wai
 
     Raises:
         CacheError: if a file is not such an .npz; says what it has.
+        CacheBusy: if another process is importing the same.
+        FeatureError: if a feature is not finite.
+        DiskFull: if the disk cannot hold them.
     """
     sources = {split: Path(file) for split, file in files.items()}
     headers = {split: _feature_header(path) for split, path in sources.items()}
@@ -66,7 +68,6 @@ def import_npz(root: Path | str, name: str, files: Mapping[str, Path | str], wai
             "backbone": BACKBONE,
             "files": {split: path.name for split, path in sources.items()},
         },
-        wait_seconds=wait_seconds,
     )
     with writer:
         _copy(writer, sources, headers)

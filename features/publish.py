@@ -140,8 +140,10 @@ def fetch(url: str, folder: Path) -> Path:
     Raises:
         CacheMissing: the store has no such cache, or an incomplete one.
         CacheDamaged: an object is missing or not what the manifest says.
-        StoreError: the store does not answer or refuses.
+        CacheVersion: the cache has another format version.
+        StoreError: the store does not answer or refuses; `StoreUnavailable` if its kind cannot be opened here.
         DiskFull: the disk cannot hold it.
+        CacheError: the folder cannot be written.
     """
     store = Store(url)
     manifest = published(store)
@@ -163,8 +165,19 @@ def share(url: str, folder: Path) -> bool:
     Does nothing when neither has it, or both, or when an object of the store or a file of the folder is damaged or lost
     (`PublishingWriter` mends it).
 
+    Args:
+        url: of the cache in the store.
+        folder: of the cache here, which may be missing.
+
     Returns:
         Whether both have it now.
+
+    Raises:
+        CacheMismatch: if what the store has is cut into other shards.
+        CacheDamaged, CacheVersion: if the manifest of either is not what was written, or has another format version.
+        StoreError: if the store does not answer or refuses; `StoreUnavailable` if its kind cannot be opened here.
+        DiskFull: if the disk cannot hold what is to be fetched.
+        CacheError: if the folder cannot be read or written.
     """
     store = Store(url)
     there = published(store)

@@ -15,7 +15,7 @@ from features.errors import CacheDamaged, CacheIncomplete
 from features.manifest import LOOKED_AT, MANIFEST, Manifest, load, plan_sha256
 from features.publish import local_copy
 from features.remote import is_url
-from features.shardfiles import ShardFiles, missing_shard, wrong_size
+from features.shardfiles import ShardFiles, missing_shard, unreadable_shard, wrong_size
 from features.shards import LABEL, dataset_name
 
 
@@ -81,7 +81,6 @@ class Features(Mapping[str, Split]):
         layers: names of the layers, in the order of extraction.
         class_names: name of each label.
         provenance: what is worth knowing and changes no number (versions, warnings, names).
-        complete: True; an unfinished cache does not open.
     """
 
     def __init__(self, path: Path, manifest: Manifest) -> None:
@@ -91,7 +90,6 @@ class Features(Mapping[str, Split]):
         self.layers = tuple(manifest.layers)
         self.class_names = manifest.class_names
         self.provenance: dict[str, Any] = dict(manifest.provenance)
-        self.complete = manifest.complete
         self._splits = {name: Split(path, manifest, name) for name in manifest.splits}
 
     def __getitem__(self, name: str) -> Split:
@@ -123,10 +121,14 @@ def open_features(path: Path | str) -> Features:
         10,000 shards each shard is checked when it is first read, and ids and labels when they are first used.
 
     Raises:
-        CacheMissing: if there is no cache at this path.
+        CacheMissing: if there is no cache at this path, or no complete one at this URL.
         CacheIncomplete: if its extraction has not finished.
-        CacheDamaged: if a file is missing, truncated or out of line; the message names it.
+        CacheDamaged: if a file is missing, truncated or out of line, here or in the store; the message names it.
         CacheVersion: if the cache has another format version.
+        CacheError: if the manifest cannot be read, the cache is compressed and hdf5plugin is not installed, or what was
+            fetched cannot be written.
+        StoreError: if the store does not answer or refuses; `StoreUnavailable` if its kind cannot be opened here.
+        DiskFull: if the disk cannot hold what is to be fetched.
 
     Example:
         train = open_features("artifacts/features/digits-efficientnet-lite0-0f3a9c1e")["train"]
@@ -171,6 +173,8 @@ def _labels_and_ids(folder: Path, manifest: Manifest, split: str) -> tuple[np.nd
                     file.readinto(array.view(np.uint8).data)
         except FileNotFoundError:
             raise missing_shard(path) from None
+        except OSError as error:
+            raise unreadable_shard(path, error) from error
     if plan_sha256(ids.tobytes(), labels.tobytes()) != record.plan_sha256:
         raise CacheDamaged(
             f"The ids or labels in {folder / split} are not those the cache was made with. `cache verify --repair` "

@@ -37,8 +37,8 @@ class ShardFiles:
         self._split = split
         self._manifest = manifest
         self._entries = manifest.splits[split].shards
-        self._compressed = manifest.compression != "none"
-        if self._compressed:
+        self.compressed = manifest.compression != "none"
+        if self.compressed:
             blosc2_filter()
         self._limit = _open_limit()
         self._recent: OrderedDict[int, mmap.mmap | h5py.File] = OrderedDict()
@@ -49,7 +49,7 @@ class ShardFiles:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state, _lock=threading.Lock())
-        if self._compressed:
+        if self.compressed:
             blosc2_filter()
 
     def __len__(self) -> int:
@@ -95,14 +95,14 @@ class ShardFiles:
             size = path.stat().st_size
             if size != self._entries[index].bytes:
                 raise wrong_size(path, size, self._entries[index].bytes)
-            if self._compressed:
+            if self.compressed:
                 return h5py.File(path, "r", locking=False)
             with path.open("rb") as file:
                 return mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ)
         except FileNotFoundError:
             raise missing_shard(path) from None
         except (OSError, ValueError) as error:
-            raise CacheDamaged(f"Cannot read the shard {path}: {error}. Run `cache verify` on it.") from error
+            raise unreadable_shard(path, error) from error
 
 
 def _from_hdf5(data: h5py.Dataset, rows: slice | np.ndarray) -> np.ndarray:
@@ -117,6 +117,11 @@ def _from_hdf5(data: h5py.Dataset, rows: slice | np.ndarray) -> np.ndarray:
         return block[rows - low]
     chosen: np.ndarray = data[wanted]
     return chosen[position]
+
+
+def unreadable_shard(path: Path, error: Exception) -> CacheDamaged:
+    """The error for a shard that is there and cannot be read."""
+    return CacheDamaged(f"Cannot read the shard {path}: {error}. Run `cache verify` on it.")
 
 
 def missing_shard(path: Path) -> CacheDamaged:

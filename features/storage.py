@@ -74,11 +74,10 @@ def publish_new(path: Path, content: bytes) -> None:
 def explained(error: OSError, path: Path) -> CacheError:
     """The `CacheError` that tells a user what an `OSError` at a path means."""
     if error.errno in _FULL:
-        free = free_bytes(path.parent)
+        free = size_text(free_bytes(path.parent))
         return DiskFull(
-            f"No space left while writing {path} ({size_text(free)} free). Everything finished before is kept: "
-            "free some space or choose another folder, then run the same command again.",
-            available=free,
+            f"No space left while writing {path} ({free} free). Everything finished before is kept: "
+            "free some space or choose another folder, then run the same command again."
         )
     reason = error.strerror or str(error)
     return CacheError(f"Cannot write {path}: {reason}. Make the folder writable or choose another one.")
@@ -155,9 +154,7 @@ def require_space(folder: Path, needed: int, purpose: str) -> None:
     if needed > free:
         raise DiskFull(
             f"{purpose} needs {size_text(needed)} in {folder}, only {size_text(free)} are free. "
-            "Free some space, choose another folder, or store less (float16, fewer layers, pooled features).",
-            needed=needed,
-            available=free,
+            "Free some space, choose another folder, or store less (float16, fewer layers, pooled features)."
         )
 
 

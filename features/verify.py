@@ -60,6 +60,7 @@ def verify(path: Path | str) -> VerifyReport:
     Raises:
         CacheMissing: if there is no cache at this path.
         CacheVersion: if it has another format version.
+        CacheError: if the manifest cannot be read, or the cache is compressed and hdf5plugin is not installed.
     """
     started = time.perf_counter()
     folder = Path(path)
@@ -73,12 +74,11 @@ def verify(path: Path | str) -> VerifyReport:
     return VerifyReport(folder, done, total - done, hashed, problems, time.perf_counter() - started)
 
 
-def repair(path: Path | str, wait_seconds: float = 0.0) -> VerifyReport:
+def repair(path: Path | str) -> VerifyReport:
     """Verifies a cache and moves what is damaged to `quarantine/`, so that the next extraction makes it again.
 
     Args:
         path: the cache's folder.
-        wait_seconds: how long to wait for a process that is writing to it, ≥ 0.
 
     Returns:
         `VerifyReport` of what was found and put aside. Virtual files are written anew at once; shards are pending.
@@ -86,11 +86,12 @@ def repair(path: Path | str, wait_seconds: float = 0.0) -> VerifyReport:
     Raises:
         CacheMissing: if there is no cache at this path.
         CacheBusy: if a process is writing to it.
+        CacheVersion, CacheError: as for `verify`; also if a file cannot be moved.
     """
     folder = Path(path)
     if not (folder / MANIFEST).exists():
         raise CacheMissing(f"There is no feature cache at {folder} (no {MANIFEST}): nothing to repair.")
-    with writer_lock(folder, wait_seconds):
+    with writer_lock(folder, 0.0):
         report = verify(folder)
         if report.problems and report.problems[0].file == MANIFEST:
             set_aside_manifest(folder)

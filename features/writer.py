@@ -113,11 +113,6 @@ class CacheWriter:
         return self._manifest.provenance
 
     @property
-    def shard_size(self) -> int:
-        """Samples in a shard: what was asked for, or what the unfinished cache has."""
-        return self._manifest.shard_size
-
-    @property
     def total_images(self) -> int:
         """Samples of all splits, or of the part."""
         return self._manifest.images(self._part)

@@ -16,10 +16,12 @@ import h5py
 import keras
 
 from models import efficientnet_lite, torchvision_nets
-from models.errors import BackboneFileError, ModelError, UnknownLayer, WeightsMismatch, nearest
+from models.errors import BackboneFileError, ModelError, UnknownLayer, WeightsMismatch, first_line, nearest, quoted
 from models.registry import APPLICATIONS, LITE0, TORCHVISION, Application
 from models.torch_files import SUFFIXES as TORCH_SUFFIXES
 from models.weights import WeightsIdentity, is_model_file, preprocessing, require_backbone, weights_identity
+
+LAYERS_SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -53,15 +55,24 @@ class Backbone:
         """
         for name in names:
             if name not in self.layer_names:
+                near = quoted(nearest(name, self.layer_names)[:LAYERS_SHOWN])
                 raise UnknownLayer(
-                    f"Backbone '{self.name}' has no layer '{name}'. Nearest: {nearest(name, self.layer_names)}. "
+                    f"Backbone '{self.name}' has no layer '{name}'. Nearest: {near}. "
                     f"The last ones: {', '.join(self.layer_names[-4:])}. All {len(self.layer_names)}: "
                     f"python -c \"import models; print(*models.layer_names('{self.name}'))\""
                 )
 
 
 def layer_names(name: str) -> tuple[str, ...]:
-    """The layers of a backbone, whose weights need not be at hand."""
+    """The layers of a backbone, whose weights need not be at hand.
+
+    Args:
+        name: A registered name or the path of a `.keras` file.
+
+    Raises:
+        UnknownBackbone: If there is no such backbone.
+        BackboneFileError: If the file is missing, damaged, or not a model of RGB images.
+    """
     require_backbone(name)
     model = load_model_file(Path(name).expanduser()) if is_model_file(name) else _build(name, (224, 224), fresh=True)
     return _output_layers(model)
@@ -159,7 +170,7 @@ def load_model_file(path: Path) -> keras.Model:
     try:
         model = keras.models.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # Keras lets anything through, from KeyError to h5py's OSError
-        raise BackboneFileError(f"'{path}' cannot be loaded in safe mode: {_first_line(error)}") from error
+        raise BackboneFileError(f"'{path}' cannot be loaded in safe mode: {first_line(error)}") from error
     shape = getattr(model, "input_shape", None)
     if not isinstance(shape, tuple) or len(shape) != 4 or shape[-1] != 3:
         raise BackboneFileError(
@@ -183,7 +194,7 @@ def resized(model: keras.Model, size: tuple[int, int], name: str) -> keras.Model
         clone.set_weights(model.get_weights())
     except Exception as error:  # a shape error can come from any layer
         raise BackboneFileError(
-            f"'{name}' cannot be rebuilt for {size[0]}×{size[1]} images ({_first_line(error)}). "
+            f"'{name}' cannot be rebuilt for {size[0]}×{size[1]} images ({first_line(error)}). "
             f"Its own size is {own}: set input.size to that."
         ) from error
     return clone
@@ -199,7 +210,7 @@ def _load_weights(model: keras.Model, name: str, path: Path) -> None:
             warnings.simplefilter("error", UserWarning)  # Keras only warns of weights that it leaves as they are
             _load_keras_weights(model, path)
     except Exception as error:  # Keras and h5py raise ValueError, KeyError, OSError, TypeError, … by file
-        raise WeightsMismatch(f"'{path}' does not hold weights for backbone '{name}': {_first_line(error)}") from error
+        raise WeightsMismatch(f"'{path}' does not hold weights for backbone '{name}': {first_line(error)}") from error
 
 
 def _load_keras_weights(model: keras.Model, path: Path) -> None:
@@ -215,8 +226,3 @@ def _stored_layers(path: Path) -> set[str]:
     with h5py.File(path) as file:
         group = file.get("model_weights", file)
         return {name for name, layer in group.items() if len(layer.attrs.get("weight_names", ()))}
-
-
-def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[0][:300] if lines else "") or type(error).__name__

@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import keras
-import numpy as np
 from keras import layers
 
-from models.errors import WeightsMismatch
-from models.torch_files import load_tensors
+from models import checkpoints
 
 BATCH_NORM_EPSILON = 1e-3
 STEM_FILTERS, TOP_FILTERS = 32, 1280
+IMAGENET_CLASSES = 1000
 
 
 @dataclass(frozen=True)
@@ -39,16 +38,15 @@ STAGES = (
 )
 
 
-def efficientnet_lite0(size: tuple[int, int], classes: int = 1000) -> keras.Model:
+def efficientnet_lite0(size: tuple[int, int]) -> keras.Model:
     """EfficientNet-Lite0 with its classifier.
 
     Args:
         size: Height and width of the images.
-        classes: Outputs of the last layer, `predictions` (softmax).
 
     Returns:
-        A model of float RGB 0..255, `(n, *size, 3)`. Layers are named as in Keras' EfficientNets:
-        `block3b_add`, `block4a_project_bn`, …, `top_activation`, `avg_pool`.
+        A model of float RGB 0..255, `(n, *size, 3)`, that gives the probabilities of ImageNet's 1,000 classes. Layers are
+        named as in Keras' EfficientNets: `block3b_add`, `block4a_project_bn`, …, `top_activation`, `avg_pool`.
     """
     images = keras.Input((*size, 3), name="images")
     x = layers.Rescaling(1 / 128, offset=-127 / 128, name="rescaling")(images)
@@ -59,7 +57,7 @@ def efficientnet_lite0(size: tuple[int, int], classes: int = 1000) -> keras.Mode
     x = _activated(layers.Conv2D(TOP_FILTERS, 1, use_bias=False, name="top_conv")(x), "top_")
     x = layers.GlobalAveragePooling2D(name="avg_pool")(x)
     x = layers.Dropout(0.2, name="top_dropout")(x)
-    x = layers.Dense(classes, activation="softmax", name="predictions")(x)
+    x = layers.Dense(IMAGENET_CLASSES, activation="softmax", name="predictions")(x)
     return keras.Model(images, x, name="efficientnet-lite0")
 
 
@@ -84,33 +82,13 @@ def _block(x: keras.KerasTensor, stage: Stage, strides: int, name: str) -> keras
 
 
 def load_checkpoint(model: keras.Model, path: Path) -> None:
-    """Sets the weights of an EfficientNet-Lite0 from its torch checkpoint.
+    """Sets the weights of an EfficientNet-Lite0, its classifier's too, from its torch checkpoint.
 
     Raises:
-        WeightsMismatch: If the checkpoint is of another architecture.
+        WeightsMismatch: If the checkpoint is damaged or of another architecture.
+        OSError: If it cannot be opened.
     """
-    tensors = load_tensors(path)
-    for layer in model.layers:
-        if not layer.weights:
-            continue
-        try:
-            layer.set_weights(_layer_weights(layer, tensors))
-        except (KeyError, ValueError) as error:
-            raise WeightsMismatch(
-                f"'{path}' has no weights for layer '{layer.name}' of {model.name} ({error}): "
-                "it belongs to another architecture."
-            ) from error
-
-
-def _layer_weights(layer: layers.Layer, tensors: dict[str, np.ndarray]) -> list[np.ndarray]:
-    prefix = _torch_prefix(layer.name)
-    if isinstance(layer, layers.BatchNormalization):
-        return [tensors[f"{prefix}.{part}"] for part in ("weight", "bias", "running_mean", "running_var")]
-    kernel = tensors[f"{prefix}.weight"]
-    if isinstance(layer, layers.Dense):
-        return [kernel.T, tensors[f"{prefix}.bias"]]
-    axes = (2, 3, 0, 1) if isinstance(layer, layers.DepthwiseConv2D) else (2, 3, 1, 0)
-    return [kernel.transpose(axes)]
+    checkpoints.load_checkpoint(model, path, _torch_prefix)
 
 
 def _torch_prefix(name: str) -> str:

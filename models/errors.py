@@ -27,17 +27,7 @@ class BackboneFileError(ModelError):
 
 
 class WeightsUnavailable(ModelError):
-    """Weights that are neither on disk nor to be had from the network.
-
-    Attributes:
-        file: Name of the missing file.
-        destination: Where to put it, or `None` when a package brings it.
-    """
-
-    def __init__(self, message: str, file: str, destination: str | None = None) -> None:
-        super().__init__(message)
-        self.file = file
-        self.destination = destination
+    """Weights that are neither on disk nor to be had from the network."""
 
 
 class WeightsMismatch(ModelError):
@@ -52,12 +42,22 @@ class EngineMismatch(ModelError):
     """An engine whose output is not that of the float32 reference."""
 
 
-def nearest(name: str, names: Iterable[str], limit: int = 5) -> str:
-    """The names most like `name`, quoted, for an error message."""
-    names = list(names)
-    lowered = {candidate.lower(): candidate for candidate in names}
-    close = difflib.get_close_matches(name.lower(), lowered, n=limit, cutoff=0.4)
-    return ", ".join(f"'{lowered[candidate]}'" for candidate in close) or ", ".join(f"'{n}'" for n in names[:limit])
+def first_line(error: BaseException, longest: int = 300) -> str:
+    """What an error says first, at most `longest` characters of it; its kind where it says nothing."""
+    lines = (line.strip() for line in str(error).splitlines())
+    return next((line[:longest] for line in lines if line), type(error).__name__)
+
+
+def nearest(received: str, valid: Iterable[str], count: int = 3) -> list[str]:
+    """The `count` of the `valid` names that look most like `received`, in any case; all of them when none does."""
+    names = [str(name) for name in valid]
+    close = difflib.get_close_matches(received.lower(), {name.lower(): None for name in names}, count, cutoff=0.5)
+    return [name for likeness in close for name in names if name.lower() == likeness][:count] or names
+
+
+def quoted(names: Iterable[str]) -> str:
+    """Names in quotation marks, with commas between them."""
+    return ", ".join(f"'{name}'" for name in names)
 
 
 def require_choice(option: str, value: str, choices: Iterable[str]) -> str:
@@ -69,5 +69,4 @@ def require_choice(option: str, value: str, choices: Iterable[str]) -> str:
     choices = tuple(choices)
     if value in choices:
         return value
-    valid = ", ".join(f"'{choice}'" for choice in choices)
-    raise InvalidSetting(f"{option} must be one of {valid}. Received: {option}='{value}'.")
+    raise InvalidSetting(f"{option} must be one of {quoted(choices)}. Received: {option}='{value}'.")

@@ -45,7 +45,7 @@ class _PathClassifier(ClassifierMixin, BaseEstimator):
             The estimator.
 
         Raises:
-            ValueError: one class only, or too few samples to hold some out.
+            ValueError: one class only, too few samples to hold some out, or features that are not finite.
         """
         X, y = validate_data(self, X, y, dtype=FLOATS, ensure_min_samples=2)
         check_classification_targets(y)
@@ -58,7 +58,12 @@ class _PathClassifier(ClassifierMixin, BaseEstimator):
         return self
 
     def predict(self, X: Any) -> np.ndarray:
-        """Return the `(n,)` most likely labels."""
+        """Return the `(n,)` most likely labels.
+
+        Raises:
+            NotFittedError: before `fit`.
+            ValueError: X has another number of features, or values that are not finite.
+        """
         scores = self._scores(self._checked(X))
         return self.classes_[scores.argmax(axis=1)]
 
@@ -66,9 +71,10 @@ class _PathClassifier(ClassifierMixin, BaseEstimator):
         rare = np.bincount(labels).min() < 2
         if rare and len(labels) < 3:
             raise ValueError(f"Nothing can be held out of n_samples={len(labels)} of {len(self.classes_)} classes.")
+        least = len(self.classes_) / len(labels)  # a stratified part has room for every class
         train, held = train_test_split(
             np.arange(len(labels)),
-            test_size=max(self.validation_fraction, len(self.classes_) / len(labels)) if not rare else 0.2,
+            test_size=self.validation_fraction if rare else max(self.validation_fraction, least),
             stratify=None if rare else labels,
             random_state=self.random_state,
         )
@@ -97,7 +103,12 @@ class _LinearPath(_PathClassifier):
     l2: Sequence[float] | None
 
     def decision_function(self, X: Any) -> np.ndarray:
-        """Return `(n, c)` scores; for two classes `(n,)`, the second's minus the first's."""
+        """Return `(n, c)` scores; for two classes `(n,)`, the second's minus the first's.
+
+        Raises:
+            NotFittedError: before `fit`.
+            ValueError: X has another number of features, or values that are not finite.
+        """
         scores = self._scores(self._checked(X))
         return scores[:, 1] - scores[:, 0] if len(self.classes_) == 2 else scores
 
@@ -157,7 +168,12 @@ class LogisticPath(_LinearPath):
         self.tolerance = tolerance
 
     def predict_proba(self, X: Any) -> np.ndarray:
-        """Return `(n, c)` probabilities."""
+        """Return `(n, c)` probabilities.
+
+        Raises:
+            NotFittedError: before `fit`.
+            ValueError: X has another number of features, or values that are not finite.
+        """
         return softmax(self._scores(self._checked(X)), axis=1)
 
     def _search(
@@ -220,7 +236,12 @@ class CosineKNN(_PathClassifier):
         self.random_state = random_state
 
     def predict_proba(self, X: Any) -> np.ndarray:
-        """Return `(n, c)`: each class' share of the k votes."""
+        """Return `(n, c)`: each class' share of the k votes.
+
+        Raises:
+            NotFittedError: before `fit`.
+            ValueError: X has another number of features, or values that are not finite.
+        """
         return self._scores(self._checked(X))
 
     def _learn(self, X: np.ndarray, labels: np.ndarray, train: np.ndarray, held: np.ndarray, team: Workers) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import keras
@@ -55,11 +55,24 @@ class Extractor:
 
         Returns:
             float32 arrays `(n, *output_shapes[layer])` by layer.
+
+        Raises:
+            InvalidSetting: If the images are not uint8, or of another shape.
         """
         return self._start(images)()
 
     def map(self, batches: Iterable[np.ndarray]) -> Iterator[dict[str, np.ndarray]]:
-        """The features of batch after batch, in order, with as many under way as keep the devices busy."""
+        """The features of batch after batch, in order, with as many under way as keep the devices busy.
+
+        Args:
+            batches: Each as in a call.
+
+        Yields:
+            What a call returns.
+
+        Raises:
+            InvalidSetting: If a batch is not uint8, or of another shape.
+        """
         yield from self._overlapped(self._start(images) for images in batches)
 
     def repeat(self, images: np.ndarray, times: int) -> None:
@@ -68,6 +81,9 @@ class Extractor:
         Args:
             images: uint8 `(n, height, width, 3)` with `1 <= n <= batch_size`.
             times: How often.
+
+        Raises:
+            InvalidSetting: If the images are not uint8, or of another shape.
         """
         placed = self._engine.place(self._padded(images))
         for _ in self._overlapped(self._engine.submit(placed) for _ in range(times)):
@@ -157,7 +173,7 @@ def build_extractor(
     gflop = gflop_per_image(model, len(recipe.views))
     unchecked = Extractor(recipe, engine, precision, batch_size, shapes, {}, gflop, running.depth, running)
     check = compare(unchecked(images), reference, f"The {engine} engine in {precision}", LEAST_COSINE[precision])
-    return Extractor(recipe, engine, precision, batch_size, shapes, check, gflop, running.depth, running)
+    return replace(unchecked, check=check)
 
 
 def _engine(

@@ -9,9 +9,10 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-from models.backbones import Backbone
-from models.errors import UnknownLayer, nearest
+from models.backbones import LAYERS_SHOWN, Backbone
+from models.errors import UnknownLayer, nearest, quoted
 from models.folding import PREPROCESSING
+from models.heads import pooled
 from models.tracing import truncated
 
 ASPECTS = (3 / 4, 4 / 3)  # of the crops, as in torchvision
@@ -111,9 +112,7 @@ def classifier(
     if flip:
         x = layers.RandomFlip("horizontal", name="flip")(x)
     x = RandomResizedCrop(backbone.size, crop_area, resize, antialias, name="crop")(x)
-    x = network(x)
-    if len(x.shape) == 4:
-        x = (layers.GlobalMaxPooling2D if pooling == "max" else layers.GlobalAveragePooling2D)(name="pool")(x)
+    x = pooled(network(x), pooling)
     x = layers.Dropout(dropout, name="dropout")(x)
     x = layers.Dense(classes, activation="softmax", name=CLASSES)(x)
     return keras.Model(images, x, name="classifier")
@@ -132,6 +131,9 @@ def compute_in(model: keras.Model, precision: str) -> keras.Model:
 
     Returns:
         The same model.
+
+    Raises:
+        ValueError: If the precision is another word.
     """
     policy = "float32" if precision == "float32" else f"mixed_{precision}"
     for layer in model.get_layer(BACKBONE)._flatten_layers(include_self=False):
@@ -154,7 +156,11 @@ def compile_classifier(model: keras.Model) -> keras.Model:
 
 
 def load_classifier(path: Path) -> keras.Model:
-    """A model that was made by `classifier` and saved, with its optimiser if it was compiled."""
+    """A model that was made by `classifier` and saved, with its optimiser if it was compiled.
+
+    Raises:
+        Exception: Of many kinds, as Keras raises them, if there is no such file or it is damaged.
+    """
     return keras.models.load_model(path)
 
 
@@ -171,7 +177,8 @@ def freeze_below(model: keras.Model, first: str) -> None:
     names = [layer.name for layer in model.get_layer(BACKBONE).layers]
     starts = [i for i, name in enumerate(names) if name.startswith(first)]
     if not starts:
-        raise UnknownLayer(f"No layer of the backbone begins with '{first}'. Nearest: {nearest(first, names)}.")
+        near = quoted(nearest(first, names)[:LAYERS_SHOWN])
+        raise UnknownLayer(f"No layer of the backbone begins with '{first}'. Nearest: {near}.")
     for below in model.get_layer(BACKBONE).layers[: starts[0]] if first else ():
         for layer in below._flatten_layers():
             layer.trainable = False
@@ -196,5 +203,8 @@ def set_last_layer(model: keras.Model, weights: np.ndarray, bias: np.ndarray) ->
         model: From `classifier`.
         weights: `(features, classes)`, for features as they are (not standardised).
         bias: `(classes,)`.
+
+    Raises:
+        ValueError: If they have other shapes than the layer's.
     """
     model.get_layer(CLASSES).set_weights([weights, bias])

@@ -12,7 +12,7 @@ def build_head(feature_shape: Sequence[int], classes: int, dropout: float = 0.3)
     """The walk-through's head: pool where the features are spatial, drop out, one dense softmax layer.
 
     Args:
-        feature_shape: Of one image: `(channels,)` or `(height, width, channels)`.
+        feature_shape: Of one image: `(channels,)`, `(height, width, channels)` or `(tokens, channels)`.
         classes: Number of classes.
         dropout: Fraction of features dropped while training, 0 to 1.
 
@@ -20,7 +20,25 @@ def build_head(feature_shape: Sequence[int], classes: int, dropout: float = 0.3)
         An uncompiled model that gives class probabilities `(n, classes)`.
     """
     features = keras.Input(tuple(feature_shape), name="features")
-    x = layers.GlobalAveragePooling2D(name="pool")(features) if len(feature_shape) == 3 else features
-    x = layers.Dropout(dropout, name="dropout")(x)
+    x = layers.Dropout(dropout, name="dropout")(pooled(features))
     x = layers.Dense(classes, activation="softmax", name="classes")(x)
     return keras.Model(features, x, name="head")
+
+
+def pooled(features: keras.KerasTensor, pooling: str = "avg") -> keras.KerasTensor:
+    """Features pooled over all their positions.
+
+    Args:
+        features: `(n, …, channels)`.
+        pooling: `"max"`, else the average is taken.
+
+    Returns:
+        `(n, channels)`.
+    """
+    rank = len(features.shape)
+    if rank == 2:
+        return features
+    if rank == 4:
+        return (layers.GlobalMaxPooling2D if pooling == "max" else layers.GlobalAveragePooling2D)(name="pool")(features)
+    positions = layers.Reshape((-1, features.shape[-1]), name="positions")(features)
+    return (layers.GlobalMaxPooling1D if pooling == "max" else layers.GlobalAveragePooling1D)(name="pool")(positions)

@@ -9,15 +9,15 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 import joblib
-from threadpoolctl import threadpool_info, threadpool_limits
+from threadpoolctl import threadpool_limits
 
 T = TypeVar("T")
 
 
 def thread_count() -> int:
     """Return how many threads to use: the cores this process may run on, or fewer where OMP_NUM_THREADS says so."""
-    limits = [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
-    return max(1, min([joblib.cpu_count(), *limits]))
+    cores: int = joblib.cpu_count()
+    return max(1, min(cores, core_limit() or cores))
 
 
 def limit_cores(count: int) -> None:
@@ -61,7 +61,10 @@ class Workers:
 
 @contextmanager
 def workers() -> Iterator[Workers]:
-    """Start the threads; while they live, the BLAS libraries use one thread for each product."""
+    """Start the threads; while they live, the BLAS libraries use one thread for each product.
+
+    Inside another `workers` it has as many threads, while the other's wait: do not call it from within their work.
+    """
     threads = thread_count()
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(threads) as pool:
         yield Workers(pool, threads)

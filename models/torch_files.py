@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import pickle
 import zipfile
 from pathlib import Path
 
 import numpy as np
-import safetensors
 import safetensors.numpy
 
-from models.errors import WeightsMismatch
+from models.errors import WeightsMismatch, first_line
 from models.torch_pickle import read_old, read_zipped
 
 SUFFIXES = (".pth", ".pt", ".safetensors")
@@ -26,18 +24,17 @@ def load_tensors(path: str | Path) -> dict[str, np.ndarray]:
         The tensors by name, as C-contiguous arrays.
 
     Raises:
-        WeightsMismatch: If the file is neither, is truncated, or holds anything but tensors.
+        WeightsMismatch: If the file is neither, is truncated or damaged, or holds anything but tensors.
+        OSError: If it cannot be opened.
     """
     path = Path(path)
-    try:
-        if path.suffix == ".safetensors":
-            return safetensors.numpy.load_file(path)
-        return read_zipped(path) if zipfile.is_zipfile(path) else read_old(path)
-    except (
-        pickle.UnpicklingError, EOFError, ValueError, TypeError, AttributeError, IndexError, KeyError, zipfile.BadZipFile,
-        safetensors.SafetensorError,
-    ) as error:  # fmt: skip
-        raise WeightsMismatch(
-            f"'{path}' is not a file of tensors (.safetensors, or a state dict saved by torch): {error}. "
-            "Give a file saved by Keras, or fetch the checkpoint again."
-        ) from error
+    with path.open("rb") as file:
+        try:
+            if path.suffix == ".safetensors":
+                return safetensors.numpy.load_file(path)
+            return read_zipped(file) if zipfile.is_zipfile(file) else read_old(file)
+        except Exception as error:  # what pickle, zipfile and NumPy make of damaged bytes is of many kinds
+            raise WeightsMismatch(
+                f"'{path}' is not a file of tensors (.safetensors, or a state dict saved by torch): {first_line(error)}. "
+                "Give a file saved by Keras, or fetch the checkpoint again."
+            ) from error

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import io
+import math
+import os
 import pickle
 import zipfile
 from collections import OrderedDict
-from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -38,6 +39,8 @@ class _Tensor:
         last = self.offset + sum((n - 1) * step for n, step in zip(self.shape, self.strides, strict=True))
         if min(self.offset, *self.shape, *self.strides, 0) < 0 or last >= values.size > 0:
             raise pickle.UnpicklingError("a tensor reaches beyond its storage")
+        if math.prod(self.shape) > values.size:
+            raise pickle.UnpicklingError("a tensor is larger than its storage")
         strides = tuple(step * values.itemsize for step in self.strides)
         return np.lib.stride_tricks.as_strided(values[self.offset :], self.shape, strides).copy()
 
@@ -45,6 +48,7 @@ class _Tensor:
 class _Storage:
     def __init__(self, dtype: str, key: str, size: int) -> None:
         self.dtype, self.key, self.size = np.dtype(dtype), key, size
+        self.bytes = size * self.dtype.itemsize
 
 
 class _TensorUnpickler(pickle.Unpickler):
@@ -70,35 +74,43 @@ class _TensorUnpickler(pickle.Unpickler):
         return self.storages.setdefault(key, _Storage(dtype, key, size))
 
 
-def read_old(path: Path) -> dict[str, np.ndarray]:
+def read_old(file: BinaryIO) -> dict[str, np.ndarray]:
     """Reads what `torch.save` wrote before torch 1.6: pickles, then the storages one after the other.
 
     Raises:
         Exception: of many kinds, if it is no such file.
     """
-    with path.open("rb") as file:
-        return _read_old(file)
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    if (_TensorUnpickler(file).load(), _TensorUnpickler(file).load()) != (MAGIC, PROTOCOL):
+        raise ValueError("wrong magic number")
+    if not _TensorUnpickler(file).load()["little_endian"]:
+        raise ValueError("big-endian data")
+    unpickler = _TensorUnpickler(file)
+    state = _tensors(unpickler.load())
+    values = {key: _read_storage(file, unpickler.storages[key], size) for key in _TensorUnpickler(file).load()}
+    return {name: tensor.array(values[tensor.storage.key]) for name, tensor in state.items()}
 
 
-def read_zipped(path: Path) -> dict[str, np.ndarray]:
+def read_zipped(file: BinaryIO) -> dict[str, np.ndarray]:
     """Reads what `torch.save` writes since torch 1.6: `NAME/data.pkl` and one file `NAME/data/KEY` a storage.
 
     Raises:
         Exception: of many kinds, if it is no such file.
     """
-    with zipfile.ZipFile(path) as archive:
+    with zipfile.ZipFile(file) as archive:
         (name,) = [name for name in archive.namelist() if name.endswith("/data.pkl")]
         folder = name.removesuffix("data.pkl")
         if f"{folder}byteorder" in archive.namelist() and archive.read(f"{folder}byteorder") != b"little":
             raise ValueError("big-endian data")
         unpickler = _TensorUnpickler(io.BytesIO(archive.read(name)))
         state = _tensors(unpickler.load())
+        files = {key: archive.getinfo(f"{folder}data/{key}") for key in unpickler.storages}
+        if any(files[key].file_size != storage.bytes for key, storage in unpickler.storages.items()):
+            raise ValueError("it is truncated")
         values = {
-            key: np.frombuffer(archive.read(f"{folder}data/{key}"), storage.dtype)
-            for key, storage in unpickler.storages.items()
+            key: np.frombuffer(archive.read(files[key]), storage.dtype) for key, storage in unpickler.storages.items()
         }
-    if any(values[key].size != storage.size for key, storage in unpickler.storages.items()):
-        raise ValueError("it is truncated")
     return {name: tensor.array(values[tensor.storage.key]) for name, tensor in state.items()}
 
 
@@ -108,20 +120,8 @@ def _tensors(state: Any) -> dict[str, _Tensor]:
     return state
 
 
-def _read_old(file: BinaryIO) -> dict[str, np.ndarray]:
-    if (_TensorUnpickler(file).load(), _TensorUnpickler(file).load()) != (MAGIC, PROTOCOL):
-        raise ValueError("wrong magic number")
-    if not _TensorUnpickler(file).load()["little_endian"]:
-        raise ValueError("big-endian data")
-    unpickler = _TensorUnpickler(file)
-    state = _tensors(unpickler.load())
-    values = {key: _read_storage(file, unpickler.storages[key]) for key in _TensorUnpickler(file).load()}
-    return {name: tensor.array(values[tensor.storage.key]) for name, tensor in state.items()}
-
-
-def _read_storage(file: BinaryIO, storage: _Storage) -> np.ndarray:
+def _read_storage(file: BinaryIO, storage: _Storage, end: int) -> np.ndarray:
     (size,) = np.frombuffer(file.read(8), "<i8")
-    data = file.read(int(size) * storage.dtype.itemsize)
-    if size != storage.size or len(data) < size * storage.dtype.itemsize:
+    if size != storage.size or not 0 <= storage.bytes <= end - file.tell():
         raise ValueError("it is truncated")
-    return np.frombuffer(data, storage.dtype)
+    return np.frombuffer(file.read(storage.bytes), storage.dtype)

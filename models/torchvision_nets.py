@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import keras
-import numpy as np
 from keras import layers
 
-from models.errors import WeightsMismatch
-from models.torch_files import load_tensors
+from models import checkpoints
 
 EPSILON = 1e-5
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's pixels in 0..1, as in torchvision
@@ -129,7 +127,7 @@ def _norm(name: str, relu: str | None = None) -> Callable[[keras.KerasTensor], k
 
 
 def load_checkpoint(model: keras.Model, path: Path) -> None:
-    """Sets the weights of one of these networks from a torchvision checkpoint.
+    """Sets the weights of one of these networks from a torchvision checkpoint, whose classifier is left out.
 
     Args:
         model: From `resnet` or `vgg16_bn`.
@@ -137,46 +135,11 @@ def load_checkpoint(model: keras.Model, path: Path) -> None:
 
     Raises:
         WeightsMismatch: If the checkpoint is damaged or of another architecture.
+        OSError: If it cannot be opened.
     """
-    tensors = load_tensors(path)
     prefix_of = _vgg_prefix if model.name == "vgg16-bn" else _resnet_prefix
-    used = set()
-    for layer in model.layers:
-        if not layer.weights or isinstance(layer, layers.Normalization):
-            continue
-        prefix = prefix_of(layer.name)
-        try:
-            layer.set_weights(_layer_weights(layer, prefix, tensors))
-        except (KeyError, ValueError) as error:
-            raise WeightsMismatch(
-                f"'{path}' has no weights for layer '{layer.name}' of {model.name} ({_first_line(error)}): "
-                "it belongs to another architecture."
-            ) from error
-        used.add(prefix)
-    _require_all_used(model, path, tensors, used)
-
-
-def _require_all_used(model: keras.Model, path: Path, tensors: dict[str, np.ndarray], used: set[str]) -> None:
-    """A deeper network of the same family has every tensor a shallower one needs, and more."""
-    left = {name.rsplit(".", 1)[0] for name in tensors} - used
-    left = {name for name in left if not name.startswith(("fc", "classifier"))}
-    if left:
-        raise WeightsMismatch(
-            f"'{path}' has weights that {model.name} lacks, such as '{sorted(left)[0]}': it belongs to another architecture."
-        )
-
-
-def _layer_weights(layer: layers.Layer, prefix: str, tensors: dict[str, np.ndarray]) -> list[np.ndarray]:
-    if isinstance(layer, layers.BatchNormalization):
-        return [tensors[f"{prefix}.{part}"] for part in ("weight", "bias", "running_mean", "running_var")]
-    kernel = tensors[f"{prefix}.weight"]
-    bias = [tensors[f"{prefix}.bias"]] if layer.use_bias else []
-    if isinstance(layer, layers.Conv2D):
-        return [kernel.transpose(2, 3, 1, 0), *bias]
-    if layer.name == "fc1":  # torch flattens channels first
-        channels = VGG16_FILTERS[-1]
-        kernel = kernel.reshape(-1, channels, *VGG16_MAP).transpose(0, 2, 3, 1).reshape(len(kernel), -1)
-    return [kernel.T, *bias]
+    flattened = {"fc1": (VGG16_FILTERS[-1], *VGG16_MAP)}
+    checkpoints.load_checkpoint(model, path, prefix_of, unneeded=("fc.", "classifier."), flattened=flattened)
 
 
 def _resnet_prefix(name: str) -> str:
@@ -197,7 +160,3 @@ def _vgg_prefix(name: str) -> str:
     block, part = int(name[5]), name.split("_")[1]
     before = sum(3 * convolutions + 1 for convolutions in VGG16_BLOCKS[: block - 1])
     return f"features.{before + 3 * (int(part[-1]) - 1) + part.startswith('bn')}"
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__

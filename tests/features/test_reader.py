@@ -91,6 +91,18 @@ def test_an_array_with_wrong_dtype_or_no_copy_is_refused_where_a_copy_is_needed(
     assert np.asarray(spatial[0], dtype=np.float32).dtype == np.float32
 
 
+@pytest.mark.parametrize("compression", ["none", "blosc2"])
+def test_only_what_lies_on_disk_as_it_is_becomes_an_array_without_a_copy(tmp_path, compression):
+    cache = small_cache.make(tmp_path / "cache", shard_size=100, compression=compression)
+    x = open_features(cache)["train"].x
+    assert x[3:5].flags.writeable == x[7].flags.writeable == (compression == "blosc2")
+    if compression == "none":
+        assert not np.asarray(x, copy=False).flags.owndata
+        return
+    with pytest.raises(ValueError, match="compressed"):
+        np.asarray(x, copy=False)
+
+
 def test_iterating_gives_each_sample_once(spatial):
     np.testing.assert_array_equal(np.stack(list(spatial[0])), spatial[1])
 

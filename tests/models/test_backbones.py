@@ -7,10 +7,13 @@ import zipfile
 import keras
 import numpy as np
 import pytest
+import safetensors.numpy
 from PIL import Image
 
 import models
 from models.registry import APPLICATIONS, TORCHVISION
+from models.torch_files import load_tensors
+from models.weights import lite0_path
 
 FAST = ("efficientnet-lite0", "resnet50", "vgg16", "mobilenetv2")
 SLOW = tuple(name for name in models.backbone_names() if name not in FAST)
@@ -146,6 +149,14 @@ def test_a_model_tied_to_its_size_says_which_it_is(tmp_path):
     keras.Model(images, x).save(tmp_path / "tied.keras")
     with pytest.raises(models.BackboneFileError, match=r"Its own size is \(32, 32\): set input.size"):
         models.load_backbone(str(tmp_path / "tied.keras"), size=(64, 64))
+
+
+def test_a_checkpoint_with_a_block_too_many_is_not_taken_for_lite0(tmp_path):
+    tensors = load_tensors(lite0_path())
+    deeper = {name.replace("_blocks.15.", "_blocks.16."): tensor for name, tensor in tensors.items()}
+    safetensors.numpy.save_file(tensors | deeper, tmp_path / "deeper.safetensors")
+    with pytest.raises(models.WeightsMismatch, match=r"lacks, such as '_blocks\.16\."):
+        models.load_backbone("efficientnet-lite0", str(tmp_path / "deeper.safetensors"), (64, 64))
 
 
 def test_a_wrong_layer_lists_the_nearest(lite0):

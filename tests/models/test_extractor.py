@@ -61,6 +61,42 @@ def test_each_layer_has_its_own_pooling(engine, small, photographs):
     assert extractor.output_shapes == {layer: array.shape[1:] for layer, array in ours.items()}
 
 
+@pytest.fixture(scope="module")
+def tokens(tmp_path_factory):
+    """A user's file that gives 25 tokens of 6 channels, as a transformer does."""
+    import keras
+
+    images = keras.Input((20, 20, 3))
+    x = keras.layers.Conv2D(6, 4, 4, name="patches")(keras.layers.Rescaling(1 / 255)(images))
+    x = keras.layers.Reshape((-1, 6), name="sequence")(x)
+    x = keras.layers.LayerNormalization(name="tokens")(x)
+    path = tmp_path_factory.mktemp("tokens") / "tokens.keras"
+    keras.Model(images, x).save(path)
+    return models.load_backbone(str(path), size=(20, 20))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("pooling", ["avg", "max"])
+def test_tokens_are_pooled_as_maps_are(engine, pooling, tokens, photographs):
+    images = photographs[:4, :20, :20]
+    every = build(tokens, ["tokens"], engine, pooling="none")(images)["tokens"]
+    assert every.shape == (4, 25, 6)
+    ours = build(tokens, ["tokens"], engine, pooling=pooling)(images)["tokens"]
+    np.testing.assert_allclose(ours, every.mean(axis=1) if pooling == "avg" else every.max(axis=1), atol=1e-5)
+
+
+@pytest.mark.parametrize("pooling", ["avg", "max"])
+def test_a_network_of_tokens_can_be_fine_tuned_on_pooled_ones(pooling, tokens, photographs):
+    images = photographs[:4, :20, :20]
+    model = models.classifier(tokens, "tokens", 3, (20, 20, 3), pooling=pooling)
+    assert model.output_shape == (None, 3)
+    features = build(tokens, ["tokens"], pooling=pooling)(images)["tokens"]
+    scores = np.log(model.predict(images, verbose=0))
+    kernel, bias = model.get_layer("classes").get_weights()
+    theirs = features @ kernel + bias
+    np.testing.assert_allclose(scores - scores[:, :1], theirs - theirs[:, :1], atol=1e-4)
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 def test_views_stand_on_the_second_axis_and_are_mirror_images(engine, small, photographs):
     images = photographs[:3, :48, :48]

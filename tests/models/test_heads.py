@@ -14,6 +14,15 @@ def test_the_head_pools_only_spatial_features(shape, pools):
     assert head.count_params() == 2048 * 10 + 10
 
 
+@pytest.mark.parametrize("shape", [(5, 4), (2, 3, 5, 4)])
+def test_the_head_averages_tokens_and_volumes_too(shape):
+    features = np.random.default_rng(0).normal(size=(6, *shape)).astype(np.float32)
+    head, flat = models.build_head(shape, 3), models.build_head((4,), 3)
+    flat.set_weights(head.get_weights())
+    theirs = flat.predict(features.reshape(6, -1, 4).mean(axis=1), verbose=0)
+    np.testing.assert_allclose(head.predict(features, verbose=0), theirs, atol=1e-6)
+
+
 @pytest.mark.parametrize("build", [models.small_convnet, models.strong_convnet])
 @pytest.mark.parametrize("side", [8, 32])
 def test_a_convnet_takes_uint8_images_of_their_own_size(build, side):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.datasets import load_digits
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
@@ -17,7 +18,7 @@ import models
 from models.eigenbasis import eigenbasis
 from models.logistic import logistic_path
 from models.neighbours import majority_path, nearest_labels, vote_shares
-from models.parallel import workers
+from models.parallel import thread_count, workers
 from models.probes import Coordinates, search_logistic, search_neighbours, search_ridge
 from models.ridge import ridge_path
 
@@ -63,7 +64,6 @@ def test_the_logistic_path_is_scikit_learns_in_loss_and_probability(problem):
         best += 0.5 * fit.l2 * np.sum(theirs.coef_**2)
         assert loss == pytest.approx(fit.loss, rel=1e-4)
         assert loss == pytest.approx(best, abs=1e-6)
-        assert fit.iterations > 0
         assert fit.loss <= quick.loss + 1e-7 < fit.loss + 2e-5
 
 
@@ -153,6 +153,14 @@ def test_the_chosen_value_is_the_best_on_held_out_samples(digits):
     assert fitted.path_.accuracy[list(fitted.path_.values).index(fitted.l2_)] == fitted.path_.accuracy.max()
 
 
+@pytest.mark.parametrize("rare", [False, True])
+def test_the_validation_fraction_holds_with_a_class_of_one_sample_too(digits, rare):
+    x, y, _, _ = digits
+    y = np.where(np.arange(700) == 5, 10, y) if rare else y
+    fitted = models.CosineKNN(k_max=700, validation_fraction=0.4).fit(x, y)
+    assert len(fitted.path_.values) == 420, "every k up to the number of samples not held out is tried"
+
+
 @pytest.mark.parametrize(
     "kind", [pytest.param(models.LogisticPath, marks=pytest.mark.slow), models.RidgePath, models.CosineKNN]
 )
@@ -162,9 +170,24 @@ def test_the_probes_keep_scikit_learns_protocol(kind):
     assert not failed
 
 
+def test_a_fit_that_is_not_finished_is_no_secret(digits, monkeypatch):
+    monkeypatch.setattr("models.logistic.ITERATIONS", 2)
+    with pytest.warns(ConvergenceWarning, match=r"l2 = 0\.0001 is not finished after 2 iterations"):
+        models.LogisticPath(l2=(1e-4,)).fit(*digits[:2])
+
+
 def test_one_class_is_refused_by_name(digits):
     with pytest.raises(ValueError, match=r"one class: \[7\]"):
         models.LogisticPath().fit(digits[0], np.full(700, 7))
+
+
+def test_workers_within_workers_are_as_many(monkeypatch):
+    monkeypatch.setattr("models.parallel.joblib.cpu_count", lambda: 4)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    with workers() as outer, workers() as inner:
+        assert (outer.threads, inner.threads) == (4, 4)
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert thread_count() == 3
 
 
 def test_the_probes_do_not_load_tensorflow():

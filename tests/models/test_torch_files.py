@@ -99,6 +99,37 @@ def test_a_zip_that_is_no_checkpoint_is_refused(tmp_path, damage, monkeypatch):
     assert not (tmp_path / "touched-by-a-pickle").exists()
 
 
+@pytest.mark.parametrize("zipped", [False, True])
+def test_a_damaged_checkpoint_is_refused_by_name_whatever_byte_is_wrong(tmp_path, zipped):
+    path = tmp_path / "damaged.pth"
+    _write(path, 4, zipped)
+    whole, random, refused = path.read_bytes(), np.random.default_rng(0), 0
+    for _ in range(1500):
+        damaged = bytearray(whole)
+        for place in random.integers(len(whole), size=random.integers(1, 5)):
+            damaged[place] = random.choice([0, 127, 255, int(random.integers(256))])
+        path.write_bytes(damaged)
+        try:
+            load_tensors(path)
+        except WeightsMismatch:
+            refused += 1
+    assert refused > 1000
+
+
+def test_a_size_that_no_file_has_is_refused_before_it_is_read(tmp_path):
+    path = tmp_path / "vast.pth"
+    _write(path, 4, zipped=False)
+    vast = path.read_bytes().replace(b"K\x04NtQ", b"\x8a\x07" + (1 << 50).to_bytes(7, "little") + b"NtQ")
+    path.write_bytes(vast.replace(np.int64(4).tobytes(), np.int64(1 << 50).tobytes()))
+    with pytest.raises(WeightsMismatch, match="truncated"):
+        load_tensors(path)
+
+
+def test_a_missing_file_is_not_called_damaged(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        load_tensors(tmp_path / "nowhere.pth")
+
+
 def _write(path: Path, length: int, zipped: bool) -> None:
     """A checkpoint of one tensor `x` of `length` values over a storage of 0, 1, 2, 3."""
     body = _state(length, in_zip=zipped)

@@ -1,6 +1,7 @@
 """Weights are found, checked and named without TensorFlow; what is missing is said in full."""
 
 import hashlib
+import os
 import subprocess
 import sys
 import textwrap
@@ -8,8 +9,9 @@ import textwrap
 import pytest
 
 import models
+from models.errors import first_line, nearest
 from models.registry import APPLICATIONS, LITE0_SHA256
-from models.weights import keras_home, weights_identity
+from models.weights import fetch, file_digest, has_hash, keras_home, weights_identity
 
 
 def test_names_and_local_weights_need_no_tensorflow(tmp_path):
@@ -75,6 +77,58 @@ def test_a_cached_file_with_other_bytes_is_not_taken_for_keras_weights(tmp_path,
     (folder / APPLICATIONS["vgg16"].file).write_bytes(b"not these")
     with pytest.raises(models.WeightsUnavailable):
         weights_identity("vgg16")
+
+
+def test_a_cached_file_with_other_bytes_is_downloaded_anew(tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "home"))
+    (tmp_path / "home" / "models").mkdir(parents=True)
+    served = tmp_path / "served.pth"
+    served.write_bytes(b"the weights")
+    beginning = hashlib.sha256(b"the weights").hexdigest()[:8]
+    cached = tmp_path / "home" / "models" / f"net-{beginning}.pth"
+    cached.write_bytes(b"half of the wei")
+    assert fetch(cached.name, served.as_uri(), beginning, "models") == cached
+    assert cached.read_bytes() == b"the weights"
+
+
+def test_a_download_that_is_another_file_is_not_kept(tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    (tmp_path / "served.pth").write_bytes(b"an error page")
+    with pytest.raises(OSError, match=r"served\.pth gave is not net-12345678\.pth"):
+        fetch("net-12345678.pth", (tmp_path / "served.pth").as_uri(), "12345678", "models")
+    with pytest.raises(ValueError, match="hash does not match"):
+        fetch("net.h5", (tmp_path / "served.pth").as_uri(), "0" * 32, "models")
+    assert not (tmp_path / "models" / "net-12345678.pth").exists()
+
+
+def test_a_file_is_hashed_once_until_it_changes(tmp_path, monkeypatch):
+    file, reads = tmp_path / "weights.h5", []
+    hashed = hashlib.file_digest
+    monkeypatch.setattr("hashlib.file_digest", lambda *args: reads.append(args[1]) or hashed(*args))
+    file.write_bytes(b"first")
+    first = file_digest(file)
+    assert has_hash(file, first[:8])
+    assert file_digest(file) == first == hashlib.sha256(b"first").hexdigest()
+    assert reads == ["sha256"]
+    assert has_hash(file, hashlib.md5(b"first").hexdigest())
+    before = file.stat()
+    file.write_bytes(b"other")
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns + 1))
+    assert file_digest(file) == hashlib.sha256(b"other").hexdigest()
+    file.write_bytes(b"longer than those")
+    assert file_digest(file) == hashlib.sha256(b"longer than those").hexdigest()
+
+
+def test_the_nearest_names_are_told_in_any_case_and_all_where_none_is_near():
+    names = ("conv1_Conv", "conv2_conv", "pool", "fc")
+    assert nearest("CONV1_conv", names, 2) == ["conv1_Conv", "conv2_conv"]
+    assert nearest("zzz", names, 2) == list(names)
+
+
+def test_the_first_line_of_an_error_is_what_it_says_first():
+    assert first_line(ValueError("\n  so it goes \n more")) == "so it goes"
+    assert first_line(KeyError()) == "KeyError"
+    assert len(first_line(ValueError("x" * 1000))) == 300
 
 
 def test_keras_own_choice_of_folder_is_followed(tmp_path, monkeypatch):
