@@ -24,9 +24,11 @@ from pipeline.results import Clock, Result, experiment_json, run_folder, write_r
 LOGISTIC = ("logistic",)
 SHARES = (0.125, 0.25, 0.5, 1.0)  # of the training images, for the learning curve
 DRAWS = 3  # of each smaller share
-WIDEST = 0.10  # half the interval of a validation accuracy that still says something
+WIDEST = 0.10  # how far below a validation accuracy its interval may reach for it to say something
 LARGE_PER_CLASS = 1000  # training images a class from which the rule of thumb calls data large
-NOTHING_TO_GAIN = 0.02  # error of the frozen features below which training the network cannot gain much
+NOTHING_TO_GAIN = (
+    0.02  # error of the frozen features, at the far end of its interval, below which training gains little
+)
 TRAINING_COST = 6  # a training step in float32 against a forward pass in the extraction's precision, per image
 
 
@@ -50,6 +52,7 @@ class Evidence:
         last: score of the logistic probe on the last layer.
         earlier: of the one on the best earlier layer; None where one layer is cached.
         earlier_layer: its name.
+        earlier_tried: from how many layers it was chosen.
         p_value: exact McNemar, last against earlier; 1.0 without an earlier layer.
         best: of the best probe, on whichever layers.
         best_layers: their names.
@@ -64,6 +67,7 @@ class Evidence:
     last: Score
     earlier: Score | None
     earlier_layer: str
+    earlier_tried: int
     p_value: float
     best: Score
     best_layers: tuple[str, ...]
@@ -130,6 +134,7 @@ def gather(experiment: Experiment, home: Path, cache: Features, held: Holdout, t
         last=last.method.scores["validation"],
         earlier=earlier.method.scores["validation"] if earlier else None,
         earlier_layer=earlier.method.layers[0] if earlier else "",
+        earlier_tried=len(cache.layers) - 1,
         p_value=_p_value(labels, last, earlier),
         best=best.method.scores["validation"],
         best_layers=best.method.layers,
@@ -141,20 +146,19 @@ def gather(experiment: Experiment, home: Path, cache: Features, held: Holdout, t
 
 def recommend(evidence: Evidence) -> tuple[str, tuple[str, ...]]:
     """Return the recommended method and the reasons, strongest first."""
-    half = (evidence.best.high - evidence.best.low) / 2
-    if half > WIDEST:
-        wanted = round(evidence.best.accuracy * (1 - evidence.best.accuracy) * (1.96 / (WIDEST / 2)) ** 2)
+    best = evidence.best
+    if best.accuracy - best.low > WIDEST:
         return "not enough evidence", (
-            f"{evidence.validation:,} validation images leave the best accuracy uncertain by ±{100 * half:.0f} points. About "
-            f"{max(wanted, 2 * evidence.validation):,} would halve the doubt: label more images.",
+            f"{evidence.validation:,} validation images leave the best accuracy, {_percent(best)}, too uncertain. About "
+            f"{4 * evidence.validation:,} would halve the doubt: label more images.",
         )
     different = _is_different(evidence)
     frozen = "earlier" if different else "linear"
     reasons = [_of_layers(evidence), _of_the_best(evidence), _of_the_curve(evidence)]
-    if 1 - evidence.best.accuracy <= NOTHING_TO_GAIN:
-        gain = 100 * (1 - evidence.best.accuracy)
+    if 1 - best.low <= NOTHING_TO_GAIN:
         return frozen, (
-            f"Frozen features are within {gain:.1f} points of perfect: training the network can gain no more.",
+            f"Frozen features are within {100 * (1 - best.low):.1f} points of perfect, at the far end of their interval: "
+            "training the network can gain no more.",
             *reasons,
         )
     if not _is_large(evidence):
@@ -210,9 +214,13 @@ def _is_large(evidence: Evidence) -> bool:
 
 def _is_different(evidence: Evidence) -> bool:
     """An earlier layer is better than the last, and not by chance."""
-    return (
-        evidence.earlier is not None and evidence.earlier.accuracy > evidence.last.accuracy and evidence.p_value < 0.05
-    )
+    ahead = evidence.earlier is not None and evidence.earlier.accuracy > evidence.last.accuracy
+    return ahead and _is_no_chance(evidence)
+
+
+def _is_no_chance(evidence: Evidence) -> bool:
+    """Bonferroni: the best of several layers is ahead by chance more often than any one of them."""
+    return evidence.p_value < 0.05 / max(1, evidence.earlier_tried)
 
 
 def _of_layers(evidence: Evidence) -> str:
@@ -221,21 +229,29 @@ def _of_layers(evidence: Evidence) -> str:
             "One layer is cached, so its likeness to ImageNet cannot be measured: add earlier ones to backbone.layers."
         )
     gap = 100 * (evidence.last.accuracy - evidence.earlier.accuracy)
-    chance = "" if evidence.p_value < 0.05 else ", which may be chance"
+    chance = "" if _is_no_chance(evidence) else ", which may be chance"
+    tried = f", the best of {evidence.earlier_tried} earlier layers," if evidence.earlier_tried > 1 else ""
     return (
-        f"The last layer is {abs(gap):.1f} points {'ahead of' if gap >= 0 else 'behind'} {evidence.earlier_layer} on "
+        f"The last layer is {abs(gap):.1f} points {'ahead of' if gap >= 0 else 'behind'} {evidence.earlier_layer}{tried} on "
         f"{evidence.validation:,} validation images (exact McNemar p = {evidence.p_value:.2g}){chance}."
     )
 
 
 def _of_the_best(evidence: Evidence) -> str:
-    low, value, high = (100 * part for part in (evidence.best.low, evidence.best.accuracy, evidence.best.high))
     cost = (
         f"; fine-tuning would take about {evidence.fine_tune_seconds / 60:,.0f} min here"
         if evidence.fine_tune_seconds
         else ""
     )
-    return f"The best probe ({' + '.join(evidence.best_layers)}) reaches {value:.1f} % [{low:.1f}, {high:.1f}]{cost}."
+    return (
+        f"The best probe ({' + '.join(evidence.best_layers)}) reaches {_percent(evidence.best)} on the {evidence.validation:,} "
+        f"validation images it was chosen by{cost}."
+    )
+
+
+def _percent(score: Score) -> str:
+    low, value, high = (100 * part for part in (score.low, score.accuracy, score.high))
+    return f"{value:.1f} % [{low:.1f}, {high:.1f}]"
 
 
 def _of_the_curve(evidence: Evidence) -> str:

@@ -1,6 +1,6 @@
 """How little 680 overlapping test patches of 17 photographs say of other photographs.
 
-python tests/pipeline/patch_overlap.py FOLDER     (of a finished run of photo-patches, such as artifacts/runs/photo-patches/compare)
+python tests/pipeline/patch_overlap.py FOLDER     (such as artifacts/runs/photo-patches/compare)
 """
 
 import re
@@ -26,7 +26,9 @@ def main(folder: Path) -> None:
     shared = np.prod(np.maximum(0, PATCH - apart), axis=2) / PATCH**2 * (labels[:, None] == labels[None])
     np.fill_diagonal(shared, 0)
     largest = shared.max(axis=1)
-    print(f"{np.mean(largest > 0):.0%} of {len(labels)} overlap another, {np.mean(largest >= 0.25):.0%} by a quarter or more")
+    print(
+        f"{np.mean(largest > 0):.0%} of {len(labels)} overlap another, {np.mean(largest >= 0.25):.0%} by a quarter or more"
+    )
     for name, predicted in found.items():
         rates = np.array([np.mean(predicted[labels == one] == one) for one in np.unique(labels)])
         low, high = bootstrap((rates,), np.mean, rng=np.random.default_rng(0)).confidence_interval
