@@ -73,7 +73,7 @@ def pair_line(pair: Mapping[str, Any], split: str) -> str:
     low, high = pair["difference_interval"]
     return (
         f"{pair['first']} against {pair['second']}: {100 * pair['difference']:+.1f} points "
-        f"[{100 * low:+.1f}, {100 * high:+.1f}] (95 %, paired bootstrap); {pair['only_first_right']:,} {split} images only "
+        f"[{100 * low:+.1f}, {100 * high:+.1f}] (95 %); {pair['only_first_right']:,} {split} images only "
         f"the first got right, {pair['only_second_right']:,} only the second; exact McNemar {p_text(pair['p_value'])}"
     )
 
