@@ -1,7 +1,7 @@
 """Accuracy with its interval, confusion matrices, and the comparison of two methods on the same images."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
@@ -9,6 +9,8 @@ import numpy as np
 from scipy.special import ndtri
 from scipy.stats import binomtest
 from sklearn.metrics import confusion_matrix
+
+from pipeline.comparison.groups import effective_images, sign_flip_test
 
 CONFIDENCE = 0.95
 
@@ -26,23 +28,25 @@ class Score:
     n: int
 
 
-def score(labels: np.ndarray, predicted: np.ndarray) -> Score:
+def score(labels: np.ndarray, predicted: np.ndarray, groups: np.ndarray | None = None) -> Score:
     """Score predictions.
 
     Args:
         labels: `(n,)` integer array, n > 0.
         predicted: `(n,)` integer array.
+        groups: `(n,)` integers, of images that are not independent; the interval is that of `effective_images`.
 
     Returns:
         The `Score`.
     """
-    return score_counts(int(np.sum(labels == predicted)), len(labels))
+    right = labels == predicted
+    accuracy = int(right.sum()) / len(right)
+    return Score(accuracy, *wilson(accuracy, effective_images(right, groups, CONFIDENCE)), len(right))
 
 
 def score_counts(correct: int, n: int) -> Score:
     """Return the `Score` of `correct` right answers among `n` > 0."""
-    low, high = wilson(correct / n, n)
-    return Score(correct / n, low, high, n)
+    return Score(correct / n, *wilson(correct / n, n), n)
 
 
 def wilson(share: float, n: float) -> tuple[float, float]:
@@ -61,18 +65,20 @@ def confusion(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.nda
 
 @dataclass(frozen=True)
 class PairedTest:
-    """Exact McNemar test: images only the first method got right, only the second, and the two-sided p-value.
+    """Images only the first method got right, only the second, and the two-sided p-value of the test named.
 
-    Source: Q. McNemar, Note on the sampling error of the difference between correlated proportions, 1947.
+    Source of the exact McNemar test: Q. McNemar, Note on the sampling error of the difference between correlated
+    proportions, 1947. Of the other: see `sign_flip_test`.
     """
 
     only_first: int
     only_second: int
     p_value: float
+    name: str = "mcnemar"
 
 
 def mcnemar(labels: np.ndarray, first: np.ndarray, second: np.ndarray) -> PairedTest:
-    """Compare two methods' predictions on the same images.
+    """Compare two methods' predictions on the same images, which are independent.
 
     Args:
         labels: `(n,)` integer array.
@@ -89,6 +95,30 @@ def mcnemar(labels: np.ndarray, first: np.ndarray, second: np.ndarray) -> Paired
     return PairedTest(only_first, only_second, p_value)
 
 
+def paired_test(
+    labels: np.ndarray, first: np.ndarray, second: np.ndarray, groups: np.ndarray | None = None
+) -> PairedTest:
+    """Compare two methods' predictions on the same images: McNemar's test, or over groups where there are some.
+
+    Args:
+        labels: `(n,)` integer array.
+        first: `(n,)` predictions of one method.
+        second: `(n,)` predictions of the other.
+        groups: `(n,)` integers, of images that are not independent.
+
+    Returns:
+        The `PairedTest`.
+    """
+    test = mcnemar(labels, first, second)
+    if groups is None:
+        return test
+    return replace(test, p_value=sign_flip_test(_gains(labels, first, second), groups), name="group sign-flip")
+
+
+def _gains(labels: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    return (first == labels).astype(np.int8) - (second == labels).astype(np.int8)
+
+
 @dataclass(frozen=True)
 class Difference:
     """How far the first method's accuracy is above the second's: its value (-1..1) and its interval at 95 %.
@@ -102,29 +132,35 @@ class Difference:
     high: float
 
 
-def accuracy_difference(labels: np.ndarray, first: np.ndarray, second: np.ndarray) -> Difference:
+def accuracy_difference(
+    labels: np.ndarray, first: np.ndarray, second: np.ndarray, groups: np.ndarray | None = None
+) -> Difference:
     """Return the difference of two methods' accuracies on the same images.
 
     The distances d of both accuracies p to the ends of their Wilson intervals are joined by square-and-add, less what the
     methods have in common: low = p₁ − p₂ − √(d₁² − 2φ d₁ d₂ + d₂²), with d₁ to the lower end of the first interval and d₂ to
     the upper end of the second; high likewise. φ = (r − p₁ p₂) / √(p₁ (1 − p₁) p₂ (1 − p₂)), r the share that both get right,
-    is their correlation; a positive r − p₁ p₂ is made smaller by 1 / 2n, but not negative.
+    is their correlation; a positive r − p₁ p₂ is made smaller by 1 / 2n, but not negative. With groups n is the number of
+    `effective_images` of the difference: an interval by Student's t from the groups' variance covers 65 to 90 % where few
+    groups tell the methods apart, and is a point where none does.
 
     Args:
         labels: `(n,)` integer array, n > 0.
         first: `(n,)` predictions of one method.
         second: `(n,)` predictions of the other.
+        groups: `(n,)` integers, of images that are not independent.
 
     Returns:
         The `Difference`; never a point, also where no image tells the methods apart.
     """
-    right, n = np.stack([first == labels, second == labels]), len(labels)
-    p, q = right.mean(axis=1).tolist()
-    common = float(right.all(axis=0).mean()) - p * q
+    gains = _gains(labels, first, second)
+    n = effective_images(gains, groups, CONFIDENCE)
+    p, q = float(np.mean(first == labels)), float(np.mean(second == labels))
+    common = float(np.mean((first == labels) & (second == labels))) - p * q
     spread = np.sqrt(p * (1 - p) * q * (1 - q))
     phi = (max(common - 1 / (2 * n), 0) if common > 0 else common) / spread if spread else 0.0
     (p_low, p_high), (q_low, q_high) = wilson(p, n), wilson(q, n)
-    value = float(np.subtract(*right.astype(np.int8)).mean())
+    value = float(gains.mean())
     return Difference(value, value - _joined(p - p_low, q_high - q, phi), value + _joined(p_high - p, q - q_low, phi))
 
 
@@ -132,27 +168,32 @@ def _joined(first: float, second: float, phi: float) -> float:
     return float(np.sqrt(first**2 - 2 * phi * first * second + second**2))
 
 
-def paired_comparisons(labels: np.ndarray, predictions: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
+def paired_comparisons(
+    labels: np.ndarray, predictions: Mapping[str, np.ndarray], groups: np.ndarray | None = None
+) -> list[dict[str, Any]]:
     """Compare every two methods on the same test images, as results have it under `pairs`.
 
     Args:
         labels: `(n,)` integer array, n > 0.
         predictions: `(n,)` predicted classes by the method's name.
+        groups: `(n,)` integers, of images that are not independent.
 
     Returns:
-        One object a pair: `first`, `second`, `only_first_right`, `only_second_right`, `p_value` (exact McNemar),
-        `difference` (accuracy of the first minus the second's) and `difference_interval` (95 %).
+        One object a pair: `first`, `second`, `only_first_right`, `only_second_right`, `test` (`mcnemar`, or
+        `group sign-flip` with groups; both exact), its `p_value`, `difference` (accuracy of the first minus the second's)
+        and `difference_interval` (95 %).
     """
     pairs = []
     for (first, first_guess), (second, second_guess) in combinations(predictions.items(), 2):
-        test = mcnemar(labels, first_guess, second_guess)
-        difference = accuracy_difference(labels, first_guess, second_guess)
+        test = paired_test(labels, first_guess, second_guess, groups)
+        difference = accuracy_difference(labels, first_guess, second_guess, groups)
         pairs.append(
             {
                 "first": first,
                 "second": second,
                 "only_first_right": test.only_first,
                 "only_second_right": test.only_second,
+                "test": test.name,
                 "p_value": test.p_value,
                 "difference": difference.value,
                 "difference_interval": [difference.low, difference.high],
