@@ -1,7 +1,6 @@
 """Data without test images: nothing is scored on what it has learned from, and no training of other samples is taken up."""
 
 import json
-from dataclasses import asdict
 from itertools import combinations
 
 import numpy as np
