@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 SMALLEST_P = 1e-300
+TESTS = {"mcnemar": "exact McNemar", "group sign-flip": "exact sign-flip test over groups,"}
 
 
 def table_columns(methods: list[Mapping[str, Any]]) -> tuple[str, ...]:
@@ -73,9 +74,14 @@ def pair_line(pair: Mapping[str, Any], split: str) -> str:
     low, high = pair["difference_interval"]
     return (
         f"{pair['first']} against {pair['second']}: {100 * pair['difference']:+.1f} points "
-        f"[{100 * low:+.1f}, {100 * high:+.1f}] (95 %, paired bootstrap); {pair['only_first_right']:,} {split} images only "
-        f"the first got right, {pair['only_second_right']:,} only the second; exact McNemar {p_text(pair['p_value'])}"
+        f"[{100 * low:+.1f}, {100 * high:+.1f}] (95 %); {pair['only_first_right']:,} {split} images only "
+        f"the first got right, {pair['only_second_right']:,} only the second; {evidence_text(pair)}"
     )
+
+
+def evidence_text(pair: Mapping[str, Any]) -> str:
+    """Return which test compared two methods, with its p-value; results without a name are older and McNemar's."""
+    return f"{TESTS[pair.get('test', 'mcnemar')]} {p_text(pair['p_value'])}"
 
 
 def p_text(p_value: float) -> str:

@@ -74,7 +74,7 @@ def compare(experiment: Experiment, home: Path, options: tuple[str, ...] = ()) -
         "predictions": save_predictions(final.predictions(dataset.splits[ground.part.split].ids), folder),
         "files": [str(folder / FILE), str(page_of(subject))],
     }
-    warnings = (*data_warnings(experiment, dataset), *duplicates.warnings(details["methods"]))
+    warnings = (*data_warnings(experiment, dataset), *final.warnings(), *duplicates.warnings(details["methods"]))
     result = Result("compare", experiment_json(experiment), cache.key, clock.seconds, warnings, details, folder)
     write_result(result)
     write_report(subject)

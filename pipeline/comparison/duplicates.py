@@ -63,18 +63,22 @@ class Duplicates:
             "pairs": [asdict(pair) for pair in self.pairs],
         }
 
-    def score_without(self, method: Method, labels: np.ndarray, predicted: np.ndarray) -> Method:
+    def score_without(
+        self, method: Method, labels: np.ndarray, predicted: np.ndarray, groups: np.ndarray | None = None
+    ) -> Method:
         """Score a method once more, on the images that are not affected; as it is where none, or all, are.
 
         Args:
             method: scored already.
             labels: `(n,)` integers of the scored images.
             predicted: `(n,)` integers.
+            groups: `(n,)` integers, of images that are not independent.
         """
         kept = ~self.affected
         if kept.all() or not kept.any():
             return method
-        return method.with_score("without_duplicates", score(labels[kept], predicted[kept]))
+        own = groups if groups is None else groups[kept]
+        return method.with_score("without_duplicates", score(labels[kept], predicted[kept], own))
 
     def warnings(self, methods: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
         """Return the sentence that a reader of the methods' accuracies must know; none if no image is affected.

@@ -23,10 +23,13 @@ class FinalSplit:
         labels: `(n,)` integers, of the samples of `part`.
         part: from `scored_part`.
         duplicates: those among them that were learned from; every method is also scored without them.
+        groups: from `groups_of`, `(n,)` integers where some of the samples are in the same group.
     """
 
-    def __init__(self, labels: np.ndarray, part: Part, duplicates: Duplicates) -> None:
-        self._labels, self._part, self._duplicates = labels, part, duplicates
+    def __init__(
+        self, labels: np.ndarray, part: Part, duplicates: Duplicates, groups: np.ndarray | None = None
+    ) -> None:
+        self._labels, self._part, self._duplicates, self._groups = labels, part, duplicates, groups
         self._probabilities: dict[str, np.ndarray] = {}
 
     @property
@@ -47,7 +50,8 @@ class FinalSplit:
             predict: returns the `(n, classes)` probabilities of a `Part`.
 
         Returns:
-            The method with its test score; as it is where there is no test split, for validation scores are there already.
+            The method with its test score. Where there is no test split its validation score is there already; with groups
+            its interval is replaced by one that counts them.
 
         Raises:
             PipelineError: this method was scored before.
@@ -59,9 +63,9 @@ class FinalSplit:
             )
         self._probabilities[method.name] = predict(self._part)
         predicted = self._predicted(method.name)
-        if self.kind == "test":
-            method = method.with_score("test", score(self._labels, predicted))
-        return self._duplicates.score_without(method, self._labels, predicted)
+        if self.kind == "test" or self._groups is not None:
+            method = method.with_score(self.kind, score(self._labels, predicted, self._groups))
+        return self._duplicates.score_without(method, self._labels, predicted, self._groups)
 
     def _predicted(self, name: str) -> np.ndarray:
         return self._probabilities[name].argmax(axis=1)
@@ -90,7 +94,16 @@ class FinalSplit:
 
     def comparisons(self) -> list[dict[str, Any]]:
         """Return every two scored methods compared on the same images, as results have it under `pairs`."""
-        return paired_comparisons(self._labels, self._answers())
+        return paired_comparisons(self._labels, self._answers(), self._groups)
+
+    def warnings(self) -> tuple[str, ...]:
+        """Return the sentence that says what intervals and p-values count where images come in groups; else none."""
+        if self._groups is None:
+            return ()
+        return (
+            f"The {len(self._groups):,} {self.kind} images come in {len(np.unique(self._groups)):,} groups (dataset.group): "
+            "the intervals of accuracies and differences and the p-values count groups, not images.",
+        )
 
     def _answers(self) -> dict[str, np.ndarray]:
         return {name: self._predicted(name) for name in self._probabilities}

@@ -6,6 +6,7 @@ from pathlib import Path
 from features import Features
 from pipeline.comparison.duplicates import Duplicates, known_duplicates
 from pipeline.comparison.final_split import FinalSplit
+from pipeline.comparison.groups import groups_of
 from pipeline.comparison.splits import Holdout, Part, hold_out, scored_part
 from pipeline.datasets import Dataset
 from pipeline.experiment import Experiment
@@ -47,4 +48,4 @@ def common_ground(experiment: Experiment, home: Path, dataset: Dataset, cache: F
     with clock.phase("duplicates"):
         duplicates = known_duplicates(home, dataset, cache, held, part)
     labels = dataset.splits[part.split].labels[part.indices]
-    return Ground(held, part, duplicates, FinalSplit(labels, part, duplicates))
+    return Ground(held, part, duplicates, FinalSplit(labels, part, duplicates, groups_of(dataset, part)))

@@ -101,6 +101,7 @@ def probe(experiment: Experiment, home: Path) -> Result:
     }
     warnings = (
         *data_warnings(experiment, dataset),
+        *final.warnings(),
         *ground.duplicates.warnings(details["methods"]),
         *((SPATIAL,) if is_spatial(cache) else ()),
     )

@@ -100,7 +100,7 @@ def train_head(experiment: Experiment, home: Path) -> Result:
             str(file) for file in (folder / "head.keras", head, folder / "history.json", curves, picture, diagram)
         ],
     }
-    warnings = (*data_warnings(experiment, dataset), *ground.duplicates.warnings(details["methods"]))
+    warnings = (*data_warnings(experiment, dataset), *final.warnings(), *ground.duplicates.warnings(details["methods"]))
     result = Result("train-head", experiment_json(experiment), cache.key, clock.seconds, warnings, details, folder)
     write_result(result)
     return result

@@ -85,7 +85,7 @@ def fine_tune(experiment: Experiment, home: Path, method: str = "fine-tune") -> 
         "model_sha256": file_digest(unnamed),
         "files": [str(folder / "model.keras"), str(folder / "history.json"), str(curves), str(picture)],
     }
-    warnings = (*data_warnings(started, dataset), *duplicates.warnings(details["methods"]))
+    warnings = (*data_warnings(started, dataset), *final.warnings(), *duplicates.warnings(details["methods"]))
     key = cache.key if cache else ""
     result = Result(method, experiment_json(experiment), key, clock.seconds, warnings, details, folder)
     unnamed.replace(folder / "model.keras")

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pipeline.results import FROZEN, PRETRAINED, SCRATCH
-from pipeline.tables import accuracy_text, p_text
+from pipeline.tables import accuracy_text, evidence_text
 
 _KINDS = {
     "classifier on frozen features": FROZEN,
@@ -81,7 +81,7 @@ def _against(
     doubt = "a real difference" if pair["p_value"] < 0.05 else "which may be chance"
     return (
         f"It is {verdict} the best {kind} ({_name(other)}, {accuracy_text(other, split)}): {doubt} "
-        f"(exact McNemar {p_text(pair['p_value'])})."
+        f"({evidence_text(pair)})."
     )
 
 

@@ -1,7 +1,10 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import binomtest
 
-from pipeline.comparison.evaluation import accuracy_difference, confusion, mcnemar, paired_comparisons, score
+from pipeline.comparison.evaluation import accuracy_difference, confusion, mcnemar, paired_comparisons, score, wilson
 
 
 def test_the_wilson_interval_is_the_published_one():
@@ -35,7 +38,58 @@ def _predictions(only_first: int, only_second: int, n: int) -> tuple[np.ndarray,
     return labels, first, second
 
 
-def test_the_bootstrapped_difference_has_the_width_that_theory_gives_for_paired_proportions():
+@given(n=st.integers(1, 10_000), share=st.floats(0, 1))
+def test_the_closed_form_is_the_library_s_wilson_interval(n, share):
+    correct = round(share * n)
+    found = binomtest(correct, n).proportion_ci(method="wilson")
+    assert wilson(correct / n, n) == (found.low, found.high)
+
+
+def _table(both: int, only_first: int, only_second: int, neither: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    counts = (both, only_first, only_second, neither)
+    first, second = np.repeat([0, 0, 1, 1], counts), np.repeat([0, 1, 0, 1], counts)
+    return np.zeros(sum(counts), int), first, second
+
+
+@pytest.mark.parametrize(
+    ("table", "published"),
+    [
+        # Cavo et al. 2012, in M. Fagerland, S. Lydersen, P. Laake, Statistical Analysis of Contingency Tables, 2017,
+        # chapter 8: Newcombe's square-and-add interval, as their R package contingencytables tests it
+        ((59, 6, 16, 80), (-0.1186, -0.0046)),
+        # Newcombe 1998, method 10
+        ((36, 12, 2, 0), (0.0569, 0.3404)),
+    ],
+)
+def test_the_interval_of_a_difference_is_the_published_one(table, published):
+    difference = accuracy_difference(*_table(*table))
+    assert (round(difference.low, 4), round(difference.high, 4)) == published
+
+
+@given(counts=st.tuples(*[st.integers(0, 60)] * 4).filter(any))
+def test_the_interval_of_a_difference_has_the_value_inside_and_turns_round_with_the_methods(counts):
+    labels, first, second = _table(*counts)
+    one, other = accuracy_difference(labels, first, second), accuracy_difference(labels, second, first)
+    assert -1 - 1e-12 <= one.low <= one.value <= one.high <= 1 + 1e-12
+    assert one.high - one.low > 0.01
+    assert (other.value, other.low, other.high) == pytest.approx((-one.value, -one.high, -one.low), abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("n", "only_first", "only_second"), [(40, 0.05, 0), (40, 0.05, 0.05), (100, 0.02, 0.02), (500, 0.05, 0)]
+)
+def test_the_interval_of_a_difference_holds_the_truth_where_few_images_tell_the_methods_apart(
+    n, only_first, only_second
+):
+    random, runs, covered = np.random.default_rng(0), 400, 0
+    for _ in range(runs):
+        drawn = random.multinomial(n, [0.8, only_first, only_second, 0.2 - only_first - only_second])
+        found = accuracy_difference(*_table(*drawn))
+        covered += found.low <= only_first - only_second <= found.high
+    assert covered / runs >= 0.93
+
+
+def test_a_difference_has_the_width_that_theory_gives_for_many_paired_images():
     labels, first, second = _predictions(300, 100, 2000)
     difference = accuracy_difference(labels, first, second)
     assert difference.value == pytest.approx(0.1)
@@ -52,11 +106,13 @@ def test_pairing_makes_the_interval_narrower_than_two_separate_ones():
     assert difference.low > 0
 
 
-def test_a_method_does_not_differ_from_itself_and_the_interval_is_repeatable():
-    labels, first, second = _predictions(30, 10, 200)
+@pytest.mark.parametrize("n", [1, 40, 400])
+def test_where_no_image_tells_two_methods_apart_the_interval_is_no_point(n):
+    labels, first, _ = _predictions(0, 0, n)
     same = accuracy_difference(labels, first, first)
-    assert (same.value, same.low, same.high) == (0, 0, 0)
-    assert accuracy_difference(labels, first, second) == accuracy_difference(labels, first, second)
+    assert same.value == 0
+    assert same.low < -1 / n < 1 / n < same.high or n == 1
+    assert same.low == pytest.approx(-same.high)
 
 
 def test_every_two_methods_are_compared_once_with_the_sign_of_the_first():

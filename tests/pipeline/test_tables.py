@@ -38,6 +38,12 @@ def test_the_answer_names_the_gap_and_whether_it_may_be_chance():
     assert "has not been measured" not in said
 
 
+def test_the_answer_names_the_test_over_groups_where_it_was_the_one():
+    result = _result(_method("linear", ("last",), 0.9), _method("convnet-small", (), 0.5))
+    result["pairs"][0]["test"] = "group sign-flip"
+    assert "a real difference (exact sign-flip test over groups, p = 1e-09)" in answer(result)
+
+
 def test_the_answer_says_so_where_nothing_was_trained_from_scratch():
     said = answer(_result(_method("linear", ("last",), 0.9), _method("earlier", ("first",), 0.5)))
     assert "Whether a network trained from scratch does better has not been measured here." in said
