@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.stats import t
 
-from pipeline.comparison.splits import Part
-
 if TYPE_CHECKING:
+    from pipeline.comparison.splits import Part
     from pipeline.datasets import Dataset
 
 
