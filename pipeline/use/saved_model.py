@@ -128,7 +128,7 @@ def _usable(experiment: Experiment) -> tuple[Experiment, tuple[str, ...]]:
             f"The features were made by {compute.engine} in {compute.precision}, which is not to be had here ({reason}); "
             f"{engine} in {precision} is used: probabilities may differ a little."
         )
-        return replace(experiment, compute=replace(compute, engine="auto", precision="auto")), (warning,)
+        return replace(experiment, compute=replace(compute, engine=engine, precision=precision)), (warning,)
     return experiment, ()
 
 
