@@ -85,7 +85,9 @@ def advise(experiment: Experiment, home: Path, options: tuple[str, ...] = ()) ->
         `evidence` and `commands`.
 
     Raises:
-        RequestError: there is no cache that matches; the message names what differs.
+        NoCache: there is no cache that matches; the message names what differs.
+        features.CacheError: there is one, which cannot be used; see `open_cache`.
+        RequestError: a class has too few samples, or too few groups, to train and to validate.
     """
     clock = Clock()
     with clock.phase("open"):

@@ -36,7 +36,9 @@ def compare(experiment: Experiment, home: Path, options: tuple[str, ...] = ()) -
         `confusion`, `calibration`, `histories`, `predictions`, and `files`, the report last.
 
     Raises:
-        RequestError: there is no cache that matches; the message names what differs.
+        NoCache: there is no cache that matches; the message names what differs.
+        features.CacheError: there is one, which cannot be used; see `open_cache`.
+        RequestError: one method is left, or a class has too few samples to train and to validate.
         PipelineError: a loss became NaN.
     """
     clock = Clock()

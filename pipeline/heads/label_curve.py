@@ -101,7 +101,9 @@ def label_curve(experiment: Experiment, home: Path, sizes: tuple[int | None, ...
         The `Result`, with `points`, `answer`, `protocol` and `files`.
 
     Raises:
-        RequestError: no matching cache, no test split, or a class has fewer images than asked for.
+        NoCache: there is no cache that matches; the message names what differs.
+        features.CacheError: there is one, which cannot be used; see `open_cache`.
+        RequestError: there is no test split, or a class has fewer images than asked for.
         PipelineError: a loss became NaN.
     """
     from pipeline.heads.plots_labelcurve import crossing, label_curve_chart

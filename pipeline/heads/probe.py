@@ -60,7 +60,9 @@ def probe(experiment: Experiment, home: Path) -> Result:
         `calibration` (of the best family), `scored_on`, `test_scorings` and `files`.
 
     Raises:
-        RequestError: there is no cache that matches; the message names what differs.
+        NoCache: there is no cache that matches; the message names what differs.
+        features.CacheError: there is one, which cannot be used; see `open_cache`.
+        RequestError: a class has too few samples, or too few groups, to train and to validate.
         PipelineError: the Keras head's loss became NaN.
     """
     from pipeline.heads import plots_probe

@@ -54,7 +54,9 @@ def train_head(experiment: Experiment, home: Path) -> Result:
         classes), `calibration` (before and after temperature scaling), `duplicates` across splits and `files`.
 
     Raises:
-        RequestError: there is no cache that matches; the message names what differs.
+        NoCache: there is no cache that matches; the message names what differs.
+        features.CacheError: there is one, which cannot be used; see `open_cache`.
+        RequestError: a class has too few samples, or too few groups, to train and to validate.
         PipelineError: the loss became NaN.
     """
     from pipeline import plots

@@ -39,7 +39,10 @@ def fine_tune(experiment: Experiment, home: Path, method: str = "fine-tune") -> 
         The `Result`, with `methods`, `history`, `scored_on`, `confusion` (rows: true classes), `calibration` and `files`.
 
     Raises:
-        RequestError: a setting is wrong, or the cache that the linear probe needs is missing.
+        NoCache: there is no cache, which the linear probe needs that `fine-tune` starts from.
+        features.CacheError: there is one, which cannot be used; see `open_cache`.
+        RequestError: a class has too few samples, or too few groups, to train and to validate.
+        models.ModelError: the backbone, `finetune.from_layer` or the weights are not to be had, or another setting is wrong.
         PipelineError: the loss became NaN.
     """
     from pipeline import plots
@@ -133,6 +136,10 @@ def train_network(
 
     Returns:
         The `TrainedMethod`, scored on training and validation images only.
+
+    Raises:
+        PipelineError: the loss became NaN, or another process trains exactly this now.
+        models.ModelError: the backbone, `finetune.from_layer` or the weights are not to be had, or another setting is wrong.
     """
     settings = experiment.finetune
     layer = experiment.backbone.layers[-1]
