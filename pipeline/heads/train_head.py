@@ -1,6 +1,5 @@
 """Stage two: train the walk-through's head on cached features."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,8 +77,6 @@ def train_head(experiment: Experiment, home: Path) -> Result:
         validation = (cache[held.validation.split].y[held.validation.indices], trained.validation_probabilities)
         calibration = final.calibration(scored.name, validation)
     with clock.phase("write"):
-        trained.model.save(folder / "head.keras")
-        (folder / "history.json").write_text(json.dumps(trained.history.curves, indent=2))
         curves = plots.learning_curves({plots.label(scored): trained.history}, folder / "learning-curves.png")
         picture = plots.confusion_matrices({plots.label(scored): matrix}, cache.class_names, folder / "confusion.png")
         title = f"{plots.label(scored)} on {len(ground.part):,} {final.kind} images; T fitted on validation"
@@ -98,9 +95,7 @@ def train_head(experiment: Experiment, home: Path) -> Result:
         "calibration": calibration.as_json(),
         "duplicates": ground.duplicates.as_json(),
         "predictions": save_predictions(final.predictions(dataset.splits[ground.part.split].ids), folder),
-        "files": [
-            str(file) for file in (folder / "head.keras", head, folder / "history.json", curves, picture, diagram)
-        ],
+        "files": [str(file) for file in (head, curves, picture, diagram)],
     }
     warnings = (*data_warnings(experiment, dataset), *ground.duplicates.warnings(details["methods"]))
     result = Result("train-head", experiment_json(experiment), cache.key, clock.seconds, warnings, details, folder)

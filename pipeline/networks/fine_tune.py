@@ -1,6 +1,5 @@
 """Trains the pre-trained network itself, on the splits of the frozen methods."""
 
-import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
@@ -67,7 +66,6 @@ def fine_tune(experiment: Experiment, home: Path, method: str = "fine-tune") -> 
     with clock.phase("write"):
         unnamed = folder / f".model~{os.getpid()}.keras"
         trained.model.save(unnamed)
-        (folder / "history.json").write_text(json.dumps(dict(trained.history.curves), indent=2))
         title = plots.label(scored)
         curves = plots.learning_curves({title: trained.history}, folder / "learning-curves.png")
         picture = plots.confusion_matrices({title: matrix}, dataset.class_names, folder / "confusion.png")
@@ -86,7 +84,7 @@ def fine_tune(experiment: Experiment, home: Path, method: str = "fine-tune") -> 
         "duplicates": duplicates.as_json(),
         "predictions": save_predictions(final.predictions(dataset.splits[ground.part.split].ids), folder),
         "model_sha256": file_digest(unnamed),
-        "files": [str(folder / "model.keras"), str(folder / "history.json"), str(curves), str(picture)],
+        "files": [str(folder / "model.keras"), str(curves), str(picture)],
     }
     warnings = (*data_warnings(started, dataset), *duplicates.warnings(details["methods"]))
     key = cache.key if cache else ""
