@@ -1,6 +1,6 @@
 """Accuracy with its interval, confusion matrices, and the comparison of two methods on the same images."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from scipy.stats import binomtest, bootstrap
 from sklearn.metrics import confusion_matrix
+
+from pipeline.comparison.splits import Holdout, Part
 
 CONFIDENCE = 0.95
 RESAMPLES = 9999
@@ -45,6 +47,25 @@ def score_counts(correct: int, n: int) -> Score:
     """Return the `Score` of `correct` right answers among `n` > 0."""
     interval = binomtest(correct, n).proportion_ci(CONFIDENCE, method="wilson")
     return Score(correct / n, float(interval.low), float(interval.high), n)
+
+
+def held_scores(
+    held: Holdout, labels: Callable[[Part], np.ndarray], predict: Callable[[Part], np.ndarray]
+) -> tuple[dict[str, Score], np.ndarray]:
+    """Score a method on the samples it learned from and on those that chose between its settings.
+
+    Args:
+        held: which samples these are.
+        labels: returns the `(n,)` integers of a `Part`.
+        predict: returns the `(n, classes)` probabilities of a `Part`.
+
+    Returns:
+        The `Score` of `train` and of `validation`, and the `(n, classes)` probabilities of the validation samples.
+    """
+    chances = {"train": predict(held.train), "validation": predict(held.validation)}
+    parts = {"train": held.train, "validation": held.validation}
+    scores = {name: score(labels(part), chances[name].argmax(axis=1)) for name, part in parts.items()}
+    return scores, chances["validation"]
 
 
 def confusion(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:

@@ -83,6 +83,11 @@ def scored_part(dataset: Dataset, held: Holdout) -> Part:
     return Part("test", np.arange(len(dataset.splits["test"])))
 
 
+def labels_of(dataset: Dataset, part: Part) -> np.ndarray:
+    """Return the `(n,)` integer labels of some samples."""
+    return dataset.splits[part.split].labels[part.indices]
+
+
 def stratified_split(labels: np.ndarray, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Split samples in two, every class in both parts in its own proportion.
 
