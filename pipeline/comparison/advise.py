@@ -10,7 +10,7 @@ import numpy as np
 
 from features import Features
 from models.parallel import Workers, workers
-from pipeline.comparison.evaluation import Score, mcnemar
+from pipeline.comparison.evaluation import mcnemar
 from pipeline.comparison.splits import Holdout, Part, hold_out
 from pipeline.datasets import open_dataset
 from pipeline.experiment import Experiment
@@ -19,7 +19,7 @@ from pipeline.extraction.speeds import extraction_speed
 from pipeline.heads.layer_rows import layer_sets, ranked
 from pipeline.heads.probe_search import LOGISTIC, Candidate, logistic_probe, steps
 from pipeline.progress import progress
-from pipeline.results import Clock, Result, experiment_json, run_folder, write_result
+from pipeline.results import Clock, Result, Score, experiment_json, run_folder, write_result
 
 SHARES = (0.125, 0.25, 0.5, 1.0)  # of the training images, for the learning curve
 DRAWS = 3  # of each smaller share

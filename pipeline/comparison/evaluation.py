@@ -10,24 +10,12 @@ from scipy.stats import binomtest, bootstrap
 from sklearn.metrics import confusion_matrix
 
 from pipeline.comparison.splits import Holdout, Part
+from pipeline.results import Score
 
 CONFIDENCE = 0.95
 RESAMPLES = 9999
 RESAMPLES_AT_ONCE = 256  # bounds the memory: 256 resamples of 10,000 images take 20 MiB
 BOOTSTRAP_SEED = 0
-
-
-@dataclass(frozen=True)
-class Score:
-    """A top-1 accuracy: its value (0..1), its Wilson interval at 95 %, and the number of images.
-
-    Source of the interval: E. B. Wilson, Probable inference, the law of succession, and statistical inference, 1927.
-    """
-
-    accuracy: float
-    low: float
-    high: float
-    n: int
 
 
 def score(labels: np.ndarray, predicted: np.ndarray) -> Score:

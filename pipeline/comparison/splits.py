@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 
 from pipeline.errors import RequestError
 
@@ -102,6 +101,8 @@ def stratified_split(labels: np.ndarray, fraction: float, seed: int) -> tuple[np
     Raises:
         RequestError: a class has too few samples to be in both parts.
     """
+    from sklearn.model_selection import train_test_split
+
     try:
         first, second = train_test_split(np.arange(len(labels)), test_size=fraction, stratify=labels, random_state=seed)
     except ValueError as error:
@@ -127,6 +128,8 @@ def grouped_split(labels: np.ndarray, groups: np.ndarray, fraction: float, seed:
     Raises:
         RequestError: no split has every class in both parts.
     """
+    from sklearn.model_selection import StratifiedGroupKFold
+
     folds = max(2, round(1 / min(fraction, 1 - fraction)))
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     groups_of_rarest = min(len(np.unique(groups[labels == label])) for label in np.unique(labels))

@@ -9,7 +9,6 @@ from types import MappingProxyType
 from typing import Any, overload
 
 import numpy as np
-from sklearn.model_selection import train_test_split
 
 from pipeline.datasets.columns import joined
 from pipeline.datasets.scan import FileRecord
@@ -186,5 +185,7 @@ def stratified_sample(labels: np.ndarray, limit: int) -> np.ndarray:
     """
     if limit >= len(labels):
         return np.arange(len(labels))
+    from sklearn.model_selection import train_test_split
+
     kept, _ = train_test_split(np.arange(len(labels)), train_size=limit, stratify=labels, random_state=LIMIT_SEED)
     return np.sort(kept)

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 
 import numpy as np
-from sklearn.model_selection import train_test_split
 
 from pipeline.comparison.splits import grouped_split
 from pipeline.errors import RequestError
@@ -43,6 +42,8 @@ def straddling(groups: Mapping[str, np.ndarray]) -> int:
 
 
 def _stratified(labels: np.ndarray, fraction: float) -> np.ndarray:
+    from sklearn.model_selection import train_test_split
+
     drawn = []
     for label in np.unique(labels):
         members = np.flatnonzero(labels == label)

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from features import open_features
 from pipeline.comparison import advise
 from pipeline.comparison.advise import CurvePoint, Evidence, extrapolated, recommend, rule_of_thumb
-from pipeline.comparison.evaluation import Score, score_counts
+from pipeline.comparison.evaluation import score_counts
 from pipeline.comparison.splits import Holdout, Part
 from pipeline.experiment import load_experiment
 from pipeline.heads.layer_rows import ranked
-from pipeline.results import Method
+from pipeline.results import Method, Score
 
 
 def _score(right: int, of: int = 1000) -> Score:
