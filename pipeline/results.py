@@ -15,8 +15,6 @@ from typing import Any
 
 import psutil
 
-from pipeline.comparison.evaluation import Score
-
 PACKAGES = ("bottleneck-features", "tensorflow", "keras", "numpy", "h5py", "openvino", "scikit-learn")
 
 # the kinds of methods that can be compared
@@ -28,6 +26,19 @@ NETWORKS = ("fine-tune", "from-pretrained", "from-scratch")  # what `fine-tune -
 # what is left that can classify new images: heads by the command that trained them, and networks
 HEADS = ("probe", "train-head")
 MODELS = (*HEADS, *NETWORKS)  # without --model the first one there is
+
+
+@dataclass(frozen=True)
+class Score:
+    """A top-1 accuracy: its value (0..1), its Wilson interval at 95 %, and the number of images.
+
+    Source of the interval: E. B. Wilson, Probable inference, the law of succession, and statistical inference, 1927.
+    """
+
+    accuracy: float
+    low: float
+    high: float
+    n: int
 
 
 @dataclass(frozen=True)

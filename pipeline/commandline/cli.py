@@ -10,8 +10,8 @@ from typing import Any
 import click
 
 import features
-from pipeline.commandline.cli_cache import cache, json_option
-from pipeline.commandline.cli_frame import SETTINGS, Commands, Request, asked, request_of, show, stage
+from pipeline.commandline.cli_cache import cache
+from pipeline.commandline.cli_frame import SETTINGS, Commands, Request, asked, json_option, request_of, show, stage
 from pipeline.commandline.cli_use import completions_command, doctor_command, export_command, predict_command
 from pipeline.commandline.output import (
     print_advice,

@@ -7,20 +7,12 @@ from typing import Any
 import click
 
 import features
+from pipeline.commandline.cli_frame import home_option, json_option
 from pipeline.commandline.output import fail, print_json, print_table
 from pipeline.errors import RequestError
-from pipeline.extraction.cache import cache_root
 
-DEFAULT_HOME = Path("artifacts")
 COLUMNS = ("cache", "layers", "dtype", "images", "MiB", "age", "state")
 
-home_option = click.option(
-    "--home", type=click.Path(path_type=Path, file_okay=False), envvar="BOTTLENECK_HOME", default=DEFAULT_HOME,
-    show_default=True, help="Folder of caches and results; also $BOTTLENECK_HOME.",
-)  # fmt: skip
-json_option = click.option(
-    "--json", "as_json", is_flag=True, help="Print the result object on stdout, and nothing else."
-)
 cache_argument = click.argument("path", metavar="CACHE", type=click.Path(path_type=Path))
 
 
@@ -41,7 +33,7 @@ def cache_ls(home: Path, as_json: bool) -> None:
     \b
     Example: bottleneck cache ls
     """
-    rows = [_row(info) for info in features.list_caches(cache_root(home))]
+    rows = [_row(info) for info in features.list_caches(_caches(home))]
     if as_json:
         print_json(rows)
         return
@@ -122,7 +114,7 @@ def cache_import(name: str, files: tuple[str, ...], home: Path) -> None:
         if not equals or not split or not Path(file).is_file():
             raise RequestError(f"Name files as SPLIT=FILE.npz, such as train=features_train.npz. Received: {word!r}")
         sources[split] = Path(file)
-    click.echo(features.import_npz(cache_root(home), name, sources))
+    click.echo(features.import_npz(_caches(home), name, sources))
 
 
 @cache.command("rm")
@@ -147,11 +139,17 @@ def located(path: Path, home: Path) -> Path:
     Raises:
         RequestError: there is none; the message names those there are.
     """
-    for folder in (path, cache_root(home) / path):
+    for folder in (path, _caches(home) / path):
         if (folder / "manifest.json").is_file():
             return folder
-    names = [info.path.name for info in features.list_caches(cache_root(home))]
+    names = [info.path.name for info in features.list_caches(_caches(home))]
     raise RequestError(f"There is no cache {str(path)!r}. Caches in {home}: {', '.join(names) or 'none'}.")
+
+
+def _caches(home: Path) -> Path:
+    from pipeline.extraction.cache import cache_root
+
+    return cache_root(home)
 
 
 def _row(info: features.CacheInfo) -> dict[str, Any]:

@@ -13,7 +13,6 @@ import click
 
 import features
 import models
-from pipeline.commandline.cli_cache import DEFAULT_HOME, home_option, json_option
 from pipeline.commandline.completion import complete_experiment, complete_setting
 from pipeline.commandline.output import fail, print_json, print_warnings
 from pipeline.errors import NoCache, PipelineError, RequestError
@@ -21,6 +20,7 @@ from pipeline.experiment import Experiment, load_experiment
 from pipeline.quiet import import_tensorflow
 from pipeline.results import Result
 
+DEFAULT_HOME = Path("artifacts")
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
 WRONG_REQUESTS = (
@@ -66,6 +66,15 @@ class Commands(click.Group):
                 f"{error.strerror or error}: {error.filename or 'unknown file'}. Check that it may be read and written.",
                 1,
             )
+
+
+home_option = click.option(
+    "--home", type=click.Path(path_type=Path, file_okay=False), envvar="BOTTLENECK_HOME", default=DEFAULT_HOME,
+    show_default=True, help="Folder of caches and results; also $BOTTLENECK_HOME.",
+)  # fmt: skip
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print the result object on stdout, and nothing else."
+)
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import click
 
-from pipeline.commandline.cli_cache import home_option, json_option
-from pipeline.commandline.cli_frame import Request, asked, show
+from pipeline.commandline.cli_frame import Request, asked, home_option, json_option, show
 from pipeline.commandline.completion import completion_script
 from pipeline.commandline.output import fail, print_export, print_json, print_predictions, print_table
 from pipeline.errors import RequestError, nearest

@@ -10,18 +10,17 @@ import numpy as np
 
 from features import Features
 from models.parallel import Workers, workers
-from pipeline.comparison.evaluation import Score, mcnemar
+from pipeline.comparison.evaluation import mcnemar
 from pipeline.comparison.splits import Holdout, Part, hold_out
 from pipeline.datasets import open_dataset
 from pipeline.experiment import Experiment
 from pipeline.extraction.cache import backbone_label, data_warnings, open_cache
 from pipeline.extraction.speeds import extraction_speed
-from pipeline.heads.layer_rows import layer_sets
-from pipeline.heads.probe_search import Candidate, search_layers, steps
+from pipeline.heads.layer_rows import layer_sets, ranked
+from pipeline.heads.probe_search import LOGISTIC, Candidate, logistic_probe, steps
 from pipeline.progress import progress
-from pipeline.results import Clock, Result, experiment_json, run_folder, write_result
+from pipeline.results import Clock, Result, Score, experiment_json, run_folder, write_result
 
-LOGISTIC = ("logistic",)
 SHARES = (0.125, 0.25, 0.5, 1.0)  # of the training images, for the learning curve
 DRAWS = 3  # of each smaller share
 WIDEST = 0.10  # how far below a validation accuracy its interval may reach for it to say something
@@ -89,7 +88,9 @@ def advise(experiment: Experiment, home: Path, options: tuple[str, ...] = ()) ->
         `evidence` and `commands`.
 
     Raises:
-        RequestError: there is no cache that matches; the message names what differs.
+        NoCache: there is no cache that matches; the message names what differs.
+        features.CacheError: there is one, which cannot be used; see `open_cache`.
+        RequestError: a class has too few samples, or too few groups, to train and to validate.
     """
     clock = Clock()
     with clock.phase("open"):
@@ -120,12 +121,12 @@ def gather(experiment: Experiment, home: Path, cache: Features, held: Holdout, t
     sets = layer_sets(cache.layers)
     total = steps(LOGISTIC) * (len(sets) + DRAWS * (len(SHARES) - 1))
     with progress(total=total, desc="probes", unit="fit") as bar:
-        found = {layers: _logistic(cache, layers, held, team, bar.update) for layers in sets}
+        found = {layers: logistic_probe(cache, layers, held, team, bar.update) for layers in sets}
         best = max(found.values(), key=_accuracy)
         curve = _curve(cache, best, held, experiment.seed, team, bar.update)
     labels = cache[held.validation.split].y[held.validation.indices]
     last = found[(cache.layers[-1],)]
-    earlier = max((found[(layer,)] for layer in cache.layers[:-1]), key=_accuracy, default=None)
+    earlier = next(iter(ranked((found[(layer,)] for layer in cache.layers[:-1]), cache.layers)), None)
     rate = extraction_speed(run_folder(home, experiment.name, "features"), cache.key)
     return Evidence(
         train=len(held.train),
@@ -261,11 +262,6 @@ def _of_the_curve(evidence: Evidence) -> str:
     return f"Twice as many labelled images would bring about {max(gain, 0.0):.1f} points with frozen features."
 
 
-def _logistic(cache: Features, layers: tuple[str, ...], held: Holdout, team: Workers, advance: Any) -> Candidate:
-    (found,) = search_layers(cache, layers, held, None, team, advance, LOGISTIC)
-    return found
-
-
 def _curve(
     cache: Features, best: Candidate, held: Holdout, seed: int, team: Workers, advance: Any
 ) -> tuple[CurvePoint, ...]:
@@ -273,7 +269,7 @@ def _curve(
     for share in SHARES[:-1]:
         count = round(share * len(held.train))
         drawn = [_drawn(cache, held, count, seed + draw) for draw in range(DRAWS)]
-        found = [_logistic(cache, best.method.layers, part, team, advance) for part in drawn if part]
+        found = [logistic_probe(cache, best.method.layers, part, team, advance) for part in drawn if part]
         if found:
             points.append(CurvePoint(count, float(np.mean([_accuracy(one) for one in found])), len(found)))
     return (*points, CurvePoint(len(held.train), _accuracy(best), 1))

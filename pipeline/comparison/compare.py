@@ -1,21 +1,23 @@
 """The comparison: frozen features, fine-tuning and networks from scratch on the same images and splits."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from features import Features
 from models.parallel import workers
-from pipeline.comparison.contestants import Arena, contestants
-from pipeline.comparison.ground import common_ground
-from pipeline.comparison.predictions import FILE, save_predictions
-from pipeline.datasets import open_dataset
+from pipeline.comparison.contestants import Arena, Contestant, contestants
+from pipeline.comparison.ground import Ground, common_ground, keep_predictions, scored_warnings
+from pipeline.comparison.predictions import FILE
+from pipeline.comparison.splits import labels_of
+from pipeline.datasets import Dataset, open_dataset
 from pipeline.errors import RequestError
 from pipeline.experiment import Experiment
-from pipeline.extraction.cache import backbone_label, data_warnings, open_cache
+from pipeline.extraction.cache import backbone_label, open_cache
 from pipeline.extraction.speeds import extraction_speed
 from pipeline.networks.pixels import pixels_on_disk
 from pipeline.reporting.report import Subject, page_of, write_report
-from pipeline.results import Clock, Result, experiment_json, label, run_folder, write_result
+from pipeline.results import Clock, Method, Result, experiment_json, label, run_folder, write_result
 
 
 def compare(experiment: Experiment, home: Path, options: tuple[str, ...] = ()) -> Result:
@@ -36,7 +38,9 @@ def compare(experiment: Experiment, home: Path, options: tuple[str, ...] = ()) -
         `confusion`, `calibration`, `histories`, `predictions`, and `files`, the report last.
 
     Raises:
-        RequestError: there is no cache that matches; the message names what differs.
+        NoCache: there is no cache that matches; the message names what differs.
+        features.CacheError: there is one, which cannot be used; see `open_cache`.
+        RequestError: one method is left, or a class has too few samples to train and to validate.
         PipelineError: a loss became NaN.
     """
     clock = Clock()
@@ -46,24 +50,38 @@ def compare(experiment: Experiment, home: Path, options: tuple[str, ...] = ()) -
     folder = run_folder(home, experiment.name, "compare")
     _require_two(experiment, cache)
     ground = common_ground(experiment, home, dataset, cache, clock)
-    final, duplicates = ground.final, ground.duplicates
     with pixels_on_disk(dataset, home) as pixels, workers() as team:
         with clock.phase("train"):
             trained = list(contestants(Arena(experiment, home, dataset, cache, pixels, ground, team)))
         with clock.phase("evaluate"):
             entered = [one for one in trained if one.entered]
-            tested = [final.score(one.method, one.probabilities) for one in entered]
-    held = ground.held.validation
-    checked = dataset.splits[held.split].labels[held.indices]
+            tested = [ground.final.score(one.method, one.probabilities) for one in entered]
     subject = Subject(experiment, home, options, dataset, cache)
     details: dict[str, Any] = {
         "data": dataset.title,
         "backbone": backbone_label(experiment),
         "images_per_second": extraction_speed(run_folder(home, experiment.name, "features"), cache.key),
         "methods": [method.as_json() for method in (*tested, *(one.method for one in trained if not one.entered))],
+        **_scored(tested, entered, ground, dataset),
+        "predictions": keep_predictions(ground, dataset, folder),
+        "files": [str(folder / FILE), str(page_of(subject))],
+    }
+    warnings = scored_warnings(experiment, dataset, ground, details["methods"])
+    result = Result("compare", experiment_json(experiment), cache.key, clock.seconds, warnings, details, folder)
+    write_result(result)
+    write_report(subject)
+    return result
+
+
+def _scored(
+    tested: Sequence[Method], entered: Sequence[Contestant], ground: Ground, dataset: Dataset
+) -> dict[str, Any]:
+    """What the result says of the methods that were scored at the end."""
+    final, checked = ground.final, labels_of(dataset, ground.held.validation)
+    return {
         "scored_on": final.kind,
         "pairs": final.comparisons(),
-        "duplicates": duplicates.as_json(),
+        "duplicates": ground.duplicates.as_json(),
         "classes": list(dataset.class_names),
         "confusion": {label(own): final.confusion(own.name, len(dataset.class_names)).tolist() for own in tested},
         "calibration": {
@@ -71,14 +89,7 @@ def compare(experiment: Experiment, home: Path, options: tuple[str, ...] = ()) -
             for one in entered
         },
         "histories": {label(one.method): dict(one.history.curves) for one in entered if one.history},
-        "predictions": save_predictions(final.predictions(dataset.splits[ground.part.split].ids), folder),
-        "files": [str(folder / FILE), str(page_of(subject))],
     }
-    warnings = (*data_warnings(experiment, dataset), *final.warnings(), *duplicates.warnings(details["methods"]))
-    result = Result("compare", experiment_json(experiment), cache.key, clock.seconds, warnings, details, folder)
-    write_result(result)
-    write_report(subject)
-    return result
 
 
 def _require_two(experiment: Experiment, cache: Features) -> None:

@@ -12,8 +12,8 @@ from pipeline.comparison.ground import Ground
 from pipeline.comparison.splits import Part
 from pipeline.datasets import Dataset
 from pipeline.experiment import Experiment
-from pipeline.heads.layer_rows import layer_sets
-from pipeline.heads.probe_search import finished, search_layers, steps
+from pipeline.heads.layer_rows import layer_sets, ranked
+from pipeline.heads.probe_search import LOGISTIC, finished, search_layers, steps
 from pipeline.heads.train_head import TrainedMethod, extraction_seconds, fit_head, predict_head
 from pipeline.networks.convnet import train_convnet
 from pipeline.networks.fine_tune import train_network
@@ -78,10 +78,10 @@ def _linear(arena: Arena, name: str) -> Iterator[Contestant]:
 def _earlier(arena: Arena, name: str) -> Iterator[Contestant]:
     """Every layer before the last; only the best by validation accuracy is entered, with the time of all."""
     heads = [_head(arena, name, layer) for layer in reversed(arena.cache.layers[:-1])]
-    ranked = sorted(heads, key=lambda head: -head.method.scores["validation"].accuracy)
-    for best in ranked[:1]:
+    best_first = ranked(heads, arena.cache.layers)
+    for best in best_first[:1]:
         yield replace(best, method=_with_time_of_all(best.method, [head.method for head in heads]))
-    yield from (replace(head, entered=False) for head in ranked[1:])
+    yield from (replace(head, entered=False) for head in best_first[1:])
 
 
 def _with_time_of_all(best: Method, tried: Sequence[Method]) -> Method:
@@ -103,12 +103,11 @@ def _probe(arena: Arena, name: str) -> Iterator[Contestant]:
     """The logistic probe on the layers, alone or side by side, with the best validation accuracy and the time of all."""
     seconds = extraction_seconds(arena.experiment, arena.home, arena.cache)
     sets = layer_sets(arena.cache.layers)
-    family = ("logistic",)
-    with progress(total=steps(family) * len(sets), desc="probes", unit="fit") as bar:
+    with progress(total=steps(LOGISTIC) * len(sets), desc="probes", unit="fit") as bar:
         found = [
             one
             for layers in sets
-            for one in search_layers(arena.cache, layers, arena.ground.held, seconds, arena.team, bar.update, family)
+            for one in search_layers(arena.cache, layers, arena.ground.held, seconds, arena.team, bar.update, LOGISTIC)
         ]
     best = max(found, key=lambda one: one.method.scores["validation"].accuracy)
     final = finished(best, arena.cache, arena.ground.held, arena.ground.part, arena.team)

@@ -1,6 +1,6 @@
 """Accuracy with its interval, confusion matrices, and the comparison of two methods on the same images."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
@@ -11,21 +11,10 @@ from scipy.stats import binomtest
 from sklearn.metrics import confusion_matrix
 
 from pipeline.comparison.groups import effective_images, sign_flip_test
+from pipeline.comparison.splits import Holdout, Part
+from pipeline.results import Score
 
 CONFIDENCE = 0.95
-
-
-@dataclass(frozen=True)
-class Score:
-    """A top-1 accuracy: its value (0..1), its Wilson interval at 95 %, and the number of images.
-
-    Source of the interval: E. B. Wilson, Probable inference, the law of succession, and statistical inference, 1927.
-    """
-
-    accuracy: float
-    low: float
-    high: float
-    n: int
 
 
 def score(labels: np.ndarray, predicted: np.ndarray, groups: np.ndarray | None = None) -> Score:
@@ -56,6 +45,25 @@ def wilson(share: float, n: float) -> tuple[float, float]:
     centre = (2 * n * share + z**2) / scale
     reach = z / scale * np.sqrt(4 * n * share * (1 - share) + z**2)
     return (0.0 if share == 0 else float(centre - reach)), (1.0 if share == 1 else float(centre + reach))
+
+
+def held_scores(
+    held: Holdout, labels: Callable[[Part], np.ndarray], predict: Callable[[Part], np.ndarray]
+) -> tuple[dict[str, Score], np.ndarray]:
+    """Score a method on the samples it learned from and on those that chose between its settings.
+
+    Args:
+        held: which samples these are.
+        labels: returns the `(n,)` integers of a `Part`.
+        predict: returns the `(n, classes)` probabilities of a `Part`.
+
+    Returns:
+        The `Score` of `train` and of `validation`, and the `(n, classes)` probabilities of the validation samples.
+    """
+    chances = {"train": predict(held.train), "validation": predict(held.validation)}
+    parts = {"train": held.train, "validation": held.validation}
+    scores = {name: score(labels(part), chances[name].argmax(axis=1)) for name, part in parts.items()}
+    return scores, chances["validation"]
 
 
 def confusion(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The images that decide at the end: handed out to score a method once, and never again."""
+"""The images that decide at the end: every method is scored on them once, and never again."""
 
 from collections.abc import Callable
 from typing import Any
@@ -17,7 +17,8 @@ from pipeline.results import Method
 class FinalSplit:
     """The test split, or the validation samples of a data set that has none, behind a counter.
 
-    Features are read through the `Part` that only `score` hands out; labels never leave.
+    A method is scored once: it gets the `Part` from `score`, when nothing of it may change any more. What was answered,
+    with the labels, is given out for the pages (`predictions`); no method chooses by it.
 
     Args:
         labels: `(n,)` integers, of the samples of `part`.
@@ -39,7 +40,7 @@ class FinalSplit:
 
     @property
     def scorings(self) -> int:
-        """How often it was handed out."""
+        """How many methods were scored."""
         return len(self._probabilities)
 
     def score(self, method: Method, predict: Callable[[Part], np.ndarray]) -> Method:

@@ -1,15 +1,19 @@
 """The ground that methods are compared on: who trains, who validates, who decides, and what was learned from twice."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from features import Features
 from pipeline.comparison.duplicates import Duplicates, known_duplicates
 from pipeline.comparison.final_split import FinalSplit
 from pipeline.comparison.groups import groups_of
-from pipeline.comparison.splits import Holdout, Part, hold_out, scored_part
+from pipeline.comparison.predictions import save_predictions
+from pipeline.comparison.splits import Holdout, Part, hold_out, labels_of, scored_part
 from pipeline.datasets import Dataset
 from pipeline.experiment import Experiment
+from pipeline.extraction.cache import data_warnings
 from pipeline.results import Clock
 
 
@@ -47,5 +51,25 @@ def common_ground(experiment: Experiment, home: Path, dataset: Dataset, cache: F
     part = scored_part(dataset, held)
     with clock.phase("duplicates"):
         duplicates = known_duplicates(home, dataset, cache, held, part)
-    labels = dataset.splits[part.split].labels[part.indices]
-    return Ground(held, part, duplicates, FinalSplit(labels, part, duplicates, groups_of(dataset, part)))
+    return Ground(
+        held, part, duplicates, FinalSplit(labels_of(dataset, part), part, duplicates, groups_of(dataset, part))
+    )
+
+
+def keep_predictions(ground: Ground, dataset: Dataset, folder: Path) -> dict[str, Any]:
+    """Write what every scored method answered to each image, and return what results say of it."""
+    return save_predictions(ground.final.predictions(dataset.splits[ground.part.split].ids), folder)
+
+
+def scored_warnings(
+    experiment: Experiment, dataset: Dataset, ground: Ground, methods: Sequence[Mapping[str, Any]]
+) -> tuple[str, ...]:
+    """Return what a reader of scores must know: of the data and the weights, of groups, and of images learned from twice.
+
+    Args:
+        experiment: with the weights that were used.
+        dataset: the open data set.
+        ground: what was scored on.
+        methods: the scored rows, as results have them.
+    """
+    return (*data_warnings(experiment, dataset), *ground.final.warnings(), *ground.duplicates.warnings(methods))

@@ -79,3 +79,8 @@ def scored_part(dataset: Dataset, held: Holdout) -> Part:
     if "test" not in dataset.splits:
         return held.validation
     return Part("test", np.arange(len(dataset.splits["test"])))
+
+
+def labels_of(dataset: Dataset, part: Part) -> np.ndarray:
+    """Return the `(n,)` integer labels of some samples."""
+    return dataset.splits[part.split].labels[part.indices]

@@ -121,11 +121,11 @@ def codes(values: np.ndarray) -> tuple[tuple[str, ...], np.ndarray]:
     return tuple(names.tolist()), inverse
 
 
-def joined(values: np.ndarray, separator: str = "\0") -> Iterator[bytes]:
-    """Give `(n,)` texts joined by a separator, in UTF-8, block by block."""
+def joined(values: np.ndarray) -> Iterator[bytes]:
+    """Give `(n,)` texts joined by zeros, in UTF-8, block by block."""
     for start in range(0, len(values), BLOCK):
-        block = separator.join(values[start : start + BLOCK].tolist())
-        yield ((separator if start else "") + block).encode()
+        block = "\0".join(values[start : start + BLOCK].tolist())
+        yield (("\0" if start else "") + block).encode()
 
 
 def _blocks(values: Iterable[Any]) -> Iterator[list[Any]]:

@@ -133,33 +133,32 @@ def check(content: bytes, max_pixels: int = MAX_PIXELS) -> Header:
     return header
 
 
-def decode(content: bytes, max_pixels: int = MAX_PIXELS) -> np.ndarray:
-    """Return a file's picture, upright, as a `(height, width, 3)` uint8 array.
-
-    Raises:
-        UnusableImage: see `check`.
-    """
-    with _opened(content, max_pixels) as image:
-        return np.asarray(_guarded(_rgb, image, None))
-
-
-def load(path: Path, target: Target, sha256: str = "", max_pixels: int = MAX_PIXELS) -> np.ndarray:
+def load(path: Path, target: Target, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """Return the picture in a file, upright and resized without regard to its aspect, as `(*target.size, 3)` uint8.
 
     Args:
         path: the file.
         target: what it becomes. A JPEG more than twice as large is shrunk by libjpeg first (`draft`), if antialiased.
-        sha256: what its bytes must hash to; empty: anything.
         max_pixels: the largest width x height.
 
     Raises:
-        UnusableImage: see `read` and `check`; or the bytes are others.
+        UnusableImage: see `read` and `check`.
     """
-    return load_bytes(read(path)[0], target, sha256, max_pixels)
+    return load_bytes(read(path)[0], target, max_pixels=max_pixels)
 
 
 def load_bytes(content: bytes, target: Target, sha256: str = "", max_pixels: int = MAX_PIXELS) -> np.ndarray:
-    """Return the picture in the bytes of a file; otherwise as `load`."""
+    """Return the picture in the bytes of a file; otherwise as `load`.
+
+    Args:
+        content: the file's bytes.
+        target: what it becomes.
+        sha256: what the bytes must hash to; empty: anything.
+        max_pixels: the largest width x height.
+
+    Raises:
+        UnusableImage: see `check`; or the bytes are others.
+    """
     if sha256 and hashlib.sha256(content).hexdigest() != sha256:
         raise UnusableImage("its bytes are not those that were scanned")
     with _opened(content, max_pixels) as image:

@@ -5,8 +5,6 @@ part, as `sklearn.datasets.load_digits` ships it).
 """
 
 import numpy as np
-from sklearn.datasets import load_digits
-from sklearn.model_selection import train_test_split
 
 from pipeline.datasets.base import ArrayDataset, Samples
 
@@ -17,6 +15,9 @@ BRIGHTEST = 16  # scikit-learn stores 17 grey levels, 0..16
 
 def digits() -> ArrayDataset:
     """Return the digits, 1,297 for training and 500 for testing (stratified), as 8×8 RGB."""
+    from sklearn.datasets import load_digits
+    from sklearn.model_selection import train_test_split
+
     bunch = load_digits()
     grey = np.round(bunch.images * (255 / BRIGHTEST)).astype(np.uint8)
     images = np.repeat(grey[..., None], 3, axis=-1)

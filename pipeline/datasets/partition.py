@@ -5,7 +5,6 @@ import warnings
 from collections.abc import Mapping
 
 import numpy as np
-from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 
 from pipeline.datasets.strata import stratified_draw
 from pipeline.errors import RequestError
@@ -45,6 +44,8 @@ def straddling(groups: Mapping[str, np.ndarray]) -> int:
 
 
 def _stratified(labels: np.ndarray, fraction: float) -> np.ndarray:
+    from sklearn.model_selection import train_test_split
+
     drawn = []
     for label in np.unique(labels):
         members = np.flatnonzero(labels == label)
@@ -105,6 +106,8 @@ def grouped_split(labels: np.ndarray, groups: np.ndarray, fraction: float, seed:
     Raises:
         RequestError: no split has every class in both parts.
     """
+    from sklearn.model_selection import StratifiedGroupKFold
+
     folds = max(2, round(1 / min(fraction, 1 - fraction)))
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     groups_of_rarest = min(len(np.unique(groups[labels == label])) for label in np.unique(labels))

@@ -1,7 +1,6 @@
 """Samples drawn at random, every class in its proportion and none left out."""
 
 import numpy as np
-from sklearn.model_selection import train_test_split
 
 
 def stratified_draw(labels: np.ndarray, size: int, seed: int, left: int) -> np.ndarray:
@@ -21,6 +20,8 @@ def stratified_draw(labels: np.ndarray, size: int, seed: int, left: int) -> np.n
     Raises:
         ValueError: there are too few samples for that.
     """
+    from sklearn.model_selection import train_test_split
+
     _, own, counts = np.unique(labels, return_inverse=True, return_counts=True)
     if (counts <= left).any() or not len(counts) <= size <= len(labels) - left * len(counts):
         raise ValueError(f"{size} of {len(labels)} samples of {len(counts)} classes, {left} of each left")

@@ -168,9 +168,12 @@ class _Worker:
     def _ask(self, line: str) -> dict[str, Any]:
         assert self._process.stdin
         assert self._process.stdout
-        self._process.stdin.write(line + "\n")
-        self._process.stdin.flush()
-        answer = self._process.stdout.readline()
+        try:
+            self._process.stdin.write(line + "\n")
+            self._process.stdin.flush()
+            answer = self._process.stdout.readline()
+        except BrokenPipeError:  # it died since its last answer
+            answer = ""
         if not answer:
             raise PipelineError(f"The benchmark of {self.name} failed; what it said is above.")
         content = json.loads(answer)

@@ -92,6 +92,11 @@ def open_cache(experiment: Experiment, home: Path, dataset: Dataset) -> features
 
     Raises:
         NoCache: there is none; the message names the nearest cache and every differing field with both values.
+        features.CacheIncomplete: its extraction has not finished.
+        features.CacheDamaged: a file of it is missing, truncated or not what its manifest says.
+        features.CacheMismatch: its folder holds the features of something else.
+        features.CacheVersion: its format is of another release.
+        models.ModelError: a setting names a backbone, weights or an engine that are not to be had.
         features.StoreError: the object store, if the experiment has one, does not answer.
     """
     identity = experiment_identity(experiment, dataset, home)

@@ -100,12 +100,14 @@ def extract_features(
         part: which shards; runs of different parts share a cache, and the last one to finish completes it.
 
     Returns:
-        The `Result`, with `images`, `images_per_second` of this run, `engine`, `precision`, `cache`, `part`,
-        `shards_left` (those of other parts; 0 when the cache is complete) and `check` (how far the engine is from the
-        float32 reference).
+        The `Result`, with `images` of this run, `images_per_second` (over all runs that made this cache), `engine`,
+        `precision`, `cache`, `part`, `shards_left` (those of other parts; 0 when the cache is complete) and, unless there was
+        nothing to do, `check` (how far the engine is from the float32 reference).
 
     Raises:
-        RequestError: a setting is wrong.
+        RequestError: a setting of the data is wrong.
+        models.ModelError: another setting is wrong: `UnknownBackbone`, `UnknownLayer`, `InvalidSetting`, `EngineUnavailable`,
+            or a file of weights does not fit; or the engine does not compute what Keras computes (`EngineMismatch`).
         DownloadError: data or weights cannot be downloaded; both are named.
         features.CacheError: the disk is full, or another run holds the cache.
     """
@@ -138,7 +140,8 @@ def open_job(experiment: Experiment, home: Path) -> Job:
     """Open the data set of an experiment and name the cache of its features.
 
     Raises:
-        RequestError: a setting is wrong.
+        RequestError: a setting of the data is wrong.
+        models.ModelError: the backbone, the weights or the engine are not to be had.
         DownloadError: data or weights cannot be downloaded; both are named.
     """
     dataset = _open_with_weights(experiment, home)
@@ -186,7 +189,8 @@ def extract_shards(
 ) -> Iterator[int]:
     """Extract and write shards: reader → extractor → writer, the reader and the writer in threads of their own.
 
-    The extractor is never drained between shards. At most `READ_AHEAD` batches and two shards are in memory.
+    The extractor is never drained between shards. At most `READ_AHEAD + 1` batches that were read, `extractor.in_flight`
+    in the extractor, and two shards are in memory.
 
     Args:
         writer: of the cache; the shards are pending in it.
@@ -301,11 +305,13 @@ def build_extractor(
         experiment: its `backbone`, `input`, `features` and `compute` sections.
         image_shape: of the uint8 images to come.
         calibration: uint8 images `(n, *image_shape)` of the training split; int8 needs them.
+
+    Raises:
+        models.ModelError: the backbone, a layer, the weights or the engine are not to be had, or another setting is wrong.
     """
     backbone = models.load_backbone(
         experiment.backbone.name, experiment.backbone.weights, experiment.input.size, experiment.seed
     )
-    engine, precision = models.resolve_engine(experiment.compute.engine, experiment.compute.precision)
     return models.build_extractor(
         backbone,
         layers=experiment.backbone.layers,
@@ -314,8 +320,8 @@ def build_extractor(
         resize=experiment.input.resize,
         antialias=experiment.input.antialias,
         views=experiment.input.views,
-        engine=engine,
-        precision=precision,
+        engine=experiment.compute.engine,
+        precision=experiment.compute.precision,
         batch_size=experiment.compute.batch_size,
         calibration=calibration,
     )

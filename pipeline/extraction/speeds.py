@@ -3,9 +3,11 @@
 import json
 from pathlib import Path
 
+from filelock import FileLock
+
 from pipeline.results import write_text
 
-SPEEDS = "speeds.json"
+SPEEDS, LOCK = "speeds.json", "speeds.lock"
 
 
 def extraction_speed(folder: Path, key: str) -> float | None:
@@ -20,11 +22,12 @@ def extraction_speed(folder: Path, key: str) -> float | None:
 
 
 def remember_speed(folder: Path, key: str, images: int, seconds: float) -> None:
-    """Add a finished run to what is known of a cache's speed."""
-    speeds = _speeds(folder)
-    images_before, seconds_before = speeds.get(key, (0, 0.0))
-    speeds[key] = (images_before + images, seconds_before + seconds)
-    write_text(folder / SPEEDS, json.dumps(speeds, indent=1))
+    """Add a finished run to what is known of a cache's speed; runs that end together are all counted."""
+    with FileLock(folder / LOCK):
+        speeds = _speeds(folder)
+        images_before, seconds_before = speeds.get(key, (0, 0.0))
+        speeds[key] = (images_before + images, seconds_before + seconds)
+        write_text(folder / SPEEDS, json.dumps(speeds, indent=1))
 
 
 def _speeds(folder: Path) -> dict[str, tuple[int, float]]:

@@ -19,7 +19,7 @@ from pipeline.errors import RequestError
 from pipeline.experiment import Experiment
 from pipeline.extraction.cache import backbone_label, data_warnings, open_cache
 from pipeline.heads.layer_rows import LayerRows
-from pipeline.heads.probe_search import Candidate, search_layers
+from pipeline.heads.probe_search import Candidate, logistic_probe
 from pipeline.heads.small_training import SmallConvnet
 from pipeline.networks.pixels import pixels_on_disk
 from pipeline.networks.training import Recipe
@@ -101,7 +101,9 @@ def label_curve(experiment: Experiment, home: Path, sizes: tuple[int | None, ...
         The `Result`, with `points`, `answer`, `protocol` and `files`.
 
     Raises:
-        RequestError: no matching cache, no test split, or a class has fewer images than asked for.
+        NoCache: there is no cache that matches; the message names what differs.
+        features.CacheError: there is one, which cannot be used; see `open_cache`.
+        RequestError: there is no test split, or a class has fewer images than asked for.
         PipelineError: a loss became NaN.
     """
     from pipeline.heads.plots_labelcurve import crossing, label_curve_chart
@@ -225,20 +227,17 @@ def _draws(
 
 
 def _probes(cache: Features, held: Holdout, team: Workers) -> dict[str, tuple[float, str]]:
-    """Return the test accuracy and the layer of each probe; the earlier layer is the best by validation."""
-    *earlier, last = cache.layers
-    found = {"linear": _probe(cache, held, last, team)}
-    if earlier:
-        found["earlier"] = min((_probe(cache, held, layer, team) for layer in reversed(earlier)), key=_rank)
-    return {name: (_test_accuracy(probe, cache), probe.method.layers[0]) for name, probe in found.items()}
-
-
-def _probe(cache: Features, held: Holdout, layer: str, team: Workers) -> Candidate:
-    (found,) = search_layers(cache, (layer,), held, None, team, lambda: None, ("logistic",))
-    return found
+    """Return the test accuracy and the layer of each probe; the earlier layer is the best by validation (`_rank`)."""
+    found = {layer: logistic_probe(cache, (layer,), held, team) for layer in reversed(cache.layers)}
+    last, *earlier = found.values()
+    chosen = {"linear": last} | ({"earlier": min(earlier, key=_rank)} if earlier else {})
+    return {name: (_test_accuracy(probe, cache), probe.method.layers[0]) for name, probe in chosen.items()}
 
 
 def _rank(probe: Candidate) -> tuple[float, float]:
+    """Validation accuracy, then log loss: with a few validation images accuracies often tie, and `ranked`, which takes the
+    latest layer of such a tie as `compare` and `advise` do, would all but choose by depth.
+    """
     path = probe.path
     return -float(path.accuracy[path.best]), float(path.loss[path.best])
 

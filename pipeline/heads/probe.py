@@ -9,13 +9,13 @@ import numpy as np
 
 from features import Features
 from models.parallel import Workers, workers
-from pipeline.comparison.ground import Ground, common_ground
-from pipeline.comparison.predictions import save_predictions
+from pipeline.comparison.ground import Ground, common_ground, keep_predictions, scored_warnings
 from pipeline.comparison.splits import Holdout, Part
 from pipeline.datasets import open_dataset
 from pipeline.experiment import Experiment
-from pipeline.extraction.cache import backbone_label, data_warnings, open_cache
+from pipeline.extraction.cache import backbone_label, open_cache
 from pipeline.extraction.speeds import extraction_speed
+from pipeline.heads.calibration import Calibration
 from pipeline.heads.classifier import Classifier
 from pipeline.heads.kept_head import finished_head, head_classifier
 from pipeline.heads.layer_rows import LayerRows, is_spatial, layer_sets
@@ -60,7 +60,9 @@ def probe(experiment: Experiment, home: Path) -> Result:
         `calibration` (of the best family), `scored_on`, `test_scorings` and `files`.
 
     Raises:
-        RequestError: there is no cache that matches; the message names what differs.
+        NoCache: there is no cache that matches; the message names what differs.
+        features.CacheError: there is one, which cannot be used; see `open_cache`.
+        RequestError: a class has too few samples, or too few groups, to train and to validate.
         PipelineError: the Keras head's loss became NaN.
     """
     from pipeline.heads import plots_probe
@@ -71,12 +73,11 @@ def probe(experiment: Experiment, home: Path) -> Result:
         cache = open_cache(experiment, home, dataset)
     folder = run_folder(home, experiment.name, "probe")
     ground = common_ground(experiment, home, dataset, cache, clock)
-    final = ground.final
     with clock.phase("search"):
         found = _search(experiment, cache, ground.held, extraction_seconds(experiment, home, cache))
     with clock.phase("evaluate"), workers() as team:
         tested, classifier, validated = _score_families(found, cache, ground, team)
-        calibration = final.calibration(tested[0].name, validated)
+        calibration = ground.final.calibration(tested[0].name, validated)
     with clock.phase("write"):
         head = finished_head(experiment, dataset, cache, ground, tested[0], classifier, calibration.temperature)
         files = [
@@ -88,6 +89,21 @@ def probe(experiment: Experiment, home: Path) -> Result:
         "data": dataset.title,
         "backbone": backbone_label(experiment),
         "images_per_second": extraction_speed(run_folder(home, experiment.name, "features"), cache.key),
+        **_scored(tested, found, calibration, ground),
+        "predictions": keep_predictions(ground, dataset, folder),
+        "files": [str(file) for file in files],
+    }
+    spatial = (SPATIAL,) if is_spatial(cache) else ()
+    warnings = (*scored_warnings(experiment, dataset, ground, details["methods"]), *spatial)
+    result = Result("probe", experiment_json(experiment), cache.key, clock.seconds, warnings, details, folder)
+    write_result(result)
+    return result
+
+
+def _scored(tested: Sequence[Method], found: Found, calibration: Calibration, ground: Ground) -> dict[str, Any]:
+    """What the result says of the families, and of all that was tried for them."""
+    final = ground.final
+    return {
         "methods": [method.as_json() for method in tested],
         "scored_on": final.kind,
         "test_scorings": final.scorings if final.kind == "test" else 0,
@@ -96,18 +112,7 @@ def probe(experiment: Experiment, home: Path) -> Result:
         "pairs": final.comparisons(),
         "calibration": calibration.as_json(),
         "duplicates": ground.duplicates.as_json(),
-        "predictions": save_predictions(final.predictions(dataset.splits[ground.part.split].ids), folder),
-        "files": [str(file) for file in files],
     }
-    warnings = (
-        *data_warnings(experiment, dataset),
-        *final.warnings(),
-        *ground.duplicates.warnings(details["methods"]),
-        *((SPATIAL,) if is_spatial(cache) else ()),
-    )
-    result = Result("probe", experiment_json(experiment), cache.key, clock.seconds, warnings, details, folder)
-    write_result(result)
-    return result
 
 
 def _search(experiment: Experiment, cache: Features, held: Holdout, extract: float | None) -> Found:

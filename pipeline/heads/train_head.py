@@ -1,6 +1,6 @@
 """Stage two: train the walk-through's head on cached features."""
 
-import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,19 +10,18 @@ import numpy as np
 
 import models
 from features import Features
-from pipeline.comparison.evaluation import score
-from pipeline.comparison.final_split import FinalSplit
-from pipeline.comparison.ground import common_ground
-from pipeline.comparison.predictions import save_predictions
-from pipeline.comparison.splits import Holdout, Part
-from pipeline.datasets import open_dataset
+from pipeline.comparison.evaluation import held_scores
+from pipeline.comparison.ground import Ground, common_ground, keep_predictions, scored_warnings
+from pipeline.comparison.splits import Holdout, Part, labels_of
+from pipeline.datasets import Dataset, open_dataset
 from pipeline.experiment import Experiment
-from pipeline.extraction.cache import data_warnings, open_cache
+from pipeline.extraction.cache import open_cache
 from pipeline.extraction.speeds import extraction_speed
+from pipeline.heads.calibration import Calibration
 from pipeline.heads.kept_head import finished_head, head_classifier
 from pipeline.heads.saved_head import save_head
 from pipeline.networks.training import PREDICTED_AT_A_TIME, History, Recipe, RowBatches, fit, predict
-from pipeline.results import Clock, Method, Result, experiment_json, run_folder, write_result
+from pipeline.results import Clock, Method, Result, experiment_json, label, run_folder, write_result
 
 
 @dataclass(frozen=True)
@@ -54,56 +53,113 @@ def train_head(experiment: Experiment, home: Path) -> Result:
         classes), `calibration` (before and after temperature scaling), `duplicates` across splits and `files`.
 
     Raises:
-        RequestError: there is no cache that matches; the message names what differs.
+        NoCache: there is no cache that matches; the message names what differs.
+        features.CacheError: there is one, which cannot be used; see `open_cache`.
+        RequestError: a class has too few samples, or too few groups, to train and to validate.
         PipelineError: the loss became NaN.
     """
-    from pipeline import plots
-    from pipeline.heads.plots_calibration import reliability_diagram
-
     clock = Clock()
     with clock.phase("open"):
         dataset = open_dataset(experiment, home)
         cache = open_cache(experiment, home, dataset)
     folder = run_folder(home, experiment.name, "train-head")
     ground = common_ground(experiment, home, dataset, cache, clock)
-    held, final = ground.held, ground.final
     with clock.phase("train"):
         seconds = extraction_seconds(experiment, home, cache)
-        trained = fit_head(experiment, cache, held, cache.layers[-1], "linear", seconds)
+        trained = fit_head(experiment, cache, ground.held, cache.layers[-1], "linear", seconds)
     with clock.phase("evaluate"):
-        scored = score_head(trained, cache, final)
-        matrix = final.confusion(scored.name, len(cache.class_names))
-        validation = (cache[held.validation.split].y[held.validation.indices], trained.validation_probabilities)
-        calibration = final.calibration(scored.name, validation)
+        judged = judge(
+            trained, ground, dataset, lambda part: predict_head(trained.model, cache, cache.layers[-1], part)
+        )
     with clock.phase("write"):
-        trained.model.save(folder / "head.keras")
-        (folder / "history.json").write_text(json.dumps(trained.history.curves, indent=2))
-        curves = plots.learning_curves({plots.label(scored): trained.history}, folder / "learning-curves.png")
-        picture = plots.confusion_matrices({plots.label(scored): matrix}, cache.class_names, folder / "confusion.png")
-        title = f"{plots.label(scored)} on {len(ground.part):,} {final.kind} images; T fitted on validation"
-        diagram = reliability_diagram(calibration, title, folder / "reliability.png")
-        classifier = head_classifier(trained.model)
-        kept = finished_head(experiment, dataset, cache, ground, scored, classifier, calibration.temperature)
-        head = save_head(kept, folder / "head.npz")
-    details: dict[str, Any] = {
-        "methods": [scored.as_json()],
-        "images_per_second": extraction_speed(run_folder(home, experiment.name, "features"), cache.key),
-        "best_epoch": trained.history.best_epoch,
-        "history": dict(trained.history.curves),
-        "classes": list(cache.class_names),
-        "scored_on": final.kind,
-        "confusion": matrix.tolist(),
-        "calibration": calibration.as_json(),
-        "duplicates": ground.duplicates.as_json(),
-        "predictions": save_predictions(final.predictions(dataset.splits[ground.part.split].ids), folder),
-        "files": [
-            str(file) for file in (folder / "head.keras", head, folder / "history.json", curves, picture, diagram)
-        ],
-    }
-    warnings = (*data_warnings(experiment, dataset), *final.warnings(), *ground.duplicates.warnings(details["methods"]))
+        kept = finished_head(
+            experiment,
+            dataset,
+            cache,
+            ground,
+            judged.method,
+            head_classifier(trained.model),
+            judged.calibration.temperature,
+        )
+        files = [save_head(kept, folder / "head.npz"), *_pictures(judged, ground, cache.class_names, folder)]
+    rate = extraction_speed(run_folder(home, experiment.name, "features"), cache.key)
+    details = {**judged_details(judged, ground, dataset, folder, rate), "files": [str(file) for file in files]}
+    warnings = scored_warnings(experiment, dataset, ground, details["methods"])
     result = Result("train-head", experiment_json(experiment), cache.key, clock.seconds, warnings, details, folder)
     write_result(result)
     return result
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A trained classifier that was scored at the end.
+
+    Attributes:
+        trained: the classifier.
+        method: its row, scored.
+        confusion: `(classes, classes)` counts: rows are the true classes.
+        calibration: how far its probabilities may be trusted.
+    """
+
+    trained: TrainedMethod
+    method: Method
+    confusion: np.ndarray
+    calibration: Calibration
+
+
+def judge(
+    trained: TrainedMethod, ground: Ground, dataset: Dataset, probabilities: Callable[[Part], np.ndarray]
+) -> Judged:
+    """Score a trained classifier at the end, once.
+
+    Args:
+        trained: nothing of it may change after this.
+        ground: who decides.
+        dataset: the open data set.
+        probabilities: returns the `(n, classes)` probabilities of a `Part`.
+    """
+    method = ground.final.score(trained.method, probabilities)
+    matrix = ground.final.confusion(method.name, len(dataset.class_names))
+    validation = (labels_of(dataset, ground.held.validation), trained.validation_probabilities)
+    return Judged(trained, method, matrix, ground.final.calibration(method.name, validation))
+
+
+def judged_details(
+    judged: Judged, ground: Ground, dataset: Dataset, folder: Path, images_per_second: float | None
+) -> dict[str, Any]:
+    """Return what the result of a command that trained one classifier says of it; its predictions are kept in `folder`."""
+    return {
+        "methods": [judged.method.as_json()],
+        "images_per_second": images_per_second,
+        "best_epoch": judged.trained.history.best_epoch,
+        "history": dict(judged.trained.history.curves),
+        "classes": list(dataset.class_names),
+        "scored_on": ground.final.kind,
+        "confusion": judged.confusion.tolist(),
+        "calibration": judged.calibration.as_json(),
+        "duplicates": ground.duplicates.as_json(),
+        "predictions": keep_predictions(ground, dataset, folder),
+    }
+
+
+def judged_pictures(judged: Judged, classes: Sequence[str], folder: Path) -> list[Path]:
+    """Draw the learning curves and the confusion matrix of a classifier."""
+    from pipeline import plots
+
+    title = plots.label(judged.method)
+    return [
+        plots.learning_curves({title: judged.trained.history}, folder / "learning-curves.png"),
+        plots.confusion_matrices({title: judged.confusion}, classes, folder / "confusion.png"),
+    ]
+
+
+def _pictures(judged: Judged, ground: Ground, classes: Sequence[str], folder: Path) -> list[Path]:
+    from pipeline.heads.plots_calibration import reliability_diagram
+
+    scored_on = f"{len(ground.part):,} {ground.final.kind} images"
+    title = f"{label(judged.method)} on {scored_on}; T fitted on validation"
+    diagram = reliability_diagram(judged.calibration, title, folder / "reliability.png")
+    return [*judged_pictures(judged, classes, folder), diagram]
 
 
 def fit_head(
@@ -138,10 +194,9 @@ def fit_head(
         )
         history = fit(model, train, validation, recipe, f"{name} ({layer})")
     seconds = {"extract": extract_seconds, "train": clock.seconds["train"]}
-    scores, probabilities = {}, np.empty(0)
-    for split, part in (("train", held.train), ("validation", held.validation)):
-        probabilities = predict_head(model, cache, layer, part)
-        scores[split] = score(cache[part.split].y[part.indices], probabilities.argmax(axis=1))
+    scores, probabilities = held_scores(
+        held, lambda part: cache[part.split].y[part.indices], lambda part: predict_head(model, cache, layer, part)
+    )
     method = Method(name, (layer,), model.count_params(), scores, seconds)
     return TrainedMethod(method, model, history, probabilities)
 
@@ -149,12 +204,6 @@ def fit_head(
 def predict_head(model: keras.Model, cache: Features, layer: str, part: Part) -> np.ndarray:
     """Return a head's class probabilities `(len(part), classes)` float32, averaged over the cache's views."""
     return predict(model, cache[part.split].features[layer], part.indices, len(cache.identity["input.views"]))
-
-
-def score_head(trained: TrainedMethod, cache: Features, final: FinalSplit) -> Method:
-    """Return a head's method, scored at the end by `final`."""
-    layer = trained.method.layers[0]
-    return final.score(trained.method, lambda part: predict_head(trained.model, cache, layer, part))
 
 
 def extraction_seconds(experiment: Experiment, home: Path, cache: Features) -> float | None:

@@ -1,10 +1,10 @@
 """Trains the pre-trained network itself, on the splits of the frozen methods."""
 
-import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -12,14 +12,13 @@ import numpy as np
 import models
 from features import Features
 from models.weights import file_digest
-from pipeline.comparison.ground import common_ground
-from pipeline.comparison.predictions import save_predictions
+from pipeline.comparison.ground import common_ground, scored_warnings
 from pipeline.comparison.splits import Holdout, digest
 from pipeline.datasets import Dataset, open_dataset
 from pipeline.errors import NoCache
 from pipeline.experiment import Experiment, with_random_weights
-from pipeline.extraction.cache import backbone_label, data_warnings, experiment_identity, open_cache
-from pipeline.heads.train_head import TrainedMethod, extraction_seconds
+from pipeline.extraction.cache import backbone_label, experiment_identity, open_cache
+from pipeline.heads.train_head import TrainedMethod, extraction_seconds, judge, judged_details, judged_pictures
 from pipeline.networks.pixels import pixel_batches, pixel_probabilities, pixel_scores, pixels_on_disk
 from pipeline.networks.resumable import Schedule, fit_resumable, recipe_folder, sole_training
 from pipeline.networks.training import EpochBatches
@@ -39,53 +38,37 @@ def fine_tune(experiment: Experiment, home: Path, method: str = "fine-tune") -> 
         The `Result`, with `methods`, `history`, `scored_on`, `confusion` (rows: true classes), `calibration` and `files`.
 
     Raises:
-        RequestError: a setting is wrong, or the cache that the linear probe needs is missing.
+        NoCache: there is no cache, which the linear probe needs that `fine-tune` starts from.
+        features.CacheError: there is one, which cannot be used; see `open_cache`.
+        RequestError: a class has too few samples, or too few groups, to train and to validate.
+        models.ModelError: the backbone, `finetune.from_layer` or the weights are not to be had, or another setting is wrong.
         PipelineError: the loss became NaN.
     """
-    from pipeline import plots
-
     clock = Clock()
     with clock.phase("open"):
         dataset = open_dataset(experiment, home)
         cache = _cache(experiment, home, dataset, method)
     folder = run_folder(home, experiment.name, method)
     ground = common_ground(experiment, home, dataset, cache, clock)
-    final, duplicates = ground.final, ground.duplicates
     with pixels_on_disk(dataset, home) as pixels:
         with clock.phase("train"):
             trained = train_network(experiment, home, dataset, pixels, ground.held, method, cache)
         with clock.phase("evaluate"):
             probabilities = pixel_probabilities(trained.model, pixels, experiment.finetune.batch_size)
-            scored = final.score(trained.method, probabilities)
-    held = ground.held.validation
-    validation = (dataset.splits[held.split].labels[held.indices], trained.validation_probabilities)
-    calibration = final.calibration(scored.name, validation)
-    matrix = final.confusion(scored.name, len(dataset.class_names))
+            judged = judge(trained, ground, dataset, probabilities)
     with clock.phase("write"):
         unnamed = folder / f".model~{os.getpid()}.keras"
         trained.model.save(unnamed)
-        (folder / "history.json").write_text(json.dumps(dict(trained.history.curves), indent=2))
-        title = plots.label(scored)
-        curves = plots.learning_curves({title: trained.history}, folder / "learning-curves.png")
-        picture = plots.confusion_matrices({title: matrix}, dataset.class_names, folder / "confusion.png")
+        pictures = judged_pictures(judged, dataset.class_names, folder)
     started = with_random_weights(experiment) if method == "from-scratch" else experiment
-    details = {
+    details: dict[str, Any] = {
         "data": dataset.title,
         "backbone": backbone_label(started),
-        "methods": [scored.as_json()],
-        "images_per_second": None,
-        "best_epoch": trained.history.best_epoch,
-        "history": dict(trained.history.curves),
-        "classes": list(dataset.class_names),
-        "scored_on": final.kind,
-        "confusion": matrix.tolist(),
-        "calibration": calibration.as_json(),
-        "duplicates": duplicates.as_json(),
-        "predictions": save_predictions(final.predictions(dataset.splits[ground.part.split].ids), folder),
+        **judged_details(judged, ground, dataset, folder, None),
         "model_sha256": file_digest(unnamed),
-        "files": [str(folder / "model.keras"), str(folder / "history.json"), str(curves), str(picture)],
+        "files": [str(file) for file in (folder / "model.keras", *pictures)],
     }
-    warnings = (*data_warnings(started, dataset), *final.warnings(), *duplicates.warnings(details["methods"]))
+    warnings = scored_warnings(started, dataset, ground, details["methods"])
     key = cache.key if cache else ""
     result = Result(method, experiment_json(experiment), key, clock.seconds, warnings, details, folder)
     unnamed.replace(folder / "model.keras")
@@ -133,6 +116,10 @@ def train_network(
 
     Returns:
         The `TrainedMethod`, scored on training and validation images only.
+
+    Raises:
+        PipelineError: the loss became NaN, or another process trains exactly this now.
+        models.ModelError: the backbone, `finetune.from_layer` or the weights are not to be had, or another setting is wrong.
     """
     settings = experiment.finetune
     layer = experiment.backbone.layers[-1]

@@ -4,17 +4,19 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 import keras
 import numpy as np
 
-from pipeline.comparison.evaluation import Score, score
-from pipeline.comparison.splits import Holdout, Part
+from pipeline.comparison.evaluation import held_scores
+from pipeline.comparison.splits import Holdout, Part, labels_of
 from pipeline.datasets import Dataset
 from pipeline.errors import PipelineError
 from pipeline.networks.training import RowBatches, predict
+from pipeline.results import Score
 
 DECODED_AT_A_TIME = 512
 Batches = TypeVar("Batches", bound=RowBatches)
@@ -77,11 +79,7 @@ def pixel_scores(
     model: keras.Model, dataset: Dataset, pixels: Mapping[str, np.ndarray], held: Holdout, batch_size: int
 ) -> tuple[dict[str, Score], np.ndarray]:
     """Return a model's scores on training and validation images, and its validation probabilities `(n, classes)`."""
-    scores, probabilities = {}, np.empty(0)
-    for split, part in (("train", held.train), ("validation", held.validation)):
-        probabilities = predict(model, pixels[part.split], part.indices, batch_size=batch_size)
-        scores[split] = score(dataset.splits[part.split].labels[part.indices], probabilities.argmax(axis=1))
-    return scores, probabilities
+    return held_scores(held, partial(labels_of, dataset), pixel_probabilities(model, pixels, batch_size))
 
 
 def pixel_probabilities(

@@ -49,7 +49,9 @@ def report(experiment: Experiment, home: Path, options: tuple[str, ...] = ()) ->
         add), and `files`, the page first.
 
     Raises:
-        RequestError: there is no cache that matches, or no command that scores has run yet.
+        NoCache: there is no cache that matches; the message names what differs.
+        features.CacheError: there is one, which cannot be used; see `open_cache`.
+        RequestError: no command that scores has run yet.
     """
     dataset = open_dataset(experiment, home)
     return write_report(Subject(experiment, home, options, dataset, open_cache(experiment, home, dataset)))

@@ -128,7 +128,8 @@ def _usable(experiment: Experiment) -> tuple[Experiment, tuple[str, ...]]:
             f"The features were made by {compute.engine} in {compute.precision}, which is not to be had here ({reason}); "
             f"{engine} in {precision} is used: probabilities may differ a little."
         )
-        return replace(experiment, compute=replace(compute, engine="auto", precision="auto")), (warning,)
+        found: dict[str, Any] = {"engine": engine, "precision": precision}
+        return replace(experiment, compute=replace(compute, **found)), (warning,)
     return experiment, ()
 
 

@@ -3,6 +3,9 @@ import json
 import pytest
 from commandline import SMALL, bottleneck
 
+from pipeline.errors import PipelineError
+from pipeline.extraction.bench import _Worker
+
 
 @pytest.mark.slow
 def test_the_benchmark_measures_every_engine_beside_the_walk_through(tmp_path):
@@ -35,3 +38,10 @@ def test_a_wrong_request_for_a_benchmark_is_one_message(tmp_path, override, expe
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
     assert expected in done.stderr
+
+
+def test_a_worker_that_died_between_two_rounds_is_named():
+    worker = _Worker({"engine": "openvino", "precision": "float32"})
+    worker.close()
+    with pytest.raises(PipelineError, match="benchmark of openvino float32 failed"):
+        worker.run("stage")

@@ -33,6 +33,13 @@ def test_help_teaches_every_command_by_an_example():
             assert f"Example: bottleneck {prefix}{word}" in CliRunner().invoke(one, ["--help"]).output
 
 
+def test_help_and_completion_load_nothing_that_computes():
+    heavy = ("sklearn", "scipy", "tensorflow", "keras", "matplotlib")
+    code = f"import sys, pipeline.commandline.cli; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
 def test_the_whole_path_from_images_to_a_report(extracted):
     done = bottleneck("compare", *SMALL, *FAST_HEAD, home=extracted)
     assert done.returncode == 0, done.stderr

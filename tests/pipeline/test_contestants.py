@@ -8,11 +8,10 @@ from commandline import SMALL, invoke, small_disk
 
 from pipeline import plots
 from pipeline.comparison import contestants
-from pipeline.comparison.evaluation import Score
 from pipeline.datasets.digits import digits
 from pipeline.errors import PipelineError
 from pipeline.networks.pixels import pixels_on_disk
-from pipeline.results import Method
+from pipeline.results import Method, Score
 
 QUICK = (
     "--set",

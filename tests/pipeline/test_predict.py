@@ -12,9 +12,11 @@ from commandline import invoke
 from imagefiles import encoded, picture, write
 from PIL import Image
 
+import models
 from features import open_features
 from pipeline.datasets.digits import digits
 from pipeline.heads.saved_head import load_head, save_head
+from pipeline.use.saved_model import open_model
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +97,16 @@ def test_json_gives_the_counts_and_classes_and_warns_of_an_engine_that_is_not_to
     assert sum(result["labels"].values()) == result["classified"] == result["files_found"] == 1
     assert json.loads((tmp_path / "runs" / "digits" / "predict" / "result.json").read_text()) == result
     assert any("tensorflow in float16, which is not to be had here" in warning for warning in result["warnings"])
+
+
+def test_a_model_of_an_engine_that_is_not_to_be_had_runs_on_the_one_its_warning_names(trained, tmp_path):
+    head = load_head(trained / "runs" / "digits" / "train-head" / "head.npz")
+    identity = {**head.recipe["cache_identity"], "compute.engine": "tensorflow", "compute.precision": "float16"}
+    path = tmp_path / "runs" / "digits" / "train-head" / "head.npz"
+    path.parent.mkdir(parents=True)
+    save_head(replace(head, recipe={**head.recipe, "cache_identity": identity}), path)
+    compute = open_model(tmp_path, "digits").experiment.compute
+    assert (compute.engine, compute.precision) == models.resolve_engine()
 
 
 @pytest.mark.slow

@@ -7,10 +7,9 @@ import pytest
 from PIL import Image
 
 from pipeline import plots
-from pipeline.comparison.evaluation import Score
 from pipeline.networks.training import History
 from pipeline.reporting.answer import answer
-from pipeline.results import Method
+from pipeline.results import Method, Score
 from pipeline.tables import p_text, share_text, table_rows
 
 FORMULA = "$\\frac{1}{0}$ & \"quotes\" 'too'"
