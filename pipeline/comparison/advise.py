@@ -16,8 +16,9 @@ from pipeline.datasets import open_dataset
 from pipeline.experiment import Experiment
 from pipeline.extraction.cache import backbone_label, data_warnings, open_cache
 from pipeline.extraction.speeds import extraction_speed
-from pipeline.heads.layer_rows import layer_sets, ranked
+from pipeline.heads.layer_rows import layer_sets
 from pipeline.heads.probe_search import LOGISTIC, Candidate, logistic_probe, steps
+from pipeline.heads.ranking import ranked
 from pipeline.progress import progress
 from pipeline.results import Clock, Result, Score, experiment_json, run_folder, write_result
 
@@ -122,11 +123,11 @@ def gather(experiment: Experiment, home: Path, cache: Features, held: Holdout, t
     total = steps(LOGISTIC) * (len(sets) + DRAWS * (len(SHARES) - 1))
     with progress(total=total, desc="probes", unit="fit") as bar:
         found = {layers: logistic_probe(cache, layers, held, team, bar.update) for layers in sets}
-        best = max(found.values(), key=_accuracy)
+        labels = cache[held.validation.split].y[held.validation.indices]
+        best, *_ = ranked(found.values(), labels, cache.layers)
         curve = _curve(cache, best, held, experiment.seed, team, bar.update)
-    labels = cache[held.validation.split].y[held.validation.indices]
     last = found[(cache.layers[-1],)]
-    earlier = next(iter(ranked((found[(layer,)] for layer in cache.layers[:-1]), cache.layers)), None)
+    earlier = next(iter(ranked((found[(layer,)] for layer in cache.layers[:-1]), labels, cache.layers)), None)
     rate = extraction_speed(run_folder(home, experiment.name, "features"), cache.key)
     return Evidence(
         train=len(held.train),

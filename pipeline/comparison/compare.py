@@ -85,7 +85,7 @@ def _scored(
         "classes": list(dataset.class_names),
         "confusion": {label(own): final.confusion(own.name, len(dataset.class_names)).tolist() for own in tested},
         "calibration": {
-            label(one.method): final.calibration(one.method.name, (checked, one.validation)).as_json()
+            label(one.method): final.calibration(one.method.name, (checked, one.validation_probabilities)).as_json()
             for one in entered
         },
         "histories": {label(one.method): dict(one.history.curves) for one in entered if one.history},

@@ -9,11 +9,12 @@ import numpy as np
 from features import Features
 from models.parallel import Workers
 from pipeline.comparison.ground import Ground
-from pipeline.comparison.splits import Part
+from pipeline.comparison.splits import Part, labels_of
 from pipeline.datasets import Dataset
 from pipeline.experiment import Experiment
-from pipeline.heads.layer_rows import layer_sets, ranked
+from pipeline.heads.layer_rows import layer_sets
 from pipeline.heads.probe_search import LOGISTIC, finished, search_layers, steps
+from pipeline.heads.ranking import ranked
 from pipeline.heads.train_head import TrainedMethod, extraction_seconds, fit_head, predict_head
 from pipeline.networks.convnet import train_convnet
 from pipeline.networks.fine_tune import train_network
@@ -30,14 +31,14 @@ class Contestant:
     Attributes:
         method: its row in a table.
         probabilities: returns the `(n, classes)` probabilities of a `Part`.
-        validation: `(m, classes)` probabilities of the validation samples, by a model that had not seen them.
+        validation_probabilities: `(m, classes)` of the validation samples, by a model that had not seen them.
         history: its learning curves; None for a method without epochs.
         entered: whether it is scored at the end; False for what validation has ruled out.
     """
 
     method: Method
     probabilities: Callable[[Part], np.ndarray]
-    validation: np.ndarray
+    validation_probabilities: np.ndarray
     history: History | None = None
     entered: bool = True
 
@@ -78,7 +79,7 @@ def _linear(arena: Arena, name: str) -> Iterator[Contestant]:
 def _earlier(arena: Arena, name: str) -> Iterator[Contestant]:
     """Every layer before the last; only the best by validation accuracy is entered, with the time of all."""
     heads = [_head(arena, name, layer) for layer in reversed(arena.cache.layers[:-1])]
-    best_first = ranked(heads, arena.cache.layers)
+    best_first = ranked(heads, labels_of(arena.dataset, arena.ground.held.validation), arena.cache.layers)
     for best in best_first[:1]:
         yield replace(best, method=_with_time_of_all(best.method, [head.method for head in heads]))
     yield from (replace(head, entered=False) for head in best_first[1:])
@@ -109,10 +110,10 @@ def _probe(arena: Arena, name: str) -> Iterator[Contestant]:
             for layers in sets
             for one in search_layers(arena.cache, layers, arena.ground.held, seconds, arena.team, bar.update, LOGISTIC)
         ]
-    best = max(found, key=lambda one: one.method.scores["validation"].accuracy)
+    best, *_ = ranked(found, labels_of(arena.dataset, arena.ground.held.validation), arena.cache.layers)
     final = finished(best, arena.cache, arena.ground.held, arena.ground.part, arena.team)
     method = _with_time_of_all(final.method, [one.method for one in found])
-    yield Contestant(replace(method, name=name), final.probabilities, best.probabilities)
+    yield Contestant(replace(method, name=name), final.probabilities, best.validation_probabilities)
 
 
 def _convnet(arena: Arena, name: str) -> Iterator[Contestant]:

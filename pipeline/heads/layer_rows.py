@@ -1,14 +1,12 @@
 """Cached layers side by side as rows of features, read from the cache a slice at a time."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from threading import Lock
-from typing import Protocol, TypeVar
 
 import numpy as np
 
 from features import Features
 from pipeline.comparison.splits import Part
-from pipeline.results import Method
 
 
 class LayerRows:
@@ -74,30 +72,6 @@ def layer_sets(layers: tuple[str, ...]) -> list[tuple[str, ...]]:
     if len(layers) > 1:
         sets.append(layers)
     return sets
-
-
-class OfLayers(Protocol):
-    """Something trained on layers, with its validation score."""
-
-    @property
-    def method(self) -> Method: ...
-
-
-Trained = TypeVar("Trained", bound=OfLayers)
-
-
-def ranked(trained: Iterable[Trained], layers: Sequence[str]) -> list[Trained]:
-    """Return the best by validation accuracy first; of equals the one on the latest layer.
-
-    Args:
-        trained: each on one of the layers.
-        layers: of the backbone, the earliest first.
-    """
-
-    def rank(one: Trained) -> tuple[float, int]:
-        return -one.method.scores["validation"].accuracy, -layers.index(one.method.layers[0])
-
-    return sorted(trained, key=rank)
 
 
 def is_spatial(cache: Features) -> bool:

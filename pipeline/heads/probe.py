@@ -20,6 +20,7 @@ from pipeline.heads.classifier import Classifier
 from pipeline.heads.kept_head import finished_head, head_classifier
 from pipeline.heads.layer_rows import LayerRows, is_spatial, layer_sets
 from pipeline.heads.probe_search import Candidate, Final, finished, search_layers, steps
+from pipeline.heads.ranking import level_with_best, ranked
 from pipeline.heads.saved_head import save_head
 from pipeline.heads.train_head import TrainedMethod, extraction_seconds, fit_head
 from pipeline.progress import progress
@@ -32,16 +33,41 @@ SPATIAL = (
 
 @dataclass(frozen=True)
 class Found:
-    """Every family on every set of layers, scored on validation samples."""
+    """Every family on every set of layers, scored on validation samples.
+
+    Attributes:
+        candidates: the searched families, in the order of the search.
+        ranked: those and the Keras heads, the best first.
+    """
 
     candidates: Sequence[Candidate]
-    heads: Sequence[TrainedMethod]
+    ranked: Sequence[Candidate | TrainedMethod]
 
     @property
     def methods(self) -> list[Method]:
-        """All rows, the best validation accuracy first."""
-        rows = [one.method for one in self.candidates] + [one.method for one in self.heads]
-        return sorted(rows, key=_rank)
+        """All rows, the best first."""
+        return [one.method for one in self.ranked]
+
+    def warnings(self) -> tuple[str, ...]:
+        """Return what must be known of the choice of the best."""
+        best, level = self.ranked[0], level_with_best(self.ranked)
+        said = []
+        if level > 1:
+            score = best.method.scores["validation"]
+            said.append(
+                f"{level} of {len(self.ranked)} classifiers are level at {score.accuracy:.1%} of {score.n:,} validation images; "
+                "the log loss of their calibrated probabilities chose among them."
+            )
+        if (
+            isinstance(best, Candidate)
+            and best.path.setting == "l2"
+            and best.path.best in (0, len(best.path.values) - 1)
+        ):
+            said.append(
+                f"The best probe, {best.method.name}, took the last L2 value of its path ({best.path.chosen:g}): these "
+                "validation images set no end to it."
+            )
+        return tuple(said)
 
 
 def probe(experiment: Experiment, home: Path) -> Result:
@@ -94,7 +120,7 @@ def probe(experiment: Experiment, home: Path) -> Result:
         "files": [str(file) for file in files],
     }
     spatial = (SPATIAL,) if is_spatial(cache) else ()
-    warnings = (*scored_warnings(experiment, dataset, ground, details["methods"]), *spatial)
+    warnings = (*scored_warnings(experiment, dataset, ground, details["methods"]), *found.warnings(), *spatial)
     result = Result("probe", experiment_json(experiment), cache.key, clock.seconds, warnings, details, folder)
     write_result(result)
     return result
@@ -123,7 +149,8 @@ def _search(experiment: Experiment, cache: Features, held: Holdout, extract: flo
             bar.set_postfix_str(" + ".join(layers), refresh=False)
             candidates += search_layers(cache, layers, held, extract, team, bar.update)
     heads = [fit_head(experiment, cache, held, layer, "head", extract) for layer in cache.layers]
-    return Found(candidates, heads)
+    labels = cache[held.validation.split].y[held.validation.indices]
+    return Found(candidates, ranked([*candidates, *heads], labels, cache.layers))
 
 
 def _score_families(
@@ -135,36 +162,25 @@ def _score_families(
         The families by validation accuracy; the first one's classifier, and the labels and its probabilities of the
         validation images, which it had not seen.
     """
-    best: dict[str, Method] = {}
-    for method in found.methods:
-        best.setdefault(method.name, method)
-    tested, finals = [], []
-    for name, method in best.items():
-        finals.append((_keras_final if name == "head" else _fitted)(found, method, cache, ground, team))
-        tested.append(ground.final.score(finals[-1][0].method, finals[-1][0].probabilities))
-    (first, validated), held = finals[0], ground.held.validation
-    return tested, first.classifier, (cache[held.split].y[held.indices], validated)
+    best: dict[str, Candidate | TrainedMethod] = {}
+    for one in found.ranked:
+        best.setdefault(one.method.name, one)
+    finals = [_final(one, cache, ground, team) for one in best.values()]
+    tested = [ground.final.score(final.method, final.probabilities) for final in finals]
+    validated = next(iter(best.values())).validation_probabilities
+    held = ground.held.validation
+    return tested, finals[0].classifier, (cache[held.split].y[held.indices], validated)
 
 
-def _fitted(found: Found, method: Method, cache: Features, ground: Ground, team: Workers) -> tuple[Final, np.ndarray]:
-    chosen = next(one for one in found.candidates if one.method is method)
-    return finished(chosen, cache, ground.held, ground.part, team), chosen.probabilities
-
-
-def _keras_final(
-    found: Found, method: Method, cache: Features, ground: Ground, team: Workers
-) -> tuple[Final, np.ndarray]:
-    trained = next(one for one in found.heads if one.method is method)
-    classifier = head_classifier(trained.model)
+def _final(one: Candidate | TrainedMethod, cache: Features, ground: Ground, team: Workers) -> Final:
+    if isinstance(one, Candidate):
+        return finished(one, cache, ground.held, ground.part, team)
+    classifier = head_classifier(one.model)
 
     def probabilities(part: Part) -> np.ndarray:
-        return classifier.probabilities_of(LayerRows(cache, method.layers, part))
+        return classifier.probabilities_of(LayerRows(cache, one.method.layers, part))
 
-    return Final(method, classifier, probabilities), trained.validation_probabilities
-
-
-def _rank(method: Method) -> float:
-    return -method.scores["validation"].accuracy
+    return Final(one.method, classifier, probabilities)
 
 
 def _path_json(candidate: Candidate) -> dict[str, Any]:

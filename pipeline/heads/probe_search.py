@@ -57,7 +57,7 @@ class Candidate:
         return self.scores.argmax(axis=1)
 
     @property
-    def probabilities(self) -> np.ndarray:
+    def validation_probabilities(self) -> np.ndarray:
         """`(n, classes)` of the validation samples, not calibrated."""
         return softmax(self.scores, axis=1) if self.start else smoothed(self.scores, int(self.path.chosen))
 
@@ -168,7 +168,7 @@ def finished(candidate: Candidate, cache: Features, held: Holdout, scored: Part,
     fitted = _refit(candidate, cache, held, team)
     if scored.split == "test":
         return fitted
-    return replace(fitted, method=candidate.method, probabilities=lambda part: candidate.probabilities)
+    return replace(fitted, method=candidate.method, probabilities=lambda part: candidate.validation_probabilities)
 
 
 def _refit(candidate: Candidate, cache: Features, held: Holdout, team: Workers) -> Final:

@@ -1,20 +1,13 @@
 import json
-from types import SimpleNamespace
 
-import numpy as np
 import pytest
 from commandline import SMALL, invoke
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features import open_features
-from pipeline.comparison import advise
 from pipeline.comparison.advise import CurvePoint, Evidence, extrapolated, recommend, rule_of_thumb
 from pipeline.comparison.evaluation import score_counts
-from pipeline.comparison.splits import Holdout, Part
-from pipeline.experiment import load_experiment
-from pipeline.heads.layer_rows import ranked
-from pipeline.results import Method, Score
+from pipeline.results import Score
 
 
 def _score(right: int, of: int = 1000) -> Score:
@@ -79,24 +72,6 @@ def test_a_power_law_is_continued(scale, slope):
 @pytest.mark.parametrize("accuracies", [(0.9, 0.8, 0.7), (1.0, 1.0, 1.0), (0.5, 0.6)])
 def test_a_curve_without_a_trend_is_not_continued(accuracies):
     assert extrapolated([CurvePoint(10 * 2**i, accuracy, 1) for i, accuracy in enumerate(accuracies)]) is None
-
-
-def _on_layer(right: int, *layers: str) -> SimpleNamespace:
-    method = Method("logistic", layers, 1, {"validation": _score(right)}, {"extract": None, "train": 0.0})
-    return SimpleNamespace(method=method, predicted=np.zeros(24, int))
-
-
-def test_of_equally_good_layers_the_latest_is_taken_in_whatever_order_they_were_tried():
-    tried = [_on_layer(900, "b"), _on_layer(800, "d"), _on_layer(900, "c"), _on_layer(900, "a")]
-    assert [one.method.layers[0] for one in ranked(tried, "abcd")] == ["c", "b", "a", "d"]
-
-
-def test_the_earlier_layer_of_the_advice_is_the_one_that_compare_takes(extracted, tmp_path, monkeypatch):
-    (folder,) = (extracted / "features").iterdir()
-    monkeypatch.setattr(advise, "logistic_probe", lambda cache, layers, *others: _on_layer(900, *layers))
-    held = Holdout(Part("train", np.arange(96)), Part("train", np.arange(96, 120)))
-    evidence = advise.gather(load_experiment("digits"), tmp_path, open_features(folder), held, None)
-    assert evidence.earlier_layer == "block5c_add"
 
 
 def test_the_command_gives_its_numbers_and_what_to_type_next(extracted):
