@@ -53,6 +53,7 @@ class Method:
             `without_duplicates` is of the images scored at the end less those that repeat an image learned from.
         seconds: `extract` (None: not known) and `train`.
         hyperparameters: what was chosen on validation samples, by name; empty where nothing was.
+        refitted_on: training and validation images together, where it was fitted on both at the end; else 0.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Method:
     scores: Mapping[str, Score]
     seconds: Mapping[str, float | None]
     hyperparameters: Mapping[str, float] = field(default_factory=dict)
+    refitted_on: int = 0
 
     def with_score(self, split: str, value: Score) -> "Method":
         """Return this method with one more split scored."""
@@ -71,7 +73,9 @@ class Method:
         """Return the method that `as_json` made a row of, without its score without duplicates."""
         rows = ((split, row["n"][split], row["accuracy"][split], row["interval"][split]) for split in row["n"])
         scores = {split: Score(value, span[0], span[1], n) for split, n, value, span in rows if value is not None}
-        return cls(row["name"], tuple(row["layers"]), row["parameters"], scores, row["seconds"], row["hyperparameters"])
+        parameters, seconds, hyperparameters = (row[key] for key in ("parameters", "seconds", "hyperparameters"))
+        layers, refitted_on = tuple(row["layers"]), row.get("refitted_on", 0)
+        return cls(row["name"], layers, parameters, scores, seconds, hyperparameters, refitted_on)
 
     def as_json(self) -> dict[str, Any]:
         """Return the method as the results' contract has it: a null where there is no such split."""
@@ -87,6 +91,7 @@ class Method:
             "without_duplicates": _plain(self.scores.get("without_duplicates")),
             "seconds": dict(self.seconds),
             "hyperparameters": dict(self.hyperparameters),
+            "refitted_on": self.refitted_on,
         }
 
 

@@ -28,13 +28,19 @@ def table_rows(methods: list[Mapping[str, Any]]) -> list[tuple[str, ...]]:
     return [
         (
             f"{method['name']} ({', '.join(method['layers'])})" if method["layers"] else method["name"],
-            *(accuracy_text(method, split) for split in ("train", "validation", "test")),
+            _train_text(method),
+            *(accuracy_text(method, split) for split in ("validation", "test")),
             f"{method['parameters']:,}",
             duration_text(method["seconds"]["extract"]),
             duration_text(method["seconds"]["train"]),
         )
         for method in methods
     ]
+
+
+def _train_text(method: Mapping[str, Any]) -> str:
+    refitted_on = method.get("refitted_on", 0)
+    return f"fitted on {refitted_on:,}" if refitted_on else accuracy_text(method, "train")
 
 
 PROBE_COLUMNS = ("family", "layers", "chosen", "validation", "fitting")

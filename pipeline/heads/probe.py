@@ -56,7 +56,7 @@ class Found:
             score = best.method.scores["validation"]
             said.append(
                 f"{level} of {len(self.ranked)} classifiers are level at {score.accuracy:.1%} of {score.n:,} validation images; "
-                "the log loss of their calibrated probabilities chose among them."
+                "the log loss of their calibrated probabilities chose among them (k-NN last)."
             )
         if (
             isinstance(best, Candidate)

@@ -185,7 +185,8 @@ def _refit(candidate: Candidate, cache: Features, held: Holdout, team: Workers) 
     def probabilities(part: Part) -> np.ndarray:
         return classifier.probabilities_of(LayerRows(cache, layers, part))
 
-    return Final(replace(candidate.method, seconds=seconds), classifier, probabilities)
+    method = replace(candidate.method, seconds=seconds, refitted_on=len(held.train) + len(held.validation))
+    return Final(method, classifier, probabilities)
 
 
 def _linear_arrays(

@@ -9,6 +9,8 @@ import numpy as np
 from pipeline.heads.calibration import fit_temperature, reliability, with_temperature
 from pipeline.results import Method
 
+NEIGHBOURS = "knn"
+
 
 class Rival(Protocol):
     """A trained method with what it answers to the validation images, `(n, classes)` probabilities, not calibrated."""
@@ -26,7 +28,8 @@ def ranked(rivals: Iterable[Trained], labels: np.ndarray, layers: Sequence[str])
     """Return the best by validation accuracy first; of equals that of the lowest calibrated log loss, then the latest layer.
 
     Accuracies of few images are often equal. Log losses differ by how sure the methods are of themselves, too, which one
-    temperature for each takes away.
+    temperature for each takes away. Among equals neighbours come last: where nearly all images are right they are certain of
+    each, so that the loss favours them, and they can be exported to no other runtime.
 
     Args:
         rivals: some methods.
@@ -36,10 +39,15 @@ def ranked(rivals: Iterable[Trained], labels: np.ndarray, layers: Sequence[str])
     found = list(rivals)
     equals = Counter(_accuracy(one) for one in found)
 
-    def rank(one: Trained) -> tuple[float, float, int]:
+    def rank(one: Trained) -> tuple[float, bool, float, int]:
         accuracy = _accuracy(one)
         loss = calibrated_loss(labels, one.validation_probabilities) if equals[accuracy] > 1 else 0.0
-        return -accuracy, loss, -max((layers.index(layer) for layer in one.method.layers), default=0)
+        return (
+            -accuracy,
+            one.method.name == NEIGHBOURS,
+            loss,
+            -max((layers.index(layer) for layer in one.method.layers), default=0),
+        )
 
     return sorted(found, key=rank)
 

@@ -56,6 +56,12 @@ def test_of_the_same_answers_the_latest_layer_is_taken_in_whatever_order_they_we
     assert _order(_rival("a", "a", same), _rival("c", "c", same), _rival("b", "b", same)) == ["c", "b", "a"]
 
 
+def test_neighbours_come_after_classifiers_of_the_same_accuracy():
+    certain, doubtful = np.full(16, 0.999), np.array([0.99, 0.6] * 8)
+    assert _order(_rival("knn", "c", certain), _rival("ridge", "a", doubtful)) == ["ridge", "knn"]
+    assert _order(_rival("knn", "c", certain), _rival("ridge", "a", np.array([0.4] + [0.99] * 15))) == ["knn", "ridge"]
+
+
 def test_how_many_are_level_is_counted():
     rivals = ranked([_rival("x", "a", np.full(16, 0.9)), _rival("y", "b", np.full(16, 0.6))], LABELS, "abc")
     assert level_with_best(rivals) == 2

@@ -1,5 +1,6 @@
 """Scored methods in words: the rows of tables, the answer of a comparison, and the pictures as files."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -33,14 +34,17 @@ def test_the_answer_names_the_gap_and_whether_it_may_be_chance():
     said = answer(_result(_method("linear", ("last",), 0.9), _method("convnet-small", (), 0.5)))
     assert "(linear on last, a net) reaches 90.0 % [85.0, 95.0] on 100 test images" in said
     assert "40.0 points ahead of the best network trained from scratch" in said
-    assert "a real difference (exact McNemar p = 1e-09)" in said
+    assert "more than the choice of test images explains (exact McNemar p = 1e-09)" in said
+    assert "trained once" in said
     assert "has not been measured" not in said
 
 
 def test_the_answer_names_the_test_over_groups_where_it_was_the_one():
     result = _result(_method("linear", ("last",), 0.9), _method("convnet-small", (), 0.5))
     result["pairs"][0]["test"] = "group sign-flip"
-    assert "a real difference (exact sign-flip test over groups, p = 1e-09)" in answer(result)
+    assert "more than the choice of test images explains (exact sign-flip test over groups, p = 1e-09)" in answer(
+        result
+    )
 
 
 def test_the_answer_says_so_where_nothing_was_trained_from_scratch():
@@ -53,6 +57,26 @@ def test_without_a_test_split_the_answer_says_that_validation_images_flatter():
     said = answer({**result, "scored_on": "validation"})
     assert "on 100 validation images" in said
     assert "There is no test split" in said
+    assert "on the images that chose both (exact McNemar p = 1e-09)" in said
+    assert "explains" not in said
+
+
+def test_a_difference_that_chance_explains_is_said_to_and_none_needs_no_verdict():
+    result = _result(_method("linear", ("last",), 0.9), _method("convnet-small", (), 0.88))
+    result["pairs"][0]["p_value"] = 0.3
+    assert "2.0 points ahead of" in answer(result)
+    assert ": no more than the choice of test images explains" in answer(result)
+    level = _result(_method("linear", ("last",), 0.9), _method("convnet-small", (), 0.9))
+    assert "It is level with the best network trained from scratch (convnet-small, 90.0 % [85.0, 95.0])." in answer(
+        level
+    )
+
+
+def test_a_method_fitted_on_more_images_than_the_others_says_so():
+    probe = replace(_method("probe", ("last",), 0.9), refitted_on=125)
+    result = _result(probe, _method("convnet-small", (), 0.5))
+    assert "fitted on the 125 training and validation images together, the others on" in answer(result)
+    assert table_rows(result["methods"])[0][1] == "fitted on 125"
 
 
 def test_a_split_that_was_not_scored_is_a_dash_and_an_unknown_time_is_said():
@@ -69,7 +93,7 @@ def test_a_p_value_too_small_for_a_number_is_not_zero():
 
 
 def test_a_method_comes_back_from_its_row():
-    method = Method("probe", ("a",), 7, {"validation": Score(0.5, 0.4, 0.6, 10)}, {"train": 1.0}, {"l2": 0.1})
+    method = Method("probe", ("a",), 7, {"validation": Score(0.5, 0.4, 0.6, 10)}, {"train": 1.0}, {"l2": 0.1}, 12)
     assert Method.from_json(method.as_json()) == method
 
 
