@@ -134,18 +134,17 @@ def last_settings(runs: Path, experiment: Mapping[str, Any]) -> tuple[str, ...]:
     return ()
 
 
-def predictions_of(sources: Sources, runs: Path) -> tuple[str, Predictions] | None:
-    """Return the first command whose result has predictions, with them; None where none has, which a remark says."""
-    scored = [name for name, result in sources.results.items() if "methods" in result]
-    for name in scored:
-        found = load_predictions(sources.results[name], runs / name)
-        if found:
-            return name, found
-        sources.remarks.append(
+def predictions_of(sources: Sources, runs: Path) -> tuple[tuple[str, Predictions] | None, tuple[str, ...]]:
+    """Return the first command whose result has predictions, with them, and a remark on each one before it that has none."""
+    remarks: list[str] = []
+    for name in (name for name, result in sources.results.items() if "methods" in result):
+        if found := load_predictions(sources.results[name], runs / name):
+            return (name, found), tuple(remarks)
+        remarks.append(
             f"The answers to single images of {name} are not shown: its predictions.npz is missing, or is not the one that "
             f"result was written with. To make it again: {sources.commands[name]}"
         )
-    return None
+    return None, tuple(remarks)
 
 
 def visible(value: Any) -> Any:
