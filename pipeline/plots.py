@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
-from pipeline.results import Method, label
+from pipeline.results import Method, label, write_bytes
 from pipeline.tables import share_text
 
 if TYPE_CHECKING:  # both load what computes, and pictures of images need none of it
@@ -173,13 +174,13 @@ def shortened(name: str, most: int) -> str:
 
 def save_figure(figure: Figure, path: Path) -> Path:
     """Write a figure, whole or not at all, and close it: as SVG with text that stays text, or as PNG, by the path's suffix."""
-    temporary = path.with_name(f".{path.name}")
+    drawn = BytesIO()
     if path.suffix == ".svg":
         figure.set_size_inches(figure.get_size_inches() * min(1, PAGE_WIDTH / figure.get_size_inches()[0]))
         with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": path.stem}):
-            figure.savefig(temporary, format="svg", transparent=True, metadata={"Date": None})
+            figure.savefig(drawn, format="svg", transparent=True, metadata={"Date": None})
     else:
-        figure.savefig(temporary, format="png", dpi=130)
+        figure.savefig(drawn, format="png", dpi=130)
     plt.close(figure)
-    temporary.replace(path)
+    write_bytes(path, drawn.getvalue())
     return path
