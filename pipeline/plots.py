@@ -19,8 +19,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 from pipeline.results import Method, label, write_bytes
 from pipeline.tables import share_text
 
-if TYPE_CHECKING:  # both load what computes, and pictures of images need none of it
-    from pipeline.extraction.bench import Measured
+if TYPE_CHECKING:  # it loads what computes, and pictures of images need none of that
     from pipeline.networks.training import History
 
 # Okabe and Ito's colours, told apart by all kinds of colour vision; line styles tell them apart in grey.
@@ -146,24 +145,6 @@ def accuracy_over_time(methods: Sequence[Method], split: str, path: Path) -> Pat
     legend = figure.legend(handles, names, loc="outside lower center", ncols=2, frameon=False, fontsize=8)
     for text in legend.get_texts():
         text.set_parse_math(False)
-    return save_figure(figure, path)
-
-
-def benchmark(variants: Sequence[Measured], path: Path) -> Path:
-    """Draw images/s of every variant: the bar is the median of its repeats, the line their range."""
-    figure, axes = plt.subplots(figsize=(9, 0.42 * len(variants) + 1.3), layout="constrained")
-    for row, variant in enumerate(variants):
-        rates = variant.images_per_second
-        full = variant.share_of_bare is not None
-        middle = float(np.median(rates))
-        axes.barh(row, middle, color=COLOURS[0] if full else "0.75", height=0.7)
-        axes.plot([min(rates), max(rates)], [row, row], color="black", lw=1.2)
-        note = f"{middle:.0f}  ({variant.ratio:.2f}×)"
-        axes.annotate(note, (max(rates), row), (5, 0), textcoords="offset points", va="center", fontsize=8)
-    axes.set_yticks(range(len(variants)), [variant.name for variant in variants], fontsize=8)
-    axes.invert_yaxis()
-    axes.margins(x=0.2)
-    axes.set_xlabel("images/s, median and range (in brackets: times the walk-through's script in the same round)")
     return save_figure(figure, path)
 
 
