@@ -223,18 +223,19 @@ def _differing(
     theirs: Mapping[str, Any], ours: Mapping[str, Any], wanted: tuple[str, ...], unless: tuple[str, ...]
 ) -> list[str]:
     """Return `section.key=value` of the other experiment's settings that differ, among the sections and keys wanted."""
-    flat = dict(_flat(visible(ours)))
+    own = dict(flat(visible(ours)))
     return [
         f"{name}={_as_typed(value)}"
-        for name, value in _flat(theirs)
-        if name not in unless and (name in wanted or name.split(".")[0] in wanted) and flat.get(name) != value
+        for name, value in flat(theirs)
+        if name not in unless and (name in wanted or name.split(".")[0] in wanted) and own.get(name) != value
     ]
 
 
-def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Give the settings of an experiment as results have it, with the names `--set` takes: `section.key`."""
     for key, value in table.items():
         if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{key}.")
+            yield from flat(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
 
