@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,11 +16,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
-from pipeline.results import Method, label
+from pipeline.results import Method, label, write_bytes
 from pipeline.tables import share_text
 
-if TYPE_CHECKING:  # both load what computes, and pictures of images need none of it
-    from pipeline.extraction.bench import Measured
+if TYPE_CHECKING:  # it loads what computes, and pictures of images need none of that
     from pipeline.networks.training import History
 
 # Okabe and Ito's colours, told apart by all kinds of colour vision; line styles tell them apart in grey.
@@ -148,24 +148,6 @@ def accuracy_over_time(methods: Sequence[Method], split: str, path: Path) -> Pat
     return save_figure(figure, path)
 
 
-def benchmark(variants: Sequence[Measured], path: Path) -> Path:
-    """Draw images/s of every variant: the bar is the median of its repeats, the line their range."""
-    figure, axes = plt.subplots(figsize=(9, 0.42 * len(variants) + 1.3), layout="constrained")
-    for row, variant in enumerate(variants):
-        rates = variant.images_per_second
-        full = variant.share_of_bare is not None
-        middle = float(np.median(rates))
-        axes.barh(row, middle, color=COLOURS[0] if full else "0.75", height=0.7)
-        axes.plot([min(rates), max(rates)], [row, row], color="black", lw=1.2)
-        note = f"{middle:.0f}  ({variant.ratio:.2f}×)"
-        axes.annotate(note, (max(rates), row), (5, 0), textcoords="offset points", va="center", fontsize=8)
-    axes.set_yticks(range(len(variants)), [variant.name for variant in variants], fontsize=8)
-    axes.invert_yaxis()
-    axes.margins(x=0.2)
-    axes.set_xlabel("images/s, median and range (in brackets: times the walk-through's script in the same round)")
-    return save_figure(figure, path)
-
-
 def shortened(name: str, most: int) -> str:
     """Return a name of at most `most` characters, the end of a longer one left out."""
     return name if len(name) <= most else name[: most - 1] + "…"
@@ -173,13 +155,13 @@ def shortened(name: str, most: int) -> str:
 
 def save_figure(figure: Figure, path: Path) -> Path:
     """Write a figure, whole or not at all, and close it: as SVG with text that stays text, or as PNG, by the path's suffix."""
-    temporary = path.with_name(f".{path.name}")
+    drawn = BytesIO()
     if path.suffix == ".svg":
         figure.set_size_inches(figure.get_size_inches() * min(1, PAGE_WIDTH / figure.get_size_inches()[0]))
         with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": path.stem}):
-            figure.savefig(temporary, format="svg", transparent=True, metadata={"Date": None})
+            figure.savefig(drawn, format="svg", transparent=True, metadata={"Date": None})
     else:
-        figure.savefig(temporary, format="png", dpi=130)
+        figure.savefig(drawn, format="png", dpi=130)
     plt.close(figure)
-    temporary.replace(path)
+    write_bytes(path, drawn.getvalue())
     return path

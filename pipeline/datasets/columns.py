@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import islice
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 
@@ -14,6 +14,7 @@ TEXT = np.dtypes.StringDType()
 SPLIT_NAMES = ("", "train", "validation", "test")
 BLOCK = 1 << 16  # texts that are Python objects at a time
 HASH_BYTES = 32
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -94,8 +95,8 @@ def of_entries(entries: Sequence[Entry], records: Mapping[str, FileRecord]) -> C
 
 def text(values: Iterable[str]) -> np.ndarray:
     """Return texts as a `(n,)` array of variable width, a block of them in Python's hands at a time."""
-    blocks = [np.array(block, TEXT) for block in _blocks(values)]
-    return np.concatenate(blocks) if blocks else np.empty(0, TEXT)
+    arrays = [np.array(block, TEXT) for block in blocks(values)]
+    return np.concatenate(arrays) if arrays else np.empty(0, TEXT)
 
 
 def mapped(function: Callable[[str], str], values: np.ndarray) -> np.ndarray:
@@ -128,7 +129,8 @@ def joined(values: np.ndarray) -> Iterator[bytes]:
         yield (("\0" if start else "") + block).encode()
 
 
-def _blocks(values: Iterable[Any]) -> Iterator[list[Any]]:
+def blocks(values: Iterable[Item], size: int = BLOCK) -> Iterator[list[Item]]:
+    """Give values in lists of at most `size`, in their order."""
     iterator = iter(values)
-    while block := list(islice(iterator, BLOCK)):
+    while block := list(islice(iterator, size)):
         yield block

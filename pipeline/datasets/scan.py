@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
+import joblib
 import PIL
 
 from pipeline.datasets.decoding import MAX_PIXELS, UnusableImage, check, read
@@ -83,8 +84,8 @@ def forget_scans(home: Path) -> None:
 
 
 def threads() -> int:
-    """Return how many threads decode: one for each core this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Return how many threads decode: one for each core this process may use, by affinity and by its cgroup's quota."""
+    return joblib.cpu_count()
 
 
 def printable(path: str) -> str:

@@ -91,7 +91,7 @@ def bench(experiment: Experiment, home: Path, effort: Effort) -> Result:
         RequestError: there is no such backbone, layer or weights.
         PipelineError: the process of a variant died.
     """
-    from pipeline import plots
+    from pipeline.extraction.plots_bench import benchmark
 
     clock = Clock()
     folder = run_folder(home, experiment.name, "bench")
@@ -112,7 +112,7 @@ def bench(experiment: Experiment, home: Path, effort: Effort) -> Result:
     warnings = [f"{worker.name} was not measured: {worker.refused}" for worker in workers if worker.refused]
     if request["weights"] == "random":
         warnings.insert(0, "Random weights: they play no part in speed.")
-    picture = plots.benchmark(measured, folder / "bench.png")
+    picture = benchmark(measured, folder / "bench.png")
     details = {
         "backbone": backbone_label(experiment),
         "images_a_run": request["images"],

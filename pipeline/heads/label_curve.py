@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,14 @@ class CurvePoint:
             return None
         reach = float(sem(self.accuracies) * t.ppf((1 + CONFIDENCE) / 2, n - 1))
         return max(0.0, self.mean - reach), min(1.0, self.mean + reach)
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "CurvePoint":
+        """Return what `as_json` was made of."""
+        per_class = None if content["per_class"] == "all" else content["per_class"]
+        classes, images, validation = (content[name] for name in ("classes", "images", "validation"))
+        scored = tuple(content["accuracies"]), tuple(content["layers"])
+        return cls(content["method"], per_class, classes, images, validation, *scored)
 
     def as_json(self) -> dict[str, Any]:
         """Return plain JSON types."""

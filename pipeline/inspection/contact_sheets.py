@@ -1,6 +1,7 @@
 """Contact sheets: a few images of a class at a glance, in their own proportions."""
 
 from collections.abc import Iterator, Sequence
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from pipeline.datasets.base import Origin
 from pipeline.datasets.decoding import MAX_PIXELS, Target, UnusableImage, load_bytes
 from pipeline.errors import PipelineError
 from pipeline.inspection.repeats import Place, images_at
+from pipeline.results import write_bytes
 
 MOST = 40  # thumbnails of a class
 MOST_OF_ALL = 2000
@@ -52,7 +54,9 @@ def draw_sheet(dataset: Dataset, places: Sequence[Place], path: Path) -> Path:
         row, column = divmod(number, COLUMNS)
         left = GAP + column * step + (SIDE - thumbnail.width) // 2
         sheet.paste(thumbnail, (left, GAP + row * step + (SIDE - thumbnail.height) // 2))
-    sheet.save(path, "JPEG", quality=85)
+    content = BytesIO()
+    sheet.save(content, "JPEG", quality=85)
+    write_bytes(path, content.getvalue())
     return path
 
 

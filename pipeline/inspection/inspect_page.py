@@ -1,13 +1,12 @@
 """The findings about a data set as one self-contained HTML page."""
 
-import base64
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
+from pipeline.reporting.page import data_uri, environment
+from pipeline.reporting.sources import visible
 from pipeline.results import write_text
 
 COLUMNS = ("what is known of an image", "accuracy from it alone [95 %]", "most frequent class", "warns", "gives away")
@@ -47,21 +46,24 @@ def write_page(
     Returns:
         `path`.
     """
-    environment = Environment(loader=PackageLoader("pipeline"), autoescape=True, undefined=StrictUndefined)
     pictures, sheets, repeated = drawn
-    page = environment.get_template("inspect.html").render(
-        result=result,
-        columns=COLUMNS,
-        rows=shortcut_rows(result["shortcuts"]),
-        pictures=[(_TITLES[file.stem], _embedded(file)) for file in pictures],
-        sheets=[(name, _embedded(file)) for name, file in zip(class_names, sheets, strict=True)],
-        repeated=[_embedded(file) for file in repeated],
-        command=f"bottleneck inspect {shlex.join(options)}".rstrip(),
+    shown = visible(dict(result))
+    page = (
+        environment()
+        .get_template("inspect.html")
+        .render(
+            result=shown,
+            columns=COLUMNS,
+            rows=shortcut_rows(shown["shortcuts"]),
+            pictures=[(_TITLES[file.stem], _embedded(file)) for file in pictures],
+            sheets=[(visible(name), _embedded(file)) for name, file in zip(class_names, sheets, strict=True)],
+            repeated=[_embedded(file) for file in repeated],
+            command=visible(f"bottleneck inspect {shlex.join(options)}".rstrip()),
+        )
     )
     write_text(path, page)
     return path
 
 
 def _embedded(file: Path) -> str:
-    kind = "png" if file.suffix == ".png" else "jpeg"
-    return f"data:image/{kind};base64,{base64.b64encode(file.read_bytes()).decode()}"
+    return data_uri("png" if file.suffix == ".png" else "jpeg", file.read_bytes())

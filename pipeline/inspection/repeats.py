@@ -1,9 +1,7 @@
 """Images that a data set holds more than once, within and across its splits, by their pixels."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
-from typing import Any
 
 import numpy as np
 from scipy.fft import dctn
@@ -13,6 +11,7 @@ from scipy.sparse.csgraph import connected_components
 from pipeline.comparison.likeness import FREQUENCIES, SMALLEST_SIDE, alike, describe, flipped
 from pipeline.comparison.splits import Part
 from pipeline.datasets import Dataset
+from pipeline.datasets.columns import blocks
 
 FINEST = 4 * FREQUENCIES  # frequencies compared a side, where images have so many
 DETAIL = 0.75  # of 600 JPEG copies of CIFAR-10 images all are above at quality 75, 99 % at quality 30
@@ -125,19 +124,13 @@ def _near(
         for query, other, similarity in alike(flat, queries, count):
             a, b = sorted((int(originals[query]), int(originals[other])))
             candidates.setdefault((a, b), (kind, similarity))
-    for several in _several(candidates.items()):
+    for several in blocks(candidates.items(), AT_A_TIME):
         rows = sorted({row for pair, _ in several for row in pair})
         images = dict(zip(rows, images_at(dataset, [places[row] for row in rows]), strict=True))
         for (a, b), (kind, similarity) in several:
             detail = detail_cosine(images[a], images[b] if kind == "near" else images[b][:, ::-1])
             if detail >= DETAIL:
                 yield a, b, kind, similarity, detail
-
-
-def _several(items: Iterable[Any]) -> Iterator[list[Any]]:
-    remaining = iter(items)
-    while chunk := list(islice(remaining, AT_A_TIME)):
-        yield chunk
 
 
 def images_at(dataset: Dataset, places: Sequence[Place]) -> list[np.ndarray]:

@@ -132,18 +132,7 @@ def _calibration(name: str, content: Mapping[str, Any], split: str, path: Path) 
 
 
 def _label_curve(result: Mapping[str, Any], folder: Path) -> Drawn:
-    points = [
-        CurvePoint(
-            point["method"],
-            None if point["per_class"] == "all" else point["per_class"],
-            point["classes"],
-            point["images"],
-            point["validation"],
-            tuple(point["accuracies"]),
-            tuple(point["layers"]),
-        )
-        for point in result["points"]
-    ]
+    points = [CurvePoint.from_json(point) for point in result["points"]]
     said = "; ".join(f"{p['method']} {p['mean']:.1%} at {p['per_class']}" for p in result["points"])
     title = f"{plots.shortened(result['data'], plots.LONGEST)}: frozen features of {result['backbone']}"
     chart = plots_labelcurve.label_curve_chart(points, title, folder / "label-curve.svg")

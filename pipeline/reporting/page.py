@@ -1,4 +1,4 @@
-"""Writes a page: one HTML file that needs nothing else, and that may load nothing."""
+"""Fills in templates, and writes a page: one HTML file that needs nothing else, and that may load nothing."""
 
 import base64
 import hashlib
@@ -14,6 +14,22 @@ from pipeline.results import write_text
 SCRIPT = files("pipeline") / "templates" / "report.js"
 
 
+def environment(autoescape: bool = True) -> Environment:
+    """Return what fills in the templates, which must be given every name they ask for; text of a page is escaped."""
+    return Environment(
+        loader=PackageLoader("pipeline"),
+        autoescape=autoescape,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def data_uri(kind: str, content: bytes) -> str:
+    """Return the content of a picture's file as a `data:` address; `kind` is such as `png`."""
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+
+
 def write_page(content: Mapping[str, Any], path: Path) -> Path:
     """Write the report's page; everything in `content` that is not `Markup` is escaped.
 
@@ -26,15 +42,8 @@ def write_page(content: Mapping[str, Any], path: Path) -> Path:
     Returns:
         `path`.
     """
-    environment = Environment(
-        loader=PackageLoader("pipeline"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     script = SCRIPT.read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    page = environment.get_template("report.html").render(script=script, digest=digest, **content)
+    page = environment().get_template("report.html").render(script=script, digest=digest, **content)
     write_text(path, page)
     return path

@@ -1,10 +1,10 @@
 """Where a report's figures come from: features, settings, versions and machines."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from features import Features
-from pipeline.reporting.sources import Sources, visible
+from pipeline.reporting.sources import Sources, flat, visible
 
 
 def provenance(
@@ -20,7 +20,7 @@ def provenance(
         ("extraction", ", ".join(f"{rate:,.1f} images/s" for rate in sorted(rates)) or "rate not known"),
     ]
     stages = [(name, _stage(result)) for name, result in results.items()]
-    settings = [(key, value) for key, value in _flat(experiment) if value not in ("", "[]")]
+    settings = [(key, text) for key, value in flat(experiment) if (text := _text(value)) not in ("", "[]")]
     return [
         ("Features", visible_rows(features)),
         ("Runs", visible_rows(stages)),
@@ -33,6 +33,10 @@ def provenance(
 def visible_rows(rows: list[tuple[str, str]]) -> list[tuple[str, str]]:
     """Return rows of text with what cannot be seen written out."""
     return [(visible(name), visible(value)) for name, value in rows]
+
+
+def _text(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _stage(result: Mapping[str, Any]) -> str:
@@ -50,11 +54,3 @@ def _agreed(tables: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str]]:
         said = [value if len(values) == 1 else f"{value} ({', '.join(own)})" for value, own in values.items()]
         rows.append((key, "; ".join(said)))
     return rows
-
-
-def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    for key, value in table.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", ", ".join(map(str, value)) if isinstance(value, list) else str(value)

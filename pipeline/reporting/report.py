@@ -78,9 +78,10 @@ def write_report(subject: Subject) -> Result:
     with clock.phase("pictures"):
         pictures = draw(sources.results, folder)
     with clock.phase("images"):
-        images = _of_images(subject, sources, folder.parent)
+        found, remarks = predictions_of(sources, folder.parent)
+        images = _of_images(subject, sources, found)
     backbone = backbone_label(experiment)
-    warnings, answered = _warnings(subject, sources), _answer(sources, backbone)
+    warnings, answered = _warnings(subject, sources, remarks), _answer(sources, backbone)
     with clock.phase("write"):
         content = {
             "name": experiment.name,
@@ -110,9 +111,9 @@ def write_report(subject: Subject) -> Result:
     return result
 
 
-def _warnings(subject: Subject, sources: Sources) -> tuple[str, ...]:
+def _warnings(subject: Subject, sources: Sources, remarks: tuple[str, ...]) -> tuple[str, ...]:
     """What a reader must know, each once: what does not belong here first."""
-    said = [*sources.remarks, *data_warnings(subject.experiment, subject.dataset)]
+    said = [*sources.remarks, *remarks, *data_warnings(subject.experiment, subject.dataset)]
     return tuple(dict.fromkeys([*said, *(text for result in sources.results.values() for text in result["warnings"])]))
 
 
@@ -133,9 +134,8 @@ def _answer(sources: Sources, backbone: str) -> str:
     return answer_without_rivals(scored[0], scored[0].get("backbone", backbone), measured)
 
 
-def _of_images(subject: Subject, sources: Sources, runs: Path) -> dict[str, Any]:
+def _of_images(subject: Subject, sources: Sources, found: tuple[str, Predictions] | None) -> dict[str, Any]:
     """What the page shows of single images, where a result has kept what was answered to each."""
-    found = predictions_of(sources, runs)
     if found is None:
         return {"classes": [], "mistakes": [], "map": None}
     command, predictions = found

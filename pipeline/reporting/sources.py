@@ -134,18 +134,17 @@ def last_settings(runs: Path, experiment: Mapping[str, Any]) -> tuple[str, ...]:
     return ()
 
 
-def predictions_of(sources: Sources, runs: Path) -> tuple[str, Predictions] | None:
-    """Return the first command whose result has predictions, with them; None where none has, which a remark says."""
-    scored = [name for name, result in sources.results.items() if "methods" in result]
-    for name in scored:
-        found = load_predictions(sources.results[name], runs / name)
-        if found:
-            return name, found
-        sources.remarks.append(
+def predictions_of(sources: Sources, runs: Path) -> tuple[tuple[str, Predictions] | None, tuple[str, ...]]:
+    """Return the first command whose result has predictions, with them, and a remark on each one before it that has none."""
+    remarks: list[str] = []
+    for name in (name for name, result in sources.results.items() if "methods" in result):
+        if found := load_predictions(sources.results[name], runs / name):
+            return (name, found), tuple(remarks)
+        remarks.append(
             f"The answers to single images of {name} are not shown: its predictions.npz is missing, or is not the one that "
             f"result was written with. To make it again: {sources.commands[name]}"
         )
-    return None
+    return None, tuple(remarks)
 
 
 def visible(value: Any) -> Any:
@@ -224,18 +223,19 @@ def _differing(
     theirs: Mapping[str, Any], ours: Mapping[str, Any], wanted: tuple[str, ...], unless: tuple[str, ...]
 ) -> list[str]:
     """Return `section.key=value` of the other experiment's settings that differ, among the sections and keys wanted."""
-    flat = dict(_flat(visible(ours)))
+    own = dict(flat(visible(ours)))
     return [
         f"{name}={_as_typed(value)}"
-        for name, value in _flat(theirs)
-        if name not in unless and (name in wanted or name.split(".")[0] in wanted) and flat.get(name) != value
+        for name, value in flat(theirs)
+        if name not in unless and (name in wanted or name.split(".")[0] in wanted) and own.get(name) != value
     ]
 
 
-def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Give the settings of an experiment as results have it, with the names `--set` takes: `section.key`."""
     for key, value in table.items():
         if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{key}.")
+            yield from flat(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
 

@@ -1,6 +1,5 @@
 """Small pictures of a data set's images, inside the page."""
 
-import base64
 import io
 from collections.abc import Sequence
 
@@ -9,6 +8,7 @@ from PIL import Image
 from pipeline.datasets import Dataset
 from pipeline.inspection.contact_sheets import thumbnails
 from pipeline.inspection.repeats import Place
+from pipeline.reporting.page import data_uri
 
 QUALITY = 70  # of WebP
 
@@ -31,4 +31,4 @@ def sprite(dataset: Dataset, places: Sequence[Place], side: int, columns: int) -
 def _data_uri(image: Image.Image) -> str:
     content = io.BytesIO()
     image.save(content, "WEBP", quality=QUALITY)
-    return f"data:image/webp;base64,{base64.b64encode(content.getvalue()).decode()}"
+    return data_uri("webp", content.getvalue())

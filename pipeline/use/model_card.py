@@ -4,9 +4,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 import models
+from pipeline.reporting.page import environment
 from pipeline.results import versions
 from pipeline.use.saved_model import SavedModel
 
@@ -28,13 +27,11 @@ def model_card(model: SavedModel, details: Mapping[str, Any], warnings: Sequence
         details: `exported`, `checked_images` and `against_pipeline` of the export's result.
         warnings: what a reader must know of the data and the weights.
     """
-    environment = Environment(
-        loader=PackageLoader("pipeline"), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters |= {"percent": lambda share: f"{100 * share:.1f}", "thousands": lambda n: f"{n:,}"}
+    templates = environment(autoescape=False)
+    templates.filters |= {"percent": lambda share: f"{100 * share:.1f}", "thousands": lambda n: f"{n:,}"}
     backbone, known = model.experiment.backbone, model.known
     splits = [split for split in ("validation", "test") if known["accuracy"][split] is not None]
-    return environment.get_template(CARD).render(
+    return templates.get_template(CARD).render(
         name=model.experiment.name,
         model=model,
         known=known,

@@ -84,6 +84,15 @@ def test_images_of_one_kind_in_two_classes_have_no_shortcut(tmp_path):
     assert "Nothing was found" in page
 
 
+def test_the_page_may_load_nothing_and_shows_what_turns_the_direction_of_writing(tmp_path):
+    root = _two_classes(tmp_path / "pictures")
+    (root / "dog").rename(root / "dog\u202egpj")
+    page = Path(_folder(tmp_path / "home", root)["files"][-1]).read_text()
+    assert "Content-Security-Policy\" content=\"default-src 'none'; img-src data:;" in page
+    assert "dog⟨202E⟩gpj" in page
+    assert "\u202e" not in page
+
+
 @pytest.mark.parametrize(
     ("name", "options"),
     [
@@ -205,7 +214,7 @@ def test_the_page_is_self_contained_and_shows_every_class(tmp_path):
     assert page.count("data:image/jpeg;base64,") >= 3
     assert page.count("data:image/png;base64,") == 2
     assert "<b>" not in page
-    assert "http" not in page
+    assert "://" not in page
     assert "bottleneck inspect -e natural-images" in page
     with Image.open(Path(result["folder"]) / "class-000.jpg") as sheet:
         assert sheet.size == (10 * 84 + 4, 84 + 4)

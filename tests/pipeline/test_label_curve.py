@@ -84,6 +84,12 @@ def _point(method: str, size: int | None, *accuracies: float) -> CurvePoint:
     return CurvePoint(method, size, 10, 10 * (size or 100), 10, accuracies, layers)
 
 
+@pytest.mark.parametrize("size", [5, None])
+def test_a_point_is_read_back_from_a_result_as_it_was(size):
+    point = _point("linear", size, 0.5, 0.7)
+    assert CurvePoint.from_json(json.loads(json.dumps(point.as_json()))) == point
+
+
 def test_the_interval_is_students_over_seeds_and_one_seed_has_none():
     low, high = _point("linear", 1, 0.5, 0.6, 0.7).interval
     assert (low, high) == pytest.approx((0.6 - 4.3027 * 0.1 / 3**0.5, 0.6 + 4.3027 * 0.1 / 3**0.5), abs=1e-5)
