@@ -45,7 +45,7 @@ class History:
 
 
 class RowBatches(keras.utils.PyDataset):
-    """Batches of rows of their own type, which the model converts, read as they are needed, in a new seeded order each epoch.
+    """Batches of images as bytes or of features as float32, read as they are needed, in a new seeded order each epoch.
 
     Args:
         rows: `(n, …)`; with `views` > 1 `(n, views, …)`, of which each epoch sees one at random for every sample.
@@ -72,7 +72,7 @@ class RowBatches(keras.utils.PyDataset):
         rows = self._rows[chosen]
         if self._views > 1:
             rows = rows[np.arange(len(chosen)), self._rng.integers(0, self._views, len(chosen))]
-        return rows, self._labels[chosen]
+        return _for_device(rows), self._labels[chosen]
 
     def on_epoch_end(self) -> None:
         self._rng.shuffle(self._indices)
@@ -132,7 +132,7 @@ def predict(
     """Return class probabilities `(len(indices), classes)` float32, averaged over the views when there are several."""
     parts = []
     for start in range(0, len(indices), batch_size):
-        batch = rows[indices[start : start + batch_size]]
+        batch = _for_device(rows[indices[start : start + batch_size]])
         flat = batch.reshape(-1, *batch.shape[2:]) if views > 1 else batch
         probabilities = model.predict_on_batch(flat)
         parts.append(probabilities.reshape(len(batch), views, -1).mean(axis=1))
@@ -152,3 +152,8 @@ class _Progress(keras.callbacks.Callback):
 
     def on_train_end(self, logs: dict[str, float] | None = None) -> None:
         self._bar.close()
+
+
+def _for_device(rows: np.ndarray) -> np.ndarray:
+    """Bytes as they are, which the device makes numbers of; TensorFlow has no fast kernels for float16 on many processors."""
+    return rows if rows.dtype == np.uint8 else rows.astype(np.float32)

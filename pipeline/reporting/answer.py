@@ -34,6 +34,7 @@ def answer(result: Mapping[str, Any]) -> str:
         f"The best {kind} ({_name(first)}{', ' + result['backbone'] if first['layers'] else ''}) reaches "
         f"{accuracy_text(first, split)} on {first['n'][split]:,} {split} images."
     ]
+    sentences += _level_with(first, [m for m in _rivals(result) if m["name"] in _KINDS[kind]], split)
     sentences += [_against(first, other, name, result["pairs"], split) for name, other in others]
     if all(method["name"] not in SCRATCH for _, method in leaders(result)):
         sentences.append(UNRIVALLED)
@@ -57,11 +58,27 @@ def answer_without_rivals(result: Mapping[str, Any], backbone: str, measured: It
 
 def leaders(result: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
     """Return the best compared method of every kind by validation accuracy, with the kind's name; frozen ones first."""
-    split = result["scored_on"]
-    compared = {name for pair in result["pairs"] for name in (pair["first"], pair["second"])}
-    rivals = [m for m in result["methods"] if m["name"] in compared and m["accuracy"][split] is not None]
-    own = {kind: [m for m in rivals if m["name"] in names] for kind, names in _KINDS.items()}
+    own = {kind: [m for m in _rivals(result) if m["name"] in names] for kind, names in _KINDS.items()}
     return [(kind, _best(methods)) for kind, methods in own.items() if methods]
+
+
+def _rivals(result: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The methods that were compared at the end."""
+    compared = {name for pair in result["pairs"] for name in (pair["first"], pair["second"])}
+    scored = result["scored_on"]
+    return [m for m in result["methods"] if m["name"] in compared and m["accuracy"][scored] is not None]
+
+
+def _level_with(best: Mapping[str, Any], others: Iterable[Mapping[str, Any]], split: str) -> list[str]:
+    """What must be said of the methods that validation images do not tell from the one that was taken."""
+    if split == "validation":
+        return []
+    level = accuracy_text(best, "validation")
+    return [
+        f"On validation images {_name(other)} is level with it ({level}); it reaches {accuracy_text(other, split)} here."
+        for other in others
+        if other is not best and accuracy_text(other, "validation") == level
+    ]
 
 
 def best_method(result: Mapping[str, Any]) -> Mapping[str, Any]:

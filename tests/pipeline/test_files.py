@@ -198,13 +198,15 @@ def test_given_splits_are_kept_and_groups_in_several_are_said(root, tmp_path):
     assert dataset.notices == ("Data: 12 groups have images in more than one split of the data as given.",)
 
 
-def test_a_limit_cannot_be_drawn_from_a_class_of_one_image(root, tmp_path):
+def test_a_limit_keeps_a_class_of_one_image(root, tmp_path):
     for split in ("train", "test"):
         class_folders(tmp_path / "split" / split, images=6)
     for extra in list((tmp_path / "split" / "test" / "red").iterdir())[1:]:
         extra.unlink()
-    with pytest.raises(RequestError, match="'red' has one image in the test split"):
-        _open(tmp_path / "split", tmp_path, "dataset.limit=8")
+    limited = _open(tmp_path / "split", tmp_path, "dataset.limit=8")
+    assert len(limited.splits["train"]) == 8
+    for samples in limited.splits.values():
+        assert set(samples.labels) == set(range(len(limited.class_names)))
 
 
 def test_without_a_test_fraction_there_is_no_test_split(root, tmp_path):

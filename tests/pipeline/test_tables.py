@@ -72,6 +72,14 @@ def test_a_difference_that_chance_explains_is_said_to_and_none_needs_no_verdict(
     )
 
 
+def test_methods_that_validation_images_do_not_tell_apart_are_both_named():
+    linear, probe = _method("linear", ("last",), 0.9), _method("probe", ("a", "b"), 0.9)
+    probe = replace(probe, scores={**probe.scores, "test": Score(0.99, 0.95, 1.0, 100)})
+    said = answer(_result(linear, probe))
+    assert "(linear on last, a net) reaches 90.0 % [85.0, 95.0] on 100 test images" in said
+    assert "On validation images probe on a + b is level with it (90.0 % [85.0, 95.0]); it reaches 99.0 %" in said
+
+
 def test_a_method_fitted_on_more_images_than_the_others_says_so():
     probe = replace(_method("probe", ("last",), 0.9), refitted_on=125)
     result = _result(probe, _method("convnet-small", (), 0.5))
