@@ -42,7 +42,7 @@ def print_methods(result: Mapping[str, Any]) -> None:
 
 
 def print_probe(result: Mapping[str, Any]) -> None:
-    """Print the rows of a probe by validation accuracy, then the best of each family as it was scored."""
+    """Print the rows of a probe by validation accuracy, the best of each family as it was scored, and what is kept of them."""
     print_table(PROBE_COLUMNS, probe_rows(result["table"], "validation"))
     click.echo(f"\nThe best of each family on {result['scored_on']} images:")
     print_table(
@@ -51,6 +51,7 @@ def print_probe(result: Mapping[str, Any]) -> None:
     click.echo(f"top-1 accuracy with its 95 % Wilson interval; {_SCORED[result['scored_on']]}")
     for pair in result["pairs"]:
         click.echo(pair_line(pair, result["scored_on"]))
+    click.echo(f"{result['methods'][0]['name']}, {calibration_sentence(result['calibration'])}")
     _print_files(result)
 
 

@@ -77,7 +77,14 @@ def test_the_saved_head_predicts_what_was_scored(probed, extracted):
 def test_the_table_and_the_pictures_are_shown(extracted):
     done = invoke("probe", *SMALL, *SHORT, home=extracted)
     assert done.exit_code == 0, done.output
-    for words in ("l2 = ", "k = ", "best epoch", "block5c_add + top_activation", "exact McNemar p ="):
+    for words in (
+        "l2 = ",
+        "k = ",
+        "best epoch",
+        "block5c_add + top_activation",
+        "exact McNemar p =",
+        "calibration: expected error",
+    ):
         assert words in done.stdout
     folder = extracted / "runs" / "digits" / "probe"
     assert {file.name for file in folder.iterdir()} == {
