@@ -25,7 +25,7 @@ from features.publish import PublishingWriter, fetch, share
 from features.quarantine import Problem
 from features.reader import Features, Split, open_features
 from features.remote import filesystem, is_url, refused
-from features.verify import VerifyReport, repair, verify
+from features.verify import VerifyReport, repair, require_unchanged, verify
 from features.writer import CacheWriter
 
 __all__ = [
@@ -73,6 +73,7 @@ __all__ = [
     "removal",
     "remove_cache",
     "repair",
+    "require_unchanged",
     "share",
     "verify",
 ]

@@ -117,8 +117,9 @@ def open_features(path: Path | str) -> Features:
 
     Returns:
         `Features`, a mapping of split names to `Split`. The manifest's own hash, the presence and the size of
-        every shard, and all ids and labels have been checked; `verify` checks every byte. In a cache of more than
-        10,000 shards each shard is checked when it is first read, and ids and labels when they are first used.
+        every shard, and all ids and labels have been checked, but not the features themselves: `require_unchanged`
+        hashes the shards as the commands do, `verify` checks every byte. In a cache of more than 10,000 shards each
+        shard is checked when it is first read, and ids and labels when they are first used.
 
     Raises:
         CacheMissing: if there is no cache at this path, or no complete one at this URL.

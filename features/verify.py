@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +22,8 @@ from features.storage import sha256_of
 from features.writer import finalise
 
 BLOCK_BYTES = 16 << 20
+HASHED_WHOLE = 2 << 30  # bytes of shards: of larger caches only what is newer than the manifest is hashed
+AT_A_TIME = 4  # shards; hashing leaves the interpreter's lock
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,43 @@ def verify(path: Path | str) -> VerifyReport:
     hashed = sum(entry.bytes for _, entry in manifest.finished())
     done, total = manifest.count_finished(), manifest.count()
     return VerifyReport(folder, done, total - done, hashed, problems, time.perf_counter() - started)
+
+
+def require_unchanged(path: Path | str) -> None:
+    """Refuses a cache whose shards are not what was written, before anything is computed from them.
+
+    Looks at the size of every finished shard, and hashes all of them in a cache of at most 2 GiB. In a larger one it
+    hashes those whose file is not older than the manifest, which is written after them; `verify` reads all in any case.
+
+    Args:
+        path: the cache's folder.
+
+    Raises:
+        CacheDamaged: if a shard is missing, cannot be read, or has another size or SHA-256; names the first one.
+        CacheMissing: if there is no cache at this path.
+        CacheVersion: if it has another format version.
+        CacheError: if the manifest cannot be read.
+    """
+    folder = Path(path)
+    manifest = load(folder)
+    completed = (folder / MANIFEST).stat().st_mtime_ns
+    every = sum(int(record.shards.sizes[record.shards.done].sum()) for record in manifest.splits.values())
+    doubtful = [
+        (folder / shard.file, entry)
+        for shard, entry in manifest.finished()
+        if every <= HASHED_WHOLE or not _as_it_was(folder / shard.file, entry, completed)
+    ]
+    with ThreadPoolExecutor(AT_A_TIME, "hash") as pool:
+        reasons = list(pool.map(lambda item: _file_problem(*item), doubtful))
+    damaged = [(file, reason) for (file, _), reason in zip(doubtful, reasons, strict=True) if reason]
+    if damaged:
+        (file, reason), more = damaged[0], len(damaged) - 1
+        raise CacheDamaged(
+            f"The shard {file} is damaged: {reason}{f'; {more:,} more are damaged too' if more else ''}. "
+            f"Type: bottleneck cache verify {shlex.quote(str(folder))} --repair\n"
+            "which puts it aside, then the `bottleneck features …` that made this cache: it computes only what is not there. "
+            "Results made from it since it was damaged may be wrong: make them again."
+        )
 
 
 def repair(path: Path | str) -> VerifyReport:
@@ -134,6 +175,15 @@ def _virtual_problems(folder: Path, manifest: Manifest) -> Iterator[Problem]:
         reason = _file_problem(folder / f"{split}.h5", record.virtual)
         if reason:
             yield Problem(f"{split}.h5", reason)
+
+
+def _as_it_was(path: Path, entry: Entry, completed: int) -> bool:
+    """Whether a file has the right size and was last changed before its manifest was completed, in ns."""
+    try:
+        status = path.stat()
+    except OSError:
+        return False
+    return status.st_size == entry.bytes and status.st_mtime_ns < completed
 
 
 def _file_problem(path: Path, entry: Entry) -> str:

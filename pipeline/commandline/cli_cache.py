@@ -92,6 +92,7 @@ def cache_export(path: Path, home: Path, kind: str, target: Path | None, layer: 
     Example: bottleneck cache export cifar10-resnet50-1a2b3c4d --format npz
     """
     folder = located(path, home)
+    features.require_unchanged(folder)
     for file in features.export_features(folder, target or home, folder.name, kind, layer):
         click.echo(file)
 

@@ -93,7 +93,8 @@ def open_cache(experiment: Experiment, home: Path, dataset: Dataset) -> features
     Raises:
         NoCache: there is none; the message names the nearest cache and every differing field with both values.
         features.CacheIncomplete: its extraction has not finished.
-        features.CacheDamaged: a file of it is missing, truncated or not what its manifest says.
+        features.CacheDamaged: a file of it is missing, truncated or not what its manifest says; shards are hashed, see
+            `features.require_unchanged`.
         features.CacheMismatch: its folder holds the features of something else.
         features.CacheVersion: its format is of another release.
         models.ModelError: a setting names a backbone, weights or an engine that are not to be had.
@@ -108,7 +109,9 @@ def open_cache(experiment: Experiment, home: Path, dataset: Dataset) -> features
         path = features.find_cache(cache_root(home), cache_name(experiment), identity)
     except features.CacheMissing as error:
         raise NoCache(str(error)) from error
-    return features.open_features(path)
+    cache = features.open_features(path)
+    features.require_unchanged(path)
+    return cache
 
 
 def data_warnings(experiment: Experiment, dataset: Dataset) -> tuple[str, ...]:

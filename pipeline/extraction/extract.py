@@ -109,7 +109,7 @@ def extract_features(
         models.ModelError: another setting is wrong: `UnknownBackbone`, `UnknownLayer`, `InvalidSetting`, `EngineUnavailable`,
             or a file of weights does not fit; or the engine does not compute what Keras computes (`EngineMismatch`).
         DownloadError: data or weights cannot be downloaded; both are named.
-        features.CacheError: the disk is full, or another run holds the cache.
+        features.CacheError: the disk is full, or another run holds the cache, or it is complete and damaged.
     """
     clock = Clock()
     with clock.phase("open"):
@@ -379,9 +379,14 @@ def warn_of_others(begun: Mapping[str, Any], current: Mapping[str, Any]) -> None
 
 
 def is_whole(path: Path) -> bool:
-    """Whether the cache is complete and passes the checks of opening; a damaged one is taken up again by the writer."""
+    """Whether the cache is complete and passes the checks of opening; if it does not, the writer takes it up again.
+
+    Raises:
+        features.CacheDamaged: it passes them, but a shard is not what was written.
+    """
     try:
         features.open_features(path)
     except features.CacheError:
         return False
+    features.require_unchanged(path)
     return True

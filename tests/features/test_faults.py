@@ -16,12 +16,22 @@ from extraction import SHARD_SIZE
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from features import CacheBusy, CacheDamaged, CacheIncomplete, list_caches, open_features, repair, verify
+from features import (
+    CacheBusy,
+    CacheDamaged,
+    CacheIncomplete,
+    list_caches,
+    open_features,
+    repair,
+    require_unchanged,
+    verify,
+)
 from features.entries import Batch
 from features.manifest import load, save, update
-from features.storage import temporary_name
+from features.storage import sha256_of, temporary_name
 
 SHARD = "train/00001.h5"
+VERIFY = sys.modules["features.verify"]  # the name in the package is that of its function
 
 
 @pytest.fixture(scope="module")
@@ -144,6 +154,59 @@ def test_repair_puts_a_damaged_shard_aside_and_the_next_extraction_makes_it_agai
     assert faults.finish(copy) == 1
     subprocess.run(["rm", "-r", str(copy / "quarantine")], check=True)
     assert faults.same_as_undisturbed(copy, undisturbed)
+
+
+def _flip_400_bytes(shard):
+    content = bytearray(shard.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 400] = bytes(byte ^ 0xFF for byte in content[middle : middle + 400])
+    shard.write_bytes(content)
+
+
+def _made_at(cache, shard, seconds):
+    """Let a shard's file be so many seconds newer than the manifest."""
+    manifest = (cache / "manifest.json").stat().st_mtime_ns
+    os.utime(cache / shard, ns=(manifest, manifest + int(seconds * 1e9)))
+
+
+@pytest.mark.parametrize("seconds", [-60, 60])
+def test_a_changed_shard_is_refused_whatever_its_time_before_anything_is_computed(copy, seconds):
+    require_unchanged(copy)
+    _flip_400_bytes(copy / SHARD)
+    _made_at(copy, SHARD, seconds)
+    with pytest.raises(
+        CacheDamaged, match=rf"(?s){SHARD} is damaged: its SHA-256.*bottleneck cache verify {copy} --repair"
+    ):
+        require_unchanged(copy)
+    repair(copy)
+    faults.finish(copy)
+    require_unchanged(copy)
+
+
+def test_of_a_large_cache_only_what_is_newer_than_the_manifest_is_hashed(copy, monkeypatch):
+    monkeypatch.setattr(VERIFY, "HASHED_WHOLE", 1000)
+    hashed = []
+    monkeypatch.setattr(VERIFY, "sha256_of", lambda path: hashed.append(path) or sha256_of(path))
+    for shard, _ in load(copy).finished():
+        _made_at(copy, shard.file, -1)
+    require_unchanged(copy)
+    assert hashed == []
+    _made_at(copy, SHARD, 0)
+    require_unchanged(copy)
+    assert hashed == [copy / SHARD]
+    _flip_400_bytes(copy / SHARD)
+    with pytest.raises(CacheDamaged, match=SHARD):
+        require_unchanged(copy)
+
+
+def test_of_a_large_cache_every_size_is_looked_at(copy, monkeypatch):
+    monkeypatch.setattr(VERIFY, "HASHED_WHOLE", 1000)
+    with (copy / SHARD).open("ab") as file:
+        file.write(b"x")
+    (copy / "test/00000.h5").unlink()
+    _made_at(copy, SHARD, -60)
+    with pytest.raises(CacheDamaged, match=rf"{SHARD} is damaged: \d+ bytes instead of \d+; 1 more"):
+        require_unchanged(copy)
 
 
 def test_repair_writes_a_damaged_virtual_file_anew(undisturbed, copy):

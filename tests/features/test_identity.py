@@ -63,6 +63,34 @@ def test_nested_fields_are_named_by_their_path():
     assert differences(ours, theirs) == [Difference("dataset.limit", 0, 100), Difference("views", "(absent)", [])]
 
 
+@pytest.mark.parametrize(
+    ("field", "ours", "theirs", "shown"),
+    [
+        (
+            "dataset.test",
+            "e37b" * 16,
+            "1eae" * 16,
+            "dataset.test: other images or labels (e37be37b… asked for, 1eae1eae… in the cache)",
+        ),
+        (
+            "dataset.validation",
+            "e37b" * 16,
+            "(absent)",
+            "dataset.validation: e37be37b… asked for, (absent) in the cache",
+        ),
+        (
+            "backbone.weights",
+            f"imagenet:{'0a' * 32}",
+            f"imagenet:{'0b' * 32}",
+            "backbone.weights: 'imagenet:0a0a0a0a…' asked for, 'imagenet:0b0b0b0b…' in the cache",
+        ),
+        ("dataset.limit", 0, 100, "dataset.limit: 0 asked for, 100 in the cache"),
+    ],
+)
+def test_of_a_digest_eight_digits_are_shown(field, ours, theirs, shown):
+    assert str(Difference(field, ours, theirs)) == shown
+
+
 def test_numpy_numbers_and_tuples_are_plain_json():
     assert identity_key({"n": np.int64(3), "size": (8, 8)}) == identity_key({"n": 3, "size": [8, 8]})
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from commandline import SMALL, bottleneck
+from commandline import SMALL, bottleneck, invoke
 
 from features import open_features
 from pipeline.commandline.cli import main
@@ -52,6 +52,29 @@ def test_a_damaged_shard_is_found_put_aside_and_made_again(home):
     assert json.loads(again.stdout)["images"] == 120
     assert np.array_equal(open_features(_cache(home))["train"].x[:], whole)
     assert _run(home, "verify", _cache(home).name).exit_code == 0
+
+
+def test_no_command_computes_from_a_shard_changed_behind_its_back(home):
+    cache = _cache(home)
+    shard = cache / "train" / "00000.h5"
+    whole = shard.read_bytes()
+    middle = len(whole) // 2
+    shard.write_bytes(
+        whole[:middle] + bytes(byte ^ 0xFF for byte in whole[middle : middle + 400]) + whole[middle + 400 :]
+    )
+
+    for words in (("probe", *SMALL), ("train-head", *SMALL), ("features", *SMALL), ("cache", "export", cache.name)):
+        refused = invoke(*words, home=home)
+        assert refused.exit_code == 1, words
+        assert f"{shard} is damaged" in refused.output
+        assert f"bottleneck cache verify {cache} --repair" in refused.output
+        assert "`bottleneck features …`" in refused.output
+    assert not (home / "runs").exists(), "nothing was written"
+
+    assert invoke("cache", "verify", str(cache), "--repair", home=home).exit_code == 1
+    assert json.loads(bottleneck("features", *SMALL, "--json", home=home).stdout)["images"] == 120
+    assert shard.read_bytes() == whole
+    assert invoke("train-head", *SMALL, "--set", "head.epochs=1", home=home).exit_code == 0
 
 
 def test_a_missing_shard_is_named_and_never_read_as_fill_values(home):
