@@ -74,7 +74,7 @@ def predict_command(request: Request, paths: tuple[Path, ...], wanted: str | Non
 )
 @click.option(
     "--to", type=click.Path(path_type=Path, file_okay=False), metavar="FOLDER",
-    help="Write there; default: runs/EXPERIMENT/export in the artifacts folder.",
+    help="Write there; default: runs/EXPERIMENT/export/MODEL in the artifacts folder.",
 )  # fmt: skip
 def export_command(request: Request, wanted: str | None, formats: str, to: Path | None) -> None:
     """Write a trained model as one file for other runtimes: preprocessing, network, pooling, head and calibration.

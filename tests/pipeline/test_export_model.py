@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -20,6 +21,7 @@ from pipeline.datasets.digits import digits
 from pipeline.experiment import DatasetSettings, InputSettings
 from pipeline.heads.classifier import Classifier
 from pipeline.heads.saved_head import load_head, save_head
+from pipeline.use import export_model
 from pipeline.use.export_model import LIMIT, Exported, checked
 from pipeline.use.model_card import CARD, model_card
 from pipeline.use.saved_model import open_model
@@ -158,6 +160,25 @@ def test_a_head_of_neighbours_is_refused_with_advice(trained, tmp_path):
     assert done.exit_code == 2, done.output
     assert "votes among 6 training images" in done.stderr
     assert "--model train-head" in done.stderr
+
+
+def test_two_models_of_one_experiment_are_exported_into_folders_of_their_own(trained, tmp_path, monkeypatch):
+    runs = tmp_path / "runs" / "digits"
+    for name in ("probe", "train-head"):
+        (runs / name).mkdir(parents=True)
+        shutil.copy(trained / "runs" / "digits" / "train-head" / "head.npz", runs / name)
+    left = replace(FORMATS["keras"], write=lambda model, path, labels: path.write_bytes(b"a model"))
+    monkeypatch.setitem(FORMATS, "keras", left)
+    monkeypatch.setattr(export_model, "checked", lambda name, path, *others: Exported(name, path, 0.0))
+    monkeypatch.setattr(export_model, "_predictions", lambda model, images: np.full((len(images), 10), 0.1))
+    for name in ("probe", "train-head"):
+        folder = runs / "export" / name
+        done = invoke("export", "-e", "digits", "--model", name, "--json", home=tmp_path)
+        assert done.exit_code == 0, done.output
+        assert json.loads(done.stdout)["to"] == str(folder)
+        assert json.loads((runs / "export" / "result.json").read_text())["to"] == str(folder)
+        assert {path.name for path in folder.iterdir()} == {"model.keras", "labels.txt", "model-card.md"}
+        assert f"from what `{name}` left" in (folder / "model-card.md").read_text()
 
 
 def test_an_unknown_format_names_the_valid_ones(trained):
