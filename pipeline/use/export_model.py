@@ -9,7 +9,7 @@ import numpy as np
 
 import models
 from models.deployable import LinearHead, deployable
-from models.formats import FORMATS, LABELS, Format, Run, remove
+from models.formats import FORMATS, LABELS, Format, Run, label_lines, remove
 from models.tracing import Recipe
 from pipeline.datasets import open_dataset
 from pipeline.errors import PipelineError, RequestError
@@ -86,7 +86,7 @@ def export_model(model: SavedModel, formats: Sequence[str], home: Path, to: Path
             FORMATS[name].write(whole, path, model.classes)
             exported.append(checked(name, path, FORMATS[name], images, reference))
     warnings = (*model.warnings, *data_warnings(model.experiment, dataset))
-    write_text(folder / LABELS, "\n".join(model.classes) + "\n")
+    write_text(folder / LABELS, label_lines(model.classes))
     details: dict[str, Any] = {
         "model": model.as_json(),
         "classes": model.classes,
