@@ -142,7 +142,8 @@ def of_trained(function: Callable[..., None]) -> Callable[..., None]:
         function(Trained(trained_name(experiment, overrides, home), home, as_json, overrides), **others)
 
     return _with_options(
-        functools.update_wrapper(run, function), f"{READY_OR_FILE[:-1]}, or the name of one that has run in this --home."
+        functools.update_wrapper(run, function),
+        f"{READY_OR_FILE[:-1]}, or the name of one that has run in this --home.",
     )
 
 

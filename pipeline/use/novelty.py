@@ -44,8 +44,8 @@ class Novelty:
         if self.validated >= ENOUGH:
             return ""
         return (
-            f"`unlike` is rough here: its threshold comes from {self.validated:,} validation images, the farthest of them. It may "
-            "flag many ordinary images."
+            f"`unlike` is rough here: its threshold comes from {self.validated:,} validation images, the farthest of them. It "
+            "may flag many ordinary images."
         )
 
     def ratios(self, features: np.ndarray) -> np.ndarray:

@@ -303,7 +303,9 @@ def test_ten_thousand_small_files_take_less_than_a_minute_and_500_mb(tmp_path):
     assert result["peak_memory_mib"] < 500
 
 
-@pytest.mark.parametrize("sides", [(1, 40, 80, 90, 100, 1000, 4000), (90, 97, 110), (100, 100), (150, 450), (20, 60_000)])
+@pytest.mark.parametrize(
+    "sides", [(1, 40, 80, 90, 100, 1000, 4000), (90, 97, 110), (100, 100), (150, 450), (20, 60_000)]
+)
 def test_the_ticks_of_image_sizes_never_overlap_and_there_are_some(sides, tmp_path, monkeypatch):
     overlapping, labelled = [], []
 
