@@ -57,7 +57,8 @@ def export_model(model: SavedModel, formats: Sequence[str], home: Path, to: Path
 
     Returns:
         The `Result`, with `model`, `to` (the folder), `exported` (a row a format: `path`, `largest_difference`),
-        `checked_images`, `against_pipeline` (the exported model beside the pipeline as it runs, with its engine and precision) and `files`.
+        `checked_images`, `against_pipeline` (the exported model beside the pipeline as it runs, with its engine and
+        precision) and `files`.
 
     Raises:
         RequestError: a head of neighbours, which is no model of one graph.
