@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import re
 import shutil
 import tempfile
 import zipfile
@@ -61,6 +62,16 @@ def remove(path: Path) -> None:
             one.unlink(missing_ok=True)
 
 
+def label_lines(labels: Sequence[str]) -> str:
+    """The class names as text of exactly one line a class: a line break inside a name becomes a space."""
+    return "".join(f"{one_line(label)}\n" for label in labels)
+
+
+def one_line(label: str) -> str:
+    """A class name without line breaks, whichever `str.splitlines` would see: whoever reads lines must not count more."""
+    return " ".join(label.splitlines())
+
+
 def _traced(model: keras.Model) -> Callable:
     """A concrete function of uint8 images, never in training mode."""
     import tensorflow as tf
@@ -77,7 +88,7 @@ def _traced(model: keras.Model) -> Callable:
 def _into_zip(path: Path, labels: Sequence[str]) -> None:
     """Adds the class names to a zip archive, or behind a file that is none, where `unzip` finds them."""
     with zipfile.ZipFile(path, "a") as archive:
-        archive.writestr(LABELS, "\n".join(labels))
+        archive.writestr(LABELS, label_lines(labels))
 
 
 def _write_keras(model: keras.Model, path: Path, labels: Sequence[str]) -> None:
@@ -98,7 +109,7 @@ def _write_savedmodel(model: keras.Model, path: Path, labels: Sequence[str]) -> 
     archive.write_out(str(path), verbose=False)
     extra = path / "assets.extra"
     extra.mkdir()
-    (extra / LABELS).write_text("\n".join(labels), encoding="utf-8")
+    (extra / LABELS).write_text(label_lines(labels), encoding="utf-8", newline="\n")
 
 
 def _load_savedmodel(path: Path) -> Run:
@@ -153,7 +164,7 @@ def _write_openvino(model: keras.Model, path: Path, labels: Sequence[str]) -> No
     import openvino
 
     converted = openvino.convert_model(_traced(model), share_weights=False)
-    converted.set_rt_info(" ".join(label.replace(" ", "_") for label in labels), ["model_info", "labels"])
+    converted.set_rt_info(" ".join(re.sub(r"\s", "_", one_line(label)) for label in labels), ["model_info", "labels"])
     openvino.save_model(converted, path, compress_to_fp16=False)
 
 

@@ -6,9 +6,11 @@ import sys
 import tempfile
 import warnings
 
+from pipeline.stopping import stopping_at_once
+
 
 def import_tensorflow() -> None:
-    """Import TensorFlow with its native log held back; if the import fails, what it said is shown.
+    """Import TensorFlow with its native log held back; if the import fails, what it said is shown; Ctrl-C ends the process.
 
     Left to itself it takes all memory of a GPU at once, and a second process gets none.
     """
@@ -19,9 +21,12 @@ def import_tensorflow() -> None:
     with tempfile.TemporaryFile() as held:
         os.dup2(held.fileno(), 2)
         try:
-            import tensorflow as tf
+            with stopping_at_once(terminal):
+                import tensorflow as tf
 
-            tf.config.list_physical_devices("GPU")
+                tf.config.list_physical_devices("GPU")
+        except KeyboardInterrupt:
+            raise
         except BaseException:
             held.seek(0)
             os.write(terminal, held.read())

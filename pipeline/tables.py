@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 SMALLEST_P = 1e-300
+FEW = 50  # validation images: a temperature fitted on fewer can make other images far worse
 TESTS = {"mcnemar": "exact McNemar", "group sign-flip": "exact sign-flip test over groups,"}
 
 
@@ -108,8 +109,10 @@ def calibration_sentence(calibration: Mapping[str, Any]) -> str:
     fitted_on = (
         "validation" if calibration.get("held_out", True) else "the very images it is measured on, so it flatters"
     )
+    images = calibration.get("fitted_images")
+    few = f", from {images} validation images only" if images is not None and images < FEW else ""
     worse = ". It made things worse: the validation images are not like the test images" if after > before else ""
     return (
         f"calibration: expected error {before:.1f} points, {after:.1f} after temperature scaling "
-        f"(T = {calibration['temperature']:.2f}, fitted on {fitted_on}; {calibration['bins']}){worse}"
+        f"(T = {calibration['temperature']:.2f}, fitted on {fitted_on}{few}; {calibration['bins']}){worse}"
     )

@@ -16,11 +16,12 @@ import models
 from pipeline.commandline.completion import complete_experiment, complete_setting
 from pipeline.commandline.output import fail, print_json, print_warnings
 from pipeline.errors import NoCache, PipelineError, RequestError
-from pipeline.experiment import Experiment, load_experiment
+from pipeline.experiment import Experiment, load_experiment, ready_made
 from pipeline.quiet import import_tensorflow
 from pipeline.results import Result
 
 DEFAULT_HOME = Path("artifacts")
+READY_OR_FILE = "A ready-made experiment (see `bottleneck experiments`) or the path of a .toml file."
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
 WRONG_REQUESTS = (
@@ -88,6 +89,16 @@ class Request:
     overrides: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Trained:
+    """Whose trained models the common options ask for."""
+
+    name: str
+    home: Path
+    as_json: bool
+    overrides: tuple[str, ...]
+
+
 def request_of(experiment: str, overrides: tuple[str, ...], home: Path, as_json: bool) -> Request:
     """Return what the common options ask for.
 
@@ -120,7 +131,41 @@ def asked(function: Callable[..., None]) -> Callable[..., None]:
         except NoCache as error:
             raise NoCache(f"{error}\nType first: bottleneck features {shlex.join(request.options)}") from error
 
-    functools.update_wrapper(run, function)
+    return _with_options(functools.update_wrapper(run, function), READY_OR_FILE)
+
+
+def of_trained(function: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the same options, and call it with the `Trained` they make: of the experiment only the name counts."""
+
+    def run(experiment: str, overrides: tuple[str, ...], home: Path, as_json: bool, **others: Any) -> None:
+        home = usable_home(home)
+        function(Trained(trained_name(experiment, overrides, home), home, as_json, overrides), **others)
+
+    return _with_options(
+        functools.update_wrapper(run, function),
+        f"{READY_OR_FILE[:-1]}, or the name of one that has run in this --home.",
+    )
+
+
+def trained_name(experiment: str, overrides: tuple[str, ...], home: Path) -> str:
+    """Return the name of an experiment that is ready-made, a file, or only known by its results in the artifacts folder.
+
+    Raises:
+        RequestError: it is none of these, or the file or an override is wrong.
+    """
+    ready = ready_made()
+    kept = sorted(folder.name for folder in home.glob("runs/*/") if folder.name not in ready)
+    if experiment in kept:
+        return experiment
+    try:
+        return load_experiment(experiment, overrides).name
+    except RequestError as error:
+        if experiment in ready or Path(experiment).is_file():
+            raise
+        raise RequestError(f"{error} With results in '{home}': {', '.join(kept) or 'no other'}.") from None
+
+
+def _with_options(run: Callable[..., None], experiments: str) -> Callable[..., None]:
     for option in (
         json_option,
         home_option,
@@ -130,15 +175,14 @@ def asked(function: Callable[..., None]) -> Callable[..., None]:
         ),
         click.option(
             "-e", "--experiment", default="cifar10", show_default=True, metavar="NAME_OR_FILE",
-            shell_complete=complete_experiment,
-            help="A ready-made experiment (see `bottleneck experiments`) or the path of a .toml file.",
+            shell_complete=complete_experiment, help=experiments,
         ),
     ):  # fmt: skip
         run = option(run)
     return run
 
 
-def show(request: Request, result: Result, say: Callable[[dict[str, Any]], None]) -> None:
+def show(request: Request | Trained, result: Result, say: Callable[[dict[str, Any]], None]) -> None:
     """Print a result: its JSON if that is asked for, else its warnings and what `say` makes of it."""
     content = result.as_json()
     if request.as_json:

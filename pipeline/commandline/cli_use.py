@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from pipeline.commandline.cli_frame import Request, asked, home_option, json_option, show
+from pipeline.commandline.cli_frame import Trained, home_option, json_option, of_trained, show
 from pipeline.commandline.completion import completion_script
 from pipeline.commandline.output import fail, print_export, print_json, print_predictions, print_table
 from pipeline.errors import RequestError, nearest
@@ -23,7 +23,7 @@ model_option = click.option(
 
 
 @click.command("predict")
-@asked
+@of_trained
 @click.argument("paths", nargs=-1, metavar="PATHS…", type=click.Path(path_type=Path))
 @model_option
 @click.option("--top", type=click.IntRange(min=1), default=3, show_default=True, help="Classes given for each file.")
@@ -33,7 +33,7 @@ model_option = click.option(
     metavar="FILE",
     help="Write the CSV there, whole; a killed command then continues.",
 )
-def predict_command(request: Request, paths: tuple[Path, ...], wanted: str | None, top: int, out: Path | None) -> None:
+def predict_command(request: Trained, paths: tuple[Path, ...], wanted: str | None, top: int, out: Path | None) -> None:
     """Classify image files, or all in a folder, by a trained model of the experiment.
 
     Of the experiment only the name counts: the model knows the settings it was trained by, and needs neither its data nor
@@ -56,13 +56,13 @@ def predict_command(request: Request, paths: tuple[Path, ...], wanted: str | Non
     from pipeline.use.predict import predict
     from pipeline.use.saved_model import open_model
 
-    model = open_model(request.home, request.experiment.name, wanted, request.overrides)
+    model = open_model(request.home, request.name, wanted, request.overrides)
     result = predict(model, files, request.home, top, None if request.as_json else out or sys.stdout)
     show(request, result, print_predictions)
 
 
 @click.command("export")
-@asked
+@of_trained
 @model_option
 @click.option(
     "--format",
@@ -74,9 +74,9 @@ def predict_command(request: Request, paths: tuple[Path, ...], wanted: str | Non
 )
 @click.option(
     "--to", type=click.Path(path_type=Path, file_okay=False), metavar="FOLDER",
-    help="Write there; default: runs/EXPERIMENT/export in the artifacts folder.",
+    help="Write there; default: runs/EXPERIMENT/export/MODEL in the artifacts folder.",
 )  # fmt: skip
-def export_command(request: Request, wanted: str | None, formats: str, to: Path | None) -> None:
+def export_command(request: Trained, wanted: str | None, formats: str, to: Path | None) -> None:
     """Write a trained model as one file for other runtimes: preprocessing, network, pooling, head and calibration.
 
     It takes uint8 images and gives probabilities. Each file is run by its own runtime on 64 images (test images, where there
@@ -92,7 +92,7 @@ def export_command(request: Request, wanted: str | None, formats: str, to: Path 
     from pipeline.use.export_model import export_model
     from pipeline.use.saved_model import open_model
 
-    model = open_model(request.home, request.experiment.name, wanted, request.overrides)
+    model = open_model(request.home, request.name, wanted, request.overrides)
     show(request, export_model(model, names, request.home, to), print_export)
 
 

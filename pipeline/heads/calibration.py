@@ -70,18 +70,21 @@ class Calibration:
         before: at temperature 1.
         after: at the temperature.
         held_out: whether these are other images than the temperature was fitted on; else `after` flatters.
+        fitted_images: how many validation images the temperature was fitted on; None in older results.
     """
 
     temperature: float
     before: Reliability
     after: Reliability
     held_out: bool
+    fitted_images: int | None = None
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "Calibration":
         """Return what `as_json` was made of."""
         before, after = (Reliability.from_json(content[name]) for name in ("before", "after"))
-        return cls(content["temperature"], before, after, content.get("held_out", True))
+        held_out, fitted_images = content.get("held_out", True), content.get("fitted_images")
+        return cls(content["temperature"], before, after, held_out, fitted_images)
 
     def as_json(self) -> Mapping[str, Any]:
         """Return plain JSON types."""
@@ -89,6 +92,7 @@ class Calibration:
             "bins": f"{BINS} bins of equal width",
             "temperature": self.temperature,
             "fitted_on": "validation",
+            "fitted_images": self.fitted_images,
             "held_out": self.held_out,
             "before": self.before.as_json(),
             "after": self.after.as_json(),
@@ -174,6 +178,7 @@ def calibrate(
         reliability(labels, probabilities),
         reliability(labels, with_temperature(probabilities, temperature)),
         held_out,
+        len(validation[0]),
     )
 
 

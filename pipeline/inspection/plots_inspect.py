@@ -6,7 +6,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.ticker import ScalarFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, ScalarFormatter
 
 from pipeline.plots import COLOURS, MARKERS, NAMED_CLASSES, save_figure, shortened
 
@@ -59,10 +59,12 @@ def image_sizes(sizes: np.ndarray, labels: np.ndarray, class_names: Sequence[str
         )  # fmt: skip
     axes.set(xlabel="width (pixels)", ylabel="height (pixels)", xscale="log", yscale="log")
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter(ScalarFormatter())
-        axis.set_minor_formatter(ScalarFormatter())
-    axes.tick_params(which="both", labelsize=7)
-    axes.tick_params(axis="x", which="both", rotation=60)
+        low, high = axis.get_view_interval()
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=10) if high > 10 * low else MaxNLocator(6))
+        axis.set_major_formatter(ScalarFormatter(useOffset=False))
+        axis.set_minor_formatter(NullFormatter())
+    axes.tick_params(labelsize=7)
+    axes.tick_params(axis="x", rotation=60)
     axes.grid(alpha=0.25)
     figure.legend(loc="outside right upper", frameon=False, fontsize=8, title="most frequent size", title_fontsize=8)
     return save_figure(figure, path)

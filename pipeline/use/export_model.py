@@ -9,7 +9,7 @@ import numpy as np
 
 import models
 from models.deployable import LinearHead, deployable
-from models.formats import FORMATS, LABELS, Format, Run, remove
+from models.formats import FORMATS, LABELS, Format, Run, label_lines, remove
 from models.tracing import Recipe
 from pipeline.datasets import open_dataset
 from pipeline.errors import PipelineError, RequestError
@@ -52,11 +52,13 @@ def export_model(model: SavedModel, formats: Sequence[str], home: Path, to: Path
         model: from `open_model`.
         formats: some of `FORMATS`.
         home: the artifacts folder.
-        to: the folder to write to; default: that of the command's results.
+        to: the folder to write to; default: one of the model's name in that of the command's results, so that two models
+            never share a card.
 
     Returns:
-        The `Result`, with `model`, `exported` (a row a format: `path`, `largest_difference`), `checked_images`,
-        `against_pipeline` (the exported model beside the pipeline as it runs, with its engine and precision) and `files`.
+        The `Result`, with `model`, `to` (the folder), `exported` (a row a format: `path`, `largest_difference`),
+        `checked_images`, `against_pipeline` (the exported model beside the pipeline as it runs, with its engine and
+        precision) and `files`.
 
     Raises:
         RequestError: a head of neighbours, which is no model of one graph.
@@ -74,7 +76,8 @@ def export_model(model: SavedModel, formats: Sequence[str], home: Path, to: Path
     with clock.phase("reference"):
         whole = deployed(model)
         reference, own = _predictions(_in_float32(model), images), _predictions(model, images)
-    folder = to or run_folder(home, model.experiment.name, "export")
+    results = run_folder(home, model.experiment.name, "export")
+    folder = to or results / model.name
     folder.mkdir(parents=True, exist_ok=True)
     exported = []
     for name in formats:
@@ -84,17 +87,17 @@ def export_model(model: SavedModel, formats: Sequence[str], home: Path, to: Path
             FORMATS[name].write(whole, path, model.classes)
             exported.append(checked(name, path, FORMATS[name], images, reference))
     warnings = (*model.warnings, *data_warnings(model.experiment, dataset))
-    write_text(folder / LABELS, "\n".join(model.classes) + "\n")
+    write_text(folder / LABELS, label_lines(model.classes))
     details: dict[str, Any] = {
         "model": model.as_json(),
         "classes": model.classes,
+        "to": str(folder),
         "exported": [one.as_json() for one in exported],
         "checked_images": {"split": split, "n": len(images), "limit": LIMIT},
         "against_pipeline": _against(model, reference, own),
         "files": [str(one.path) for one in exported if one.path] + [str(folder / LABELS), str(folder / CARD)],
     }
     write_text(folder / CARD, model_card(model, details, warnings))
-    results = run_folder(home, model.experiment.name, "export")
     key = model.known.get("cache_key", "")
     result = Result("export", experiment_json(model.experiment), key, clock.seconds, warnings, details, results)
     write_result(result)

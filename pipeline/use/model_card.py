@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import models
+from models.formats import one_line
 from pipeline.reporting.page import environment
 from pipeline.results import versions
 from pipeline.use.saved_model import SavedModel
@@ -34,6 +35,7 @@ def model_card(model: SavedModel, details: Mapping[str, Any], warnings: Sequence
     return templates.get_template(CARD).render(
         name=model.experiment.name,
         model=model,
+        classes=[one_line(name) for name in model.classes],
         known=known,
         scores=[(split, known["accuracy"][split], known["interval"][split], known["n"][split]) for split in splits],
         warnings=warnings,

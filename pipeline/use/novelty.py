@@ -21,6 +21,7 @@ KTH = 5  # one stray training image does not make its kind familiar
 FLAGGED = 0.01  # share of validation images beyond the threshold
 KEPT = 5_000  # training images; Sun et al. lose next to nothing with 1 % of ImageNet
 SEED = 0
+ENOUGH = round(1 / FLAGGED)  # validation images; of fewer, the farthest one alone is the threshold
 PREFIX = "seen_"
 
 
@@ -37,6 +38,15 @@ class Novelty:
     rows: np.ndarray
     threshold: float
     validated: int
+
+    def warning(self) -> str:
+        """Return what a reader of `unlike` must know; empty where the threshold is of enough images."""
+        if self.validated >= ENOUGH:
+            return ""
+        return (
+            f"`unlike` is rough here: its threshold comes from {self.validated:,} validation images, the farthest of them. It "
+            "may flag many ordinary images."
+        )
 
     def ratios(self, features: np.ndarray) -> np.ndarray:
         """Return `(n,)`: the distances of `(n, d)` features over the threshold; above 1 an image is unlike the known ones."""

@@ -75,7 +75,9 @@ def predict(model: SavedModel, files: Files, home: Path, top: int = 3, out: Text
     }
     key = model.known.get("cache_key", "")
     folder = run_folder(home, model.experiment.name, "predict")
-    result = Result("predict", experiment_json(model.experiment), key, clock.seconds, model.warnings, details, folder)
+    rough = model.head.novelty.warning() if model.head else ""
+    warnings = (*model.warnings, rough) if rough else model.warnings
+    result = Result("predict", experiment_json(model.experiment), key, clock.seconds, warnings, details, folder)
     write_result(result)
     if not details["classified"]:
         raise PipelineError(f"None of the {len(files):,} files could be classified. The first: {tally.first_problem}")

@@ -11,10 +11,11 @@ from scipy.special import softmax
 
 from models.deployable import LinearHead, deployable
 from models.errors import EngineUnavailable, InvalidSetting
-from models.formats import FORMATS, LABELS, Format, remove
+from models.formats import FORMATS, LABELS, Format, label_lines, remove
 from models.tracing import Recipe, trace, truncated
 
-NAMES = ["cat", "dog", "ünlike a cat"]
+NAMES = ["cat", "dog\r\ntwo\u2028lines", "ünlike a cat"]
+IN_LINES = ["cat", "dog two lines", "ünlike a cat"]
 SIZE = (16, 12)
 
 
@@ -93,14 +94,14 @@ def test_every_format_gives_the_same_for_any_number_of_images_and_has_the_class_
     run, expected = form.load(path), _expected(network, recipe, head, images)
     np.testing.assert_allclose(run(images), expected, atol=1e-5)
     np.testing.assert_allclose(run(images[:1]), expected[:1], atol=1e-5)
-    assert _names_inside(name, path) == NAMES
+    assert _names_inside(name, path) == (NAMES if name == "onnx" else IN_LINES)  # JSON holds any name
     remove(path)
     assert not list(tmp_path.iterdir())
 
 
 def _names_inside(name, path):
     if name == "savedmodel":
-        return (path / "assets.extra" / LABELS).read_text().split("\n")
+        return (path / "assets.extra" / LABELS).read_text(encoding="utf-8").splitlines()
     if name == "onnx":
         import onnx
 
@@ -111,7 +112,14 @@ def _names_inside(name, path):
         words = openvino.Core().read_model(path).get_rt_info(["model_info", "labels"]).astype(str).split()
         return [word.replace("_", " ") for word in words]
     with zipfile.ZipFile(path) as archive:
-        return archive.read(LABELS).decode().split("\n")
+        return archive.read(LABELS).decode().splitlines()
+
+
+@pytest.mark.parametrize("line_break", ["\n", "\r\n", "\r", "\v", "\f", "\x1c", "\x85", "\u2028", "\u2029"])
+def test_the_class_names_are_one_line_each_whatever_is_in_them(line_break):
+    names = [f"été{line_break}new", "", "cat"]
+    assert label_lines(names).splitlines() == ["été new", "", "cat"]
+    assert label_lines(["cat", ""]).splitlines() == ["cat", ""]
 
 
 def test_a_format_whose_package_is_missing_names_it_and_what_installs_it():

@@ -5,7 +5,7 @@ from scipy.special import softmax
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 
-from pipeline.heads.calibration import calibrate, fit_temperature, reliability, with_temperature
+from pipeline.heads.calibration import Calibration, calibrate, fit_temperature, reliability, with_temperature
 from pipeline.heads.plots_calibration import reliability_diagram
 from pipeline.tables import calibration_sentence
 
@@ -83,3 +83,16 @@ def test_a_temperature_that_makes_test_images_worse_is_said_to():
     assert "It made things worse" in calibration_sentence(calibration)
     too_sure = (test, np.tile([0.9, 0.1], (100, 1)))
     assert "worse" not in calibration_sentence(calibrate(too_sure, too_sure, held_out=True).as_json())
+
+
+@pytest.mark.parametrize("held_out", [True, False])
+def test_a_temperature_of_few_validation_images_says_of_how_many(held_out):
+    labels, probabilities = _labels_of_their_probabilities(300)
+    for n, few in ((49, True), (50, False)):
+        calibration = calibrate((labels[:n], probabilities[:n]), (labels, probabilities), held_out)
+        content = calibration.as_json()
+        assert Calibration.from_json(content).fitted_images == content["fitted_images"] == n
+        assert (f", from {n} validation images only;" in calibration_sentence(content)) == few
+    older = {key: value for key, value in content.items() if key != "fitted_images"}
+    assert "only" not in calibration_sentence(older)
+    assert Calibration.from_json(older).fitted_images is None

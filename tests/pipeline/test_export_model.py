@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -20,6 +21,7 @@ from pipeline.datasets.digits import digits
 from pipeline.experiment import DatasetSettings, InputSettings
 from pipeline.heads.classifier import Classifier
 from pipeline.heads.saved_head import load_head, save_head
+from pipeline.use import export_model
 from pipeline.use.export_model import LIMIT, Exported, checked
 from pipeline.use.model_card import CARD, model_card
 from pipeline.use.saved_model import open_model
@@ -158,6 +160,40 @@ def test_a_head_of_neighbours_is_refused_with_advice(trained, tmp_path):
     assert done.exit_code == 2, done.output
     assert "votes among 6 training images" in done.stderr
     assert "--model train-head" in done.stderr
+
+
+@pytest.fixture
+def nothing_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exports without the minute that writing and running a network takes."""
+    left = replace(FORMATS["keras"], write=lambda model, path, labels: path.write_bytes(b"a model"))
+    monkeypatch.setitem(FORMATS, "keras", left)
+    monkeypatch.setattr(export_model, "checked", lambda name, path, *others: Exported(name, path, 0.0))
+    monkeypatch.setattr(export_model, "_predictions", lambda model, images: np.full((len(images), 10), 0.1))
+
+
+def test_two_models_of_one_experiment_are_exported_into_folders_of_their_own(trained, tmp_path, nothing_computed):
+    runs = tmp_path / "runs" / "digits"
+    for name in ("probe", "train-head"):
+        (runs / name).mkdir(parents=True)
+        shutil.copy(trained / "runs" / "digits" / "train-head" / "head.npz", runs / name)
+    for name in ("probe", "train-head"):
+        folder = runs / "export" / name
+        done = invoke("export", "-e", "digits", "--model", name, "--json", home=tmp_path)
+        assert done.exit_code == 0, done.output
+        assert json.loads(done.stdout)["to"] == str(folder)
+        assert json.loads((runs / "export" / "result.json").read_text())["to"] == str(folder)
+        assert {path.name for path in folder.iterdir()} == {"model.keras", "labels.txt", "model-card.md"}
+        assert f"from what `{name}` left" in (folder / "model-card.md").read_text()
+
+
+def test_a_class_name_of_two_lines_is_one_in_labels_txt_and_in_the_card(trained, tmp_path, nothing_computed):
+    model = open_model(trained, "digits")
+    model = replace(model, known={**model.known, "classes": ["été\nnew", *model.classes[1:]]})
+    export_model.export_model(model, ["keras"], tmp_path)
+    (folder,) = (tmp_path / "runs" / "digits" / "export").glob("*/")
+    labels = (folder / "labels.txt").read_text(encoding="utf-8").splitlines()
+    assert labels == ["été new", *model.classes[1:]]
+    assert "(`labels.txt`): été new, 1, 2" in (folder / "model-card.md").read_text(encoding="utf-8")
 
 
 def test_an_unknown_format_names_the_valid_ones(trained):

@@ -14,6 +14,7 @@ from imagefiles import class_folders, encoded, picture, write
 from PIL import Image
 
 from pipeline.datasets.base import ArrayDataset, Samples
+from pipeline.inspection import plots_inspect
 from pipeline.inspection.hints import Hint, hints
 from pipeline.inspection.repeats import describe_all, detail_cosine, find_repeats
 from pipeline.inspection.shortcuts import find_shortcuts
@@ -300,3 +301,28 @@ def test_ten_thousand_small_files_take_less_than_a_minute_and_500_mb(tmp_path):
     )
     assert sum(result["seconds"].values()) < 60
     assert result["peak_memory_mib"] < 500
+
+
+@pytest.mark.parametrize(
+    "sides", [(1, 40, 80, 90, 100, 1000, 4000), (90, 97, 110), (100, 100), (150, 450), (20, 60_000)]
+)
+def test_the_ticks_of_image_sizes_never_overlap_and_there_are_some(sides, tmp_path, monkeypatch):
+    overlapping, labelled = [], []
+
+    def measured(figure, path):
+        figure.canvas.draw()
+        for axis in (figure.axes[0].xaxis, figure.axes[0].yaxis):
+            low, high = sorted(axis.get_view_interval())
+            ticks = [*axis.get_major_ticks(), *axis.get_minor_ticks()]
+            shown = [tick for tick in ticks if low <= tick.get_loc() <= high and tick.label1.get_text()]
+            along = 0 if axis.axis_name == "x" else 1
+            places = sorted(axis.axes.transData.transform([[tick.get_loc()] * 2 for tick in shown])[:, along])
+            labelled.append(len(places))
+            overlapping.extend(gap for gap in np.diff(places) if gap < shown[0].label1.get_fontsize() * figure.dpi / 72)
+        return path
+
+    monkeypatch.setattr(plots_inspect, "save_figure", measured)
+    sizes = np.array([(width, height) for width in sides for height in sides])
+    plots_inspect.image_sizes(sizes, np.zeros(len(sizes), int), ["cat"], tmp_path / "sizes.png")
+    assert not overlapping
+    assert min(labelled) >= 2

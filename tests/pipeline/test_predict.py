@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -79,6 +80,13 @@ def test_what_looks_like_no_training_image_is_flagged_and_what_does_is_not(predi
     assert np.mean([row["unlike"] == "yes" for row in rows["digits"]]) < 0.15
 
 
+def test_a_threshold_of_few_validation_images_is_said_to_be_rough(trained, predicted):
+    assert "! `unlike` is rough here: its threshold comes from 24 validation images" in predicted[1]
+    novelty = load_head(trained / "runs" / "digits" / "train-head" / "head.npz").novelty
+    assert "99 validation images" in replace(novelty, validated=99).warning()
+    assert replace(novelty, validated=100).warning() == ""
+
+
 @pytest.mark.slow
 def test_json_gives_the_counts_and_classes_and_warns_of_an_engine_that_is_not_to_be_had(trained, files, tmp_path):
     head = load_head(trained / "runs" / "digits" / "train-head" / "head.npz")
@@ -140,6 +148,18 @@ def test_a_wrong_request_quotes_what_was_received(trained, files, tmp_path, word
     assert done.exit_code == 2, done.output
     for text in expected:
         assert text in done.stderr
+
+
+def test_an_experiment_of_a_file_that_is_gone_is_found_by_its_name(trained, files, tmp_path):
+    shutil.copytree(trained / "runs" / "digits" / "train-head", tmp_path / "runs" / "messy" / "train-head")
+    image = str(files / "digits" / "000.png")
+    done = invoke("predict", "-e", "messy", image, "--json", home=tmp_path)
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["model"]["path"].endswith("runs/messy/train-head/head.npz")
+    wrong = invoke("predict", "-e", "mess", image, home=tmp_path)
+    assert wrong.exit_code == 2
+    assert "There is no experiment 'mess'. Nearest: " in wrong.stderr
+    assert f"With results in '{tmp_path}': messy." in wrong.stderr
 
 
 def test_without_any_trained_model_the_command_that_makes_one_is_named(tmp_path):
