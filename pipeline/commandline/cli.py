@@ -213,8 +213,9 @@ def compare_command(request: Request, sizes: str | None, seeds: int | None) -> N
     """
     if sizes is not None:
         from pipeline.heads.label_curve import label_curve, parse_sizes
+        from pipeline.reporting.sources import CURVE_SEEDS
 
-        curve = label_curve(request.experiment, request.home, parse_sizes(sizes), seeds or 3)
+        curve = label_curve(request.experiment, request.home, parse_sizes(sizes), seeds or CURVE_SEEDS)
         show(request, curve, print_label_curve)
         return
     if seeds is not None:
