@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from imagefiles import encoded, picture, write
 
@@ -141,6 +141,7 @@ def test_a_regular_expression_names_the_groups(tmp_path):
 counts = st.lists(st.integers(2, 30), min_size=2, max_size=5)
 
 
+@settings(deadline=None)  # the first example imports scikit-learn
 @given(counts, st.floats(0.05, 0.6))
 def test_a_drawn_test_split_has_every_class_on_both_sides_and_is_the_same_every_time(counts, fraction):
     labels = np.repeat(np.arange(len(counts)), counts)
@@ -250,6 +251,16 @@ def test_a_row_that_cannot_be_used_is_a_problem_with_its_number(table, row, reas
     assert problems[-1].row == 3
 
 
+def test_absolute_paths_inside_the_image_root_are_taken_as_relative_to_it(table):
+    folder = table.parent
+    (folder / "link").symlink_to(folder / "images")
+    places = (f"{folder}/images/0.jpg", f"{folder}/link/1.jpg", "/etc/passwd", "2.jpg")
+    listing = _listed(table, "file,label\n" + "".join(f"{place},a\n" for place in places))
+    assert _paths(listing) == ["0.jpg", "1.jpg", "2.jpg"]
+    assert [(item.path, item.reason) for item in listing.problems] == [("/etc/passwd", "the path leaves the image root")]
+    assert _paths(_listed(table, f"file,label\n{places[0]},a\n", image_root=str(folder))) == ["images/0.jpg"]
+
+
 def test_a_repeated_row_is_used_once(table):
     listing = _listed(table, "file,label\n0.jpg,a\n0.jpg,a\n1.jpg,b\n")
     assert _paths(listing) == ["0.jpg", "1.jpg"]
@@ -268,6 +279,8 @@ def test_a_repeated_row_is_used_once(table):
         ("", "has no rows"),
         (b"file,label\ncaf\xe9.jpg,a\n", "not UTF-8"),
         ("file,label\nnone.jpg,a\n", "None of the 1 files named in column 'file', such as 'none.jpg'"),
+        ("file,label\n/none/1.jpg,a\n", r"None of the 1 files .*, such as '/none/1\.jpg', is in .* as dataset\.image_root"),
+        ("file,label\n../1.jpg,a\n", r"None of the 1 rows of .*: row 2, '\.\./1\.jpg': the path leaves the image root"),
         (b"PK\x03\x04\x00\x00\xff", "not UTF-8"),
         ("file,label\n" + "x" * 200_000 + ",a\n", "not a CSV file"),
     ],
