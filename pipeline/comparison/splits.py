@@ -86,7 +86,9 @@ def _require_two(dataset: Dataset) -> None:
         labels, what = np.unique(np.stack([labels, groups]), axis=1)[0], "group of training images"
     few = [dataset.class_names[label] for label in np.flatnonzero(np.bincount(labels) == 1)]
     if few:
-        named = ", ".join(repr(name) for name in few[:SHOWN]) + (f" and {len(few) - SHOWN:,} more" if few[SHOWN:] else "")
+        named = ", ".join(repr(name) for name in few[:SHOWN]) + (
+            f" and {len(few) - SHOWN:,} more" if few[SHOWN:] else ""
+        )
         raise RequestError(
             f"Too little to hold a part of every class out for validation: of {named} there is 1 {what}, and 2 are needed. "
             "Add images of them, raise dataset.limit or lower dataset.test_fraction where those are what leaves so few, give "

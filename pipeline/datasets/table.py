@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from pipeline.datasets.decoding import ENDINGS
-from pipeline.datasets.listing import SPLITS, Entry, Listing, Problem, ignored
+from pipeline.datasets.listing import SPLITS, Entry, Listing, Problem, ignored, in_full
 from pipeline.datasets.scan import printable
 from pipeline.errors import RequestError, nearest
 from pipeline.experiment import DatasetSettings
@@ -76,7 +76,7 @@ def _read(settings: DatasetSettings) -> tuple[list[str], list[list[str]]]:
         )
     path = Path(settings.path).expanduser()
     if not path.is_file():
-        raise RequestError(f"dataset.path must be a CSV file. There is no file '{path}'.")
+        raise RequestError(f"dataset.path must be a CSV file. There is no file {in_full(path)}.")
     try:
         text = path.read_bytes().decode("utf-8-sig")
         records = list(csv.reader(io.StringIO(text, newline=""), delimiter=_separator(text, settings)))
