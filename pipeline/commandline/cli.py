@@ -118,9 +118,13 @@ def inspect_command(request: Request) -> None:
     \b
     Example: bottleneck inspect -e natural-images --set dataset.path=pictures
     """
-    from pipeline.inspection.inspect_data import inspect
+    from pipeline.inspection.inspect_data import inspect, overview
 
-    show(request, inspect(request.experiment, request.home, request.options), print_inspection)
+    def say(content: Mapping[str, Any]) -> None:
+        click.echo(overview(content))
+        print_inspection(content)
+
+    show(request, inspect(request.experiment, request.home, request.options), say)
 
 
 @main.command("features")
