@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.comparison.splits import why_no_holdout
 from pipeline.datasets import Dataset, open_dataset
 from pipeline.experiment import Experiment, InputSettings
 from pipeline.inspection.contact_sheets import contact_sheets, draw_sheet
@@ -67,7 +68,8 @@ def inspect(experiment: Experiment, home: Path, options: tuple[str, ...] = ()) -
         "shortcuts": [shortcut.as_json() for shortcut in shortcuts],
         "files": [str(path) for path in (*pictures, *sheets, *shown, folder / "inspect.html")],
     }
-    warnings = (*dataset.notices, *_warnings(details, shortcuts))
+    small = why_no_holdout(dataset)
+    warnings = (*dataset.notices, *_warnings(details, shortcuts), *([f"Classes: {small}"] if small else []))
     result = Result("inspect", experiment_json(experiment), "", clock.seconds, warnings, details, folder)
     write_page(write_result(result), dataset.class_names, (pictures, sheets, shown), options, folder / "inspect.html")
     return result
