@@ -4,9 +4,14 @@ from models.errors import nearest as nearest
 
 
 class PipelineError(Exception):
-    """The work failed for a reason the message explains (exit code 1)."""
+    """The work failed for a reason the message explains (exit code 1).
+
+    Attributes:
+        helps: what to type, as `Type first: bottleneck …`; the command line adds it with the words that name the experiment.
+    """
 
     exit_code = 1
+    helps = ""
 
 
 class RequestError(PipelineError):
@@ -17,6 +22,14 @@ class RequestError(PipelineError):
 
 class NoCache(RequestError):
     """There is no cache with exactly the features that were asked for; extracting them is what helps."""
+
+    helps = "Type first: bottleneck features"
+
+
+class ChangedImage(PipelineError):
+    """An image is no longer what was scanned; put back, or all read again, it can be used."""
+
+    helps = "To start again with the images as they are now: bottleneck features --rehash"
 
 
 class DownloadError(PipelineError):

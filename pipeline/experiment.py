@@ -296,7 +296,8 @@ def restored_experiment(table: dict[str, Any], source: str, overrides: tuple[str
     try:
         return TypeAdapter(Experiment).validate_json(json.dumps(table, default=str), strict=True)
     except ValidationError as error:
-        raise RequestError("\n".join(_explain(detail, source) for detail in error.errors())) from None
+        details = [detail for detail in error.errors() if not _follows(detail, error.errors())]
+        raise RequestError("\n".join(_explain(detail, source, overrides) for detail in details)) from None
 
 
 def _apply(table: dict[str, Any], override: str) -> None:
@@ -359,14 +360,24 @@ def _sections() -> list[str]:
     return [field.name for field in dataclasses.fields(Experiment) if dataclasses.is_dataclass(_type_of([field.name]))]
 
 
-def _explain(detail: Any, source: str) -> str:
+def _follows(detail: Any, details: list[Any]) -> bool:
+    """Whether a list is called too short only because a value of it is refused, which another line says."""
+    place = detail["loc"]
+    return detail["type"] == "too_short" and any(
+        len(other["loc"]) > len(place) and other["loc"][: len(place)] == place for other in details
+    )
+
+
+def _explain(detail: Any, source: str, overrides: tuple[str, ...]) -> str:
     parts = [str(part) for part in detail["loc"] if not isinstance(part, int)]
     key = ".".join(parts)
     received = f"Received: {detail['input']!r}."
     if detail["type"] == "unexpected_keyword_argument":
         owner = _type_of(parts[:-1]) if parts[:-1] else Experiment
         valid = [field.name for field in dataclasses.fields(owner)]
-        return f"Unknown key {key!r} in {source}. Nearest: {', '.join(nearest(parts[-1], valid))}."
+        typed = [word for word in overrides if f"{word.partition('=')[0].strip()}.".startswith(f"{key}.")]
+        where = f"--set {typed[-1]}" if typed else source
+        return f"Unknown key {key!r} in {where}. Nearest: {', '.join(nearest(parts[-1], valid))}."
     if detail["type"] == "literal_error":
         return f"{key}: unknown value. Valid: {detail['ctx']['expected']}. {received}"
     if detail["type"] in ("missing", "missing_argument"):

@@ -118,9 +118,13 @@ def inspect_command(request: Request) -> None:
     \b
     Example: bottleneck inspect -e natural-images --set dataset.path=pictures
     """
-    from pipeline.inspection.inspect_data import inspect
+    from pipeline.inspection.inspect_data import inspect, overview
 
-    show(request, inspect(request.experiment, request.home, request.options), print_inspection)
+    def say(content: Mapping[str, Any]) -> None:
+        click.echo(overview(content))
+        print_inspection(content)
+
+    show(request, inspect(request.experiment, request.home, request.options), say)
 
 
 @main.command("features")
@@ -213,8 +217,9 @@ def compare_command(request: Request, sizes: str | None, seeds: int | None) -> N
     """
     if sizes is not None:
         from pipeline.heads.label_curve import label_curve, parse_sizes
+        from pipeline.reporting.sources import CURVE_SEEDS
 
-        curve = label_curve(request.experiment, request.home, parse_sizes(sizes), seeds or 3)
+        curve = label_curve(request.experiment, request.home, parse_sizes(sizes), seeds or CURVE_SEEDS)
         show(request, curve, print_label_curve)
         return
     if seeds is not None:

@@ -112,8 +112,10 @@ def cache_import(name: str, files: tuple[str, ...], home: Path) -> None:
     sources = {}
     for word in files:
         split, equals, file = word.partition("=")
-        if not equals or not split or not Path(file).is_file():
+        if not (equals and split and file):
             raise RequestError(f"Name files as SPLIT=FILE.npz, such as train=features_train.npz. Received: {word!r}")
+        if not Path(file).is_file():
+            raise RequestError(f"There is no file '{file}'. Give the file of the {split} split. Received: {word!r}")
         sources[split] = Path(file)
     click.echo(features.import_npz(_caches(home), name, sources))
 

@@ -15,7 +15,7 @@ import features
 import models
 from pipeline.commandline.completion import complete_experiment, complete_setting
 from pipeline.commandline.output import fail, print_json, print_warnings
-from pipeline.errors import NoCache, PipelineError, RequestError
+from pipeline.errors import PipelineError, RequestError
 from pipeline.experiment import Experiment, load_experiment, ready_made
 from pipeline.quiet import import_tensorflow
 from pipeline.results import Result
@@ -128,8 +128,10 @@ def asked(function: Callable[..., None]) -> Callable[..., None]:
         request = request_of(experiment, overrides, home, as_json)
         try:
             function(request, **others)
-        except NoCache as error:
-            raise NoCache(f"{error}\nType first: bottleneck features {shlex.join(request.options)}") from error
+        except PipelineError as error:
+            if not error.helps:
+                raise
+            raise type(error)(f"{error}\n{error.helps} {shlex.join(request.options)}") from error
 
     return _with_options(functools.update_wrapper(run, function), READY_OR_FILE)
 

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pipeline.datasets.partition import grouped_split, stratified_split
+from pipeline.errors import RequestError
+
+SHOWN = 10  # classes in a message
 
 if TYPE_CHECKING:
     from pipeline.datasets import Dataset
@@ -61,17 +64,38 @@ def hold_out(dataset: Dataset, fraction: float, seed: int) -> Holdout:
         The `Holdout`.
 
     Raises:
-        RequestError: a class has too few samples, or too few groups, to be in both parts.
+        RequestError: a class has too few samples, or too few groups, to be in both parts; the message names it.
     """
     samples = dataset.splits["train"]
     if "validation" in dataset.splits:
         own = dataset.splits["validation"]
         return Holdout(Part("train", np.arange(len(samples))), Part("validation", np.arange(len(own))))
+    if problem := why_no_holdout(dataset):
+        raise RequestError(problem)
     if "train" in dataset.groups:
         train, held = grouped_split(samples.labels, dataset.groups["train"], fraction, seed)
     else:
         train, held = stratified_split(samples.labels, fraction, seed)
     return Holdout(Part("train", train), Part("train", held))
+
+
+def why_no_holdout(dataset: Dataset) -> str:
+    """Return which classes have too few images or groups for `hold_out` and what to do, by name; empty where none has."""
+    if "validation" in dataset.splits:
+        return ""
+    labels, what = dataset.splits["train"].labels, "training image"
+    if "train" in dataset.groups:
+        _, groups = np.unique(dataset.groups["train"], return_inverse=True)
+        labels, what = np.unique(np.stack([labels, groups]), axis=1)[0], "group of training images"
+    few = [dataset.class_names[label] for label in np.flatnonzero(np.bincount(labels) == 1)]
+    if not few:
+        return ""
+    named = ", ".join(repr(name) for name in few[:SHOWN]) + (f" and {len(few) - SHOWN:,} more" if few[SHOWN:] else "")
+    return (
+        f"Too little to hold a part of every class out for validation: of {named} there is 1 {what}, and 2 are needed. "
+        "Add images of them, raise dataset.limit or lower dataset.test_fraction (0: no test split) where they leave so few, give "
+        "the data a validation split, or take these classes away."
+    )
 
 
 def scored_part(dataset: Dataset, held: Holdout) -> Part:

@@ -68,7 +68,10 @@ def assemble(
     _require_classes(splits, where)
     across = straddling({split: part.groups for split, part in splits.items()})
     if across:
-        notices += (f"Data: {across:,} groups have images in more than one split of the data as given.",)
+        notices += (
+            f"Data: {across:,} groups have images in more than one split of the data as given. Put all images of a group into "
+            "one split; without splits of their own (one folder a class, no split column) dataset.group keeps groups whole.",
+        )
     title = f"{Path(where).name} ({sum(len(part) for part in splits.values()):,} image files)"
     identity = {"dataset.common_size": list(settings.common_size)} if settings.common_size else {}
     return ImageDataset(title, splits, source, target, settings.max_pixels, identity, notices)

@@ -12,7 +12,7 @@ from typing import Any
 
 import features
 from pipeline.datasets.decoding import UnusableImage
-from pipeline.datasets.listing import SPLITS, ignored
+from pipeline.datasets.listing import SPLITS, ignored, in_full
 from pipeline.datasets.scan import threads
 from pipeline.errors import PipelineError, RequestError
 
@@ -143,7 +143,7 @@ def _on_disk(path: str, ending: str) -> list[Container]:
     if not PATTERN.search(path) or whole.exists():
         if not whole.exists():
             raise RequestError(
-                f"There is no file or folder '{whole}'. Give a {ending} file, a folder of them, or a pattern."
+                f"There is no file or folder {in_full(whole)}. Give a {ending} file, a folder of them, or a pattern."
             )
         files = _inside(whole, ending) if whole.is_dir() else [whole]
         root = whole if whole.is_dir() else whole.parent

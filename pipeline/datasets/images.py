@@ -12,7 +12,7 @@ from pipeline.datasets.columns import Columns
 from pipeline.datasets.decoding import REVISION, Target, UnusableImage, load_bytes
 from pipeline.datasets.listing import natural_key
 from pipeline.datasets.scan import FileRecord
-from pipeline.errors import PipelineError
+from pipeline.errors import ChangedImage
 
 
 class Stored(NamedTuple):
@@ -80,7 +80,7 @@ class ImageDataset(Dataset):
         """See `Dataset`.
 
         Raises:
-            PipelineError: an image is no longer what was scanned.
+            ChangedImage: an image is no longer what was scanned.
         """
         out = np.empty((len(indices), *self.image_shape), np.uint8)
 
@@ -105,9 +105,8 @@ class ImageDataset(Dataset):
             content = self._source.read(stored)
             return load_bytes(content, self._target, part.sha256[index].tobytes().hex(), self._max_pixels)
         except UnusableImage as problem:
-            raise PipelineError(
-                f"'{self._source.where(stored)}' is no longer what it was at the start: {problem}. Put it back, or start "
-                "again with: bottleneck features --rehash"
+            raise ChangedImage(
+                f"'{self._source.where(stored)}' is no longer what it was at the start: {problem}. Put it back."
             ) from problem
 
     def _origin(self, part: Columns, index: int) -> Origin:

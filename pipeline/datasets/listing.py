@@ -85,17 +85,29 @@ def list_folder(path: str, group: str = "") -> Listing:
     root = _existing_folder(path)
     entries: list[Entry] = []
     problems: list[Problem] = []
+    misplaced: list[Problem] = []
     for split, folder in _split_folders(root):
         inside, outside = _children(folder)
-        problems += [_misplaced(root, file) for file in outside if file.suffix.lower() in ENDINGS]
+        misplaced += [_misplaced(root, file) for file in outside if file.suffix.lower() in ENDINGS]
         for class_folder in inside:
             files, wrong = walk(root, class_folder)
             problems += wrong
             entries += [Entry(file, class_folder.name, split) for file in files]
     if not entries:
-        raise RequestError(f"There is no image in '{root}'. {LAYOUTS}")
+        raise RequestError(f"{_nothing_in(root, misplaced)} {LAYOUTS}")
+    if len({entry.label for entry in entries}) == 1:
+        _refuse_a_class_of_classes(root, entries)
     entries.sort(key=lambda entry: entry.path)
-    return Listing(root, tuple(_grouped(entries, group)), tuple(problems))
+    return Listing(root, tuple(_grouped(entries, group)), (*misplaced, *problems))
+
+
+def _nothing_in(root: Path, misplaced: list[Problem]) -> str:
+    if not misplaced:
+        return f"There is no image in '{root}'."
+    return (
+        f"'{root}' holds {len(misplaced):,} images, such as '{misplaced[0].path}', but no folder of a class with images in it; "
+        "one folder a class is expected."
+    )
 
 
 LAYOUTS = (
@@ -112,8 +124,15 @@ def _existing_folder(path: str) -> Path:
     if root.is_file():
         raise RequestError(f"dataset.path must be a folder; archives are not unpacked. Received: '{root}'")
     if not root.is_dir():
-        raise RequestError(f"There is no folder '{root}'. {LAYOUTS}")
+        raise RequestError(f"There is no folder {in_full(root)}. {LAYOUTS}")
     return root.resolve()
+
+
+def in_full(path: Path) -> str:
+    """Return a path in quotes, a relative one with the absolute path it stands for."""
+    if path.is_absolute():
+        return f"'{path}'"
+    return f"'{path}', which is '{path.absolute()}' (relative to where the command was started)"
 
 
 def _children(folder: Path) -> tuple[list[Path], list[Path]]:
@@ -162,6 +181,18 @@ def _refuse_a_level_too_high(root: Path, folders: list[Path]) -> None:
                 f"'{root}' is a level too high: '{folder.name}' in it has a train folder and others. "
                 f"Give dataset.path={folder}"
             )
+
+
+def _refuse_a_class_of_classes(root: Path, entries: list[Entry]) -> None:
+    """Say where the classes are if all images are in one folder of folders."""
+    images = [Path(entry.path).parts for entry in entries if Path(entry.path).suffix.lower() in ENDINGS]
+    inside = sorted({parts[1] for parts in images if len(parts) > 2})
+    if len({parts[0] for parts in images}) == 1 and len(inside) > 1 and not entries[0].split:
+        names = ", ".join(repr(name) for name in inside[:3]) + (", …" if inside[3:] else "")
+        raise RequestError(
+            f"There is only one class in '{root}': {images[0][0]!r}. Its {len(inside):,} folders {names} look like classes: "
+            f"give dataset.path={root / images[0][0]}"
+        )
 
 
 def walk(root: Path, folder: Path) -> tuple[list[str], list[Problem]]:

@@ -71,7 +71,8 @@ def stratified_split(labels: np.ndarray, fraction: float, seed: int) -> tuple[np
 
     Args:
         labels: `(n,)` integer array.
-        fraction: the share of the second part, between 0 and 1 (exclusive).
+        fraction: the share of the second part, between 0 and 1 (exclusive); it is larger where it would not give every class
+            a sample.
         seed: the same seed gives the same split.
 
     Returns:
@@ -80,7 +81,7 @@ def stratified_split(labels: np.ndarray, fraction: float, seed: int) -> tuple[np
     Raises:
         RequestError: a class has too few samples to be in both parts.
     """
-    size = len(labels) - math.ceil(fraction * len(labels))
+    size = len(labels) - max(math.ceil(fraction * len(labels)), len(np.unique(labels)))
     try:
         first = stratified_draw(labels, size, seed, left=1)
     except ValueError as error:

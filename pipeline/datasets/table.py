@@ -7,17 +7,19 @@ import posixpath
 import re
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 from pipeline.datasets.decoding import ENDINGS
-from pipeline.datasets.listing import SPLITS, Entry, Listing, Problem, ignored
+from pipeline.datasets.listing import SPLITS, Entry, Listing, Problem, ignored, in_full
 from pipeline.datasets.scan import printable
 from pipeline.errors import RequestError, nearest
 from pipeline.experiment import DatasetSettings
 
 SEPARATORS = ",;\t"
 MISSING = ("", "nan")  # how a table says that there is no label
+LEAVES = "the path leaves the image root"
 HEADER_ROW = 1
 SNIFFED = 1 << 13  # the guess takes quadratic time
 
@@ -35,7 +37,8 @@ def list_table(settings: DatasetSettings) -> Listing:
     """List the images a CSV file names.
 
     The file is UTF-8, with or without a byte order mark, separated by commas, semicolons or tabs. Every problem of a row
-    becomes a `Problem` with the row's number, the header being row 1.
+    becomes a `Problem` with the row's number, the header being row 1. An absolute path inside the image root is taken as
+    relative to it.
 
     Args:
         settings: `path`, `image_column`, `label_column`, and optionally `split_column`, `group` (a column) and `image_root`.
@@ -55,7 +58,9 @@ def list_table(settings: DatasetSettings) -> Listing:
             continue
         parsed = _parse(number, record, header, columns)
         (problems if isinstance(parsed, Problem) else rows).append(parsed)  # type: ignore[arg-type]
-    root = _root(settings, rows)
+    root = _root(settings, rows, problems)
+    rows, outside = _inside(root, rows)
+    problems += outside
     entries, conflicts, repeated = _one_row_an_image(_with_whole_numbers(rows))
     problems += conflicts
     noted = [*repeated, *_unnamed(root, [row.path for row in rows] + [problem.path for problem in problems])]
@@ -71,7 +76,7 @@ def _read(settings: DatasetSettings) -> tuple[list[str], list[list[str]]]:
         )
     path = Path(settings.path).expanduser()
     if not path.is_file():
-        raise RequestError(f"dataset.path must be a CSV file. There is no file '{path}'.")
+        raise RequestError(f"dataset.path must be a CSV file. There is no file {in_full(path)}.")
     try:
         text = path.read_bytes().decode("utf-8-sig")
         records = list(csv.reader(io.StringIO(text, newline=""), delimiter=_separator(text, settings)))
@@ -124,8 +129,8 @@ def _parse(number: int, record: list[str], header: list[str], columns: dict[str,
     if not named:
         return Problem("", "the row names no file", number)
     path = posixpath.normpath(named.replace("\\", "/"))
-    if posixpath.isabs(path) or path.split("/")[0] == ".." or re.match(r"[A-Za-z]:/", path):
-        return Problem(named, "the path leaves the image root", number)
+    if path.split("/")[0] == ".." or re.match(r"[A-Za-z]:/", path):
+        return Problem(named, LEAVES, number)
     if cells["label_column"].lower() in MISSING:
         return Problem(named, "its label is missing", number)
     split = cells.get("split_column", "")
@@ -136,22 +141,58 @@ def _parse(number: int, record: list[str], header: list[str], columns: dict[str,
     return _Row(number, path, cells["label_column"], SPLITS.get(split.lower(), ""), cells.get("group", ""))
 
 
-def _root(settings: DatasetSettings, rows: list[_Row]) -> Path:
+def _root(settings: DatasetSettings, rows: list[_Row], problems: list[Problem]) -> Path:
     """The folder in which most of the named files are; of `image_root`, or the CSV's own and `images` in it."""
     beside = Path(settings.path).expanduser().resolve().parent
     given = [Path(settings.image_root).expanduser()] if settings.image_root else []
     candidates = given or [beside, beside / "images"]
     if given and not given[0].is_dir():
         raise RequestError(f"dataset.image_root must be a folder. Received: '{settings.image_root}'")
-    found = {root: sum(os.path.lexists(root / row.path) for row in rows if "\0" not in row.path) for root in candidates}
+    if not rows:
+        first = f" The first: row {problems[0].row}, {problems[0].path!r}: {problems[0].reason}." if problems else ""
+        raise RequestError(f"None of the {len(problems):,} rows of '{settings.path}' can be used.{first}")
+    found = {root: sum(_is_there(root, row.path) for row in rows) for root in candidates}
     best = max(found, key=lambda root: found[root])
     if not found[best]:
-        first = f", such as {rows[0].path!r}," if rows else ""
         raise RequestError(
-            f"None of the {len(rows):,} files named in column {settings.image_column!r}{first} is in "
+            f"None of the {len(rows):,} files named in column {settings.image_column!r}, such as {rows[0].path!r}, is in "
             f"{' or '.join(repr(str(root)) for root in candidates)}. Give their folder as dataset.image_root."
         )
     return best.resolve()
+
+
+def _is_there(root: Path, path: str) -> bool:
+    relative = _relative(path, root)
+    return relative is not None and "\0" not in relative and os.path.lexists(root / relative)
+
+
+def _inside(root: Path, rows: list[_Row]) -> tuple[list[_Row], list[Problem]]:
+    """The rows with their paths relative to the root, and those whose path lies outside."""
+    kept: list[_Row] = []
+    outside: list[Problem] = []
+    for row in rows:
+        path = _relative(row.path, root)
+        if path is None:
+            outside.append(Problem(row.path, LEAVES, row.number))
+        else:
+            kept.append(replace(row, path=path))
+    return kept, outside
+
+
+def _relative(path: str, root: Path) -> str | None:
+    """A path below the root; None for an absolute one that is not there, be it by way of links."""
+    if not posixpath.isabs(path):
+        return path
+    folder, name = posixpath.split(path)
+    for inside, base in ((folder, str(root.absolute())), (_real(folder), _real(str(root)))):
+        if f"{inside}/".startswith(f"{base.rstrip('/')}/"):
+            return posixpath.relpath(posixpath.join(inside, name), base)
+    return None
+
+
+@lru_cache(maxsize=1 << 12)
+def _real(folder: str) -> str:
+    return folder if "\0" in folder else os.path.realpath(folder)
 
 
 def _with_whole_numbers(rows: list[_Row]) -> list[_Row]:

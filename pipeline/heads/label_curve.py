@@ -24,6 +24,7 @@ from pipeline.heads.probe_search import Candidate, logistic_probe
 from pipeline.heads.small_training import SmallConvnet
 from pipeline.networks.pixels import pixels_on_disk
 from pipeline.networks.training import Recipe
+from pipeline.plots import LONGEST, shortened
 from pipeline.progress import progress
 from pipeline.results import Clock, Result, experiment_json, run_folder, write_result
 
@@ -142,7 +143,7 @@ def label_curve(experiment: Experiment, home: Path, sizes: tuple[int | None, ...
         _point(method, size, len(cache.class_names), first[size], outcomes)
         for (method, size), outcomes in scored.items()
     ]
-    title = f"{dataset.title}: frozen features of {backbone_label(experiment)}"
+    title = f"{shortened(dataset.title, LONGEST)}: frozen features of {backbone_label(experiment)}"
     with clock.phase("write"):
         chart = label_curve_chart(points, title, folder / "label-curve.png")
     details = {

@@ -1,5 +1,6 @@
 """The picture of a label curve: accuracy over labelled images per class, one line a method."""
 
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ from matplotlib.ticker import NullLocator
 from scipy.stats import sem, t
 
 from pipeline.comparison.evaluation import CONFIDENCE
-from pipeline.plots import COLOURS, save_figure
+from pipeline.plots import COLOURS, save_figure, shortened
 
 if TYPE_CHECKING:
     from pipeline.heads.label_curve import CurvePoint
@@ -21,6 +22,7 @@ STYLES = {
     "earlier": ("linear probe, best earlier layer", COLOURS[2], "--", "s"),
     "convnet-small": ("small ConvNet from scratch", COLOURS[1], "-.", "D"),
 }
+WIDEST = 80  # characters of a line of the title, which begins at the axis and ends before the picture does
 TICKS_APART = 1.3  # ratio of two sizes whose names do not touch
 
 
@@ -46,7 +48,8 @@ def label_curve_chart(points: Sequence["CurvePoint"], title: str, path: Path) ->
     seeds = len(points[0].accuracies)
     spread = f"mean and 95 % t-interval over n = {seeds} seeds" if seeds > 1 else "one seed: no interval"
     axes.set(xlabel="labelled training images per class", ylabel=f"top-1 accuracy on test\n({spread})")
-    axes.set_title(f"{title}\n{crossing(points)}", fontsize=10, loc="left", parse_math=False)
+    lines = [line for text in (shortened(title, 2 * WIDEST), crossing(points)) for line in textwrap.wrap(text, WIDEST)]
+    axes.set_title("\n".join(lines), fontsize=10, loc="left", parse_math=False)
     axes.grid(alpha=0.25)
     axes.legend(frameon=False, fontsize=9, loc="best")
     return save_figure(figure, path)

@@ -1,13 +1,14 @@
 """What is in a data set, and what is wrong with it, before anything is computed from it."""
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from pipeline.comparison.splits import why_no_holdout
 from pipeline.datasets import Dataset, open_dataset
 from pipeline.experiment import Experiment, InputSettings
 from pipeline.inspection.contact_sheets import contact_sheets, draw_sheet
@@ -67,10 +68,21 @@ def inspect(experiment: Experiment, home: Path, options: tuple[str, ...] = ()) -
         "shortcuts": [shortcut.as_json() for shortcut in shortcuts],
         "files": [str(path) for path in (*pictures, *sheets, *shown, folder / "inspect.html")],
     }
-    warnings = (*dataset.notices, *_warnings(details, shortcuts))
+    small = why_no_holdout(dataset)
+    warnings = (*dataset.notices, *_warnings(details, shortcuts), *([f"Classes: {small}"] if small else []))
     result = Result("inspect", experiment_json(experiment), "", clock.seconds, warnings, details, folder)
     write_page(write_result(result), dataset.class_names, (pictures, sheets, shown), options, folder / "inspect.html")
     return result
+
+
+def overview(result: Mapping[str, Any]) -> str:
+    """Return in one line how many images and classes there are, and how many images each split has."""
+    sizes = {split: sum(own.values()) for split, own in result["images"].items()}
+    classes = len(next(iter(result["images"].values())))
+    return (
+        f"{result['data']}: {sum(sizes.values()):,} images of {classes:,} classes; "
+        f"{', '.join(f'{split} {size:,}' for split, size in sizes.items())}"
+    )
 
 
 def _counts(dataset: Dataset) -> dict[str, dict[str, int]]:
@@ -174,7 +186,8 @@ def _warnings(details: dict[str, Any], shortcuts: Sequence[Shortcut]) -> list[st
         found.append(
             f"Leak: {repeats['across_splits']:,} sets of repeated images lie in more than one split "
             f"({repeats['exact_across_splits']:,} exact pairs; near ones are for your eyes to judge: inspect.html shows the "
-            "first, result.json lists them under `repeats`)."
+            "first, result.json lists them under `repeats`). Remove the copies, or where no splits are given name by "
+            "dataset.group what belongs together: it stays in one split."
         )
     for split, counts in details["images"].items():
         least, most = (choose(counts, key=counts.__getitem__) for choose in (min, max))

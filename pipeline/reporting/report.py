@@ -21,7 +21,7 @@ from pipeline.reporting.gallery import Mistake, most_confident_mistakes
 from pipeline.reporting.method_tables import method_tables
 from pipeline.reporting.page import write_page
 from pipeline.reporting.provenance import provenance
-from pipeline.reporting.sources import Sources, find_sources, predictions_of, visible
+from pipeline.reporting.sources import Sources, find_sources, predictions_of, smallest_class, visible
 from pipeline.results import Clock, Result, experiment_json, run_folder, write_result
 
 
@@ -72,7 +72,8 @@ def write_report(subject: Subject) -> Result:
     with clock.phase("collect"):
         counts = {split: len(samples) for split, samples in subject.dataset.splits.items()}
         plain = experiment_json(experiment)
-        sources = find_sources(folder.parent, plain, subject.cache.key, counts, subject.options)
+        smallest = smallest_class(subject.dataset, experiment)
+        sources = find_sources(folder.parent, plain, subject.cache.key, counts, smallest, subject.options)
         if not any("methods" in result for result in sources.results.values()):
             raise _nothing_yet(subject, sources)
     with clock.phase("pictures"):

@@ -8,10 +8,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from pipeline.comparison.predictions import Predictions, load_predictions
+from pipeline.comparison.splits import hold_out
+from pipeline.datasets import Dataset
+from pipeline.errors import RequestError
+from pipeline.experiment import Experiment
 from pipeline.results import NETWORKS
 
 TURNING = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"  # direction of writing
+CURVE_SIZES = (1, 5, 10, 50)  # images per class, then all there are
+CURVE_SEEDS = 3  # as `compare` takes where --seeds is not given
 SPLITTING = ("seed", "head.validation_split", "dataset")
 
 
@@ -20,7 +28,7 @@ class Stage:
     """A command whose result a report can show.
 
     Attributes:
-        words: the command.
+        words: the command; that of a label curve lacks its sizes, which depend on the data.
         adds: what it adds to the page; empty for what is shown where it is there and not missed where it is not.
         needs: keys its result must have.
         depends: sections and settings that its numbers depend on, besides the features.
@@ -48,7 +56,7 @@ STAGES = {
     ),
     "train-head": Stage("train-head", "", (*SCORED, "calibration", "confusion", "classes"), (*SPLITTING, "head")),
     "label-curve": Stage(
-        "compare --label-curve 1,5,10,all",
+        "compare --label-curve",
         "how many labels it takes",
         ("points", "protocol", "data", "backbone"),
         (*SPLITTING, "convnet"),
@@ -80,7 +88,12 @@ class Sources:
 
 
 def find_sources(
-    runs: Path, experiment: Mapping[str, Any], key: str, counts: Mapping[str, int], options: tuple[str, ...]
+    runs: Path,
+    experiment: Mapping[str, Any],
+    key: str,
+    counts: Mapping[str, int],
+    smallest: int,
+    options: tuple[str, ...],
 ) -> Sources:
     """Collect the results of an experiment.
 
@@ -92,6 +105,7 @@ def find_sources(
         experiment: as results have it.
         key: of the experiment's cache.
         counts: images by split.
+        smallest: how many images of a class every class has to train on.
         options: the words that name the experiment on the command line.
 
     Returns:
@@ -99,7 +113,8 @@ def find_sources(
     """
     sources = Sources()
     for name, stage in STAGES.items():
-        again = f"bottleneck {stage.words} {shlex.join(options)}".rstrip()
+        words = f"{stage.words} {curve_sizes(smallest)}" if name == "label-curve" else stage.words
+        again = f"bottleneck {words} {shlex.join(options)}".rstrip()
         try:
             result = _read(runs / name / "result.json")
             reason = _does_not_belong(result, stage, experiment, key, counts)
@@ -115,6 +130,25 @@ def find_sources(
         if reason:
             sources.remarks.append(f"The result of {name} is not shown: {reason}. To make it again: {again}")
     return sources
+
+
+def curve_sizes(smallest: int) -> str:
+    """Return sizes for `--label-curve` where the smallest class has so many training images, such as `1,5,10,all`."""
+    return ",".join([*(str(size) for size in CURVE_SIZES if size <= smallest), "all"])
+
+
+def smallest_class(dataset: Dataset, experiment: Experiment) -> int:
+    """Return how many images of a class every class has to train on, whichever seed of a label curve holds some out.
+
+    0 where none can be held out, which the label curve itself explains.
+    """
+    samples, classes = dataset.splits["train"], len(dataset.class_names)
+    fraction, first = experiment.head.validation_split, experiment.seed
+    try:
+        held = [hold_out(dataset, fraction, seed) for seed in range(first, first + CURVE_SEEDS)]
+    except RequestError:
+        return 0
+    return min(int(np.bincount(samples.labels[one.train.indices], minlength=classes).min()) for one in held)
 
 
 def last_settings(runs: Path, experiment: Mapping[str, Any]) -> tuple[str, ...]:

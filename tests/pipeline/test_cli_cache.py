@@ -110,8 +110,16 @@ def test_what_was_exported_can_be_imported(home, tmp_path):
     assert np.array_equal(imported["test"].ids, original["test"].ids)
 
 
-@pytest.mark.parametrize("words", [("train",), ("train=nowhere.npz",), ("=x.npz",)])
-def test_a_wrong_file_to_import_is_refused(home, words):
-    done = _run(home, "import", "mine", *words)
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [
+        ("train", "SPLIT=FILE.npz"),
+        ("=x.npz", "SPLIT=FILE.npz"),
+        ("train=", "SPLIT=FILE.npz"),
+        ("train=nowhere.npz", "There is no file 'nowhere.npz'"),
+    ],
+)
+def test_a_wrong_file_to_import_is_refused(home, word, expected):
+    done = _run(home, "import", "mine", word)
     assert done.exit_code == 2
-    assert "SPLIT=FILE.npz" in done.output
+    assert expected in done.output

@@ -38,8 +38,8 @@ def test_later_overrides_win():
 @pytest.mark.parametrize(
     ("override", "expected"),
     [
-        ("hed.epochs=2", ["'hed'", "head"]),
-        ("head.epoch=2", ["'head.epoch'", "epochs"]),
+        ("hed.epochs=2", ["'hed' in --set hed.epochs=2.", "head"]),
+        ("head.epoch=2", ["'head.epoch' in --set head.epoch=2.", "epochs"]),
         ("head.epochs=ten", ["head.epochs", "integer", "'ten'"]),
         ("head.epochs=0", ["head.epochs", "greater than or equal to 1"]),
         ("head.dropout=true", ["head.dropout", "number", "True"]),
@@ -64,6 +64,18 @@ def test_a_wrong_override_is_refused_with_what_to_write_instead(override, expect
         assert words in str(refusal.value)
 
 
+@pytest.mark.parametrize("override", ["features.pooling=foo", "compare.methods=lin", "compare.methods=linear,lin"])
+def test_a_value_that_is_refused_is_not_called_missing_as_well(override):
+    with pytest.raises(RequestError, match="unknown value") as refusal:
+        load_experiment("cifar10", (override,))
+    assert len(str(refusal.value).splitlines()) == 1
+
+
+def test_a_list_that_is_too_short_is_still_refused():
+    with pytest.raises(RequestError, match=r"compare\.methods: .*at least 2"):
+        load_experiment("cifar10", ("compare.methods=linear",))
+
+
 def test_an_unknown_experiment_names_the_nearest():
     with pytest.raises(RequestError, match="cifar10"):
         load_experiment("cifr10")
@@ -84,7 +96,10 @@ def test_a_file_of_ones_own_is_an_experiment(tmp_path):
     [
         ("name = ", "not valid TOML"),
         ('name = "mine"\n[dataset]\nsource = "digits"\n', "backbone is missing"),
-        ('name = "mine"\nextra = 1\n[dataset]\nsource = "digits"\n[backbone]\nname = "v"\nlayers = ["x"]\n', "'extra'"),
+        (
+            'name = "mine"\nextra = 1\n[dataset]\nsource = "digits"\n[backbone]\nname = "v"\nlayers = ["x"]\n',
+            "'extra' in .*mine.toml",
+        ),
         ("\xff", "not valid TOML"),
     ],
 )

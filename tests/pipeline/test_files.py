@@ -13,6 +13,7 @@ from imagefiles import COLOURS, class_folders, encoded, picture, write
 
 from features import open_features
 from pipeline.datasets import Dataset, open_dataset
+from pipeline.datasets.decoding import UnusableImage
 from pipeline.errors import PipelineError, RequestError
 from pipeline.experiment import load_experiment
 from pipeline.extraction.cache import experiment_identity
@@ -115,6 +116,17 @@ def test_a_file_that_changes_after_the_scan_stops_the_run(root, tmp_path, change
         dataset.images("train", np.arange(4))
 
 
+def test_how_to_start_again_after_a_change_is_said_with_the_options_typed(root, tmp_path, monkeypatch):
+    def changed(*_):
+        raise UnusableImage("its bytes are others")
+
+    monkeypatch.setattr("pipeline.datasets.images.load_bytes", changed)
+    options = ("-e", "natural-images", "--set", f"dataset.path={root}", "--set", "seed=3")
+    done = invoke("inspect", *options, home=tmp_path)
+    assert done.exit_code == 1
+    assert f"bottleneck features --rehash {' '.join(options)} --home {tmp_path}" in done.stderr
+
+
 def test_the_fingerprint_follows_pixels_labels_and_names_and_nothing_else(root, tmp_path):
     def prints() -> dict[str, str]:
         dataset = _open(root, tmp_path)
@@ -195,7 +207,9 @@ def test_given_splits_are_kept_and_groups_in_several_are_said(root, tmp_path):
         class_folders(tmp_path / "split" / split, 4)
     dataset = _open(tmp_path / "split", tmp_path, r"dataset.group=[a-z]+ \d")
     assert {split: len(samples) for split, samples in dataset.splits.items()} == {"train": 12, "validation": 12}
-    assert dataset.notices == ("Data: 12 groups have images in more than one split of the data as given.",)
+    (notice,) = dataset.notices
+    assert notice.startswith("Data: 12 groups have images in more than one split of the data as given.")
+    assert "dataset.group" in notice
 
 
 def test_a_limit_keeps_a_class_of_one_image(root, tmp_path):

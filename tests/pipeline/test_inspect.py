@@ -181,7 +181,10 @@ def test_repeats_are_found_across_splits_and_within_with_conflicting_labels(tmp_
     assert result["repeats"]["exact_across_splits"] == 1
     assert result["repeats"]["conflicting_labels"] == 1
     assert any("more than one label" in warning and "test/dog/again.jpg" in warning for warning in result["warnings"])
-    assert any("2 sets of repeated images lie in more than one split" in warning for warning in result["warnings"])
+    (leak,) = [
+        warning for warning in result["warnings"] if "2 sets of repeated images lie in more than one split" in warning
+    ]
+    assert "dataset.group" in leak
 
 
 def test_a_picture_repeated_many_times_is_one_set():
@@ -237,6 +240,18 @@ def test_digits_are_inspected_in_silence(tmp_path):
     assert result["warnings"] == []
     assert result["pictures"]["sizes"] == {"8×8": 1797}
     assert "under 16 pixels" in result["repeats"]["near_ones"]
+
+
+def test_the_text_begins_with_how_many_images_classes_and_splits_there_are(tmp_path):
+    words = ("-e", "natural-images", "--set", f"dataset.path={class_folders(tmp_path / 'pictures', images=5)}")
+    done = invoke("inspect", *words, home=tmp_path / "home")
+    assert done.stdout.splitlines()[0] == "pictures (15 image files): 15 images of 3 classes; train 12, test 3"
+
+
+def test_classes_too_small_to_train_on_are_named_before_anything_is_extracted(tmp_path):
+    result = _folder(tmp_path / "home", class_folders(tmp_path / "pictures", images=2))
+    (warning,) = [warning for warning in result["warnings"] if warning.startswith("Classes:")]
+    assert "of 'blue', 'green', 'red' there is 1 training image, and 2 are needed" in warning
 
 
 def test_the_row_is_a_hint_of_tables_only(numbered, tmp_path):

@@ -1,6 +1,7 @@
 import json
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from commandline import SMALL, invoke
@@ -11,7 +12,7 @@ from pipeline.datasets import open_dataset
 from pipeline.errors import RequestError
 from pipeline.experiment import load_experiment
 from pipeline.heads.label_curve import CurvePoint, draw_labels, parse_sizes
-from pipeline.heads.plots_labelcurve import crossing
+from pipeline.heads.plots_labelcurve import crossing, label_curve_chart
 from pipeline.heads.small_training import SmallConvnet
 from pipeline.networks.convnet import train_convnet
 from pipeline.networks.training import Recipe
@@ -118,6 +119,31 @@ def test_means_that_seeds_do_not_tell_apart_are_no_answer():
     assert crossing(noisy) == "no difference can be told at any size"
     steady = [_point("earlier", 10, 0.886, 0.876, 0.884), _point("convnet-small", 10, 0.914, 0.908, 0.914)]
     assert crossing(steady) == "the ConvNet from scratch is ahead at every size"
+
+
+@pytest.mark.parametrize(
+    "title",
+    [
+        "pictures of a folder with a long name (1,234 image files): frozen features of " + 9 * "net-",
+        30 * "long_name_",
+        "digits",
+    ],
+)
+def test_no_line_above_the_picture_leaves_it(tmp_path, monkeypatch, title):
+    figures = []
+    monkeypatch.setattr("pipeline.heads.plots_labelcurve.save_figure", lambda figure, path: figures.append(figure))
+    scratch = {1: (0.1, 0.1), 5: (0.2, 0.2), 10: (0.1, 0.9), 50: (0.1, 0.9), 100: (0.9, 0.9), None: (0.95, 0.95)}
+    points = [_point("linear", size, 0.5, 0.5) for size in scratch]
+    points += [_point("convnet-small", size, *values) for size, values in scratch.items()]
+    label_curve_chart(points, title, tmp_path / "curve.png")
+    (figure,) = figures
+    figure.draw_without_rendering()
+    (axes,) = figure.axes
+    drawn = axes._left_title  # matplotlib has no other way to it
+    assert drawn.get_window_extent().x1 <= figure.bbox.x1
+    words = " ".join(drawn.get_text().split())
+    assert crossing(points) in words
+    plt.close(figure)
 
 
 def test_the_curve_has_a_point_for_every_method_and_size_scored_once_a_seed(extracted):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from imagefiles import encoded, picture, write
 
@@ -93,6 +93,16 @@ def _too_high(root):
         write(root / name, JPEG)
 
 
+def _flat(root):
+    for name in ("1.jpg", "2.jpg", "notes.txt"):
+        write(root / name, JPEG)
+
+
+def _too_deep(root):
+    for name in ("images/cat/1.jpg", "images/dog/2.jpg", "images/none/x.txt"):
+        write(root / name, JPEG)
+
+
 def _leaving(root):
     write(root / "a" / "1.jpg", JPEG)
     (root / "b").symlink_to("/tmp")
@@ -109,6 +119,8 @@ def _not_utf8(root):
         (_mixed, "not both"),
         (_twice, "none twice"),
         (_too_high, "a level too high"),
+        (_flat, "holds 2 images, such as '1.jpg', but no folder of a class .*one folder a class is expected"),
+        (_too_deep, r"only one class in .*: 'images'. Its 2 folders 'cat', 'dog' .* dataset\.path=/.*/images$"),
         (_leaving, "leaves"),
         (_not_utf8, "not UTF-8"),
     ],
@@ -141,6 +153,7 @@ def test_a_regular_expression_names_the_groups(tmp_path):
 counts = st.lists(st.integers(2, 30), min_size=2, max_size=5)
 
 
+@settings(deadline=None)  # the first example imports scikit-learn
 @given(counts, st.floats(0.05, 0.6))
 def test_a_drawn_test_split_has_every_class_on_both_sides_and_is_the_same_every_time(counts, fraction):
     labels = np.repeat(np.arange(len(counts)), counts)
@@ -179,6 +192,13 @@ def test_groups_too_few_for_the_share_are_refused_in_a_sentence():
     groups = text(["a0", "a1", "b0", "b1"])
     with pytest.raises(RequestError, match="cannot give every class an image"):
         draw_test(np.array([0, 0, 1, 1]), ("a", "b"), groups, 0.25)
+
+
+def test_a_relative_path_is_named_with_what_it_stands_for(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for refused in (lambda: list_folder("d/x"), lambda: list_table(DatasetSettings("csv", "d/x"))):
+        with pytest.raises(RequestError, match=f"'d/x', which is '{tmp_path}/d/x'"):
+            refused()
 
 
 @pytest.fixture
@@ -250,6 +270,18 @@ def test_a_row_that_cannot_be_used_is_a_problem_with_its_number(table, row, reas
     assert problems[-1].row == 3
 
 
+def test_absolute_paths_inside_the_image_root_are_taken_as_relative_to_it(table):
+    folder = table.parent
+    (folder / "link").symlink_to(folder / "images")
+    places = (f"{folder}/images/0.jpg", f"{folder}/link/1.jpg", "/etc/passwd", "2.jpg")
+    listing = _listed(table, "file,label\n" + "".join(f"{place},a\n" for place in places))
+    assert _paths(listing) == ["0.jpg", "1.jpg", "2.jpg"]
+    assert [(item.path, item.reason) for item in listing.problems] == [
+        ("/etc/passwd", "the path leaves the image root")
+    ]
+    assert _paths(_listed(table, f"file,label\n{places[0]},a\n", image_root=str(folder))) == ["images/0.jpg"]
+
+
 def test_a_repeated_row_is_used_once(table):
     listing = _listed(table, "file,label\n0.jpg,a\n0.jpg,a\n1.jpg,b\n")
     assert _paths(listing) == ["0.jpg", "1.jpg"]
@@ -268,6 +300,11 @@ def test_a_repeated_row_is_used_once(table):
         ("", "has no rows"),
         (b"file,label\ncaf\xe9.jpg,a\n", "not UTF-8"),
         ("file,label\nnone.jpg,a\n", "None of the 1 files named in column 'file', such as 'none.jpg'"),
+        (
+            "file,label\n/none/1.jpg,a\n",
+            r"None of the 1 files .*, such as '/none/1\.jpg', is in .* as dataset\.image_root",
+        ),
+        ("file,label\n../1.jpg,a\n", r"None of the 1 rows of .*: row 2, '\.\./1\.jpg': the path leaves the image root"),
         (b"PK\x03\x04\x00\x00\xff", "not UTF-8"),
         ("file,label\n" + "x" * 200_000 + ",a\n", "not a CSV file"),
     ],

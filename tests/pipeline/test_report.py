@@ -4,6 +4,8 @@ import base64
 import hashlib
 import json
 import re
+import shlex
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from html.parser import HTMLParser
@@ -22,7 +24,7 @@ from pipeline.comparison.splits import Part
 from pipeline.reporting.classes import class_table
 from pipeline.reporting.figures import TWO_TONE
 from pipeline.reporting.gallery import nearest
-from pipeline.reporting.sources import predictions_of, visible
+from pipeline.reporting.sources import curve_sizes, predictions_of, visible
 
 SCRIPTED = re.compile(r"^on[a-z]+$")
 
@@ -146,6 +148,22 @@ def test_what_would_add_to_the_page_is_named_with_its_command(made):
     for command in ("probe", "compare --label-curve", "advise"):
         assert f"bottleneck {command} " in missing
     assert "inspect" not in missing
+
+
+def test_the_label_curve_that_is_named_asks_for_no_more_images_than_the_smallest_class_has(made, tmp_path):
+    (named,) = [command for command in made.reported["missing"] if "--label-curve" in command]
+    assert "--label-curve 1,5,all -e" in named
+    home = shutil.copytree(made.home, tmp_path / "home")  # the other tests are of a page without a curve
+    drawn = invoke(*shlex.split(named)[1:], "--seeds", "1", "--json", home=home)
+    assert drawn.exit_code == 0, drawn.stderr
+    assert {point["per_class"] for point in json.loads(drawn.stdout)["points"]} == {1, 5, "all"}
+
+
+@pytest.mark.parametrize(
+    ("smallest", "sizes"), [(0, "all"), (4, "1,all"), (5, "1,5,all"), (49, "1,5,10,all"), (9999, "1,5,10,50,all")]
+)
+def test_the_sizes_of_a_label_curve_are_those_that_fit(smallest, sizes):
+    assert curve_sizes(smallest) == sizes
 
 
 def test_a_result_of_other_features_is_kept_out_and_the_page_says_so(made):

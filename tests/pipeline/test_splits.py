@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from pipeline.comparison.splits import hold_out, scored_part
@@ -17,6 +17,7 @@ def _dataset(labels: np.ndarray, splits: tuple[str, ...], groups: dict[str, np.n
     return dataset
 
 
+@settings(deadline=None)  # the first example imports scikit-learn
 @given(
     counts=st.lists(st.integers(2, 5) | st.integers(20, 900), min_size=2, max_size=6),
     share=st.floats(0.02, 0.98),
@@ -24,10 +25,24 @@ def _dataset(labels: np.ndarray, splits: tuple[str, ...], groups: dict[str, np.n
 )
 def test_a_stratified_split_is_disjoint_complete_and_has_every_class_on_both_sides(counts, share, seed):
     labels = np.repeat(np.arange(len(counts)), counts)
-    assume(len(counts) <= np.ceil(share * len(labels)) <= len(labels) - len(counts))
+    assume(np.ceil(share * len(labels)) <= len(labels) - len(counts))
     train, held = stratified_split(labels, share, seed)
     assert sorted([*train, *held]) == list(range(len(labels)))
     assert set(labels[train]) == set(labels[held]) == set(range(len(counts)))
+
+
+@pytest.mark.parametrize("images", [2, 3, 4])
+def test_of_classes_of_few_images_one_each_is_held_out(images):
+    labels = np.repeat(np.arange(5), images)
+    _, held = stratified_split(labels, 0.2, 0)
+    assert np.bincount(labels[held]).tolist() == [1] * 5
+
+
+@pytest.mark.parametrize("groups", [None, np.arange(7) // 3])
+def test_a_class_of_which_nothing_can_be_held_out_is_named(groups):
+    dataset = _dataset(np.array([0, 0, 0, 0, 0, 0, 1]), ("train",), groups if groups is None else {"train": groups})
+    with pytest.raises(RequestError, match=r"of 'b' there is 1 .*, and 2 are needed\. Add images"):
+        hold_out(dataset, 0.2, 0)
 
 
 def test_a_split_that_cannot_be_stratified_says_what_to_change():
