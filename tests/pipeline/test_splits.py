@@ -50,6 +50,7 @@ def test_a_split_that_cannot_be_stratified_says_what_to_change():
         stratified_split(np.array([0, 0, 0, 1]), 0.2, 0)
 
 
+@settings(deadline=None)
 @given(sizes=st.lists(st.integers(1, 5), min_size=24, max_size=40), seed=st.integers(0, 2**31))
 def test_no_group_is_on_both_sides_and_every_class_is(sizes, seed):
     groups = np.repeat(np.arange(len(sizes)), sizes)
