@@ -98,7 +98,7 @@ def _confusion(axes: Axes, counts: np.ndarray, class_names: Sequence[str]) -> No
 
 def comparison(methods: Sequence[Method], backbone: str, path: Path) -> Path:
     """Draw each method's accuracy with its 95 % interval: test where it was scored, else validation."""
-    figure, axes = plt.subplots(figsize=(8.5, 0.55 * len(methods) + 1.4), layout="constrained")
+    figure, axes = plt.subplots(figsize=(8.5, 0.55 * len(methods) + 1.5), layout="constrained")
     for row, method in enumerate(methods):
         split = "test" if "test" in method.scores else "validation"
         value = method.scores[split]
@@ -108,14 +108,15 @@ def comparison(methods: Sequence[Method], backbone: str, path: Path) -> Path:
             mfc=COLOURS[0] if split == "test" else "white",
         )  # fmt: skip
         note = f"{value.accuracy:.1%} {split}, n = {value.n:,}"
-        axes.annotate(note, (value.accuracy, row), (0, 9), textcoords="offset points", ha="center", fontsize=8)
+        side, shift = ("right", 8) if value.accuracy > 0.5 else ("left", -8)
+        axes.annotate(note, (value.accuracy, row), (shift, 9), textcoords="offset points", ha=side, fontsize=8)
     names = [shortened(label(method), LONGEST) for method in methods]
     axes.set_yticks(range(len(methods)), names, fontsize=9, parse_math=False)
     axes.set_ylim(len(methods) - 0.4, -0.8)
-    axes.set_xlim(0, 1.15)
+    axes.set_xlim(0, 1.04)
     axes.set_xticks(np.arange(0, 1.01, 0.2))
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
-    axes.set_xlabel("top-1 accuracy with 95 % interval (filled: test; open: validation only)")
+    axes.set_xlabel("top-1 accuracy with 95 % interval\n(filled: test; open: validation only)", fontsize=9)
     axes.set_title(f"frozen features: {shortened(backbone, LONGEST)}", fontsize=10, loc="left", parse_math=False)
     axes.grid(axis="x", alpha=0.25)
     return save_figure(figure, path)
