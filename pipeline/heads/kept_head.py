@@ -55,6 +55,7 @@ def finished_head(
         "cache_key": cache.key,
         "scored_on": ground.final.kind,
         "n": row["n"],
+        "refitted_on": row["refitted_on"],
         "accuracy": row["accuracy"],
         "interval": row["interval"],
         "experiment": experiment_json(experiment),
