@@ -92,9 +92,8 @@ def test_the_card_says_what_the_model_is_how_good_and_what_it_is_not_for_and_its
     for words in (f"| test | 120 | {100 * model.known['accuracy']['test']:.1f} % [{low}, {high}] |", "- Data: a warning.",
                   "What it is not for", "Apache-2.0", "`(n, 8, 8, 3)`", "0, 1, 2, 3", "63 of the 64 images"):  # fmt: skip
         assert words in card
-    assert "fitted on the" not in card
     older = {key: value for key, value in model.known.items() if key != "refitted_on"}  # networks have none either
-    assert model_card(replace(model, known=older), details, ["Data: a warning."]) == card
+    assert "fitted on the" not in model_card(replace(model, known=older), details, [])
     refitted = replace(model, known={**older, "refitted_on": 1717})
     assert "fitted on the 1,717 training and validation images together" in model_card(refitted, details, [])
     assert len(_code(card)) == 1 + len(FORMATS)
