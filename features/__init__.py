@@ -1,8 +1,16 @@
 """The feature cache: identity, shards, manifest, reading, export; imports no deep-learning framework."""
 
-from features.arrays import FeatureArray
-from features.catalog import CacheInfo, Removal, describe_cache, find_cache, list_caches, removal, remove_cache
-from features.errors import (
+from bottleneck_features.features.arrays import FeatureArray
+from bottleneck_features.features.catalog import (
+    CacheInfo,
+    Removal,
+    describe_cache,
+    find_cache,
+    list_caches,
+    removal,
+    remove_cache,
+)
+from bottleneck_features.features.errors import (
     CacheBusy,
     CacheDamaged,
     CacheError,
@@ -15,18 +23,18 @@ from features.errors import (
     StoreError,
     StoreUnavailable,
 )
-from features.export import EXPORT_FORMATS, export_features
-from features.identity import Difference, cache_path, differences, identity_key
-from features.manifest import ArraySpec, Shard
-from features.npz import import_npz
-from features.parts import SHARED, WHOLE, Part
-from features.plan import SplitPlan
-from features.publish import PublishingWriter, fetch, share
-from features.quarantine import Problem
-from features.reader import Features, Split, open_features
-from features.remote import filesystem, is_url, refused
-from features.verify import VerifyReport, repair, require_unchanged, verify
-from features.writer import CacheWriter
+from bottleneck_features.features.export import EXPORT_FORMATS, export_features
+from bottleneck_features.features.identity import Difference, cache_path, differences, identity_key
+from bottleneck_features.features.manifest import ArraySpec, Shard
+from bottleneck_features.features.npz import import_npz
+from bottleneck_features.features.parts import SHARED, WHOLE, Part
+from bottleneck_features.features.plan import SplitPlan
+from bottleneck_features.features.publish import PublishingWriter, fetch, share
+from bottleneck_features.features.quarantine import Problem
+from bottleneck_features.features.reader import Features, Split, open_features
+from bottleneck_features.features.remote import filesystem, is_url, refused
+from bottleneck_features.features.verify import VerifyReport, repair, require_unchanged, verify
+from bottleneck_features.features.writer import CacheWriter
 
 __all__ = [
     "EXPORT_FORMATS",
@@ -77,3 +85,6 @@ __all__ = [
     "share",
     "verify",
 ]
+
+if __name__ != "bottleneck_features.features":
+    raise ImportError("`features` is a part of bottleneck-features: import bottleneck_features.features instead.")

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from features.manifest import ArraySpec
-from features.shardfiles import ShardFiles
-from features.shards import stored_dtype
+from bottleneck_features.features.manifest import ArraySpec
+from bottleneck_features.features.shardfiles import ShardFiles
+from bottleneck_features.features.shards import stored_dtype
 
 
 class FeatureArray:

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from features.errors import CacheError, CacheMismatch, CacheMissing
-from features.identity import Difference, cache_path, differences, folder_name
-from features.journal import JOURNAL
-from features.lock import HOLDER, LOCK, MANIFEST_LOCK, writer_lock
-from features.manifest import MANIFEST, load
-from features.quarantine import QUARANTINE
-from features.storage import explained
+from bottleneck_features.features.errors import CacheError, CacheMismatch, CacheMissing
+from bottleneck_features.features.identity import Difference, cache_path, differences, folder_name
+from bottleneck_features.features.journal import JOURNAL
+from bottleneck_features.features.lock import HOLDER, LOCK, MANIFEST_LOCK, writer_lock
+from bottleneck_features.features.manifest import MANIFEST, load
+from bottleneck_features.features.quarantine import QUARANTINE
+from bottleneck_features.features.storage import explained
 
 FEW_DIFFERENCES = 3
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from features.catalog import CacheInfo
-    from features.identity import Difference
+    from bottleneck_features.features.catalog import CacheInfo
+    from bottleneck_features.features.identity import Difference
 
 
 class CacheError(Exception):

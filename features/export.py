@@ -10,11 +10,11 @@ from typing import IO, BinaryIO
 
 import numpy as np
 
-from features.arrays import FeatureArray
-from features.errors import CacheError
-from features.identity import folder_name
-from features.reader import Features, Split, open_features
-from features.storage import make_folder, publish, remove_stale, require_space
+from bottleneck_features.features.arrays import FeatureArray
+from bottleneck_features.features.errors import CacheError
+from bottleneck_features.features.identity import folder_name
+from bottleneck_features.features.reader import Features, Split, open_features
+from bottleneck_features.features.storage import make_folder, publish, remove_stale, require_space
 
 BLOCK_BYTES = 16 << 20
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
 
-from features.errors import CacheError
+from bottleneck_features.features.errors import CacheError
 
 ABSENT = "(absent)"
 KEY_DIGITS = 8

@@ -17,9 +17,9 @@ from typing import Any, BinaryIO, Self
 
 import numpy as np
 
-from features.entries import HASH_BYTES, Batch, Entry
-from features.identity import canonical_json
-from features.storage import explained, make_folder, sync_folder
+from bottleneck_features.features.entries import HASH_BYTES, Batch, Entry
+from bottleneck_features.features.identity import canonical_json
+from bottleneck_features.features.storage import explained, make_folder, sync_folder
 
 JOURNAL = ".journal"
 SUFFIX = ".records"

@@ -14,8 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from features.errors import CacheBusy
-from features.storage import explained, publish_bytes
+from bottleneck_features.features.errors import CacheBusy
+from bottleneck_features.features.storage import explained, publish_bytes
 
 LOCK = ".lock"
 HOLDER = ".lock.json"

@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from features.entries import Batch, Entries, Entry
-from features.errors import CacheDamaged, CacheError, CacheMissing, CacheVersion
-from features.identity import canonical_json, identity_key
-from features.journal import journal_files, read_journals, remove_journals
-from features.lock import manifest_lock
-from features.parts import WHOLE, Part
-from features.storage import publish_bytes, publish_new
+from bottleneck_features.features.entries import Batch, Entries, Entry
+from bottleneck_features.features.errors import CacheDamaged, CacheError, CacheMissing, CacheVersion
+from bottleneck_features.features.identity import canonical_json, identity_key
+from bottleneck_features.features.journal import journal_files, read_journals, remove_journals
+from bottleneck_features.features.lock import manifest_lock
+from bottleneck_features.features.parts import WHOLE, Part
+from bottleneck_features.features.storage import publish_bytes, publish_new
 
 FORMAT = "bottleneck-features"
 VERSION = 2

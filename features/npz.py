@@ -10,12 +10,12 @@ from typing import IO
 
 import numpy as np
 
-from features.errors import CacheError
-from features.identity import cache_path
-from features.manifest import ArraySpec, Shard
-from features.plan import SplitPlan
-from features.storage import sha256_of
-from features.writer import CacheWriter
+from bottleneck_features.features.errors import CacheError
+from bottleneck_features.features.identity import cache_path
+from bottleneck_features.features.manifest import ArraySpec, Shard
+from bottleneck_features.features.plan import SplitPlan
+from bottleneck_features.features.storage import sha256_of
+from bottleneck_features.features.writer import CacheWriter
 
 LAYER = "features"
 SHARD_BYTES = 32 << 20

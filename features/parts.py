@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from features.errors import CacheError
+from bottleneck_features.features.errors import CacheError
 
 
 @dataclass(frozen=True)

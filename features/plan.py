@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from features.entries import Entries
-from features.errors import CacheError, CacheMismatch, FeatureError
-from features.identity import differences, normalised
-from features.manifest import ArraySpec, Manifest, SplitRecord, plan_sha256, shard_count
-from features.shards import COMPRESSIONS, LABEL
+from bottleneck_features.features.entries import Entries
+from bottleneck_features.features.errors import CacheError, CacheMismatch, FeatureError
+from bottleneck_features.features.identity import differences, normalised
+from bottleneck_features.features.manifest import ArraySpec, Manifest, SplitRecord, plan_sha256, shard_count
+from bottleneck_features.features.shards import COMPRESSIONS, LABEL
 
 DTYPES = ("float16", "float32")
 _SPLIT_NAME = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9_-]*$")

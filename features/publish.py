@@ -10,16 +10,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
-from features.entries import Entries, Entry
-from features.errors import CacheDamaged, CacheIncomplete, CacheMismatch, CacheMissing
-from features.journal import journal_files, remove_journals
-from features.manifest import MANIFEST, Manifest, Shard, encoded, load
-from features.parts import WHOLE
-from features.plan import require_same
-from features.quarantine import Problem
-from features.storage import make_folder, publish_bytes, publish_new, require_space, sha256_of
-from features.store import Store, begin, complete, published, put_shard, reopen
-from features.writer import CacheWriter
+from bottleneck_features.features.entries import Entries, Entry
+from bottleneck_features.features.errors import CacheDamaged, CacheIncomplete, CacheMismatch, CacheMissing
+from bottleneck_features.features.journal import journal_files, remove_journals
+from bottleneck_features.features.manifest import MANIFEST, Manifest, Shard, encoded, load
+from bottleneck_features.features.parts import WHOLE
+from bottleneck_features.features.plan import require_same
+from bottleneck_features.features.quarantine import Problem
+from bottleneck_features.features.storage import make_folder, publish_bytes, publish_new, require_space, sha256_of
+from bottleneck_features.features.store import Store, begin, complete, published, put_shard, reopen
+from bottleneck_features.features.writer import CacheWriter
 
 AT_A_TIME = 8  # objects
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from features.manifest import LOOKED_AT, MANIFEST, Manifest, Shard, update
-from features.storage import explained, make_folder
+from bottleneck_features.features.manifest import LOOKED_AT, MANIFEST, Manifest, Shard, update
+from bottleneck_features.features.storage import explained, make_folder
 
 QUARANTINE = "quarantine"
 

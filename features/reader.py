@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from features.arrays import FeatureArray
-from features.errors import CacheDamaged, CacheIncomplete
-from features.manifest import LOOKED_AT, MANIFEST, Manifest, load, plan_sha256
-from features.publish import local_copy
-from features.remote import is_url
-from features.shardfiles import ShardFiles, missing_shard, unreadable_shard, wrong_size
-from features.shards import LABEL, dataset_name
+from bottleneck_features.features.arrays import FeatureArray
+from bottleneck_features.features.errors import CacheDamaged, CacheIncomplete
+from bottleneck_features.features.manifest import LOOKED_AT, MANIFEST, Manifest, load, plan_sha256
+from bottleneck_features.features.publish import local_copy
+from bottleneck_features.features.remote import is_url
+from bottleneck_features.features.shardfiles import ShardFiles, missing_shard, unreadable_shard, wrong_size
+from bottleneck_features.features.shards import LABEL, dataset_name
 
 
 class Split:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from features.errors import StoreError, StoreUnavailable
+from bottleneck_features.features.errors import StoreError, StoreUnavailable
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem

@@ -11,9 +11,9 @@ from typing import Any
 import h5py
 import numpy as np
 
-from features.errors import CacheDamaged
-from features.manifest import Manifest
-from features.shards import blosc2_filter
+from bottleneck_features.features.errors import CacheDamaged
+from bottleneck_features.features.manifest import Manifest
+from bottleneck_features.features.shards import blosc2_filter
 
 SPARSE = 4
 

@@ -10,9 +10,9 @@ from typing import Any
 import h5py
 import numpy as np
 
-from features.entries import Entry
-from features.errors import CacheError
-from features.manifest import ArraySpec, Manifest
+from bottleneck_features.features.entries import Entry
+from bottleneck_features.features.errors import CacheError
+from bottleneck_features.features.manifest import ArraySpec, Manifest
 
 COMPRESSIONS = ("none", "blosc2")
 LABEL = np.dtype("<i8")

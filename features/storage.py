@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from features.errors import CacheError, DiskFull
+from bottleneck_features.features.errors import CacheError, DiskFull
 
 FOREIGN_SECONDS = 86_400
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}

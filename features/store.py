@@ -13,12 +13,12 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from features.entries import Batch, Entry
-from features.identity import canonical_json
-from features.manifest import MANIFEST, Manifest, Shard, encoded, parsed
-from features.quarantine import Problem
-from features.remote import filesystem, refused
-from features.shards import encode_virtual
+from bottleneck_features.features.entries import Batch, Entry
+from bottleneck_features.features.identity import canonical_json
+from bottleneck_features.features.manifest import MANIFEST, Manifest, Shard, encoded, parsed
+from bottleneck_features.features.quarantine import Problem
+from bottleneck_features.features.remote import filesystem, refused
+from bottleneck_features.features.shards import encode_virtual
 
 JOURNAL = ".journal"
 PLAN = f"{JOURNAL}/{MANIFEST}"

@@ -12,14 +12,14 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from features.entries import Entry
-from features.errors import CacheDamaged, CacheMissing
-from features.lock import writer_lock
-from features.manifest import MANIFEST, Manifest, Shard, load, plan_sha256
-from features.quarantine import Problem, set_aside, set_aside_manifest
-from features.shards import LABEL, blosc2_filter, dataset_name, stored_dtype
-from features.storage import sha256_of
-from features.writer import finalise
+from bottleneck_features.features.entries import Entry
+from bottleneck_features.features.errors import CacheDamaged, CacheMissing
+from bottleneck_features.features.lock import writer_lock
+from bottleneck_features.features.manifest import MANIFEST, Manifest, Shard, load, plan_sha256
+from bottleneck_features.features.quarantine import Problem, set_aside, set_aside_manifest
+from bottleneck_features.features.shards import LABEL, blosc2_filter, dataset_name, stored_dtype
+from bottleneck_features.features.storage import sha256_of
+from bottleneck_features.features.writer import finalise
 
 BLOCK_BYTES = 16 << 20
 HASHED_WHOLE = 2 << 30  # bytes of shards: of larger caches only what is newer than the manifest is hashed

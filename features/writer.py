@@ -11,16 +11,16 @@ from typing import Any, Self
 
 import numpy as np
 
-from features.entries import Entry
-from features.errors import CacheError, CacheIncomplete, FeatureError
-from features.journal import Journal
-from features.lock import shared_lock, writer_lock
-from features.manifest import MANIFEST, ArraySpec, Manifest, Shard, create, load, update
-from features.parts import WHOLE, Part
-from features.plan import SplitPlan, make_plan, require_same
-from features.quarantine import Problem, set_aside, shallow_problems
-from features.shards import OVERHEAD_BYTES, encode_shard, encode_virtual, sample_bytes, stored_dtype
-from features.storage import make_folder, publish_bytes, remove_stale, require_space
+from bottleneck_features.features.entries import Entry
+from bottleneck_features.features.errors import CacheError, CacheIncomplete, FeatureError
+from bottleneck_features.features.journal import Journal
+from bottleneck_features.features.lock import shared_lock, writer_lock
+from bottleneck_features.features.manifest import MANIFEST, ArraySpec, Manifest, Shard, create, load, update
+from bottleneck_features.features.parts import WHOLE, Part
+from bottleneck_features.features.plan import SplitPlan, make_plan, require_same
+from bottleneck_features.features.quarantine import Problem, set_aside, shallow_problems
+from bottleneck_features.features.shards import OVERHEAD_BYTES, encode_shard, encode_virtual, sample_bytes, stored_dtype
+from bottleneck_features.features.storage import make_folder, publish_bytes, remove_stale, require_space
 
 SHOWN_IDS = 3
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from models.errors import (
+from bottleneck_features.models.errors import (
     BackboneFileError,
     EngineMismatch,
     EngineUnavailable,
@@ -16,16 +16,23 @@ from models.errors import (
     WeightsMismatch,
     WeightsUnavailable,
 )
-from models.registry import backbone_names
-from models.weights import WeightsIdentity, fetch, is_model_file, keras_home, preprocessing, weights_identity
+from bottleneck_features.models.registry import backbone_names
+from bottleneck_features.models.weights import (
+    WeightsIdentity,
+    fetch,
+    is_model_file,
+    keras_home,
+    preprocessing,
+    weights_identity,
+)
 
 if TYPE_CHECKING:
-    from models.backbones import Backbone, layer_names, load_backbone
-    from models.convnets import small_convnet, strong_convnet
-    from models.engines import gpus, resolve_engine, training_precision
-    from models.estimators import CosineKNN, LogisticPath, RidgePath
-    from models.extractor import Extractor, build_extractor
-    from models.finetuning import (
+    from bottleneck_features.models.backbones import Backbone, layer_names, load_backbone
+    from bottleneck_features.models.convnets import small_convnet, strong_convnet
+    from bottleneck_features.models.engines import gpus, resolve_engine, training_precision
+    from bottleneck_features.models.estimators import CosineKNN, LogisticPath, RidgePath
+    from bottleneck_features.models.extractor import Extractor, build_extractor
+    from bottleneck_features.models.finetuning import (
         classifier,
         compile_classifier,
         compute_in,
@@ -34,9 +41,9 @@ if TYPE_CHECKING:
         load_classifier,
         set_last_layer,
     )
-    from models.heads import build_head
-    from models.matmul import matmul_gflops
-    from models.parallel import limit_cores
+    from bottleneck_features.models.heads import build_head
+    from bottleneck_features.models.matmul import matmul_gflops
+    from bottleneck_features.models.parallel import limit_cores
 
 # most of these need TensorFlow, which is imported when the first of them is asked for; the estimators need scikit-learn
 _LAZY = {
@@ -107,8 +114,11 @@ __all__ = [
     "weights_identity",
 ]
 
+if __name__ != "bottleneck_features.models":
+    raise ImportError("`models` is a part of bottleneck-features: import bottleneck_features.models instead.")
+
 
 def __getattr__(name: str) -> Any:
     if name not in _LAZY:
-        raise AttributeError(f"module 'models' has no attribute '{name}'")
-    return getattr(importlib.import_module(f"models.{_LAZY[name]}"), name)
+        raise AttributeError(f"module 'bottleneck_features.models' has no attribute '{name}'")
+    return getattr(importlib.import_module(f"bottleneck_features.models.{_LAZY[name]}"), name)

@@ -15,11 +15,25 @@ from pathlib import Path
 import h5py
 import keras
 
-from models import efficientnet_lite, torchvision_nets
-from models.errors import BackboneFileError, ModelError, UnknownLayer, WeightsMismatch, first_line, nearest, quoted
-from models.registry import APPLICATIONS, LITE0, TORCHVISION, Application
-from models.torch_files import SUFFIXES as TORCH_SUFFIXES
-from models.weights import WeightsIdentity, is_model_file, preprocessing, require_backbone, weights_identity
+from bottleneck_features.models import efficientnet_lite, torchvision_nets
+from bottleneck_features.models.errors import (
+    BackboneFileError,
+    ModelError,
+    UnknownLayer,
+    WeightsMismatch,
+    first_line,
+    nearest,
+    quoted,
+)
+from bottleneck_features.models.registry import APPLICATIONS, LITE0, TORCHVISION, Application
+from bottleneck_features.models.torch_files import SUFFIXES as TORCH_SUFFIXES
+from bottleneck_features.models.weights import (
+    WeightsIdentity,
+    is_model_file,
+    preprocessing,
+    require_backbone,
+    weights_identity,
+)
 
 LAYERS_SHOWN = 3
 
@@ -59,7 +73,7 @@ class Backbone:
                 raise UnknownLayer(
                     f"Backbone '{self.name}' has no layer '{name}'. Nearest: {near}. "
                     f"The last ones: {', '.join(self.layer_names[-4:])}. All {len(self.layer_names)}: "
-                    f"python -c \"import models; print(*models.layer_names('{self.name}'))\""
+                    f"python -c \"from bottleneck_features import models; print(*models.layer_names('{self.name}'))\""
                 )
 
 

@@ -9,8 +9,8 @@ import keras
 import numpy as np
 from keras import layers
 
-from models.errors import WeightsMismatch, first_line
-from models.torch_files import load_tensors
+from bottleneck_features.models.errors import WeightsMismatch, first_line
+from bottleneck_features.models.torch_files import load_tensors
 
 NORM_PARTS = ("weight", "bias", "running_mean", "running_var")
 Map = tuple[int, int, int]

@@ -8,8 +8,8 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from models.errors import InvalidSetting
-from models.tracing import Recipe, resize_matrix, truncated
+from bottleneck_features.models.errors import InvalidSetting
+from bottleneck_features.models.tracing import Recipe, resize_matrix, truncated
 
 IMAGES, PROBABILITIES = "images", "probabilities"
 SMALLEST = float(np.finfo(np.float32).tiny)

@@ -8,7 +8,7 @@ from pathlib import Path
 import keras
 from keras import layers
 
-from models import checkpoints
+from bottleneck_features.models import checkpoints
 
 BATCH_NORM_EPSILON = 1e-3
 STEM_FILTERS, TOP_FILTERS = 32, 1280

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 from scipy.linalg import eigh
 
-from models.parallel import Workers
+from bottleneck_features.models.parallel import Workers
 
 BLOCK = 1024  # rows of one float32 product; sums over blocks are float64
 RANK_TOLERANCE = 1e-7  # of the largest eigenvalue, about what float32 products resolve

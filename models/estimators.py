@@ -12,12 +12,12 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from models import probes
-from models.eigenbasis import eigenbasis
-from models.logistic import L2_VALUES, TOLERANCE
-from models.neighbours import majority_path, nearest_labels, vote_shares
-from models.parallel import Workers, workers
-from models.probes import Coordinates, Linear
+from bottleneck_features.models import probes
+from bottleneck_features.models.eigenbasis import eigenbasis
+from bottleneck_features.models.logistic import L2_VALUES, TOLERANCE
+from bottleneck_features.models.neighbours import majority_path, nearest_labels, vote_shares
+from bottleneck_features.models.parallel import Workers, workers
+from bottleneck_features.models.probes import Coordinates, Linear
 
 FLOATS = [np.float32, np.float64]
 

@@ -11,10 +11,10 @@ from typing import TypeVar
 import keras
 import numpy as np
 
-from models.backbones import Backbone
-from models.engines import Engine, resolve_engine
-from models.errors import EngineMismatch, InvalidSetting
-from models.tracing import Recipe, trace, truncated
+from bottleneck_features.models.backbones import Backbone
+from bottleneck_features.models.engines import Engine, resolve_engine
+from bottleneck_features.models.errors import EngineMismatch, InvalidSetting
+from bottleneck_features.models.tracing import Recipe, trace, truncated
 
 T = TypeVar("T")
 CHECK_IMAGES = 8
@@ -180,10 +180,10 @@ def _engine(
     name: str, model: keras.Model, recipe: Recipe, precision: str, batch_size: int, calibration: np.ndarray | None
 ) -> Engine:
     if name == "openvino":
-        from models.engines.openvino import OpenVINOEngine
+        from bottleneck_features.models.engines.openvino import OpenVINOEngine
 
         return OpenVINOEngine(model, recipe, precision, batch_size, calibration)
-    from models.engines.tensorflow import TensorFlowEngine
+    from bottleneck_features.models.engines.tensorflow import TensorFlowEngine
 
     return TensorFlowEngine(model, recipe, precision, batch_size)
 

@@ -9,11 +9,11 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-from models.backbones import LAYERS_SHOWN, Backbone
-from models.errors import UnknownLayer, nearest, quoted
-from models.folding import PREPROCESSING
-from models.heads import pooled
-from models.tracing import truncated
+from bottleneck_features.models.backbones import LAYERS_SHOWN, Backbone
+from bottleneck_features.models.errors import UnknownLayer, nearest, quoted
+from bottleneck_features.models.folding import PREPROCESSING
+from bottleneck_features.models.heads import pooled
+from bottleneck_features.models.tracing import truncated
 
 ASPECTS = (3 / 4, 4 / 3)  # of the crops, as in torchvision
 BACKBONE, CLASSES = "backbone", "classes"

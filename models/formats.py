@@ -16,8 +16,8 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from models.deployable import IMAGES, PROBABILITIES
-from models.errors import EngineUnavailable
+from bottleneck_features.models.deployable import IMAGES, PROBABILITIES
+from bottleneck_features.models.errors import EngineUnavailable
 
 LABELS = "labels.txt"
 OPSET = 17

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.optimize import OptimizeResult, minimize
 from scipy.special import softmax
 
-from models.parallel import Workers
+from bottleneck_features.models.parallel import Workers
 
 BLOCK = 512  # rows of one product: with 2,048 features 4 MiB, which stay in the processor's cache
 CORRECTIONS = 10  # pairs of differences L-BFGS remembers

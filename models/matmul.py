@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from models.engines import gpus
+from bottleneck_features.models.engines import gpus
 
 SIDE, SIDE_ON_GPU = 2048, 8192  # of the square matrices: large enough that starting a product takes no time
 SECONDS = 1.0
@@ -55,7 +55,7 @@ def _openvino_product(precision: str) -> Callable[[], object]:
     import openvino
     from openvino import opset13 as ops
 
-    from models.engines.openvino import HINTS
+    from bottleneck_features.models.engines.openvino import HINTS
 
     left, right = _operands()
     inputs = ops.parameter(left.shape, np.float32)

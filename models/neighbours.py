@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from models.parallel import Workers
+from bottleneck_features.models.parallel import Workers
 
 QUERIES = 256  # rows compared at a time by each thread
 BLOCK = 4096  # rows measured at a time

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.eigenbasis import Eigenbasis
-from models.logistic import TOLERANCE, logistic_path
-from models.neighbours import majority_path, nearest_labels, vote_shares
-from models.parallel import Workers
-from models.ridge import ridge_path
-from models.selection import Path, log_loss, squared_error
+from bottleneck_features.models.eigenbasis import Eigenbasis
+from bottleneck_features.models.logistic import TOLERANCE, logistic_path
+from bottleneck_features.models.neighbours import majority_path, nearest_labels, vote_shares
+from bottleneck_features.models.parallel import Workers
+from bottleneck_features.models.ridge import ridge_path
+from bottleneck_features.models.selection import Path, log_loss, squared_error
 
 NEIGHBOURS = 200
 Advance = Callable[[], None]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from models.eigenbasis import BLOCK
-from models.parallel import Workers
+from bottleneck_features.models.eigenbasis import BLOCK
+from bottleneck_features.models.parallel import Workers
 
 
 def ridge_path(

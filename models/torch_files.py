@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import safetensors.numpy
 
-from models.errors import WeightsMismatch, first_line
-from models.torch_pickle import read_old, read_zipped
+from bottleneck_features.models.errors import WeightsMismatch, first_line
+from bottleneck_features.models.torch_pickle import read_old, read_zipped
 
 SUFFIXES = (".pth", ".pt", ".safetensors")
 

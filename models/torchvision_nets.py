@@ -9,7 +9,7 @@ from pathlib import Path
 import keras
 from keras import layers
 
-from models import checkpoints
+from bottleneck_features.models import checkpoints
 
 EPSILON = 1e-5
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's pixels in 0..1, as in torchvision

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from models.errors import InvalidSetting, require_choice
+from bottleneck_features.models.errors import InvalidSetting, require_choice
 
 POOLINGS = ("avg", "max", "none")
 VIEWS = ("identity", "hflip")

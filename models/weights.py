@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from models.errors import (
+from bottleneck_features.models.errors import (
     BackboneFileError,
     InvalidSetting,
     UnknownBackbone,
@@ -23,7 +23,7 @@ from models.errors import (
     nearest,
     quoted,
 )
-from models.registry import (
+from bottleneck_features.models.registry import (
     APPLICATIONS,
     LITE,
     LITE0,

@@ -1,6 +1,6 @@
 """Errors a user can cause, each with the exit code it ends the command with."""
 
-from models.errors import nearest as nearest
+from bottleneck_features.models.errors import nearest as nearest
 
 
 class PipelineError(Exception):

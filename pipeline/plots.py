@@ -16,11 +16,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
-from pipeline.results import Method, label, write_bytes
-from pipeline.tables import share_text
+from bottleneck_features.pipeline.results import Method, label, write_bytes
+from bottleneck_features.pipeline.tables import share_text
 
 if TYPE_CHECKING:  # it loads what computes, and pictures of images need none of that
-    from pipeline.networks.training import History
+    from bottleneck_features.pipeline.networks.training import History
 
 # Okabe and Ito's colours, told apart by all kinds of colour vision; line styles tell them apart in grey.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from click.testing import CliRunner, Result
 
-from pipeline.commandline.cli import main
+from bottleneck_features.pipeline.commandline.cli import main
 
 # 1,797 images, four at a time, in 29 shards: slow enough to be hit in the middle
 SLOW = ("-e", "digits", "--set", "input.size=96,96", "--set", "features.shard_size=64", "--set", "compute.batch_size=4")
@@ -20,7 +20,7 @@ SMALL = ("-e", "digits", "--set", "dataset.limit=120", "--set", "input.size=32,3
 
 def command(*words: str, home: Path) -> list[str]:
     """The words of a command line with its artifacts folder."""
-    return [sys.executable, "-m", "pipeline", *words, "--home", str(home)]
+    return [sys.executable, "-m", "bottleneck_features", *words, "--home", str(home)]
 
 
 def bottleneck(*words: str, home: Path, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -60,7 +60,7 @@ def run_shell(body: str, folder: Path, done: set[str]) -> None:
                 continue
             done.add(line)
             offline = (*OFFLINE, *SHORT) if "natural-images" in line and made[1] not in ("predict", "export") else ()
-            run([sys.executable, "-m", "pipeline", *made[1:], *offline], folder)
+            run([sys.executable, "-m", "bottleneck_features", *made[1:], *offline], folder)
 
 
 def run_python(body: str, folder: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from models.errors import EngineUnavailable, require_choice
+from bottleneck_features.models.errors import EngineUnavailable, require_choice
 
 # OpenVINO's converter and NNCF report their use to their makers' servers; without this package both use their stubs
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]

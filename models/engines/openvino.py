@@ -12,9 +12,9 @@ import numpy as np
 import openvino
 import psutil
 
-from models.errors import EngineUnavailable
-from models.parallel import core_limit
-from models.tracing import Recipe, trace
+from bottleneck_features.models.errors import EngineUnavailable
+from bottleneck_features.models.parallel import core_limit
+from bottleneck_features.models.tracing import Recipe, trace
 
 HINTS = {"float32": "f32", "bfloat16": "bf16", "int8": "f32"}
 CALIBRATION_BATCH = 4

@@ -9,8 +9,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from models.folding import inference_copy
-from models.tracing import Recipe, trace
+from bottleneck_features.models.folding import inference_copy
+from bottleneck_features.models.tracing import Recipe, trace
 
 IN_FLIGHT_PER_DEVICE = 2
 

@@ -9,11 +9,25 @@ from typing import Any
 
 import click
 
-import features
-from pipeline.commandline.cli_cache import cache
-from pipeline.commandline.cli_frame import SETTINGS, Commands, Request, asked, json_option, request_of, show, stage
-from pipeline.commandline.cli_use import completions_command, doctor_command, export_command, predict_command
-from pipeline.commandline.output import (
+from bottleneck_features import features
+from bottleneck_features.pipeline.commandline.cli_cache import cache
+from bottleneck_features.pipeline.commandline.cli_frame import (
+    SETTINGS,
+    Commands,
+    Request,
+    asked,
+    json_option,
+    request_of,
+    show,
+    stage,
+)
+from bottleneck_features.pipeline.commandline.cli_use import (
+    completions_command,
+    doctor_command,
+    export_command,
+    predict_command,
+)
+from bottleneck_features.pipeline.commandline.output import (
     print_advice,
     print_bench,
     print_comparison,
@@ -26,9 +40,9 @@ from pipeline.commandline.output import (
     print_report,
     print_scored,
 )
-from pipeline.errors import RequestError
-from pipeline.experiment import load_experiment
-from pipeline.results import NETWORKS, Result, experiment_json
+from bottleneck_features.pipeline.errors import RequestError
+from bottleneck_features.pipeline.experiment import load_experiment
+from bottleneck_features.pipeline.results import NETWORKS, Result, experiment_json
 
 
 def parsed_part(text: str) -> features.Part:
@@ -48,7 +62,7 @@ def parsed_part(text: str) -> features.Part:
 
 def on_local(part: features.Part, on_ray: Mapping[str, Any]) -> Callable[..., Result]:
     """Return stage one for this process, if none of the options of a cluster is given."""
-    from pipeline.extraction.extract import extract_features
+    from bottleneck_features.pipeline.extraction.extract import extract_features
 
     given = [f"--{name.replace('_', '-')}" for name, value in on_ray.items() if value is not None]
     if given:
@@ -58,8 +72,8 @@ def on_local(part: features.Part, on_ray: Mapping[str, Any]) -> Callable[..., Re
 
 def on_cluster(part: features.Part, on_ray: Mapping[str, Any]) -> Callable[..., Result]:
     """Return stage one for a Ray cluster."""
-    from pipeline.extraction.on_ray import extract_on_ray
-    from pipeline.extraction.ray_cluster import Cluster
+    from bottleneck_features.pipeline.extraction.on_ray import extract_on_ray
+    from bottleneck_features.pipeline.extraction.ray_cluster import Cluster
 
     if part != features.WHOLE:
         raise RequestError(
@@ -96,7 +110,7 @@ def experiments(as_json: bool) -> None:
     \b
     Example: bottleneck experiments
     """
-    from pipeline.experiment import ready_made
+    from bottleneck_features.pipeline.experiment import ready_made
 
     found = {name: load_experiment(name).description for name in ready_made()}
     if as_json:
@@ -118,7 +132,7 @@ def inspect_command(request: Request) -> None:
     \b
     Example: bottleneck inspect -e natural-images --set dataset.path=pictures
     """
-    from pipeline.inspection.inspect_data import inspect, overview
+    from bottleneck_features.pipeline.inspection.inspect_data import inspect, overview
 
     def say(content: Mapping[str, Any]) -> None:
         click.echo(overview(content))
@@ -167,7 +181,7 @@ def features_command(request: Request, rehash: bool, wait: float, shard: str, en
              bottleneck features -e cifar10 --engine-on ray --workers 2
              bottleneck features -e cifar10 --set features.store=s3://bucket/caches     (the same)
     """
-    from pipeline.extraction.fingerprints import forget_fingerprints
+    from bottleneck_features.pipeline.extraction.fingerprints import forget_fingerprints
 
     part = parsed_part(shard)
     extract = on_local(part, on_ray) if engine_on == "local" else on_cluster(part, on_ray)
@@ -187,7 +201,7 @@ def train_head_command(request: Request) -> None:
     \b
     Example: bottleneck train-head -e photo-patches --set head.epochs=100 --set head.dropout=0.5
     """
-    from pipeline.heads.train_head import train_head
+    from bottleneck_features.pipeline.heads.train_head import train_head
 
     show(request, train_head(request.experiment, request.home), print_head)
 
@@ -216,8 +230,8 @@ def compare_command(request: Request, sizes: str | None, seeds: int | None) -> N
              bottleneck compare -e digits --label-curve 1,5,10,50,100,all --seeds 5
     """
     if sizes is not None:
-        from pipeline.heads.label_curve import label_curve, parse_sizes
-        from pipeline.reporting.sources import CURVE_SEEDS
+        from bottleneck_features.pipeline.heads.label_curve import label_curve, parse_sizes
+        from bottleneck_features.pipeline.reporting.sources import CURVE_SEEDS
 
         curve = label_curve(request.experiment, request.home, parse_sizes(sizes), seeds or CURVE_SEEDS)
         show(request, curve, print_label_curve)
@@ -226,7 +240,7 @@ def compare_command(request: Request, sizes: str | None, seeds: int | None) -> N
         raise RequestError(
             "--seeds repeats the points of a label curve: add --label-curve 1,5,10,all, or leave it out."
         )
-    from pipeline.comparison.compare import compare
+    from bottleneck_features.pipeline.comparison.compare import compare
 
     show(request, compare(request.experiment, request.home, request.options), print_comparison)
 
@@ -258,7 +272,7 @@ def fine_tune_command(request: Request, method: str) -> None:
     Example: bottleneck fine-tune -e photo-patches --set finetune.epochs=3
              bottleneck fine-tune -e cifar10 --method from-pretrained --set finetune.epochs=25
     """
-    from pipeline.networks.fine_tune import fine_tune
+    from bottleneck_features.pipeline.networks.fine_tune import fine_tune
 
     show(request, fine_tune(request.experiment, request.home, method), print_scored)
 
@@ -275,7 +289,7 @@ def probe_command(request: Request) -> None:
     Example: bottleneck probe -e photo-patches
              bottleneck probe -e digits --set head.epochs=20
     """
-    from pipeline.heads.probe import probe
+    from bottleneck_features.pipeline.heads.probe import probe
 
     show(request, probe(request.experiment, request.home), print_probe)
 
@@ -291,7 +305,7 @@ def advise_command(request: Request) -> None:
     \b
     Example: bottleneck advise -e photo-patches
     """
-    from pipeline.comparison.advise import advise
+    from bottleneck_features.pipeline.comparison.advise import advise
 
     show(request, advise(request.experiment, request.home, request.options), print_advice)
 
@@ -309,8 +323,8 @@ def report_command(request: Request) -> None:
     \b
     Example: bottleneck report -e photo-patches
     """
-    from pipeline.reporting.report import report
-    from pipeline.reporting.sources import last_settings
+    from bottleneck_features.pipeline.reporting.report import report
+    from bottleneck_features.pipeline.reporting.sources import last_settings
 
     if not request.overrides:
         last = last_settings(request.home / "runs" / request.experiment.name, experiment_json(request.experiment))
@@ -329,7 +343,7 @@ def bench_command(request: Request, quick: bool) -> None:
     \b
     Example: bottleneck bench -e cifar10 --quick
     """
-    from pipeline.extraction.bench import FULL, QUICK, bench
+    from bottleneck_features.pipeline.extraction.bench import FULL, QUICK, bench
 
     show(request, bench(request.experiment, request.home, QUICK if quick else FULL), print_bench)
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import click
 
-import features
-from pipeline.commandline.cli_frame import home_option, json_option
-from pipeline.commandline.output import fail, print_json, print_table
-from pipeline.errors import RequestError
+from bottleneck_features import features
+from bottleneck_features.pipeline.commandline.cli_frame import home_option, json_option
+from bottleneck_features.pipeline.commandline.output import fail, print_json, print_table
+from bottleneck_features.pipeline.errors import RequestError
 
 COLUMNS = ("cache", "layers", "dtype", "images", "MiB", "age", "state")
 
@@ -150,7 +150,7 @@ def located(path: Path, home: Path) -> Path:
 
 
 def _caches(home: Path) -> Path:
-    from pipeline.extraction.cache import cache_root
+    from bottleneck_features.pipeline.extraction.cache import cache_root
 
     return cache_root(home)
 

@@ -11,14 +11,13 @@ from typing import Any
 
 import click
 
-import features
-import models
-from pipeline.commandline.completion import complete_experiment, complete_setting
-from pipeline.commandline.output import fail, print_json, print_warnings
-from pipeline.errors import PipelineError, RequestError
-from pipeline.experiment import Experiment, load_experiment, ready_made
-from pipeline.quiet import import_tensorflow
-from pipeline.results import Result
+from bottleneck_features import features, models
+from bottleneck_features.pipeline.commandline.completion import complete_experiment, complete_setting
+from bottleneck_features.pipeline.commandline.output import fail, print_json, print_warnings
+from bottleneck_features.pipeline.errors import PipelineError, RequestError
+from bottleneck_features.pipeline.experiment import Experiment, load_experiment, ready_made
+from bottleneck_features.pipeline.quiet import import_tensorflow
+from bottleneck_features.pipeline.results import Result
 
 DEFAULT_HOME = Path("artifacts")
 READY_OR_FILE = "A ready-made experiment (see `bottleneck experiments`) or the path of a .toml file."

@@ -5,12 +5,18 @@ from pathlib import Path
 
 import click
 
-from pipeline.commandline.cli_frame import Trained, home_option, json_option, of_trained, show
-from pipeline.commandline.completion import completion_script
-from pipeline.commandline.output import fail, print_export, print_json, print_predictions, print_table
-from pipeline.errors import RequestError, nearest
-from pipeline.quiet import import_tensorflow
-from pipeline.results import MODELS
+from bottleneck_features.pipeline.commandline.cli_frame import Trained, home_option, json_option, of_trained, show
+from bottleneck_features.pipeline.commandline.completion import completion_script
+from bottleneck_features.pipeline.commandline.output import (
+    fail,
+    print_export,
+    print_json,
+    print_predictions,
+    print_table,
+)
+from bottleneck_features.pipeline.errors import RequestError, nearest
+from bottleneck_features.pipeline.quiet import import_tensorflow
+from bottleneck_features.pipeline.results import MODELS
 
 FORMAT_NAMES = ("keras", "savedmodel", "onnx", "openvino", "litert")
 
@@ -49,12 +55,12 @@ def predict_command(request: Trained, paths: tuple[Path, ...], wanted: str | Non
         raise RequestError("Name images, or folders of images: bottleneck predict -e EXPERIMENT PATHS…")
     if out and not out.parent.is_dir():
         raise RequestError(f"--out '{out}': there is no folder '{out.parent}'.")
-    from pipeline.use.picture_files import listed
+    from bottleneck_features.pipeline.use.picture_files import listed
 
     files = list(listed(paths))
     import_tensorflow()
-    from pipeline.use.predict import predict
-    from pipeline.use.saved_model import open_model
+    from bottleneck_features.pipeline.use.predict import predict
+    from bottleneck_features.pipeline.use.saved_model import open_model
 
     model = open_model(request.home, request.name, wanted, request.overrides)
     result = predict(model, files, request.home, top, None if request.as_json else out or sys.stdout)
@@ -89,8 +95,8 @@ def export_command(request: Trained, wanted: str | None, formats: str, to: Path 
     """
     names = parsed_formats(formats)
     import_tensorflow()
-    from pipeline.use.export_model import export_model
-    from pipeline.use.saved_model import open_model
+    from bottleneck_features.pipeline.use.export_model import export_model
+    from bottleneck_features.pipeline.use.saved_model import open_model
 
     model = open_model(request.home, request.name, wanted, request.overrides)
     show(request, export_model(model, names, request.home, to), print_export)
@@ -128,7 +134,7 @@ def doctor_command(home: Path, as_json: bool) -> None:
         import_tensorflow()
     except ImportError as error:
         fail(f"TensorFlow cannot be imported ({error}). Install the package again: pip install bottleneck-features", 1)
-    from pipeline.commandline import doctor
+    from bottleneck_features.pipeline.commandline import doctor
 
     checks = doctor.doctor(home)
     if as_json:

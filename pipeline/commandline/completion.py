@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 from click.shell_completion import CompletionItem, get_completion_class
 
-from pipeline.experiment import ready_made, setting_choices, setting_names
+from bottleneck_features.pipeline.experiment import ready_made, setting_choices, setting_names
 
 # bash parts words at `=`, and puts a space behind what is complete: neither suits section.key=value
 _BASH_END = "    return 0\n"

@@ -13,9 +13,9 @@ from typing import Any
 
 import psutil
 
-import models
-from pipeline.extraction.cache import cache_root
-from pipeline.results import hardware, versions
+from bottleneck_features import models
+from bottleneck_features.pipeline.extraction.cache import cache_root
+from bottleneck_features.pipeline.results import hardware, versions
 
 OK, MISSING, LOW, BROKEN = "ok", "missing", "low", "BROKEN"
 LEAST_FREE_GIB, LEAST_MEMORY_GIB = 2.0, 2.0
@@ -98,7 +98,7 @@ def _flags() -> list[str]:
 
 def _engines() -> Iterator[Check]:
     """Every engine in every precision on a tiny network; a machine on which none works is broken."""
-    from models.engines import ENGINES, PRECISIONS
+    from bottleneck_features.models.engines import ENGINES, PRECISIONS
 
     tried = [_tried(engine, precision) for engine, precision in product(ENGINES, PRECISIONS)]
     yield from tried
@@ -125,7 +125,7 @@ def _run(engine: str, precision: str) -> float:
     import keras
     import numpy as np
 
-    from models.backbones import Backbone
+    from bottleneck_features.models.backbones import Backbone
 
     models.resolve_engine(engine, precision)  # refuses before anything is built
     keras.utils.set_random_seed(0)

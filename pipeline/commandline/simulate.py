@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
-from pipeline.commandline.output import print_json, print_table
-from pipeline.extraction.simulate_scale import Assumptions, simulated_rows
+from bottleneck_features.pipeline.commandline.output import print_json, print_table
+from bottleneck_features.pipeline.extraction.simulate_scale import Assumptions, simulated_rows
 
 # Measured on two cores: docs/scaling.md
 SECONDS, DEVIATION = 19.0, 3.5
@@ -47,7 +47,7 @@ def main(
         raise click.UsageError(f"--workers takes whole numbers ≥ 1 parted by commas. Received: '{workers}'") from None
     rows = simulated_rows(assumed, counts, seeds)
     if picture:
-        from pipeline.extraction.plots_scale import scale_chart
+        from bottleneck_features.pipeline.extraction.plots_scale import scale_chart
 
         title = f"{images:,} images, {assumed.shards:,} shards of {assumed.seconds:g} s: simulated"
         scale_chart(rows, seeds, title, picture)

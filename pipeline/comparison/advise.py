@@ -8,19 +8,19 @@ from typing import Any
 
 import numpy as np
 
-from features import Features
-from models.parallel import Workers, workers
-from pipeline.comparison.evaluation import mcnemar
-from pipeline.comparison.splits import Holdout, Part, hold_out
-from pipeline.datasets import open_dataset
-from pipeline.experiment import Experiment
-from pipeline.extraction.cache import backbone_label, data_warnings, open_cache
-from pipeline.extraction.speeds import extraction_speed
-from pipeline.heads.layer_rows import layer_sets
-from pipeline.heads.probe_search import LOGISTIC, Candidate, logistic_probe, steps
-from pipeline.heads.ranking import ranked
-from pipeline.progress import progress
-from pipeline.results import Clock, Result, Score, experiment_json, run_folder, write_result
+from bottleneck_features.features import Features
+from bottleneck_features.models.parallel import Workers, workers
+from bottleneck_features.pipeline.comparison.evaluation import mcnemar
+from bottleneck_features.pipeline.comparison.splits import Holdout, Part, hold_out
+from bottleneck_features.pipeline.datasets import open_dataset
+from bottleneck_features.pipeline.experiment import Experiment
+from bottleneck_features.pipeline.extraction.cache import backbone_label, data_warnings, open_cache
+from bottleneck_features.pipeline.extraction.speeds import extraction_speed
+from bottleneck_features.pipeline.heads.layer_rows import layer_sets
+from bottleneck_features.pipeline.heads.probe_search import LOGISTIC, Candidate, logistic_probe, steps
+from bottleneck_features.pipeline.heads.ranking import ranked
+from bottleneck_features.pipeline.progress import progress
+from bottleneck_features.pipeline.results import Clock, Result, Score, experiment_json, run_folder, write_result
 
 SHARES = (0.125, 0.25, 0.5, 1.0)  # of the training images, for the learning curve
 DRAWS = 3  # of each smaller share

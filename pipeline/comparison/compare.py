@@ -4,20 +4,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from features import Features
-from models.parallel import workers
-from pipeline.comparison.contestants import Arena, Contestant, contestants
-from pipeline.comparison.ground import Ground, common_ground, keep_predictions, scored_warnings
-from pipeline.comparison.predictions import FILE
-from pipeline.comparison.splits import labels_of
-from pipeline.datasets import Dataset, open_dataset
-from pipeline.errors import RequestError
-from pipeline.experiment import Experiment
-from pipeline.extraction.cache import backbone_label, open_cache
-from pipeline.extraction.speeds import extraction_speed
-from pipeline.networks.pixels import pixels_on_disk
-from pipeline.reporting.report import Subject, page_of, write_report
-from pipeline.results import Clock, Method, Result, experiment_json, label, run_folder, write_result
+from bottleneck_features.features import Features
+from bottleneck_features.models.parallel import workers
+from bottleneck_features.pipeline.comparison.contestants import Arena, Contestant, contestants
+from bottleneck_features.pipeline.comparison.ground import Ground, common_ground, keep_predictions, scored_warnings
+from bottleneck_features.pipeline.comparison.predictions import FILE
+from bottleneck_features.pipeline.comparison.splits import labels_of
+from bottleneck_features.pipeline.datasets import Dataset, open_dataset
+from bottleneck_features.pipeline.errors import RequestError
+from bottleneck_features.pipeline.experiment import Experiment
+from bottleneck_features.pipeline.extraction.cache import backbone_label, open_cache
+from bottleneck_features.pipeline.extraction.speeds import extraction_speed
+from bottleneck_features.pipeline.networks.pixels import pixels_on_disk
+from bottleneck_features.pipeline.reporting.report import Subject, page_of, write_report
+from bottleneck_features.pipeline.results import Clock, Method, Result, experiment_json, label, run_folder, write_result
 
 
 def compare(experiment: Experiment, home: Path, options: tuple[str, ...] = ()) -> Result:

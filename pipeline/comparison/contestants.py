@@ -6,22 +6,22 @@ from pathlib import Path
 
 import numpy as np
 
-from features import Features
-from models.parallel import Workers
-from pipeline.comparison.ground import Ground
-from pipeline.comparison.splits import Part, labels_of
-from pipeline.datasets import Dataset
-from pipeline.experiment import Experiment
-from pipeline.heads.layer_rows import layer_sets
-from pipeline.heads.probe_search import LOGISTIC, finished, search_layers, steps
-from pipeline.heads.ranking import ranked
-from pipeline.heads.train_head import TrainedMethod, extraction_seconds, fit_head, predict_head
-from pipeline.networks.convnet import train_convnet
-from pipeline.networks.fine_tune import train_network
-from pipeline.networks.pixels import pixel_probabilities
-from pipeline.networks.training import History
-from pipeline.progress import progress
-from pipeline.results import Method
+from bottleneck_features.features import Features
+from bottleneck_features.models.parallel import Workers
+from bottleneck_features.pipeline.comparison.ground import Ground
+from bottleneck_features.pipeline.comparison.splits import Part, labels_of
+from bottleneck_features.pipeline.datasets import Dataset
+from bottleneck_features.pipeline.experiment import Experiment
+from bottleneck_features.pipeline.heads.layer_rows import layer_sets
+from bottleneck_features.pipeline.heads.probe_search import LOGISTIC, finished, search_layers, steps
+from bottleneck_features.pipeline.heads.ranking import ranked
+from bottleneck_features.pipeline.heads.train_head import TrainedMethod, extraction_seconds, fit_head, predict_head
+from bottleneck_features.pipeline.networks.convnet import train_convnet
+from bottleneck_features.pipeline.networks.fine_tune import train_network
+from bottleneck_features.pipeline.networks.pixels import pixel_probabilities
+from bottleneck_features.pipeline.networks.training import History
+from bottleneck_features.pipeline.progress import progress
+from bottleneck_features.pipeline.results import Method
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from features import FeatureArray, Features
-from pipeline.comparison.evaluation import score
-from pipeline.comparison.likeness import SMALLEST_SIDE, UNMISTAKABLE, alike, describe, flipped
-from pipeline.comparison.splits import Holdout, Part, digest
-from pipeline.datasets import Dataset
-from pipeline.results import Method, write_text
+from bottleneck_features.features import FeatureArray, Features
+from bottleneck_features.pipeline.comparison.evaluation import score
+from bottleneck_features.pipeline.comparison.likeness import SMALLEST_SIDE, UNMISTAKABLE, alike, describe, flipped
+from bottleneck_features.pipeline.comparison.splits import Holdout, Part, digest
+from bottleneck_features.pipeline.datasets import Dataset
+from bottleneck_features.pipeline.results import Method, write_text
 
 # Chosen by looking at CIFAR-10's pairs with a ResNet-50: docs/results.md says what each one keeps out.
 SAME_CONTENT, PLAUSIBLE = 0.85, 0.80

@@ -10,9 +10,9 @@ from scipy.special import ndtri
 from scipy.stats import binomtest
 from sklearn.metrics import confusion_matrix
 
-from pipeline.comparison.groups import effective_images, sign_flip_test
-from pipeline.comparison.splits import Holdout, Part
-from pipeline.results import Score
+from bottleneck_features.pipeline.comparison.groups import effective_images, sign_flip_test
+from bottleneck_features.pipeline.comparison.splits import Holdout, Part
+from bottleneck_features.pipeline.results import Score
 
 CONFIDENCE = 0.95
 

@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.comparison.duplicates import Duplicates
-from pipeline.comparison.evaluation import confusion, paired_comparisons, score
-from pipeline.comparison.predictions import Predictions
-from pipeline.comparison.splits import Part
-from pipeline.errors import PipelineError
-from pipeline.heads.calibration import Calibration, calibrate
-from pipeline.results import Method
+from bottleneck_features.pipeline.comparison.duplicates import Duplicates
+from bottleneck_features.pipeline.comparison.evaluation import confusion, paired_comparisons, score
+from bottleneck_features.pipeline.comparison.predictions import Predictions
+from bottleneck_features.pipeline.comparison.splits import Part
+from bottleneck_features.pipeline.errors import PipelineError
+from bottleneck_features.pipeline.heads.calibration import Calibration, calibrate
+from bottleneck_features.pipeline.results import Method
 
 
 class FinalSplit:

@@ -5,16 +5,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from features import Features
-from pipeline.comparison.duplicates import Duplicates, known_duplicates
-from pipeline.comparison.final_split import FinalSplit
-from pipeline.comparison.groups import groups_of
-from pipeline.comparison.predictions import save_predictions
-from pipeline.comparison.splits import Holdout, Part, hold_out, labels_of, scored_part
-from pipeline.datasets import Dataset
-from pipeline.experiment import Experiment
-from pipeline.extraction.cache import data_warnings
-from pipeline.results import Clock
+from bottleneck_features.features import Features
+from bottleneck_features.pipeline.comparison.duplicates import Duplicates, known_duplicates
+from bottleneck_features.pipeline.comparison.final_split import FinalSplit
+from bottleneck_features.pipeline.comparison.groups import groups_of
+from bottleneck_features.pipeline.comparison.predictions import save_predictions
+from bottleneck_features.pipeline.comparison.splits import Holdout, Part, hold_out, labels_of, scored_part
+from bottleneck_features.pipeline.datasets import Dataset
+from bottleneck_features.pipeline.experiment import Experiment
+from bottleneck_features.pipeline.extraction.cache import data_warnings
+from bottleneck_features.pipeline.results import Clock
 
 
 @dataclass(frozen=True)

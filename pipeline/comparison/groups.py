@@ -8,8 +8,8 @@ import numpy as np
 from scipy.stats import t
 
 if TYPE_CHECKING:
-    from pipeline.comparison.splits import Part
-    from pipeline.datasets import Dataset
+    from bottleneck_features.pipeline.comparison.splits import Part
+    from bottleneck_features.pipeline.datasets import Dataset
 
 
 def groups_of(dataset: Dataset, part: Part) -> np.ndarray | None:

@@ -5,8 +5,8 @@ import hashlib
 import numpy as np
 from scipy.fft import dct
 
-from pipeline.comparison.splits import Part
-from pipeline.datasets import Dataset
+from bottleneck_features.pipeline.comparison.splits import Part
+from bottleneck_features.pipeline.datasets import Dataset
 
 FREQUENCIES = 8  # a side; 8 × 8 × 3 numbers describe an image
 SMALLEST_SIDE = 2 * FREQUENCIES

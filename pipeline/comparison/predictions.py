@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.results import write_bytes
+from bottleneck_features.pipeline.results import write_bytes
 
 FILE = "predictions.npz"
 

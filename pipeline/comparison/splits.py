@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipeline.datasets.partition import grouped_split, stratified_split
-from pipeline.errors import RequestError
+from bottleneck_features.pipeline.datasets.partition import grouped_split, stratified_split
+from bottleneck_features.pipeline.errors import RequestError
 
 SHOWN = 10  # classes in a message
 
 if TYPE_CHECKING:
-    from pipeline.datasets import Dataset
+    from bottleneck_features.pipeline.datasets import Dataset
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.datasets.columns import SPLIT_NAMES, Columns
-from pipeline.datasets.decoding import POINT_SAMPLED, Target
-from pipeline.datasets.images import ImageDataset, Source
-from pipeline.datasets.listing import Problem, natural_key
-from pipeline.datasets.partition import draw_test, straddling
-from pipeline.errors import PipelineError, RequestError
-from pipeline.experiment import DatasetSettings, Experiment
-from pipeline.results import write_text
+from bottleneck_features.pipeline.datasets.columns import SPLIT_NAMES, Columns
+from bottleneck_features.pipeline.datasets.decoding import POINT_SAMPLED, Target
+from bottleneck_features.pipeline.datasets.images import ImageDataset, Source
+from bottleneck_features.pipeline.datasets.listing import Problem, natural_key
+from bottleneck_features.pipeline.datasets.partition import draw_test, straddling
+from bottleneck_features.pipeline.errors import PipelineError, RequestError
+from bottleneck_features.pipeline.experiment import DatasetSettings, Experiment
+from bottleneck_features.pipeline.results import write_text
 
 QUARANTINE = "quarantine.csv"
 SHOWN = 3  # reasons in a message; all are in the quarantine file

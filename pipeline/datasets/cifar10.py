@@ -12,9 +12,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-import models
-from pipeline.datasets.base import Dataset, Samples
-from pipeline.errors import DownloadError, PipelineError, RequestError
+from bottleneck_features import models
+from bottleneck_features.pipeline.datasets.base import Dataset, Samples
+from bottleneck_features.pipeline.errors import DownloadError, PipelineError, RequestError
 
 FILES = {"train": [f"data_batch_{i}" for i in range(1, 6)], "test": ["test_batch"]}
 ARCHIVE = "cifar-10-python.tar.gz"

@@ -7,8 +7,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from pipeline.datasets.listing import Entry
-from pipeline.datasets.scan import FileRecord
+from bottleneck_features.pipeline.datasets.listing import Entry
+from bottleneck_features.pipeline.datasets.scan import FileRecord
 
 TEXT = np.dtypes.StringDType()
 SPLIT_NAMES = ("", "train", "validation", "test")

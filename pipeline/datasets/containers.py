@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import features
-from pipeline.datasets.decoding import UnusableImage
-from pipeline.datasets.listing import SPLITS, ignored, in_full
-from pipeline.datasets.scan import threads
-from pipeline.errors import PipelineError, RequestError
+from bottleneck_features import features
+from bottleneck_features.pipeline.datasets.decoding import UnusableImage
+from bottleneck_features.pipeline.datasets.listing import SPLITS, ignored, in_full
+from bottleneck_features.pipeline.datasets.scan import threads
+from bottleneck_features.pipeline.errors import PipelineError, RequestError
 
 FAR_THREADS = 16  # a store answers many requests at once, each after some milliseconds
 PATTERN = re.compile(r"[*?{\[]")

@@ -6,7 +6,7 @@ part, as `sklearn.datasets.load_digits` ships it).
 
 import numpy as np
 
-from pipeline.datasets.base import ArrayDataset, Samples
+from bottleneck_features.pipeline.datasets.base import ArrayDataset, Samples
 
 TEST_IMAGES = 500
 SPLIT_SEED = 0

@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from pipeline.datasets import assembly
-from pipeline.datasets.columns import of_entries
-from pipeline.datasets.decoding import read
-from pipeline.datasets.images import ImageDataset, Stored
-from pipeline.datasets.listing import Listing, Problem, list_folder
-from pipeline.datasets.scan import printable, scan, threads
-from pipeline.datasets.table import list_table
-from pipeline.experiment import Experiment
+from bottleneck_features.pipeline.datasets import assembly
+from bottleneck_features.pipeline.datasets.columns import of_entries
+from bottleneck_features.pipeline.datasets.decoding import read
+from bottleneck_features.pipeline.datasets.images import ImageDataset, Stored
+from bottleneck_features.pipeline.datasets.listing import Listing, Problem, list_folder
+from bottleneck_features.pipeline.datasets.scan import printable, scan, threads
+from bottleneck_features.pipeline.datasets.table import list_table
+from bottleneck_features.pipeline.experiment import Experiment
 
 
 class Files:

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.datasets.columns import SPLIT_NAMES, TEXT, Columns, codes, one_after_another, text
-from pipeline.datasets.containers import Container
-from pipeline.datasets.listing import Problem
-from pipeline.datasets.packed import Table
+from bottleneck_features.pipeline.datasets.columns import SPLIT_NAMES, TEXT, Columns, codes, one_after_another, text
+from bottleneck_features.pipeline.datasets.containers import Container
+from bottleneck_features.pipeline.datasets.listing import Problem
+from bottleneck_features.pipeline.datasets.packed import Table
 
 TAKEN = "its id is that of an earlier image"
 

@@ -7,12 +7,12 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from pipeline.datasets.base import Dataset, Origin, Origins, Samples
-from pipeline.datasets.columns import Columns
-from pipeline.datasets.decoding import REVISION, Target, UnusableImage, load_bytes
-from pipeline.datasets.listing import natural_key
-from pipeline.datasets.scan import FileRecord
-from pipeline.errors import ChangedImage
+from bottleneck_features.pipeline.datasets.base import Dataset, Origin, Origins, Samples
+from bottleneck_features.pipeline.datasets.columns import Columns
+from bottleneck_features.pipeline.datasets.decoding import REVISION, Target, UnusableImage, load_bytes
+from bottleneck_features.pipeline.datasets.listing import natural_key
+from bottleneck_features.pipeline.datasets.scan import FileRecord
+from bottleneck_features.pipeline.errors import ChangedImage
 
 
 class Stored(NamedTuple):

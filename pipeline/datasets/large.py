@@ -6,18 +6,18 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.datasets import assembly
-from pipeline.datasets.columns import mapped, text
-from pipeline.datasets.containers import Container, find_containers, named_splits
-from pipeline.datasets.found import Found, put_together, stacked, unique_ids
-from pipeline.datasets.images import ImageDataset
-from pipeline.datasets.layout import groups_of, read_layout
-from pipeline.datasets.packed import Raw, scan_containers
-from pipeline.datasets.parquet import SAID as PARQUET_SAID
-from pipeline.datasets.parquet import ParquetSource, parquet_images, table_columns
-from pipeline.datasets.tar import SAID as TAR_SAID
-from pipeline.datasets.tar import TarSource, tar_images
-from pipeline.experiment import DatasetSettings, Experiment
+from bottleneck_features.pipeline.datasets import assembly
+from bottleneck_features.pipeline.datasets.columns import mapped, text
+from bottleneck_features.pipeline.datasets.containers import Container, find_containers, named_splits
+from bottleneck_features.pipeline.datasets.found import Found, put_together, stacked, unique_ids
+from bottleneck_features.pipeline.datasets.images import ImageDataset
+from bottleneck_features.pipeline.datasets.layout import groups_of, read_layout
+from bottleneck_features.pipeline.datasets.packed import Raw, scan_containers
+from bottleneck_features.pipeline.datasets.parquet import SAID as PARQUET_SAID
+from bottleneck_features.pipeline.datasets.parquet import ParquetSource, parquet_images, table_columns
+from bottleneck_features.pipeline.datasets.tar import SAID as TAR_SAID
+from bottleneck_features.pipeline.datasets.tar import TarSource, tar_images
+from bottleneck_features.pipeline.experiment import DatasetSettings, Experiment
 
 NO_LABEL = "its label is missing"
 

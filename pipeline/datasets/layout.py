@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.datasets.columns import mapped
-from pipeline.datasets.listing import SPLITS, group_of, group_pattern
-from pipeline.errors import RequestError
+from bottleneck_features.pipeline.datasets.columns import mapped
+from bottleneck_features.pipeline.datasets.listing import SPLITS, group_of, group_pattern
+from bottleneck_features.pipeline.errors import RequestError
 
 
 @dataclass(frozen=True)

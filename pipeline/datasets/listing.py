@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.datasets.decoding import ENDINGS
-from pipeline.datasets.scan import printable
-from pipeline.errors import RequestError
+from bottleneck_features.pipeline.datasets.decoding import ENDINGS
+from bottleneck_features.pipeline.datasets.scan import printable
+from bottleneck_features.pipeline.errors import RequestError
 
 SPLITS = {
     **dict.fromkeys(("train", "training"), "train"),

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.datasets.base import Dataset, LimitedDataset
-from pipeline.datasets.cifar10 import Cifar10
-from pipeline.datasets.digits import digits
-from pipeline.datasets.files import open_folder, open_table
-from pipeline.datasets.large import open_parquet, open_tar
-from pipeline.datasets.photo_patches import photo_patches
-from pipeline.errors import RequestError
-from pipeline.experiment import Experiment
+from bottleneck_features.pipeline.datasets.base import Dataset, LimitedDataset
+from bottleneck_features.pipeline.datasets.cifar10 import Cifar10
+from bottleneck_features.pipeline.datasets.digits import digits
+from bottleneck_features.pipeline.datasets.files import open_folder, open_table
+from bottleneck_features.pipeline.datasets.large import open_parquet, open_tar
+from bottleneck_features.pipeline.datasets.photo_patches import photo_patches
+from bottleneck_features.pipeline.errors import RequestError
+from bottleneck_features.pipeline.experiment import Experiment
 
 _SOURCES: dict[str, Callable[[Experiment, Path], Dataset]] = {
     "cifar10": lambda experiment, home: Cifar10(experiment.dataset.path),

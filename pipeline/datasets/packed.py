@@ -16,12 +16,12 @@ from pathlib import Path
 import numpy as np
 import PIL
 
-from pipeline.datasets.columns import TEXT, blank, text
-from pipeline.datasets.containers import Container
-from pipeline.datasets.decoding import MAX_BYTES, UnusableImage, check
-from pipeline.datasets.scan import FOLDER, threads
-from pipeline.progress import progress
-from pipeline.results import write_bytes
+from bottleneck_features.pipeline.datasets.columns import TEXT, blank, text
+from bottleneck_features.pipeline.datasets.containers import Container
+from bottleneck_features.pipeline.datasets.decoding import MAX_BYTES, UnusableImage, check
+from bottleneck_features.pipeline.datasets.scan import FOLDER, threads
+from bottleneck_features.pipeline.progress import progress
+from bottleneck_features.pipeline.results import write_bytes
 
 VERSION = 1
 AT_A_TIME = 64  # images whose bytes are held

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline.datasets.containers import Container, not_readable, reading_threads
-from pipeline.datasets.decoding import UnusableImage
-from pipeline.datasets.images import Stored
-from pipeline.datasets.listing import SPLITS
-from pipeline.datasets.packed import Raw
-from pipeline.errors import RequestError, nearest
-from pipeline.experiment import DatasetSettings
+from bottleneck_features.pipeline.datasets.containers import Container, not_readable, reading_threads
+from bottleneck_features.pipeline.datasets.decoding import UnusableImage
+from bottleneck_features.pipeline.datasets.images import Stored
+from bottleneck_features.pipeline.datasets.listing import SPLITS
+from bottleneck_features.pipeline.datasets.packed import Raw
+from bottleneck_features.pipeline.errors import RequestError, nearest
+from bottleneck_features.pipeline.experiment import DatasetSettings
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from pipeline.datasets.strata import stratified_draw
-from pipeline.errors import RequestError
+from bottleneck_features.pipeline.datasets.strata import stratified_draw
+from bottleneck_features.pipeline.errors import RequestError
 
 SPLIT_SEED = 0  # not the experiment's: another seed must not mean another cache
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from pipeline.datasets.base import ArrayDataset, Samples
-from pipeline.errors import PipelineError
+from bottleneck_features.pipeline.datasets.base import ArrayDataset, Samples
+from bottleneck_features.pipeline.errors import PipelineError
 
 PHOTOGRAPHS = {
     "astronaut": "astronaut.png",

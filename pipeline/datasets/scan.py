@@ -15,9 +15,9 @@ from pathlib import Path
 import joblib
 import PIL
 
-from pipeline.datasets.decoding import MAX_PIXELS, UnusableImage, check, read
-from pipeline.progress import progress
-from pipeline.results import write_text
+from bottleneck_features.pipeline.datasets.decoding import MAX_PIXELS, UnusableImage, check, read
+from bottleneck_features.pipeline.progress import progress
+from bottleneck_features.pipeline.results import write_text
 
 FOLDER = "scans"
 VERSION = 1

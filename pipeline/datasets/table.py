@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
-from pipeline.datasets.decoding import ENDINGS
-from pipeline.datasets.listing import SPLITS, Entry, Listing, Problem, ignored, in_full
-from pipeline.datasets.scan import printable
-from pipeline.errors import RequestError, nearest
-from pipeline.experiment import DatasetSettings
+from bottleneck_features.pipeline.datasets.decoding import ENDINGS
+from bottleneck_features.pipeline.datasets.listing import SPLITS, Entry, Listing, Problem, ignored, in_full
+from bottleneck_features.pipeline.datasets.scan import printable
+from bottleneck_features.pipeline.errors import RequestError, nearest
+from bottleneck_features.pipeline.experiment import DatasetSettings
 
 SEPARATORS = ",;\t"
 MISSING = ("", "nan")  # how a table says that there is no label

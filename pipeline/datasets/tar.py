@@ -9,12 +9,12 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-from pipeline.datasets.containers import Container, not_readable, reading_threads
-from pipeline.datasets.decoding import ENDINGS, MAX_BYTES, UnusableImage
-from pipeline.datasets.images import Stored
-from pipeline.datasets.listing import ignored
-from pipeline.datasets.packed import Raw
-from pipeline.datasets.scan import printable
+from bottleneck_features.pipeline.datasets.containers import Container, not_readable, reading_threads
+from bottleneck_features.pipeline.datasets.decoding import ENDINGS, MAX_BYTES, UnusableImage
+from bottleneck_features.pipeline.datasets.images import Stored
+from bottleneck_features.pipeline.datasets.listing import ignored
+from bottleneck_features.pipeline.datasets.packed import Raw
+from bottleneck_features.pipeline.datasets.scan import printable
 
 SAID = ("cls", "json", "txt")
 LABEL_FIELDS = ("label", "cls", "class")  # looked for in a .json, in this order

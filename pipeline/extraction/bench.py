@@ -10,12 +10,12 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-import models
-from pipeline.errors import PipelineError, RequestError
-from pipeline.experiment import Experiment
-from pipeline.extraction.cache import backbone_label
-from pipeline.progress import progress
-from pipeline.results import Clock, Result, experiment_json, run_folder, write_result
+from bottleneck_features import models
+from bottleneck_features.pipeline.errors import PipelineError, RequestError
+from bottleneck_features.pipeline.experiment import Experiment
+from bottleneck_features.pipeline.extraction.cache import backbone_label
+from bottleneck_features.pipeline.progress import progress
+from bottleneck_features.pipeline.results import Clock, Result, experiment_json, run_folder, write_result
 
 BASELINE = "walk-through"
 COLUMNS = (
@@ -91,7 +91,7 @@ def bench(experiment: Experiment, home: Path, effort: Effort) -> Result:
         RequestError: there is no such backbone, layer or weights.
         PipelineError: the process of a variant died.
     """
-    from pipeline.extraction.plots_bench import benchmark
+    from bottleneck_features.pipeline.extraction.plots_bench import benchmark
 
     clock = Clock()
     folder = run_folder(home, experiment.name, "bench")
@@ -150,7 +150,7 @@ class _Worker:
         self.name = BASELINE if variant["engine"] == "baseline" else f"{variant['engine']} {variant['precision']}"
         self.runs = ("stage",) if variant["engine"] == "baseline" else ("bare", "stage")
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "pipeline.extraction.bench_worker"],
+            [sys.executable, "-m", "bottleneck_features.pipeline.extraction.bench_worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -15,12 +15,11 @@ from typing import Any, TextIO
 
 import numpy as np
 
-import features
-import models
-from pipeline.datasets.base import ArrayDataset, Dataset, Samples
-from pipeline.extraction.extract import fill
-from pipeline.quiet import import_tensorflow
-from pipeline.results import peak_memory_mib
+from bottleneck_features import features, models
+from bottleneck_features.pipeline.datasets.base import ArrayDataset, Dataset, Samples
+from bottleneck_features.pipeline.extraction.extract import fill
+from bottleneck_features.pipeline.quiet import import_tensorflow
+from bottleneck_features.pipeline.results import peak_memory_mib
 
 SOURCE = 32  # side of the images before resizing, as CIFAR-10's
 
@@ -70,7 +69,7 @@ def _baseline(
 ) -> tuple[dict[str, Callable[[], Any]], dict[str, Any]]:
     import keras
 
-    from pipeline.extraction.baseline import walk_through
+    from bottleneck_features.pipeline.extraction.baseline import walk_through
 
     model = keras.Model(backbone.model.input, backbone.model.get_layer(layer).output)
     return {"stage": lambda: walk_through(model, images, backbone.size, folder / "features.npz")}, {}

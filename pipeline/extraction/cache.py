@@ -5,12 +5,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import features
-import models
-from pipeline.datasets import Dataset
-from pipeline.errors import NoCache
-from pipeline.experiment import Experiment
-from pipeline.extraction.fingerprints import fingerprints
+from bottleneck_features import features, models
+from bottleneck_features.pipeline.datasets import Dataset
+from bottleneck_features.pipeline.errors import NoCache
+from bottleneck_features.pipeline.experiment import Experiment
+from bottleneck_features.pipeline.extraction.fingerprints import fingerprints
 
 
 def experiment_identity(experiment: Experiment, dataset: Dataset, home: Path) -> dict[str, Any]:

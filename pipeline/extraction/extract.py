@@ -13,12 +13,11 @@ from typing import Any
 
 import numpy as np
 
-import features
-import models
-from pipeline.datasets import Dataset, open_dataset
-from pipeline.errors import DownloadError
-from pipeline.experiment import Experiment
-from pipeline.extraction.cache import (
+from bottleneck_features import features, models
+from bottleneck_features.pipeline.datasets import Dataset, open_dataset
+from bottleneck_features.pipeline.errors import DownloadError
+from bottleneck_features.pipeline.experiment import Experiment
+from bottleneck_features.pipeline.extraction.cache import (
     backbone_label,
     cache_name,
     cache_root,
@@ -26,9 +25,17 @@ from pipeline.extraction.cache import (
     data_warnings,
     experiment_identity,
 )
-from pipeline.extraction.speeds import extraction_speed, remember_speed
-from pipeline.progress import progress
-from pipeline.results import Clock, Result, experiment_json, hardware, run_folder, versions, write_result
+from bottleneck_features.pipeline.extraction.speeds import extraction_speed, remember_speed
+from bottleneck_features.pipeline.progress import progress
+from bottleneck_features.pipeline.results import (
+    Clock,
+    Result,
+    experiment_json,
+    hardware,
+    run_folder,
+    versions,
+    write_result,
+)
 
 logger = logging.getLogger(__name__)
 

@@ -4,10 +4,10 @@ import hashlib
 import json
 from pathlib import Path
 
-from pipeline.datasets import Dataset
-from pipeline.datasets.columns import joined
-from pipeline.datasets.scan import forget_scans
-from pipeline.results import write_text
+from bottleneck_features.pipeline.datasets import Dataset
+from bottleneck_features.pipeline.datasets.columns import joined
+from bottleneck_features.pipeline.datasets.scan import forget_scans
+from bottleneck_features.pipeline.results import write_text
 
 FILE = "fingerprints.json"
 

@@ -11,11 +11,10 @@ from typing import Any
 
 import numpy as np
 
-import features
-import models
-from pipeline.errors import PipelineError, RequestError
-from pipeline.experiment import Experiment
-from pipeline.extraction.extract import (
+from bottleneck_features import features, models
+from bottleneck_features.pipeline.errors import PipelineError, RequestError
+from bottleneck_features.pipeline.experiment import Experiment
+from bottleneck_features.pipeline.extraction.extract import (
     Job,
     Outputs,
     build,
@@ -29,12 +28,12 @@ from pipeline.extraction.extract import (
     say_what_differs,
     warn_of_others,
 )
-from pipeline.extraction.ray_cluster import Cluster, connected, share_out
-from pipeline.extraction.ray_team import Team
-from pipeline.extraction.speeds import remember_speed
-from pipeline.progress import progress
-from pipeline.quiet import import_tensorflow
-from pipeline.results import Clock, Result
+from bottleneck_features.pipeline.extraction.ray_cluster import Cluster, connected, share_out
+from bottleneck_features.pipeline.extraction.ray_team import Team
+from bottleneck_features.pipeline.extraction.speeds import remember_speed
+from bottleneck_features.pipeline.progress import progress
+from bottleneck_features.pipeline.quiet import import_tensorflow
+from bottleneck_features.pipeline.results import Clock, Result
 
 
 class ShardWorker:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import matplotlib.pyplot as plt
 import numpy as np
 
-from pipeline.plots import COLOURS, save_figure
+from bottleneck_features.pipeline.plots import COLOURS, save_figure
 
 if TYPE_CHECKING:
-    from pipeline.extraction.bench import Measured
+    from bottleneck_features.pipeline.extraction.bench import Measured
 
 
 def benchmark(variants: Sequence[Measured], path: Path) -> Path:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.errors import PipelineError, RequestError
+from bottleneck_features.pipeline.errors import PipelineError, RequestError
 
 OBJECT_STORE_BYTES = 100 << 20  # nothing large passes through it; by default Ray takes 30 % of the memory
 CONNECT_SECONDS = 10

@@ -4,8 +4,8 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-import features
-from pipeline.errors import PipelineError
+from bottleneck_features import features
+from bottleneck_features.pipeline.errors import PipelineError
 
 RETRIES = 5  # of one shard, or of starting a worker without success in between
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.progress import progress
+from bottleneck_features.pipeline.progress import progress
 
 READY, DONE, DIED = range(3)
 

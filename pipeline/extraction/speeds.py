@@ -5,7 +5,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from pipeline.results import write_text
+from bottleneck_features.pipeline.results import write_text
 
 SPEEDS, LOCK = "speeds.json", "speeds.lock"
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import softmax
 
-from models.neighbours import nearest_labels, vote_shares
-from models.parallel import workers
-from models.probes import mean_over_views
-from pipeline.heads.layer_rows import LayerRows
+from bottleneck_features.models.neighbours import nearest_labels, vote_shares
+from bottleneck_features.models.parallel import workers
+from bottleneck_features.models.probes import mean_over_views
+from bottleneck_features.pipeline.heads.layer_rows import LayerRows
 
 LINEAR = frozenset({"coefficients", "intercept"})
 NEIGHBOURS = frozenset({"mean", "scale", "rows", "labels", "k"})

@@ -5,16 +5,16 @@ from typing import Any
 import keras
 import numpy as np
 
-from features import Features
-from pipeline.comparison.ground import Ground
-from pipeline.datasets import Dataset
-from pipeline.experiment import Experiment
-from pipeline.extraction.cache import backbone_label
-from pipeline.extraction.extract import calibration_images
-from pipeline.heads.classifier import Classifier
-from pipeline.heads.saved_head import SavedHead
-from pipeline.results import Method, experiment_json
-from pipeline.use.novelty import learn_novelty
+from bottleneck_features.features import Features
+from bottleneck_features.pipeline.comparison.ground import Ground
+from bottleneck_features.pipeline.datasets import Dataset
+from bottleneck_features.pipeline.experiment import Experiment
+from bottleneck_features.pipeline.extraction.cache import backbone_label
+from bottleneck_features.pipeline.extraction.extract import calibration_images
+from bottleneck_features.pipeline.heads.classifier import Classifier
+from bottleneck_features.pipeline.heads.saved_head import SavedHead
+from bottleneck_features.pipeline.results import Method, experiment_json
+from bottleneck_features.pipeline.use.novelty import learn_novelty
 
 
 def finished_head(

@@ -10,23 +10,23 @@ from typing import Any
 import numpy as np
 from scipy.stats import sem, t
 
-from features import Features
-from models.parallel import Workers, workers
-from models.probes import mean_over_views
-from pipeline.comparison.evaluation import CONFIDENCE
-from pipeline.comparison.splits import Holdout, Part, hold_out
-from pipeline.datasets import Dataset, open_dataset
-from pipeline.errors import RequestError
-from pipeline.experiment import Experiment
-from pipeline.extraction.cache import backbone_label, data_warnings, open_cache
-from pipeline.heads.layer_rows import LayerRows
-from pipeline.heads.probe_search import Candidate, logistic_probe
-from pipeline.heads.small_training import SmallConvnet
-from pipeline.networks.pixels import pixels_on_disk
-from pipeline.networks.training import Recipe
-from pipeline.plots import LONGEST, shortened
-from pipeline.progress import progress
-from pipeline.results import Clock, Result, experiment_json, run_folder, write_result
+from bottleneck_features.features import Features
+from bottleneck_features.models.parallel import Workers, workers
+from bottleneck_features.models.probes import mean_over_views
+from bottleneck_features.pipeline.comparison.evaluation import CONFIDENCE
+from bottleneck_features.pipeline.comparison.splits import Holdout, Part, hold_out
+from bottleneck_features.pipeline.datasets import Dataset, open_dataset
+from bottleneck_features.pipeline.errors import RequestError
+from bottleneck_features.pipeline.experiment import Experiment
+from bottleneck_features.pipeline.extraction.cache import backbone_label, data_warnings, open_cache
+from bottleneck_features.pipeline.heads.layer_rows import LayerRows
+from bottleneck_features.pipeline.heads.probe_search import Candidate, logistic_probe
+from bottleneck_features.pipeline.heads.small_training import SmallConvnet
+from bottleneck_features.pipeline.networks.pixels import pixels_on_disk
+from bottleneck_features.pipeline.networks.training import Recipe
+from bottleneck_features.pipeline.plots import LONGEST, shortened
+from bottleneck_features.pipeline.progress import progress
+from bottleneck_features.pipeline.results import Clock, Result, experiment_json, run_folder, write_result
 
 ALL = None  # instead of a number of images per class
 METHODS = ("linear", "earlier", "convnet-small")
@@ -116,7 +116,7 @@ def label_curve(experiment: Experiment, home: Path, sizes: tuple[int | None, ...
         RequestError: there is no test split, or a class has fewer images than asked for.
         PipelineError: a loss became NaN.
     """
-    from pipeline.heads.plots_labelcurve import crossing, label_curve_chart
+    from bottleneck_features.pipeline.heads.plots_labelcurve import crossing, label_curve_chart
 
     clock = Clock()
     with clock.phase("open"):

@@ -5,8 +5,8 @@ from threading import Lock
 
 import numpy as np
 
-from features import Features
-from pipeline.comparison.splits import Part
+from bottleneck_features.features import Features
+from bottleneck_features.pipeline.comparison.splits import Part
 
 
 class LayerRows:

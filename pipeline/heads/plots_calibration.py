@@ -6,8 +6,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
-from pipeline.heads.calibration import BINS, Calibration, Reliability
-from pipeline.plots import COLOURS, save_figure
+from bottleneck_features.pipeline.heads.calibration import BINS, Calibration, Reliability
+from bottleneck_features.pipeline.plots import COLOURS, save_figure
 
 CENTRES = (np.arange(BINS) + 0.5) / BINS
 

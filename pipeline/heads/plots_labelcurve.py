@@ -11,11 +11,11 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator
 from scipy.stats import sem, t
 
-from pipeline.comparison.evaluation import CONFIDENCE
-from pipeline.plots import COLOURS, save_figure, shortened
+from bottleneck_features.pipeline.comparison.evaluation import CONFIDENCE
+from bottleneck_features.pipeline.plots import COLOURS, save_figure, shortened
 
 if TYPE_CHECKING:
-    from pipeline.heads.label_curve import CurvePoint
+    from bottleneck_features.pipeline.heads.label_curve import CurvePoint
 
 STYLES = {
     "linear": ("linear probe, last layer", COLOURS[0], "-", "o"),

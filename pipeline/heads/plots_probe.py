@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 
-from pipeline.heads.probe_search import Candidate
-from pipeline.plots import COLOURS, plt, save_figure
-from pipeline.results import Method
+from bottleneck_features.pipeline.heads.probe_search import Candidate
+from bottleneck_features.pipeline.plots import COLOURS, plt, save_figure
+from bottleneck_features.pipeline.results import Method
 
 STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)))
 TITLES = {"logistic": "logistic regression (L-BFGS)", "ridge": "ridge regression (closed form)"}

@@ -7,24 +7,24 @@ from typing import Any
 
 import numpy as np
 
-from features import Features
-from models.parallel import Workers, workers
-from pipeline.comparison.ground import Ground, common_ground, keep_predictions, scored_warnings
-from pipeline.comparison.splits import Holdout, Part
-from pipeline.datasets import open_dataset
-from pipeline.experiment import Experiment
-from pipeline.extraction.cache import backbone_label, open_cache
-from pipeline.extraction.speeds import extraction_speed
-from pipeline.heads.calibration import Calibration
-from pipeline.heads.classifier import Classifier
-from pipeline.heads.kept_head import finished_head, head_classifier
-from pipeline.heads.layer_rows import LayerRows, is_spatial, layer_sets
-from pipeline.heads.probe_search import Candidate, Final, finished, search_layers, steps
-from pipeline.heads.ranking import level_with_best, ranked
-from pipeline.heads.saved_head import save_head
-from pipeline.heads.train_head import TrainedMethod, extraction_seconds, fit_head
-from pipeline.progress import progress
-from pipeline.results import Clock, Method, Result, experiment_json, run_folder, write_result
+from bottleneck_features.features import Features
+from bottleneck_features.models.parallel import Workers, workers
+from bottleneck_features.pipeline.comparison.ground import Ground, common_ground, keep_predictions, scored_warnings
+from bottleneck_features.pipeline.comparison.splits import Holdout, Part
+from bottleneck_features.pipeline.datasets import open_dataset
+from bottleneck_features.pipeline.experiment import Experiment
+from bottleneck_features.pipeline.extraction.cache import backbone_label, open_cache
+from bottleneck_features.pipeline.extraction.speeds import extraction_speed
+from bottleneck_features.pipeline.heads.calibration import Calibration
+from bottleneck_features.pipeline.heads.classifier import Classifier
+from bottleneck_features.pipeline.heads.kept_head import finished_head, head_classifier
+from bottleneck_features.pipeline.heads.layer_rows import LayerRows, is_spatial, layer_sets
+from bottleneck_features.pipeline.heads.probe_search import Candidate, Final, finished, search_layers, steps
+from bottleneck_features.pipeline.heads.ranking import level_with_best, ranked
+from bottleneck_features.pipeline.heads.saved_head import save_head
+from bottleneck_features.pipeline.heads.train_head import TrainedMethod, extraction_seconds, fit_head
+from bottleneck_features.pipeline.progress import progress
+from bottleneck_features.pipeline.results import Clock, Method, Result, experiment_json, run_folder, write_result
 
 SPATIAL = (
     "Spatial maps (pooling none) were averaged over their positions before the probes; the Keras head pools as well."
@@ -91,7 +91,7 @@ def probe(experiment: Experiment, home: Path) -> Result:
         RequestError: a class has too few samples, or too few groups, to train and to validate.
         PipelineError: the Keras head's loss became NaN.
     """
-    from pipeline.heads import plots_probe
+    from bottleneck_features.pipeline.heads import plots_probe
 
     clock = Clock()
     with clock.phase("open"):

@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.special import softmax
 
-from features import Features
-from models.eigenbasis import Eigenbasis, eigenbasis
-from models.logistic import L2_VALUES
-from models.parallel import Workers
-from models.probes import (
+from bottleneck_features.features import Features
+from bottleneck_features.models.eigenbasis import Eigenbasis, eigenbasis
+from bottleneck_features.models.logistic import L2_VALUES
+from bottleneck_features.models.parallel import Workers
+from bottleneck_features.models.probes import (
     NEIGHBOURS,
     Coordinates,
     Linear,
@@ -22,12 +22,12 @@ from models.probes import (
     search_neighbours,
     search_ridge,
 )
-from models.selection import Path
-from pipeline.comparison.evaluation import score_counts
-from pipeline.comparison.splits import Holdout, Part
-from pipeline.heads.classifier import Classifier, slices, smoothed
-from pipeline.heads.layer_rows import LayerRows
-from pipeline.results import Clock, Method
+from bottleneck_features.models.selection import Path
+from bottleneck_features.pipeline.comparison.evaluation import score_counts
+from bottleneck_features.pipeline.comparison.splits import Holdout, Part
+from bottleneck_features.pipeline.heads.classifier import Classifier, slices, smoothed
+from bottleneck_features.pipeline.heads.layer_rows import LayerRows
+from bottleneck_features.pipeline.results import Clock, Method
 
 Advance = Callable[[], None]
 FAMILIES = ("logistic", "ridge", "knn")

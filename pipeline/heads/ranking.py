@@ -6,8 +6,8 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
-from pipeline.heads.calibration import fit_temperature, reliability, with_temperature
-from pipeline.results import Method
+from bottleneck_features.pipeline.heads.calibration import fit_temperature, reliability, with_temperature
+from bottleneck_features.pipeline.results import Method
 
 NEIGHBOURS = "knn"
 

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.errors import RequestError
-from pipeline.heads.calibration import with_temperature
-from pipeline.heads.classifier import LINEAR, NEIGHBOURS, Classifier
-from pipeline.results import write_bytes
-from pipeline.use.novelty import Novelty, from_arrays
+from bottleneck_features.pipeline.errors import RequestError
+from bottleneck_features.pipeline.heads.calibration import with_temperature
+from bottleneck_features.pipeline.heads.classifier import LINEAR, NEIGHBOURS, Classifier
+from bottleneck_features.pipeline.results import write_bytes
+from bottleneck_features.pipeline.use.novelty import Novelty, from_arrays
 
 FORMAT = 2
 CALIBRATION = "calibration_images"

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 import keras
 import numpy as np
 
-import models
-from pipeline.comparison.splits import Holdout
-from pipeline.datasets import Dataset
-from pipeline.errors import PipelineError
-from pipeline.networks.training import PREDICTED_AT_A_TIME, Recipe, RowBatches, predict
+from bottleneck_features import models
+from bottleneck_features.pipeline.comparison.splits import Holdout
+from bottleneck_features.pipeline.datasets import Dataset
+from bottleneck_features.pipeline.errors import PipelineError
+from bottleneck_features.pipeline.networks.training import PREDICTED_AT_A_TIME, Recipe, RowBatches, predict
 
 
 class SmallConvnet:

@@ -8,20 +8,27 @@ from typing import Any
 import keras
 import numpy as np
 
-import models
-from features import Features
-from pipeline.comparison.evaluation import held_scores
-from pipeline.comparison.ground import Ground, common_ground, keep_predictions, scored_warnings
-from pipeline.comparison.splits import Holdout, Part, labels_of
-from pipeline.datasets import Dataset, open_dataset
-from pipeline.experiment import Experiment
-from pipeline.extraction.cache import open_cache
-from pipeline.extraction.speeds import extraction_speed
-from pipeline.heads.calibration import Calibration
-from pipeline.heads.kept_head import finished_head, head_classifier
-from pipeline.heads.saved_head import save_head
-from pipeline.networks.training import PREDICTED_AT_A_TIME, History, Recipe, RowBatches, fit, predict
-from pipeline.results import Clock, Method, Result, experiment_json, label, run_folder, write_result
+from bottleneck_features import models
+from bottleneck_features.features import Features
+from bottleneck_features.pipeline.comparison.evaluation import held_scores
+from bottleneck_features.pipeline.comparison.ground import Ground, common_ground, keep_predictions, scored_warnings
+from bottleneck_features.pipeline.comparison.splits import Holdout, Part, labels_of
+from bottleneck_features.pipeline.datasets import Dataset, open_dataset
+from bottleneck_features.pipeline.experiment import Experiment
+from bottleneck_features.pipeline.extraction.cache import open_cache
+from bottleneck_features.pipeline.extraction.speeds import extraction_speed
+from bottleneck_features.pipeline.heads.calibration import Calibration
+from bottleneck_features.pipeline.heads.kept_head import finished_head, head_classifier
+from bottleneck_features.pipeline.heads.saved_head import save_head
+from bottleneck_features.pipeline.networks.training import (
+    PREDICTED_AT_A_TIME,
+    History,
+    Recipe,
+    RowBatches,
+    fit,
+    predict,
+)
+from bottleneck_features.pipeline.results import Clock, Method, Result, experiment_json, label, run_folder, write_result
 
 
 @dataclass(frozen=True)
@@ -144,7 +151,7 @@ def judged_details(
 
 def judged_pictures(judged: Judged, classes: Sequence[str], folder: Path) -> list[Path]:
     """Draw the learning curves and the confusion matrix of a classifier."""
-    from pipeline import plots
+    from bottleneck_features.pipeline import plots
 
     title = plots.label(judged.method)
     return [
@@ -154,7 +161,7 @@ def judged_pictures(judged: Judged, classes: Sequence[str], folder: Path) -> lis
 
 
 def _pictures(judged: Judged, ground: Ground, classes: Sequence[str], folder: Path) -> list[Path]:
-    from pipeline.heads.plots_calibration import reliability_diagram
+    from bottleneck_features.pipeline.heads.plots_calibration import reliability_diagram
 
     scored_on = f"{len(ground.part):,} {ground.final.kind} images"
     title = f"{label(judged.method)} on {scored_on}; T fitted on validation"

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from pipeline.datasets import Dataset
-from pipeline.datasets.base import Origin
-from pipeline.datasets.decoding import MAX_PIXELS, Target, UnusableImage, load_bytes
-from pipeline.errors import PipelineError
-from pipeline.inspection.repeats import Place, images_at
-from pipeline.results import write_bytes
+from bottleneck_features.pipeline.datasets import Dataset
+from bottleneck_features.pipeline.datasets.base import Origin
+from bottleneck_features.pipeline.datasets.decoding import MAX_PIXELS, Target, UnusableImage, load_bytes
+from bottleneck_features.pipeline.errors import PipelineError
+from bottleneck_features.pipeline.inspection.repeats import Place, images_at
+from bottleneck_features.pipeline.results import write_bytes
 
 MOST = 40  # thumbnails of a class
 MOST_OF_ALL = 2000

@@ -11,9 +11,9 @@ import numpy as np
 from PIL import Image
 from sklearn.feature_extraction.text import CountVectorizer
 
-from pipeline.datasets import Dataset
-from pipeline.datasets.base import Origin
-from pipeline.datasets.scan import threads
+from bottleneck_features.pipeline.datasets import Dataset
+from bottleneck_features.pipeline.datasets.base import Origin
+from bottleneck_features.pipeline.datasets.scan import threads
 
 WORDS = 50  # the most frequent ones in file names
 WORD = r"[^\W\d_]+"

@@ -8,16 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.comparison.splits import why_no_holdout
-from pipeline.datasets import Dataset, open_dataset
-from pipeline.experiment import Experiment, InputSettings
-from pipeline.inspection.contact_sheets import contact_sheets, draw_sheet
-from pipeline.inspection.hints import hints
-from pipeline.inspection.inspect_page import write_page
-from pipeline.inspection.plots_inspect import class_balance, image_sizes
-from pipeline.inspection.repeats import Place, Repeats, describe_all, find_repeats
-from pipeline.inspection.shortcuts import Shortcut, find_shortcuts
-from pipeline.results import Clock, Result, experiment_json, run_folder, write_result
+from bottleneck_features.pipeline.comparison.splits import why_no_holdout
+from bottleneck_features.pipeline.datasets import Dataset, open_dataset
+from bottleneck_features.pipeline.experiment import Experiment, InputSettings
+from bottleneck_features.pipeline.inspection.contact_sheets import contact_sheets, draw_sheet
+from bottleneck_features.pipeline.inspection.hints import hints
+from bottleneck_features.pipeline.inspection.inspect_page import write_page
+from bottleneck_features.pipeline.inspection.plots_inspect import class_balance, image_sizes
+from bottleneck_features.pipeline.inspection.repeats import Place, Repeats, describe_all, find_repeats
+from bottleneck_features.pipeline.inspection.shortcuts import Shortcut, find_shortcuts
+from bottleneck_features.pipeline.results import Clock, Result, experiment_json, run_folder, write_result
 
 SIZE = (64, 64)  # what image files are resized to for a look at them
 LISTED = 1000  # pairs in result.json

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.reporting.page import data_uri, environment
-from pipeline.reporting.sources import visible
-from pipeline.results import write_text
+from bottleneck_features.pipeline.reporting.page import data_uri, environment
+from bottleneck_features.pipeline.reporting.sources import visible
+from bottleneck_features.pipeline.results import write_text
 
 COLUMNS = ("what is known of an image", "accuracy from it alone [95 %]", "most frequent class", "warns", "gives away")
 _TITLES = {"class-balance": "Class balance", "image-sizes": "Image sizes"}

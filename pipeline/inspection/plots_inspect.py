@@ -8,7 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, ScalarFormatter
 
-from pipeline.plots import COLOURS, MARKERS, NAMED_CLASSES, save_figure, shortened
+from bottleneck_features.pipeline.plots import COLOURS, MARKERS, NAMED_CLASSES, save_figure, shortened
 
 SHADES = (*COLOURS, "#000000", "#999999")
 

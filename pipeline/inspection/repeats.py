@@ -8,10 +8,10 @@ from scipy.fft import dctn
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from pipeline.comparison.likeness import FREQUENCIES, SMALLEST_SIDE, alike, describe, flipped
-from pipeline.comparison.splits import Part
-from pipeline.datasets import Dataset
-from pipeline.datasets.columns import blocks
+from bottleneck_features.pipeline.comparison.likeness import FREQUENCIES, SMALLEST_SIDE, alike, describe, flipped
+from bottleneck_features.pipeline.comparison.splits import Part
+from bottleneck_features.pipeline.datasets import Dataset
+from bottleneck_features.pipeline.datasets.columns import blocks
 
 FINEST = 4 * FREQUENCIES  # frequencies compared a side, where images have so many
 DETAIL = 0.75  # of 600 JPEG copies of CIFAR-10 images all are above at quality 75, 99 % at quality 30

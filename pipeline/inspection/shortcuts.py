@@ -8,10 +8,10 @@ import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, cross_val_predict
 from sklearn.tree import DecisionTreeClassifier
 
-from pipeline.comparison.evaluation import mcnemar, score
-from pipeline.datasets.base import stratified_sample
-from pipeline.inspection.hints import Hint
-from pipeline.results import Score
+from bottleneck_features.pipeline.comparison.evaluation import mcnemar, score
+from bottleneck_features.pipeline.datasets.base import stratified_sample
+from bottleneck_features.pipeline.inspection.hints import Hint
+from bottleneck_features.pipeline.results import Score
 
 FOLDS = 5
 MOST = 20_000  # images looked at, drawn stratified

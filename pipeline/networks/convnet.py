@@ -5,14 +5,14 @@ from collections.abc import Mapping
 import keras
 import numpy as np
 
-import models
-from pipeline.comparison.splits import Holdout
-from pipeline.datasets import Dataset
-from pipeline.experiment import Experiment
-from pipeline.heads.train_head import TrainedMethod
-from pipeline.networks.pixels import pixel_batches, pixel_scores
-from pipeline.networks.training import Recipe, RowBatches, fit
-from pipeline.results import Clock, Method
+from bottleneck_features import models
+from bottleneck_features.pipeline.comparison.splits import Holdout
+from bottleneck_features.pipeline.datasets import Dataset
+from bottleneck_features.pipeline.experiment import Experiment
+from bottleneck_features.pipeline.heads.train_head import TrainedMethod
+from bottleneck_features.pipeline.networks.pixels import pixel_batches, pixel_scores
+from bottleneck_features.pipeline.networks.training import Recipe, RowBatches, fit
+from bottleneck_features.pipeline.results import Clock, Method
 
 
 def train_convnet(

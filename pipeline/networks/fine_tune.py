@@ -9,20 +9,31 @@ from typing import Any
 import keras
 import numpy as np
 
-import models
-from features import Features
-from models.weights import file_digest
-from pipeline.comparison.ground import common_ground, scored_warnings
-from pipeline.comparison.splits import Holdout, digest
-from pipeline.datasets import Dataset, open_dataset
-from pipeline.errors import NoCache
-from pipeline.experiment import Experiment, with_random_weights
-from pipeline.extraction.cache import backbone_label, experiment_identity, open_cache
-from pipeline.heads.train_head import TrainedMethod, extraction_seconds, judge, judged_details, judged_pictures
-from pipeline.networks.pixels import pixel_batches, pixel_probabilities, pixel_scores, pixels_on_disk
-from pipeline.networks.resumable import Schedule, fit_resumable, recipe_folder, sole_training
-from pipeline.networks.training import EpochBatches
-from pipeline.results import Clock, Method, Result, experiment_json, run_folder, write_result
+from bottleneck_features import models
+from bottleneck_features.features import Features
+from bottleneck_features.models.weights import file_digest
+from bottleneck_features.pipeline.comparison.ground import common_ground, scored_warnings
+from bottleneck_features.pipeline.comparison.splits import Holdout, digest
+from bottleneck_features.pipeline.datasets import Dataset, open_dataset
+from bottleneck_features.pipeline.errors import NoCache
+from bottleneck_features.pipeline.experiment import Experiment, with_random_weights
+from bottleneck_features.pipeline.extraction.cache import backbone_label, experiment_identity, open_cache
+from bottleneck_features.pipeline.heads.train_head import (
+    TrainedMethod,
+    extraction_seconds,
+    judge,
+    judged_details,
+    judged_pictures,
+)
+from bottleneck_features.pipeline.networks.pixels import (
+    pixel_batches,
+    pixel_probabilities,
+    pixel_scores,
+    pixels_on_disk,
+)
+from bottleneck_features.pipeline.networks.resumable import Schedule, fit_resumable, recipe_folder, sole_training
+from bottleneck_features.pipeline.networks.training import EpochBatches
+from bottleneck_features.pipeline.results import Clock, Method, Result, experiment_json, run_folder, write_result
 
 
 def fine_tune(experiment: Experiment, home: Path, method: str = "fine-tune") -> Result:

@@ -11,12 +11,12 @@ from typing import TypeVar
 import keras
 import numpy as np
 
-from pipeline.comparison.evaluation import held_scores
-from pipeline.comparison.splits import Holdout, Part, labels_of
-from pipeline.datasets import Dataset
-from pipeline.errors import PipelineError
-from pipeline.networks.training import RowBatches, predict
-from pipeline.results import Score
+from bottleneck_features.pipeline.comparison.evaluation import held_scores
+from bottleneck_features.pipeline.comparison.splits import Holdout, Part, labels_of
+from bottleneck_features.pipeline.datasets import Dataset
+from bottleneck_features.pipeline.errors import PipelineError
+from bottleneck_features.pipeline.networks.training import RowBatches, predict
+from bottleneck_features.pipeline.results import Score
 
 DECODED_AT_A_TIME = 512
 Batches = TypeVar("Batches", bound=RowBatches)

@@ -21,10 +21,10 @@ import numpy as np
 import tensorflow as tf
 from filelock import FileLock, Timeout
 
-import models
-from pipeline.errors import PipelineError
-from pipeline.networks.training import EpochBatches, History, RowBatches
-from pipeline.progress import progress
+from bottleneck_features import models
+from bottleneck_features.pipeline.errors import PipelineError
+from bottleneck_features.pipeline.networks.training import EpochBatches, History, RowBatches
+from bottleneck_features.pipeline.progress import progress
 
 BEST, LAST, CURVES = "best.keras", "last.keras", "history.json"
 KEPT_RECIPES = 5  # trainings of an experiment; a checkpoint has three times the network's size

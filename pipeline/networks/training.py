@@ -7,8 +7,8 @@ from typing import Any, Protocol
 import keras
 import numpy as np
 
-from pipeline.errors import PipelineError
-from pipeline.progress import progress
+from bottleneck_features.pipeline.errors import PipelineError
+from bottleneck_features.pipeline.progress import progress
 
 PREDICTED_AT_A_TIME = 512  # rows of features
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from pipeline.results import FROZEN, PRETRAINED, SCRATCH
-from pipeline.tables import accuracy_text, evidence_text
+from bottleneck_features.pipeline.results import FROZEN, PRETRAINED, SCRATCH
+from bottleneck_features.pipeline.tables import accuracy_text, evidence_text
 
 _KINDS = {
     "classifier on frozen features": FROZEN,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.metrics import precision_recall_fscore_support
 
-from pipeline.comparison.evaluation import score_counts
+from bottleneck_features.pipeline.comparison.evaluation import score_counts
 
 COLUMNS = ("class", "images", "precision", "recall [95 %]", "F1")
 

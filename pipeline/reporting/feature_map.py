@@ -8,14 +8,14 @@ import numpy as np
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 
-from features import Features
-from pipeline.comparison.predictions import Predictions
-from pipeline.comparison.splits import Part
-from pipeline.datasets import Dataset
-from pipeline.inspection.repeats import Place
-from pipeline.reporting.gallery import unit_vectors
-from pipeline.reporting.sources import visible
-from pipeline.reporting.thumbnails import sprite
+from bottleneck_features.features import Features
+from bottleneck_features.pipeline.comparison.predictions import Predictions
+from bottleneck_features.pipeline.comparison.splits import Part
+from bottleneck_features.pipeline.datasets import Dataset
+from bottleneck_features.pipeline.inspection.repeats import Place
+from bottleneck_features.pipeline.reporting.gallery import unit_vectors
+from bottleneck_features.pipeline.reporting.sources import visible
+from bottleneck_features.pipeline.reporting.thumbnails import sprite
 
 MOST, FEWEST = 2000, 10  # images on the map
 COMPONENTS = 50  # of the PCA that t-SNE starts from, as its authors did

@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup, escape
 
-from pipeline import plots
-from pipeline.heads import plots_labelcurve, plots_probe
-from pipeline.heads.calibration import Calibration
-from pipeline.heads.label_curve import CurvePoint
-from pipeline.heads.plots_calibration import reliability_diagram
-from pipeline.inspection import plots_inspect
-from pipeline.networks.training import History
-from pipeline.results import NETWORKS, Method
-from pipeline.tables import accuracy_text, calibration_sentence, share_text
+from bottleneck_features.pipeline import plots
+from bottleneck_features.pipeline.heads import plots_labelcurve, plots_probe
+from bottleneck_features.pipeline.heads.calibration import Calibration
+from bottleneck_features.pipeline.heads.label_curve import CurvePoint
+from bottleneck_features.pipeline.heads.plots_calibration import reliability_diagram
+from bottleneck_features.pipeline.inspection import plots_inspect
+from bottleneck_features.pipeline.networks.training import History
+from bottleneck_features.pipeline.results import NETWORKS, Method
+from bottleneck_features.pipeline.tables import accuracy_text, calibration_sentence, share_text
 
 TRAINERS = ("train-head", *NETWORKS)
 

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from features import Features
-from pipeline.comparison.predictions import Predictions
-from pipeline.comparison.splits import Part
-from pipeline.datasets import Dataset
-from pipeline.heads.layer_rows import LayerRows
-from pipeline.inspection.repeats import Place
-from pipeline.reporting.sources import visible
-from pipeline.reporting.thumbnails import data_uris
+from bottleneck_features.features import Features
+from bottleneck_features.pipeline.comparison.predictions import Predictions
+from bottleneck_features.pipeline.comparison.splits import Part
+from bottleneck_features.pipeline.datasets import Dataset
+from bottleneck_features.pipeline.heads.layer_rows import LayerRows
+from bottleneck_features.pipeline.inspection.repeats import Place
+from bottleneck_features.pipeline.reporting.sources import visible
+from bottleneck_features.pipeline.reporting.thumbnails import data_uris
 
 SHOWN, NEAREST = 12, 4
 SIDE = 96  # pixels of a picture

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.tables import PROBE_COLUMNS, pair_line, probe_rows, table_columns, table_rows
+from bottleneck_features.pipeline.tables import PROBE_COLUMNS, pair_line, probe_rows, table_columns, table_rows
 
 PROBES_SHOWN = 10
 

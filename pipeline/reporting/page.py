@@ -9,15 +9,15 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from pipeline.results import write_text
+from bottleneck_features.pipeline.results import write_text
 
-SCRIPT = files("pipeline") / "templates" / "report.js"
+SCRIPT = files("bottleneck_features.pipeline") / "templates" / "report.js"
 
 
 def environment(autoescape: bool = True) -> Environment:
     """Return what fills in the templates, which must be given every name they ask for; text of a page is escaped."""
     return Environment(
-        loader=PackageLoader("pipeline"),
+        loader=PackageLoader("bottleneck_features.pipeline"),
         autoescape=autoescape,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from features import Features
-from pipeline.reporting.sources import Sources, flat, visible
+from bottleneck_features.features import Features
+from bottleneck_features.pipeline.reporting.sources import Sources, flat, visible
 
 
 def provenance(

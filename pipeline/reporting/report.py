@@ -6,23 +6,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from features import Features
-from pipeline.comparison.predictions import Predictions
-from pipeline.comparison.splits import hold_out
-from pipeline.datasets import Dataset, open_dataset
-from pipeline.errors import RequestError
-from pipeline.experiment import Experiment
-from pipeline.extraction.cache import backbone_label, data_warnings, open_cache
-from pipeline.reporting.answer import answer, answer_without_rivals, best_method, question
-from pipeline.reporting.classes import COLUMNS as CLASS_COLUMNS
-from pipeline.reporting.classes import class_table
-from pipeline.reporting.feature_map import FeatureMap, feature_map
-from pipeline.reporting.gallery import Mistake, most_confident_mistakes
-from pipeline.reporting.method_tables import method_tables
-from pipeline.reporting.page import write_page
-from pipeline.reporting.provenance import provenance
-from pipeline.reporting.sources import Sources, find_sources, predictions_of, smallest_class, visible
-from pipeline.results import Clock, Result, experiment_json, run_folder, write_result
+from bottleneck_features.features import Features
+from bottleneck_features.pipeline.comparison.predictions import Predictions
+from bottleneck_features.pipeline.comparison.splits import hold_out
+from bottleneck_features.pipeline.datasets import Dataset, open_dataset
+from bottleneck_features.pipeline.errors import RequestError
+from bottleneck_features.pipeline.experiment import Experiment
+from bottleneck_features.pipeline.extraction.cache import backbone_label, data_warnings, open_cache
+from bottleneck_features.pipeline.reporting.answer import answer, answer_without_rivals, best_method, question
+from bottleneck_features.pipeline.reporting.classes import COLUMNS as CLASS_COLUMNS
+from bottleneck_features.pipeline.reporting.classes import class_table
+from bottleneck_features.pipeline.reporting.feature_map import FeatureMap, feature_map
+from bottleneck_features.pipeline.reporting.gallery import Mistake, most_confident_mistakes
+from bottleneck_features.pipeline.reporting.method_tables import method_tables
+from bottleneck_features.pipeline.reporting.page import write_page
+from bottleneck_features.pipeline.reporting.provenance import provenance
+from bottleneck_features.pipeline.reporting.sources import (
+    Sources,
+    find_sources,
+    predictions_of,
+    smallest_class,
+    visible,
+)
+from bottleneck_features.pipeline.results import Clock, Result, experiment_json, run_folder, write_result
 
 
 @dataclass(frozen=True)
@@ -64,7 +70,7 @@ def page_of(subject: Subject) -> Path:
 
 def write_report(subject: Subject) -> Result:
     """Write the report of an experiment whose data and cache are open already; see `report`."""
-    from pipeline.reporting.figures import draw
+    from bottleneck_features.pipeline.reporting.figures import draw
 
     experiment, clock = subject.experiment, Clock()
     page = page_of(subject)

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.comparison.predictions import Predictions, load_predictions
-from pipeline.comparison.splits import hold_out
-from pipeline.datasets import Dataset
-from pipeline.errors import RequestError
-from pipeline.experiment import Experiment
-from pipeline.results import NETWORKS
+from bottleneck_features.pipeline.comparison.predictions import Predictions, load_predictions
+from bottleneck_features.pipeline.comparison.splits import hold_out
+from bottleneck_features.pipeline.datasets import Dataset
+from bottleneck_features.pipeline.errors import RequestError
+from bottleneck_features.pipeline.experiment import Experiment
+from bottleneck_features.pipeline.results import NETWORKS
 
 TURNING = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"  # direction of writing
 CURVE_SIZES = (1, 5, 10, 50)  # images per class, then all there are

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 
 from PIL import Image
 
-from pipeline.datasets import Dataset
-from pipeline.inspection.contact_sheets import thumbnails
-from pipeline.inspection.repeats import Place
-from pipeline.reporting.page import data_uri
+from bottleneck_features.pipeline.datasets import Dataset
+from bottleneck_features.pipeline.inspection.contact_sheets import thumbnails
+from bottleneck_features.pipeline.inspection.repeats import Place
+from bottleneck_features.pipeline.reporting.page import data_uri
 
 QUALITY = 70  # of WebP
 

@@ -7,17 +7,17 @@ from typing import Any
 
 import numpy as np
 
-import models
-from models.deployable import LinearHead, deployable
-from models.formats import FORMATS, LABELS, Format, Run, label_lines, remove
-from models.tracing import Recipe
-from pipeline.datasets import open_dataset
-from pipeline.errors import PipelineError, RequestError
-from pipeline.extraction.cache import data_warnings
-from pipeline.results import Clock, Result, experiment_json, run_folder, write_result, write_text
-from pipeline.use.inference import inference
-from pipeline.use.model_card import CARD, model_card
-from pipeline.use.saved_model import SavedModel
+from bottleneck_features import models
+from bottleneck_features.models.deployable import LinearHead, deployable
+from bottleneck_features.models.formats import FORMATS, LABELS, Format, Run, label_lines, remove
+from bottleneck_features.models.tracing import Recipe
+from bottleneck_features.pipeline.datasets import open_dataset
+from bottleneck_features.pipeline.errors import PipelineError, RequestError
+from bottleneck_features.pipeline.extraction.cache import data_warnings
+from bottleneck_features.pipeline.results import Clock, Result, experiment_json, run_folder, write_result, write_text
+from bottleneck_features.pipeline.use.inference import inference
+from bottleneck_features.pipeline.use.model_card import CARD, model_card
+from bottleneck_features.pipeline.use.saved_model import SavedModel
 
 CHECKED = 64  # images
 SEED = 0

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
-from models.probes import mean_over_views
-from pipeline.extraction.extract import build_extractor
-from pipeline.heads.calibration import with_temperature
-from pipeline.heads.layer_rows import side_by_side
-from pipeline.heads.saved_head import SavedHead
-from pipeline.use.saved_model import SavedModel
+from bottleneck_features.models.probes import mean_over_views
+from bottleneck_features.pipeline.extraction.extract import build_extractor
+from bottleneck_features.pipeline.heads.calibration import with_temperature
+from bottleneck_features.pipeline.heads.layer_rows import side_by_side
+from bottleneck_features.pipeline.heads.saved_head import SavedHead
+from bottleneck_features.pipeline.use.saved_model import SavedModel
 
 
 @dataclass(frozen=True)

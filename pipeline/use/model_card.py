@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-import models
-from models.formats import one_line
-from pipeline.reporting.page import environment
-from pipeline.results import versions
-from pipeline.use.saved_model import SavedModel
+from bottleneck_features import models
+from bottleneck_features.models.formats import one_line
+from bottleneck_features.pipeline.reporting.page import environment
+from bottleneck_features.pipeline.results import versions
+from bottleneck_features.pipeline.use.saved_model import SavedModel
 
 CARD = "model-card.md"
 _KERNELS = {

@@ -11,11 +11,11 @@ from functools import cached_property
 import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
-from features import Features
-from models.probes import mean_over_views
-from pipeline.comparison.splits import Holdout, Part
-from pipeline.heads.classifier import slices
-from pipeline.heads.layer_rows import LayerRows
+from bottleneck_features.features import Features
+from bottleneck_features.models.probes import mean_over_views
+from bottleneck_features.pipeline.comparison.splits import Holdout, Part
+from bottleneck_features.pipeline.heads.classifier import slices
+from bottleneck_features.pipeline.heads.layer_rows import LayerRows
 
 KTH = 5  # one stray training image does not make its kind familiar
 FLAGGED = 0.01  # share of validation images beyond the threshold

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.datasets.decoding import Target, UnusableImage, load
-from pipeline.datasets.listing import walk
-from pipeline.datasets.scan import printable, threads
-from pipeline.errors import RequestError
+from bottleneck_features.pipeline.datasets.decoding import Target, UnusableImage, load
+from bottleneck_features.pipeline.datasets.listing import walk
+from bottleneck_features.pipeline.datasets.scan import printable, threads
+from bottleneck_features.pipeline.errors import RequestError
 
 Files = Sequence[tuple[Path, str]]  # each with why it cannot be used; empty: not known yet
 

@@ -12,15 +12,15 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from models.weights import file_digest
-from pipeline.errors import PipelineError
-from pipeline.progress import progress
-from pipeline.results import Clock, Result, experiment_json, run_folder, write_result
-from pipeline.use.inference import Inference, Predicted, inference
-from pipeline.use.picture_files import Batch, Files, decoded
-from pipeline.use.prediction import Prediction, header
-from pipeline.use.saved_model import SavedModel
-from pipeline.use.unfinished import forget, resumed
+from bottleneck_features.models.weights import file_digest
+from bottleneck_features.pipeline.errors import PipelineError
+from bottleneck_features.pipeline.progress import progress
+from bottleneck_features.pipeline.results import Clock, Result, experiment_json, run_folder, write_result
+from bottleneck_features.pipeline.use.inference import Inference, Predicted, inference
+from bottleneck_features.pipeline.use.picture_files import Batch, Files, decoded
+from bottleneck_features.pipeline.use.prediction import Prediction, header
+from bottleneck_features.pipeline.use.saved_model import SavedModel
+from bottleneck_features.pipeline.use.unfinished import forget, resumed
 
 
 def predict(model: SavedModel, files: Files, home: Path, top: int = 3, out: TextIO | Path | None = None) -> Result:

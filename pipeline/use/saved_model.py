@@ -8,16 +8,15 @@ from typing import Any
 
 import keras
 
-import features
-import models
-from models.weights import file_digest
-from pipeline.datasets.assembly import target_of
-from pipeline.datasets.decoding import POINT_SAMPLED, REVISION, Target
-from pipeline.errors import RequestError
-from pipeline.experiment import FILE_SOURCES, Experiment, restored_experiment, with_random_weights
-from pipeline.extraction.cache import settings_identity
-from pipeline.heads.saved_head import SavedHead, load_head
-from pipeline.results import HEADS, MODELS, NETWORKS
+from bottleneck_features import features, models
+from bottleneck_features.models.weights import file_digest
+from bottleneck_features.pipeline.datasets.assembly import target_of
+from bottleneck_features.pipeline.datasets.decoding import POINT_SAMPLED, REVISION, Target
+from bottleneck_features.pipeline.errors import RequestError
+from bottleneck_features.pipeline.experiment import FILE_SOURCES, Experiment, restored_experiment, with_random_weights
+from bottleneck_features.pipeline.extraction.cache import settings_identity
+from bottleneck_features.pipeline.heads.saved_head import SavedHead, load_head
+from bottleneck_features.pipeline.results import HEADS, MODELS, NETWORKS
 
 HEAD_FILE, NETWORK_FILE, RESULT_FILE = "head.npz", "model.keras", "result.json"
 DECODING = "input.decoding"

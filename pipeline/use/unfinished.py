@@ -9,9 +9,9 @@ from typing import Any, BinaryIO
 
 from filelock import FileLock, Timeout
 
-from pipeline.errors import PipelineError
-from pipeline.use.picture_files import Files
-from pipeline.use.prediction import Prediction
+from bottleneck_features.pipeline.errors import PipelineError
+from bottleneck_features.pipeline.use.picture_files import Files
+from bottleneck_features.pipeline.use.prediction import Prediction
 
 
 def resumed(

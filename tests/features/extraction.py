@@ -11,8 +11,7 @@ from pathlib import Path
 
 import small_cache
 
-import features.lock
-from features import CacheError, Part
+from bottleneck_features.features import CacheError, Part, lock
 
 SHARD_SIZE = 5
 
@@ -31,8 +30,8 @@ def main() -> int:
     parser.add_argument("--lying-locks", action="store_true", help="every lock is granted at once to everybody")
     arguments = parser.parse_args()
     if arguments.lying_locks:
-        features.lock._locked = _granted
-        features.lock._held_by_a_sole_writer = lambda descriptor: False
+        lock._locked = _granted
+        lock._held_by_a_sole_writer = lambda descriptor: False
     if arguments.file_limit:
         resource.setrlimit(resource.RLIMIT_FSIZE, (arguments.file_limit, arguments.file_limit))
     print("ready", flush=True)

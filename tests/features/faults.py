@@ -18,7 +18,7 @@ import numpy as np
 import small_cache
 from commandline import heed_ctrl_c, small_disk
 
-from features import CacheError, open_features, verify
+from bottleneck_features.features import CacheError, open_features, verify
 
 SCRIPT = Path(__file__).with_name("extraction.py")
 WORK_SECONDS = 0.25

@@ -20,11 +20,10 @@ from typing import Any
 
 import numpy as np
 
-import features.storage
-from features import ArraySpec, CacheWriter, SplitPlan, list_caches, open_features
-from features.entries import Entries
-from features.journal import RECORD, Journal
-from features.manifest import load, save
+from bottleneck_features.features import ArraySpec, CacheWriter, SplitPlan, list_caches, open_features, storage
+from bottleneck_features.features.entries import Entries
+from bottleneck_features.features.journal import RECORD, Journal
+from bottleneck_features.features.manifest import load, save
 
 STEPS = ("create", "enter", "journal", "resume", "complete", "open", "list")
 OFFSETS = {"labels": 2048, "ids": 2112, "features": 2240}
@@ -69,7 +68,7 @@ def _complete(folder: Path, shards: int, compressed: bool) -> None:
 def step(name: str, folder: Path, shards: int, compressed: bool) -> dict[str, Any]:
     """Does one step and returns its seconds, those of them on the processor, and the peak of resident memory."""
     extra: dict[str, Any] = {}
-    features.storage.free_bytes = lambda folder: 1 << 60  # the files themselves are not written
+    storage.free_bytes = lambda folder: 1 << 60  # the files themselves are not written
     writer = _writer(folder, shards) if name in ("create", "enter", "resume") else None
     started, cpu = time.perf_counter(), time.process_time()
     if name in ("create", "resume") and writer:
@@ -118,7 +117,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path)
     arguments = parser.parse_args()
     if arguments.step:
-        features.storage.free_bytes = lambda folder: 1 << 60  # the files themselves are not written
+        storage.free_bytes = lambda folder: 1 << 60  # the files themselves are not written
         print(json.dumps(step(arguments.step, arguments.folder, arguments.shards, arguments.compressed)))
         return
     with tempfile.TemporaryDirectory() as folder:

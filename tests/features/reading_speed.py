@@ -22,12 +22,12 @@ from typing import Any
 import h5py
 import numpy as np
 
-from features import ArraySpec, CacheWriter, SplitPlan, open_features
+from bottleneck_features.features import ArraySpec, CacheWriter, SplitPlan, open_features
 
 BATCH = 256
 SHARD = 1024
 CLASSES = 10
-IMPORT_AND_OPEN = "import sys, features; features.open_features(sys.argv[1])"
+IMPORT_AND_OPEN = "import sys, bottleneck_features; bottleneck_features.open_features(sys.argv[1])"
 
 
 def measure(folder: Path, samples: int, width: int, repeats: int = 5) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from features import ArraySpec, CacheWriter, Shard, SplitPlan
+from bottleneck_features.features import ArraySpec, CacheWriter, Shard, SplitPlan
 
 IDENTITY: dict[str, Any] = {
     "dataset": {"fingerprint": "d1", "limit": 0},

@@ -10,8 +10,8 @@ import pytest
 import small_cache
 from small_cache import LAYERS, SAMPLES
 
-import features
-from features import ArraySpec, open_features
+from bottleneck_features import features
+from bottleneck_features.features import ArraySpec, open_features
 
 
 @pytest.mark.parametrize("split", SAMPLES)

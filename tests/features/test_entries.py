@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features.entries import Batch, Entries, Entry
+from bottleneck_features.features.entries import Batch, Entries, Entry
 
 entries = st.builds(
     Entry,

@@ -9,8 +9,7 @@ import pytest
 import small_cache
 from small_cache import LAYERS, SAMPLES
 
-import features.export
-from features import ArraySpec, CacheError, export_features, open_features
+from bottleneck_features.features import ArraySpec, CacheError, export, export_features, open_features
 
 
 def test_npz_has_features_and_labels_as_the_walk_through_saved_them(cache, tmp_path):
@@ -59,7 +58,7 @@ def test_unknown_formats_and_layers_name_those_there_are(cache, tmp_path):
 
 @pytest.mark.parametrize("format", ["npz", "npy", "parquet"])
 def test_memory_stays_flat_in_an_export_of_any_size(tmp_path, monkeypatch, format):
-    monkeypatch.setattr(features.export, "BLOCK_BYTES", 1 << 18)
+    monkeypatch.setattr(export, "BLOCK_BYTES", 1 << 18)
     layer = {"wide": ArraySpec((4096,), "float16")}
     path = small_cache.make(tmp_path / "cache", arrays=layer, splits=small_cache.plans({"train": 2000}), shard_size=100)
     size = open_features(path)["train"].x.nbytes

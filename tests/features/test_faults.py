@@ -16,7 +16,7 @@ from extraction import SHARD_SIZE
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from features import (
+from bottleneck_features.features import (
     CacheBusy,
     CacheDamaged,
     CacheIncomplete,
@@ -27,12 +27,12 @@ from features import (
     require_unchanged,
     verify,
 )
-from features.entries import Batch
-from features.manifest import load, save, update
-from features.storage import sha256_of, temporary_name
+from bottleneck_features.features.entries import Batch
+from bottleneck_features.features.manifest import load, save, update
+from bottleneck_features.features.storage import sha256_of, temporary_name
 
 SHARD = "train/00001.h5"
-VERIFY = sys.modules["features.verify"]  # the name in the package is that of its function
+VERIFY = sys.modules["bottleneck_features.features.verify"]  # the name in the package is that of its function
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import small_cache
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features import (
+from bottleneck_features.features import (
     CacheError,
     CacheMismatch,
     CacheMissing,

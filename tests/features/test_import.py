@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 import reading_speed
 
-import features.npz
-from features import CacheError, import_npz, list_caches, open_features
+from bottleneck_features.features import CacheError, import_npz, list_caches, npz, open_features
 
 
 def _save(path, samples, dtype="float32", **changes):
@@ -27,7 +26,7 @@ def _save(path, samples, dtype="float32", **changes):
 @pytest.mark.parametrize(("dtype", "stored"), [("float16", "float16"), ("float32", "float32"), ("float64", "float32")])
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
 def test_an_npz_of_the_walk_through_becomes_a_cache(tmp_path, monkeypatch, dtype, stored, save):
-    monkeypatch.setattr(features.npz, "SHARD_BYTES", 100)
+    monkeypatch.setattr(npz, "SHARD_BYTES", 100)
     monkeypatch.setattr(np, "savez", save)
     files = {"train": _save(tmp_path / "a.npz", 30, dtype), "test": _save(tmp_path / "b.npz", 11, dtype)}
     opened = open_features(import_npz(tmp_path / "caches", "mine", files))
@@ -49,7 +48,7 @@ def test_importing_twice_gives_the_one_cache(tmp_path):
 
 
 def test_an_interrupted_import_goes_on_where_it_was(tmp_path, monkeypatch):
-    monkeypatch.setattr(features.npz, "SHARD_BYTES", 100)
+    monkeypatch.setattr(npz, "SHARD_BYTES", 100)
     files = {"train": _save(tmp_path / "a.npz", 30)}
     path = import_npz(tmp_path / "caches", "mine", files)
     (path / "train/00003.h5").unlink()
@@ -87,8 +86,9 @@ def test_a_file_that_is_no_npz_is_named(tmp_path):
 
 def test_importing_and_reading_loads_no_deep_learning_framework(cache):
     code = (
-        "import sys, features; features.open_features(sys.argv[1])['train'].x[:]; "
-        "print([m for m in ('tensorflow', 'keras', 'torch', 'jax', 'pipeline', 'models') if m in sys.modules])"
+        "import sys; from bottleneck_features import open_features; open_features(sys.argv[1])['train'].x[:]; "
+        "heavy = ('tensorflow', 'keras', 'torch', 'jax', 'bottleneck_features.pipeline', 'bottleneck_features.models'); "
+        "print([name for name in heavy if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code, str(cache)], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

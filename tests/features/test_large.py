@@ -7,16 +7,14 @@ import pytest
 import small_cache
 from small_cache import LAYERS, SAMPLES
 
-import features.quarantine
-import features.reader
-from features import CacheDamaged, open_features
+from bottleneck_features.features import CacheDamaged, open_features, quarantine, reader
 
 
 @pytest.fixture
 def large(cache, monkeypatch):
     """The finished cache, counted as large."""
-    monkeypatch.setattr(features.reader, "LOOKED_AT", 5)
-    monkeypatch.setattr(features.quarantine, "LOOKED_AT", 5)
+    monkeypatch.setattr(reader, "LOOKED_AT", 5)
+    monkeypatch.setattr(quarantine, "LOOKED_AT", 5)
     return cache
 
 

@@ -17,7 +17,7 @@ import small_cache
 from extraction import SHARD_SIZE
 from small_cache import LAYERS
 
-from features import (
+from bottleneck_features.features import (
     CacheBusy,
     CacheError,
     CacheIncomplete,
@@ -29,9 +29,9 @@ from features import (
     remove_cache,
     verify,
 )
-from features.entries import Entry
-from features.journal import JOURNAL, RECORD, journal_files
-from features.manifest import create, load
+from bottleneck_features.features.entries import Entry
+from bottleneck_features.features.journal import JOURNAL, RECORD, journal_files
+from bottleneck_features.features.manifest import create, load
 
 SHARDS = 15  # 11 of train, 4 of test
 

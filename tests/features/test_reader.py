@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from small_cache import LAYERS, SAMPLES
 
-from features import ArraySpec, CacheWriter, SplitPlan, open_features
+from bottleneck_features.features import ArraySpec, CacheWriter, SplitPlan, open_features
 
 text = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=12)
 settings.register_profile("cache", deadline=None, max_examples=30)

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 import small_cache
 
-import features.store
-from features import (
+from bottleneck_features.features import (
     ArraySpec,
     CacheDamaged,
     CacheIncomplete,
@@ -22,6 +21,7 @@ from features import (
     fetch,
     open_features,
     share,
+    store,
     verify,
 )
 
@@ -238,7 +238,7 @@ def test_a_cache_that_was_damaged_here_is_not_published_until_it_is_mended(url, 
 
 
 def test_a_shard_that_is_lost_while_its_cache_is_published_is_computed_again(url, tmp_path, monkeypatch):
-    monkeypatch.setattr("features.quarantine.LOOKED_AT", 0)
+    monkeypatch.setattr("bottleneck_features.features.quarantine.LOOKED_AT", 0)
     plain = small_cache.make(tmp_path / "plain")
     (plain / "train" / "00001.h5").unlink()
     with _writer(url, plain) as writer:
@@ -322,7 +322,7 @@ def test_what_others_leave_among_the_entries_is_ignored(url, tmp_path):
         _write(writer, 1)
     for name in ("train/nonsense", f"elsewhere/00000~1~{'0' * 64}~{'0' * 16}", f"train/99999~1~{'0' * 64}~{'0' * 16}"):
         _put(url, f".journal/{name}", b"")
-    manifest = features.store.published(features.store.Store(url))
+    manifest = store.published(store.Store(url))
     assert manifest.count_finished() == 1
 
 

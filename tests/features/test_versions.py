@@ -9,8 +9,8 @@ import pytest
 import small_cache
 from small_cache import LAYERS
 
-from features import open_features, verify
-from features.manifest import _seal, load
+from bottleneck_features.features import open_features, verify
+from bottleneck_features.features.manifest import _seal, load
 
 
 def as_version_1(path):

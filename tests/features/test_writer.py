@@ -13,7 +13,7 @@ import pytest
 import small_cache
 from small_cache import LAYERS
 
-from features import (
+from bottleneck_features.features import (
     ArraySpec,
     CacheDamaged,
     CacheError,
@@ -29,7 +29,7 @@ from features import (
     remove_cache,
     verify,
 )
-from features.manifest import _seal
+from bottleneck_features.features.manifest import _seal
 
 ONE = {"pool": ArraySpec((4,), "float16")}
 TWO_SAMPLES = {"train": SplitPlan(np.array(["cat.png", "dog.png"]), np.array([0, 1]))}

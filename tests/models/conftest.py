@@ -18,7 +18,7 @@ def photographs() -> np.ndarray:
 @pytest.fixture(scope="session")
 def lite0():
     """EfficientNet-Lite0 with its real ImageNet weights, for 64×64 images."""
-    import models
+    from bottleneck_features import models
 
     return models.load_backbone("efficientnet-lite0", size=(64, 64))
 
@@ -52,6 +52,6 @@ def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def small(model_file: Path):
     """That network as a backbone for 48×48 images."""
-    import models
+    from bottleneck_features import models
 
     return models.load_backbone(str(model_file), size=(48, 48))

@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from features import Split, open_features
-from models.eigenbasis import eigenbasis
-from models.logistic import L2_VALUES, logistic_path
-from models.parallel import workers
-from models.probes import Coordinates, search_logistic, search_ridge
+from bottleneck_features.features import Split, open_features
+from bottleneck_features.models.eigenbasis import eigenbasis
+from bottleneck_features.models.logistic import L2_VALUES, logistic_path
+from bottleneck_features.models.parallel import workers
+from bottleneck_features.models.probes import Coordinates, search_logistic, search_ridge
 
 FEW_STEPS = 3e-2  # tolerance of a head as good as the walk-through's
 L2_OF_ONE = 0.03
@@ -66,7 +66,7 @@ def _timed(title: str, work: Callable[[], Any], answers: np.ndarray | None = Non
 def _keras(x: np.ndarray, y: np.ndarray, test: np.ndarray, classes: int) -> np.ndarray:
     import keras
 
-    from models import build_head
+    from bottleneck_features.models import build_head
 
     keras.utils.set_random_seed(0)
     model = build_head(x.shape[1:], classes, DROPOUT)

@@ -9,10 +9,10 @@ import pytest
 from keras import layers
 from scipy.special import softmax
 
-from models.deployable import LinearHead, deployable
-from models.errors import EngineUnavailable, InvalidSetting
-from models.formats import FORMATS, LABELS, Format, label_lines, remove
-from models.tracing import Recipe, trace, truncated
+from bottleneck_features.models.deployable import LinearHead, deployable
+from bottleneck_features.models.errors import EngineUnavailable, InvalidSetting
+from bottleneck_features.models.formats import FORMATS, LABELS, Format, label_lines, remove
+from bottleneck_features.models.tracing import Recipe, trace, truncated
 
 NAMES = ["cat", "dog\r\ntwo\u2028lines", "ünlike a cat"]
 IN_LINES = ["cat", "dog two lines", "ünlike a cat"]

@@ -8,10 +8,10 @@ import textwrap
 
 import pytest
 
-from models.engines import cpu_has_bfloat16, resolve_engine
-from models.errors import EngineUnavailable
-from models.extractor import build_extractor
-from models.parallel import core_limit
+from bottleneck_features.models.engines import cpu_has_bfloat16, resolve_engine
+from bottleneck_features.models.errors import EngineUnavailable
+from bottleneck_features.models.extractor import build_extractor
+from bottleneck_features.models.parallel import core_limit
 
 GPU_PATH = """
     import numpy as np
@@ -20,9 +20,9 @@ GPU_PATH = """
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 
-    import models
-    from models.engines.tensorflow import TensorFlowEngine
-    from models.tracing import Recipe, truncated
+    from bottleneck_features import models
+    from bottleneck_features.models.engines.tensorflow import TensorFlowEngine
+    from bottleneck_features.models.tracing import Recipe, truncated
 
     layers = ("block2b_add", "block3b_add")
     model = truncated(models.load_backbone("efficientnet-lite0", size=(64, 64)).model, layers)
@@ -69,7 +69,7 @@ def test_auto_means_the_fastest_that_keeps_accuracy():
 
 
 def test_without_openvino_auto_means_tensorflow(monkeypatch):
-    monkeypatch.setattr("models.engines.importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("bottleneck_features.models.engines.importlib.util.find_spec", lambda name: None)
     assert resolve_engine()[0] == "tensorflow"
     with pytest.raises(EngineUnavailable, match="pip install openvino"):
         resolve_engine("openvino")
@@ -77,7 +77,10 @@ def test_without_openvino_auto_means_tensorflow(monkeypatch):
 
 def test_int8_without_nncf_says_what_to_install(monkeypatch):
     found = importlib.util.find_spec
-    monkeypatch.setattr("models.engines.importlib.util.find_spec", lambda name: None if name == "nncf" else found(name))
+    monkeypatch.setattr(
+        "bottleneck_features.models.engines.importlib.util.find_spec",
+        lambda name: None if name == "nncf" else found(name),
+    )
     with pytest.raises(EngineUnavailable, match=r"pip install 'bottleneck-features\[int8\]'"):
         resolve_engine("openvino", "int8")
 
@@ -89,7 +92,7 @@ def test_a_precision_the_engine_lacks_is_refused(engine, precision):
 
 
 def test_openvino_and_nncf_report_to_nobody():
-    import models.engines.openvino  # noqa: F401, I001
+    import bottleneck_features.models.engines.openvino  # noqa: F401, I001
     import nncf.telemetry.wrapper
     import openvino.tools.ovc.telemetry_utils as ovc
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-import models
-from models.engines import cpu_has_bfloat16
-from models.errors import EngineMismatch, EngineUnavailable, InvalidSetting
-from models.extractor import compare, gflop_per_image
+from bottleneck_features import models
+from bottleneck_features.models.engines import cpu_has_bfloat16
+from bottleneck_features.models.errors import EngineMismatch, EngineUnavailable, InvalidSetting
+from bottleneck_features.models.extractor import compare, gflop_per_image
 
 LAYERS = ("relu1", "bn2", "conv3")
 LITE0_LAYERS = ("block3b_add", "block5c_add", "top_activation")
@@ -224,8 +224,8 @@ def test_a_wrong_engine_stops_the_run_with_the_layer():
 def test_a_network_that_overflows_in_float16_is_caught_at_start_up(tmp_path):
     import keras
 
-    from models.engines.tensorflow import TensorFlowEngine
-    from models.tracing import Recipe, truncated
+    from bottleneck_features.models.engines.tensorflow import TensorFlowEngine
+    from bottleneck_features.models.tracing import Recipe, truncated
 
     images = keras.Input((8, 8, 3))
     x = keras.layers.Conv2D(2, 3, kernel_initializer=keras.initializers.Constant(100.0), name="large")(images)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-import models
+from bottleneck_features import models
 
 
 @pytest.mark.parametrize(("shape", "pools"), [((2048,), False), ((7, 7, 2048), True)])

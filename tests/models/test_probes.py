@@ -14,13 +14,13 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator
 
-import models
-from models.eigenbasis import eigenbasis
-from models.logistic import logistic_path
-from models.neighbours import majority_path, nearest_labels, vote_shares
-from models.parallel import thread_count, workers
-from models.probes import Coordinates, search_logistic, search_neighbours, search_ridge
-from models.ridge import ridge_path
+from bottleneck_features import models
+from bottleneck_features.models.eigenbasis import eigenbasis
+from bottleneck_features.models.logistic import logistic_path
+from bottleneck_features.models.neighbours import majority_path, nearest_labels, vote_shares
+from bottleneck_features.models.parallel import thread_count, workers
+from bottleneck_features.models.probes import Coordinates, search_logistic, search_neighbours, search_ridge
+from bottleneck_features.models.ridge import ridge_path
 
 SOME_L2 = (1e2, 1.0, 1e-2, 1e-4)
 
@@ -171,7 +171,7 @@ def test_the_probes_keep_scikit_learns_protocol(kind):
 
 
 def test_a_fit_that_is_not_finished_is_no_secret(digits, monkeypatch):
-    monkeypatch.setattr("models.logistic.ITERATIONS", 2)
+    monkeypatch.setattr("bottleneck_features.models.logistic.ITERATIONS", 2)
     with pytest.warns(ConvergenceWarning, match=r"l2 = 0\.0001 is not finished after 2 iterations"):
         models.LogisticPath(l2=(1e-4,)).fit(*digits[:2])
 
@@ -182,7 +182,7 @@ def test_one_class_is_refused_by_name(digits):
 
 
 def test_workers_within_workers_are_as_many(monkeypatch):
-    monkeypatch.setattr("models.parallel.joblib.cpu_count", lambda: 4)
+    monkeypatch.setattr("bottleneck_features.models.parallel.joblib.cpu_count", lambda: 4)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     with workers() as outer, workers() as inner:
         assert (outer.threads, inner.threads) == (4, 4)
@@ -191,5 +191,5 @@ def test_workers_within_workers_are_as_many(monkeypatch):
 
 
 def test_the_probes_do_not_load_tensorflow():
-    code = "import models, sys; models.LogisticPath; sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
+    code = "import sys; from bottleneck_features import models; models.LogisticPath; sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

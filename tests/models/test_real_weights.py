@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-import models
-from models.engines import cpu_has_bfloat16
+from bottleneck_features import models
+from bottleneck_features.models.engines import cpu_has_bfloat16
 
 SIZE = (200, 200)
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from models.errors import WeightsMismatch
-from models.torch_files import load_tensors
-from models.torch_pickle import MAGIC, PROTOCOL
-from models.weights import lite0_path
+from bottleneck_features.models.errors import WeightsMismatch
+from bottleneck_features.models.torch_files import load_tensors
+from bottleneck_features.models.torch_pickle import MAGIC, PROTOCOL
+from bottleneck_features.models.weights import lite0_path
 
 
 class _Runs:

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from test_torchvision_nets import shaken, torch_state
 
-from models import load_backbone
-from models.torch_files import load_tensors
-from models.torchvision_nets import RESNETS, VGG16_BLOCKS, VGG16_FILTERS, resnet, vgg16_bn
+from bottleneck_features.models import load_backbone
+from bottleneck_features.models.torch_files import load_tensors
+from bottleneck_features.models.torchvision_nets import RESNETS, VGG16_BLOCKS, VGG16_FILTERS, resnet, vgg16_bn
 
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.slow

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from models import load_backbone
-from models.errors import WeightsMismatch, WeightsUnavailable
-from models.torchvision_nets import _resnet_prefix, _vgg_prefix, resnet, vgg16_bn
-from models.weights import has_hash, hash_in_name, weights_identity
+from bottleneck_features.models import load_backbone
+from bottleneck_features.models.errors import WeightsMismatch, WeightsUnavailable
+from bottleneck_features.models.torchvision_nets import _resnet_prefix, _vgg_prefix, resnet, vgg16_bn
+from bottleneck_features.models.weights import has_hash, hash_in_name, weights_identity
 
 
 def torch_state(model: keras.Model) -> dict[str, np.ndarray]:
@@ -95,7 +95,7 @@ def test_a_file_that_is_not_what_its_name_promises_is_not_used(tmp_path, monkeyp
     file.write_bytes(b"something else")
     assert hash_in_name(file.name) == "f37072fd"
     assert not has_hash(file, "f37072fd")
-    monkeypatch.setattr("models.weights.fetch", _no_network)
+    monkeypatch.setattr("bottleneck_features.models.weights.fetch", _no_network)
     with pytest.raises(WeightsUnavailable, match=r"resnet18-f37072fd\.pth"):
         weights_identity("resnet18")
 

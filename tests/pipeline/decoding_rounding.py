@@ -13,8 +13,8 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-import models
-from pipeline.datasets.decoding import Target, load
+from bottleneck_features import models
+from bottleneck_features.pipeline.datasets.decoding import Target, load
 
 SIDE = 224
 PHOTOGRAPHS, ENLARGED = 48, 40

@@ -14,7 +14,7 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, cross
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from features import open_features
+from bottleneck_features.features import open_features
 
 SEEDS, FOLDS = 20, 5
 

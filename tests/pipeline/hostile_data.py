@@ -10,7 +10,7 @@ import numpy as np
 from commandline import invoke
 from imagefiles import picture
 
-from pipeline.reporting.sources import Sources, find_sources
+from bottleneck_features.pipeline.reporting.sources import Sources, find_sources
 
 NAMES = (
     "<script>alert('class')</script>",

@@ -13,12 +13,11 @@ import numpy as np
 from PIL import Image
 from skimage import data
 
-import features
-import models
-from pipeline.datasets import Dataset, open_dataset
-from pipeline.datasets.base import ArrayDataset
-from pipeline.experiment import BackboneSettings, DatasetSettings, Experiment, InputSettings
-from pipeline.extraction.extract import fill
+from bottleneck_features import features, models
+from bottleneck_features.pipeline.datasets import Dataset, open_dataset
+from bottleneck_features.pipeline.datasets.base import ArrayDataset
+from bottleneck_features.pipeline.experiment import BackboneSettings, DatasetSettings, Experiment, InputSettings
+from bottleneck_features.pipeline.extraction.extract import fill
 
 FILES, WIDTH, HEIGHT = 2000, 500, 375
 SIZE = (200, 200)

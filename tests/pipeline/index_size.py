@@ -61,8 +61,8 @@ def _write(folder: Path, images: int) -> None:
 
 
 def _open(folder: Path, source: str, traced: bool) -> None:
-    from pipeline.datasets import open_dataset
-    from pipeline.experiment import load_experiment
+    from bottleneck_features.pipeline.datasets import open_dataset
+    from bottleneck_features.pipeline.experiment import load_experiment
 
     words = (
         f"dataset.source={source}",
@@ -97,7 +97,7 @@ def _open(folder: Path, source: str, traced: bool) -> None:
 
 
 def _peak() -> int:
-    from pipeline.results import peak_memory_mib
+    from bottleneck_features.pipeline.results import peak_memory_mib
 
     return int(peak_memory_mib() * 2**20)
 

@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from pipeline.comparison.evaluation import score_counts
-from pipeline.datasets import Dataset, open_dataset
-from pipeline.datasets.base import stratified_sample
-from pipeline.experiment import load_experiment
-from pipeline.use.inference import inference
-from pipeline.use.picture_files import decoded, listed
-from pipeline.use.saved_model import SavedModel, open_model
+from bottleneck_features.pipeline.comparison.evaluation import score_counts
+from bottleneck_features.pipeline.datasets import Dataset, open_dataset
+from bottleneck_features.pipeline.datasets.base import stratified_sample
+from bottleneck_features.pipeline.experiment import load_experiment
+from bottleneck_features.pipeline.use.inference import inference
+from bottleneck_features.pipeline.use.picture_files import decoded, listed
+from bottleneck_features.pipeline.use.saved_model import SavedModel, open_model
 
 IMAGES = 200
 KNOWN = ("airplane", "automobile", "cat", "dog")  # CIFAR-10's classes that mini natural images has too

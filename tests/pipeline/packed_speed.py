@@ -17,8 +17,8 @@ sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parents[1])]
 
 from packing import parquet_of_folder, tar_of_folder  # noqa: E402
 
-from pipeline.datasets import Dataset, open_dataset  # noqa: E402
-from pipeline.experiment import load_experiment  # noqa: E402
+from bottleneck_features.pipeline.datasets import Dataset, open_dataset  # noqa: E402
+from bottleneck_features.pipeline.experiment import load_experiment  # noqa: E402
 
 BATCH, ROUNDS = 32, 7
 

@@ -14,12 +14,12 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-import models
-from pipeline.comparison.evaluation import mcnemar, score
-from pipeline.datasets import Dataset
-from pipeline.datasets.base import stratified_sample
-from pipeline.datasets.cifar10 import Cifar10
-from pipeline.progress import progress
+from bottleneck_features import models
+from bottleneck_features.pipeline.comparison.evaluation import mcnemar, score
+from bottleneck_features.pipeline.datasets import Dataset
+from bottleneck_features.pipeline.datasets.base import stratified_sample
+from bottleneck_features.pipeline.datasets.cifar10 import Cifar10
+from bottleneck_features.pipeline.progress import progress
 
 IMAGES = {"train": 5000, "test": 2000}
 SIZE = (200, 200)

@@ -12,8 +12,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from pipeline.extraction.ray_cluster import connected
-from pipeline.extraction.ray_team import Team
+from bottleneck_features.pipeline.extraction.ray_cluster import connected
+from bottleneck_features.pipeline.extraction.ray_team import Team
 
 WAYS = {"local": (), "ray": ("--engine-on", "ray", "--workers", "2")}
 SHARDS = 3000
@@ -34,7 +34,7 @@ def run(way: tuple[str, ...], options: list[str], home: Path) -> dict[str, float
     """Extract everything anew and give the seconds: of the command, and of the extraction alone."""
     shutil.rmtree(home / "features", ignore_errors=True)
     start = time.perf_counter()
-    words = [sys.executable, "-m", "pipeline", "features", *options, *way, "--json", "--home", str(home)]
+    words = [sys.executable, "-m", "bottleneck_features", "features", *options, *way, "--json", "--home", str(home)]
     done = subprocess.run(words, capture_output=True, text=True, check=True)
     wall, result = time.perf_counter() - start, json.loads(done.stdout)
     extract = result["seconds"]["extract"]

@@ -3,8 +3,8 @@ import json
 import pytest
 from commandline import SMALL, bottleneck
 
-from pipeline.errors import PipelineError
-from pipeline.extraction.bench import _Worker
+from bottleneck_features.pipeline.errors import PipelineError
+from bottleneck_features.pipeline.extraction.bench import _Worker
 
 
 @pytest.mark.slow

@@ -5,9 +5,15 @@ from scipy.special import softmax
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 
-from pipeline.heads.calibration import Calibration, calibrate, fit_temperature, reliability, with_temperature
-from pipeline.heads.plots_calibration import reliability_diagram
-from pipeline.tables import calibration_sentence
+from bottleneck_features.pipeline.heads.calibration import (
+    Calibration,
+    calibrate,
+    fit_temperature,
+    reliability,
+    with_temperature,
+)
+from bottleneck_features.pipeline.heads.plots_calibration import reliability_diagram
+from bottleneck_features.pipeline.tables import calibration_sentence
 
 
 def _labels_of_their_probabilities(n: int, spread: float = 2.0) -> tuple[np.ndarray, np.ndarray]:

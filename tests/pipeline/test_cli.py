@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 from commandline import SMALL, bottleneck, invoke
 
-from pipeline.commandline.cli import main
+from bottleneck_features.pipeline.commandline.cli import main
 
 FAST_HEAD = (
     "--set",
@@ -97,7 +97,7 @@ def test_the_cache_is_listed_and_exported_as_the_walk_through_saved_it(extracted
     rows = json.loads(bottleneck("cache", "ls", "--json", home=extracted).stdout)
     assert [(row["experiment"], row["images"], row["state"]) for row in rows] == [("digits", 240, "complete")]
     folder = extracted / "features" / rows[0]["cache"]
-    words = [sys.executable, "-m", "pipeline", "cache", "export", str(folder), "--to", str(tmp_path)]
+    words = [sys.executable, "-m", "bottleneck_features", "cache", "export", str(folder), "--to", str(tmp_path)]
     subprocess.run(words, check=True, capture_output=True)
     with np.load(tmp_path / f"{folder.name}_train.npz") as exported:
         assert exported["features"].shape == (120, 1280)

@@ -9,8 +9,8 @@ import pytest
 from click.testing import CliRunner
 from commandline import SMALL, bottleneck, invoke
 
-from features import open_features
-from pipeline.commandline.cli import main
+from bottleneck_features.features import open_features
+from bottleneck_features.pipeline.commandline.cli import main
 
 
 @pytest.fixture

@@ -6,12 +6,12 @@ import shutil
 import pytest
 from commandline import SMALL, invoke, small_disk
 
-from pipeline import plots
-from pipeline.comparison import contestants
-from pipeline.datasets.digits import digits
-from pipeline.errors import PipelineError
-from pipeline.networks.pixels import pixels_on_disk
-from pipeline.results import Method, Score
+from bottleneck_features.pipeline import plots
+from bottleneck_features.pipeline.comparison import contestants
+from bottleneck_features.pipeline.datasets.digits import digits
+from bottleneck_features.pipeline.errors import PipelineError
+from bottleneck_features.pipeline.networks.pixels import pixels_on_disk
+from bottleneck_features.pipeline.results import Method, Score
 
 QUICK = (
     "--set",

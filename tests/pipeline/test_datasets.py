@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.datasets import Dataset, open_dataset
-from pipeline.datasets.base import stratified_sample
-from pipeline.datasets.cifar10 import FILES, Cifar10
-from pipeline.datasets.photo_patches import PATCH, PHOTOGRAPHS
-from pipeline.errors import PipelineError, RequestError
-from pipeline.experiment import load_experiment
+from bottleneck_features.pipeline.datasets import Dataset, open_dataset
+from bottleneck_features.pipeline.datasets.base import stratified_sample
+from bottleneck_features.pipeline.datasets.cifar10 import FILES, Cifar10
+from bottleneck_features.pipeline.datasets.photo_patches import PATCH, PHOTOGRAPHS
+from bottleneck_features.pipeline.errors import PipelineError, RequestError
+from bottleneck_features.pipeline.experiment import load_experiment
 
 EMBEDDED = ["photo-patches", "digits"]
 

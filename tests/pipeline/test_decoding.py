@@ -7,7 +7,15 @@ from hypothesis import strategies as st
 from imagefiles import encoded, picture, write
 from PIL import Image
 
-from pipeline.datasets.decoding import MAX_PIXELS, Target, UnusableImage, check, load, load_bytes, read
+from bottleneck_features.pipeline.datasets.decoding import (
+    MAX_PIXELS,
+    Target,
+    UnusableImage,
+    check,
+    load,
+    load_bytes,
+    read,
+)
 
 GRADIENT = np.linspace(0, 255, 48, dtype=np.uint8).reshape(6, 8)
 

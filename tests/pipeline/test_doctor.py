@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from commandline import invoke
 
-from pipeline.commandline.completion import complete_experiment, complete_setting
-from pipeline.commandline.doctor import BROKEN, EXTRAS, MISSING, OK, Check, broken, extras, writable
+from bottleneck_features.pipeline.commandline.completion import complete_experiment, complete_setting
+from bottleneck_features.pipeline.commandline.doctor import BROKEN, EXTRAS, MISSING, OK, Check, broken, extras, writable
 
 ROOT = Path(__file__).parents[2]
 
@@ -58,7 +58,7 @@ def test_the_doctor_knows_the_packages_that_pip_installs_for_each_extra():
 def test_a_completion_script_is_valid_in_its_shell(shell, tmp_path):
     from click.testing import CliRunner
 
-    from pipeline.commandline.cli import main
+    from bottleneck_features.pipeline.commandline.cli import main
 
     done = CliRunner().invoke(main, ["completions", shell])
     assert done.exit_code == 0
@@ -86,7 +86,9 @@ def test_experiments_settings_and_their_values_are_completed(tmp_path, monkeypat
 @pytest.mark.slow
 def test_bash_completes_experiments_settings_and_their_values(tmp_path):
     program = tmp_path / "bottleneck"
-    code = "import sys; sys.argv[0] = 'bottleneck'; from pipeline.commandline.cli import main; main()"
+    code = (
+        "import sys; sys.argv[0] = 'bottleneck'; from bottleneck_features.pipeline.commandline.cli import main; main()"
+    )
     program.write_text(f'#!/bin/sh\nexec {sys.executable} -c "{code}" "$@"\n')
     program.chmod(0o755)
     asked = (["probe", "-e", "photo"], ["probe", "--set", "compute.eng"], ["probe", "--set", "compute.engine=ten"])

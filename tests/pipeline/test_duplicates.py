@@ -10,15 +10,15 @@ import pytest
 from commandline import invoke
 from PIL import Image
 
-from pipeline.comparison import duplicates
-from pipeline.comparison.duplicates import Duplicates, find_duplicates
-from pipeline.comparison.splits import Part, hold_out, scored_part
-from pipeline.datasets import Dataset
-from pipeline.datasets.base import ArrayDataset, Samples
-from pipeline.datasets.cifar10 import Cifar10
-from pipeline.datasets.photo_patches import photo_patches
-from pipeline.experiment import load_experiment
-from pipeline.extraction.cache import open_cache
+from bottleneck_features.pipeline.comparison import duplicates
+from bottleneck_features.pipeline.comparison.duplicates import Duplicates, find_duplicates
+from bottleneck_features.pipeline.comparison.splits import Part, hold_out, scored_part
+from bottleneck_features.pipeline.datasets import Dataset
+from bottleneck_features.pipeline.datasets.base import ArrayDataset, Samples
+from bottleneck_features.pipeline.datasets.cifar10 import Cifar10
+from bottleneck_features.pipeline.datasets.photo_patches import photo_patches
+from bottleneck_features.pipeline.experiment import load_experiment
+from bottleneck_features.pipeline.extraction.cache import open_cache
 
 CLASSES = 10
 COPIES = 6  # planted test images of each kind

@@ -4,7 +4,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from pipeline.comparison.evaluation import accuracy_difference, confusion, mcnemar, paired_comparisons, score, wilson
+from bottleneck_features.pipeline.comparison.evaluation import (
+    accuracy_difference,
+    confusion,
+    mcnemar,
+    paired_comparisons,
+    score,
+    wilson,
+)
 
 
 def test_the_wilson_interval_is_the_published_one():

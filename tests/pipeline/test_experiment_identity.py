@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from commandline import SMALL
 
-import models
-from features import identity_key, open_features
-from features.manifest import update
-from pipeline.datasets import open_dataset
-from pipeline.experiment import load_experiment
-from pipeline.extraction.cache import experiment_identity
-from pipeline.extraction.extract import extract_features
+from bottleneck_features import models
+from bottleneck_features.features import identity_key, open_features
+from bottleneck_features.features.manifest import update
+from bottleneck_features.pipeline.datasets import open_dataset
+from bottleneck_features.pipeline.experiment import load_experiment
+from bottleneck_features.pipeline.extraction.cache import experiment_identity
+from bottleneck_features.pipeline.extraction.extract import extract_features
 
 BASE = tuple(word for word in SMALL if "=" in word)
 

@@ -13,18 +13,18 @@ import pytest
 from commandline import SMALL, invoke
 from PIL import Image
 
-from features import open_features
-from models.formats import FORMATS
-from pipeline.commandline.cli_use import FORMAT_NAMES
-from pipeline.datasets.decoding import load
-from pipeline.datasets.digits import digits
-from pipeline.experiment import DatasetSettings, InputSettings
-from pipeline.heads.classifier import Classifier
-from pipeline.heads.saved_head import load_head, save_head
-from pipeline.use import export_model
-from pipeline.use.export_model import LIMIT, Exported, checked
-from pipeline.use.model_card import CARD, model_card
-from pipeline.use.saved_model import open_model
+from bottleneck_features.features import open_features
+from bottleneck_features.models.formats import FORMATS
+from bottleneck_features.pipeline.commandline.cli_use import FORMAT_NAMES
+from bottleneck_features.pipeline.datasets.decoding import load
+from bottleneck_features.pipeline.datasets.digits import digits
+from bottleneck_features.pipeline.experiment import DatasetSettings, InputSettings
+from bottleneck_features.pipeline.heads.classifier import Classifier
+from bottleneck_features.pipeline.heads.saved_head import load_head, save_head
+from bottleneck_features.pipeline.use import export_model
+from bottleneck_features.pipeline.use.export_model import LIMIT, Exported, checked
+from bottleneck_features.pipeline.use.model_card import CARD, model_card
+from bottleneck_features.pipeline.use.saved_model import open_model
 
 
 def test_the_command_line_offers_what_can_be_written():

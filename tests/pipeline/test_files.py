@@ -11,12 +11,12 @@ import pytest
 from commandline import invoke
 from imagefiles import COLOURS, class_folders, encoded, picture, write
 
-from features import open_features
-from pipeline.datasets import Dataset, open_dataset
-from pipeline.datasets.decoding import UnusableImage
-from pipeline.errors import PipelineError, RequestError
-from pipeline.experiment import load_experiment
-from pipeline.extraction.cache import experiment_identity
+from bottleneck_features.features import open_features
+from bottleneck_features.pipeline.datasets import Dataset, open_dataset
+from bottleneck_features.pipeline.datasets.decoding import UnusableImage
+from bottleneck_features.pipeline.errors import PipelineError, RequestError
+from bottleneck_features.pipeline.experiment import load_experiment
+from bottleneck_features.pipeline.extraction.cache import experiment_identity
 
 LITE = ("backbone.name=efficientnet-lite0", "backbone.layers=top_activation", "input.size=32,32")
 NAMES = tuple(COLOURS)
@@ -120,7 +120,7 @@ def test_how_to_start_again_after_a_change_is_said_with_the_options_typed(root, 
     def changed(*_):
         raise UnusableImage("its bytes are others")
 
-    monkeypatch.setattr("pipeline.datasets.images.load_bytes", changed)
+    monkeypatch.setattr("bottleneck_features.pipeline.datasets.images.load_bytes", changed)
     options = ("-e", "natural-images", "--set", f"dataset.path={root}", "--set", "seed=3")
     done = invoke("inspect", *options, home=tmp_path)
     assert done.exit_code == 1

@@ -4,8 +4,8 @@ import pickle
 import numpy as np
 import pytest
 
-from pipeline.datasets.cifar10 import FILES, Cifar10
-from pipeline.extraction.fingerprints import FILE, fingerprints, forget_fingerprints
+from bottleneck_features.pipeline.datasets.cifar10 import FILES, Cifar10
+from bottleneck_features.pipeline.extraction.fingerprints import FILE, fingerprints, forget_fingerprints
 
 
 @pytest.fixture

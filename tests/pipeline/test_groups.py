@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 from imagefiles import encoded, picture, write
 from scipy.stats import permutation_test
 
-from pipeline.comparison.duplicates import Duplicates
-from pipeline.comparison.evaluation import accuracy_difference, mcnemar, paired_comparisons, score
-from pipeline.comparison.final_split import FinalSplit
-from pipeline.comparison.groups import effective_images, groups_of, sign_flip_test
-from pipeline.comparison.splits import Part
-from pipeline.datasets.base import ArrayDataset, Samples
-from pipeline.results import Method
-from pipeline.tables import evidence_text, pair_line
+from bottleneck_features.pipeline.comparison.duplicates import Duplicates
+from bottleneck_features.pipeline.comparison.evaluation import accuracy_difference, mcnemar, paired_comparisons, score
+from bottleneck_features.pipeline.comparison.final_split import FinalSplit
+from bottleneck_features.pipeline.comparison.groups import effective_images, groups_of, sign_flip_test
+from bottleneck_features.pipeline.comparison.splits import Part
+from bottleneck_features.pipeline.datasets.base import ArrayDataset, Samples
+from bottleneck_features.pipeline.results import Method
+from bottleneck_features.pipeline.tables import evidence_text, pair_line
 
 RUNS = 300
 SAME = 0.9  # how alike the images of a group are: their answers' correlation

@@ -13,11 +13,11 @@ from commandline import bottleneck, invoke
 from imagefiles import class_folders, encoded, picture, write
 from PIL import Image
 
-from pipeline.datasets.base import ArrayDataset, Samples
-from pipeline.inspection import plots_inspect
-from pipeline.inspection.hints import Hint, hints
-from pipeline.inspection.repeats import describe_all, detail_cosine, find_repeats
-from pipeline.inspection.shortcuts import find_shortcuts
+from bottleneck_features.pipeline.datasets.base import ArrayDataset, Samples
+from bottleneck_features.pipeline.inspection import plots_inspect
+from bottleneck_features.pipeline.inspection.hints import Hint, hints
+from bottleneck_features.pipeline.inspection.repeats import describe_all, detail_cosine, find_repeats
+from bottleneck_features.pipeline.inspection.shortcuts import find_shortcuts
 
 
 def _inspected(home: Path, *words: str) -> dict:

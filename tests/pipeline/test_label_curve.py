@@ -7,15 +7,15 @@ import pytest
 from commandline import SMALL, invoke
 from PIL import Image
 
-from pipeline.comparison.splits import hold_out
-from pipeline.datasets import open_dataset
-from pipeline.errors import RequestError
-from pipeline.experiment import load_experiment
-from pipeline.heads.label_curve import CurvePoint, draw_labels, parse_sizes
-from pipeline.heads.plots_labelcurve import crossing, label_curve_chart
-from pipeline.heads.small_training import SmallConvnet
-from pipeline.networks.convnet import train_convnet
-from pipeline.networks.training import Recipe
+from bottleneck_features.pipeline.comparison.splits import hold_out
+from bottleneck_features.pipeline.datasets import open_dataset
+from bottleneck_features.pipeline.errors import RequestError
+from bottleneck_features.pipeline.experiment import load_experiment
+from bottleneck_features.pipeline.heads.label_curve import CurvePoint, draw_labels, parse_sizes
+from bottleneck_features.pipeline.heads.plots_labelcurve import crossing, label_curve_chart
+from bottleneck_features.pipeline.heads.small_training import SmallConvnet
+from bottleneck_features.pipeline.networks.convnet import train_convnet
+from bottleneck_features.pipeline.networks.training import Recipe
 
 QUICK = ("--set", "convnet.epochs=3")
 
@@ -131,7 +131,9 @@ def test_means_that_seeds_do_not_tell_apart_are_no_answer():
 )
 def test_no_line_above_the_picture_leaves_it(tmp_path, monkeypatch, title):
     figures = []
-    monkeypatch.setattr("pipeline.heads.plots_labelcurve.save_figure", lambda figure, path: figures.append(figure))
+    monkeypatch.setattr(
+        "bottleneck_features.pipeline.heads.plots_labelcurve.save_figure", lambda figure, path: figures.append(figure)
+    )
     scratch = {1: (0.1, 0.1), 5: (0.2, 0.2), 10: (0.1, 0.9), 50: (0.1, 0.9), 100: (0.9, 0.9), None: (0.95, 0.95)}
     points = [_point("linear", size, 0.5, 0.5) for size in scratch]
     points += [_point("convnet-small", size, *values) for size, values in scratch.items()]

@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from imagefiles import encoded, picture, write
 
-from pipeline.datasets.columns import TEXT, text
-from pipeline.datasets.listing import list_folder, natural_key
-from pipeline.datasets.partition import draw_test, straddling
-from pipeline.datasets.table import list_table
-from pipeline.errors import RequestError
-from pipeline.experiment import DatasetSettings
+from bottleneck_features.pipeline.datasets.columns import TEXT, text
+from bottleneck_features.pipeline.datasets.listing import list_folder, natural_key
+from bottleneck_features.pipeline.datasets.partition import draw_test, straddling
+from bottleneck_features.pipeline.datasets.table import list_table
+from bottleneck_features.pipeline.errors import RequestError
+from bottleneck_features.pipeline.experiment import DatasetSettings
 
 JPEG = encoded(picture())
 

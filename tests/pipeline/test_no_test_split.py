@@ -8,9 +8,9 @@ import pytest
 from commandline import invoke
 from imagefiles import class_folders
 
-from pipeline.comparison.evaluation import accuracy_difference
-from pipeline.comparison.splits import Part, digest
-from pipeline.tables import calibration_sentence
+from bottleneck_features.pipeline.comparison.evaluation import accuracy_difference
+from bottleneck_features.pipeline.comparison.splits import Part, digest
+from bottleneck_features.pipeline.tables import calibration_sentence
 
 COLOURS_TOO_ALIKE = tuple(f"shade {i}" for i in range(4))
 

@@ -16,12 +16,12 @@ import pytest
 from commandline import SLOW, SMALL, bottleneck, command, heed_ctrl_c, invoke, shard_hashes
 from imagefiles import class_folders
 
-from features.journal import read_journals
-from pipeline.errors import PipelineError, RequestError
-from pipeline.experiment import load_experiment
-from pipeline.extraction.extract import open_job
-from pipeline.extraction.on_ray import require_same
-from pipeline.extraction.ray_cluster import Cluster, share_out
+from bottleneck_features.features.journal import read_journals
+from bottleneck_features.pipeline.errors import PipelineError, RequestError
+from bottleneck_features.pipeline.experiment import load_experiment
+from bottleneck_features.pipeline.extraction.extract import open_job
+from bottleneck_features.pipeline.extraction.on_ray import require_same
+from bottleneck_features.pipeline.extraction.ray_cluster import Cluster, share_out
 
 RAY = ("--engine-on", "ray", "--workers", "2")
 KILLS = 20

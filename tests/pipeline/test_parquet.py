@@ -10,9 +10,9 @@ import pytest
 from imagefiles import COLOURS, class_folders, encoded, picture, write
 from packing import parquet_of_folder
 
-from pipeline.datasets import Dataset, open_dataset, parquet
-from pipeline.errors import PipelineError, RequestError
-from pipeline.experiment import load_experiment
+from bottleneck_features.pipeline.datasets import Dataset, open_dataset, parquet
+from bottleneck_features.pipeline.errors import PipelineError, RequestError
+from bottleneck_features.pipeline.experiment import load_experiment
 
 LITE = ("backbone.name=efficientnet-lite0", "backbone.layers=top_activation", "input.size=32,32")
 NAMES = tuple(COLOURS)

@@ -5,10 +5,10 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from pipeline.datasets.digits import digits
-from pipeline.inspection.contact_sheets import draw_sheet
-from pipeline.inspection.repeats import Place
-from pipeline.plots import save_figure
+from bottleneck_features.pipeline.datasets.digits import digits
+from bottleneck_features.pipeline.inspection.contact_sheets import draw_sheet
+from bottleneck_features.pipeline.inspection.repeats import Place
+from bottleneck_features.pipeline.plots import save_figure
 
 
 @pytest.mark.parametrize("suffix", ["svg", "png"])

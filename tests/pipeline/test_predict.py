@@ -13,11 +13,11 @@ from commandline import invoke
 from imagefiles import encoded, picture, write
 from PIL import Image
 
-import models
-from features import open_features
-from pipeline.datasets.digits import digits
-from pipeline.heads.saved_head import load_head, save_head
-from pipeline.use.saved_model import open_model
+from bottleneck_features import models
+from bottleneck_features.features import open_features
+from bottleneck_features.pipeline.datasets.digits import digits
+from bottleneck_features.pipeline.heads.saved_head import load_head, save_head
+from bottleneck_features.pipeline.use.saved_model import open_model
 
 
 @pytest.fixture(scope="module")

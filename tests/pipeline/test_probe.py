@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 from commandline import SMALL, invoke
 
-from features import open_features
-from pipeline.comparison.duplicates import Duplicates
-from pipeline.comparison.evaluation import score_counts
-from pipeline.comparison.final_split import FinalSplit
-from pipeline.comparison.splits import Part
-from pipeline.errors import PipelineError, RequestError
-from pipeline.heads.classifier import Classifier
-from pipeline.heads.layer_rows import LayerRows, layer_sets
-from pipeline.heads.saved_head import load_head, save_head
-from pipeline.results import Method
+from bottleneck_features.features import open_features
+from bottleneck_features.pipeline.comparison.duplicates import Duplicates
+from bottleneck_features.pipeline.comparison.evaluation import score_counts
+from bottleneck_features.pipeline.comparison.final_split import FinalSplit
+from bottleneck_features.pipeline.comparison.splits import Part
+from bottleneck_features.pipeline.errors import PipelineError, RequestError
+from bottleneck_features.pipeline.heads.classifier import Classifier
+from bottleneck_features.pipeline.heads.layer_rows import LayerRows, layer_sets
+from bottleneck_features.pipeline.heads.saved_head import load_head, save_head
+from bottleneck_features.pipeline.results import Method
 
 SHORT = ("--set", "head.epochs=3")
 SETS = ["block3b_add", "block5c_add", "top_activation", "block5c_add + top_activation"]

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from pipeline.comparison.evaluation import score
-from pipeline.heads.ranking import calibrated_loss, level_with_best, ranked
-from pipeline.results import Method
+from bottleneck_features.pipeline.comparison.evaluation import score
+from bottleneck_features.pipeline.heads.ranking import calibrated_loss, level_with_best, ranked
+from bottleneck_features.pipeline.results import Method
 
 LABELS = np.array([0, 1] * 8)
 

@@ -10,9 +10,9 @@ from commandline import SMALL, invoke, shard_hashes
 from imagefiles import class_folders
 from packing import parquet_of_folder, tar_of_folder, web_dataset
 
-from pipeline.datasets import Dataset, open_dataset
-from pipeline.errors import PipelineError, RequestError
-from pipeline.experiment import load_experiment
+from bottleneck_features.pipeline.datasets import Dataset, open_dataset
+from bottleneck_features.pipeline.errors import PipelineError, RequestError
+from bottleneck_features.pipeline.experiment import load_experiment
 
 fsspec = pytest.importorskip("fsspec")
 

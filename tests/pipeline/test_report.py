@@ -17,14 +17,14 @@ import pytest
 from commandline import SMALL, invoke
 from hostile_data import FOLDER, NAMES, Made, make
 
-from features import open_features
-from pipeline import plots
-from pipeline.comparison.predictions import Predictions, load_predictions, save_predictions
-from pipeline.comparison.splits import Part
-from pipeline.reporting.classes import class_table
-from pipeline.reporting.figures import TWO_TONE
-from pipeline.reporting.gallery import nearest
-from pipeline.reporting.sources import curve_sizes, predictions_of, visible
+from bottleneck_features.features import open_features
+from bottleneck_features.pipeline import plots
+from bottleneck_features.pipeline.comparison.predictions import Predictions, load_predictions, save_predictions
+from bottleneck_features.pipeline.comparison.splits import Part
+from bottleneck_features.pipeline.reporting.classes import class_table
+from bottleneck_features.pipeline.reporting.figures import TWO_TONE
+from bottleneck_features.pipeline.reporting.gallery import nearest
+from bottleneck_features.pipeline.reporting.sources import curve_sizes, predictions_of, visible
 
 SCRIPTED = re.compile(r"^on[a-z]+$")
 

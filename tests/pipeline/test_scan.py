@@ -5,9 +5,9 @@ import time
 import pytest
 from imagefiles import encoded, picture, write
 
-from pipeline.datasets import scan as scanning
-from pipeline.datasets.scan import FOLDER, forget_scans, printable, scan, threads
-from pipeline.results import write_text
+from bottleneck_features.pipeline.datasets import scan as scanning
+from bottleneck_features.pipeline.datasets.scan import FOLDER, forget_scans, printable, scan, threads
+from bottleneck_features.pipeline.results import write_text
 
 
 @pytest.fixture
@@ -104,7 +104,7 @@ def test_a_file_that_may_not_be_read_is_a_problem_and_is_not_remembered(root, tm
 
 @pytest.mark.slow
 def test_ten_thousand_small_files_take_under_a_minute_and_500_mb(tmp_path):
-    from pipeline.results import peak_memory_mib
+    from bottleneck_features.pipeline.results import peak_memory_mib
 
     contents = [encoded(picture(i)) for i in range(50)]
     for i in range(10_000):

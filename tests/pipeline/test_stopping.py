@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from commandline import command, heed_ctrl_c
 
-FIRST, LAST = "pipeline.stopping", "pipeline.commandline.cli"
+FIRST, LAST = "bottleneck_features.pipeline.stopping", "bottleneck_features.pipeline.commandline.cli"
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline import plots
-from pipeline.networks.training import History
-from pipeline.reporting.answer import answer
-from pipeline.results import Method, Score
-from pipeline.tables import p_text, share_text, table_rows
+from bottleneck_features.pipeline import plots
+from bottleneck_features.pipeline.networks.training import History
+from bottleneck_features.pipeline.reporting.answer import answer
+from bottleneck_features.pipeline.results import Method, Score
+from bottleneck_features.pipeline.tables import p_text, share_text, table_rows
 
 FORMULA = "$\\frac{1}{0}$ & \"quotes\" 'too'"
 

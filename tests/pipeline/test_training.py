@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models import build_head
-from pipeline.errors import PipelineError
-from pipeline.networks.training import Recipe, RowBatches, fit, predict
+from bottleneck_features.models import build_head
+from bottleneck_features.pipeline.errors import PipelineError
+from bottleneck_features.pipeline.networks.training import Recipe, RowBatches, fit, predict
 
 
 def _blobs(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -18,10 +18,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipeline.datasets.digits import digits
-from pipeline.use.picture_files import Files
-from pipeline.use.prediction import Prediction
-from pipeline.use.unfinished import forget, resumed
+from bottleneck_features.pipeline.datasets.digits import digits
+from bottleneck_features.pipeline.use.picture_files import Files
+from bottleneck_features.pipeline.use.prediction import Prediction
+from bottleneck_features.pipeline.use.unfinished import forget, resumed
 
 FILES = 6
 
