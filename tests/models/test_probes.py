@@ -191,5 +191,8 @@ def test_workers_within_workers_are_as_many(monkeypatch):
 
 
 def test_the_probes_do_not_load_tensorflow():
-    code = "import sys; from bottleneck_features import models; models.LogisticPath; sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
+    code = (
+        "import sys; from bottleneck_features import models; models.LogisticPath; "
+        "sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -18,7 +18,8 @@ def test_names_and_local_weights_need_no_tensorflow(tmp_path):
     own = tmp_path / "own.h5"
     own.write_bytes(b"weights")
     script = f"""
-        import sys, models
+        import sys
+        from bottleneck_features import models
         models.backbone_names()
         print(models.weights_identity("efficientnet-lite0").source)
         print(models.weights_identity("resnet50", {str(own)!r}).sha256)
@@ -58,7 +59,7 @@ def test_our_table_of_downloads_is_that_of_the_installed_keras(monkeypatch):
 
 
 def test_without_a_network_the_message_names_file_place_and_option(tmp_path):
-    script = 'import models\ntry: models.weights_identity("resnet50")\nexcept models.WeightsUnavailable as e: print(e)'
+    script = 'from bottleneck_features import models\ntry: models.weights_identity("resnet50")\nexcept models.WeightsUnavailable as e: print(e)'
     # a proxy that refuses: as a machine without a network, whether or not this one has one
     offline = {"KERAS_HOME": str(tmp_path), "https_proxy": "http://127.0.0.1:9", "TF_CPP_MIN_LOG_LEVEL": "3"}
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env=offline)

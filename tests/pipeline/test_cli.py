@@ -36,7 +36,7 @@ def test_help_teaches_every_command_by_an_example():
 
 def test_help_and_completion_load_nothing_that_computes():
     heavy = ("sklearn", "scipy", "tensorflow", "keras", "matplotlib")
-    code = f"import sys, pipeline.commandline.cli; print([name for name in {heavy} if name in sys.modules])"
+    code = f"import sys, bottleneck_features.pipeline.commandline.cli; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
 

@@ -36,7 +36,7 @@ def test_ctrl_c_during_the_start_ends_with_one_line(tmp_path: Path, imported: st
 
 def test_who_ignores_ctrl_c_or_handles_it_keeps_doing_so():
     code = (
-        "import signal\nfrom pipeline.stopping import stopping_at_once\n"
+        "import signal\nfrom bottleneck_features.pipeline.stopping import stopping_at_once\n"
         "for own in (signal.SIG_IGN, print, signal.default_int_handler):\n"
         "    signal.signal(signal.SIGINT, own)\n"
         "    with stopping_at_once():\n"
