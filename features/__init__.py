@@ -1,15 +1,7 @@
 """The feature cache: identity, shards, manifest, reading, export; imports no deep-learning framework."""
 
 from bottleneck_features.features.arrays import FeatureArray
-from bottleneck_features.features.catalog import (
-    CacheInfo,
-    Removal,
-    describe_cache,
-    find_cache,
-    list_caches,
-    removal,
-    remove_cache,
-)
+from bottleneck_features.features.catalog import Removal, describe_cache, find_cache, list_caches, removal, remove_cache
 from bottleneck_features.features.errors import (
     CacheBusy,
     CacheDamaged,
@@ -24,7 +16,7 @@ from bottleneck_features.features.errors import (
     StoreUnavailable,
 )
 from bottleneck_features.features.export import EXPORT_FORMATS, export_features
-from bottleneck_features.features.identity import Difference, cache_path, differences, identity_key
+from bottleneck_features.features.identity import cache_path, differences, identity_key
 from bottleneck_features.features.manifest import ArraySpec, Shard
 from bottleneck_features.features.npz import import_npz
 from bottleneck_features.features.parts import SHARED, WHOLE, Part
@@ -32,6 +24,7 @@ from bottleneck_features.features.plan import SplitPlan
 from bottleneck_features.features.publish import PublishingWriter, fetch, share
 from bottleneck_features.features.quarantine import Problem
 from bottleneck_features.features.reader import Features, Split, open_features
+from bottleneck_features.features.records import CacheInfo, Difference
 from bottleneck_features.features.remote import filesystem, is_url, refused
 from bottleneck_features.features.verify import VerifyReport, repair, require_unchanged, verify
 from bottleneck_features.features.writer import CacheWriter

@@ -8,48 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from bottleneck_features.features.errors import CacheError, CacheMismatch, CacheMissing
-from bottleneck_features.features.identity import Difference, cache_path, differences, folder_name
+from bottleneck_features.features.identity import cache_path, differences, folder_name
 from bottleneck_features.features.journal import JOURNAL
 from bottleneck_features.features.lock import HOLDER, LOCK, MANIFEST_LOCK, writer_lock
 from bottleneck_features.features.manifest import MANIFEST, load
 from bottleneck_features.features.quarantine import QUARANTINE
+from bottleneck_features.features.records import CacheInfo, Difference
 from bottleneck_features.features.storage import explained
 
 FEW_DIFFERENCES = 3
-
-
-@dataclass(frozen=True)
-class CacheInfo:
-    """What a manifest says about a cache.
-
-    Attributes:
-        path: the cache's folder.
-        experiment, backbone: from the provenance, or "" where it does not say.
-        layers: names of the layers, in order.
-        shapes: shape of one sample by layer.
-        dtype: dtype of the last layer.
-        images: samples of all splits.
-        done_images: samples in finished shards.
-        bytes: size of the finished shards.
-        created: time of creation, ISO 8601 in UTC.
-        complete: whether it opens.
-        identity: what it was made from.
-        problem: why the manifest cannot be read, or "".
-    """
-
-    path: Path
-    experiment: str = ""
-    backbone: str = ""
-    layers: tuple[str, ...] = ()
-    shapes: Mapping[str, tuple[int, ...]] | None = None
-    dtype: str = ""
-    images: int = 0
-    done_images: int = 0
-    bytes: int = 0
-    created: str = ""
-    complete: bool = False
-    identity: Mapping[str, Any] | None = None
-    problem: str = ""
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from bottleneck_features.features.catalog import CacheInfo
-    from bottleneck_features.features.identity import Difference
+from bottleneck_features.errors import BottleneckError
+from bottleneck_features.features.records import CacheInfo, Difference
 
 
-class CacheError(Exception):
+class CacheError(BottleneckError):
     """Anything that went wrong with a feature cache and that its user can act on."""
 
 
@@ -20,6 +17,8 @@ class CacheMissing(CacheError):
         nearest: `CacheInfo` of the existing cache that differs least, or None when there is none.
         differences: tuple of `Difference` between the requested identity and the nearest cache's.
     """
+
+    exit_code = 2
 
     def __init__(
         self, message: str, nearest: CacheInfo | None = None, differences: tuple[Difference, ...] = ()
@@ -35,6 +34,8 @@ class CacheMismatch(CacheError):
     Attributes:
         differences: tuple of `Difference`, one for each field that differs.
     """
+
+    exit_code = 2
 
     def __init__(self, message: str, differences: tuple[Difference, ...] = ()) -> None:
         super().__init__(message)
@@ -81,3 +82,5 @@ class StoreError(CacheError):
 
 class StoreUnavailable(StoreError):
     """A URL of a kind that this installation cannot open."""
+
+    exit_code = 2

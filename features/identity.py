@@ -6,30 +6,11 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
 
 from bottleneck_features.features.errors import CacheError
-
-ABSENT = "(absent)"
-KEY_DIGITS = 8
-DIGEST = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
-
-
-@dataclass(frozen=True)
-class Difference:
-    """One field in which two identities differ; nested fields are named `outer.inner`."""
-
-    field: str
-    ours: Any
-    theirs: Any
-
-    def __str__(self) -> str:
-        both = f"{_shown(self.ours)} asked for, {_shown(self.theirs)} in the cache"
-        if self.field.startswith("dataset.") and _is_digest(self.ours) and _is_digest(self.theirs):
-            return f"{self.field}: other images or labels ({both})"
-        return f"{self.field}: {both}"
+from bottleneck_features.features.records import ABSENT, KEY_DIGITS, Difference
 
 
 def canonical_json(value: Any) -> str:
@@ -129,16 +110,3 @@ def _plain(value: Any) -> Any:
     if hasattr(value, "tolist"):
         return value.tolist()
     raise TypeError(f"{value!r} of type {type(value).__name__}")
-
-
-def _is_digest(value: Any) -> bool:
-    return isinstance(value, str) and DIGEST.fullmatch(value) is not None
-
-
-def _shown(value: Any) -> str:
-    """A value as a message has it: of a SHA-256 the digits that folders are named by, of anything long both ends."""
-    if _is_digest(value):
-        return f"{value[:KEY_DIGITS]}…"
-    text = value if value == ABSENT else repr(value)
-    text = DIGEST.sub(lambda digest: f"{digest[0][:KEY_DIGITS]}…", text)
-    return text if len(text) <= 80 else f"{text[:60]}…{text[-16:]}"

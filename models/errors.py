@@ -5,25 +5,35 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from bottleneck_features.errors import BottleneckError
 
-class ModelError(Exception):
+
+class ModelError(BottleneckError):
     """Something the user can put right; the message says how."""
 
 
 class InvalidSetting(ModelError):
     """A value that is not among the valid ones."""
 
+    exit_code = 2
+
 
 class UnknownBackbone(ModelError):
     """No backbone of this name."""
+
+    exit_code = 2
 
 
 class UnknownLayer(ModelError):
     """No layer of this name in the backbone."""
 
+    exit_code = 2
+
 
 class BackboneFileError(ModelError):
     """A `.keras` file that is missing, damaged or not an image model."""
+
+    exit_code = 2
 
 
 class WeightsUnavailable(ModelError):
@@ -33,9 +43,13 @@ class WeightsUnavailable(ModelError):
 class WeightsMismatch(ModelError):
     """A weights file that belongs to another architecture."""
 
+    exit_code = 2
+
 
 class EngineUnavailable(ModelError):
     """An engine or precision that this machine or installation lacks."""
+
+    exit_code = 2
 
 
 class EngineMismatch(ModelError):

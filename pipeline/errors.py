@@ -1,17 +1,11 @@
 """Errors a user can cause, each with the exit code it ends the command with."""
 
+from bottleneck_features.errors import BottleneckError
 from bottleneck_features.models.errors import nearest as nearest
 
 
-class PipelineError(Exception):
-    """The work failed for a reason the message explains (exit code 1).
-
-    Attributes:
-        helps: what to type, as `Type first: bottleneck …`; the command line adds it with the words that name the experiment.
-    """
-
-    exit_code = 1
-    helps = ""
+class PipelineError(BottleneckError):
+    """The work failed for a reason the message explains (exit code 1)."""
 
 
 class RequestError(PipelineError):

@@ -11,10 +11,10 @@ from typing import Any
 
 import click
 
-from bottleneck_features import features, models
+from bottleneck_features.errors import BottleneckError
 from bottleneck_features.pipeline.commandline.completion import complete_experiment, complete_setting
 from bottleneck_features.pipeline.commandline.output import fail, print_json, print_warnings
-from bottleneck_features.pipeline.errors import PipelineError, RequestError
+from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.experiment import Experiment, load_experiment, ready_made
 from bottleneck_features.pipeline.quiet import import_tensorflow
 from bottleneck_features.pipeline.results import Result
@@ -22,18 +22,6 @@ from bottleneck_features.pipeline.results import Result
 DEFAULT_HOME = Path("artifacts")
 READY_OR_FILE = "A ready-made experiment (see `bottleneck experiments`) or the path of a .toml file."
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
-
-WRONG_REQUESTS = (
-    features.CacheMissing,
-    features.CacheMismatch,
-    features.StoreUnavailable,
-    models.BackboneFileError,
-    models.EngineUnavailable,
-    models.InvalidSetting,
-    models.UnknownBackbone,
-    models.UnknownLayer,
-    models.WeightsMismatch,
-)
 
 STOPPED = {
     "features": "Stopped. Every finished shard is kept: the same command continues where this one stopped.",
@@ -52,10 +40,8 @@ class Commands(click.Group):
             return super().invoke(ctx)
         except KeyboardInterrupt:
             fail(STOPPED.get(ctx.invoked_subcommand or "", "Stopped."), 1)
-        except PipelineError as error:
+        except BottleneckError as error:
             fail(str(error), error.exit_code)
-        except (features.CacheError, models.ModelError) as error:
-            fail(str(error), 2 if isinstance(error, WRONG_REQUESTS) else 1)
         except MemoryError:
             fail("The machine ran out of memory. Lower compute.batch_size or dataset.limit by --set.", 1)
         except BrokenPipeError:
@@ -127,7 +113,7 @@ def asked(function: Callable[..., None]) -> Callable[..., None]:
         request = request_of(experiment, overrides, home, as_json)
         try:
             function(request, **others)
-        except PipelineError as error:
+        except BottleneckError as error:
             if not error.helps:
                 raise
             raise type(error)(f"{error}\n{error.helps} {shlex.join(request.options)}") from error

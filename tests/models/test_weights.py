@@ -59,7 +59,11 @@ def test_our_table_of_downloads_is_that_of_the_installed_keras(monkeypatch):
 
 
 def test_without_a_network_the_message_names_file_place_and_option(tmp_path):
-    script = 'from bottleneck_features import models\ntry: models.weights_identity("resnet50")\nexcept models.WeightsUnavailable as e: print(e)'
+    script = """if True:
+        from bottleneck_features import models
+        try: models.weights_identity("resnet50")
+        except models.WeightsUnavailable as e: print(e)
+    """
     # a proxy that refuses: as a machine without a network, whether or not this one has one
     offline = {"KERAS_HOME": str(tmp_path), "https_proxy": "http://127.0.0.1:9", "TF_CPP_MIN_LOG_LEVEL": "3"}
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env=offline)
