@@ -11,12 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bottleneck_features.models.eigenbasis import Eigenbasis
+from bottleneck_features.models.eigenbasis import BLOCK, Eigenbasis
 from bottleneck_features.models.logistic import TOLERANCE, logistic_path
 from bottleneck_features.models.neighbours import majority_path, nearest_labels, vote_shares
 from bottleneck_features.models.parallel import Workers
-from bottleneck_features.models.ridge import ridge_path
-from bottleneck_features.models.selection import Path, log_loss, squared_error
 
 NEIGHBOURS = 200
 Advance = Callable[[], None]
@@ -127,3 +125,76 @@ def linear_scores(rows: np.ndarray, linear: Linear) -> np.ndarray:
 
 def _accuracy(scores: np.ndarray, labels: np.ndarray) -> float:
     return float((scores.argmax(axis=1) == labels).mean())
+
+
+def ridge_path(
+    rows: np.ndarray, labels: np.ndarray, classes: int, eigenvalues: np.ndarray, l2: tuple[float, ...], team: Workers
+) -> tuple[np.ndarray, np.ndarray]:
+    """Minimise  1/n · Σ |one-hot − scores|² + l2 · Σ weights²  (the bias is not penalised) for each L2 value.
+
+    In the eigenbasis of the correlations the solution is  weights = cross / (eigenvalues + l2)  with cross (classes, r)
+    the mean product of centred targets and rows. Source: A. E. Hoerl and R. W. Kennard, Ridge regression, 1970; the
+    protocol is big_vision's fewshot_lsr.
+
+    Args:
+        rows: `(n, r)` float32, the coordinates of the training rows in their own `Eigenbasis`.
+        labels: `(n,)` integers in 0 … classes − 1.
+        classes: how many.
+        eigenvalues: `(r,)` float64, of that basis.
+        l2: penalties ≥ 0.
+        team: the threads to use.
+
+    Returns:
+        Weights `(len(l2), classes, r)` and the bias `(classes,)` that all share, float64.
+    """
+    count, width = rows.shape
+    bias = np.bincount(labels, minlength=classes) / count
+    targets = (np.eye(classes) - bias).astype(np.float32)
+
+    def share(parts: list[slice]) -> np.ndarray:
+        total = np.zeros((classes, width))
+        for part in parts:
+            total += targets[labels[part]].T @ rows[part]
+        return total
+
+    cross = np.sum(team.totals(share, count, BLOCK), axis=0) / count
+    return np.stack([cross / (eigenvalues + value) for value in l2]), bias
+
+
+@dataclass(frozen=True)
+class Path:
+    """Settings with their validation scores, in the order in which ties are resolved: the simplest first.
+
+    Attributes:
+        setting: the name of what varies: `l2` or `k`.
+        values: `(m,)` its values.
+        accuracy: `(m,)` on the validation samples, 0 … 1.
+        loss: `(m,)` resolves ties of accuracy, smaller is better.
+    """
+
+    setting: str
+    values: np.ndarray
+    accuracy: np.ndarray
+    loss: np.ndarray
+
+    @property
+    def best(self) -> int:
+        """Index of the highest accuracy; among equals the lowest loss, then the first."""
+        return int(np.lexsort((self.loss, -self.accuracy))[0])
+
+    @property
+    def chosen(self) -> float:
+        """The value at `best`."""
+        return self.values[self.best].item()
+
+
+def log_loss(probabilities: np.ndarray, labels: np.ndarray) -> float:
+    """Return the mean cross-entropy in nats of `(n, classes)` probabilities; chances below 1e-12 count as that."""
+    right = probabilities[np.arange(len(labels)), labels].astype(np.float64)
+    return float(-np.log(np.maximum(right, 1e-12)).mean())
+
+
+def squared_error(scores: np.ndarray, labels: np.ndarray) -> float:
+    """Return the mean squared distance of `(n, classes)` scores from one-hot labels."""
+    right = scores[np.arange(len(labels)), labels].astype(np.float64)
+    return float((np.square(scores, dtype=np.float64).sum(axis=1) - 2 * right + 1).mean())

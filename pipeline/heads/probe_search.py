@@ -14,6 +14,7 @@ from bottleneck_features.models.probes import (
     NEIGHBOURS,
     Coordinates,
     Linear,
+    Path,
     fit_logistic,
     fit_ridge,
     linear_scores,
@@ -22,7 +23,6 @@ from bottleneck_features.models.probes import (
     search_neighbours,
     search_ridge,
 )
-from bottleneck_features.models.selection import Path
 from bottleneck_features.pipeline.comparison.evaluation import score_counts
 from bottleneck_features.pipeline.comparison.splits import Holdout, Part
 from bottleneck_features.pipeline.heads.classifier import Classifier, slices, smoothed

@@ -19,8 +19,7 @@ from bottleneck_features.models.eigenbasis import eigenbasis
 from bottleneck_features.models.logistic import logistic_path
 from bottleneck_features.models.neighbours import majority_path, nearest_labels, vote_shares
 from bottleneck_features.models.parallel import thread_count, workers
-from bottleneck_features.models.probes import Coordinates, search_logistic, search_neighbours, search_ridge
-from bottleneck_features.models.ridge import ridge_path
+from bottleneck_features.models.probes import Coordinates, ridge_path, search_logistic, search_neighbours, search_ridge
 
 SOME_L2 = (1e2, 1.0, 1e-2, 1e-4)
 

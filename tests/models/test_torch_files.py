@@ -10,8 +10,7 @@ import pytest
 import safetensors.numpy
 
 from bottleneck_features.models.errors import WeightsMismatch
-from bottleneck_features.models.torch_files import load_tensors
-from bottleneck_features.models.torch_pickle import MAGIC, PROTOCOL
+from bottleneck_features.models.torch_files import MAGIC, PROTOCOL, load_tensors
 from bottleneck_features.models.weights import lite0_path
 
 
