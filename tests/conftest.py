@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from commandline import SMALL, bottleneck, invoke
+from matplotlib.figure import Figure
 
 
 @pytest.fixture(scope="session")
@@ -30,3 +31,16 @@ def trained(extracted: Path) -> Path:
     done = invoke("train-head", *SMALL, "--set", "head.epochs=10", home=extracted)
     assert done.exit_code == 0, done.output
     return extracted
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
+    """The figures that are written while a test runs, in their order, to be looked at after they are drawn."""
+    figures, save = [], Figure.savefig
+
+    def kept(figure: Figure, *arguments: object, **options: object) -> None:
+        save(figure, *arguments, **options)
+        figures.append(figure)
+
+    monkeypatch.setattr(Figure, "savefig", kept)
+    return figures

@@ -91,7 +91,7 @@ def bench(experiment: Experiment, home: Path, effort: Effort) -> Result:
         RequestError: there is no such backbone, layer or weights.
         PipelineError: the process of a variant died.
     """
-    from bottleneck_features.pipeline.extraction.plots_bench import benchmark
+    from bottleneck_features.pipeline import plots
 
     clock = Clock()
     folder = run_folder(home, experiment.name, "bench")
@@ -112,12 +112,13 @@ def bench(experiment: Experiment, home: Path, effort: Effort) -> Result:
     warnings = [f"{worker.name} was not measured: {worker.refused}" for worker in workers if worker.refused]
     if request["weights"] == "random":
         warnings.insert(0, "Random weights: they play no part in speed.")
-    picture = benchmark(measured, folder / "bench.png")
+    variants = [asdict(variant) for variant in measured]
+    picture = plots.benchmark(variants, folder / "bench.png")
     details = {
         "backbone": backbone_label(experiment),
         "images_a_run": request["images"],
         "repeats": effort.repeats,
-        "variants": [asdict(variant) for variant in measured],
+        "variants": variants,
         "files": [str(picture)],
     }
     result = Result("bench", experiment_json(experiment), "", clock.seconds, tuple(warnings), details, folder)

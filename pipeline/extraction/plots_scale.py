@@ -7,7 +7,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from bottleneck_features.pipeline.plots import COLOURS, save_figure
+from bottleneck_features.pipeline.plots.style import COLOURS, save_figure
 
 
 def scale_chart(rows: Sequence[Mapping[str, Any]], seeds: int, title: str, path: Path) -> Path:

@@ -36,17 +36,6 @@ class Reliability:
     equal_mass_error: float
     log_loss: float
 
-    @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> "Reliability":
-        """Return what `as_json` was made of."""
-        bins = content["bins"]
-        confidence, accuracy = (
-            np.array([np.nan if value is None else value for value in bins[name]])
-            for name in ("confidence", "accuracy")
-        )
-        errors = (content[name] for name in ("expected_calibration_error", "equal_mass_calibration_error", "log_loss"))
-        return cls(np.array(bins["count"]), confidence, accuracy, *errors)
-
     def as_json(self) -> dict[str, Any]:
         """Return plain JSON types; an empty bin has nulls."""
         return {
@@ -70,21 +59,14 @@ class Calibration:
         before: at temperature 1.
         after: at the temperature.
         held_out: whether these are other images than the temperature was fitted on; else `after` flatters.
-        fitted_images: how many validation images the temperature was fitted on; None in older results.
+        fitted_images: how many validation images the temperature was fitted on.
     """
 
     temperature: float
     before: Reliability
     after: Reliability
     held_out: bool
-    fitted_images: int | None = None
-
-    @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> "Calibration":
-        """Return what `as_json` was made of."""
-        before, after = (Reliability.from_json(content[name]) for name in ("before", "after"))
-        held_out, fitted_images = content.get("held_out", True), content.get("fitted_images")
-        return cls(content["temperature"], before, after, held_out, fitted_images)
+    fitted_images: int
 
     def as_json(self) -> Mapping[str, Any]:
         """Return plain JSON types."""

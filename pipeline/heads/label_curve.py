@@ -2,7 +2,7 @@
 
 import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,6 @@ from bottleneck_features.pipeline.heads.probe_search import Candidate, logistic_
 from bottleneck_features.pipeline.heads.small_training import SmallConvnet
 from bottleneck_features.pipeline.networks.pixels import pixels_on_disk
 from bottleneck_features.pipeline.networks.training import Recipe
-from bottleneck_features.pipeline.plots import LONGEST, shortened
 from bottleneck_features.pipeline.progress import progress
 from bottleneck_features.pipeline.results import Clock, Result, experiment_json, run_folder, write_result
 
@@ -74,14 +73,6 @@ class CurvePoint:
         reach = float(sem(self.accuracies) * t.ppf((1 + CONFIDENCE) / 2, n - 1))
         return max(0.0, self.mean - reach), min(1.0, self.mean + reach)
 
-    @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> "CurvePoint":
-        """Return what `as_json` was made of."""
-        per_class = None if content["per_class"] == "all" else content["per_class"]
-        classes, images, validation = (content[name] for name in ("classes", "images", "validation"))
-        scored = tuple(content["accuracies"]), tuple(content["layers"])
-        return cls(content["method"], per_class, classes, images, validation, *scored)
-
     def as_json(self) -> dict[str, Any]:
         """Return plain JSON types."""
         interval = self.interval
@@ -116,7 +107,7 @@ def label_curve(experiment: Experiment, home: Path, sizes: tuple[int | None, ...
         RequestError: there is no test split, or a class has fewer images than asked for.
         PipelineError: a loss became NaN.
     """
-    from bottleneck_features.pipeline.heads.plots_labelcurve import crossing, label_curve_chart
+    from bottleneck_features.pipeline import plots
 
     clock = Clock()
     with clock.phase("open"):
@@ -143,22 +134,57 @@ def label_curve(experiment: Experiment, home: Path, sizes: tuple[int | None, ...
         _point(method, size, len(cache.class_names), first[size], outcomes)
         for (method, size), outcomes in scored.items()
     ]
-    title = f"{shortened(dataset.title, LONGEST)}: frozen features of {backbone_label(experiment)}"
+    rows = [point.as_json() for point in points]
+    answer = crossing(points)
+    title = f"{plots.shortened(dataset.title, plots.LONGEST)}: frozen features of {backbone_label(experiment)}"
     with clock.phase("write"):
-        chart = label_curve_chart(points, title, folder / "label-curve.png")
+        chart = plots.label_curve_chart(rows, title, answer, folder / "label-curve.png")
     details = {
         "data": dataset.title,
         "backbone": backbone_label(experiment),
         "protocol": PROTOCOL,
         "n_test": len(dataset.splits["test"]),
-        "answer": crossing(points),
-        "points": [point.as_json() for point in points],
+        "answer": answer,
+        "points": rows,
         "files": [str(chart)],
     }
     warnings = data_warnings(experiment, dataset)
     result = Result("label-curve", experiment_json(experiment), cache.key, clock.seconds, warnings, details, folder)
     write_result(result)
     return result
+
+
+def crossing(points: Sequence[CurvePoint]) -> str:
+    """Return in one line at which sizes the better probe is ahead, at which the ConvNet, and where that cannot be told.
+
+    One is ahead where Student's t interval of the paired differences over seeds leaves 0 out; with one seed nothing has an
+    interval, and the figures alone decide.
+    """
+    sizes = list(dict.fromkeys(point.per_class for point in points))
+    leader = {size: _ahead([point for point in points if point.per_class == size]) for size in sizes}
+    said = {
+        "transfer": "transfer is ahead",
+        "scratch": "the ConvNet from scratch is ahead",
+        "": "no difference can be told",
+    }
+    parts = []
+    for who, words in said.items():
+        where = ["all" if size is None else f"{size:,}" for size in sizes if leader[size] == who]
+        if len(where) == len(sizes):
+            return f"{words} at {'any' if not who else 'every'} size"
+        parts += [f"{words} at {', '.join(where)}"] if where else []
+    return f"{'; '.join(parts)} (images per class)"
+
+
+def _ahead(points: list[CurvePoint]) -> str:
+    """`transfer`, `scratch`, or neither."""
+    scratch = next(point for point in points if not point.layers)
+    transfer = max((point for point in points if point.layers), key=lambda point: point.mean)
+    gains = np.subtract(transfer.accuracies, scratch.accuracies)
+    reach = 0.0 if np.ptp(gains) == 0 else sem(gains) * t.ppf((1 + CONFIDENCE) / 2, len(gains) - 1)
+    if abs(gains.mean()) <= reach:
+        return ""
+    return "transfer" if gains.mean() > 0 else "scratch"
 
 
 def parse_sizes(text: str) -> tuple[int | None, ...]:

@@ -91,7 +91,7 @@ def probe(experiment: Experiment, home: Path) -> Result:
         RequestError: a class has too few samples, or too few groups, to train and to validate.
         PipelineError: the Keras head's loss became NaN.
     """
-    from bottleneck_features.pipeline.heads import plots_probe
+    from bottleneck_features.pipeline import plots
 
     clock = Clock()
     with clock.phase("open"):
@@ -108,8 +108,8 @@ def probe(experiment: Experiment, home: Path) -> Result:
         head = finished_head(experiment, dataset, cache, ground, tested[0], classifier, calibration.temperature)
         files = [
             save_head(head, folder / "head.npz"),
-            plots_probe.paths(found.candidates, folder / "paths.png"),
-            plots_probe.depth(found.methods, cache.layers, backbone_label(experiment), folder / "depth.png"),
+            plots.paths([_path_json(one) for one in found.candidates], folder / "paths.png"),
+            plots.depth(found.methods, cache.layers, backbone_label(experiment), folder / "depth.png"),
         ]
     details: dict[str, Any] = {
         "data": dataset.title,

@@ -153,19 +153,19 @@ def judged_pictures(judged: Judged, classes: Sequence[str], folder: Path) -> lis
     """Draw the learning curves and the confusion matrix of a classifier."""
     from bottleneck_features.pipeline import plots
 
-    title = plots.label(judged.method)
+    title = label(judged.method)
     return [
-        plots.learning_curves({title: judged.trained.history}, folder / "learning-curves.png"),
+        plots.learning_curves({title: judged.trained.history.curves}, folder / "learning-curves.png"),
         plots.confusion_matrices({title: judged.confusion}, classes, folder / "confusion.png"),
     ]
 
 
 def _pictures(judged: Judged, ground: Ground, classes: Sequence[str], folder: Path) -> list[Path]:
-    from bottleneck_features.pipeline.heads.plots_calibration import reliability_diagram
+    from bottleneck_features.pipeline import plots
 
     scored_on = f"{len(ground.part):,} {ground.final.kind} images"
     title = f"{label(judged.method)} on {scored_on}; T fitted on validation"
-    diagram = reliability_diagram(judged.calibration, title, folder / "reliability.png")
+    diagram = plots.reliability_diagram(judged.calibration.as_json(), title, folder / "reliability.png")
     return [*judged_pictures(judged, classes, folder), diagram]
 
 

@@ -14,9 +14,9 @@ from bottleneck_features.pipeline.experiment import Experiment, InputSettings
 from bottleneck_features.pipeline.inspection.contact_sheets import contact_sheets, draw_sheet
 from bottleneck_features.pipeline.inspection.hints import hints
 from bottleneck_features.pipeline.inspection.inspect_page import write_page
-from bottleneck_features.pipeline.inspection.plots_inspect import class_balance, image_sizes
 from bottleneck_features.pipeline.inspection.repeats import Place, Repeats, describe_all, find_repeats
 from bottleneck_features.pipeline.inspection.shortcuts import Shortcut, find_shortcuts
+from bottleneck_features.pipeline.plots import class_balance, image_sizes
 from bottleneck_features.pipeline.results import Clock, Result, experiment_json, run_folder, write_result
 
 SIZE = (64, 64)  # what image files are resized to for a look at them

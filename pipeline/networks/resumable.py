@@ -147,7 +147,7 @@ def fit_resumable(
             bar.set_postfix_str(f"train {curves['accuracy'][-1]:.1%}, validation {curves['val_accuracy'][-1]:.1%}")
             bar.update()
     (_newest(folder) / LAST).unlink(missing_ok=True)
-    return models.load_classifier(_newest(folder) / BEST), History(curves, 1 + _best(curves))
+    return models.load_classifier(_newest(folder) / BEST), History(curves)
 
 
 def _taken_up(folder: Path) -> dict[str, list[float]]:

@@ -37,11 +37,14 @@ class History:
 
     Attributes:
         curves: `loss`, `accuracy`, `val_loss`, `val_accuracy`, one value an epoch.
-        best_epoch: counted from 1; the epoch of the lowest validation loss, whose weights were kept.
     """
 
     curves: Mapping[str, Sequence[float]]
-    best_epoch: int
+
+    @property
+    def best_epoch(self) -> int:
+        """The epoch of the lowest validation loss, counted from 1, whose weights were kept."""
+        return 1 + int(np.nanargmin(self.curves["val_loss"]))
 
 
 class RowBatches(keras.utils.PyDataset):
@@ -123,7 +126,7 @@ def fit(model: keras.Model, train: RowBatches, held: RowBatches, recipe: Recipe,
             f"The loss of {title} is no longer a number after {len(curves['loss'])} epochs. "
             f"Lower the learning rate (it was {recipe.learning_rate:g})."
         )
-    return History(curves, 1 + int(np.nanargmin(curves["val_loss"])))
+    return History(curves)
 
 
 def predict(

@@ -10,13 +10,7 @@ import numpy as np
 from markupsafe import Markup, escape
 
 from bottleneck_features.pipeline import plots
-from bottleneck_features.pipeline.heads import plots_labelcurve, plots_probe
-from bottleneck_features.pipeline.heads.calibration import Calibration
-from bottleneck_features.pipeline.heads.label_curve import CurvePoint
-from bottleneck_features.pipeline.heads.plots_calibration import reliability_diagram
-from bottleneck_features.pipeline.inspection import plots_inspect
-from bottleneck_features.pipeline.networks.training import History
-from bottleneck_features.pipeline.results import NETWORKS, Method
+from bottleneck_features.pipeline.results import NETWORKS, Method, label
 from bottleneck_features.pipeline.tables import accuracy_text, calibration_sentence, share_text
 
 TRAINERS = ("train-head", *NETWORKS)
@@ -91,7 +85,7 @@ def _comparison(result: Mapping[str, Any], folder: Path) -> Drawn:
 
 def _trained(result: Mapping[str, Any], folder: Path) -> Drawn:
     (row,) = result["methods"]
-    command, name = result["command"], plots.label(Method.from_json(row))
+    command, name = result["command"], label(Method.from_json(row))
     if "history" in result:
         yield from _learning({name: result["history"]}, folder / f"learning-curves-{command}.svg")
     yield _confusion(name, np.array(result["confusion"]), result["classes"], folder / f"confusion-{command}.svg")
@@ -102,13 +96,13 @@ def _trained(result: Mapping[str, Any], folder: Path) -> Drawn:
 def _learning(curves: Mapping[str, Mapping[str, Sequence[float]]], path: Path) -> Drawn:
     if not curves:
         return
-    histories = {name: History(own, 1 + int(np.nanargmin(own["val_loss"]))) for name, own in curves.items()}
+    epochs = {name: plots.kept_epoch(own) for name, own in curves.items()}
     said = "; ".join(
-        f"{name} kept epoch {history.best_epoch} of {len(history.curves['loss'])}, "
-        f"{history.curves['val_accuracy'][history.best_epoch - 1]:.1%} on validation"
-        for name, history in histories.items()
+        f"{name} kept epoch {epoch} of {len(curves[name]['loss'])}, "
+        f"{curves[name]['val_accuracy'][epoch - 1]:.1%} on validation"
+        for name, epoch in epochs.items()
     )
-    yield "learning", plots.learning_curves(histories, path), f"Accuracy and loss over epochs: {said}."
+    yield "learning", plots.learning_curves(curves, path), f"Accuracy and loss over epochs: {said}."
 
 
 def _confusion(name: str, counts: np.ndarray, classes: Sequence[str], path: Path) -> tuple[str, Path, str]:
@@ -127,15 +121,14 @@ def _confusion(name: str, counts: np.ndarray, classes: Sequence[str], path: Path
 
 
 def _calibration(name: str, content: Mapping[str, Any], split: str, path: Path) -> tuple[str, Path, str]:
-    diagram = reliability_diagram(Calibration.from_json(content), f"{name}, {split} images", path)
+    diagram = plots.reliability_diagram(content, f"{name}, {split} images", path)
     return "calibration", diagram, f"{name}: {calibration_sentence(content)}."
 
 
 def _label_curve(result: Mapping[str, Any], folder: Path) -> Drawn:
-    points = [CurvePoint.from_json(point) for point in result["points"]]
     said = "; ".join(f"{p['method']} {p['mean']:.1%} at {p['per_class']}" for p in result["points"])
     title = f"{plots.shortened(result['data'], plots.LONGEST)}: frozen features of {result['backbone']}"
-    chart = plots_labelcurve.label_curve_chart(points, title, folder / "label-curve.svg")
+    chart = plots.label_curve_chart(result["points"], title, result["answer"], folder / "label-curve.svg")
     yield "labels", chart, f"Accuracy over labelled images per class: {said}. {result['protocol']}"
 
 
@@ -144,7 +137,7 @@ def _probe(result: Mapping[str, Any], folder: Path) -> Drawn:
     layers = list(dict.fromkeys(row["layers"][0] for row in result["table"] if len(row["layers"]) == 1))
     ordered = [name for name in result["experiment"]["backbone"]["layers"] if name in layers]
     best = result["table"][0]
-    chart = plots_probe.depth(methods, ordered, result["backbone"], folder / "depth.svg")
+    chart = plots.depth(methods, ordered, result["backbone"], folder / "depth.svg")
     said = f"{best['name']} on {' + '.join(best['layers'])} {accuracy_text(best, 'validation')}"
     yield "probe", chart, f"Validation accuracy over the layers; the best: {said}."
 
@@ -153,7 +146,7 @@ def _balance(result: Mapping[str, Any], folder: Path) -> Drawn:
     counts = {split: list(own.values()) for split, own in result["images"].items()}
     classes = list(next(iter(result["images"].values())))
     said = "; ".join(f"{split} {min(own):,} to {max(own):,} a class" for split, own in counts.items())
-    chart = plots_inspect.class_balance(counts, classes, folder / "class-balance.svg")
+    chart = plots.class_balance(counts, classes, folder / "class-balance.svg")
     yield "data", chart, f"Images by class: {said}."
 
 

@@ -58,7 +58,7 @@ STAGES = {
     "label-curve": Stage(
         "compare --label-curve",
         "how many labels it takes",
-        ("points", "protocol", "data", "backbone"),
+        ("points", "answer", "protocol", "data", "backbone"),
         (*SPLITTING, "convnet"),
     ),
     "inspect": Stage("inspect", "problems of the data", ("images", "repeats", "files"), ("dataset",)),

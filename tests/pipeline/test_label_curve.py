@@ -1,7 +1,6 @@
 import json
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from commandline import SMALL, invoke
@@ -11,11 +10,11 @@ from bottleneck_features.pipeline.comparison.splits import hold_out
 from bottleneck_features.pipeline.datasets import open_dataset
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.experiment import load_experiment
-from bottleneck_features.pipeline.heads.label_curve import CurvePoint, draw_labels, parse_sizes
-from bottleneck_features.pipeline.heads.plots_labelcurve import crossing, label_curve_chart
+from bottleneck_features.pipeline.heads.label_curve import CurvePoint, crossing, draw_labels, parse_sizes
 from bottleneck_features.pipeline.heads.small_training import SmallConvnet
 from bottleneck_features.pipeline.networks.convnet import train_convnet
 from bottleneck_features.pipeline.networks.training import Recipe
+from bottleneck_features.pipeline.plots import label_curve_chart
 
 QUICK = ("--set", "convnet.epochs=3")
 
@@ -85,12 +84,6 @@ def _point(method: str, size: int | None, *accuracies: float) -> CurvePoint:
     return CurvePoint(method, size, 10, 10 * (size or 100), 10, accuracies, layers)
 
 
-@pytest.mark.parametrize("size", [5, None])
-def test_a_point_is_read_back_from_a_result_as_it_was(size):
-    point = _point("linear", size, 0.5, 0.7)
-    assert CurvePoint.from_json(json.loads(json.dumps(point.as_json()))) == point
-
-
 def test_the_interval_is_students_over_seeds_and_one_seed_has_none():
     low, high = _point("linear", 1, 0.5, 0.6, 0.7).interval
     assert (low, high) == pytest.approx((0.6 - 4.3027 * 0.1 / 3**0.5, 0.6 + 4.3027 * 0.1 / 3**0.5), abs=1e-5)
@@ -129,23 +122,18 @@ def test_means_that_seeds_do_not_tell_apart_are_no_answer():
         "digits",
     ],
 )
-def test_no_line_above_the_picture_leaves_it(tmp_path, monkeypatch, title):
-    figures = []
-    monkeypatch.setattr(
-        "bottleneck_features.pipeline.heads.plots_labelcurve.save_figure", lambda figure, path: figures.append(figure)
-    )
+def test_no_line_above_the_picture_leaves_it(tmp_path, drawn, title):
     scratch = {1: (0.1, 0.1), 5: (0.2, 0.2), 10: (0.1, 0.9), 50: (0.1, 0.9), 100: (0.9, 0.9), None: (0.95, 0.95)}
     points = [_point("linear", size, 0.5, 0.5) for size in scratch]
     points += [_point("convnet-small", size, *values) for size, values in scratch.items()]
-    label_curve_chart(points, title, tmp_path / "curve.png")
-    (figure,) = figures
+    label_curve_chart([point.as_json() for point in points], title, crossing(points), tmp_path / "curve.png")
+    (figure,) = drawn
     figure.draw_without_rendering()
     (axes,) = figure.axes
-    drawn = axes._left_title  # matplotlib has no other way to it
-    assert drawn.get_window_extent().x1 <= figure.bbox.x1
-    words = " ".join(drawn.get_text().split())
+    heading = axes._left_title  # matplotlib has no other way to it
+    assert heading.get_window_extent().x1 <= figure.bbox.x1
+    words = " ".join(heading.get_text().split())
     assert crossing(points) in words
-    plt.close(figure)
 
 
 def test_the_curve_has_a_point_for_every_method_and_size_scored_once_a_seed(extracted):

@@ -1,6 +1,5 @@
 """Pictures are files that are whole, whoever else writes them at the same time."""
 
-import matplotlib.pyplot as plt
 import pytest
 from matplotlib.figure import Figure
 from PIL import Image
@@ -8,12 +7,12 @@ from PIL import Image
 from bottleneck_features.pipeline.datasets.digits import digits
 from bottleneck_features.pipeline.inspection.contact_sheets import draw_sheet
 from bottleneck_features.pipeline.inspection.repeats import Place
-from bottleneck_features.pipeline.plots import save_figure
+from bottleneck_features.pipeline.plots.style import save_figure
 
 
 @pytest.mark.parametrize("suffix", ["svg", "png"])
 def test_two_commands_may_draw_the_same_picture_side_by_side(tmp_path, monkeypatch, suffix):
-    path, save, others = tmp_path / f"time.{suffix}", Figure.savefig, [plt.figure()]
+    path, save, others = tmp_path / f"time.{suffix}", Figure.savefig, [Figure()]
 
     def save_beside_another(figure, *arguments, **options):
         save(figure, *arguments, **options)
@@ -21,7 +20,7 @@ def test_two_commands_may_draw_the_same_picture_side_by_side(tmp_path, monkeypat
             save_figure(others.pop(), path)
 
     monkeypatch.setattr(Figure, "savefig", save_beside_another)
-    assert save_figure(plt.figure(), path).stat().st_size > 100
+    assert save_figure(Figure(), path).stat().st_size > 100
     assert list(tmp_path.iterdir()) == [path]
 
 

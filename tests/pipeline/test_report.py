@@ -17,10 +17,11 @@ import pytest
 from commandline import SMALL, invoke
 from hostile_data import FOLDER, NAMES, Made, make
 
+from bottleneck_features import pipeline
 from bottleneck_features.features import open_features
-from bottleneck_features.pipeline import plots
 from bottleneck_features.pipeline.comparison.predictions import Predictions, load_predictions, save_predictions
 from bottleneck_features.pipeline.comparison.splits import Part
+from bottleneck_features.pipeline.plots.methods import DARK, ON_BLUES
 from bottleneck_features.pipeline.reporting.classes import class_table
 from bottleneck_features.pipeline.reporting.figures import TWO_TONE
 from bottleneck_features.pipeline.reporting.gallery import nearest
@@ -257,12 +258,12 @@ def test_predictions_come_back_as_they_were_kept(tmp_path):
 
 def test_text_on_the_page_and_in_the_matrices_has_enough_contrast():
     blues = mpl.colormaps["Blues"]
-    assert not set(plots.ON_BLUES) & {colour for colour, _ in TWO_TONE}, (
+    assert not set(ON_BLUES) & {colour for colour, _ in TWO_TONE}, (
         "text on the blues must not follow the page's colours"
     )
     for rate in np.linspace(0, 1, 101):
-        assert contrast(blues(rate), mpl.colors.to_rgb(plots.ON_BLUES[int(rate > plots.DARK)])) >= 4.5
-    templates = Path(plots.__file__).parent / "templates"
+        assert contrast(blues(rate), mpl.colors.to_rgb(ON_BLUES[int(rate > DARK)])) >= 4.5
+    templates = Path(pipeline.__file__).parent / "templates"
     style = (templates / "look.css").read_text() + (templates / "report.css").read_text()
     light, dark = ("".join(re.findall(way, style)) for way in (r"(?m)^:root {([^}]*)}", r"dark\) {\s*:root {([^}]*)}"))
     for scheme in (light, light + dark):

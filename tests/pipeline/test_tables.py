@@ -8,7 +8,6 @@ import pytest
 from PIL import Image
 
 from bottleneck_features.pipeline import plots
-from bottleneck_features.pipeline.networks.training import History
 from bottleneck_features.pipeline.reporting.answer import answer
 from bottleneck_features.pipeline.results import Method, Score
 from bottleneck_features.pipeline.tables import p_text, share_text, table_rows
@@ -105,28 +104,25 @@ def test_a_method_comes_back_from_its_row():
     assert Method.from_json(method.as_json()) == method
 
 
-def test_no_text_of_the_comparison_leaves_the_picture_however_long_the_names(tmp_path, monkeypatch):
-    figures = []
-    monkeypatch.setattr(plots, "save_figure", lambda figure, path: figures.append(figure))
+def test_no_text_of_the_comparison_leaves_the_picture_however_long_the_names(tmp_path, drawn):
     layers = ("conv4_block2_out", "conv5_block2_out")
     methods = [_method("probe", layers, 0.996), _method("linear", layers[:1], 0.02), _method("convnet-small", (), 0.5)]
     plots.comparison(methods, "a net", tmp_path / "x.png")
-    (figure,) = figures
+    (figure,) = drawn
     figure.draw_without_rendering()
     (axes,) = figure.axes
     for text in (axes.xaxis.label, axes.title, *axes.texts, *axes.get_yticklabels()):
-        drawn = text.get_window_extent()
-        assert figure.bbox.x0 <= drawn.x0, text
-        assert drawn.x1 <= figure.bbox.x1, text
+        reach = text.get_window_extent()
+        assert figure.bbox.x0 <= reach.x0, text
+        assert reach.x1 <= figure.bbox.x1, text
     for note in axes.texts:
         assert note.get_window_extent().x1 <= axes.bbox.x1
-    plots.plt.close(figure)
 
 
 @pytest.mark.parametrize("ending", ["png", "svg"])
 def test_every_picture_of_methods_is_drawn_whatever_their_names(ending, tmp_path):
     names = [FORMULA, "x" * 300, "<script>", *map(str, range(47))]
-    history = History({name: [0.5, 0.7] for name in ("loss", "accuracy", "val_loss", "val_accuracy")}, 2)
+    history = {name: [0.5, 0.7] for name in ("loss", "accuracy", "val_loss", "val_accuracy")}
     methods = [_method("linear", (FORMULA,), 0.9), _method("convnet-small", (), 0.5)]
     drawn = [
         plots.comparison(methods, FORMULA, tmp_path / f"comparison.{ending}"),

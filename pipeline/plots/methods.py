@@ -1,61 +1,68 @@
-"""The pictures: learning curves, confusion matrices, and the comparison of methods."""
-
-from __future__ import annotations
+"""The pictures of trained methods: learning curves, confusion matrices, and accuracies beside one another."""
 
 from collections.abc import Mapping, Sequence
-from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-import matplotlib as mpl
-
-mpl.use("Agg")
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
-from bottleneck_features.pipeline.results import Method, label, write_bytes
+from bottleneck_features.pipeline.plots.style import (
+    COLOURS,
+    LONGEST,
+    MARKERS,
+    NAMED_CLASSES,
+    new_figure,
+    save_figure,
+    shortened,
+)
+from bottleneck_features.pipeline.results import Method, label
 from bottleneck_features.pipeline.tables import share_text
 
-if TYPE_CHECKING:  # it loads what computes, and pictures of images need none of that
-    from bottleneck_features.pipeline.networks.training import History
-
-# Okabe and Ito's colours, told apart by all kinds of colour vision; line styles tell them apart in grey.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-MARKERS = "osD^vPX*"
 ANNOTATED_CLASSES = 20
 RATED_CLASSES = 12  # whose cells have room for a rate under the count
-NAMED_CLASSES = 40
-PAGE_WIDTH = 6.4  # inches of an SVG: its text is still to be read on a phone
-LONGEST = 60  # characters of a title or of the name of a line
+
 ON_BLUES = ("#010101", "#fefefe")  # text on the light and the dark part of the colour map: contrast 4.5 at least
 DARK = 0.71  # from this rate on
 
 
-def learning_curves(histories: Mapping[str, History], path: Path) -> Path:
-    """Draw accuracy and loss over epochs, one row a method; the kept epoch is marked. Returns the PNG's path."""
-    figure, axes = plt.subplots(
-        len(histories), 2, figsize=(9.5, 3.1 * len(histories)), squeeze=False, layout="constrained"
-    )
-    for (name, history), (left, right) in zip(histories.items(), axes, strict=True):
-        _curve(left, history, "accuracy", "top-1 accuracy")
-        _curve(right, history, "loss", "cross-entropy (nats)")
-        kept = history.curves["val_accuracy"][history.best_epoch - 1]
-        title = f"{shortened(name, LONGEST)}: {kept:.1%} on validation at epoch {history.best_epoch}"
+Curves = Mapping[str, Sequence[float]]
+
+
+def kept_epoch(curves: Curves) -> int:
+    """Return the epoch of the lowest validation loss, counted from 1: its weights are those that are kept."""
+    return 1 + int(np.nanargmin(curves["val_loss"]))
+
+
+def learning_curves(histories: Mapping[str, Curves], path: Path) -> Path:
+    """Draw accuracy and loss over epochs, one row per method; the kept epoch is marked.
+
+    Args:
+        histories: by method, `loss`, `accuracy`, `val_loss` and `val_accuracy`, one value per epoch.
+        path: of the PNG or SVG.
+
+    Returns:
+        `path`.
+    """
+    figure, axes = new_figure((9.5, 3.1 * len(histories)), len(histories), 2, squeeze=False)
+    for (name, curves), (left, right) in zip(histories.items(), axes, strict=True):
+        _curve(left, curves, "accuracy", "top-1 accuracy")
+        _curve(right, curves, "loss", "cross-entropy (nats)")
+        epoch = kept_epoch(curves)
+        kept = curves["val_accuracy"][epoch - 1]
+        title = f"{shortened(name, LONGEST)}: {kept:.1%} on validation at epoch {epoch}"
         left.set_title(title, fontsize=10, loc="left", parse_math=False)
         left.set_ylim(top=1.0)
     return save_figure(figure, path)
 
 
-def _curve(axes: Axes, history: History, metric: str, label: str) -> None:
-    epochs = np.arange(1, len(history.curves[metric]) + 1)
+def _curve(axes: Axes, curves: Curves, metric: str, label: str) -> None:
+    epochs = np.arange(1, len(curves[metric]) + 1)
     marker = "o" if len(epochs) == 1 else None
-    axes.plot(epochs, history.curves[metric], color=COLOURS[0], label="training", lw=1.6, marker=marker)
-    validation = history.curves[f"val_{metric}"]
+    axes.plot(epochs, curves[metric], color=COLOURS[0], label="training", lw=1.6, marker=marker)
+    validation = curves[f"val_{metric}"]
     axes.plot(epochs, validation, color=COLOURS[1], label="validation", ls="--", lw=1.6, marker=marker)
-    axes.axvline(history.best_epoch, color="0.4", lw=1, ls=":", label="kept epoch")
+    axes.axvline(kept_epoch(curves), color="0.4", lw=1, ls=":", label="kept epoch")
     axes.set(xlabel="epoch", ylabel=label)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.grid(alpha=0.25)
@@ -67,9 +74,7 @@ def confusion_matrices(matrices: Mapping[str, np.ndarray], class_names: Sequence
     size = max(4.2, 0.36 * min(len(class_names), NAMED_CLASSES) + 1.6)
     columns = min(2, len(matrices))
     rows = -(-len(matrices) // columns)
-    figure, axes = plt.subplots(
-        rows, columns, figsize=(size * columns, size * rows), squeeze=False, layout="constrained"
-    )
+    figure, axes = new_figure((size * columns, size * rows), rows, columns, squeeze=False)
     for panel in axes.flat[len(matrices) :]:
         panel.set_axis_off()
     for panel, (name, counts) in zip(axes.flat, matrices.items(), strict=False):
@@ -98,7 +103,7 @@ def _confusion(axes: Axes, counts: np.ndarray, class_names: Sequence[str]) -> No
 
 def comparison(methods: Sequence[Method], backbone: str, path: Path) -> Path:
     """Draw each method's accuracy with its 95 % interval: test where it was scored, else validation."""
-    figure, axes = plt.subplots(figsize=(8.5, 0.55 * len(methods) + 1.5), layout="constrained")
+    figure, axes = new_figure((8.5, 0.55 * len(methods) + 1.5))
     for row, method in enumerate(methods):
         split = "test" if "test" in method.scores else "validation"
         value = method.scores[split]
@@ -124,7 +129,7 @@ def comparison(methods: Sequence[Method], backbone: str, path: Path) -> Path:
 
 def accuracy_over_time(methods: Sequence[Method], split: str, path: Path) -> Path:
     """Draw each method's accuracy with its 95 % interval over its total time, extraction included. Returns the PNG's path."""
-    figure, axes = plt.subplots(figsize=(8.5, 4.2), layout="constrained")
+    figure, axes = new_figure((8.5, 4.2))
     for number, method in enumerate(methods):
         value = method.scores[split]
         seconds = sum(part or 0.0 for part in method.seconds.values())
@@ -147,22 +152,3 @@ def accuracy_over_time(methods: Sequence[Method], split: str, path: Path) -> Pat
     for text in legend.get_texts():
         text.set_parse_math(False)
     return save_figure(figure, path)
-
-
-def shortened(name: str, most: int) -> str:
-    """Return a name of at most `most` characters, the end of a longer one left out."""
-    return name if len(name) <= most else name[: most - 1] + "…"
-
-
-def save_figure(figure: Figure, path: Path) -> Path:
-    """Write a figure, whole or not at all, and close it: as SVG with text that stays text, or as PNG, by the path's suffix."""
-    drawn = BytesIO()
-    if path.suffix == ".svg":
-        figure.set_size_inches(figure.get_size_inches() * min(1, PAGE_WIDTH / figure.get_size_inches()[0]))
-        with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": path.stem}):
-            figure.savefig(drawn, format="svg", transparent=True, metadata={"Date": None})
-    else:
-        figure.savefig(drawn, format="png", dpi=130)
-    plt.close(figure)
-    write_bytes(path, drawn.getvalue())
-    return path

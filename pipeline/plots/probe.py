@@ -1,13 +1,12 @@
 """The pictures of a probe: validation accuracy over the L2 penalty, and over the depth of the layer."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
 
-from bottleneck_features.pipeline.heads.probe_search import Candidate
-from bottleneck_features.pipeline.plots import COLOURS, plt, save_figure
+from bottleneck_features.pipeline.plots.style import COLOURS, new_figure, save_figure
 from bottleneck_features.pipeline.results import Method
 
 STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)))
@@ -21,16 +20,27 @@ NAMES = {
 }
 
 
-def paths(candidates: Sequence[Candidate], path: Path) -> Path:
-    """Draw validation accuracy over L2: a panel each for logistic and ridge, a line a set of layers, the choice marked."""
-    figure, axes = plt.subplots(1, 2, figsize=(11, 4.6), sharey=True, layout="constrained")
+def paths(rows: Sequence[Mapping[str, Any]], path: Path) -> Path:
+    """Draw validation accuracy over L2: a panel each for logistic and ridge, a line per set of layers, the choice marked.
+
+    Args:
+        rows: the `paths` of a probe's result.
+        path: of the PNG or SVG.
+
+    Returns:
+        `path`.
+    """
+    figure, axes = new_figure((11, 4.6), 1, 2, sharey=True)
     for panel, family in zip(axes, TITLES, strict=True):
-        lines = [one for one in candidates if one.method.name == family]
-        for index, one in enumerate(lines):
-            _path(panel, one, COLOURS[index % len(COLOURS)], STYLES[index % len(STYLES)])
-        best = max(lines, key=lambda one: one.path.accuracy[one.path.best])
-        reached, chosen = best.path.accuracy[best.path.best], best.path.chosen
-        panel.set_title(f"{TITLES[family]}: best {reached:.1%} at L2 = {chosen:.2g}", fontsize=10, loc="left")
+        lines = [row for row in rows if row["family"] == family]
+        for index, row in enumerate(lines):
+            colour = COLOURS[index % len(COLOURS)]
+            label = " + ".join(row["layers"])
+            panel.plot(row["l2"], row["accuracy"], color=colour, ls=STYLES[index % len(STYLES)], lw=1.6, label=label)
+            panel.plot(row["chosen"], _reached(row), "o", color=colour, ms=7, mec="white", zorder=3)
+        best = max(lines, key=_reached)
+        title = f"{TITLES[family]}: best {_reached(best):.1%} at L2 = {best['chosen']:.2g}"
+        panel.set_title(title, fontsize=10, loc="left")
         panel.set(xscale="log", xlabel="L2 penalty (weak to strong)")
         panel.grid(alpha=0.25)
     axes[0].set_ylabel("top-1 accuracy on validation images")
@@ -40,15 +50,14 @@ def paths(candidates: Sequence[Candidate], path: Path) -> Path:
     return save_figure(figure, path)
 
 
-def _path(panel: Axes, one: Candidate, colour: str, style: object) -> None:
-    found = one.path
-    panel.plot(found.values, found.accuracy, color=colour, ls=style, lw=1.6, label=" + ".join(one.method.layers))
-    panel.plot(found.chosen, found.accuracy[found.best], "o", color=colour, ms=7, mec="white", zorder=3)
+def _reached(row: Mapping[str, Any]) -> float:
+    """The accuracy at the chosen L2."""
+    return row["accuracy"][row["l2"].index(row["chosen"])]
 
 
 def depth(methods: Sequence[Method], layers: Sequence[str], backbone: str, path: Path) -> Path:
     """Draw validation accuracy with its 95 % interval over the layers, early to late, a line a family."""
-    figure, axes = plt.subplots(figsize=(max(6.5, 1.6 * len(layers) + 2.5), 4.4), layout="constrained")
+    figure, axes = new_figure((max(6.5, 1.6 * len(layers) + 2.5), 4.4))
     spread = np.linspace(-0.09, 0.09, len(MARKERS))
     for index, (family, marker) in enumerate(MARKERS.items()):
         rows = sorted(

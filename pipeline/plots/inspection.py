@@ -4,11 +4,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, ScalarFormatter
 
-from bottleneck_features.pipeline.plots import COLOURS, MARKERS, NAMED_CLASSES, save_figure, shortened
+from bottleneck_features.pipeline.plots.style import COLOURS, MARKERS, NAMED_CLASSES, new_figure, save_figure, shortened
 
 SHADES = (*COLOURS, "#000000", "#999999")
 
@@ -17,7 +16,7 @@ def class_balance(counts: Mapping[str, Sequence[int]], class_names: Sequence[str
     """Draw the images of each class, stacked by split; `counts` are by split, in the order of the classes."""
     rows = np.arange(len(class_names))
     height = min(14.0, 0.26 * len(rows) + 1.4)
-    figure, axes = plt.subplots(figsize=(8.5, height), layout="constrained")
+    figure, axes = new_figure((8.5, height))
     left = np.zeros(len(rows))
     for colour, (split, own) in zip(COLOURS, counts.items(), strict=False):
         axes.barh(rows, own, left=left, color=colour, label=f"{split}, {sum(own):,}", height=0.75)
@@ -45,7 +44,7 @@ def image_sizes(sizes: np.ndarray, labels: np.ndarray, class_names: Sequence[str
         class_names: of the labels; above eight, classes are not told apart.
         path: of the PNG.
     """
-    figure, axes = plt.subplots(figsize=(7.5, 5.2), layout="constrained")
+    figure, axes = new_figure((7.5, 5.2))
     told_apart = len(class_names) <= len(MARKERS)
     for number, name in enumerate(class_names if told_apart else ["all classes"]):
         own = sizes[labels == number] if told_apart else sizes

@@ -1,0 +1,32 @@
+"""The pictures, drawn from rows of results: each function draws one, writes it and returns its path."""
+
+from bottleneck_features.pipeline.plots.bench import benchmark
+from bottleneck_features.pipeline.plots.calibration import reliability_diagram
+from bottleneck_features.pipeline.plots.inspection import class_balance, image_sizes
+from bottleneck_features.pipeline.plots.label_curve import label_curve_chart
+from bottleneck_features.pipeline.plots.methods import (
+    accuracy_over_time,
+    comparison,
+    confusion_matrices,
+    kept_epoch,
+    learning_curves,
+)
+from bottleneck_features.pipeline.plots.probe import depth, paths
+from bottleneck_features.pipeline.plots.style import LONGEST, shortened
+
+__all__ = [
+    "LONGEST",
+    "accuracy_over_time",
+    "benchmark",
+    "class_balance",
+    "comparison",
+    "confusion_matrices",
+    "depth",
+    "image_sizes",
+    "kept_epoch",
+    "label_curve_chart",
+    "learning_curves",
+    "paths",
+    "reliability_diagram",
+    "shortened",
+]

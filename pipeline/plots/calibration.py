@@ -1,0 +1,69 @@
+"""The picture of calibration: reliability diagrams before and after temperature scaling."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from bottleneck_features.pipeline.plots.style import COLOURS, new_figure, save_figure
+
+
+def reliability_diagram(calibration: Mapping[str, Any], title: str, path: Path) -> Path:
+    """Draw accuracy over confidence before and after temperature scaling, above the images in each bin.
+
+    Args:
+        calibration: as results have it, of the test images (of the validation images where there are none).
+        title: of the whole picture, such as the method's name and what it was scored on.
+        path: of the PNG or SVG.
+
+    Returns:
+        `path`.
+    """
+    figure, axes = new_figure((9, 5.6), 2, 2, sharex=True, sharey="row", height_ratios=(3, 1))
+    columns = (
+        ("before", calibration["before"]),
+        (f"after, T = {calibration['temperature']:.2f}", calibration["after"]),
+    )
+    for column, (name, measured) in enumerate(columns):
+        _diagram(axes[0, column], measured["bins"])
+        _histogram(axes[1, column], measured["bins"])
+        error = 100 * measured["expected_calibration_error"]
+        axes[0, column].set_title(f"{name}: error {error:.1f} points", fontsize=10, loc="left")
+    axes[0, 0].set_ylabel("top-1 accuracy")
+    axes[1, 0].set_ylabel("share of images")
+    figure.legend(
+        *axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False, fontsize=8
+    )
+    figure.suptitle(title, fontsize=10, x=0.01, ha="left", parse_math=False)
+    return save_figure(figure, path)
+
+
+def _diagram(axes: Axes, bins: Mapping[str, Any]) -> None:
+    centres, width = _places(bins)
+    filled = np.array(bins["count"]) > 0
+    confidence, accuracy = (np.array(bins[name], float)[filled] for name in ("confidence", "accuracy"))
+    axes.bar(centres[filled], accuracy, width, color=COLOURS[0], label="accuracy of the bin")
+    axes.plot(
+        confidence, confidence, "D", color=COLOURS[1], ms=5, mfc="white",
+        label="mean confidence of the bin",
+    )  # fmt: skip
+    axes.plot([0, 1], [0, 1], color="0.4", lw=1, ls="--", label="confidence = accuracy")
+    axes.set(xlim=(0, 1), ylim=(0, 1.02))
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    axes.grid(alpha=0.25)
+
+
+def _histogram(axes: Axes, bins: Mapping[str, Any]) -> None:
+    centres, width = _places(bins)
+    axes.bar(centres, np.array(bins["count"]) / sum(bins["count"]), width, color="0.6")
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    axes.set_xlabel("confidence (largest class probability)")
+    axes.grid(alpha=0.25, axis="y")
+
+
+def _places(bins: Mapping[str, Any]) -> tuple[np.ndarray, float]:
+    """The centres of bins of equal width over 0..1, and how wide their bars are."""
+    count = len(bins["count"])
+    return (np.arange(count) + 0.5) / count, 0.92 / count

@@ -1,0 +1,80 @@
+"""The picture of a label curve: accuracy over labelled images per class, one line a method."""
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.ticker import NullLocator
+
+from bottleneck_features.pipeline.plots.style import COLOURS, new_figure, save_figure, shortened
+
+STYLES = {
+    "linear": ("linear probe, last layer", COLOURS[0], "-", "o"),
+    "earlier": ("linear probe, best earlier layer", COLOURS[2], "--", "s"),
+    "convnet-small": ("small ConvNet from scratch", COLOURS[1], "-.", "D"),
+}
+WIDEST = 80  # characters of a line of the title, which begins at the axis and ends before the picture does
+TICKS_APART = 1.3  # ratio of two sizes whose names do not touch
+
+
+Point = Mapping[str, Any]
+
+
+def label_curve_chart(points: Sequence[Point], title: str, answer: str, path: Path) -> Path:
+    """Draw mean test accuracy with its interval over seeds; the horizontal axis is logarithmic.
+
+    Args:
+        points: as results have them, of one or several methods, in rising size per method.
+        title: of the picture.
+        answer: which method is ahead where, under the title.
+        path: of the PNG or SVG.
+
+    Returns:
+        `path`.
+    """
+    figure, axes = new_figure((8, 4.8))
+    for method in dict.fromkeys(point["method"] for point in points):
+        _line(axes, [point for point in points if point["method"] == method])
+    axes.set_xscale("log")
+    axes.set_xticks(*_ticks(points))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    axes.set_ylim(0, 1.02)
+    seeds = points[0]["seeds"]
+    spread = f"mean and 95 % t-interval over n = {seeds} seeds" if seeds > 1 else "one seed: no interval"
+    axes.set(xlabel="labelled training images per class", ylabel=f"top-1 accuracy on test\n({spread})")
+    lines = [line for text in (shortened(title, 2 * WIDEST), answer) for line in textwrap.wrap(text, WIDEST)]
+    axes.set_title("\n".join(lines), fontsize=10, loc="left", parse_math=False)
+    axes.grid(alpha=0.25)
+    axes.legend(frameon=False, fontsize=9, loc="best")
+    return save_figure(figure, path)
+
+
+def _line(axes: Axes, points: list[Point]) -> None:
+    name, colour, style, marker = STYLES[points[0]["method"]]
+    places, means = [_position(point) for point in points], [point["mean"] for point in points]
+    legend = f"{name}: {means[-1]:.1%} at {_size(points[-1])}"
+    axes.plot(places, means, color=colour, ls=style, marker=marker, ms=5, lw=1.8, label=legend)
+    for place, point in zip(places, points, strict=True):
+        if point["interval"]:
+            axes.plot([place, place], point["interval"], color=colour, lw=5, alpha=0.35, solid_capstyle="butt")
+
+
+def _ticks(points: Sequence[Point]) -> tuple[list[float], list[str]]:
+    """Return the places of the sizes and their names; a number that would touch `all` has no name."""
+    names = {_position(point): _size(point) for point in points}
+    whole = next((place for place, name in names.items() if name == "all"), None)
+    if whole is not None:
+        names = {place: name if place * TICKS_APART < whole else "" for place, name in names.items()}
+        names[whole] = f"all\n({whole:,.0f})"
+    return list(names), list(names.values())
+
+
+def _size(point: Point) -> str:
+    return "all" if point["per_class"] == "all" else f"{point['per_class']:,}"
+
+
+def _position(point: Point) -> float:
+    return float(point["images"] / point["classes"] if point["per_class"] == "all" else point["per_class"])
