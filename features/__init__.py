@@ -19,7 +19,7 @@ from bottleneck_features.features.export import EXPORT_FORMATS, export_features
 from bottleneck_features.features.identity import cache_path, differences, identity_key
 from bottleneck_features.features.manifest import ArraySpec, Shard
 from bottleneck_features.features.npz import import_npz
-from bottleneck_features.features.parts import SHARED, WHOLE, Part
+from bottleneck_features.features.partition import SHARED, WHOLE, Partition
 from bottleneck_features.features.plan import SplitPlan
 from bottleneck_features.features.publish import PublishingWriter, fetch, share
 from bottleneck_features.features.quarantine import Problem
@@ -48,7 +48,7 @@ __all__ = [
     "FeatureArray",
     "FeatureError",
     "Features",
-    "Part",
+    "Partition",
     "Problem",
     "PublishingWriter",
     "Removal",

@@ -16,7 +16,7 @@ from bottleneck_features.features.errors import CacheDamaged, CacheError, CacheM
 from bottleneck_features.features.identity import canonical_json, identity_key
 from bottleneck_features.features.journal import journal_files, read_journals, remove_journals
 from bottleneck_features.features.lock import manifest_lock
-from bottleneck_features.features.parts import WHOLE, Part
+from bottleneck_features.features.partition import WHOLE, Partition
 from bottleneck_features.features.storage import publish_bytes, publish_new
 
 FORMAT = "bottleneck-features"
@@ -122,19 +122,19 @@ class Manifest:
             for index, entry in record.shards.items():
                 yield self.shard(split, index), entry
 
-    def pending(self, part: Part = WHOLE) -> list[Shard]:
+    def pending(self, part: Partition = WHOLE) -> list[Shard]:
         """The shards of a part that are not finished, in order."""
         return [self.shard(split, index) for split, own in self.unfinished(part).items() for index in own.tolist()]
 
-    def unfinished(self, part: Part = WHOLE) -> dict[str, np.ndarray]:
+    def unfinished(self, part: Partition = WHOLE) -> dict[str, np.ndarray]:
         """Numbers of the shards of a part that are not finished, int64, in order, by split."""
         return {split: own[~self.splits[split].shards.done[own]] for split, own in self._positions(part).items()}
 
-    def images(self, part: Part = WHOLE) -> int:
+    def images(self, part: Partition = WHOLE) -> int:
         """Samples of a part."""
         return sum(self.samples(split, own) for split, own in self._positions(part).items())
 
-    def images_done(self, part: Part = WHOLE) -> int:
+    def images_done(self, part: Partition = WHOLE) -> int:
         """Samples in the finished shards of a part."""
         return self.images(part) - sum(self.samples(split, own) for split, own in self.unfinished(part).items())
 
@@ -143,7 +143,7 @@ class Manifest:
         starts = indices * self.shard_size
         return int((np.minimum(starts + self.shard_size, self.splits[split].samples) - starts).sum())
 
-    def _positions(self, part: Part) -> dict[str, np.ndarray]:
+    def _positions(self, part: Partition) -> dict[str, np.ndarray]:
         """Which shards of each split are a part's: every `part.of`-th, counted through all splits."""
         own, before = {}, 0
         for split, record in self.splits.items():

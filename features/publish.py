@@ -14,7 +14,7 @@ from bottleneck_features.features.entries import Entries, Entry
 from bottleneck_features.features.errors import CacheDamaged, CacheIncomplete, CacheMismatch, CacheMissing
 from bottleneck_features.features.journal import journal_files, remove_journals
 from bottleneck_features.features.manifest import MANIFEST, Manifest, Shard, encoded, load
-from bottleneck_features.features.parts import WHOLE
+from bottleneck_features.features.partition import WHOLE
 from bottleneck_features.features.plan import require_same
 from bottleneck_features.features.quarantine import Problem
 from bottleneck_features.features.storage import make_folder, publish_bytes, publish_new, require_space, sha256_of

@@ -16,7 +16,7 @@ from bottleneck_features.features.errors import CacheError, CacheIncomplete, Fea
 from bottleneck_features.features.journal import Journal
 from bottleneck_features.features.lock import shared_lock, writer_lock
 from bottleneck_features.features.manifest import MANIFEST, ArraySpec, Manifest, Shard, create, load, update
-from bottleneck_features.features.parts import WHOLE, Part
+from bottleneck_features.features.partition import WHOLE, Partition
 from bottleneck_features.features.plan import SplitPlan, make_plan, require_same
 from bottleneck_features.features.quarantine import Problem, set_aside, shallow_problems
 from bottleneck_features.features.shards import OVERHEAD_BYTES, encode_shard, encode_virtual, sample_bytes, stored_dtype
@@ -42,7 +42,7 @@ class CacheWriter:
             are shown by `list_caches`.
         compression: `"none"` (contiguous, memory-mapped when read) or `"blosc2"`; that of an unfinished cache wins.
         wait_seconds: how long to wait for another writer of this cache, ≥ 0; `math.inf` waits for ever.
-        part: the shards to be written, `Part(3, 16)` for every 16th one from the third on; all of them by default.
+        part: the shards to be written, `Partition(3, 16)` for every 16th one from the third on; all of them by default.
             `SHARED` is all of them too, but beside others, who have agreed on who writes which.
 
     Attributes:
@@ -72,7 +72,7 @@ class CacheWriter:
         provenance: Mapping[str, Any],
         compression: str = "none",
         wait_seconds: float = 0.0,
-        part: Part = WHOLE,
+        part: Partition = WHOLE,
     ) -> None:
         self.path = Path(path)
         self.requeued: tuple[Problem, ...] = ()

@@ -10,7 +10,7 @@ from documented import PAGES, ROOT, Documented, blocks, commands, made_by
 from bottleneck_features.pipeline.commandline.cli import main, parsed_part
 from bottleneck_features.pipeline.commandline.cli_use import parsed_formats
 from bottleneck_features.pipeline.experiment import load_experiment, restored_experiment
-from bottleneck_features.pipeline.heads.label_curve import parse_sizes
+from bottleneck_features.pipeline.stages.label_curve import parse_sizes
 
 ABBREVIATED = re.compile(r"…(?!/)| …|\bCOMMAND\b|\bEXPERIMENT( |$)|\bI/N\b")
 OWN = "natural-images"  # an experiment file of the user's is taken for one of image folders

@@ -45,7 +45,7 @@ from bottleneck_features.pipeline.experiment import load_experiment
 from bottleneck_features.pipeline.results import NETWORKS, Result, experiment_json
 
 
-def parsed_part(text: str) -> features.Part:
+def parsed_part(text: str) -> features.Partition:
     """Return the part that `--shard I/N` names.
 
     Raises:
@@ -53,16 +53,16 @@ def parsed_part(text: str) -> features.Part:
     """
     try:
         number, of = map(int, text.split("/"))
-        return features.Part(number, of)
+        return features.Partition(number, of)
     except (ValueError, features.CacheError):
         raise RequestError(
             f"--shard takes I/N, two whole numbers with 1 ≤ I ≤ N, such as 3/16. Received: '{text}'"
         ) from None
 
 
-def on_local(part: features.Part, on_ray: Mapping[str, Any]) -> Callable[..., Result]:
+def on_local(part: features.Partition, on_ray: Mapping[str, Any]) -> Callable[..., Result]:
     """Return stage one for this process, if none of the options of a cluster is given."""
-    from bottleneck_features.pipeline.extraction.extract import extract_features
+    from bottleneck_features.pipeline.stages.features import extract_features
 
     given = [f"--{name.replace('_', '-')}" for name, value in on_ray.items() if value is not None]
     if given:
@@ -70,10 +70,10 @@ def on_local(part: features.Part, on_ray: Mapping[str, Any]) -> Callable[..., Re
     return partial(extract_features, part=part)
 
 
-def on_cluster(part: features.Part, on_ray: Mapping[str, Any]) -> Callable[..., Result]:
+def on_cluster(part: features.Partition, on_ray: Mapping[str, Any]) -> Callable[..., Result]:
     """Return stage one for a Ray cluster."""
     from bottleneck_features.pipeline.extraction.on_ray import extract_on_ray
-    from bottleneck_features.pipeline.extraction.ray_cluster import Cluster
+    from bottleneck_features.pipeline.extraction.ray_team import Cluster
 
     if part != features.WHOLE:
         raise RequestError(
@@ -132,7 +132,7 @@ def inspect_command(request: Request) -> None:
     \b
     Example: bottleneck inspect -e natural-images --set dataset.path=pictures
     """
-    from bottleneck_features.pipeline.inspection.inspect_data import inspect, overview
+    from bottleneck_features.pipeline.stages.inspect import inspect, overview
 
     def say(content: Mapping[str, Any]) -> None:
         click.echo(overview(content))
@@ -181,7 +181,7 @@ def features_command(request: Request, rehash: bool, wait: float, shard: str, en
              bottleneck features -e cifar10 --engine-on ray --workers 2
              bottleneck features -e cifar10 --set features.store=s3://bucket/caches     (the same)
     """
-    from bottleneck_features.pipeline.extraction.fingerprints import forget_fingerprints
+    from bottleneck_features.pipeline.extraction.cache import forget_fingerprints
 
     part = parsed_part(shard)
     extract = on_local(part, on_ray) if engine_on == "local" else on_cluster(part, on_ray)
@@ -201,7 +201,7 @@ def train_head_command(request: Request) -> None:
     \b
     Example: bottleneck train-head -e photo-patches --set head.epochs=100 --set head.dropout=0.5
     """
-    from bottleneck_features.pipeline.heads.train_head import train_head
+    from bottleneck_features.pipeline.stages.train_head import train_head
 
     show(request, train_head(request.experiment, request.home), print_head)
 
@@ -230,8 +230,8 @@ def compare_command(request: Request, sizes: str | None, seeds: int | None) -> N
              bottleneck compare -e digits --label-curve 1,5,10,50,100,all --seeds 5
     """
     if sizes is not None:
-        from bottleneck_features.pipeline.heads.label_curve import label_curve, parse_sizes
         from bottleneck_features.pipeline.reporting.sources import CURVE_SEEDS
+        from bottleneck_features.pipeline.stages.label_curve import label_curve, parse_sizes
 
         curve = label_curve(request.experiment, request.home, parse_sizes(sizes), seeds or CURVE_SEEDS)
         show(request, curve, print_label_curve)
@@ -240,7 +240,7 @@ def compare_command(request: Request, sizes: str | None, seeds: int | None) -> N
         raise RequestError(
             "--seeds repeats the points of a label curve: add --label-curve 1,5,10,all, or leave it out."
         )
-    from bottleneck_features.pipeline.comparison.compare import compare
+    from bottleneck_features.pipeline.stages.compare import compare
 
     show(request, compare(request.experiment, request.home, request.options), print_comparison)
 
@@ -272,7 +272,7 @@ def fine_tune_command(request: Request, method: str) -> None:
     Example: bottleneck fine-tune -e photo-patches --set finetune.epochs=3
              bottleneck fine-tune -e cifar10 --method from-pretrained --set finetune.epochs=25
     """
-    from bottleneck_features.pipeline.networks.fine_tune import fine_tune
+    from bottleneck_features.pipeline.stages.fine_tune import fine_tune
 
     show(request, fine_tune(request.experiment, request.home, method), print_scored)
 
@@ -289,7 +289,7 @@ def probe_command(request: Request) -> None:
     Example: bottleneck probe -e photo-patches
              bottleneck probe -e digits --set head.epochs=20
     """
-    from bottleneck_features.pipeline.heads.probe import probe
+    from bottleneck_features.pipeline.stages.probe import probe
 
     show(request, probe(request.experiment, request.home), print_probe)
 
@@ -305,7 +305,7 @@ def advise_command(request: Request) -> None:
     \b
     Example: bottleneck advise -e photo-patches
     """
-    from bottleneck_features.pipeline.comparison.advise import advise
+    from bottleneck_features.pipeline.stages.advise import advise
 
     show(request, advise(request.experiment, request.home, request.options), print_advice)
 
@@ -323,8 +323,8 @@ def report_command(request: Request) -> None:
     \b
     Example: bottleneck report -e photo-patches
     """
-    from bottleneck_features.pipeline.reporting.report import report
     from bottleneck_features.pipeline.reporting.sources import last_settings
+    from bottleneck_features.pipeline.stages.report import report
 
     if not request.overrides:
         last = last_settings(request.home / "runs" / request.experiment.name, experiment_json(request.experiment))
@@ -343,7 +343,7 @@ def bench_command(request: Request, quick: bool) -> None:
     \b
     Example: bottleneck bench -e cifar10 --quick
     """
-    from bottleneck_features.pipeline.extraction.bench import FULL, QUICK, bench
+    from bottleneck_features.pipeline.stages.bench import FULL, QUICK, bench
 
     show(request, bench(request.experiment, request.home, QUICK if quick else FULL), print_bench)
 

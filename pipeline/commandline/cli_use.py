@@ -59,7 +59,7 @@ def predict_command(request: Trained, paths: tuple[Path, ...], wanted: str | Non
 
     files = list(listed(paths))
     import_tensorflow()
-    from bottleneck_features.pipeline.use.predict import predict
+    from bottleneck_features.pipeline.stages.predict import predict
     from bottleneck_features.pipeline.use.saved_model import open_model
 
     model = open_model(request.home, request.name, wanted, request.overrides)
@@ -95,7 +95,7 @@ def export_command(request: Trained, wanted: str | None, formats: str, to: Path 
     """
     names = parsed_formats(formats)
     import_tensorflow()
-    from bottleneck_features.pipeline.use.export_model import export_model
+    from bottleneck_features.pipeline.stages.export import export_model
     from bottleneck_features.pipeline.use.saved_model import open_model
 
     model = open_model(request.home, request.name, wanted, request.overrides)
@@ -134,7 +134,7 @@ def doctor_command(home: Path, as_json: bool) -> None:
         import_tensorflow()
     except ImportError as error:
         fail(f"TensorFlow cannot be imported ({error}). Install the package again: pip install bottleneck-features", 1)
-    from bottleneck_features.pipeline.commandline import doctor
+    from bottleneck_features.pipeline.stages import doctor
 
     checks = doctor.doctor(home)
     if as_json:

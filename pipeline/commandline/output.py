@@ -120,7 +120,7 @@ def print_advice(result: Mapping[str, Any]) -> None:
 
 def print_inspection(result: Mapping[str, Any]) -> None:
     """Print the shortcuts, the repeated images, and where the page is."""
-    from bottleneck_features.pipeline.inspection.inspect_page import COLUMNS, shortcut_rows
+    from bottleneck_features.pipeline.reporting.inspect_page import COLUMNS, shortcut_rows
 
     print_table(COLUMNS, shortcut_rows(result["shortcuts"]))
     repeats = result["repeats"]
@@ -190,7 +190,7 @@ def model_line(model: Mapping[str, Any]) -> str:
 
 def print_bench(result: Mapping[str, Any]) -> None:
     """Print the benchmark's table and its files."""
-    from bottleneck_features.pipeline.extraction.bench import COLUMNS, table_rows
+    from bottleneck_features.pipeline.stages.bench import COLUMNS, table_rows
 
     print_table(COLUMNS, table_rows(result["variants"]))
     _print_files(result)

@@ -11,8 +11,8 @@ from typing import Any, overload
 import numpy as np
 
 from bottleneck_features.pipeline.datasets.columns import joined
+from bottleneck_features.pipeline.datasets.partition import stratified_draw
 from bottleneck_features.pipeline.datasets.scan import FileRecord
-from bottleneck_features.pipeline.datasets.strata import stratified_draw
 
 FINGERPRINT_BATCH = 2048
 LIMIT_SEED = 0

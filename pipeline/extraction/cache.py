@@ -1,15 +1,21 @@
 """The cache that belongs to an experiment: its identity, and opening it or saying why it does not match."""
 
+import hashlib
+import json
 import re
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 from bottleneck_features import features, models
 from bottleneck_features.pipeline.datasets import Dataset
+from bottleneck_features.pipeline.datasets.columns import joined
+from bottleneck_features.pipeline.datasets.scan import forget_scans
 from bottleneck_features.pipeline.errors import NoCache
 from bottleneck_features.pipeline.experiment import Experiment
-from bottleneck_features.pipeline.extraction.fingerprints import fingerprints
+from bottleneck_features.pipeline.results import write_text
 
 
 def experiment_identity(experiment: Experiment, dataset: Dataset, home: Path) -> dict[str, Any]:
@@ -126,3 +132,84 @@ def data_warnings(experiment: Experiment, dataset: Dataset) -> tuple[str, ...]:
     if "not the official" in dataset.title:
         warnings.append(f"Data: {dataset.title}; figures are not comparable with published ones.")
     return (*warnings, *dataset.notices)
+
+
+FILE = "fingerprints.json"
+
+
+def fingerprints(dataset: Dataset, home: Path) -> dict[str, str]:
+    """Return the SHA-256 of each split's content.
+
+    Args:
+        dataset: the open data set; its images are read only when they are not known yet.
+        home: the artifacts folder; `fingerprints.json` in it remembers. `forget_fingerprints` makes them be read again.
+
+    Returns:
+        64 hexadecimal digits by split.
+    """
+    if not dataset.files:
+        return {split: dataset.fingerprint(split) for split in dataset.splits}
+    known = _known(home)
+    state = _state(dataset)
+    if state not in known:
+        known[state] = {split: dataset.fingerprint(split) for split in dataset.splits}
+        write_text(home / FILE, json.dumps(known, indent=1))
+    return known[state]
+
+
+def forget_fingerprints(home: Path) -> None:
+    """Forget every remembered fingerprint and scan, so that the next command reads the images themselves."""
+    (home / FILE).unlink(missing_ok=True)
+    forget_scans(home)
+
+
+def _known(home: Path) -> dict[str, dict[str, str]]:
+    try:
+        content = json.loads((home / FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _state(dataset: Dataset) -> str:
+    digest = hashlib.sha256()
+    for path in dataset.files:
+        status = path.stat()
+        digest.update(f"{path.resolve()}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+    for samples in dataset.splits.values():
+        for block in joined(samples.ids):
+            digest.update(block)
+        digest.update(b"\n")
+    return digest.hexdigest()
+
+
+SPEEDS, LOCK = "speeds.json", "speeds.lock"
+
+
+def extraction_speed(folder: Path, key: str) -> float | None:
+    """Return the images/s at which a cache was extracted, over all its finished runs; None when it is not known.
+
+    Args:
+        folder: the run folder of `features`.
+        key: SHA-256 of the cache's identity.
+    """
+    images, seconds = _speeds(folder).get(key, (0, 0.0))
+    return round(images / seconds, 2) if images else None
+
+
+def remember_speed(folder: Path, key: str, images: int, seconds: float) -> None:
+    """Add a finished run to what is known of a cache's speed; runs that end together are all counted."""
+    with FileLock(folder / LOCK):
+        speeds = _speeds(folder)
+        images_before, seconds_before = speeds.get(key, (0, 0.0))
+        speeds[key] = (images_before + images, seconds_before + seconds)
+        write_text(folder / SPEEDS, json.dumps(speeds, indent=1))
+
+
+def _speeds(folder: Path) -> dict[str, tuple[int, float]]:
+    try:
+        return {
+            key: (int(n), float(seconds)) for key, (n, seconds) in json.loads((folder / SPEEDS).read_text()).items()
+        }
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}

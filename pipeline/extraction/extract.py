@@ -24,8 +24,8 @@ from bottleneck_features.pipeline.extraction.cache import (
     cache_url,
     data_warnings,
     experiment_identity,
+    extraction_speed,
 )
-from bottleneck_features.pipeline.extraction.speeds import extraction_speed, remember_speed
 from bottleneck_features.pipeline.progress import progress
 from bottleneck_features.pipeline.results import (
     Clock,
@@ -95,54 +95,6 @@ class Outputs:
     machine: Mapping[str, Mapping[str, Any]]
 
 
-def extract_features(
-    experiment: Experiment, home: Path, wait_seconds: float = 0.0, part: features.Part = features.WHOLE
-) -> Result:
-    """Extract what is missing of an experiment's features, or of a part of them.
-
-    Args:
-        experiment: the experiment.
-        home: the artifacts folder; the cache is made below `home/features`.
-        wait_seconds: how long to wait for another run that holds the cache.
-        part: which shards; runs of different parts share a cache, and the last one to finish completes it.
-
-    Returns:
-        The `Result`, with `images` of this run, `images_per_second` (over all runs that made this cache), `engine`,
-        `precision`, `cache`, `part`, `shards_left` (those of other parts; 0 when the cache is complete) and, unless there was
-        nothing to do, `check` (how far the engine is from the float32 reference).
-
-    Raises:
-        RequestError: a setting of the data is wrong.
-        models.ModelError: another setting is wrong: `UnknownBackbone`, `UnknownLayer`, `InvalidSetting`, `EngineUnavailable`,
-            or a file of weights does not fit; or the engine does not compute what Keras computes (`EngineMismatch`).
-        DownloadError: data or weights cannot be downloaded; both are named.
-        features.CacheError: the disk is full, or another run holds the cache, or it is complete and damaged.
-    """
-    clock = Clock()
-    with clock.phase("open"):
-        job = open_job(experiment, home)
-    shared = True
-    if url := cache_url(experiment, job.path):
-        with clock.phase("store"):
-            shared = features.share(url, job.path)
-    say_what_differs(job)
-    if shared and is_whole(job.path):
-        return finished(job, clock, nothing_to_do(part))
-    with clock.phase("compile"):
-        extractor = build(job)
-        outputs = outputs_of(extractor, experiment)
-    with job_writer(job, outputs, wait_seconds, part) as writer:
-        done_before = writer.done_images
-        warn_of_others(writer.begun_with, outputs.machine)
-        with clock.phase("extract"):
-            fill(writer, job.dataset, extractor, experiment.compute.batch_size)
-        shards_left = writer.finish()
-    images = writer.total_images - done_before
-    remember_speed(job.folder, job.key, images, clock.seconds["extract"])
-    details = {"images": images, "images_resumed": done_before, "part": str(part), "shards_left": shards_left}
-    return finished(job, clock, {**details, "check": outputs.check})
-
-
 def open_job(experiment: Experiment, home: Path) -> Job:
     """Open the data set of an experiment and name the cache of its features.
 
@@ -157,7 +109,7 @@ def open_job(experiment: Experiment, home: Path) -> Job:
     return Job(experiment, home, dataset, identity, path)
 
 
-def nothing_to_do(part: features.Part) -> dict[str, Any]:
+def nothing_to_do(part: features.Partition) -> dict[str, Any]:
     """Return the details of a result where the cache was there already."""
     return {"images": 0, "images_resumed": 0, "part": str(part), "shards_left": 0}
 
@@ -258,7 +210,7 @@ def outputs_of(extractor: models.Extractor, experiment: Experiment) -> Outputs:
 
 
 def job_writer(
-    job: Job, outputs: Outputs, wait_seconds: float = 0.0, part: features.Part = features.WHOLE
+    job: Job, outputs: Outputs, wait_seconds: float = 0.0, part: features.Partition = features.WHOLE
 ) -> features.CacheWriter:
     """Return the writer of a job's cache, or of a part of it, still to be entered."""
     experiment, dataset, settings = job.experiment, job.dataset, job.experiment.features

@@ -14,6 +14,7 @@ import numpy as np
 from bottleneck_features import features, models
 from bottleneck_features.pipeline.errors import PipelineError, RequestError
 from bottleneck_features.pipeline.experiment import Experiment
+from bottleneck_features.pipeline.extraction.cache import remember_speed
 from bottleneck_features.pipeline.extraction.extract import (
     Job,
     Outputs,
@@ -28,9 +29,7 @@ from bottleneck_features.pipeline.extraction.extract import (
     say_what_differs,
     warn_of_others,
 )
-from bottleneck_features.pipeline.extraction.ray_cluster import Cluster, connected, share_out
-from bottleneck_features.pipeline.extraction.ray_team import Team
-from bottleneck_features.pipeline.extraction.speeds import remember_speed
+from bottleneck_features.pipeline.extraction.ray_team import Cluster, Team, connected, share_out
 from bottleneck_features.pipeline.progress import progress
 from bottleneck_features.pipeline.quiet import import_tensorflow
 from bottleneck_features.pipeline.results import Clock, Result

@@ -8,10 +8,10 @@ from scipy.fft import dctn
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from bottleneck_features.pipeline.comparison.likeness import FREQUENCIES, SMALLEST_SIDE, alike, describe, flipped
-from bottleneck_features.pipeline.comparison.splits import Part
 from bottleneck_features.pipeline.datasets import Dataset
 from bottleneck_features.pipeline.datasets.columns import blocks
+from bottleneck_features.pipeline.evaluation.likeness import FREQUENCIES, SMALLEST_SIDE, alike, describe, flipped
+from bottleneck_features.pipeline.evaluation.splits import Subset
 
 FINEST = 4 * FREQUENCIES  # frequencies compared a side, where images have so many
 DETAIL = 0.75  # of 600 JPEG copies of CIFAR-10 images all are above at quality 75, 99 % at quality 30
@@ -63,7 +63,7 @@ class Repeats:
 
 def describe_all(dataset: Dataset) -> tuple[list[Place], np.ndarray]:
     """Return the place and the description (see `describe`) of every image of every split."""
-    parts = [Part(split, np.arange(len(samples))) for split, samples in dataset.splits.items()]
+    parts = [Subset(split, np.arange(len(samples))) for split, samples in dataset.splits.items()]
     places = [Place(part.split, index) for part in parts for index in range(len(part))]
     return places, np.concatenate([describe(dataset, part) for part in parts])
 

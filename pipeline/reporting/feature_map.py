@@ -9,9 +9,9 @@ from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 
 from bottleneck_features.features import Features
-from bottleneck_features.pipeline.comparison.predictions import Predictions
-from bottleneck_features.pipeline.comparison.splits import Part
 from bottleneck_features.pipeline.datasets import Dataset
+from bottleneck_features.pipeline.evaluation.predictions import Predictions
+from bottleneck_features.pipeline.evaluation.splits import Subset
 from bottleneck_features.pipeline.inspection.repeats import Place
 from bottleneck_features.pipeline.reporting.gallery import unit_vectors
 from bottleneck_features.pipeline.reporting.sources import visible
@@ -68,7 +68,7 @@ def feature_map(
         return None
     chosen = _spread_over_classes(labels, seed)
     indices = predictions.positions(chosen, dataset.splits[predictions.split].ids)
-    rows = unit_vectors(cache, layer, Part(predictions.split, indices))
+    rows = unit_vectors(cache, layer, Subset(predictions.split, indices))
     places, explained = _laid_out(rows, seed)
     side = SIDE_OF_FILES if dataset.origins else SIDE_OF_ARRAYS
     data = {

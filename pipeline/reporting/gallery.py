@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from bottleneck_features.features import Features
-from bottleneck_features.pipeline.comparison.predictions import Predictions
-from bottleneck_features.pipeline.comparison.splits import Part
 from bottleneck_features.pipeline.datasets import Dataset
-from bottleneck_features.pipeline.heads.layer_rows import LayerRows
+from bottleneck_features.pipeline.evaluation.predictions import Predictions
+from bottleneck_features.pipeline.evaluation.splits import Subset
 from bottleneck_features.pipeline.inspection.repeats import Place
+from bottleneck_features.pipeline.methods.layer_rows import LayerRows
 from bottleneck_features.pipeline.reporting.sources import visible
 from bottleneck_features.pipeline.reporting.thumbnails import data_uris
 
@@ -55,7 +55,7 @@ class Mistake:
 
 
 def most_confident_mistakes(
-    dataset: Dataset, cache: Features, layer: str, learned: Part, predictions: Predictions, method: str
+    dataset: Dataset, cache: Features, layer: str, learned: Subset, predictions: Predictions, method: str
 ) -> list[Mistake]:
     """Find the mistakes a method was surest of.
 
@@ -76,7 +76,7 @@ def most_confident_mistakes(
     if not len(chosen):
         return []
     queries = predictions.positions(chosen, dataset.splits[predictions.split].ids)
-    near, cosines = nearest(cache, layer, Part(predictions.split, queries), learned, NEAREST)
+    near, cosines = nearest(cache, layer, Subset(predictions.split, queries), learned, NEAREST)
     places = [Place(predictions.split, int(query)) for query in queries]
     places += [Place(learned.split, int(index)) for index in near.ravel()]
     images = data_uris(dataset, places, SIDE)
@@ -97,7 +97,7 @@ def most_confident_mistakes(
     ]
 
 
-def nearest(cache: Features, layer: str, queries: Part, known: Part, count: int) -> tuple[np.ndarray, np.ndarray]:
+def nearest(cache: Features, layer: str, queries: Subset, known: Subset, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Find the known samples nearest to each query by the cosine of a layer's features.
 
     Args:
@@ -115,7 +115,7 @@ def nearest(cache: Features, layer: str, queries: Part, known: Part, count: int)
     best = np.full((len(wanted), count), -np.inf, np.float32)
     where = np.zeros((len(wanted), count), np.int64)
     for start in range(0, len(known), AT_A_TIME):
-        part = Part(known.split, known.indices[start : start + AT_A_TIME])
+        part = Subset(known.split, known.indices[start : start + AT_A_TIME])
         cosines = np.concatenate([best, wanted @ unit_vectors(cache, layer, part).T], axis=1)
         places = np.concatenate([where, np.tile(part.indices, (len(wanted), 1))], axis=1)
         order = np.argsort(-cosines, axis=1, kind="stable")[:, :count]
@@ -123,7 +123,7 @@ def nearest(cache: Features, layer: str, queries: Part, known: Part, count: int)
     return where, best
 
 
-def unit_vectors(cache: Features, layer: str, part: Part) -> np.ndarray:
+def unit_vectors(cache: Features, layer: str, part: Subset) -> np.ndarray:
     """Return the `(len(part), d)` float32 features of samples, averaged over views and positions, at unit length."""
     rows = LayerRows(cache, (layer,), part)
     step = AT_A_TIME * rows.views  # maps that keep their positions are large

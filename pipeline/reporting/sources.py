@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from bottleneck_features.pipeline.comparison.predictions import Predictions, load_predictions
-from bottleneck_features.pipeline.comparison.splits import hold_out
 from bottleneck_features.pipeline.datasets import Dataset
 from bottleneck_features.pipeline.errors import RequestError
+from bottleneck_features.pipeline.evaluation.predictions import Predictions, load_predictions
+from bottleneck_features.pipeline.evaluation.splits import hold_out
 from bottleneck_features.pipeline.experiment import Experiment
 from bottleneck_features.pipeline.results import NETWORKS
 

@@ -7,10 +7,10 @@ import keras
 import numpy as np
 
 from bottleneck_features.models.probes import mean_over_views
+from bottleneck_features.pipeline.evaluation.calibration import with_temperature
 from bottleneck_features.pipeline.extraction.extract import build_extractor
-from bottleneck_features.pipeline.heads.calibration import with_temperature
-from bottleneck_features.pipeline.heads.layer_rows import side_by_side
-from bottleneck_features.pipeline.heads.saved_head import SavedHead
+from bottleneck_features.pipeline.methods.layer_rows import side_by_side
+from bottleneck_features.pipeline.methods.saved_head import SavedHead
 from bottleneck_features.pipeline.use.saved_model import SavedModel
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import small_cache
 
-from bottleneck_features.features import CacheError, Part, lock
+from bottleneck_features.features import CacheError, Partition, lock
 
 SHARD_SIZE = 5
 
@@ -37,14 +37,14 @@ def main() -> int:
     print("ready", flush=True)
     sys.stdin.readline()
     try:
-        extract(arguments.cache, arguments.wait_seconds, arguments.pause_seconds, Part(*arguments.part))
+        extract(arguments.cache, arguments.wait_seconds, arguments.pause_seconds, Partition(*arguments.part))
     except CacheError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
     return 0
 
 
-def extract(path: Path, wait_seconds: float, pause_seconds: float, part: Part) -> None:
+def extract(path: Path, wait_seconds: float, pause_seconds: float, part: Partition) -> None:
     """The loop of stage one with pseudo-features."""
     with small_cache.writer(path, shard_size=SHARD_SIZE, wait_seconds=wait_seconds, part=part) as writer:
         for shard in writer.pending:

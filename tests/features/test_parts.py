@@ -22,7 +22,7 @@ from bottleneck_features.features import (
     CacheError,
     CacheIncomplete,
     DiskFull,
-    Part,
+    Partition,
     journal,
     list_caches,
     open_features,
@@ -42,7 +42,7 @@ def undisturbed(tmp_path_factory):
 
 
 def part_writer(path, number, of, **changes):
-    return small_cache.writer(path, shard_size=SHARD_SIZE, part=Part(number, of), **changes)
+    return small_cache.writer(path, shard_size=SHARD_SIZE, part=Partition(number, of), **changes)
 
 
 def write(writer, count=None):
@@ -297,7 +297,7 @@ def test_listing_and_removing_know_of_journals(tmp_path):
 @pytest.mark.parametrize(("number", "of"), [(0, 4), (5, 4), (-1, 2), (1, 0)])
 def test_a_part_that_does_not_exist_is_refused(number, of):
     with pytest.raises(CacheError, match=f"1 ≤ I ≤ N.* Received: {number}/{of}"):
-        Part(number, of)
+        Partition(number, of)
 
 
 def _parts_at_once(cache, parts, *options):

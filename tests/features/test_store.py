@@ -14,7 +14,7 @@ from bottleneck_features.features import (
     CacheIncomplete,
     CacheMismatch,
     CacheMissing,
-    Part,
+    Partition,
     PublishingWriter,
     StoreError,
     StoreUnavailable,
@@ -171,7 +171,7 @@ def test_an_object_that_no_entry_fits_is_written_over(url, tmp_path):
 
 def test_parts_on_machines_that_share_nothing_but_the_store_make_one_cache(url, tmp_path):
     for number in (1, 2, 3):
-        with _writer(url, tmp_path / f"machine {number}", part=Part(number, 3)) as writer:
+        with _writer(url, tmp_path / f"machine {number}", part=Partition(number, 3)) as writer:
             _write(writer)
             left = writer.finish()
             assert (left == 0) == (number == 3)
@@ -185,7 +185,7 @@ def test_parts_at_the_same_time_make_one_cache(url, tmp_path):
     left = []
 
     def extract(number: int) -> None:
-        with _writer(url, tmp_path / f"machine {number}", part=Part(number, 4), shard_size=3) as writer:
+        with _writer(url, tmp_path / f"machine {number}", part=Partition(number, 4), shard_size=3) as writer:
             _write(writer)
             left.append(writer.finish())
 

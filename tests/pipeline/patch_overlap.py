@@ -12,8 +12,8 @@ from scipy.stats import bootstrap
 
 sys.path[:0] = [str(Path(__file__).parents[2])]
 
-from bottleneck_features.pipeline.comparison.predictions import FILE  # noqa: E402
 from bottleneck_features.pipeline.datasets.photo_patches import PATCH  # noqa: E402
+from bottleneck_features.pipeline.evaluation.predictions import FILE  # noqa: E402
 
 
 def main(folder: Path) -> None:

@@ -12,8 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from bottleneck_features.pipeline.extraction.ray_cluster import connected
-from bottleneck_features.pipeline.extraction.ray_team import Team
+from bottleneck_features.pipeline.extraction.ray_team import Team, connected
 
 WAYS = {"local": (), "ray": ("--engine-on", "ray", "--workers", "2")}
 SHARDS = 3000

@@ -5,9 +5,9 @@ from commandline import SMALL, invoke
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bottleneck_features.pipeline.comparison.advise import CurvePoint, Evidence, extrapolated, recommend, rule_of_thumb
-from bottleneck_features.pipeline.comparison.evaluation import score_counts
+from bottleneck_features.pipeline.evaluation.scores import score_counts
 from bottleneck_features.pipeline.results import Score
+from bottleneck_features.pipeline.stages.advise import CurvePoint, Evidence, extrapolated, recommend, rule_of_thumb
 
 
 def _score(right: int, of: int = 1000) -> Score:

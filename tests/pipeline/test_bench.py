@@ -4,7 +4,7 @@ import pytest
 from commandline import SMALL, bottleneck
 
 from bottleneck_features.pipeline.errors import PipelineError
-from bottleneck_features.pipeline.extraction.bench import _Worker
+from bottleneck_features.pipeline.stages.bench import _Worker
 
 
 @pytest.mark.slow

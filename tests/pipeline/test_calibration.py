@@ -5,7 +5,7 @@ from scipy.special import softmax
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 
-from bottleneck_features.pipeline.heads.calibration import (
+from bottleneck_features.pipeline.evaluation.calibration import (
     calibrate,
     fit_temperature,
     reliability,

@@ -7,10 +7,10 @@ import pytest
 from commandline import SMALL, invoke, small_disk
 
 from bottleneck_features.pipeline import plots
-from bottleneck_features.pipeline.comparison import contestants
 from bottleneck_features.pipeline.datasets.digits import digits
 from bottleneck_features.pipeline.errors import PipelineError
-from bottleneck_features.pipeline.networks.pixels import pixels_on_disk
+from bottleneck_features.pipeline.methods import contestants
+from bottleneck_features.pipeline.methods.pixels import pixels_on_disk
 from bottleneck_features.pipeline.results import Method, Score
 
 QUICK = (

@@ -12,7 +12,7 @@ import pytest
 from commandline import invoke
 
 from bottleneck_features.pipeline.commandline.completion import complete_experiment, complete_setting
-from bottleneck_features.pipeline.commandline.doctor import BROKEN, EXTRAS, MISSING, OK, Check, broken, extras, writable
+from bottleneck_features.pipeline.stages.doctor import BROKEN, EXTRAS, MISSING, OK, Check, broken, extras, writable
 
 ROOT = Path(__file__).parents[2]
 

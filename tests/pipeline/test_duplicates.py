@@ -10,13 +10,13 @@ import pytest
 from commandline import invoke
 from PIL import Image
 
-from bottleneck_features.pipeline.comparison import duplicates
-from bottleneck_features.pipeline.comparison.duplicates import Duplicates, find_duplicates
-from bottleneck_features.pipeline.comparison.splits import Part, hold_out, scored_part
 from bottleneck_features.pipeline.datasets import Dataset
 from bottleneck_features.pipeline.datasets.base import ArrayDataset, Samples
 from bottleneck_features.pipeline.datasets.cifar10 import Cifar10
 from bottleneck_features.pipeline.datasets.photo_patches import photo_patches
+from bottleneck_features.pipeline.evaluation import duplicates
+from bottleneck_features.pipeline.evaluation.duplicates import Duplicates, find_duplicates
+from bottleneck_features.pipeline.evaluation.splits import Subset, hold_out, scored_part
 from bottleneck_features.pipeline.experiment import load_experiment
 from bottleneck_features.pipeline.extraction.cache import open_cache
 
@@ -177,4 +177,4 @@ def test_labels_sorted_before_splitting_still_give_every_class_to_both_parts(ord
         assert np.bincount(labels[part.indices]).tolist() == [count] * 10
     assert held.validation.indices.tolist() != list(range(240, 300))
     assert scored_part(dataset, held) == held.validation
-    assert isinstance(held.train, Part)
+    assert isinstance(held.train, Subset)

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from bottleneck_features.pipeline.comparison.evaluation import (
+from bottleneck_features.pipeline.evaluation.scores import (
     accuracy_difference,
     confusion,
     mcnemar,

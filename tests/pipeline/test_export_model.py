@@ -19,11 +19,11 @@ from bottleneck_features.pipeline.commandline.cli_use import FORMAT_NAMES
 from bottleneck_features.pipeline.datasets.decoding import load
 from bottleneck_features.pipeline.datasets.digits import digits
 from bottleneck_features.pipeline.experiment import DatasetSettings, InputSettings
-from bottleneck_features.pipeline.heads.classifier import Classifier
-from bottleneck_features.pipeline.heads.saved_head import load_head, save_head
-from bottleneck_features.pipeline.use import export_model
-from bottleneck_features.pipeline.use.export_model import LIMIT, Exported, checked
-from bottleneck_features.pipeline.use.model_card import CARD, model_card
+from bottleneck_features.pipeline.methods.classifier import Classifier
+from bottleneck_features.pipeline.methods.saved_head import load_head, save_head
+from bottleneck_features.pipeline.reporting.model_card import CARD, model_card
+from bottleneck_features.pipeline.stages import export as export_model
+from bottleneck_features.pipeline.stages.export import LIMIT, Exported, checked
 from bottleneck_features.pipeline.use.saved_model import open_model
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from bottleneck_features.pipeline.datasets.cifar10 import FILES, Cifar10
-from bottleneck_features.pipeline.extraction.fingerprints import FILE, fingerprints, forget_fingerprints
+from bottleneck_features.pipeline.extraction.cache import FILE, fingerprints, forget_fingerprints
 
 
 @pytest.fixture

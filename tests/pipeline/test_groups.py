@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from imagefiles import encoded, picture, write
 from scipy.stats import permutation_test
 
-from bottleneck_features.pipeline.comparison.duplicates import Duplicates
-from bottleneck_features.pipeline.comparison.evaluation import accuracy_difference, mcnemar, paired_comparisons, score
-from bottleneck_features.pipeline.comparison.final_split import FinalSplit
-from bottleneck_features.pipeline.comparison.groups import effective_images, groups_of, sign_flip_test
-from bottleneck_features.pipeline.comparison.splits import Part
 from bottleneck_features.pipeline.datasets.base import ArrayDataset, Samples
+from bottleneck_features.pipeline.evaluation.duplicates import Duplicates
+from bottleneck_features.pipeline.evaluation.final_split import FinalSplit
+from bottleneck_features.pipeline.evaluation.groups import effective_images, groups_of, sign_flip_test
+from bottleneck_features.pipeline.evaluation.scores import accuracy_difference, mcnemar, paired_comparisons, score
+from bottleneck_features.pipeline.evaluation.splits import Subset
 from bottleneck_features.pipeline.results import Method
 from bottleneck_features.pipeline.tables import evidence_text, pair_line
 
@@ -118,7 +118,7 @@ def test_groups_are_those_of_the_part_and_none_where_no_images_share_one(names, 
     samples = Samples(np.arange(5).astype(str), np.zeros(5, int))
     dataset = ArrayDataset("made", ("a",), {"test": np.zeros((5, 4, 4, 3), np.uint8)}, {"test": samples})
     dataset.groups = {"test": np.array(list(names))} if names else {}
-    found = groups_of(dataset, Part("test", np.arange(1, 5)))
+    found = groups_of(dataset, Subset("test", np.arange(1, 5)))
     assert (found if found is None else found.tolist()) == expected
 
 
@@ -126,7 +126,7 @@ def test_groups_are_those_of_the_part_and_none_where_no_images_share_one(names, 
 def test_every_final_score_of_a_method_counts_groups(split, kind):
     labels, groups = np.zeros(40, int), np.repeat(np.arange(10), 4)
     seen = Duplicates((), np.arange(40) < 4, "")
-    final = FinalSplit(labels, Part(split, np.arange(40)), seen, groups)
+    final = FinalSplit(labels, Subset(split, np.arange(40)), seen, groups)
     wrong = (groups % 3 == 0).astype(int)
     before = Method("linear", (), 0, {"validation": score(labels, wrong)}, {})
     method = final.score(before, lambda part: np.eye(2)[wrong])
@@ -136,7 +136,7 @@ def test_every_final_score_of_a_method_counts_groups(split, kind):
 
 
 def test_without_groups_nothing_is_said():
-    final = FinalSplit(np.zeros(2, int), Part("test", np.arange(2)), Duplicates((), np.zeros(2, bool), ""))
+    final = FinalSplit(np.zeros(2, int), Subset("test", np.arange(2)), Duplicates((), np.zeros(2, bool), ""))
     assert final.warnings() == ()
 
 

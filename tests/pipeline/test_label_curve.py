@@ -6,15 +6,15 @@ import pytest
 from commandline import SMALL, invoke
 from PIL import Image
 
-from bottleneck_features.pipeline.comparison.splits import hold_out
 from bottleneck_features.pipeline.datasets import open_dataset
 from bottleneck_features.pipeline.errors import RequestError
+from bottleneck_features.pipeline.evaluation.splits import hold_out
 from bottleneck_features.pipeline.experiment import load_experiment
-from bottleneck_features.pipeline.heads.label_curve import CurvePoint, crossing, draw_labels, parse_sizes
-from bottleneck_features.pipeline.heads.small_training import SmallConvnet
-from bottleneck_features.pipeline.networks.convnet import train_convnet
-from bottleneck_features.pipeline.networks.training import Recipe
+from bottleneck_features.pipeline.methods.convnet import train_convnet
+from bottleneck_features.pipeline.methods.small_training import SmallConvnet
+from bottleneck_features.pipeline.methods.training import Recipe
 from bottleneck_features.pipeline.plots import label_curve_chart
+from bottleneck_features.pipeline.stages.label_curve import CurvePoint, crossing, draw_labels, parse_sizes
 
 QUICK = ("--set", "convnet.epochs=3")
 

@@ -8,8 +8,8 @@ import pytest
 from commandline import invoke
 from imagefiles import class_folders
 
-from bottleneck_features.pipeline.comparison.evaluation import accuracy_difference
-from bottleneck_features.pipeline.comparison.splits import Part, digest
+from bottleneck_features.pipeline.evaluation.scores import accuracy_difference
+from bottleneck_features.pipeline.evaluation.splits import Subset, digest
 from bottleneck_features.pipeline.tables import calibration_sentence
 
 COLOURS_TOO_ALIKE = tuple(f"shade {i}" for i in range(4))
@@ -65,10 +65,10 @@ def test_one_method_that_is_left_is_refused_before_anything_is_trained(tmp_path)
 
 def test_samples_that_were_parted_otherwise_are_another_training():
     train, held = np.arange(8), np.arange(8, 10)
-    one = digest(Part("train", train), Part("train", held))
-    assert one == digest(Part("train", train.copy()), Part("train", held.copy()))
-    assert one != digest(Part("train", np.arange(1, 9)), Part("train", np.array([0, 9])))
-    assert one != digest(Part("train", train), Part("validation", held))
+    one = digest(Subset("train", train), Subset("train", held))
+    assert one == digest(Subset("train", train.copy()), Subset("train", held.copy()))
+    assert one != digest(Subset("train", np.arange(1, 9)), Subset("train", np.array([0, 9])))
+    assert one != digest(Subset("train", train), Subset("validation", held))
 
 
 def test_one_image_tells_nothing_of_a_difference():

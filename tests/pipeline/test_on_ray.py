@@ -21,7 +21,7 @@ from bottleneck_features.pipeline.errors import PipelineError, RequestError
 from bottleneck_features.pipeline.experiment import load_experiment
 from bottleneck_features.pipeline.extraction.extract import open_job
 from bottleneck_features.pipeline.extraction.on_ray import require_same
-from bottleneck_features.pipeline.extraction.ray_cluster import Cluster, share_out
+from bottleneck_features.pipeline.extraction.ray_team import Cluster, share_out
 
 RAY = ("--engine-on", "ray", "--workers", "2")
 KILLS = 20

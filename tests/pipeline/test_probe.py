@@ -9,14 +9,14 @@ import pytest
 from commandline import SMALL, invoke
 
 from bottleneck_features.features import open_features
-from bottleneck_features.pipeline.comparison.duplicates import Duplicates
-from bottleneck_features.pipeline.comparison.evaluation import score_counts
-from bottleneck_features.pipeline.comparison.final_split import FinalSplit
-from bottleneck_features.pipeline.comparison.splits import Part
 from bottleneck_features.pipeline.errors import PipelineError, RequestError
-from bottleneck_features.pipeline.heads.classifier import Classifier
-from bottleneck_features.pipeline.heads.layer_rows import LayerRows, layer_sets
-from bottleneck_features.pipeline.heads.saved_head import load_head, save_head
+from bottleneck_features.pipeline.evaluation.duplicates import Duplicates
+from bottleneck_features.pipeline.evaluation.final_split import FinalSplit
+from bottleneck_features.pipeline.evaluation.scores import score_counts
+from bottleneck_features.pipeline.evaluation.splits import Subset
+from bottleneck_features.pipeline.methods.classifier import Classifier
+from bottleneck_features.pipeline.methods.layer_rows import LayerRows, layer_sets
+from bottleneck_features.pipeline.methods.saved_head import load_head, save_head
 from bottleneck_features.pipeline.results import Method
 
 SHORT = ("--set", "head.epochs=3")
@@ -103,7 +103,7 @@ def test_without_a_cache_the_next_command_is_named(tmp_path):
 
 
 def test_test_images_are_refused_to_a_method_that_saw_them():
-    final = FinalSplit(np.array([0, 1, 1]), Part("test", np.arange(3)), Duplicates((), np.zeros(3, bool), ""))
+    final = FinalSplit(np.array([0, 1, 1]), Subset("test", np.arange(3)), Duplicates((), np.zeros(3, bool), ""))
     method = Method("linear", (), 0, {"validation": score_counts(1, 2)}, {})
     assert final.score(method, lambda part: np.eye(2)[[0] * len(part)]).scores["test"].accuracy == pytest.approx(1 / 3)
     with pytest.raises(PipelineError, match="'linear' already"):
@@ -113,14 +113,14 @@ def test_test_images_are_refused_to_a_method_that_saw_them():
 
 def test_a_method_is_scored_without_the_images_that_were_learned_from_too():
     seen = Duplicates((), np.array([True, False, False]), "")
-    final = FinalSplit(np.array([0, 1, 1]), Part("test", np.arange(3)), seen)
+    final = FinalSplit(np.array([0, 1, 1]), Subset("test", np.arange(3)), seen)
     method = final.score(Method("linear", (), 0, {}, {}), lambda part: np.eye(2)[[0, 1, 0]])
     assert method.scores["test"].accuracy == pytest.approx(2 / 3)
     assert method.scores["without_duplicates"].accuracy == 0.5
 
 
 def test_without_a_test_split_no_test_score_is_made_up():
-    final = FinalSplit(np.array([0, 1]), Part("train", np.array([4, 7])), Duplicates((), np.zeros(2, bool), ""))
+    final = FinalSplit(np.array([0, 1]), Subset("train", np.array([4, 7])), Duplicates((), np.zeros(2, bool), ""))
     method = Method("linear", (), 0, {"validation": score_counts(1, 2)}, {})
     assert final.score(method, lambda part: np.eye(2)[[0] * len(part)]) == method
     assert final.kind == "validation"
@@ -144,7 +144,7 @@ class _Views:
 @pytest.mark.parametrize("cut", [slice(0, 8), slice(1, 2), slice(3, 7), slice(5, 8)])
 def test_rows_hold_layers_side_by_side_views_one_after_the_other_and_maps_averaged(cut):
     cache = _Views()
-    parts = Part("train", np.array([1, 3])), Part("validation", np.array([0, 4]))
+    parts = Subset("train", np.array([1, 3])), Subset("validation", np.array([0, 4]))
     rows = LayerRows(cache, ("maps", "flat"), *parts)
     expected = np.concatenate(
         [

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from bottleneck_features.pipeline.comparison.evaluation import score
-from bottleneck_features.pipeline.heads.ranking import calibrated_loss, level_with_best, ranked
+from bottleneck_features.pipeline.evaluation.ranking import calibrated_loss, level_with_best, ranked
+from bottleneck_features.pipeline.evaluation.scores import score
 from bottleneck_features.pipeline.results import Method
 
 LABELS = np.array([0, 1] * 8)

@@ -3,10 +3,10 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from bottleneck_features.pipeline.comparison.splits import hold_out, scored_part
 from bottleneck_features.pipeline.datasets.base import ArrayDataset, Samples
 from bottleneck_features.pipeline.datasets.partition import grouped_split, stratified_split
 from bottleneck_features.pipeline.errors import RequestError
+from bottleneck_features.pipeline.evaluation.splits import hold_out, scored_part
 
 
 def _dataset(labels: np.ndarray, splits: tuple[str, ...], groups: dict[str, np.ndarray] | None = None) -> ArrayDataset:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from bottleneck_features.models import build_head
 from bottleneck_features.pipeline.errors import PipelineError
-from bottleneck_features.pipeline.networks.training import Recipe, RowBatches, fit, predict
+from bottleneck_features.pipeline.methods.training import Recipe, RowBatches, fit, predict
 
 
 def _blobs(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

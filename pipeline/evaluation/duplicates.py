@@ -1,0 +1,211 @@
+"""Duplicates across splits: test images that a method has seen, exactly or nearly, while it learned."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bottleneck_features.features import FeatureArray, Features
+from bottleneck_features.pipeline.datasets import Dataset
+from bottleneck_features.pipeline.evaluation.likeness import SMALLEST_SIDE, UNMISTAKABLE, alike, describe, flipped
+from bottleneck_features.pipeline.evaluation.scores import score
+from bottleneck_features.pipeline.evaluation.splits import Holdout, Subset, digest
+from bottleneck_features.pipeline.results import Method, write_text
+
+# Chosen by looking at CIFAR-10's pairs with a ResNet-50: docs/results.md says what each one keeps out.
+SAME_CONTENT, PLAUSIBLE = 0.85, 0.80
+RULE = "1"  # to be raised with any change of what counts as a duplicate
+
+
+@dataclass(frozen=True)
+class Duplicate:
+    """A scored image with the image learned from that it repeats.
+
+    Attributes:
+        learned_id: of the training or validation image.
+        scored_id: of the test image.
+        kind: `exact` (the same pixels), `near` (re-encoded or retouched), or either with `mirrored-` before it.
+        similarity: of the pixels' low frequencies, −1..1; 1 for exact ones.
+        feature_cosine: of the last layer's features, −1..1; None for exact ones.
+    """
+
+    learned_id: str
+    scored_id: str
+    kind: str
+    similarity: float
+    feature_cosine: float | None
+
+
+@dataclass(frozen=True)
+class Duplicates:
+    """What was found.
+
+    Attributes:
+        pairs: at most one a scored image: its nearest.
+        affected: `(n,)` bool, the scored images that have one.
+        near_ones: how near-duplicates were looked for, or why not.
+    """
+
+    pairs: tuple[Duplicate, ...]
+    affected: np.ndarray
+    near_ones: str
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain JSON types."""
+        return {
+            "images": int(self.affected.sum()),
+            "of": len(self.affected),
+            "near_ones": self.near_ones,
+            "pairs": [asdict(pair) for pair in self.pairs],
+        }
+
+    def score_without(
+        self, method: Method, labels: np.ndarray, predicted: np.ndarray, groups: np.ndarray | None = None
+    ) -> Method:
+        """Score a method once more, on the images that are not affected; as it is where none, or all, are.
+
+        Args:
+            method: scored already.
+            labels: `(n,)` integers of the scored images.
+            predicted: `(n,)` integers.
+            groups: `(n,)` integers, of images that are not independent.
+        """
+        kept = ~self.affected
+        if kept.all() or not kept.any():
+            return method
+        own = groups if groups is None else groups[kept]
+        return method.with_score("without_duplicates", score(labels[kept], predicted[kept], own))
+
+    def warnings(self, methods: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+        """Return the sentence that a reader of the methods' accuracies must know; none if no image is affected.
+
+        Args:
+            methods: the `methods` of a result object.
+        """
+        if not self.affected.any():
+            return ()
+        without = ", ".join(
+            f"{method['name']} {100 * method['without_duplicates']['accuracy']:.1f} %"
+            for method in methods
+            if method["without_duplicates"]
+        )
+        return (
+            f"{self.affected.sum():,} of the {len(self.affected):,} images scored at the end repeat an image learned from "
+            f"(ids: result.json, `duplicates`). Without them: {without or 'nothing is left to score'}.",
+        )
+
+
+def known_duplicates(home: Path, dataset: Dataset, cache: Features | None, held: Holdout, scored: Subset) -> Duplicates:
+    """Return what `find_duplicates` found for the same cache and the same samples before, or let it find them now.
+
+    Args:
+        home: the artifacts folder; `duplicates/` in it remembers.
+        dataset: see `find_duplicates`.
+        cache: see `find_duplicates`; without one nothing is remembered.
+        held: see `find_duplicates`.
+        scored: see `find_duplicates`.
+    """
+    if cache is None:
+        return find_duplicates(dataset, cache, held, scored)
+    samples = digest(held.train, held.validation, scored)
+    name = hashlib.sha256(f"{RULE}\0{cache.key}\0{samples}".encode()).hexdigest()[:16]
+    file = home / "duplicates" / f"{name}.json"
+    try:
+        known = json.loads(file.read_text(encoding="utf-8"))
+        pairs = tuple(Duplicate(**pair) for pair in known["pairs"])
+        affected = np.isin(dataset.splits[scored.split].ids[scored.indices], [pair.scored_id for pair in pairs])
+        return Duplicates(pairs, affected, known["near_ones"])
+    except (OSError, ValueError, KeyError, TypeError):
+        found = find_duplicates(dataset, cache, held, scored)
+        write_text(file, json.dumps(found.as_json()))
+        return found
+
+
+def find_duplicates(dataset: Dataset, cache: Features | None, held: Holdout, scored: Subset) -> Duplicates:
+    """Find the scored images that repeat an image learned from.
+
+    Exact ones have the same SHA-256 of their pixels, as they are or mirrored. For near ones an image is described by its
+    8×8 lowest DCT frequencies in each colour, without the mean, at unit length; mirroring only changes signs. A pair is
+    near when pixels and features both say so: similarity s ≥ 0.985 and feature cosine ≥ 0.80, or s ≥ 0.90, much above the
+    tenth nearest image's (1 − s ≤ 0.4 (1 − s₁₀)), and cosine ≥ 0.85. Neither is enough alone: seas under a horizon agree in
+    pixels, textures in features. Shifted, cropped or rotated copies are not covered, nor images under 16 pixels a side,
+    of which distinct ones are as alike. Memory is bounded, whatever the number of images.
+
+    Idea of the description: C. Zauner, Implementation and Benchmarking of Perceptual Image Hash Functions, 2010.
+    How common they are: B. Barz and J. Denzler, Do We Train on Test Data?, 2020.
+
+    Args:
+        dataset: the open data set.
+        cache: its complete cache; without one only exact duplicates are found.
+        held: the samples trained and validated on.
+        scored: from `scored_part`, the samples scored at the end.
+
+    Returns:
+        The `Duplicates`.
+    """
+    learned = (held.train, held.validation) if scored.split == "test" else (held.train,)
+    theirs = [(part.split, index) for part in learned for index in part.indices]
+    ids = dataset.splits[scored.split].ids[scored.indices]
+    described = np.concatenate([describe(dataset, part) for part in learned])
+    own = describe(dataset, scored)
+    found = _exact_matches(described["digest"], own)
+    near_ones = "low DCT frequencies and feature cosine"
+    if min(dataset.image_shape[:2]) < SMALLEST_SIDE:
+        near_ones = f"not looked for: images under {SMALLEST_SIDE} pixels a side are too alike"
+    elif cache is None:
+        near_ones = "not looked for: there is no feature cache"
+    else:
+        found = {**_near_matches(described["frequencies"], own["frequencies"], theirs, scored, cache), **found}
+    pairs = tuple(
+        Duplicate(str(dataset.splits[theirs[other][0]].ids[theirs[other][1]]), str(ids[row]), kind, similarity, cosine)
+        for row, (other, kind, similarity, cosine) in sorted(found.items())
+    )
+    affected = np.zeros(len(ids), bool)
+    affected[list(found)] = True
+    return Duplicates(pairs, affected, near_ones)
+
+
+Match = tuple[int, str, float, float | None]
+
+
+def _exact_matches(digests: np.ndarray, own: np.ndarray) -> dict[int, Match]:
+    places = {own_digest: place for place, own_digest in reversed(list(enumerate(digests.tolist())))}
+    found: dict[int, Match] = {}
+    for row, (plain, mirrored) in enumerate(zip(own["digest"].tolist(), own["mirrored"].tolist(), strict=True)):
+        if plain in places:
+            found[row] = (places[plain], "exact", 1.0, None)
+        elif mirrored in places:
+            found[row] = (places[mirrored], "mirrored-exact", 1.0, None)
+    return found
+
+
+def _near_matches(
+    frequencies: np.ndarray, own: np.ndarray, theirs: list[tuple[str, int]], scored: Subset, cache: Features
+) -> dict[int, Match]:
+    learned = frequencies.reshape(len(frequencies), -1)
+    found: dict[int, Match] = {}
+    for kind, queries in (("near", own), ("mirrored-near", flipped(own))):
+        for row, other, similarity in alike(learned, queries.reshape(len(own), -1)):
+            cosine = _feature_cosine(cache, theirs[other], (scored.split, int(scored.indices[row])))
+            enough = PLAUSIBLE if similarity >= UNMISTAKABLE else SAME_CONTENT
+            if cosine >= enough and similarity > found.get(row, (0, "", -1.0, None))[2]:
+                found[row] = (other, kind, similarity, cosine)
+    return found
+
+
+def _feature_cosine(cache: Features, learned: tuple[str, int], scored: tuple[str, int]) -> float:
+    """Return the largest cosine between any two views; spatial maps are averaged over their positions first."""
+    views = len(cache.identity["input.views"])
+    first, second = (_vectors(cache[split].x, index, views) for split, index in (learned, scored))
+    return float((first @ second.T).max())
+
+
+def _vectors(rows: FeatureArray, index: int, views: int) -> np.ndarray:
+    """Return the `(views, channels)` unit vectors of one sample."""
+    sample = rows[index].astype(np.float32)
+    sample = sample.reshape(views, -1, sample.shape[-1]).mean(axis=1)
+    return sample / np.maximum(np.linalg.norm(sample, axis=1, keepdims=True), 1e-12)

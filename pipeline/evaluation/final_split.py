@@ -1,0 +1,110 @@
+"""The images that decide at the end: every method is scored on them once, and never again."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from bottleneck_features.pipeline.errors import PipelineError
+from bottleneck_features.pipeline.evaluation.calibration import Calibration, calibrate
+from bottleneck_features.pipeline.evaluation.duplicates import Duplicates
+from bottleneck_features.pipeline.evaluation.predictions import Predictions
+from bottleneck_features.pipeline.evaluation.scores import confusion, paired_comparisons, score
+from bottleneck_features.pipeline.evaluation.splits import Subset
+from bottleneck_features.pipeline.results import Method
+
+
+class FinalSplit:
+    """The test split, or the validation samples of a data set that has none, behind a counter.
+
+    A method is scored once: it gets the `Subset` from `score`, when nothing of it may change any more. What was answered,
+    with the labels, is given out for the pages (`predictions`); no method chooses by it.
+
+    Args:
+        labels: `(n,)` integers, of the samples of `part`.
+        part: from `scored_part`.
+        duplicates: those among them that were learned from; every method is also scored without them.
+        groups: from `groups_of`, `(n,)` integers where some of the samples are in the same group.
+    """
+
+    def __init__(
+        self, labels: np.ndarray, part: Subset, duplicates: Duplicates, groups: np.ndarray | None = None
+    ) -> None:
+        self._labels, self._part, self._duplicates, self._groups = labels, part, duplicates, groups
+        self._probabilities: dict[str, np.ndarray] = {}
+
+    @property
+    def kind(self) -> str:
+        """`test` or `validation`: what kind of images the final figures are of."""
+        return "test" if self._part.split == "test" else "validation"
+
+    @property
+    def scorings(self) -> int:
+        """How many methods were scored."""
+        return len(self._probabilities)
+
+    def score(self, method: Method, predict: Callable[[Subset], np.ndarray]) -> Method:
+        """Score a finished method, the only time in this run.
+
+        Args:
+            method: nothing of it may change after this.
+            predict: returns the `(n, classes)` probabilities of a `Subset`.
+
+        Returns:
+            The method with its test score. Where there is no test split its validation score is there already; with groups
+            its interval is replaced by one that counts them.
+
+        Raises:
+            PipelineError: this method was scored before.
+        """
+        if method.name in self._probabilities:
+            raise PipelineError(
+                f"The {self.kind} images were scored for {method.name!r} already. A second look would choose by them: "
+                "choose on validation images, then score once."
+            )
+        self._probabilities[method.name] = predict(self._part)
+        predicted = self._predicted(method.name)
+        if self.kind == "test" or self._groups is not None:
+            method = method.with_score(self.kind, score(self._labels, predicted, self._groups))
+        return self._duplicates.score_without(method, self._labels, predicted, self._groups)
+
+    def _predicted(self, name: str) -> np.ndarray:
+        return self._probabilities[name].argmax(axis=1)
+
+    def calibration(self, name: str, validation: tuple[np.ndarray, np.ndarray]) -> Calibration:
+        """Return how far the probabilities of a scored method may be trusted, before and after temperature scaling.
+
+        Args:
+            name: of a scored method.
+            validation: `(m,)` labels and `(m, classes)` probabilities, which the temperature is fitted on.
+        """
+        return calibrate(validation, (self._labels, self._probabilities[name]), self.kind == "test")
+
+    def confusion(self, name: str, classes: int) -> np.ndarray:
+        """Return the `(classes, classes)` counts of a scored method: rows are the true classes."""
+        return confusion(self._labels, self._predicted(name), classes)
+
+    def predictions(self, ids: np.ndarray) -> Predictions:
+        """Return what every scored method answered to each image.
+
+        Args:
+            ids: `(n,)` of all samples of the split.
+        """
+        confidence = {name: chances.max(axis=1) for name, chances in self._probabilities.items()}
+        return Predictions(self._part.split, ids[self._part.indices], self._labels, self._answers(), confidence)
+
+    def comparisons(self) -> list[dict[str, Any]]:
+        """Return every two scored methods compared on the same images, as results have it under `pairs`."""
+        return paired_comparisons(self._labels, self._answers(), self._groups)
+
+    def warnings(self) -> tuple[str, ...]:
+        """Return the sentence that says what intervals and p-values count where images come in groups; else none."""
+        if self._groups is None:
+            return ()
+        return (
+            f"The {len(self._groups):,} {self.kind} images come in {len(np.unique(self._groups)):,} groups (dataset.group): "
+            "the intervals of accuracies and differences and the p-values count groups, not images.",
+        )
+
+    def _answers(self) -> dict[str, np.ndarray]:
+        return {name: self._predicted(name) for name in self._probabilities}

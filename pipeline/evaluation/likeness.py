@@ -1,0 +1,106 @@
+"""Which images look alike: what describes an image's pixels, and the nearest others by it."""
+
+import hashlib
+
+import numpy as np
+from scipy.fft import dct
+
+from bottleneck_features.pipeline.datasets import Dataset
+from bottleneck_features.pipeline.evaluation.splits import Subset
+
+FREQUENCIES = 8  # a side; 8 × 8 × 3 numbers describe an image
+SMALLEST_SIDE = 2 * FREQUENCIES
+BYTES_AT_A_TIME = 32 << 20  # of images or of a product
+NEIGHBOURS = 10
+NOBODY = -1
+
+# Chosen by looking at CIFAR-10's pairs with a ResNet-50: docs/results.md says what each one keeps out.
+SIMILAR, UNMISTAKABLE = 0.90, 0.985
+DISTINCT = 0.4
+
+
+def describe(dataset: Dataset, part: Subset) -> np.ndarray:
+    """Describe images by what stays when they are re-encoded or resized; read one batch at a time.
+
+    Idea: C. Zauner, Implementation and Benchmarking of Perceptual Image Hash Functions, 2010.
+
+    Args:
+        dataset: the open data set.
+        part: which of its samples.
+
+    Returns:
+        `(n,)` records: `digest` and `mirrored`, SHA-256 of the pixels as they are and mirrored; `frequencies`, the 8×8
+        lowest DCT frequencies in each colour, without the mean, at unit length, float32; `colour`, the mean, 0..255.
+    """
+    height, width, channels = dataset.image_shape
+    vertical, horizontal = (dct(np.eye(side), norm="ortho", axis=0)[:FREQUENCIES] for side in (height, width))
+    kept = (len(vertical), len(horizontal), channels)
+    record = np.dtype(
+        [("digest", "S64"), ("mirrored", "S64"), ("frequencies", np.float32, kept), ("colour", np.float32, channels)]
+    )
+    out = np.empty(len(part), record)
+    step = max(1, BYTES_AT_A_TIME // (4 * height * width * channels))
+    for start in range(0, len(part), step):
+        rows = slice(start, start + step)
+        images = dataset.images(part.split, part.indices[rows])
+        out["digest"][rows] = _digests(images)
+        out["mirrored"][rows] = _digests(images[:, :, ::-1])
+        lines = np.tensordot(images.astype(np.float32), horizontal.astype(np.float32), axes=(2, 1))
+        low = np.tensordot(lines, vertical.astype(np.float32), axes=(1, 1))
+        out["frequencies"][rows] = low.transpose(0, 3, 2, 1)
+    out["colour"] = out["frequencies"][:, 0, 0] / np.sqrt(height * width)
+    out["frequencies"][:, 0, 0] = 0
+    length = np.sqrt(np.square(out["frequencies"]).sum(axis=(1, 2, 3), keepdims=True))
+    out["frequencies"] /= np.maximum(length, 1e-6)
+    return out
+
+
+def flipped(frequencies: np.ndarray) -> np.ndarray:
+    """Return the `(n, 8, 8, 3)` frequencies of the mirrored images: every odd horizontal one with its sign changed."""
+    return frequencies * (-1.0) ** np.arange(frequencies.shape[2], dtype=np.float32)[None, None, :, None]
+
+
+def alike(learned: np.ndarray, queries: np.ndarray, own: np.ndarray | None = None) -> list[tuple[int, int, float]]:
+    """Find the images whose nearest other image is much nearer than chance would have it.
+
+    A pair is alike when its similarity s is at least 0.985, or at least 0.90 and much above the tenth nearest image's
+    (1 − s ≤ 0.4 (1 − s₁₀)). Pixels alone: seas under a horizon may be alike and yet be two seas.
+
+    Args:
+        learned: `(n, d)` float32, the frequencies of each image at unit length.
+        queries: `(m, d)` float32, likewise.
+        own: `(m,)` the row of `learned` that a query is itself, which is passed over; −1, or no array: none.
+
+    Returns:
+        (row of the query, row of its nearest image, their similarity), for those that are alike.
+    """
+    own = np.full(len(queries), NOBODY) if own is None else own
+    best, nearest = np.full(len(queries), -1.0, np.float32), np.zeros(len(queries), int)
+    step = max(1, BYTES_AT_A_TIME // (4 * len(queries)))
+    for start in range(0, len(learned), step):
+        similarity = learned[start : start + step] @ queries.T
+        inside = np.flatnonzero((own >= start) & (own < start + step))
+        similarity[own[inside] - start, inside] = -1
+        top = similarity.max(axis=0)
+        better = np.flatnonzero(top > np.maximum(best, SIMILAR))
+        best = np.maximum(best, top)
+        nearest[better] = start + similarity[:, better].argmax(axis=0)
+    close = np.flatnonzero(best >= SIMILAR)
+    return [
+        (int(row), int(nearest[row]), float(best[row]))
+        for rows in np.array_split(close, -(-len(close) // 256) or 1)
+        for row, tenth in zip(rows, _tenth_nearest(learned, queries[rows], own[rows]), strict=True)
+        if best[row] >= UNMISTAKABLE or 1 - best[row] <= DISTINCT * (1 - tenth)
+    ]
+
+
+def _tenth_nearest(learned: np.ndarray, queries: np.ndarray, own: np.ndarray) -> np.ndarray:
+    similarity = queries @ learned.T
+    known = np.flatnonzero(own != NOBODY)
+    similarity[known, own[known]] = -1
+    place = min(NEIGHBOURS, len(learned))
+    return np.partition(similarity, -place, axis=1)[:, -place]
+
+
+def _digests(images: np.ndarray) -> list[bytes]:
+    return [hashlib.sha256(image.tobytes()).hexdigest().encode() for image in images]

@@ -1,0 +1,110 @@
+"""Stratified splits, never the tail of a sorted array."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bottleneck_features.pipeline.datasets.partition import grouped_split, stratified_split
+from bottleneck_features.pipeline.errors import RequestError
+
+SHOWN = 10  # classes in a message
+
+if TYPE_CHECKING:
+    from bottleneck_features.pipeline.datasets import Dataset
+
+
+@dataclass(frozen=True)
+class Subset:
+    """Some samples of one split.
+
+    Attributes:
+        split: the name of the split.
+        indices: `(n,)` sorted positions in it.
+    """
+
+    split: str
+    indices: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+
+@dataclass(frozen=True)
+class Holdout:
+    """Which samples a method may learn from, and which choose between its settings."""
+
+    train: Subset
+    validation: Subset
+
+
+def digest(*parts: Subset) -> str:
+    """Return the SHA-256 of which samples these are, 64 hexadecimal digits."""
+    found = hashlib.sha256()
+    for part in parts:
+        found.update(f"\0{part.split}\0".encode() + part.indices.astype("<i8").tobytes())
+    return found.hexdigest()
+
+
+def hold_out(dataset: Dataset, fraction: float, seed: int) -> Holdout:
+    """Return the samples to train on and the samples to validate on; the same for every method.
+
+    A data set with a `validation` split is validated on it. Otherwise a stratified part of `train` is held out, whole
+    groups at a time where the data set has groups.
+
+    Args:
+        dataset: an open data set.
+        fraction: the share of `train` to hold out, between 0 and 1 (exclusive).
+        seed: the same seed gives the same split.
+
+    Returns:
+        The `Holdout`.
+
+    Raises:
+        RequestError: a class has too few samples, or too few groups, to be in both parts; the message names it.
+    """
+    samples = dataset.splits["train"]
+    if "validation" in dataset.splits:
+        own = dataset.splits["validation"]
+        return Holdout(Subset("train", np.arange(len(samples))), Subset("validation", np.arange(len(own))))
+    if problem := why_no_holdout(dataset):
+        raise RequestError(problem)
+    if "train" in dataset.groups:
+        train, held = grouped_split(samples.labels, dataset.groups["train"], fraction, seed)
+    else:
+        train, held = stratified_split(samples.labels, fraction, seed)
+    return Holdout(Subset("train", train), Subset("train", held))
+
+
+def why_no_holdout(dataset: Dataset) -> str:
+    """Return which classes have too few images or groups for `hold_out` and what to do, by name; empty where none has."""
+    if "validation" in dataset.splits:
+        return ""
+    labels, what = dataset.splits["train"].labels, "training image"
+    if "train" in dataset.groups:
+        _, groups = np.unique(dataset.groups["train"], return_inverse=True)
+        labels, what = np.unique(np.stack([labels, groups]), axis=1)[0], "group of training images"
+    few = [dataset.class_names[label] for label in np.flatnonzero(np.bincount(labels) == 1)]
+    if not few:
+        return ""
+    named = ", ".join(repr(name) for name in few[:SHOWN]) + (f" and {len(few) - SHOWN:,} more" if few[SHOWN:] else "")
+    return (
+        f"Too little to hold a part of every class out for validation: of {named} there is 1 {what}, and 2 are needed. "
+        "Add images of them, raise dataset.limit or lower dataset.test_fraction (0: no test split) where they leave so few, give "
+        "the data a validation split, or take these classes away."
+    )
+
+
+def scored_part(dataset: Dataset, held: Holdout) -> Subset:
+    """Return what methods are compared on at the end: the whole test split, or the validation samples where there is none."""
+    if "test" not in dataset.splits:
+        return held.validation
+    return Subset("test", np.arange(len(dataset.splits["test"])))
+
+
+def labels_of(dataset: Dataset, part: Subset) -> np.ndarray:
+    """Return the `(n,)` integer labels of some samples."""
+    return dataset.splits[part.split].labels[part.indices]

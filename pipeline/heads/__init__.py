@@ -1,1 +1,0 @@
-"""Stage two: classifiers of cached features."""

@@ -1,0 +1,50 @@
+"""The small ConvNets trained from scratch."""
+
+from collections.abc import Mapping
+
+import keras
+import numpy as np
+
+from bottleneck_features import models
+from bottleneck_features.pipeline.datasets import Dataset
+from bottleneck_features.pipeline.evaluation.splits import Holdout
+from bottleneck_features.pipeline.experiment import Experiment
+from bottleneck_features.pipeline.methods.head import TrainedMethod
+from bottleneck_features.pipeline.methods.pixels import pixel_batches, pixel_scores
+from bottleneck_features.pipeline.methods.training import Recipe, RowBatches, fit
+from bottleneck_features.pipeline.results import Clock, Method
+
+
+def train_convnet(
+    experiment: Experiment, dataset: Dataset, pixels: Mapping[str, np.ndarray], held: Holdout, architecture: str
+) -> TrainedMethod:
+    """Train a ConvNet from scratch on the images at their own size, with the heads' training and validation images.
+
+    Args:
+        experiment: its `convnet` section is the recipe.
+        dataset: the open data set.
+        pixels: its images by split, uint8 `(n, height, width, 3)`.
+        held: which samples train and which validate.
+        architecture: `small` or `strong`.
+
+    Returns:
+        The `TrainedMethod`, scored on training and validation images only.
+    """
+    settings = experiment.convnet
+    name = f"convnet-{architecture}"
+    clock = Clock()
+    with clock.phase("train"):
+        keras.utils.set_random_seed(experiment.seed)
+        model = _CONVNETS[architecture](dataset.image_shape, len(dataset.class_names), settings.flip)
+        batches = pixel_batches(RowBatches, dataset, pixels, held, settings.batch_size, experiment.seed)
+        recipe = Recipe(settings.epochs, settings.batch_size, settings.learning_rate, experiment.seed)
+        history = fit(model, *batches, recipe, name)
+    scores, probabilities = pixel_scores(model, dataset, pixels, held, settings.batch_size)
+    seconds = {"extract": 0.0, "train": clock.seconds["train"]}
+    return TrainedMethod(Method(name, (), model.count_params(), scores, seconds), model, history, probabilities)
+
+
+_CONVNETS = {
+    "small": lambda shape, classes, flip: models.small_convnet(shape, classes),
+    "strong": lambda shape, classes, flip: models.strong_convnet(shape, classes, flip),
+}

@@ -1,0 +1,72 @@
+"""Makes of a scored classifier what is kept of it: its arrays, its temperature, what it has seen, and where it comes from."""
+
+from typing import Any
+
+import keras
+import numpy as np
+
+from bottleneck_features.features import Features
+from bottleneck_features.pipeline.datasets import Dataset
+from bottleneck_features.pipeline.evaluation.ground import Ground
+from bottleneck_features.pipeline.experiment import Experiment
+from bottleneck_features.pipeline.extraction.cache import backbone_label
+from bottleneck_features.pipeline.extraction.extract import calibration_images
+from bottleneck_features.pipeline.methods.classifier import Classifier
+from bottleneck_features.pipeline.methods.novelty import learn_novelty
+from bottleneck_features.pipeline.methods.saved_head import SavedHead
+from bottleneck_features.pipeline.results import Method, experiment_json
+
+
+def finished_head(
+    experiment: Experiment,
+    dataset: Dataset,
+    cache: Features,
+    ground: Ground,
+    method: Method,
+    classifier: Classifier,
+    temperature: float,
+) -> SavedHead:
+    """Return a classifier with all that `predict` needs, which has neither the data nor the cache.
+
+    Args:
+        experiment: the classifier's.
+        dataset: its open data set.
+        cache: its features.
+        ground: which images trained and which validated.
+        method: its scored row.
+        classifier: what is kept.
+        temperature: of its probabilities, fitted on validation images.
+    """
+    row = method.as_json()
+    poolings = experiment.features.pooling
+    poolings = poolings if len(poolings) == len(cache.layers) else poolings * len(cache.layers)
+    recipe: dict[str, Any] = {
+        "method": method.name,
+        "layers": list(method.layers),
+        "pooling": dict(zip(cache.layers, poolings, strict=True)),
+        "views": list(cache.identity["input.views"]),
+        "classes": list(cache.class_names),
+        "hyperparameters": dict(method.hyperparameters),
+        "temperature": temperature,
+        "image_shape": list(dataset.image_shape),
+        "data": dataset.title,
+        "backbone": backbone_label(experiment),
+        "cache_identity": cache.identity,
+        "cache_key": cache.key,
+        "scored_on": ground.final.kind,
+        "n": row["n"],
+        "refitted_on": row["refitted_on"],
+        "accuracy": row["accuracy"],
+        "interval": row["interval"],
+        "experiment": experiment_json(experiment),
+    }
+    int8 = cache.identity["compute.precision"] == "int8"
+    images = calibration_images(experiment, dataset) if int8 else None
+    return SavedHead(recipe, classifier, learn_novelty(cache, method.layers, ground.held), images)
+
+
+def head_classifier(model: keras.Model) -> Classifier:
+    """Return the arrays of a head that `models.build_head` made; its probabilities are averaged over the views."""
+    kernel, bias = model.get_layer("classes").get_weights()
+    arrays = {"coefficients": kernel.T.astype(np.float64), "intercept": bias.astype(np.float64)}
+    return Classifier(arrays, len(bias), "probabilities")

@@ -1,0 +1,81 @@
+"""Cached layers side by side as rows of features, read from the cache a slice at a time."""
+
+from collections.abc import Sequence
+from threading import Lock
+
+import numpy as np
+
+from bottleneck_features.features import Features
+from bottleneck_features.pipeline.evaluation.splits import Subset
+
+
+class LayerRows:
+    """`(samples · views, features)` rows of one or several layers; a sample's views lie one after the other.
+
+    Spatial maps (pooling `none`) are averaged over their positions.
+
+    Args:
+        cache: the open cache.
+        layers: whose features are put side by side.
+        parts: the samples, one part after the other.
+
+    Attributes:
+        shape: of all rows.
+        labels: `(samples,)` integers.
+        views: rows of each sample.
+    """
+
+    def __init__(self, cache: Features, layers: tuple[str, ...], *parts: Subset) -> None:
+        self.views = len(cache.identity["input.views"])
+        self.labels = np.concatenate([cache[part.split].y[part.indices] for part in parts])
+        self._cache, self._layers, self._parts = cache, layers, parts
+        self._reading = Lock()  # threads share a cache's open files
+        width = sum(cache[parts[0].split].features[layer].shape[-1] for layer in layers)
+        self.shape = (len(self.labels) * self.views, width)
+
+    def __getitem__(self, rows: slice) -> np.ndarray:
+        start, stop, _ = rows.indices(self.shape[0])
+        first, last = start // self.views, -(-stop // self.views)
+        pieces, offset = [], 0
+        for part in self._parts:
+            chosen = part.indices[max(first - offset, 0) : max(last - offset, 0)]
+            if len(chosen):
+                pieces.append(self._read(part.split, chosen))
+            offset += len(part)
+        return np.concatenate(pieces)[start - first * self.views : stop - first * self.views]
+
+    def _read(self, split: str, samples: np.ndarray) -> np.ndarray:
+        with self._reading:
+            maps = [self._cache[split].features[layer][samples] for layer in self._layers]
+        return side_by_side(maps, self.views)
+
+
+def side_by_side(maps: Sequence[np.ndarray], views: int) -> np.ndarray:
+    """Return `(n · views, d)` rows of the features of layers.
+
+    Args:
+        maps: of each layer `(n, …, channels)`, with several views `(n, views, …, channels)`; positions are averaged.
+        views: of each sample.
+    """
+    columns = []
+    for one in maps:
+        flat = one.reshape(len(one) * views, -1, one.shape[-1])
+        columns.append(flat[:, 0] if flat.shape[1] == 1 else flat.mean(axis=1, dtype=np.float32))
+    return np.concatenate(columns, axis=1)
+
+
+def layer_sets(layers: tuple[str, ...]) -> list[tuple[str, ...]]:
+    """Return what is probed: each layer, the last two together where there are more, and all together."""
+    sets: list[tuple[str, ...]] = [(layer,) for layer in layers]
+    if len(layers) > 2:
+        sets.append(layers[-2:])
+    if len(layers) > 1:
+        sets.append(layers)
+    return sets
+
+
+def is_spatial(cache: Features) -> bool:
+    """Tell whether some layer of the cache keeps its positions."""
+    views = len(cache.identity["input.views"])
+    split = next(iter(cache.values()))
+    return any(len(array.shape) > (3 if views > 1 else 2) for array in split.features.values())

@@ -1,0 +1,89 @@
+"""The images themselves, for networks that are trained on pixels."""
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import keras
+import numpy as np
+
+from bottleneck_features.pipeline.datasets import Dataset
+from bottleneck_features.pipeline.errors import PipelineError
+from bottleneck_features.pipeline.evaluation.scores import held_scores
+from bottleneck_features.pipeline.evaluation.splits import Holdout, Subset, labels_of
+from bottleneck_features.pipeline.methods.training import RowBatches, predict
+from bottleneck_features.pipeline.results import Score
+
+DECODED_AT_A_TIME = 512
+Batches = TypeVar("Batches", bound=RowBatches)
+
+
+@contextmanager
+def pixels_on_disk(dataset: Dataset, home: Path) -> Iterator[Mapping[str, np.ndarray]]:
+    """Give the images of every split as a uint8 array `(n, height, width, 3)` in a temporary file, decoded once.
+
+    Memory stays flat: the operating system keeps of it what fits.
+    """
+    with ExitStack() as files:
+        pixels = {}
+        for split, samples in dataset.splits.items():
+            file = files.enter_context(tempfile.TemporaryFile(dir=home))
+            size = max(1, len(samples) * int(np.prod(dataset.image_shape)))
+            _reserve(file.fileno(), size, home)
+            rows = np.memmap(file, np.uint8, "w+", shape=(len(samples), *dataset.image_shape))
+            for start in range(0, len(samples), DECODED_AT_A_TIME):
+                part = np.arange(start, min(start + DECODED_AT_A_TIME, len(samples)))
+                rows[part] = dataset.images(split, part)
+            pixels[split] = rows
+        yield pixels
+
+
+def _reserve(file: int, size: int, home: Path) -> None:
+    """Make sure that the disk holds a file: where it fills up later, the process ends without a word."""
+    if not hasattr(os, "posix_fallocate"):
+        return
+    try:
+        os.posix_fallocate(file, 0, size)
+    except OSError as error:
+        raise PipelineError(
+            f"The decoded images take {size / 2**30:.1f} GiB below '{home}' while networks are trained on them, and they do not "
+            f"fit ({error.strerror}). Free some space, give another --home, or fewer images by --set dataset.limit=…"
+        ) from error
+
+
+def pixel_batches(
+    kind: type[Batches], dataset: Dataset, pixels: Mapping[str, np.ndarray], held: Holdout, size: int, seed: int
+) -> tuple[Batches, Batches]:
+    """Return training and validation batches of the images.
+
+    Args:
+        kind: of batches.
+        dataset: the open data set, for the labels.
+        pixels: its images by split, uint8 `(n, height, width, 3)`.
+        held: which samples train and which validate.
+        size: images a batch.
+        seed: of the order.
+    """
+    train, validation = (
+        kind(pixels[part.split], dataset.splits[part.split].labels, part.indices, size, seed)
+        for part in (held.train, held.validation)
+    )
+    return train, validation
+
+
+def pixel_scores(
+    model: keras.Model, dataset: Dataset, pixels: Mapping[str, np.ndarray], held: Holdout, batch_size: int
+) -> tuple[dict[str, Score], np.ndarray]:
+    """Return a model's scores on training and validation images, and its validation probabilities `(n, classes)`."""
+    return held_scores(held, partial(labels_of, dataset), pixel_probabilities(model, pixels, batch_size))
+
+
+def pixel_probabilities(
+    model: keras.Model, pixels: Mapping[str, np.ndarray], batch_size: int
+) -> Callable[[Subset], np.ndarray]:
+    """Return what gives the `(n, classes)` probabilities that a model predicts for the images of a `Subset`."""
+    return lambda part: predict(model, pixels[part.split], part.indices, batch_size=batch_size)

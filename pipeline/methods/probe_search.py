@@ -1,0 +1,236 @@
+"""The search of a probe: every family on every set of layers, scored on validation samples only."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.special import softmax
+
+from bottleneck_features.features import Features
+from bottleneck_features.models.eigenbasis import Eigenbasis, eigenbasis
+from bottleneck_features.models.logistic import L2_VALUES
+from bottleneck_features.models.parallel import Workers
+from bottleneck_features.models.probes import (
+    NEIGHBOURS,
+    Coordinates,
+    Linear,
+    Path,
+    fit_logistic,
+    fit_ridge,
+    linear_scores,
+    mean_over_views,
+    search_logistic,
+    search_neighbours,
+    search_ridge,
+)
+from bottleneck_features.pipeline.evaluation.scores import score_counts
+from bottleneck_features.pipeline.evaluation.splits import Holdout, Subset
+from bottleneck_features.pipeline.methods.classifier import Classifier, slices, smoothed
+from bottleneck_features.pipeline.methods.layer_rows import LayerRows
+from bottleneck_features.pipeline.results import Clock, Method
+
+Advance = Callable[[], None]
+FAMILIES = ("logistic", "ridge", "knn")
+LOGISTIC = ("logistic",)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A family on a set of layers.
+
+    Attributes:
+        method: its row; its `name` is the family, the test split is not scored.
+        path: its settings with their validation scores.
+        start: `(classes, d)` coefficients and `(classes,)` intercept of raw features; None for neighbours.
+        scores: `(n, classes)` of the validation samples, by the model that had not seen them; of neighbours their votes'
+            shares.
+    """
+
+    method: Method
+    path: Path
+    start: tuple[np.ndarray, np.ndarray] | None
+    scores: np.ndarray
+
+    @property
+    def predicted(self) -> np.ndarray:
+        """`(n,)` classes of the validation samples."""
+        return self.scores.argmax(axis=1)
+
+    @property
+    def validation_probabilities(self) -> np.ndarray:
+        """`(n, classes)` of the validation samples, not calibrated."""
+        return softmax(self.scores, axis=1) if self.start else smoothed(self.scores, int(self.path.chosen))
+
+
+def search_layers(
+    cache: Features,
+    layers: tuple[str, ...],
+    held: Holdout,
+    extract: float | None,
+    team: Workers,
+    advance: Advance,
+    families: tuple[str, ...] = FAMILIES,
+) -> list[Candidate]:
+    """Search families of probes on one set of layers, sharing one eigenbasis.
+
+    Args:
+        cache: the open cache.
+        layers: put side by side, every feature standardised.
+        held: which samples train and which choose.
+        extract: seconds the extraction took, or None.
+        team: the threads to use.
+        advance: called `steps(families)` times.
+        families: some of `FAMILIES`.
+
+    Returns:
+        One `Candidate` a family; its seconds include the shared preparation.
+    """
+    classes, clock = len(cache.class_names), Clock()
+    with clock.phase("prepare"):
+        rows, own = LayerRows(cache, layers, held.train), LayerRows(cache, layers, held.validation)
+        train = _coordinates(rows, eigenbasis(rows, team), team)
+        checked = _coordinates(own, train.basis, team)
+        advance()
+    candidates = []
+    for family in families:
+        with clock.phase(family):
+            found = _SEARCHES[family](train, checked, classes, team, advance)
+        seconds = {"extract": extract, "train": clock.seconds["prepare"] + clock.seconds[family]}
+        candidates.append(_candidate(family, layers, found, train, checked, classes, seconds))
+    return candidates
+
+
+def logistic_probe(
+    cache: Features, layers: tuple[str, ...], held: Holdout, team: Workers, advance: Advance = lambda: None
+) -> Candidate:
+    """Search the logistic regression alone; as `search_layers`, without the seconds of the extraction."""
+    (found,) = search_layers(cache, layers, held, None, team, advance, LOGISTIC)
+    return found
+
+
+def steps(families: tuple[str, ...] = FAMILIES) -> int:
+    """Return how often `search_layers` calls `advance`."""
+    return 1 + sum(len(L2_VALUES) if family == "logistic" else 1 for family in families)
+
+
+@dataclass(frozen=True)
+class _Found:
+    path: Path
+    linear: Linear | None
+    scores: np.ndarray
+
+
+def _search_logistic(train: Coordinates, held: Coordinates, classes: int, team: Workers, advance: Advance) -> _Found:
+    path, linear = search_logistic(train, held, classes, L2_VALUES, team, advance)
+    return _Found(path, linear, _scores(held, linear))
+
+
+def _search_ridge(train: Coordinates, held: Coordinates, classes: int, team: Workers, advance: Advance) -> _Found:
+    path, linear = search_ridge(train, held, classes, L2_VALUES, team)
+    advance()
+    return _Found(path, linear, _scores(held, linear))
+
+
+def _search_neighbours(train: Coordinates, held: Coordinates, classes: int, team: Workers, advance: Advance) -> _Found:
+    path, shares = search_neighbours(train, held, classes, NEIGHBOURS, team)
+    advance()
+    return _Found(path, None, shares)
+
+
+_SEARCHES = {"logistic": _search_logistic, "ridge": _search_ridge, "knn": _search_neighbours}
+
+
+def _scores(held: Coordinates, linear: Linear) -> np.ndarray:
+    return mean_over_views(linear_scores(held.rows, linear), held.views)
+
+
+@dataclass(frozen=True)
+class Final:
+    """A chosen candidate fitted on training and validation samples.
+
+    Attributes:
+        method: as before, with the seconds of the fit.
+        classifier: what is kept; it is also what is scored.
+        probabilities: returns those of the samples of a `Subset`, `(n, classes)`, not calibrated.
+    """
+
+    method: Method
+    classifier: Classifier
+    probabilities: Callable[[Subset], np.ndarray]
+
+
+def finished(candidate: Candidate, cache: Features, held: Holdout, scored: Subset, team: Workers) -> Final:
+    """Fit a chosen candidate's setting on training and validation samples together, to be scored on test images.
+
+    Where there are no test images, the candidate is scored as it was searched: fitted again, it would have seen what it is
+    scored on.
+    """
+    fitted = _refit(candidate, cache, held, team)
+    if scored.split == "test":
+        return fitted
+    return replace(fitted, method=candidate.method, probabilities=lambda part: candidate.validation_probabilities)
+
+
+def _refit(candidate: Candidate, cache: Features, held: Holdout, team: Workers) -> Final:
+    layers, clock = candidate.method.layers, Clock()
+    with clock.phase("refit"):
+        rows = LayerRows(cache, layers, held.train, held.validation)
+        basis = eigenbasis(rows, team)
+        arrays = (_linear_arrays if candidate.start else _neighbours)(
+            candidate, rows, basis, len(cache.class_names), team
+        )
+    seconds = {**candidate.method.seconds, "refit": clock.seconds["refit"]}
+    classifier = Classifier(arrays, len(cache.class_names))
+
+    def probabilities(part: Subset) -> np.ndarray:
+        return classifier.probabilities_of(LayerRows(cache, layers, part))
+
+    method = replace(candidate.method, seconds=seconds, refitted_on=len(held.train) + len(held.validation))
+    return Final(method, classifier, probabilities)
+
+
+def _linear_arrays(
+    candidate: Candidate, rows: LayerRows, basis: Eigenbasis, classes: int, team: Workers
+) -> Mapping[str, np.ndarray]:
+    both, chosen = _coordinates(rows, basis, team), candidate.path.chosen
+    if candidate.method.name == "ridge":
+        linear = fit_ridge(both, classes, chosen, team)
+    else:
+        assert candidate.start is not None
+        linear = fit_logistic(both, classes, chosen, Linear(*basis.from_features(*candidate.start)), team)
+    coefficients, intercept = basis.to_features(linear.weights, linear.bias)
+    return {"coefficients": coefficients, "intercept": intercept}
+
+
+def _neighbours(
+    candidate: Candidate, rows: LayerRows, basis: Eigenbasis, classes: int, team: Workers
+) -> Mapping[str, np.ndarray]:
+    standardised = [((part - basis.mean) / basis.scale).astype(np.float16) for part in slices(rows)]
+    return {
+        "mean": basis.mean,
+        "scale": basis.scale,
+        "rows": np.concatenate(standardised),
+        "labels": np.repeat(rows.labels, rows.views),
+        "k": np.array(int(candidate.path.chosen)),
+    }
+
+
+def _coordinates(rows: LayerRows, basis: Eigenbasis, team: Workers) -> Coordinates:
+    return Coordinates(basis, basis.rotate(rows, team), rows.labels, rows.views)
+
+
+def _candidate(
+    family: str,
+    layers: tuple[str, ...],
+    found: _Found,
+    train: Coordinates,
+    held: Coordinates,
+    classes: int,
+    seconds: Mapping[str, float | None],
+) -> Candidate:
+    path, linear, n = found.path, found.linear, len(held.labels)
+    scores = {"validation": score_counts(round(path.accuracy[path.best] * n), n)}
+    parameters = classes * (len(train.basis.mean) + 1) if linear else 0
+    method = Method(family, layers, parameters, scores, seconds, {path.setting: path.chosen})
+    start = train.basis.to_features(linear.weights, linear.bias) if linear else None
+    return Candidate(method, path, start, found.scores)

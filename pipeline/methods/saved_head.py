@@ -1,0 +1,94 @@
+"""The chosen classifier with its recipe in one file, so that other images can be classified later, without the data."""
+
+import io
+import json
+import zipfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bottleneck_features.pipeline.errors import RequestError
+from bottleneck_features.pipeline.evaluation.calibration import with_temperature
+from bottleneck_features.pipeline.methods.classifier import LINEAR, NEIGHBOURS, Classifier
+from bottleneck_features.pipeline.methods.novelty import Novelty, from_arrays
+from bottleneck_features.pipeline.results import write_bytes
+
+FORMAT = 2
+CALIBRATION = "calibration_images"
+_BROKEN = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error)
+
+
+@dataclass(frozen=True)
+class SavedHead:
+    """All that is needed to classify images once their features are there.
+
+    Attributes:
+        recipe: JSON: `method`, `layers`, `pooling`, `views`, `classes`, `hyperparameters`, `averages`, `temperature`,
+            `image_shape`, `cache_identity`, `cache_key`, `experiment`, `data`, `scored_on`, `n`, `accuracy`, `interval`.
+        classifier: of the layers of the recipe side by side.
+        novelty: tells images unlike the training images.
+        calibration_images: `(n, height, width, 3)` uint8, what an int8 engine was calibrated on; else None.
+    """
+
+    recipe: Mapping[str, Any]
+    classifier: Classifier
+    novelty: Novelty
+    calibration_images: np.ndarray | None = None
+
+    def probabilities(self, rows: np.ndarray, views: int = 1) -> np.ndarray:
+        """Return `(n, classes)` calibrated probabilities of `(n · views, d)` raw features."""
+        return with_temperature(self.classifier.probabilities(rows, views), self.recipe["temperature"])
+
+
+def save_head(head: SavedHead, path: Path) -> Path:
+    """Write a head as `.npz` without pickle, whole or not at all; returns `path`."""
+    recipe = {**head.recipe, "format": FORMAT, "averages": head.classifier.averages}
+    arrays: dict[str, Any] = {**head.classifier.arrays, **head.novelty.arrays()}
+    if head.calibration_images is not None:
+        arrays[CALIBRATION] = head.calibration_images
+    content = io.BytesIO()
+    np.savez(content, recipe=np.array(json.dumps(recipe, ensure_ascii=False)), **arrays)
+    write_bytes(path, content.getvalue())
+    return path
+
+
+def load_head(path: Path) -> SavedHead:
+    """Read a head.
+
+    Args:
+        path: of a `head.npz` that `probe` or `train-head` wrote.
+
+    Raises:
+        RequestError: there is no such file, or it is none of ours, or truncated, or of another format.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as content:
+            arrays = {name: content[name] for name in content.files}
+        recipe = json.loads(str(arrays.pop("recipe")))
+    except FileNotFoundError:
+        raise RequestError(f"There is no head {str(path)!r}. `bottleneck probe` writes one.") from None
+    except _BROKEN as error:
+        raise RequestError(
+            f"{str(path)!r} is not a head that `bottleneck probe` or `train-head` wrote, or is truncated ({error}). "
+            "Write it again."
+        ) from None
+    if not isinstance(recipe, dict) or recipe.get("format") != FORMAT:
+        found = recipe.get("format") if isinstance(recipe, dict) else recipe
+        raise RequestError(f"{str(path)!r} has another format than {FORMAT}: {found!r}. Probe or train the head again.")
+    return _head(recipe, arrays, path)
+
+
+def _head(recipe: dict[str, Any], arrays: dict[str, np.ndarray], path: Path) -> SavedHead:
+    own = {name: array for name, array in arrays.items() if name in LINEAR | NEIGHBOURS}
+    try:
+        classifier = Classifier(own, len(recipe["classes"]), recipe["averages"])
+        novelty = from_arrays(arrays)
+    except KeyError as missing:
+        raise RequestError(f"{str(path)!r} lacks {missing}. Probe or train the head again.") from None
+    if set(own) not in (LINEAR, NEIGHBOURS):
+        raise RequestError(f"{str(path)!r} holds no whole classifier: {', '.join(sorted(own))}. Write it again.")
+    return SavedHead(recipe, classifier, novelty, arrays.get(CALIBRATION))

@@ -1,1 +1,0 @@
-"""Networks that are trained on pixels: fine-tuning, and from scratch."""

@@ -1,0 +1,293 @@
+"""Advice: which of the four methods suits a data set, by what cached features show on validation images."""
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bottleneck_features.features import Features
+from bottleneck_features.models.parallel import Workers, workers
+from bottleneck_features.pipeline.datasets import open_dataset
+from bottleneck_features.pipeline.evaluation.ranking import ranked
+from bottleneck_features.pipeline.evaluation.scores import mcnemar
+from bottleneck_features.pipeline.evaluation.splits import Holdout, Subset, hold_out
+from bottleneck_features.pipeline.experiment import Experiment
+from bottleneck_features.pipeline.extraction.cache import backbone_label, data_warnings, extraction_speed, open_cache
+from bottleneck_features.pipeline.methods.layer_rows import layer_sets
+from bottleneck_features.pipeline.methods.probe_search import LOGISTIC, Candidate, logistic_probe, steps
+from bottleneck_features.pipeline.progress import progress
+from bottleneck_features.pipeline.results import Clock, Result, Score, experiment_json, run_folder, write_result
+
+SHARES = (0.125, 0.25, 0.5, 1.0)  # of the training images, for the learning curve
+DRAWS = 3  # of each smaller share
+WIDEST = 0.10  # how far below a validation accuracy its interval may reach for it to say something
+LARGE_PER_CLASS = 1000  # training images a class from which the rule of thumb calls data large
+NOTHING_TO_GAIN = (
+    0.02  # error of the frozen features, at the far end of its interval, below which training gains little
+)
+TRAINING_COST = 6  # a training step in float32 against a forward pass in the extraction's precision, per image
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    """Validation accuracy of the best probe by the number of training images: the mean of `draws` draws."""
+
+    images: int
+    accuracy: float
+    draws: int
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What was measured, on validation images only.
+
+    Attributes:
+        train: training images.
+        validation: validation images.
+        classes: how many.
+        last: score of the logistic probe on the last layer.
+        earlier: of the one on the best earlier layer; None where one layer is cached.
+        earlier_layer: its name.
+        earlier_tried: from how many layers it was chosen.
+        p_value: exact McNemar, last against earlier; 1.0 without an earlier layer.
+        best: of the best probe, on whichever layers.
+        best_layers: their names.
+        curve: the best probe over growing training data.
+        doubled: accuracy expected with twice the images, by a power law of the error; None where the curve has no trend.
+        fine_tune_seconds: estimated; None where the extraction's speed is not known.
+    """
+
+    train: int
+    validation: int
+    classes: int
+    last: Score
+    earlier: Score | None
+    earlier_layer: str
+    earlier_tried: int
+    p_value: float
+    best: Score
+    best_layers: tuple[str, ...]
+    curve: tuple[CurvePoint, ...]
+    doubled: float | None
+    fine_tune_seconds: float | None
+
+
+def advise(experiment: Experiment, home: Path, options: tuple[str, ...] = ()) -> Result:
+    """Recommend one of the four methods, or say that the evidence is not enough.
+
+    Args:
+        experiment: the experiment; its cache must be complete.
+        home: the artifacts folder.
+        options: the command line's words, for the commands to run.
+
+    Returns:
+        The `Result`, with `recommendation` (a method's name, or `not enough evidence`), `reasons`, `rule_of_thumb`,
+        `evidence` and `commands`.
+
+    Raises:
+        NoCache: there is no cache that matches; the message names what differs.
+        features.CacheError: there is one, which cannot be used; see `open_cache`.
+        RequestError: a class has too few samples, or too few groups, to train and to validate.
+    """
+    clock = Clock()
+    with clock.phase("open"):
+        dataset = open_dataset(experiment, home)
+        cache = open_cache(experiment, home, dataset)
+    folder = run_folder(home, experiment.name, "advise")
+    held = hold_out(dataset, experiment.head.validation_split, experiment.seed)
+    with clock.phase("probe"), workers() as team:
+        evidence = gather(experiment, home, cache, held, team)
+    recommendation, reasons = recommend(evidence)
+    details: dict[str, Any] = {
+        "data": dataset.title,
+        "backbone": backbone_label(experiment),
+        "recommendation": recommendation,
+        "reasons": list(reasons),
+        "rule_of_thumb": rule_of_thumb(evidence),
+        "evidence": asdict(evidence),
+        "commands": commands(recommendation, evidence, options),
+    }
+    warnings = data_warnings(experiment, dataset)
+    result = Result("advise", experiment_json(experiment), cache.key, clock.seconds, warnings, details, folder)
+    write_result(result)
+    return result
+
+
+def gather(experiment: Experiment, home: Path, cache: Features, held: Holdout, team: Workers) -> Evidence:
+    """Measure what the advice rests on; the test split is not looked at."""
+    sets = layer_sets(cache.layers)
+    total = steps(LOGISTIC) * (len(sets) + DRAWS * (len(SHARES) - 1))
+    with progress(total=total, desc="probes", unit="fit") as bar:
+        found = {layers: logistic_probe(cache, layers, held, team, bar.update) for layers in sets}
+        labels = cache[held.validation.split].y[held.validation.indices]
+        best, *_ = ranked(found.values(), labels, cache.layers)
+        curve = _curve(cache, best, held, experiment.seed, team, bar.update)
+    last = found[(cache.layers[-1],)]
+    earlier = next(iter(ranked((found[(layer,)] for layer in cache.layers[:-1]), labels, cache.layers)), None)
+    rate = extraction_speed(run_folder(home, experiment.name, "features"), cache.key)
+    return Evidence(
+        train=len(held.train),
+        validation=len(held.validation),
+        classes=len(cache.class_names),
+        last=last.method.scores["validation"],
+        earlier=earlier.method.scores["validation"] if earlier else None,
+        earlier_layer=earlier.method.layers[0] if earlier else "",
+        earlier_tried=len(cache.layers) - 1,
+        p_value=_p_value(labels, last, earlier),
+        best=best.method.scores["validation"],
+        best_layers=best.method.layers,
+        curve=curve,
+        doubled=extrapolated(curve),
+        fine_tune_seconds=TRAINING_COST * experiment.finetune.epochs * len(held.train) / rate if rate else None,
+    )
+
+
+def recommend(evidence: Evidence) -> tuple[str, tuple[str, ...]]:
+    """Return the recommended method and the reasons, strongest first."""
+    best = evidence.best
+    if best.accuracy - best.low > WIDEST:
+        return "not enough evidence", (
+            f"{evidence.validation:,} validation images leave the best accuracy, {_percent(best)}, too uncertain. About "
+            f"{4 * evidence.validation:,} would halve the doubt: label more images.",
+        )
+    different = _is_different(evidence)
+    frozen = "earlier" if different else "linear"
+    reasons = [_of_layers(evidence), _of_the_best(evidence), _of_the_curve(evidence)]
+    if 1 - best.low <= NOTHING_TO_GAIN:
+        return frozen, (
+            f"Frozen features are within {100 * (1 - best.low):.1f} points of perfect, at the far end of their interval: "
+            "training the network can gain no more.",
+            *reasons,
+        )
+    if not _is_large(evidence):
+        return frozen, (
+            f"{evidence.train // evidence.classes:,} training images a class are few, and a frozen network has little to "
+            "overfit with.",
+            *reasons,
+        )
+    method = "from-pretrained" if different else "fine-tune"
+    return method, (
+        f"{evidence.train // evidence.classes:,} training images a class are enough to train the network on.",
+        *reasons,
+    )
+
+
+def rule_of_thumb(evidence: Evidence) -> str:
+    """Return what the walk-throughs' table says of data of this size and likeness."""
+    size, likeness = "large" if _is_large(evidence) else "small", "different" if _is_different(evidence) else "similar"
+    method = {
+        ("small", "similar"): "linear", ("small", "different"): "earlier",
+        ("large", "similar"): "fine-tune", ("large", "different"): "from-pretrained",
+    }[size, likeness]  # fmt: skip
+    return f"data {size} and {likeness} to ImageNet: {method}"
+
+
+def extrapolated(curve: Sequence[CurvePoint]) -> float | None:
+    """Return the accuracy expected with twice the images, by error = a · n^−b; None where the error does not fall.
+
+    Source of the law: J. Hestness et al., Deep Learning Scaling is Predictable, Empirically, 2017.
+    """
+    errors = 1 - np.array([point.accuracy for point in curve])
+    if len(curve) < 3 or (errors <= 0).any():
+        return None
+    slope, offset = np.polyfit(np.log([point.images for point in curve]), np.log(errors), 1)
+    if slope >= 0:
+        return None
+    return float(1 - np.exp(offset + slope * np.log(2 * curve[-1].images)))
+
+
+def commands(recommendation: str, evidence: Evidence, options: Sequence[str]) -> list[str]:
+    """Return what to type next."""
+    words = shlex.join(options)
+    frozen = f"bottleneck probe {words}"
+    if recommendation in ("fine-tune", "from-pretrained"):
+        return [frozen, f"bottleneck fine-tune {words} --method {recommendation}"]
+    methods = ",".join(dict.fromkeys(("linear", "earlier" if evidence.earlier else "probe", "probe", "convnet-small")))
+    return [frozen, f"bottleneck compare {words} --set compare.methods={methods}"]
+
+
+def _is_large(evidence: Evidence) -> bool:
+    return evidence.train / evidence.classes >= LARGE_PER_CLASS
+
+
+def _is_different(evidence: Evidence) -> bool:
+    """An earlier layer is better than the last, and not by chance."""
+    ahead = evidence.earlier is not None and evidence.earlier.accuracy > evidence.last.accuracy
+    return ahead and _is_no_chance(evidence)
+
+
+def _is_no_chance(evidence: Evidence) -> bool:
+    """Bonferroni: the best of several layers is ahead by chance more often than any one of them."""
+    return evidence.p_value < 0.05 / max(1, evidence.earlier_tried)
+
+
+def _of_layers(evidence: Evidence) -> str:
+    if evidence.earlier is None:
+        return (
+            "One layer is cached, so its likeness to ImageNet cannot be measured: add earlier ones to backbone.layers."
+        )
+    gap = 100 * (evidence.last.accuracy - evidence.earlier.accuracy)
+    chance = "" if _is_no_chance(evidence) else ", which may be chance"
+    tried = f", the best of {evidence.earlier_tried} earlier layers," if evidence.earlier_tried > 1 else ""
+    return (
+        f"The last layer is {abs(gap):.1f} points {'ahead of' if gap >= 0 else 'behind'} {evidence.earlier_layer}{tried} on "
+        f"{evidence.validation:,} validation images (exact McNemar p = {evidence.p_value:.2g}){chance}."
+    )
+
+
+def _of_the_best(evidence: Evidence) -> str:
+    cost = (
+        f"; fine-tuning would take about {evidence.fine_tune_seconds / 60:,.0f} min here"
+        if evidence.fine_tune_seconds
+        else ""
+    )
+    return (
+        f"The best probe ({' + '.join(evidence.best_layers)}) reaches {_percent(evidence.best)} on the {evidence.validation:,} "
+        f"validation images it was chosen by{cost}."
+    )
+
+
+def _percent(score: Score) -> str:
+    low, value, high = (100 * part for part in (score.low, score.accuracy, score.high))
+    return f"{value:.1f} % [{low:.1f}, {high:.1f}]"
+
+
+def _of_the_curve(evidence: Evidence) -> str:
+    if evidence.doubled is None:
+        return "The learning curve of the frozen features shows no trend to go by."
+    gain = 100 * (evidence.doubled - evidence.best.accuracy)
+    return f"Twice as many labelled images would bring about {max(gain, 0.0):.1f} points with frozen features."
+
+
+def _curve(
+    cache: Features, best: Candidate, held: Holdout, seed: int, team: Workers, advance: Any
+) -> tuple[CurvePoint, ...]:
+    points = []
+    for share in SHARES[:-1]:
+        count = round(share * len(held.train))
+        drawn = [_drawn(cache, held, count, seed + draw) for draw in range(DRAWS)]
+        found = [logistic_probe(cache, best.method.layers, part, team, advance) for part in drawn if part]
+        if found:
+            points.append(CurvePoint(count, float(np.mean([_accuracy(one) for one in found])), len(found)))
+    return (*points, CurvePoint(len(held.train), _accuracy(best), 1))
+
+
+def _drawn(cache: Features, held: Holdout, count: int, seed: int) -> Holdout | None:
+    """A random part of the training samples; None where a class would be without one."""
+    chosen = np.sort(np.random.default_rng(seed).permutation(held.train.indices)[:count])
+    if len(np.unique(cache[held.train.split].y[chosen])) < len(cache.class_names):
+        return None
+    return Holdout(Subset(held.train.split, chosen), held.validation)
+
+
+def _accuracy(candidate: Candidate) -> float:
+    return candidate.method.scores["validation"].accuracy
+
+
+def _p_value(labels: np.ndarray, last: Candidate, earlier: Candidate | None) -> float:
+    if earlier is None:
+        return 1.0
+    return mcnemar(labels, last.predicted, earlier.predicted).p_value

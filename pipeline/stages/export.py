@@ -1,0 +1,187 @@
+"""Writes a trained classifier as one model for other runtimes, each checked against the pipeline's own predictions."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bottleneck_features import models
+from bottleneck_features.models.deployable import LinearHead, deployable
+from bottleneck_features.models.formats import FORMATS, LABELS, Format, Run, label_lines, remove
+from bottleneck_features.models.tracing import Recipe
+from bottleneck_features.pipeline.datasets import open_dataset
+from bottleneck_features.pipeline.errors import PipelineError, RequestError
+from bottleneck_features.pipeline.extraction.cache import data_warnings
+from bottleneck_features.pipeline.reporting.model_card import CARD, model_card
+from bottleneck_features.pipeline.results import Clock, Result, experiment_json, run_folder, write_result, write_text
+from bottleneck_features.pipeline.use.inference import inference
+from bottleneck_features.pipeline.use.saved_model import SavedModel
+
+CHECKED = 64  # images
+SEED = 0
+LIMIT = 1e-4  # of a probability, against float32
+AT_A_TIME = 16
+
+
+@dataclass(frozen=True)
+class Exported:
+    """One format.
+
+    Attributes:
+        name: one of `FORMATS`.
+        path: of its file or folder; None where it was removed because it failed.
+        difference: the largest one of any probability of the checked images from the pipeline's in float32.
+    """
+
+    name: str
+    path: Path | None
+    difference: float
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain JSON types; a difference that is not a number is a null."""
+        finite = self.difference if np.isfinite(self.difference) else None
+        return {"format": self.name, "path": str(self.path) if self.path else None, "largest_difference": finite}
+
+
+def export_model(model: SavedModel, formats: Sequence[str], home: Path, to: Path | None = None) -> Result:
+    """Write a classifier in some formats, with the names of its classes and a model card.
+
+    Args:
+        model: from `open_model`.
+        formats: some of `FORMATS`.
+        home: the artifacts folder.
+        to: the folder to write to; default: one of the model's name in that of the command's results, so that two models
+            never share a card.
+
+    Returns:
+        The `Result`, with `model`, `to` (the folder), `exported` (a row a format: `path`, `largest_difference`),
+        `checked_images`, `against_pipeline` (the exported model beside the pipeline as it runs, with its engine and
+        precision) and `files`.
+
+    Raises:
+        RequestError: a head of neighbours, which is no model of one graph.
+        EngineUnavailable: a package that a format needs is missing.
+        PipelineError: a format's predictions are not the pipeline's; it was removed.
+    """
+    for name in formats:
+        FORMATS[name].require()
+    clock = Clock()
+    with clock.phase("open"):
+        dataset = open_dataset(model.experiment, home)
+        split = next(split for split in ("test", "validation", "train") if split in dataset.splits)
+        order = np.random.default_rng(SEED).permutation(len(dataset.splits[split]))
+        images = dataset.images(split, np.sort(order[:CHECKED]))
+    with clock.phase("reference"):
+        whole = deployed(model)
+        reference, own = _predictions(_in_float32(model), images), _predictions(model, images)
+    results = run_folder(home, model.experiment.name, "export")
+    folder = to or results / model.name
+    folder.mkdir(parents=True, exist_ok=True)
+    exported = []
+    for name in formats:
+        with clock.phase(name):
+            path = folder / FORMATS[name].file
+            remove(path)
+            FORMATS[name].write(whole, path, model.classes)
+            exported.append(checked(name, path, FORMATS[name], images, reference))
+    warnings = (*model.warnings, *data_warnings(model.experiment, dataset))
+    write_text(folder / LABELS, label_lines(model.classes))
+    details: dict[str, Any] = {
+        "model": model.as_json(),
+        "classes": model.classes,
+        "to": str(folder),
+        "exported": [one.as_json() for one in exported],
+        "checked_images": {"split": split, "n": len(images), "limit": LIMIT},
+        "against_pipeline": _against(model, reference, own),
+        "files": [str(one.path) for one in exported if one.path] + [str(folder / LABELS), str(folder / CARD)],
+    }
+    write_text(folder / CARD, model_card(model, details, warnings))
+    key = model.known.get("cache_key", "")
+    result = Result("export", experiment_json(model.experiment), key, clock.seconds, warnings, details, results)
+    write_result(result)
+    _refuse_failures(exported)
+    return result
+
+
+def deployed(model: SavedModel) -> Any:
+    """Return a classifier as one Keras model of uint8 images; see `models.deployable`.
+
+    Raises:
+        RequestError: a head of neighbours.
+    """
+    experiment, known = model.experiment, model.known
+    settings = (model.image_shape[:2], experiment.input.size, experiment.input.resize, experiment.input.antialias)
+    if model.head is None:
+        assert model.network is not None
+        network, pooling = model.network.get_layer("backbone"), experiment.features.pooling[-1]
+        kernel, bias = model.network.get_layer("classes").get_weights()
+        recipe = Recipe((known["layers"][-1],), ("max" if pooling == "max" else "avg",), *settings)
+        return deployable(network, recipe, LinearHead(kernel.T, bias, known["temperature"]))
+    if not model.head.classifier.is_linear:
+        n = len(model.head.classifier.arrays["labels"])
+        raise RequestError(
+            f"The head of --model {model.name} votes among {n:,} training images ({known['method']}), which is no model for "
+            "other runtimes. Export a linear one: bottleneck train-head with the same options, then --model train-head."
+        )
+    backbone = models.load_backbone(
+        experiment.backbone.name, experiment.backbone.weights, experiment.input.size, experiment.seed
+    )
+    poolings = tuple(known["pooling"][layer] for layer in known["layers"])
+    recipe = Recipe(tuple(known["layers"]), poolings, *settings, experiment.input.views)
+    arrays = model.head.classifier.arrays
+    head = LinearHead(arrays["coefficients"], arrays["intercept"], known["temperature"], model.head.classifier.averages)
+    return deployable(backbone.model, recipe, head)
+
+
+def checked(name: str, path: Path, form: Format, images: np.ndarray, reference: np.ndarray) -> Exported:
+    """Compare what a format's own runtime predicts with the pipeline; remove what disagrees.
+
+    Args:
+        name: of the format.
+        path: what it wrote.
+        form: the format.
+        images: `(n, height, width, 3)` uint8.
+        reference: `(n, classes)` probabilities by the pipeline in float32.
+    """
+    run: Run = form.load(path)
+    parts = [run(images[start : start + AT_A_TIME]) for start in range(0, len(images), AT_A_TIME)]
+    difference = float(np.abs(np.concatenate(parts) - reference).max())
+    if not difference <= LIMIT:  # NaN too
+        remove(path)
+        return Exported(name, None, difference)
+    return Exported(name, path, difference)
+
+
+def _refuse_failures(exported: Sequence[Exported]) -> None:
+    failed = [one for one in exported if one.path is None]
+    if failed:
+        found = "; ".join(f"{one.name}: {one.difference:.2g}" for one in failed)
+        raise PipelineError(
+            f"The exported model does not predict what the pipeline predicts, so it was removed ({found}; the largest "
+            f"difference allowed is {LIMIT:g}). Export another format, and report this with the versions of result.json."
+        )
+
+
+def _in_float32(model: SavedModel) -> SavedModel:
+    experiment = model.experiment
+    compute = replace(experiment.compute, engine="tensorflow", precision="float32")
+    exact = replace(experiment.features, dtype="float32")
+    return replace(model, experiment=replace(experiment, compute=compute, features=exact))
+
+
+def _predictions(model: SavedModel, images: np.ndarray) -> np.ndarray:
+    size = model.experiment.compute.batch_size
+    parts = inference(model)(images[start : start + size] for start in range(0, len(images), size))
+    return np.concatenate([part.probabilities for part in parts])
+
+
+def _against(model: SavedModel, reference: np.ndarray, own: np.ndarray) -> dict[str, Any]:
+    compute = model.experiment.compute
+    return {
+        "engine": compute.engine if model.head else "tensorflow",
+        "precision": compute.precision if model.head else "float32",
+        "largest_difference": float(np.abs(reference - own).max()),
+        "same_class": int((reference.argmax(axis=1) == own.argmax(axis=1)).sum()),
+    }

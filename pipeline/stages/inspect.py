@@ -1,0 +1,199 @@
+"""What is in a data set, and what is wrong with it, before anything is computed from it."""
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bottleneck_features.pipeline.datasets import Dataset, open_dataset
+from bottleneck_features.pipeline.evaluation.splits import why_no_holdout
+from bottleneck_features.pipeline.experiment import Experiment, InputSettings
+from bottleneck_features.pipeline.inspection.contact_sheets import contact_sheets, draw_sheet
+from bottleneck_features.pipeline.inspection.hints import hints
+from bottleneck_features.pipeline.inspection.repeats import Place, Repeats, describe_all, find_repeats
+from bottleneck_features.pipeline.inspection.shortcuts import Shortcut, find_shortcuts
+from bottleneck_features.pipeline.plots import class_balance, image_sizes
+from bottleneck_features.pipeline.reporting.inspect_page import write_page
+from bottleneck_features.pipeline.results import Clock, Result, experiment_json, run_folder, write_result
+
+SIZE = (64, 64)  # what image files are resized to for a look at them
+LISTED = 1000  # pairs in result.json
+SHOWN = 20  # pairs on the page, groups and conflicts in result.json
+UNEVEN = 10  # times the smallest class
+
+
+def inspect(experiment: Experiment, home: Path, options: tuple[str, ...] = ()) -> Result:
+    """Inspect the data set of an experiment; needs neither a cache nor a network.
+
+    Args:
+        experiment: its `dataset` section.
+        home: the artifacts folder.
+        options: the command line's words, so that the page can say how to repeat it.
+
+    Returns:
+        The `Result`, with `images` (by split and class), `pictures` (sizes, modes, …), `repeats`, `groups`,
+        `shortcuts` and `files`. Beside result.json are pictures, contact sheets and `inspect.html`.
+
+    Raises:
+        RequestError: the data set's settings cannot be right.
+        PipelineError: too many files cannot be used.
+    """
+    clock = Clock()
+    folder = run_folder(home, experiment.name, "inspect")
+    with clock.phase("open"):
+        dataset = open_dataset(replace(experiment, input=InputSettings(size=SIZE)), home)
+    with clock.phase("describe"):
+        places, described = describe_all(dataset)
+    labels = np.concatenate([samples.labels for samples in dataset.splits.values()])
+    groups = np.concatenate([dataset.groups[split] for split in dataset.splits]) if dataset.groups else None
+    with clock.phase("repeats"):
+        repeats = find_repeats(dataset, places, described)
+    with clock.phase("shortcuts"):
+        shortcuts = find_shortcuts(hints(dataset, described["colour"]), labels, groups, dataset.class_names)
+    with clock.phase("pictures"):
+        counts = _counts(dataset)
+        pictures = _pictures(dataset, counts, labels, folder)
+        sheets = contact_sheets(dataset, folder, experiment.seed)
+        pairs = [place for pair in _worth_a_look(dataset, repeats)[:SHOWN] for place in (pair.first, pair.second)]
+        shown = [draw_sheet(dataset, pairs, folder / "repeats.jpg")] if pairs else []
+    details: dict[str, Any] = {
+        "data": dataset.title,
+        "images": counts,
+        "pictures": _summary(dataset),
+        "groups": _straddling(dataset),
+        "repeats": _repeats_json(dataset, repeats),
+        "shortcuts": [shortcut.as_json() for shortcut in shortcuts],
+        "files": [str(path) for path in (*pictures, *sheets, *shown, folder / "inspect.html")],
+    }
+    small = why_no_holdout(dataset)
+    warnings = (*dataset.notices, *_warnings(details, shortcuts), *([f"Classes: {small}"] if small else []))
+    result = Result("inspect", experiment_json(experiment), "", clock.seconds, warnings, details, folder)
+    write_page(write_result(result), dataset.class_names, (pictures, sheets, shown), options, folder / "inspect.html")
+    return result
+
+
+def overview(result: Mapping[str, Any]) -> str:
+    """Return in one line how many images and classes there are, and how many images each split has."""
+    sizes = {split: sum(own.values()) for split, own in result["images"].items()}
+    classes = len(next(iter(result["images"].values())))
+    return (
+        f"{result['data']}: {sum(sizes.values()):,} images of {classes:,} classes; "
+        f"{', '.join(f'{split} {size:,}' for split, size in sizes.items())}"
+    )
+
+
+def _counts(dataset: Dataset) -> dict[str, dict[str, int]]:
+    return {
+        split: {
+            name: int(count)
+            for name, count in zip(
+                dataset.class_names, np.bincount(samples.labels, minlength=len(dataset.class_names)), strict=True
+            )
+        }
+        for split, samples in dataset.splits.items()
+    }
+
+
+def _pictures(dataset: Dataset, counts: dict[str, dict[str, int]], labels: np.ndarray, folder: Path) -> list[Path]:
+    by_split = {split: list(own.values()) for split, own in counts.items()}
+    drawn = [class_balance(by_split, dataset.class_names, folder / "class-balance.png")]
+    if dataset.origins:
+        sizes = np.array(
+            [(o.record.width, o.record.height) for split in dataset.splits for o in dataset.origins[split]]
+        )
+        drawn.append(image_sizes(sizes, labels, dataset.class_names, folder / "image-sizes.png"))
+    return drawn
+
+
+def _summary(dataset: Dataset) -> dict[str, Any]:
+    """What kinds of pictures there are: sizes (width × height), formats, modes and aspect ratios with their counts."""
+    records = [origin.record for split in dataset.splits for origin in dataset.origins.get(split, ())]
+    if not records:
+        height, width, _ = dataset.image_shape
+        total = sum(len(samples) for samples in dataset.splits.values())
+        return {"sizes": {f"{width}×{height}": total}, "different_sizes": 1}
+    sizes = Counter(f"{record.width}×{record.height}" for record in records)
+    aspects = np.quantile([record.width / record.height for record in records], [0, 0.05, 0.5, 0.95, 1])
+    return {
+        "sizes": dict(sizes.most_common(10)),
+        "different_sizes": len(sizes),
+        "formats": dict(Counter(record.format for record in records).most_common()),
+        "modes": dict(Counter(record.mode for record in records).most_common()),
+        "aspect_ratio": dict(zip(("least", "5 %", "median", "95 %", "most"), aspects.round(3).tolist(), strict=True)),
+        "mebibytes": round(sum(record.bytes for record in records) / 2**20, 1),
+    }
+
+
+def _straddling(dataset: Dataset) -> dict[str, Any]:
+    where: dict[str, set[str]] = defaultdict(set)
+    for split, groups in dataset.groups.items():
+        for group in np.unique(groups).tolist():
+            where[group].add(split)
+    parted = sorted(group for group, splits in where.items() if len(splits) > 1)
+    return {"number": len(where), "in_several_splits": len(parted), "examples": parted[:SHOWN]}
+
+
+def _worth_a_look(dataset: Dataset, repeats: Repeats) -> list[Any]:
+    """The pairs, those of different labels first, then those of different splits."""
+    return sorted(
+        repeats.pairs,
+        key=lambda pair: (
+            _label(dataset, pair.first) == _label(dataset, pair.second), pair.first.split == pair.second.split,
+        ),
+    )  # fmt: skip
+
+
+def _label(dataset: Dataset, place: Place) -> str:
+    return dataset.class_names[dataset.splits[place.split].labels[place.index]]
+
+
+def _repeats_json(dataset: Dataset, repeats: Repeats) -> dict[str, Any]:
+    def named(place: Place) -> dict[str, str]:
+        samples = dataset.splits[place.split]
+        return {"split": place.split, "id": str(samples.ids[place.index]), "label": _label(dataset, place)}
+
+    conflicts = [own for own in repeats.sets if len({_label(dataset, place) for place in own}) > 1]
+    spread = Counter(" and ".join(sorted({place.split for place in own})) for own in repeats.sets)
+    pairs = _worth_a_look(dataset, repeats)
+    return {
+        "near_ones": repeats.near_ones,
+        "sets": len(repeats.sets),
+        "images": sum(len(own) for own in repeats.sets),
+        "kinds": dict(Counter(pair.kind for pair in pairs)),
+        "sets_by_splits": dict(spread),
+        "across_splits": sum(count for splits, count in spread.items() if " and " in splits),
+        "exact_across_splits": sum("exact" in pair.kind and pair.first.split != pair.second.split for pair in pairs),
+        "conflicting_labels": len(conflicts),
+        "conflicts": [[named(place) for place in own[:SHOWN]] for own in conflicts[:SHOWN]],
+        "pairs": [
+            {**asdict(pair), "first": named(pair.first), "second": named(pair.second)} for pair in pairs[:LISTED]
+        ],
+    }
+
+
+def _warnings(details: dict[str, Any], shortcuts: Sequence[Shortcut]) -> list[str]:
+    found = [shortcut.sentence() for shortcut in shortcuts if shortcut.warns]
+    repeats = details["repeats"]
+    if repeats["conflicting_labels"]:
+        first = " and ".join(f"'{image['id']}' ({image['label']})" for image in repeats["conflicts"][0][:2])
+        found.append(
+            f"Labels: {repeats['conflicting_labels']:,} sets of repeated images have more than one label, such as {first}."
+        )
+    if repeats["across_splits"]:
+        found.append(
+            f"Leak: {repeats['across_splits']:,} sets of repeated images lie in more than one split "
+            f"({repeats['exact_across_splits']:,} exact pairs; near ones are for your eyes to judge: inspect.html shows the "
+            "first, result.json lists them under `repeats`). Remove the copies, or where no splits are given name by "
+            "dataset.group what belongs together: it stays in one split."
+        )
+    for split, counts in details["images"].items():
+        least, most = (choose(counts, key=counts.__getitem__) for choose in (min, max))
+        if counts[most] > UNEVEN * counts[least]:
+            found.append(
+                f"Balance: in {split} the class {most!r} has {counts[most]:,} images, {least!r} {counts[least]:,}; accuracy "
+                "hides what becomes of small classes."
+            )
+    return found

@@ -1,0 +1,293 @@
+"""The label curve: how many labelled images a class it takes until a ConvNet from scratch catches up with frozen features."""
+
+import dataclasses
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.stats import sem, t
+
+from bottleneck_features.features import Features
+from bottleneck_features.models.parallel import Workers, workers
+from bottleneck_features.models.probes import mean_over_views
+from bottleneck_features.pipeline.datasets import Dataset, open_dataset
+from bottleneck_features.pipeline.errors import RequestError
+from bottleneck_features.pipeline.evaluation.scores import CONFIDENCE
+from bottleneck_features.pipeline.evaluation.splits import Holdout, Subset, hold_out
+from bottleneck_features.pipeline.experiment import Experiment
+from bottleneck_features.pipeline.extraction.cache import backbone_label, data_warnings, open_cache
+from bottleneck_features.pipeline.methods.layer_rows import LayerRows
+from bottleneck_features.pipeline.methods.pixels import pixels_on_disk
+from bottleneck_features.pipeline.methods.probe_search import Candidate, logistic_probe
+from bottleneck_features.pipeline.methods.small_training import SmallConvnet
+from bottleneck_features.pipeline.methods.training import Recipe
+from bottleneck_features.pipeline.progress import progress
+from bottleneck_features.pipeline.results import Clock, Result, experiment_json, run_folder, write_result
+
+ALL = None  # instead of a number of images per class
+METHODS = ("linear", "earlier", "convnet-small")
+PROTOCOL = (
+    "Every point is scored on the whole test split, by the model it ends with; nothing is chosen by these scores. Per class, "
+    "a point trains on the given number of images and chooses its L2 value, layer or epoch on its share of further "
+    "validation images, at least one. Each seed draws its own images; a larger size contains the smaller ones. "
+    "Intervals: Student's t over seeds, 95 %; how other test images would turn out is not in them."
+)
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    """One method trained on one number of images per class, once a seed.
+
+    Attributes:
+        method: `linear` (logistic probe on the last layer), `earlier` (on the best earlier one) or `convnet-small`.
+        per_class: training images of each class; None: all there are.
+        classes: how many.
+        images: training images in all.
+        validation: images that chose its settings.
+        accuracies: top-1 on the test split, one a seed.
+        layers: the layer each seed's model sees; empty for the ConvNet.
+    """
+
+    method: str
+    per_class: int | None
+    classes: int
+    images: int
+    validation: int
+    accuracies: tuple[float, ...]
+    layers: tuple[str, ...]
+
+    @property
+    def mean(self) -> float:
+        """The mean accuracy over seeds."""
+        return float(np.mean(self.accuracies))
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """Student's t interval of the mean at 95 %, within 0..1; None for one seed, or seeds that do not differ."""
+        n = len(self.accuracies)
+        if len(set(self.accuracies)) < 2:
+            return None
+        reach = float(sem(self.accuracies) * t.ppf((1 + CONFIDENCE) / 2, n - 1))
+        return max(0.0, self.mean - reach), min(1.0, self.mean + reach)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain JSON types."""
+        interval = self.interval
+        return {
+            **dataclasses.asdict(self),
+            "per_class": self.per_class or "all",
+            "mean": self.mean,
+            "interval": list(interval) if interval else None,
+            "seeds": len(self.accuracies),
+        }
+
+
+def label_curve(experiment: Experiment, home: Path, sizes: tuple[int | None, ...], seeds: int) -> Result:
+    """Train every method on growing numbers of labelled images and score each on the test split.
+
+    The curve scores the test split once for every method, size and seed, by the model each ends with; no choice is made
+    from these scores. Settings (L2 value, earlier layer, epoch) are chosen on validation images that grow with the size:
+    as many for each training image as there are at `all`, but at least one of each class.
+
+    Args:
+        experiment: the experiment; its cache must be complete.
+        home: the artifacts folder.
+        sizes: training images per class, rising; None stands for all. See `parse_sizes`.
+        seeds: how many draws of images and initial weights, from the experiment's seed on.
+
+    Returns:
+        The `Result`, with `points`, `answer`, `protocol` and `files`.
+
+    Raises:
+        NoCache: there is no cache that matches; the message names what differs.
+        features.CacheError: there is one, which cannot be used; see `open_cache`.
+        RequestError: there is no test split, or a class has fewer images than asked for.
+        PipelineError: a loss became NaN.
+    """
+    from bottleneck_features.pipeline import plots
+
+    clock = Clock()
+    with clock.phase("open"):
+        dataset = open_dataset(experiment, home)
+        draws = _draws(experiment, dataset, sizes, seeds)
+        cache = open_cache(experiment, home, dataset)
+    folder, settings = run_folder(home, experiment.name, "label-curve"), experiment.convnet
+    methods = [name for name in METHODS if name != "earlier" or len(cache.layers) > 1]
+    scored: dict[tuple[str, int | None], list[tuple[float, str]]] = {(m, size): [] for m in methods for size in sizes}
+    bar = progress(total=len(scored) * seeds, unit="model", desc="label curve")
+    with bar, pixels_on_disk(dataset, home) as pixels:
+        convnet = SmallConvnet(dataset, pixels)
+        for (seed, size), held in draws.items():
+            with clock.phase("probes"), workers() as team:
+                for method, outcome in _probes(cache, held, team).items():
+                    scored[method, size].append(outcome)
+                    bar.update()
+            with clock.phase("convnet"):
+                convnet.train(held, Recipe(settings.epochs, settings.batch_size, settings.learning_rate, seed))
+                scored["convnet-small", size].append((convnet.accuracy("test", settings.batch_size), ""))
+                bar.update()
+    first = {size: held for (_, size), held in reversed(draws.items())}
+    points = [
+        _point(method, size, len(cache.class_names), first[size], outcomes)
+        for (method, size), outcomes in scored.items()
+    ]
+    rows = [point.as_json() for point in points]
+    answer = crossing(points)
+    title = f"{plots.shortened(dataset.title, plots.LONGEST)}: frozen features of {backbone_label(experiment)}"
+    with clock.phase("write"):
+        chart = plots.label_curve_chart(rows, title, answer, folder / "label-curve.png")
+    details = {
+        "data": dataset.title,
+        "backbone": backbone_label(experiment),
+        "protocol": PROTOCOL,
+        "n_test": len(dataset.splits["test"]),
+        "answer": answer,
+        "points": rows,
+        "files": [str(chart)],
+    }
+    warnings = data_warnings(experiment, dataset)
+    result = Result("label-curve", experiment_json(experiment), cache.key, clock.seconds, warnings, details, folder)
+    write_result(result)
+    return result
+
+
+def crossing(points: Sequence[CurvePoint]) -> str:
+    """Return in one line at which sizes the better probe is ahead, at which the ConvNet, and where that cannot be told.
+
+    One is ahead where Student's t interval of the paired differences over seeds leaves 0 out; with one seed nothing has an
+    interval, and the figures alone decide.
+    """
+    sizes = list(dict.fromkeys(point.per_class for point in points))
+    leader = {size: _ahead([point for point in points if point.per_class == size]) for size in sizes}
+    said = {
+        "transfer": "transfer is ahead",
+        "scratch": "the ConvNet from scratch is ahead",
+        "": "no difference can be told",
+    }
+    parts = []
+    for who, words in said.items():
+        where = ["all" if size is None else f"{size:,}" for size in sizes if leader[size] == who]
+        if len(where) == len(sizes):
+            return f"{words} at {'any' if not who else 'every'} size"
+        parts += [f"{words} at {', '.join(where)}"] if where else []
+    return f"{'; '.join(parts)} (images per class)"
+
+
+def _ahead(points: list[CurvePoint]) -> str:
+    """`transfer`, `scratch`, or neither."""
+    scratch = next(point for point in points if not point.layers)
+    transfer = max((point for point in points if point.layers), key=lambda point: point.mean)
+    gains = np.subtract(transfer.accuracies, scratch.accuracies)
+    reach = 0.0 if np.ptp(gains) == 0 else sem(gains) * t.ppf((1 + CONFIDENCE) / 2, len(gains) - 1)
+    if abs(gains.mean()) <= reach:
+        return ""
+    return "transfer" if gains.mean() > 0 else "scratch"
+
+
+def parse_sizes(text: str) -> tuple[int | None, ...]:
+    """Read the sizes of a curve, such as `1,5,10,all`, in any order.
+
+    Args:
+        text: whole numbers above 0 and the word `all`, separated by commas.
+
+    Returns:
+        The numbers, rising and each once; None last for `all`.
+
+    Raises:
+        RequestError: something else; the message quotes it.
+    """
+    words = [word.strip() for word in text.split(",")]
+    wrong = [word for word in words if word != "all" and not re.fullmatch(r"0*[1-9][0-9]{0,8}", word)]
+    if wrong:
+        raise RequestError(
+            f"--label-curve takes numbers of images per class above 0 and the word all, such as 1,5,10,all. "
+            f"Received: {text!r}, in which {wrong[0]!r} is neither."
+        )
+    numbers: list[int | None] = [*sorted({int(word) for word in words if word != "all"})]
+    return (*numbers, ALL) if "all" in words else tuple(numbers)
+
+
+def draw_labels(dataset: Dataset, whole: Holdout, per_class: int | None, seed: int) -> Holdout:
+    """Draw a number of training images of each class, with their share of validation images.
+
+    Args:
+        dataset: the open data set.
+        whole: what there is to draw from.
+        per_class: training images of each class; None: all of `whole`.
+        seed: a larger number draws the images of a smaller one, and more.
+
+    Returns:
+        The drawn `Holdout`.
+
+    Raises:
+        RequestError: a class has fewer training images.
+    """
+    if per_class is None:
+        return whole
+    share = len(whole.validation) / len(whole.train)
+    counts = np.bincount(dataset.splits["train"].labels[whole.train.indices], minlength=len(dataset.class_names))
+    if per_class > counts.min():
+        raise RequestError(
+            f"--label-curve asks for {per_class:,} images per class, but {dataset.class_names[int(counts.argmin())]!r} has "
+            f"{counts.min():,} to train on ({len(whole.validation):,} images are kept for validation). "
+            "Give smaller numbers, or the word all."
+        )
+    return Holdout(
+        _first_of_each_class(dataset, whole.train, per_class, seed),
+        _first_of_each_class(dataset, whole.validation, max(1, round(per_class * share)), seed),
+    )
+
+
+def _first_of_each_class(dataset: Dataset, part: Subset, per_class: int, seed: int) -> Subset:
+    shuffled = np.random.default_rng(seed).permutation(part.indices)
+    labels = dataset.splits[part.split].labels[shuffled]
+    chosen = [shuffled[labels == label][:per_class] for label in range(len(dataset.class_names))]
+    return Subset(part.split, np.sort(np.concatenate(chosen)))
+
+
+def _draws(
+    experiment: Experiment, dataset: Dataset, sizes: tuple[int | None, ...], seeds: int
+) -> dict[tuple[int, int | None], Holdout]:
+    if "test" not in dataset.splits:
+        raise RequestError(
+            f"--label-curve scores models on test images, and {dataset.title} has none. Give the data set a test split."
+        )
+    draws: dict[tuple[int, int | None], Holdout] = {}
+    for seed in range(experiment.seed, experiment.seed + seeds):
+        whole = hold_out(dataset, experiment.head.validation_split, seed)
+        draws |= {(seed, size): draw_labels(dataset, whole, size, seed) for size in sizes}
+    return draws
+
+
+def _probes(cache: Features, held: Holdout, team: Workers) -> dict[str, tuple[float, str]]:
+    """Return the test accuracy and the layer of each probe; the earlier layer is the best by validation (`_rank`)."""
+    found = {layer: logistic_probe(cache, (layer,), held, team) for layer in reversed(cache.layers)}
+    last, *earlier = found.values()
+    chosen = {"linear": last} | ({"earlier": min(earlier, key=_rank)} if earlier else {})
+    return {name: (_test_accuracy(probe, cache), probe.method.layers[0]) for name, probe in chosen.items()}
+
+
+def _rank(probe: Candidate) -> tuple[float, float]:
+    """Validation accuracy, then log loss: with a few validation images accuracies often tie, and `ranked`, which takes the
+    latest layer of such a tie as `compare` and `advise` do, would all but choose by depth.
+    """
+    path = probe.path
+    return -float(path.accuracy[path.best]), float(path.loss[path.best])
+
+
+def _test_accuracy(probe: Candidate, cache: Features) -> float:
+    assert probe.start is not None  # logistic probes have coefficients
+    coefficients, intercept = probe.start
+    rows = LayerRows(cache, probe.method.layers, Subset("test", np.arange(len(cache["test"]))))
+    scores = rows[:] @ coefficients.T.astype(np.float32) + intercept
+    return float((mean_over_views(scores, rows.views).argmax(axis=1) == rows.labels).mean())
+
+
+def _point(method: str, size: int | None, classes: int, held: Holdout, outcomes: list[tuple[float, str]]) -> CurvePoint:
+    accuracies, layers = zip(*outcomes, strict=True)
+    return CurvePoint(
+        method, size, classes, len(held.train), len(held.validation), accuracies, tuple(filter(None, layers))
+    )
