@@ -49,10 +49,11 @@ test-all: $(ALL)  ## the slow tests too, with Ray and an object store
 test-faults: $(READY)  ## the long fault tests of the cache, with their tally
 	.venv/bin/python -m pytest tests/features/test_faults.py -m "slow or not slow" -s --timeout 3600 $(ARGS)
 
-lint: $(READY)  ## style and types
+lint: $(READY)  ## style, types, and what imports what
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
+	.venv/bin/python tests/import_contracts.py
 
 docs: $(DOCS)  ## the documentation as a site in build/site, read without a network
 	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict --quiet

@@ -1,12 +1,13 @@
 """What every command reports: one object, printed as JSON and kept as result.json."""
 
 import json
+import math
 import os
 import platform
 import resource
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
@@ -22,6 +23,8 @@ FROZEN = ("linear", "earlier", "probe")
 PRETRAINED = ("fine-tune", "from-pretrained")
 SCRATCH = ("from-scratch", "convnet-small", "convnet-strong")
 NETWORKS = ("fine-tune", "from-pretrained", "from-scratch")  # what `fine-tune --method` trains
+
+CURVE_SEEDS = 3  # draws of every point of a label curve, where --seeds is not given
 
 # what is left that can classify new images: heads by the command that trained them, and networks
 HEADS = ("probe", "train-head")
@@ -98,6 +101,16 @@ class Method:
 def label(method: Method) -> str:
     """Return a method's name with the layers it sees."""
     return f"{method.name} ({', '.join(method.layers)})" if method.layers else method.name
+
+
+def kept_epoch(curves: Mapping[str, Sequence[float]]) -> int:
+    """Return the epoch of the lowest validation loss, counted from 1, whose weights are kept.
+
+    Args:
+        curves: learning curves by name, one value per epoch.
+    """
+    losses = curves["val_loss"]
+    return 1 + min(range(len(losses)), key=lambda epoch: (math.isnan(losses[epoch]), losses[epoch]))
 
 
 def _plain(value: Score | None) -> dict[str, Any] | None:

@@ -42,7 +42,7 @@ from bottleneck_features.pipeline.commandline.output import (
 )
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.experiment import load_experiment
-from bottleneck_features.pipeline.results import NETWORKS, Result, experiment_json
+from bottleneck_features.pipeline.results import CURVE_SEEDS, NETWORKS, Result, experiment_json
 
 
 def parsed_part(text: str) -> features.Partition:
@@ -72,8 +72,8 @@ def on_local(part: features.Partition, on_ray: Mapping[str, Any]) -> Callable[..
 
 def on_cluster(part: features.Partition, on_ray: Mapping[str, Any]) -> Callable[..., Result]:
     """Return stage one for a Ray cluster."""
-    from bottleneck_features.pipeline.extraction.on_ray import extract_on_ray
     from bottleneck_features.pipeline.extraction.ray_team import Cluster
+    from bottleneck_features.pipeline.stages.features import extract_on_ray
 
     if part != features.WHOLE:
         raise RequestError(
@@ -230,7 +230,6 @@ def compare_command(request: Request, sizes: str | None, seeds: int | None) -> N
              bottleneck compare -e digits --label-curve 1,5,10,50,100,all --seeds 5
     """
     if sizes is not None:
-        from bottleneck_features.pipeline.reporting.sources import CURVE_SEEDS
         from bottleneck_features.pipeline.stages.label_curve import label_curve, parse_sizes
 
         curve = label_curve(request.experiment, request.home, parse_sizes(sizes), seeds or CURVE_SEEDS)
@@ -241,8 +240,11 @@ def compare_command(request: Request, sizes: str | None, seeds: int | None) -> N
             "--seeds repeats the points of a label curve: add --label-curve 1,5,10,all, or leave it out."
         )
     from bottleneck_features.pipeline.stages.compare import compare
+    from bottleneck_features.pipeline.stages.report import report
 
-    show(request, compare(request.experiment, request.home, request.options), print_comparison)
+    result = compare(request.experiment, request.home)
+    page = report(request.experiment, request.home, request.options)
+    show(request, result, lambda content: print_comparison(content, page.as_json()))
 
 
 @main.command("fine-tune")

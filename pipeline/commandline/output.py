@@ -101,11 +101,11 @@ def print_report(result: Mapping[str, Any]) -> None:
     click.echo(f"report: {result['files'][0]}")
 
 
-def print_comparison(result: Mapping[str, Any]) -> None:
+def print_comparison(result: Mapping[str, Any], report: Mapping[str, Any]) -> None:
     """Print the compared methods, the answer, and where the report is."""
     print_methods(result)
     click.echo(answer(result))
-    click.echo(f"report: {result['files'][-1]}")
+    click.echo(f"report: {report['files'][0]}")
 
 
 def print_advice(result: Mapping[str, Any]) -> None:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from scipy.stats import t
 
-if TYPE_CHECKING:
-    from bottleneck_features.pipeline.datasets import Dataset
-    from bottleneck_features.pipeline.evaluation.splits import Subset
+from bottleneck_features.pipeline.datasets import Dataset
+from bottleneck_features.pipeline.evaluation.splits import Subset
 
 
 def groups_of(dataset: Dataset, part: Subset) -> np.ndarray | None:

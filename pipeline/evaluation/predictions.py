@@ -11,7 +11,7 @@ import numpy as np
 
 from bottleneck_features.pipeline.results import write_bytes
 
-FILE = "predictions.npz"
+PREDICTIONS_FILE = "predictions.npz"
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,8 @@ def save_predictions(predictions: Predictions, folder: Path) -> dict[str, str]:
     columns |= {f"confidence/{name}": column.astype(np.float32) for name, column in predictions.confidence.items()}
     content = io.BytesIO()
     np.savez_compressed(content, **columns)  # type: ignore[arg-type]
-    write_bytes(folder / FILE, content.getvalue())
-    return {"file": FILE, "sha256": hashlib.sha256(content.getvalue()).hexdigest()}
+    write_bytes(folder / PREDICTIONS_FILE, content.getvalue())
+    return {"file": PREDICTIONS_FILE, "sha256": hashlib.sha256(content.getvalue()).hexdigest()}
 
 
 def load_predictions(result: Mapping[str, Any], folder: Path) -> Predictions | None:
@@ -62,7 +62,7 @@ def load_predictions(result: Mapping[str, Any], folder: Path) -> Predictions | N
         folder: where its result.json lies.
     """
     try:
-        content = (folder / FILE).read_bytes()
+        content = (folder / PREDICTIONS_FILE).read_bytes()
     except FileNotFoundError:
         return None
     if hashlib.sha256(content).hexdigest() != result.get("predictions", {}).get("sha256"):

@@ -12,7 +12,7 @@ from bottleneck_features.pipeline.results import Method
 NEIGHBOURS = "knn"
 
 
-class Rival(Protocol):
+class Validated(Protocol):
     """A trained method with what it answers to the validation images, `(n, classes)` probabilities, not calibrated."""
 
     @property
@@ -21,10 +21,10 @@ class Rival(Protocol):
     def validation_probabilities(self) -> np.ndarray: ...
 
 
-Trained = TypeVar("Trained", bound=Rival)
+Trained = TypeVar("Trained", bound=Validated)
 
 
-def ranked(rivals: Iterable[Trained], labels: np.ndarray, layers: Sequence[str]) -> list[Trained]:
+def ranked(methods: Iterable[Trained], labels: np.ndarray, layers: Sequence[str]) -> list[Trained]:
     """Return the best by validation accuracy first; of equals that of the lowest calibrated log loss, then the latest layer.
 
     Accuracies of few images are often equal. Log losses differ by how sure the methods are of themselves, too, which one
@@ -32,11 +32,11 @@ def ranked(rivals: Iterable[Trained], labels: np.ndarray, layers: Sequence[str])
     each, so that the loss favours them, and they can be exported to no other runtime.
 
     Args:
-        rivals: some methods.
+        methods: some methods.
         labels: `(n,)` integers of the validation images.
         layers: of the backbone, the earliest first.
     """
-    found = list(rivals)
+    found = list(methods)
     equals = Counter(_accuracy(one) for one in found)
 
     def rank(one: Trained) -> tuple[float, bool, float, int]:
@@ -62,5 +62,5 @@ def calibrated_loss(labels: np.ndarray, probabilities: np.ndarray) -> float:
     return reliability(labels, with_temperature(probabilities, fit_temperature(labels, probabilities))).log_loss
 
 
-def _accuracy(one: Rival) -> float:
+def _accuracy(one: Validated) -> float:
     return one.method.scores["validation"].accuracy

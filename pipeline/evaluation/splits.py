@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bottleneck_features.pipeline.datasets import Dataset
 from bottleneck_features.pipeline.datasets.partition import grouped_split, stratified_split
 from bottleneck_features.pipeline.errors import RequestError
 
 SHOWN = 10  # classes in a message
-
-if TYPE_CHECKING:
-    from bottleneck_features.pipeline.datasets import Dataset
 
 
 @dataclass(frozen=True)
@@ -96,6 +94,19 @@ def why_no_holdout(dataset: Dataset) -> str:
         "Add images of them, raise dataset.limit or lower dataset.test_fraction (0: no test split) where they leave so few, give "
         "the data a validation split, or take these classes away."
     )
+
+
+def smallest_class(dataset: Dataset, fraction: float, seeds: Iterable[int]) -> int:
+    """Return how many images of a class every class has to train on, whichever of some seeds holds some out.
+
+    0 where none can be held out.
+    """
+    samples, classes = dataset.splits["train"], len(dataset.class_names)
+    try:
+        held = [hold_out(dataset, fraction, seed) for seed in seeds]
+    except RequestError:
+        return 0
+    return min(int(np.bincount(samples.labels[one.train.indices], minlength=classes).min()) for one in held)
 
 
 def scored_part(dataset: Dataset, held: Holdout) -> Subset:

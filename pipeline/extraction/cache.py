@@ -134,7 +134,7 @@ def data_warnings(experiment: Experiment, dataset: Dataset) -> tuple[str, ...]:
     return (*warnings, *dataset.notices)
 
 
-FILE = "fingerprints.json"
+FINGERPRINTS_FILE = "fingerprints.json"
 
 
 def fingerprints(dataset: Dataset, home: Path) -> dict[str, str]:
@@ -153,19 +153,19 @@ def fingerprints(dataset: Dataset, home: Path) -> dict[str, str]:
     state = _state(dataset)
     if state not in known:
         known[state] = {split: dataset.fingerprint(split) for split in dataset.splits}
-        write_text(home / FILE, json.dumps(known, indent=1))
+        write_text(home / FINGERPRINTS_FILE, json.dumps(known, indent=1))
     return known[state]
 
 
 def forget_fingerprints(home: Path) -> None:
     """Forget every remembered fingerprint and scan, so that the next command reads the images themselves."""
-    (home / FILE).unlink(missing_ok=True)
+    (home / FINGERPRINTS_FILE).unlink(missing_ok=True)
     forget_scans(home)
 
 
 def _known(home: Path) -> dict[str, dict[str, str]]:
     try:
-        content = json.loads((home / FILE).read_text(encoding="utf-8"))
+        content = json.loads((home / FINGERPRINTS_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}
@@ -183,7 +183,7 @@ def _state(dataset: Dataset) -> str:
     return digest.hexdigest()
 
 
-SPEEDS, LOCK = "speeds.json", "speeds.lock"
+SPEEDS, SPEEDS_LOCK = "speeds.json", "speeds.lock"
 
 
 def extraction_speed(folder: Path, key: str) -> float | None:
@@ -199,7 +199,7 @@ def extraction_speed(folder: Path, key: str) -> float | None:
 
 def remember_speed(folder: Path, key: str, images: int, seconds: float) -> None:
     """Add a finished run to what is known of a cache's speed; runs that end together are all counted."""
-    with FileLock(folder / LOCK):
+    with FileLock(folder / SPEEDS_LOCK):
         speeds = _speeds(folder)
         images_before, seconds_before = speeds.get(key, (0, 0.0))
         speeds[key] = (images_before + images, seconds_before + seconds)

@@ -24,17 +24,13 @@ from bottleneck_features.pipeline.extraction.cache import (
     cache_url,
     data_warnings,
     experiment_identity,
-    extraction_speed,
 )
 from bottleneck_features.pipeline.progress import progress
 from bottleneck_features.pipeline.results import (
-    Clock,
-    Result,
     experiment_json,
     hardware,
     run_folder,
     versions,
-    write_result,
 )
 
 logger = logging.getLogger(__name__)
@@ -107,29 +103,6 @@ def open_job(experiment: Experiment, home: Path) -> Job:
     identity = experiment_identity(experiment, dataset, home)
     path = features.cache_path(cache_root(home), cache_name(experiment), identity)
     return Job(experiment, home, dataset, identity, path)
-
-
-def nothing_to_do(part: features.Partition) -> dict[str, Any]:
-    """Return the details of a result where the cache was there already."""
-    return {"images": 0, "images_resumed": 0, "part": str(part), "shards_left": 0}
-
-
-def finished(job: Job, clock: Clock, details: Mapping[str, Any]) -> Result:
-    """Write and return the result of stage one, with what is known of its cache added to the details."""
-    info = features.describe_cache(job.path)
-    details = {
-        **details,
-        "images_per_second": extraction_speed(job.folder, job.key),
-        "engine": job.identity["compute.engine"],
-        "precision": job.identity["compute.precision"],
-        "cache": str(job.path),
-        "cache_mib": round(info.bytes / 2**20, 1),
-        "layers": {layer: list(shape) for layer, shape in (info.shapes or {}).items()},
-    }
-    warnings = data_warnings(job.experiment, job.dataset)
-    result = Result("features", experiment_json(job.experiment), job.key, clock.seconds, warnings, details, job.folder)
-    write_result(result)
-    return result
 
 
 def fill(writer: features.CacheWriter, dataset: Dataset, extractor: models.Extractor, batch_size: int) -> None:

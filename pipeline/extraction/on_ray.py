@@ -9,30 +9,22 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from bottleneck_features import features, models
-from bottleneck_features.pipeline.errors import PipelineError, RequestError
+from bottleneck_features.pipeline.errors import PipelineError
 from bottleneck_features.pipeline.experiment import Experiment
-from bottleneck_features.pipeline.extraction.cache import remember_speed
 from bottleneck_features.pipeline.extraction.extract import (
     Job,
     Outputs,
     build,
     extract_shards,
-    finished,
-    is_whole,
     job_writer,
-    nothing_to_do,
     open_job,
     outputs_of,
-    say_what_differs,
     warn_of_others,
 )
-from bottleneck_features.pipeline.extraction.ray_team import Cluster, Team, connected, share_out
+from bottleneck_features.pipeline.extraction.ray_team import Cluster, Team, share_out
 from bottleneck_features.pipeline.progress import progress
 from bottleneck_features.pipeline.quiet import import_tensorflow
-from bottleneck_features.pipeline.results import Clock, Result
 
 
 class ShardWorker:
@@ -78,53 +70,8 @@ class ShardWorker:
         return time.perf_counter() - start
 
 
-def extract_on_ray(experiment: Experiment, home: Path, cluster: Cluster, wait_seconds: float = 0.0) -> Result:
-    """Extract what is missing of an experiment's features with the workers of a Ray cluster.
-
-    The shard of a worker that dies goes to another one, and a new worker takes its place.
-
-    Args:
-        experiment: the experiment.
-        home: the artifacts folder, which all nodes see under this path.
-        cluster: where, and with how many workers.
-        wait_seconds: how long to wait for another run that holds the cache.
-
-    Returns:
-        The `Result`, as from `extract_features`, with `workers`, `worker_deaths` and `shard_seconds`.
-
-    Raises:
-        RequestError: Ray is not installed, there is no such cluster, or it is too small for the workers.
-        PipelineError: workers died again and again, or see other data than this process.
-        As `extract_features`.
-    """
-    if experiment.features.store:
-        raise RequestError(
-            "features.store does not go with --engine-on ray: workers write into one folder that all nodes see. Leave one "
-            "of them out; many processes fill a store with --shard I/N."
-        )
-    clock = Clock()
-    with clock.phase("open"):
-        job = open_job(experiment, home.resolve())
-    say_what_differs(job)
-    if is_whole(job.path):
-        return finished(job, clock, nothing_to_do(features.WHOLE))
-    with connected(cluster.address) as ray:
-        with clock.phase("compile"):
-            team, workers = _team(ray, job, cluster)
-            outputs = team.first_answer()
-        with job_writer(job, outputs, wait_seconds, features.SHARED) as writer:
-            done_before = writer.done_images
-            with clock.phase("extract"):
-                seconds = _fill(team, writer)
-            left = writer.finish()
-    images = writer.total_images - done_before
-    remember_speed(job.folder, job.key, images, clock.seconds["extract"])
-    details = {**nothing_to_do(features.WHOLE), "images": images, "images_resumed": done_before, "shards_left": left}
-    details |= {"check": outputs.check, "workers": workers, "worker_deaths": team.deaths}
-    return finished(job, clock, {**details, "shard_seconds": _summary(seconds)})
-
-
-def _team(ray: Any, job: Job, cluster: Cluster) -> tuple[Team, int]:
+def start_team(ray: Any, job: Job, cluster: Cluster) -> tuple[Team, int]:
+    """Start the workers of a job on a connected cluster; returns them and how many they are."""
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     size, devices, cores = share_out(nodes, cluster)
     worker = ray.remote(ShardWorker).options(num_cpus=cores, num_gpus=devices, scheduling_strategy="SPREAD")
@@ -135,7 +82,7 @@ def _team(ray: Any, job: Job, cluster: Cluster) -> tuple[Team, int]:
     return Team(ray, worker.remote, prepare, size), size
 
 
-def _fill(team: Team, writer: features.CacheWriter) -> list[float]:
+def fill_by_team(team: Team, writer: features.CacheWriter) -> list[float]:
     """Have every pending shard extracted, with a progress bar, and return the seconds of each."""
     begun, all_seconds = writer.begun_with, list[float]()
     with progress(total=writer.total_images, initial=writer.done_images, unit="image", desc="features") as bar:
@@ -149,13 +96,6 @@ def _fill(team: Team, writer: features.CacheWriter) -> list[float]:
 
 def _unique(machines: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     return list({json.dumps(machine, sort_keys=True): machine for machine in machines}.values())
-
-
-def _summary(seconds: list[float]) -> dict[str, float]:
-    if not seconds:
-        return {}
-    mean, deviation, longest = np.mean(seconds), np.std(seconds), np.max(seconds)
-    return {"mean": float(mean), "standard_deviation": float(deviation), "longest": float(longest)}
 
 
 def require_same(identity: Mapping[str, Any], job: Job) -> None:

@@ -1,16 +1,18 @@
 """The small ConvNets trained from scratch."""
 
 from collections.abc import Mapping
+from functools import partial
 
 import keras
 import numpy as np
 
 from bottleneck_features import models
 from bottleneck_features.pipeline.datasets import Dataset
-from bottleneck_features.pipeline.evaluation.splits import Holdout
+from bottleneck_features.pipeline.evaluation.scores import held_scores
+from bottleneck_features.pipeline.evaluation.splits import Holdout, labels_of
 from bottleneck_features.pipeline.experiment import Experiment
 from bottleneck_features.pipeline.methods.head import TrainedMethod
-from bottleneck_features.pipeline.methods.pixels import pixel_batches, pixel_scores
+from bottleneck_features.pipeline.methods.pixels import pixel_batches, pixel_probabilities
 from bottleneck_features.pipeline.methods.training import Recipe, RowBatches, fit
 from bottleneck_features.pipeline.results import Clock, Method
 
@@ -38,10 +40,12 @@ def train_convnet(
         model = _CONVNETS[architecture](dataset.image_shape, len(dataset.class_names), settings.flip)
         batches = pixel_batches(RowBatches, dataset, pixels, held, settings.batch_size, experiment.seed)
         recipe = Recipe(settings.epochs, settings.batch_size, settings.learning_rate, experiment.seed)
-        history = fit(model, *batches, recipe, name)
-    scores, probabilities = pixel_scores(model, dataset, pixels, held, settings.batch_size)
+        curves = fit(model, *batches, recipe, name)
+    predicted = pixel_probabilities(model, pixels, settings.batch_size)
+    scores, probabilities = held_scores(held, partial(labels_of, dataset), predicted)
     seconds = {"extract": 0.0, "train": clock.seconds["train"]}
-    return TrainedMethod(Method(name, (), model.count_params(), scores, seconds), model, history, probabilities)
+    method = Method(name, (), model.count_params(), scores, seconds)
+    return TrainedMethod(method, model, predicted, probabilities, curves)
 
 
 _CONVNETS = {

@@ -1,7 +1,4 @@
-"""TODO."""
-
-from dataclasses import dataclass
-from pathlib import Path
+"""The walk-through's head: dropout and a softmax on the pooled features of one layer."""
 
 import keras
 import numpy as np
@@ -10,27 +7,10 @@ from bottleneck_features import models
 from bottleneck_features.features import Features
 from bottleneck_features.pipeline.evaluation.scores import held_scores
 from bottleneck_features.pipeline.evaluation.splits import Holdout, Subset
+from bottleneck_features.pipeline.evaluation.trained import TrainedMethod
 from bottleneck_features.pipeline.experiment import Experiment
-from bottleneck_features.pipeline.extraction.cache import extraction_speed
-from bottleneck_features.pipeline.methods.training import PREDICTED_AT_A_TIME, History, Recipe, RowBatches, fit, predict
-from bottleneck_features.pipeline.results import Clock, Method, run_folder
-
-
-@dataclass(frozen=True)
-class TrainedMethod:
-    """A trained classifier with what is known of it.
-
-    Attributes:
-        method: its row in a table; the test split is not scored yet.
-        model: the Keras classifier, with the weights of its best epoch.
-        history: its learning curves.
-        validation_probabilities: `(n, classes)` float32 of the validation images.
-    """
-
-    method: Method
-    model: keras.Model
-    history: History
-    validation_probabilities: np.ndarray
+from bottleneck_features.pipeline.methods.training import PREDICTED_AT_A_TIME, Recipe, RowBatches, fit, predict
+from bottleneck_features.pipeline.results import Clock, Method
 
 
 def fit_head(
@@ -63,21 +43,12 @@ def fit_head(
             )
             for part, size in ((held.train, settings.batch_size), (held.validation, PREDICTED_AT_A_TIME))
         )
-        history = fit(model, train, validation, recipe, f"{name} ({layer})")
+        curves = fit(model, train, validation, recipe, f"{name} ({layer})")
     seconds = {"extract": extract_seconds, "train": clock.seconds["train"]}
-    scores, probabilities = held_scores(
-        held, lambda part: cache[part.split].y[part.indices], lambda part: predict_head(model, cache, layer, part)
-    )
+
+    def predicted(part: Subset) -> np.ndarray:
+        return predict(model, cache[part.split].features[layer], part.indices, views)
+
+    scores, probabilities = held_scores(held, lambda part: cache[part.split].y[part.indices], predicted)
     method = Method(name, (layer,), model.count_params(), scores, seconds)
-    return TrainedMethod(method, model, history, probabilities)
-
-
-def predict_head(model: keras.Model, cache: Features, layer: str, part: Subset) -> np.ndarray:
-    """Return a head's class probabilities `(len(part), classes)` float32, averaged over the cache's views."""
-    return predict(model, cache[part.split].features[layer], part.indices, len(cache.identity["input.views"]))
-
-
-def extraction_seconds(experiment: Experiment, home: Path, cache: Features) -> float | None:
-    """Return what extracting the whole cache takes at the rate measured when it was made; None when not known."""
-    rate = extraction_speed(run_folder(home, experiment.name, "features"), cache.key)
-    return sum(len(split) for split in cache.values()) / rate if rate else None
+    return TrainedMethod(method, model, predicted, probabilities, curves)

@@ -5,11 +5,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from bottleneck_features.features import Features
-from bottleneck_features.pipeline.datasets import Dataset
-from bottleneck_features.pipeline.evaluation.ground import Ground
-from bottleneck_features.pipeline.experiment import Experiment
-from bottleneck_features.pipeline.extraction.cache import backbone_label
+from bottleneck_features.pipeline.evaluation.study import Study
 from bottleneck_features.pipeline.extraction.extract import calibration_images
 from bottleneck_features.pipeline.methods.classifier import Classifier
 from bottleneck_features.pipeline.methods.novelty import learn_novelty
@@ -17,26 +13,19 @@ from bottleneck_features.pipeline.methods.saved_head import SavedHead
 from bottleneck_features.pipeline.results import Method, experiment_json
 
 
-def finished_head(
-    experiment: Experiment,
-    dataset: Dataset,
-    cache: Features,
-    ground: Ground,
-    method: Method,
-    classifier: Classifier,
-    temperature: float,
-) -> SavedHead:
+def finished_head(study: Study, method: Method, classifier: Classifier, temperature: float) -> SavedHead:
     """Return a classifier with all that `predict` needs, which has neither the data nor the cache.
 
     Args:
-        experiment: the classifier's.
-        dataset: its open data set.
-        cache: its features.
-        ground: which images trained and which validated.
-        method: its scored row.
+        study: the experiment, opened.
+        method: the classifier's scored row.
         classifier: what is kept.
         temperature: of its probabilities, fitted on validation images.
     """
+    experiment, cache = study.experiment, study.cache
+    novelty = learn_novelty(cache, method.layers, study.held)
+    int8 = cache.identity["compute.precision"] == "int8"
+    images = calibration_images(experiment, study.dataset) if int8 else None
     row = method.as_json()
     poolings = experiment.features.pooling
     poolings = poolings if len(poolings) == len(cache.layers) else poolings * len(cache.layers)
@@ -48,21 +37,19 @@ def finished_head(
         "classes": list(cache.class_names),
         "hyperparameters": dict(method.hyperparameters),
         "temperature": temperature,
-        "image_shape": list(dataset.image_shape),
-        "data": dataset.title,
-        "backbone": backbone_label(experiment),
+        "image_shape": list(study.dataset.image_shape),
+        "data": study.dataset.title,
+        "backbone": study.backbone,
         "cache_identity": cache.identity,
         "cache_key": cache.key,
-        "scored_on": ground.final.kind,
+        "scored_on": study.evaluation.kind,
         "n": row["n"],
         "refitted_on": row["refitted_on"],
         "accuracy": row["accuracy"],
         "interval": row["interval"],
         "experiment": experiment_json(experiment),
     }
-    int8 = cache.identity["compute.precision"] == "int8"
-    images = calibration_images(experiment, dataset) if int8 else None
-    return SavedHead(recipe, classifier, learn_novelty(cache, method.layers, ground.held), images)
+    return SavedHead(recipe, classifier, novelty, images)
 
 
 def head_classifier(model: keras.Model) -> Classifier:

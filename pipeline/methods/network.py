@@ -1,38 +1,31 @@
-"""TODO."""
+"""The whole network, trained with a new last layer: on from the pre-trained weights, or from random ones."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from pathlib import Path
 
 import keras
 import numpy as np
 
 from bottleneck_features import models
-from bottleneck_features.features import Features
-from bottleneck_features.pipeline.datasets import Dataset
-from bottleneck_features.pipeline.evaluation.splits import Holdout, digest
+from bottleneck_features.pipeline.evaluation.scores import held_scores
+from bottleneck_features.pipeline.evaluation.splits import digest
+from bottleneck_features.pipeline.evaluation.study import Study
 from bottleneck_features.pipeline.experiment import Experiment
 from bottleneck_features.pipeline.extraction.cache import experiment_identity
-from bottleneck_features.pipeline.methods.head import TrainedMethod, extraction_seconds
-from bottleneck_features.pipeline.methods.pixels import pixel_batches, pixel_scores
+from bottleneck_features.pipeline.methods.head import TrainedMethod
+from bottleneck_features.pipeline.methods.layer_rows import LayerRows
+from bottleneck_features.pipeline.methods.pixels import pixel_batches, pixel_probabilities
 from bottleneck_features.pipeline.methods.resumable import Schedule, fit_resumable, recipe_folder, sole_training
 from bottleneck_features.pipeline.methods.training import EpochBatches
 from bottleneck_features.pipeline.results import Method, run_folder
 
 
-def _starts_from_probe(experiment: Experiment, method: str) -> bool:
+def starts_from_probe(experiment: Experiment, method: str) -> bool:
+    """Tell whether a method's new last layer starts from a linear probe on cached features."""
     return method == "fine-tune" and experiment.finetune.start == "probe"
 
 
-def train_network(
-    experiment: Experiment,
-    home: Path,
-    dataset: Dataset,
-    pixels: Mapping[str, np.ndarray],
-    held: Holdout,
-    method: str,
-    cache: Features | None,
-) -> TrainedMethod:
+def train_network(study: Study, pixels: Mapping[str, np.ndarray], method: str) -> TrainedMethod:
     """Train a network with a new last layer; a killed training goes on at its last epoch.
 
     `fine-tune` trains on from the pre-trained weights, from `finetune.from_layer` upward, batch norm kept as it is.
@@ -40,45 +33,42 @@ def train_network(
     random weights.
 
     Args:
-        experiment: its `finetune` section is the recipe.
-        home: the artifacts folder.
-        dataset: the open data set.
+        study: its experiment's `finetune` section is the recipe.
         pixels: its images by split, uint8 `(n, height, width, 3)`.
-        held: which samples train and which validate.
         method: one of `NETWORKS`.
-        cache: the experiment's cache, for the start of `fine-tune`; None where the method does not need it.
 
     Returns:
         The `TrainedMethod`, scored on training and validation images only.
 
     Raises:
+        NoCache: there are no features for the linear probe that `fine-tune` starts from.
         PipelineError: the loss became NaN, or another process trains exactly this now.
         models.ModelError: the backbone, `finetune.from_layer` or the weights are not to be had, or another setting is wrong.
     """
-    settings = experiment.finetune
-    layer = experiment.backbone.layers[-1]
+    experiment, dataset, held = study.experiment, study.dataset, study.held
+    settings, layer = experiment.finetune, experiment.backbone.layers[-1]
     precision = models.training_precision(settings.precision)
     recipe = {
         "method": method,
         "seed": experiment.seed,
         "finetune": {**asdict(settings), "precision": precision},
-        "identity": experiment_identity(experiment, dataset, home),
+        "identity": experiment_identity(experiment, dataset, study.home),
         "held": digest(held.train, held.validation),
     }
     keras.utils.set_random_seed(experiment.seed)
     batches = pixel_batches(EpochBatches, dataset, pixels, held, settings.batch_size, experiment.seed)
-    schedule = _schedule(experiment, method)
-    folder = recipe_folder(run_folder(home, experiment.name, method), recipe)
-    build = _builder(experiment, dataset, held, method, cache, precision)
+    folder = recipe_folder(run_folder(study.home, experiment.name, method), recipe)
+    start = _probe(study) if starts_from_probe(experiment, method) else None
+    build = _builder(study, method, precision, start)
     with sole_training(folder):
-        trained, history = fit_resumable(build, *batches, schedule, f"{method} ({layer})", folder)
+        trained, curves = fit_resumable(build, *batches, _schedule(experiment, method), f"{method} ({layer})", folder)
     model = models.compute_in(trained, "float32")
-    scores, probabilities = pixel_scores(model, dataset, pixels, held, settings.batch_size)
+    predicted = pixel_probabilities(model, pixels, settings.batch_size)
+    scores, probabilities = held_scores(held, study.labels, predicted)
     trainable = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
-    start = cache if _starts_from_probe(experiment, method) else None
-    extract = extraction_seconds(experiment, home, start) if start else 0.0
-    seconds = {"extract": extract, "train": sum(history.curves["seconds"])}
-    return TrainedMethod(Method(method, (layer,), trainable, scores, seconds), model, history, probabilities)
+    seconds = {"extract": study.extraction_seconds if start else 0.0, "train": sum(curves["seconds"])}
+    row = Method(method, (layer,), trainable, scores, seconds)
+    return TrainedMethod(row, model, predicted, probabilities, curves)
 
 
 def _schedule(experiment: Experiment, method: str) -> Schedule:
@@ -89,19 +79,18 @@ def _schedule(experiment: Experiment, method: str) -> Schedule:
 
 
 def _builder(
-    experiment: Experiment, dataset: Dataset, held: Holdout, method: str, cache: Features | None, precision: str
+    study: Study, method: str, precision: str, start: Callable[[], tuple[np.ndarray, np.ndarray]] | None
 ) -> Callable[[], keras.Model]:
-    settings = experiment.finetune
+    experiment, settings = study.experiment, study.experiment.finetune
     weights = "random" if method == "from-scratch" else experiment.backbone.weights
-    classes = len(dataset.class_names)
 
     def build() -> keras.Model:
         backbone = models.load_backbone(experiment.backbone.name, weights, experiment.input.size, experiment.seed)
         model = models.classifier(
             backbone,
             experiment.backbone.layers[-1],
-            classes,
-            dataset.image_shape,
+            len(study.classes),
+            study.dataset.image_shape,
             settings.crop_area,
             settings.flip,
             experiment.input.resize,
@@ -112,20 +101,20 @@ def _builder(
         if method == "fine-tune":
             models.freeze_below(model, settings.from_layer)
             models.freeze_batch_norm(model)
-        if cache and _starts_from_probe(experiment, method):
-            models.set_last_layer(model, *_probe(experiment, cache, held))
+        if start:
+            models.set_last_layer(model, *start())
         return models.compute_in(model, precision)
 
     return build
 
 
-def _probe(experiment: Experiment, cache: Features, held: Holdout) -> tuple[np.ndarray, np.ndarray]:
-    """Weights `(features, classes)` and bias `(classes,)` of a linear probe on the training samples' first view."""
-    split = cache[held.train.split]
-    rows = split.features[experiment.backbone.layers[-1]][held.train.indices].astype(np.float32)
-    if len(cache.identity["input.views"]) > 1:
-        rows = rows[:, 0]
-    if rows.ndim == 4:
-        rows = rows.mean(axis=(1, 2))
-    probe = models.LogisticPath(random_state=experiment.seed).fit(rows, split.y[held.train.indices])
-    return probe.coef_.T, probe.intercept_
+def _probe(study: Study) -> Callable[[], tuple[np.ndarray, np.ndarray]]:
+    """What fits a linear probe on the training images' first view: weights `(features, classes)` and bias `(classes,)`."""
+    rows = LayerRows(study.cache, study.experiment.backbone.layers[-1:], study.held.train)
+
+    def fitted() -> tuple[np.ndarray, np.ndarray]:
+        first = rows[:][:: rows.views].astype(np.float32)
+        probe = models.LogisticPath(random_state=study.experiment.seed).fit(first, rows.labels)
+        return probe.coef_.T, probe.intercept_
+
+    return fitted

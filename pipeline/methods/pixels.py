@@ -4,7 +4,6 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,10 +12,8 @@ import numpy as np
 
 from bottleneck_features.pipeline.datasets import Dataset
 from bottleneck_features.pipeline.errors import PipelineError
-from bottleneck_features.pipeline.evaluation.scores import held_scores
-from bottleneck_features.pipeline.evaluation.splits import Holdout, Subset, labels_of
+from bottleneck_features.pipeline.evaluation.splits import Holdout, Subset
 from bottleneck_features.pipeline.methods.training import RowBatches, predict
-from bottleneck_features.pipeline.results import Score
 
 DECODED_AT_A_TIME = 512
 Batches = TypeVar("Batches", bound=RowBatches)
@@ -73,13 +70,6 @@ def pixel_batches(
         for part in (held.train, held.validation)
     )
     return train, validation
-
-
-def pixel_scores(
-    model: keras.Model, dataset: Dataset, pixels: Mapping[str, np.ndarray], held: Holdout, batch_size: int
-) -> tuple[dict[str, Score], np.ndarray]:
-    """Return a model's scores on training and validation images, and its validation probabilities `(n, classes)`."""
-    return held_scores(held, partial(labels_of, dataset), pixel_probabilities(model, pixels, batch_size))
 
 
 def pixel_probabilities(

@@ -25,6 +25,7 @@ from bottleneck_features.models.probes import (
 )
 from bottleneck_features.pipeline.evaluation.scores import score_counts
 from bottleneck_features.pipeline.evaluation.splits import Holdout, Subset
+from bottleneck_features.pipeline.evaluation.trained import TrainedMethod
 from bottleneck_features.pipeline.methods.classifier import Classifier, slices, smoothed
 from bottleneck_features.pipeline.methods.layer_rows import LayerRows
 from bottleneck_features.pipeline.results import Clock, Method
@@ -144,22 +145,7 @@ def _scores(held: Coordinates, linear: Linear) -> np.ndarray:
     return mean_over_views(linear_scores(held.rows, linear), held.views)
 
 
-@dataclass(frozen=True)
-class Final:
-    """A chosen candidate fitted on training and validation samples.
-
-    Attributes:
-        method: as before, with the seconds of the fit.
-        classifier: what is kept; it is also what is scored.
-        probabilities: returns those of the samples of a `Subset`, `(n, classes)`, not calibrated.
-    """
-
-    method: Method
-    classifier: Classifier
-    probabilities: Callable[[Subset], np.ndarray]
-
-
-def finished(candidate: Candidate, cache: Features, held: Holdout, scored: Subset, team: Workers) -> Final:
+def finished(candidate: Candidate, cache: Features, held: Holdout, scored: Subset, team: Workers) -> TrainedMethod:
     """Fit a chosen candidate's setting on training and validation samples together, to be scored on test images.
 
     Where there are no test images, the candidate is scored as it was searched: fitted again, it would have seen what it is
@@ -171,7 +157,7 @@ def finished(candidate: Candidate, cache: Features, held: Holdout, scored: Subse
     return replace(fitted, method=candidate.method, probabilities=lambda part: candidate.validation_probabilities)
 
 
-def _refit(candidate: Candidate, cache: Features, held: Holdout, team: Workers) -> Final:
+def _refit(candidate: Candidate, cache: Features, held: Holdout, team: Workers) -> TrainedMethod:
     layers, clock = candidate.method.layers, Clock()
     with clock.phase("refit"):
         rows = LayerRows(cache, layers, held.train, held.validation)
@@ -186,7 +172,7 @@ def _refit(candidate: Candidate, cache: Features, held: Holdout, team: Workers) 
         return classifier.probabilities_of(LayerRows(cache, layers, part))
 
     method = replace(candidate.method, seconds=seconds, refitted_on=len(held.train) + len(held.validation))
-    return Final(method, classifier, probabilities)
+    return TrainedMethod(method, classifier, probabilities, candidate.validation_probabilities, {})
 
 
 def _linear_arrays(

@@ -23,7 +23,7 @@ from filelock import FileLock, Timeout
 
 from bottleneck_features import models
 from bottleneck_features.pipeline.errors import PipelineError
-from bottleneck_features.pipeline.methods.training import EpochBatches, History, RowBatches
+from bottleneck_features.pipeline.methods.training import Curves, EpochBatches, RowBatches
 from bottleneck_features.pipeline.progress import progress
 
 BEST, LAST, CURVES = "best.keras", "last.keras", "history.json"
@@ -104,7 +104,7 @@ def fit_resumable(
     schedule: Schedule,
     title: str,
     folder: Path,
-) -> tuple[keras.Model, History]:
+) -> tuple[keras.Model, Curves]:
     """Train a classifier, or go on where a killed run stopped, and return it with the weights of its best epoch.
 
     After every epoch the model with its optimiser, the best model so far and the curves are written into a folder that
@@ -120,8 +120,8 @@ def fit_resumable(
         folder: from `recipe_folder`.
 
     Returns:
-        The model and its `History`, which has the `seconds` of every epoch too; the best epoch is that of the lowest
-        validation loss.
+        The model and its learning curves, which have the `seconds` of every epoch too; the best epoch is that of the
+        lowest validation loss.
 
     Raises:
         PipelineError: the loss became NaN or infinite.
@@ -147,10 +147,10 @@ def fit_resumable(
             bar.set_postfix_str(f"train {curves['accuracy'][-1]:.1%}, validation {curves['val_accuracy'][-1]:.1%}")
             bar.update()
     (_newest(folder) / LAST).unlink(missing_ok=True)
-    return models.load_classifier(_newest(folder) / BEST), History(curves)
+    return models.load_classifier(_newest(folder) / BEST), curves
 
 
-def _taken_up(folder: Path) -> dict[str, list[float]]:
+def _taken_up(folder: Path) -> Curves:
     return json.loads((_newest(folder) / CURVES).read_text()) if _epochs(folder) else {}
 
 
@@ -184,16 +184,16 @@ def _draw_anew(model: keras.Model, seed: int, epoch: int) -> None:
         state.assign(np.random.SeedSequence((seed, epoch, number)).generate_state(2))
 
 
-def _length(curves: dict[str, list[float]]) -> int:
+def _length(curves: Curves) -> int:
     return len(curves.get("loss", ()))
 
 
-def _best(curves: dict[str, list[float]]) -> int:
+def _best(curves: Curves) -> int:
     """The epoch of the lowest validation loss, counted from 0."""
     return int(np.argmin(curves["val_loss"])) if curves else 0
 
 
-def _require_finite(figures: dict[str, list[float]], title: str, schedule: Schedule, epoch: int) -> None:
+def _require_finite(figures: Curves, title: str, schedule: Schedule, epoch: int) -> None:
     if np.isfinite([figures["loss"][-1], figures["val_loss"][-1]]).all():
         return
     rate = schedule.rate(epoch)
@@ -203,12 +203,12 @@ def _require_finite(figures: dict[str, list[float]], title: str, schedule: Sched
     )
 
 
-def _add(curves: dict[str, list[float]], epoch: dict[str, list[float]]) -> None:
+def _add(curves: Curves, epoch: Curves) -> None:
     for name, values in epoch.items():
         curves.setdefault(name, []).append(float(values[-1]))
 
 
-def _write(folder: Path, epoch: int, model: keras.Model, curves: dict[str, list[float]]) -> None:
+def _write(folder: Path, epoch: int, model: keras.Model, curves: Curves) -> None:
     before = _epochs(folder)
     for left in folder.glob("unfinished-*"):
         shutil.rmtree(left, ignore_errors=True)

@@ -1,6 +1,5 @@
 """Training a Keras classifier on arrays that need not fit in memory."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -11,6 +10,7 @@ from bottleneck_features.pipeline.errors import PipelineError
 from bottleneck_features.pipeline.progress import progress
 
 PREDICTED_AT_A_TIME = 512  # rows of features
+Curves = dict[str, list[float]]
 
 
 class Rows(Protocol):
@@ -29,22 +29,6 @@ class Recipe:
     batch_size: int
     learning_rate: float
     seed: int
-
-
-@dataclass(frozen=True)
-class History:
-    """Learning curves.
-
-    Attributes:
-        curves: `loss`, `accuracy`, `val_loss`, `val_accuracy`, one value an epoch.
-    """
-
-    curves: Mapping[str, Sequence[float]]
-
-    @property
-    def best_epoch(self) -> int:
-        """The epoch of the lowest validation loss, counted from 1, whose weights were kept."""
-        return 1 + int(np.nanargmin(self.curves["val_loss"]))
 
 
 class RowBatches(keras.utils.PyDataset):
@@ -98,7 +82,7 @@ class EpochBatches(RowBatches):
         """Keep the order until the next `begin`."""
 
 
-def fit(model: keras.Model, train: RowBatches, held: RowBatches, recipe: Recipe, title: str) -> History:
+def fit(model: keras.Model, train: RowBatches, held: RowBatches, recipe: Recipe, title: str) -> Curves:
     """Train a classifier and leave it with the weights of its best epoch by validation loss.
 
     Args:
@@ -109,7 +93,7 @@ def fit(model: keras.Model, train: RowBatches, held: RowBatches, recipe: Recipe,
         title: shown in the progress bar.
 
     Returns:
-        The `History`.
+        The learning curves: `loss`, `accuracy`, `val_loss`, `val_accuracy`, one value per epoch.
 
     Raises:
         PipelineError: the loss became NaN or infinite.
@@ -126,7 +110,7 @@ def fit(model: keras.Model, train: RowBatches, held: RowBatches, recipe: Recipe,
             f"The loss of {title} is no longer a number after {len(curves['loss'])} epochs. "
             f"Lower the learning rate (it was {recipe.learning_rate:g})."
         )
-    return History(curves)
+    return curves
 
 
 def predict(

@@ -8,7 +8,6 @@ from bottleneck_features.pipeline.plots.methods import (
     accuracy_over_time,
     comparison,
     confusion_matrices,
-    kept_epoch,
     learning_curves,
 )
 from bottleneck_features.pipeline.plots.probe import depth, paths
@@ -23,7 +22,6 @@ __all__ = [
     "confusion_matrices",
     "depth",
     "image_sizes",
-    "kept_epoch",
     "label_curve_chart",
     "learning_curves",
     "paths",

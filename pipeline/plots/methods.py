@@ -16,7 +16,7 @@ from bottleneck_features.pipeline.plots.style import (
     save_figure,
     shortened,
 )
-from bottleneck_features.pipeline.results import Method, label
+from bottleneck_features.pipeline.results import Method, kept_epoch, label
 from bottleneck_features.pipeline.tables import share_text
 
 ANNOTATED_CLASSES = 20
@@ -27,11 +27,6 @@ DARK = 0.71  # from this rate on
 
 
 Curves = Mapping[str, Sequence[float]]
-
-
-def kept_epoch(curves: Curves) -> int:
-    """Return the epoch of the lowest validation loss, counted from 1: its weights are those that are kept."""
-    return 1 + int(np.nanargmin(curves["val_loss"]))
 
 
 def learning_curves(histories: Mapping[str, Curves], path: Path) -> Path:

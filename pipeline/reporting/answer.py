@@ -56,6 +56,20 @@ def answer_without_rivals(result: Mapping[str, Any], backbone: str, measured: It
     return " ".join([found, *unknown, _CHOSEN_ON[split]])
 
 
+def answer_of(results: Mapping[str, Mapping[str, Any]], backbone: str) -> str:
+    """Return the answer that all results of an experiment give: that of `compare`, or of the first that scored a method.
+
+    Args:
+        results: result objects by command.
+        backbone: its label.
+    """
+    if "compare" in results:
+        return answer(results["compare"])
+    scored = [result for result in results.values() if "methods" in result]
+    measured = [method["name"] for result in scored for method in result["methods"]]
+    return answer_without_rivals(scored[0], scored[0].get("backbone", backbone), measured)
+
+
 def leaders(result: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
     """Return the best compared method of every kind by validation accuracy, with the kind's name; frozen ones first."""
     own = {kind: [m for m in _rivals(result) if m["name"] in names] for kind, names in _KINDS.items()}

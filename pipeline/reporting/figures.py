@@ -10,7 +10,7 @@ import numpy as np
 from markupsafe import Markup, escape
 
 from bottleneck_features.pipeline import plots
-from bottleneck_features.pipeline.results import NETWORKS, Method, label
+from bottleneck_features.pipeline.results import NETWORKS, Method, kept_epoch, label
 from bottleneck_features.pipeline.tables import accuracy_text, calibration_sentence, share_text
 
 TRAINERS = ("train-head", *NETWORKS)
@@ -96,7 +96,7 @@ def _trained(result: Mapping[str, Any], folder: Path) -> Drawn:
 def _learning(curves: Mapping[str, Mapping[str, Sequence[float]]], path: Path) -> Drawn:
     if not curves:
         return
-    epochs = {name: plots.kept_epoch(own) for name, own in curves.items()}
+    epochs = {name: kept_epoch(own) for name, own in curves.items()}
     said = "; ".join(
         f"{name} kept epoch {epoch} of {len(curves[name]['loss'])}, "
         f"{curves[name]['val_accuracy'][epoch - 1]:.1%} on validation"

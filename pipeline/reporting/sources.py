@@ -8,18 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from bottleneck_features.pipeline.datasets import Dataset
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.evaluation.predictions import Predictions, load_predictions
-from bottleneck_features.pipeline.evaluation.splits import hold_out
-from bottleneck_features.pipeline.experiment import Experiment
 from bottleneck_features.pipeline.results import NETWORKS
 
 TURNING = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"  # direction of writing
 CURVE_SIZES = (1, 5, 10, 50)  # images per class, then all there are
-CURVE_SEEDS = 3  # as `compare` takes where --seeds is not given
 SPLITTING = ("seed", "head.validation_split", "dataset")
 
 
@@ -86,6 +80,24 @@ class Sources:
     remarks: list[str] = field(default_factory=list)
     missing: dict[str, str] = field(default_factory=dict)
 
+    def require_scores(self, experiment: str, options: tuple[str, ...]) -> None:
+        """Refuse a report of nothing.
+
+        Args:
+            experiment: its name.
+            options: the words that name it on the command line.
+
+        Raises:
+            RequestError: no command that scores has run yet; the message says which to type.
+        """
+        if any("methods" in result for result in self.results.values()):
+            return
+        remarks = "".join(f"\n{remark}" for remark in self.remarks)
+        raise RequestError(
+            f"There is nothing to report of {experiment!r} yet: no command that scores a method has run on its "
+            f"features.{remarks}\nType first: bottleneck compare {shlex.join(options)}"
+        )
+
 
 def find_sources(
     runs: Path,
@@ -135,20 +147,6 @@ def find_sources(
 def curve_sizes(smallest: int) -> str:
     """Return sizes for `--label-curve` where the smallest class has so many training images, such as `1,5,10,all`."""
     return ",".join([*(str(size) for size in CURVE_SIZES if size <= smallest), "all"])
-
-
-def smallest_class(dataset: Dataset, experiment: Experiment) -> int:
-    """Return how many images of a class every class has to train on, whichever seed of a label curve holds some out.
-
-    0 where none can be held out, which the label curve itself explains.
-    """
-    samples, classes = dataset.splits["train"], len(dataset.class_names)
-    fraction, first = experiment.head.validation_split, experiment.seed
-    try:
-        held = [hold_out(dataset, fraction, seed) for seed in range(first, first + CURVE_SEEDS)]
-    except RequestError:
-        return 0
-    return min(int(np.bincount(samples.labels[one.train.indices], minlength=classes).min()) for one in held)
 
 
 def last_settings(runs: Path, experiment: Mapping[str, Any]) -> tuple[str, ...]:

@@ -10,16 +10,15 @@ import numpy as np
 
 from bottleneck_features.features import Features
 from bottleneck_features.models.parallel import Workers, workers
-from bottleneck_features.pipeline.datasets import open_dataset
 from bottleneck_features.pipeline.evaluation.ranking import ranked
 from bottleneck_features.pipeline.evaluation.scores import mcnemar
-from bottleneck_features.pipeline.evaluation.splits import Holdout, Subset, hold_out
+from bottleneck_features.pipeline.evaluation.splits import Holdout, Subset
+from bottleneck_features.pipeline.evaluation.study import Study, open_study
 from bottleneck_features.pipeline.experiment import Experiment
-from bottleneck_features.pipeline.extraction.cache import backbone_label, data_warnings, extraction_speed, open_cache
 from bottleneck_features.pipeline.methods.layer_rows import layer_sets
 from bottleneck_features.pipeline.methods.probe_search import LOGISTIC, Candidate, logistic_probe, steps
 from bottleneck_features.pipeline.progress import progress
-from bottleneck_features.pipeline.results import Clock, Result, Score, experiment_json, run_folder, write_result
+from bottleneck_features.pipeline.results import Result, Score
 
 SHARES = (0.125, 0.25, 0.5, 1.0)  # of the training images, for the learning curve
 DRAWS = 3  # of each smaller share
@@ -92,46 +91,40 @@ def advise(experiment: Experiment, home: Path, options: tuple[str, ...] = ()) ->
         features.CacheError: there is one, which cannot be used; see `open_cache`.
         RequestError: a class has too few samples, or too few groups, to train and to validate.
     """
-    clock = Clock()
-    with clock.phase("open"):
-        dataset = open_dataset(experiment, home)
-        cache = open_cache(experiment, home, dataset)
-    folder = run_folder(home, experiment.name, "advise")
-    held = hold_out(dataset, experiment.head.validation_split, experiment.seed)
-    with clock.phase("probe"), workers() as team:
-        evidence = gather(experiment, home, cache, held, team)
+    study = open_study(experiment, home, "advise", options)
+    cache, _ = study.cache, study.held  # classes too small to be split are named before anything is fitted
+    with study.clock.phase("probe"), workers() as team:
+        evidence = gather(study, team)
     recommendation, reasons = recommend(evidence)
     details: dict[str, Any] = {
-        "data": dataset.title,
-        "backbone": backbone_label(experiment),
+        "data": study.dataset.title,
+        "backbone": study.backbone,
         "recommendation": recommendation,
         "reasons": list(reasons),
         "rule_of_thumb": rule_of_thumb(evidence),
         "evidence": asdict(evidence),
         "commands": commands(recommendation, evidence, options),
     }
-    warnings = data_warnings(experiment, dataset)
-    result = Result("advise", experiment_json(experiment), cache.key, clock.seconds, warnings, details, folder)
-    write_result(result)
-    return result
+    return study.write(details, study.data_warnings(), cache.key)
 
 
-def gather(experiment: Experiment, home: Path, cache: Features, held: Holdout, team: Workers) -> Evidence:
+def gather(study: Study, team: Workers) -> Evidence:
     """Measure what the advice rests on; the test split is not looked at."""
+    experiment, cache, held = study.experiment, study.cache, study.held
     sets = layer_sets(cache.layers)
     total = steps(LOGISTIC) * (len(sets) + DRAWS * (len(SHARES) - 1))
+    labels = study.labels(held.validation)
     with progress(total=total, desc="probes", unit="fit") as bar:
         found = {layers: logistic_probe(cache, layers, held, team, bar.update) for layers in sets}
-        labels = cache[held.validation.split].y[held.validation.indices]
         best, *_ = ranked(found.values(), labels, cache.layers)
         curve = _curve(cache, best, held, experiment.seed, team, bar.update)
     last = found[(cache.layers[-1],)]
     earlier = next(iter(ranked((found[(layer,)] for layer in cache.layers[:-1]), labels, cache.layers)), None)
-    rate = extraction_speed(run_folder(home, experiment.name, "features"), cache.key)
+    rate = study.images_per_second
     return Evidence(
         train=len(held.train),
         validation=len(held.validation),
-        classes=len(cache.class_names),
+        classes=len(study.classes),
         last=last.method.scores["validation"],
         earlier=earlier.method.scores["validation"] if earlier else None,
         earlier_layer=earlier.method.layers[0] if earlier else "",

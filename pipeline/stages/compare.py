@@ -4,22 +4,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bottleneck_features.features import Features
+from bottleneck_features.features.reader import Features
 from bottleneck_features.models.parallel import workers
-from bottleneck_features.pipeline.datasets import Dataset, open_dataset
 from bottleneck_features.pipeline.errors import RequestError
-from bottleneck_features.pipeline.evaluation.ground import Ground, common_ground, keep_predictions, scored_warnings
-from bottleneck_features.pipeline.evaluation.predictions import FILE
-from bottleneck_features.pipeline.evaluation.splits import labels_of
+from bottleneck_features.pipeline.evaluation.predictions import PREDICTIONS_FILE
+from bottleneck_features.pipeline.evaluation.scored import ScoredMethod, keep_predictions, scored
+from bottleneck_features.pipeline.evaluation.study import open_study
 from bottleneck_features.pipeline.experiment import Experiment
-from bottleneck_features.pipeline.extraction.cache import backbone_label, extraction_speed, open_cache
-from bottleneck_features.pipeline.methods.contestants import Arena, Contestant, contestants
+from bottleneck_features.pipeline.methods.compared import Training, train_compared
 from bottleneck_features.pipeline.methods.pixels import pixels_on_disk
-from bottleneck_features.pipeline.results import Clock, Method, Result, experiment_json, label, run_folder, write_result
-from bottleneck_features.pipeline.stages.report import Subject, page_of, write_report
+from bottleneck_features.pipeline.results import Result, label
 
 
-def compare(experiment: Experiment, home: Path, options: tuple[str, ...] = ()) -> Result:
+def compare(experiment: Experiment, home: Path) -> Result:
     """Compare the methods of an experiment on the same images.
 
     `linear` is the head on the last cached layer. Every earlier layer gets a head too; the best of them by validation
@@ -30,11 +27,10 @@ def compare(experiment: Experiment, home: Path, options: tuple[str, ...] = ()) -
     Args:
         experiment: the experiment; its cache must be complete.
         home: the artifacts folder.
-        options: the command line's words, so that the report can say how to repeat it.
 
     Returns:
         The `Result`, with `methods`, `pairs` (of methods, on the same images), `duplicates` across splits,
-        `confusion`, `calibration`, `histories`, `predictions`, and `files`, the report last.
+        `confusion`, `calibration`, `histories`, `predictions` and `files`.
 
     Raises:
         NoCache: there is no cache that matches; the message names what differs.
@@ -42,52 +38,37 @@ def compare(experiment: Experiment, home: Path, options: tuple[str, ...] = ()) -
         RequestError: one method is left, or a class has too few samples to train and to validate.
         PipelineError: a loss became NaN.
     """
-    clock = Clock()
-    with clock.phase("open"):
-        dataset = open_dataset(experiment, home)
-        cache = open_cache(experiment, home, dataset)
-    folder = run_folder(home, experiment.name, "compare")
-    _require_two(experiment, cache)
-    ground = common_ground(experiment, home, dataset, cache, clock)
-    with pixels_on_disk(dataset, home) as pixels, workers() as team:
-        with clock.phase("train"):
-            trained = list(contestants(Arena(experiment, home, dataset, cache, pixels, ground, team)))
-        with clock.phase("evaluate"):
-            entered = [one for one in trained if one.entered]
-            tested = [ground.final.score(one.method, one.probabilities) for one in entered]
-    subject = Subject(experiment, home, options, dataset, cache)
+    study = open_study(experiment, home, "compare")
+    _require_two(experiment, study.cache)
+    evaluation = study.evaluation
+    with pixels_on_disk(study.dataset, home) as pixels, workers() as team:
+        with study.clock.phase("train"):
+            trained = list(train_compared(Training(study, pixels, team)))
+        with study.clock.phase("evaluate"):
+            methods = [scored(study, one) for one in trained if one.compared]
+    ruled_out = [one.method for one in trained if not one.compared]
     details: dict[str, Any] = {
-        "data": dataset.title,
-        "backbone": backbone_label(experiment),
-        "images_per_second": extraction_speed(run_folder(home, experiment.name, "features"), cache.key),
-        "methods": [method.as_json() for method in (*tested, *(one.method for one in trained if not one.entered))],
-        **_scored(tested, entered, ground, dataset),
-        "predictions": keep_predictions(ground, dataset, folder),
-        "files": [str(folder / FILE), str(page_of(subject))],
+        "data": study.dataset.title,
+        "backbone": study.backbone,
+        "images_per_second": study.images_per_second,
+        "methods": [row.as_json() for row in (*(one.row for one in methods), *ruled_out)],
+        "scored_on": evaluation.kind,
+        "pairs": evaluation.comparisons(),
+        "duplicates": study.duplicates.as_json(),
+        "classes": list(study.classes),
+        **_by_method(methods),
+        "predictions": keep_predictions(study),
+        "files": [str(study.folder / PREDICTIONS_FILE)],
     }
-    warnings = scored_warnings(experiment, dataset, ground, details["methods"])
-    result = Result("compare", experiment_json(experiment), cache.key, clock.seconds, warnings, details, folder)
-    write_result(result)
-    write_report(subject)
-    return result
+    return study.write(details, study.scored_warnings(details["methods"]), study.cache.key)
 
 
-def _scored(
-    tested: Sequence[Method], entered: Sequence[Contestant], ground: Ground, dataset: Dataset
-) -> dict[str, Any]:
-    """What the result says of the methods that were scored at the end."""
-    final, checked = ground.final, labels_of(dataset, ground.held.validation)
+def _by_method(methods: Sequence[ScoredMethod]) -> dict[str, Any]:
+    """What the result says of each method that was scored at the end, by its label."""
     return {
-        "scored_on": final.kind,
-        "pairs": final.comparisons(),
-        "duplicates": ground.duplicates.as_json(),
-        "classes": list(dataset.class_names),
-        "confusion": {label(own): final.confusion(own.name, len(dataset.class_names)).tolist() for own in tested},
-        "calibration": {
-            label(one.method): final.calibration(one.method.name, (checked, one.validation_probabilities)).as_json()
-            for one in entered
-        },
-        "histories": {label(one.method): dict(one.history.curves) for one in entered if one.history},
+        "confusion": {label(one.row): one.confusion.tolist() for one in methods},
+        "calibration": {label(one.row): one.calibration.as_json() for one in methods},
+        "histories": {label(one.row): dict(one.trained.curves) for one in methods if one.trained.curves},
     }
 
 

@@ -1,28 +1,38 @@
-"""TODO."""
+"""Stage one: run the frozen backbone over the images once and keep its bottleneck features, here or on a Ray cluster."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from bottleneck_features import features
+from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.experiment import Experiment
 from bottleneck_features.pipeline.extraction.cache import (
     cache_url,
+    data_warnings,
+    extraction_speed,
     remember_speed,
 )
 from bottleneck_features.pipeline.extraction.extract import (
+    Job,
     build,
     fill,
-    finished,
     is_whole,
     job_writer,
-    nothing_to_do,
     open_job,
     outputs_of,
     say_what_differs,
     warn_of_others,
 )
+from bottleneck_features.pipeline.extraction.on_ray import fill_by_team, start_team
+from bottleneck_features.pipeline.extraction.ray_team import Cluster, connected
 from bottleneck_features.pipeline.results import (
     Clock,
     Result,
+    experiment_json,
+    write_result,
 )
 
 
@@ -58,7 +68,7 @@ def extract_features(
             shared = features.share(url, job.path)
     say_what_differs(job)
     if shared and is_whole(job.path):
-        return finished(job, clock, nothing_to_do(part))
+        return _finished(job, clock, _nothing_to_do(part))
     with clock.phase("compile"):
         extractor = build(job)
         outputs = outputs_of(extractor, experiment)
@@ -71,4 +81,80 @@ def extract_features(
     images = writer.total_images - done_before
     remember_speed(job.folder, job.key, images, clock.seconds["extract"])
     details = {"images": images, "images_resumed": done_before, "part": str(part), "shards_left": shards_left}
-    return finished(job, clock, {**details, "check": outputs.check})
+    return _finished(job, clock, {**details, "check": outputs.check})
+
+
+def _nothing_to_do(part: features.Partition) -> dict[str, Any]:
+    """Return the details of a result where the cache was there already."""
+    return {"images": 0, "images_resumed": 0, "part": str(part), "shards_left": 0}
+
+
+def _finished(job: Job, clock: Clock, details: Mapping[str, Any]) -> Result:
+    """Write and return the result of stage one, with what is known of its cache added to the details."""
+    info = features.describe_cache(job.path)
+    details = {
+        **details,
+        "images_per_second": extraction_speed(job.folder, job.key),
+        "engine": job.identity["compute.engine"],
+        "precision": job.identity["compute.precision"],
+        "cache": str(job.path),
+        "cache_mib": round(info.bytes / 2**20, 1),
+        "layers": {layer: list(shape) for layer, shape in (info.shapes or {}).items()},
+    }
+    warnings = data_warnings(job.experiment, job.dataset)
+    result = Result("features", experiment_json(job.experiment), job.key, clock.seconds, warnings, details, job.folder)
+    write_result(result)
+    return result
+
+
+def extract_on_ray(experiment: Experiment, home: Path, cluster: Cluster, wait_seconds: float = 0.0) -> Result:
+    """Extract what is missing of an experiment's features with the workers of a Ray cluster.
+
+    The shard of a worker that dies goes to another one, and a new worker takes its place.
+
+    Args:
+        experiment: the experiment.
+        home: the artifacts folder, which all nodes see under this path.
+        cluster: where, and with how many workers.
+        wait_seconds: how long to wait for another run that holds the cache.
+
+    Returns:
+        The `Result`, as from `extract_features`, with `workers`, `worker_deaths` and `shard_seconds`.
+
+    Raises:
+        RequestError: Ray is not installed, there is no such cluster, or it is too small for the workers.
+        PipelineError: workers died again and again, or see other data than this process.
+        As `extract_features`.
+    """
+    if experiment.features.store:
+        raise RequestError(
+            "features.store does not go with --engine-on ray: workers write into one folder that all nodes see. Leave one "
+            "of them out; many processes fill a store with --shard I/N."
+        )
+    clock = Clock()
+    with clock.phase("open"):
+        job = open_job(experiment, home.resolve())
+    say_what_differs(job)
+    if is_whole(job.path):
+        return _finished(job, clock, _nothing_to_do(features.WHOLE))
+    with connected(cluster.address) as ray:
+        with clock.phase("compile"):
+            team, workers = start_team(ray, job, cluster)
+            outputs = team.first_answer()
+        with job_writer(job, outputs, wait_seconds, features.SHARED) as writer:
+            done_before = writer.done_images
+            with clock.phase("extract"):
+                seconds = fill_by_team(team, writer)
+            left = writer.finish()
+    images = writer.total_images - done_before
+    remember_speed(job.folder, job.key, images, clock.seconds["extract"])
+    details = {**_nothing_to_do(features.WHOLE), "images": images, "images_resumed": done_before, "shards_left": left}
+    details |= {"check": outputs.check, "workers": workers, "worker_deaths": team.deaths}
+    return _finished(job, clock, {**details, "shard_seconds": _summary(seconds)})
+
+
+def _summary(seconds: list[float]) -> dict[str, float]:
+    if not seconds:
+        return {}
+    mean, deviation, longest = np.mean(seconds), np.std(seconds), np.max(seconds)
+    return {"mean": float(mean), "standard_deviation": float(deviation), "longest": float(longest)}

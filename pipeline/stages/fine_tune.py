@@ -4,18 +4,14 @@ import os
 from pathlib import Path
 from typing import Any
 
-from bottleneck_features.features import Features
 from bottleneck_features.models.weights import file_digest
-from bottleneck_features.pipeline.datasets import Dataset, open_dataset
-from bottleneck_features.pipeline.errors import NoCache
-from bottleneck_features.pipeline.evaluation.ground import common_ground, scored_warnings
-from bottleneck_features.pipeline.evaluation.judged import judge, judged_details
+from bottleneck_features.pipeline.evaluation.scored import scored, scored_details, scored_pictures
+from bottleneck_features.pipeline.evaluation.study import open_study
 from bottleneck_features.pipeline.experiment import Experiment, with_random_weights
-from bottleneck_features.pipeline.extraction.cache import backbone_label, open_cache
-from bottleneck_features.pipeline.methods.network import _starts_from_probe, train_network
-from bottleneck_features.pipeline.methods.pixels import pixel_probabilities, pixels_on_disk
-from bottleneck_features.pipeline.results import Clock, Result, experiment_json, run_folder, write_result
-from bottleneck_features.pipeline.stages.train_head import judged_pictures
+from bottleneck_features.pipeline.extraction.cache import backbone_label, data_warnings
+from bottleneck_features.pipeline.methods.network import starts_from_probe, train_network
+from bottleneck_features.pipeline.methods.pixels import pixels_on_disk
+from bottleneck_features.pipeline.results import Result
 
 
 def fine_tune(experiment: Experiment, home: Path, method: str = "fine-tune") -> Result:
@@ -37,43 +33,31 @@ def fine_tune(experiment: Experiment, home: Path, method: str = "fine-tune") -> 
         models.ModelError: the backbone, `finetune.from_layer` or the weights are not to be had, or another setting is wrong.
         PipelineError: the loss became NaN.
     """
-    clock = Clock()
-    with clock.phase("open"):
-        dataset = open_dataset(experiment, home)
-        cache = _cache(experiment, home, dataset, method)
-    folder = run_folder(home, experiment.name, method)
-    ground = common_ground(experiment, home, dataset, cache, clock)
-    with pixels_on_disk(dataset, home) as pixels:
-        with clock.phase("train"):
-            trained = train_network(experiment, home, dataset, pixels, ground.held, method, cache)
-        with clock.phase("evaluate"):
-            probabilities = pixel_probabilities(trained.model, pixels, experiment.finetune.batch_size)
-            judged = judge(trained, ground, dataset, probabilities)
-    with clock.phase("write"):
-        unnamed = folder / f".model~{os.getpid()}.keras"
+    study = open_study(experiment, home, method)
+    cache = study.cache if starts_from_probe(experiment, method) else study.cache_if_any
+    evaluation = study.evaluation
+    with pixels_on_disk(study.dataset, home) as pixels:
+        with study.clock.phase("train"):
+            trained = train_network(study, pixels, method)
+        with study.clock.phase("evaluate"):
+            found = scored(study, trained)
+    with study.clock.phase("write"):
+        unnamed = study.folder / f".model~{os.getpid()}.keras"
         trained.model.save(unnamed)
-        pictures = judged_pictures(judged, dataset.class_names, folder)
+        pictures = scored_pictures(study, found)
     started = with_random_weights(experiment) if method == "from-scratch" else experiment
     details: dict[str, Any] = {
-        "data": dataset.title,
+        "data": study.dataset.title,
         "backbone": backbone_label(started),
-        **judged_details(judged, ground, dataset, folder, None),
+        **scored_details(study, found),
+        "images_per_second": None,
         "model_sha256": file_digest(unnamed),
-        "files": [str(file) for file in (folder / "model.keras", *pictures)],
+        "files": [str(file) for file in (study.folder / "model.keras", *pictures)],
     }
-    warnings = scored_warnings(started, dataset, ground, details["methods"])
-    key = cache.key if cache else ""
-    result = Result(method, experiment_json(experiment), key, clock.seconds, warnings, details, folder)
-    unnamed.replace(folder / "model.keras")
-    write_result(result)
-    return result
-
-
-def _cache(experiment: Experiment, home: Path, dataset: Dataset, method: str) -> Features | None:
-    """The cache of the experiment; None where there is none and the method does not start from a probe on it."""
-    try:
-        return open_cache(experiment, home, dataset)
-    except NoCache:
-        if _starts_from_probe(experiment, method):
-            raise
-        return None
+    warnings = (
+        *data_warnings(started, study.dataset),
+        *evaluation.warnings(),
+        *study.duplicates.warnings(details["methods"]),
+    )
+    unnamed.replace(study.folder / "model.keras")
+    return study.write(details, warnings, cache.key if cache else "")

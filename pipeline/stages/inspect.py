@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from bottleneck_features.pipeline.datasets import Dataset, open_dataset
+from bottleneck_features.pipeline.datasets import Dataset
 from bottleneck_features.pipeline.evaluation.splits import why_no_holdout
+from bottleneck_features.pipeline.evaluation.study import open_study
 from bottleneck_features.pipeline.experiment import Experiment, InputSettings
 from bottleneck_features.pipeline.inspection.contact_sheets import contact_sheets, draw_sheet
 from bottleneck_features.pipeline.inspection.hints import hints
@@ -17,7 +18,7 @@ from bottleneck_features.pipeline.inspection.repeats import Place, Repeats, desc
 from bottleneck_features.pipeline.inspection.shortcuts import Shortcut, find_shortcuts
 from bottleneck_features.pipeline.plots import class_balance, image_sizes
 from bottleneck_features.pipeline.reporting.inspect_page import write_page
-from bottleneck_features.pipeline.results import Clock, Result, experiment_json, run_folder, write_result
+from bottleneck_features.pipeline.results import Result, experiment_json, write_result
 
 SIZE = (64, 64)  # what image files are resized to for a look at them
 LISTED = 1000  # pairs in result.json
@@ -41,10 +42,8 @@ def inspect(experiment: Experiment, home: Path, options: tuple[str, ...] = ()) -
         RequestError: the data set's settings cannot be right.
         PipelineError: too many files cannot be used.
     """
-    clock = Clock()
-    folder = run_folder(home, experiment.name, "inspect")
-    with clock.phase("open"):
-        dataset = open_dataset(replace(experiment, input=InputSettings(size=SIZE)), home)
+    study = open_study(replace(experiment, input=InputSettings(size=SIZE)), home, "inspect")
+    clock, folder, dataset = study.clock, study.folder, study.dataset
     with clock.phase("describe"):
         places, described = describe_all(dataset)
     labels = np.concatenate([samples.labels for samples in dataset.splits.values()])

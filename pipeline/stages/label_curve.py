@@ -13,19 +13,20 @@ from scipy.stats import sem, t
 from bottleneck_features.features import Features
 from bottleneck_features.models.parallel import Workers, workers
 from bottleneck_features.models.probes import mean_over_views
-from bottleneck_features.pipeline.datasets import Dataset, open_dataset
+from bottleneck_features.pipeline import plots
+from bottleneck_features.pipeline.datasets import Dataset
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.evaluation.scores import CONFIDENCE
 from bottleneck_features.pipeline.evaluation.splits import Holdout, Subset, hold_out
+from bottleneck_features.pipeline.evaluation.study import open_study
 from bottleneck_features.pipeline.experiment import Experiment
-from bottleneck_features.pipeline.extraction.cache import backbone_label, data_warnings, open_cache
 from bottleneck_features.pipeline.methods.layer_rows import LayerRows
 from bottleneck_features.pipeline.methods.pixels import pixels_on_disk
 from bottleneck_features.pipeline.methods.probe_search import Candidate, logistic_probe
 from bottleneck_features.pipeline.methods.small_training import SmallConvnet
 from bottleneck_features.pipeline.methods.training import Recipe
 from bottleneck_features.pipeline.progress import progress
-from bottleneck_features.pipeline.results import Clock, Result, experiment_json, run_folder, write_result
+from bottleneck_features.pipeline.results import Result
 
 ALL = None  # instead of a number of images per class
 METHODS = ("linear", "earlier", "convnet-small")
@@ -107,14 +108,10 @@ def label_curve(experiment: Experiment, home: Path, sizes: tuple[int | None, ...
         RequestError: there is no test split, or a class has fewer images than asked for.
         PipelineError: a loss became NaN.
     """
-    from bottleneck_features.pipeline import plots
-
-    clock = Clock()
-    with clock.phase("open"):
-        dataset = open_dataset(experiment, home)
-        draws = _draws(experiment, dataset, sizes, seeds)
-        cache = open_cache(experiment, home, dataset)
-    folder, settings = run_folder(home, experiment.name, "label-curve"), experiment.convnet
+    study = open_study(experiment, home, "label-curve")
+    dataset, settings, clock = study.dataset, experiment.convnet, study.clock
+    draws = _draws(experiment, dataset, sizes, seeds)
+    cache = study.cache
     methods = [name for name in METHODS if name != "earlier" or len(cache.layers) > 1]
     scored: dict[tuple[str, int | None], list[tuple[float, str]]] = {(m, size): [] for m in methods for size in sizes}
     bar = progress(total=len(scored) * seeds, unit="model", desc="label curve")
@@ -134,24 +131,20 @@ def label_curve(experiment: Experiment, home: Path, sizes: tuple[int | None, ...
         _point(method, size, len(cache.class_names), first[size], outcomes)
         for (method, size), outcomes in scored.items()
     ]
-    rows = [point.as_json() for point in points]
-    answer = crossing(points)
-    title = f"{plots.shortened(dataset.title, plots.LONGEST)}: frozen features of {backbone_label(experiment)}"
+    rows, answer = [point.as_json() for point in points], crossing(points)
+    title = f"{plots.shortened(dataset.title, plots.LONGEST)}: frozen features of {study.backbone}"
     with clock.phase("write"):
-        chart = plots.label_curve_chart(rows, title, answer, folder / "label-curve.png")
+        chart = plots.label_curve_chart(rows, title, answer, study.folder / "label-curve.png")
     details = {
         "data": dataset.title,
-        "backbone": backbone_label(experiment),
+        "backbone": study.backbone,
         "protocol": PROTOCOL,
         "n_test": len(dataset.splits["test"]),
         "answer": answer,
         "points": rows,
         "files": [str(chart)],
     }
-    warnings = data_warnings(experiment, dataset)
-    result = Result("label-curve", experiment_json(experiment), cache.key, clock.seconds, warnings, details, folder)
-    write_result(result)
-    return result
+    return study.write(details, study.data_warnings(), cache.key)
 
 
 def crossing(points: Sequence[CurvePoint]) -> str:

@@ -1,29 +1,27 @@
 """The probe: which layer and which cheap classifier get the most out of cached features, honestly measured."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from bottleneck_features.features import Features
 from bottleneck_features.models.parallel import Workers, workers
-from bottleneck_features.pipeline.datasets import open_dataset
-from bottleneck_features.pipeline.evaluation.calibration import Calibration
-from bottleneck_features.pipeline.evaluation.ground import Ground, common_ground, keep_predictions, scored_warnings
+from bottleneck_features.pipeline import plots
 from bottleneck_features.pipeline.evaluation.ranking import level_with_best, ranked
-from bottleneck_features.pipeline.evaluation.splits import Holdout, Subset
+from bottleneck_features.pipeline.evaluation.scored import keep_predictions
+from bottleneck_features.pipeline.evaluation.splits import Subset
+from bottleneck_features.pipeline.evaluation.study import Study, open_study
 from bottleneck_features.pipeline.experiment import Experiment
-from bottleneck_features.pipeline.extraction.cache import backbone_label, extraction_speed, open_cache
 from bottleneck_features.pipeline.methods.classifier import Classifier
-from bottleneck_features.pipeline.methods.head import TrainedMethod, extraction_seconds, fit_head
+from bottleneck_features.pipeline.methods.head import TrainedMethod, fit_head
 from bottleneck_features.pipeline.methods.kept_head import finished_head, head_classifier
 from bottleneck_features.pipeline.methods.layer_rows import LayerRows, is_spatial, layer_sets
-from bottleneck_features.pipeline.methods.probe_search import Candidate, Final, finished, search_layers, steps
+from bottleneck_features.pipeline.methods.probe_search import Candidate, finished, search_layers, steps
 from bottleneck_features.pipeline.methods.saved_head import save_head
 from bottleneck_features.pipeline.progress import progress
-from bottleneck_features.pipeline.results import Clock, Method, Result, experiment_json, run_folder, write_result
+from bottleneck_features.pipeline.results import Method, Result
 
 SPATIAL = (
     "Spatial maps (pooling none) were averaged over their positions before the probes; the Keras head pools as well."
@@ -90,96 +88,75 @@ def probe(experiment: Experiment, home: Path) -> Result:
         RequestError: a class has too few samples, or too few groups, to train and to validate.
         PipelineError: the Keras head's loss became NaN.
     """
-    from bottleneck_features.pipeline import plots
-
-    clock = Clock()
-    with clock.phase("open"):
-        dataset = open_dataset(experiment, home)
-        cache = open_cache(experiment, home, dataset)
-    folder = run_folder(home, experiment.name, "probe")
-    ground = common_ground(experiment, home, dataset, cache, clock)
-    with clock.phase("search"):
-        found = _search(experiment, cache, ground.held, extraction_seconds(experiment, home, cache))
-    with clock.phase("evaluate"), workers() as team:
-        tested, classifier, validated = _score_families(found, cache, ground, team)
-        calibration = ground.final.calibration(tested[0].name, validated)
-    with clock.phase("write"):
-        head = finished_head(experiment, dataset, cache, ground, tested[0], classifier, calibration.temperature)
+    study = open_study(experiment, home, "probe")
+    cache, evaluation = study.cache, study.evaluation
+    with study.clock.phase("search"):
+        found = _search(study)
+    with study.clock.phase("evaluate"), workers() as team:
+        tested, best = _score_families(study, found, team)
+        validation = (study.labels(study.held.validation), found.ranked[0].validation_probabilities)
+        calibration = evaluation.calibration(tested[0].name, validation)
+    searched = [_path_json(one) for one in found.candidates]
+    with study.clock.phase("write"):
+        head = finished_head(study, tested[0], best, calibration.temperature)
         files = [
-            save_head(head, folder / "head.npz"),
-            plots.paths([_path_json(one) for one in found.candidates], folder / "paths.png"),
-            plots.depth(found.methods, cache.layers, backbone_label(experiment), folder / "depth.png"),
+            save_head(head, study.folder / "head.npz"),
+            plots.paths(searched, study.folder / "paths.png"),
+            plots.depth(found.methods, cache.layers, study.backbone, study.folder / "depth.png"),
         ]
     details: dict[str, Any] = {
-        "data": dataset.title,
-        "backbone": backbone_label(experiment),
-        "images_per_second": extraction_speed(run_folder(home, experiment.name, "features"), cache.key),
-        **_scored(tested, found, calibration, ground),
-        "predictions": keep_predictions(ground, dataset, folder),
+        "data": study.dataset.title,
+        "backbone": study.backbone,
+        "images_per_second": study.images_per_second,
+        "methods": [method.as_json() for method in tested],
+        "scored_on": evaluation.kind,
+        "test_scorings": evaluation.scorings if evaluation.kind == "test" else 0,
+        "table": [method.as_json() for method in found.methods],
+        "paths": searched,
+        "pairs": evaluation.comparisons(),
+        "calibration": calibration.as_json(),
+        "duplicates": study.duplicates.as_json(),
+        "predictions": keep_predictions(study),
         "files": [str(file) for file in files],
     }
     spatial = (SPATIAL,) if is_spatial(cache) else ()
-    warnings = (*scored_warnings(experiment, dataset, ground, details["methods"]), *found.warnings(), *spatial)
-    result = Result("probe", experiment_json(experiment), cache.key, clock.seconds, warnings, details, folder)
-    write_result(result)
-    return result
+    return study.write(details, (*study.scored_warnings(details["methods"]), *found.warnings(), *spatial), cache.key)
 
 
-def _scored(tested: Sequence[Method], found: Found, calibration: Calibration, ground: Ground) -> dict[str, Any]:
-    """What the result says of the families, and of all that was tried for them."""
-    final = ground.final
-    return {
-        "methods": [method.as_json() for method in tested],
-        "scored_on": final.kind,
-        "test_scorings": final.scorings if final.kind == "test" else 0,
-        "table": [method.as_json() for method in found.methods],
-        "paths": [_path_json(one) for one in found.candidates],
-        "pairs": final.comparisons(),
-        "calibration": calibration.as_json(),
-        "duplicates": ground.duplicates.as_json(),
-    }
-
-
-def _search(experiment: Experiment, cache: Features, held: Holdout, extract: float | None) -> Found:
+def _search(study: Study) -> Found:
+    cache, held, extract = study.cache, study.held, study.extraction_seconds
     sets = layer_sets(cache.layers)
     candidates: list[Candidate] = []
     with progress(total=steps() * len(sets), desc="probes", unit="fit") as bar, workers() as team:
         for layers in sets:
             bar.set_postfix_str(" + ".join(layers), refresh=False)
             candidates += search_layers(cache, layers, held, extract, team, bar.update)
-    heads = [fit_head(experiment, cache, held, layer, "head", extract) for layer in cache.layers]
-    labels = cache[held.validation.split].y[held.validation.indices]
-    return Found(candidates, ranked([*candidates, *heads], labels, cache.layers))
+    heads = [fit_head(study.experiment, cache, held, layer, "head", extract) for layer in cache.layers]
+    return Found(candidates, ranked([*candidates, *heads], study.labels(held.validation), cache.layers))
 
 
-def _score_families(
-    found: Found, cache: Features, ground: Ground, team: Workers
-) -> tuple[list[Method], Classifier, tuple[np.ndarray, np.ndarray]]:
+def _score_families(study: Study, found: Found, team: Workers) -> tuple[list[Method], Classifier]:
     """Score the best of each family once.
 
     Returns:
-        The families by validation accuracy; the first one's classifier, and the labels and its probabilities of the
-        validation images, which it had not seen.
+        The families by validation accuracy, and the first one's classifier.
     """
     best: dict[str, Candidate | TrainedMethod] = {}
     for one in found.ranked:
         best.setdefault(one.method.name, one)
-    finals = [_final(one, cache, ground, team) for one in best.values()]
-    tested = [ground.final.score(final.method, final.probabilities) for final in finals]
-    validated = next(iter(best.values())).validation_probabilities
-    held = ground.held.validation
-    return tested, finals[0].classifier, (cache[held.split].y[held.indices], validated)
+    finals = [_final(study, one, team) for one in best.values()]
+    return [study.evaluation.score(final) for final in finals], finals[0].model
 
 
-def _final(one: Candidate | TrainedMethod, cache: Features, ground: Ground, team: Workers) -> Final:
+def _final(study: Study, one: Candidate | TrainedMethod, team: Workers) -> TrainedMethod:
     if isinstance(one, Candidate):
-        return finished(one, cache, ground.held, ground.part, team)
+        return finished(one, study.cache, study.held, study.scored, team)
     classifier = head_classifier(one.model)
 
     def probabilities(part: Subset) -> np.ndarray:
-        return classifier.probabilities_of(LayerRows(cache, one.method.layers, part))
+        return classifier.probabilities_of(LayerRows(study.cache, one.method.layers, part))
 
-    return Final(one.method, classifier, probabilities)
+    return replace(one, model=classifier, probabilities=probabilities)
 
 
 def _path_json(candidate: Candidate) -> dict[str, Any]:

@@ -1,17 +1,15 @@
 """Stage two: train the walk-through's head on cached features."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
-from bottleneck_features.pipeline.datasets import open_dataset
-from bottleneck_features.pipeline.evaluation.ground import Ground, common_ground, scored_warnings
-from bottleneck_features.pipeline.evaluation.judged import Judged, judge, judged_details
+from bottleneck_features.pipeline import plots
+from bottleneck_features.pipeline.evaluation.scored import scored, scored_details, scored_pictures
+from bottleneck_features.pipeline.evaluation.study import open_study
 from bottleneck_features.pipeline.experiment import Experiment
-from bottleneck_features.pipeline.extraction.cache import extraction_speed, open_cache
-from bottleneck_features.pipeline.methods.head import extraction_seconds, fit_head, predict_head
+from bottleneck_features.pipeline.methods.head import fit_head
 from bottleneck_features.pipeline.methods.kept_head import finished_head, head_classifier
 from bottleneck_features.pipeline.methods.saved_head import save_head
-from bottleneck_features.pipeline.results import Clock, Result, experiment_json, label, run_folder, write_result
+from bottleneck_features.pipeline.results import Result, label
 
 
 def train_head(experiment: Experiment, home: Path) -> Result:
@@ -31,53 +29,22 @@ def train_head(experiment: Experiment, home: Path) -> Result:
         RequestError: a class has too few samples, or too few groups, to train and to validate.
         PipelineError: the loss became NaN.
     """
-    clock = Clock()
-    with clock.phase("open"):
-        dataset = open_dataset(experiment, home)
-        cache = open_cache(experiment, home, dataset)
-    folder = run_folder(home, experiment.name, "train-head")
-    ground = common_ground(experiment, home, dataset, cache, clock)
-    with clock.phase("train"):
-        seconds = extraction_seconds(experiment, home, cache)
-        trained = fit_head(experiment, cache, ground.held, cache.layers[-1], "linear", seconds)
-    with clock.phase("evaluate"):
-        judged = judge(
-            trained, ground, dataset, lambda part: predict_head(trained.model, cache, cache.layers[-1], part)
-        )
-    with clock.phase("write"):
-        kept = finished_head(
-            experiment,
-            dataset,
-            cache,
-            ground,
-            judged.method,
-            head_classifier(trained.model),
-            judged.calibration.temperature,
-        )
-        files = [save_head(kept, folder / "head.npz"), *_pictures(judged, ground, cache.class_names, folder)]
-    rate = extraction_speed(run_folder(home, experiment.name, "features"), cache.key)
-    details = {**judged_details(judged, ground, dataset, folder, rate), "files": [str(file) for file in files]}
-    warnings = scored_warnings(experiment, dataset, ground, details["methods"])
-    result = Result("train-head", experiment_json(experiment), cache.key, clock.seconds, warnings, details, folder)
-    write_result(result)
-    return result
-
-
-def judged_pictures(judged: Judged, classes: Sequence[str], folder: Path) -> list[Path]:
-    """Draw the learning curves and the confusion matrix of a classifier."""
-    from bottleneck_features.pipeline import plots
-
-    title = label(judged.method)
-    return [
-        plots.learning_curves({title: judged.trained.history.curves}, folder / "learning-curves.png"),
-        plots.confusion_matrices({title: judged.confusion}, classes, folder / "confusion.png"),
-    ]
-
-
-def _pictures(judged: Judged, ground: Ground, classes: Sequence[str], folder: Path) -> list[Path]:
-    from bottleneck_features.pipeline import plots
-
-    scored_on = f"{len(ground.part):,} {ground.final.kind} images"
-    title = f"{label(judged.method)} on {scored_on}; T fitted on validation"
-    diagram = plots.reliability_diagram(judged.calibration.as_json(), title, folder / "reliability.png")
-    return [*judged_pictures(judged, classes, folder), diagram]
+    study = open_study(experiment, home, "train-head")
+    cache, evaluation = study.cache, study.evaluation
+    with study.clock.phase("train"):
+        trained = fit_head(experiment, cache, study.held, cache.layers[-1], "linear", study.extraction_seconds)
+    with study.clock.phase("evaluate"):
+        method = scored(study, trained)
+        details = scored_details(study, method)
+    warnings = study.scored_warnings(details["methods"])
+    with study.clock.phase("write"):
+        title = f"{label(method.row)} on {len(study.scored):,} {evaluation.kind} images; T fitted on validation"
+        calibration = method.calibration
+        pictures = [
+            *scored_pictures(study, method),
+            plots.reliability_diagram(calibration.as_json(), title, study.folder / "reliability.png"),
+        ]
+        head = finished_head(study, method.row, head_classifier(trained.model), calibration.temperature)
+        files = [save_head(head, study.folder / "head.npz"), *pictures]
+    details |= {"images_per_second": study.images_per_second, "files": [str(file) for file in files]}
+    return study.write(details, warnings, cache.key)

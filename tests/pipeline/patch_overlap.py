@@ -13,12 +13,12 @@ from scipy.stats import bootstrap
 sys.path[:0] = [str(Path(__file__).parents[2])]
 
 from bottleneck_features.pipeline.datasets.photo_patches import PATCH  # noqa: E402
-from bottleneck_features.pipeline.evaluation.predictions import FILE  # noqa: E402
+from bottleneck_features.pipeline.evaluation.predictions import PREDICTIONS_FILE  # noqa: E402
 
 
 def main(folder: Path) -> None:
     """Print which share of the patches overlaps another, and each method's accuracy bootstrapped over photographs."""
-    with np.load(folder / FILE, allow_pickle=False) as kept:
+    with np.load(folder / PREDICTIONS_FILE, allow_pickle=False) as kept:
         labels = kept["labels"]
         places = np.array([[int(word) for word in re.findall(r"-[yx](\d+)", one)] for one in kept["ids"].tolist()])
         found = {name.split("/")[1]: kept[name] for name in kept.files if name.startswith("predicted/")}

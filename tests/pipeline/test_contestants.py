@@ -9,7 +9,7 @@ from commandline import SMALL, invoke, small_disk
 from bottleneck_features.pipeline import plots
 from bottleneck_features.pipeline.datasets.digits import digits
 from bottleneck_features.pipeline.errors import PipelineError
-from bottleneck_features.pipeline.methods import contestants
+from bottleneck_features.pipeline.methods import compared as compared_methods
 from bottleneck_features.pipeline.methods.pixels import pixels_on_disk
 from bottleneck_features.pipeline.results import Method, Score
 
@@ -54,7 +54,7 @@ def test_of_the_earlier_layers_only_the_best_on_validation_is_scored(compared):
 def test_what_a_choice_cost_is_counted_with_the_best():
     score = Score(0.5, 0.4, 0.6, 100)
     tried = [Method("earlier", (), 1, {"test": score}, {"extract": 3.0, "train": seconds}) for seconds in (1.0, 2.0)]
-    assert contestants._with_time_of_all(tried[0], tried).seconds == {"extract": 3.0, "train": 3.0}
+    assert compared_methods._with_time_of_all(tried[0], tried).seconds == {"extract": 3.0, "train": 3.0}
 
 
 @pytest.mark.slow

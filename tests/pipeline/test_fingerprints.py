@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from bottleneck_features.pipeline.datasets.cifar10 import FILES, Cifar10
-from bottleneck_features.pipeline.extraction.cache import FILE, fingerprints, forget_fingerprints
+from bottleneck_features.pipeline.extraction.cache import FINGERPRINTS_FILE, fingerprints, forget_fingerprints
 
 
 @pytest.fixture
@@ -45,5 +45,5 @@ def test_unchanged_files_are_not_read_again_until_they_are_told_to_be(folder, tm
 
 def test_a_damaged_memory_is_made_anew(folder, tmp_path):
     before = fingerprints(Cifar10(str(folder)), tmp_path)
-    (tmp_path / FILE).write_text("{")
+    (tmp_path / FINGERPRINTS_FILE).write_text("{")
     assert fingerprints(Cifar10(str(folder)), tmp_path) == before

@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from imagefiles import encoded, picture, write
 from scipy.stats import permutation_test
+from trained import trained_method
 
 from bottleneck_features.pipeline.datasets.base import ArrayDataset, Samples
 from bottleneck_features.pipeline.evaluation.duplicates import Duplicates
-from bottleneck_features.pipeline.evaluation.final_split import FinalSplit
+from bottleneck_features.pipeline.evaluation.evaluation_set import EvaluationSet
 from bottleneck_features.pipeline.evaluation.groups import effective_images, groups_of, sign_flip_test
 from bottleneck_features.pipeline.evaluation.scores import accuracy_difference, mcnemar, paired_comparisons, score
 from bottleneck_features.pipeline.evaluation.splits import Subset
@@ -126,17 +127,17 @@ def test_groups_are_those_of_the_part_and_none_where_no_images_share_one(names, 
 def test_every_final_score_of_a_method_counts_groups(split, kind):
     labels, groups = np.zeros(40, int), np.repeat(np.arange(10), 4)
     seen = Duplicates((), np.arange(40) < 4, "")
-    final = FinalSplit(labels, Subset(split, np.arange(40)), seen, groups)
+    final = EvaluationSet(labels, Subset(split, np.arange(40)), seen, groups)
     wrong = (groups % 3 == 0).astype(int)
     before = Method("linear", (), 0, {"validation": score(labels, wrong)}, {})
-    method = final.score(before, lambda part: np.eye(2)[wrong])
+    method = final.score(trained_method(before, lambda part: np.eye(2)[wrong]))
     assert method.scores[kind] == score(labels, wrong, groups)
     assert method.scores["without_duplicates"] == score(labels[4:], wrong[4:], groups[4:])
     assert final.warnings()[0].startswith(f"The 40 {kind} images come in 10 groups (dataset.group)")
 
 
 def test_without_groups_nothing_is_said():
-    final = FinalSplit(np.zeros(2, int), Subset("test", np.arange(2)), Duplicates((), np.zeros(2, bool), ""))
+    final = EvaluationSet(np.zeros(2, int), Subset("test", np.arange(2)), Duplicates((), np.zeros(2, bool), ""))
     assert final.warnings() == ()
 
 

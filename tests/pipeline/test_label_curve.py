@@ -76,7 +76,7 @@ def test_the_quick_training_does_what_the_recipe_of_compare_does():
         one_batch, Recipe(settings.epochs, settings.batch_size, settings.learning_rate, experiment.seed)
     )
     reference = train_convnet(experiment, dataset, pixels, one_batch, "small")
-    assert losses == pytest.approx(reference.history.curves["val_loss"], rel=1e-4)
+    assert losses == pytest.approx(reference.curves["val_loss"], rel=1e-4)
 
 
 def _point(method: str, size: int | None, *accuracies: float) -> CurvePoint:

@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from commandline import SMALL, invoke
+from trained import trained_method
 
 from bottleneck_features.features import open_features
 from bottleneck_features.pipeline.errors import PipelineError, RequestError
 from bottleneck_features.pipeline.evaluation.duplicates import Duplicates
-from bottleneck_features.pipeline.evaluation.final_split import FinalSplit
+from bottleneck_features.pipeline.evaluation.evaluation_set import EvaluationSet
 from bottleneck_features.pipeline.evaluation.scores import score_counts
 from bottleneck_features.pipeline.evaluation.splits import Subset
 from bottleneck_features.pipeline.methods.classifier import Classifier
@@ -103,26 +104,28 @@ def test_without_a_cache_the_next_command_is_named(tmp_path):
 
 
 def test_test_images_are_refused_to_a_method_that_saw_them():
-    final = FinalSplit(np.array([0, 1, 1]), Subset("test", np.arange(3)), Duplicates((), np.zeros(3, bool), ""))
+    final = EvaluationSet(np.array([0, 1, 1]), Subset("test", np.arange(3)), Duplicates((), np.zeros(3, bool), ""))
     method = Method("linear", (), 0, {"validation": score_counts(1, 2)}, {})
-    assert final.score(method, lambda part: np.eye(2)[[0] * len(part)]).scores["test"].accuracy == pytest.approx(1 / 3)
+    assert final.score(trained_method(method, lambda part: np.eye(2)[[0] * len(part)])).scores[
+        "test"
+    ].accuracy == pytest.approx(1 / 3)
     with pytest.raises(PipelineError, match="'linear' already"):
-        final.score(method, lambda part: np.eye(2)[[1] * len(part)])
+        final.score(trained_method(method, lambda part: np.eye(2)[[1] * len(part)]))
     assert final.scorings == 1
 
 
 def test_a_method_is_scored_without_the_images_that_were_learned_from_too():
     seen = Duplicates((), np.array([True, False, False]), "")
-    final = FinalSplit(np.array([0, 1, 1]), Subset("test", np.arange(3)), seen)
-    method = final.score(Method("linear", (), 0, {}, {}), lambda part: np.eye(2)[[0, 1, 0]])
+    final = EvaluationSet(np.array([0, 1, 1]), Subset("test", np.arange(3)), seen)
+    method = final.score(trained_method(Method("linear", (), 0, {}, {}), lambda part: np.eye(2)[[0, 1, 0]]))
     assert method.scores["test"].accuracy == pytest.approx(2 / 3)
     assert method.scores["without_duplicates"].accuracy == 0.5
 
 
 def test_without_a_test_split_no_test_score_is_made_up():
-    final = FinalSplit(np.array([0, 1]), Subset("train", np.array([4, 7])), Duplicates((), np.zeros(2, bool), ""))
+    final = EvaluationSet(np.array([0, 1]), Subset("train", np.array([4, 7])), Duplicates((), np.zeros(2, bool), ""))
     method = Method("linear", (), 0, {"validation": score_counts(1, 2)}, {})
-    assert final.score(method, lambda part: np.eye(2)[[0] * len(part)]) == method
+    assert final.score(trained_method(method, lambda part: np.eye(2)[[0] * len(part)])) == method
     assert final.kind == "validation"
 
 

@@ -12,6 +12,7 @@ from bottleneck_features.pipeline.errors import PipelineError
 from bottleneck_features.pipeline.methods import resumable
 from bottleneck_features.pipeline.methods.resumable import Schedule, fit_resumable, recipe_folder, sole_training
 from bottleneck_features.pipeline.methods.training import EpochBatches
+from bottleneck_features.pipeline.results import kept_epoch
 
 SCHEDULE = Schedule(epochs=4, learning_rate=1e-2, drop_every=2, patience=4)
 
@@ -36,7 +37,7 @@ def _model() -> keras.Model:
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory) -> dict[str, list[float]]:
-    return dict(fit_resumable(_model, *_batches(), SCHEDULE, "made", tmp_path_factory.mktemp("whole"))[1].curves)
+    return dict(fit_resumable(_model, *_batches(), SCHEDULE, "made", tmp_path_factory.mktemp("whole"))[1])
 
 
 @pytest.mark.parametrize("kills", [(1,), (0, 2)])
@@ -47,10 +48,10 @@ def test_a_killed_training_ends_with_the_same_epochs_and_curves(tmp_path, undist
             with pytest.raises(KeyboardInterrupt):
                 fit_resumable(_model, *_batches(), SCHEDULE, "made", tmp_path)
     _, history = fit_resumable(_model, *_batches(), SCHEDULE, "made", tmp_path)
-    assert len(history.curves["loss"]) == SCHEDULE.epochs
-    assert len(history.curves["seconds"]) == SCHEDULE.epochs
+    assert len(history["loss"]) == SCHEDULE.epochs
+    assert len(history["seconds"]) == SCHEDULE.epochs
     for name in undisturbed.keys() - {"seconds"}:
-        np.testing.assert_allclose(history.curves[name], undisturbed[name], rtol=1e-3)
+        np.testing.assert_allclose(history[name], undisturbed[name], rtol=1e-3)
 
 
 def _interrupted_after(epoch: int):
@@ -73,7 +74,7 @@ def test_a_checkpoint_that_was_being_written_is_not_taken_up(tmp_path, undisturb
     half.mkdir()
     (half / "last.keras").write_bytes(b"half")
     _, history = fit_resumable(_model, *_batches(), SCHEDULE, "made", tmp_path)
-    np.testing.assert_allclose(history.curves["loss"], undisturbed["loss"], rtol=1e-3)
+    np.testing.assert_allclose(history["loss"], undisturbed["loss"], rtol=1e-3)
 
 
 def test_a_finished_training_is_read_back_and_not_repeated(tmp_path):
@@ -87,13 +88,13 @@ def test_a_finished_training_is_read_back_and_not_repeated(tmp_path):
 def test_the_kept_model_is_that_of_the_lowest_validation_loss(tmp_path):
     model, history = fit_resumable(_model, *_batches(), SCHEDULE, "made", tmp_path)
     loss, _ = model.evaluate(_batches()[1], verbose=0)
-    assert loss == pytest.approx(min(history.curves["val_loss"]), rel=1e-3)
-    assert history.best_epoch == 1 + int(np.argmin(history.curves["val_loss"]))
+    assert loss == pytest.approx(min(history["val_loss"]), rel=1e-3)
+    assert kept_epoch(history) == 1 + int(np.argmin(history["val_loss"]))
 
 
 def test_training_stops_when_validation_no_longer_improves(tmp_path):
     _, history = fit_resumable(_model, *_batches(), Schedule(30, 0.5, 0, 2), "made", tmp_path)
-    assert len(history.curves["loss"]) < 30
+    assert len(history["loss"]) < 30
 
 
 def test_a_loss_that_is_no_number_stops_with_advice(tmp_path):

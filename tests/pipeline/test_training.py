@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from bottleneck_features.models import build_head
 from bottleneck_features.pipeline.errors import PipelineError
 from bottleneck_features.pipeline.methods.training import Recipe, RowBatches, fit, predict
+from bottleneck_features.pipeline.results import kept_epoch
 
 
 def _blobs(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -51,10 +52,10 @@ def test_the_best_epoch_by_validation_loss_is_kept():
     train, held = np.arange(0, 120, 2), np.arange(1, 120, 2)
     batches = [RowBatches(rows, labels, part, 16, 0) for part in (train, held)]
     history = fit(model, *batches, Recipe(12, 16, 0.3, 0), "blobs")
-    assert history.best_epoch == 1 + int(np.argmin(history.curves["val_loss"]))
+    assert kept_epoch(history) == 1 + int(np.argmin(history["val_loss"]))
     probabilities = predict(model, rows, held)
     loss = -np.log(probabilities[np.arange(len(held)), labels[held]]).mean()
-    assert loss == pytest.approx(min(history.curves["val_loss"]), rel=1e-3)
+    assert loss == pytest.approx(min(history["val_loss"]), rel=1e-3)
 
 
 def test_a_loss_that_is_no_number_stops_with_advice():

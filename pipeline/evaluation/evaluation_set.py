@@ -1,6 +1,5 @@
 """The images that decide at the end: every method is scored on them once, and never again."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,13 +10,14 @@ from bottleneck_features.pipeline.evaluation.duplicates import Duplicates
 from bottleneck_features.pipeline.evaluation.predictions import Predictions
 from bottleneck_features.pipeline.evaluation.scores import confusion, paired_comparisons, score
 from bottleneck_features.pipeline.evaluation.splits import Subset
+from bottleneck_features.pipeline.evaluation.trained import TrainedMethod
 from bottleneck_features.pipeline.results import Method
 
 
-class FinalSplit:
+class EvaluationSet:
     """The test split, or the validation samples of a data set that has none, behind a counter.
 
-    A method is scored once: it gets the `Subset` from `score`, when nothing of it may change any more. What was answered,
+    A method is scored once, when nothing of it may change any more. What was answered,
     with the labels, is given out for the pages (`predictions`); no method chooses by it.
 
     Args:
@@ -43,26 +43,23 @@ class FinalSplit:
         """How many methods were scored."""
         return len(self._probabilities)
 
-    def score(self, method: Method, predict: Callable[[Subset], np.ndarray]) -> Method:
-        """Score a finished method, the only time in this run.
-
-        Args:
-            method: nothing of it may change after this.
-            predict: returns the `(n, classes)` probabilities of a `Subset`.
+    def score(self, trained: TrainedMethod) -> Method:
+        """Score a trained method, the only time in this run.
 
         Returns:
-            The method with its test score. Where there is no test split its validation score is there already; with groups
+            Its row with its test score. Where there is no test split its validation score is there already; with groups
             its interval is replaced by one that counts them.
 
         Raises:
             PipelineError: this method was scored before.
         """
+        method = trained.method
         if method.name in self._probabilities:
             raise PipelineError(
                 f"The {self.kind} images were scored for {method.name!r} already. A second look would choose by them: "
                 "choose on validation images, then score once."
             )
-        self._probabilities[method.name] = predict(self._part)
+        self._probabilities[method.name] = trained.probabilities(self._part)
         predicted = self._predicted(method.name)
         if self.kind == "test" or self._groups is not None:
             method = method.with_score(self.kind, score(self._labels, predicted, self._groups))

@@ -1,0 +1,71 @@
+"""What results say of a method that was scored at the end."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bottleneck_features.pipeline.evaluation.calibration import Calibration
+from bottleneck_features.pipeline.evaluation.predictions import save_predictions
+from bottleneck_features.pipeline.evaluation.study import Study
+from bottleneck_features.pipeline.evaluation.trained import TrainedMethod
+from bottleneck_features.pipeline.results import Method, kept_epoch, label
+
+
+@dataclass(frozen=True)
+class ScoredMethod:
+    """A trained method that was scored at the end.
+
+    Attributes:
+        trained: the method.
+        row: its row in a table, scored.
+        confusion: `(classes, classes)` counts: rows are the true classes.
+        calibration: how far its probabilities may be trusted.
+    """
+
+    trained: TrainedMethod
+    row: Method
+    confusion: np.ndarray
+    calibration: Calibration
+
+
+def scored(study: Study, trained: TrainedMethod) -> ScoredMethod:
+    """Score a trained method on the images that decide, once."""
+    row = study.evaluation.score(trained)
+    matrix = study.evaluation.confusion(row.name, len(study.classes))
+    validation = (study.labels(study.held.validation), trained.validation_probabilities)
+    return ScoredMethod(trained, row, matrix, study.evaluation.calibration(row.name, validation))
+
+
+def scored_details(study: Study, method: ScoredMethod) -> dict[str, Any]:
+    """Return what the result of a command that trained one method says of it; its predictions are kept beside it."""
+    kept, curves = keep_predictions(study), method.trained.curves
+    return {
+        "methods": [method.row.as_json()],
+        "best_epoch": kept_epoch(curves),
+        "history": dict(curves),
+        "classes": list(study.classes),
+        "scored_on": study.evaluation.kind,
+        "confusion": method.confusion.tolist(),
+        "calibration": method.calibration.as_json(),
+        "duplicates": study.duplicates.as_json(),
+        "predictions": kept,
+    }
+
+
+def keep_predictions(study: Study) -> dict[str, str]:
+    """Write what every scored method answered to each image, and return what results say of it."""
+    ids = study.dataset.splits[study.scored.split].ids
+    return save_predictions(study.evaluation.predictions(ids), study.folder)
+
+
+def scored_pictures(study: Study, method: ScoredMethod) -> list[Path]:
+    """Draw the learning curves and the confusion matrix of a method."""
+    from bottleneck_features.pipeline import plots
+
+    title = label(method.row)
+    return [
+        plots.learning_curves({title: method.trained.curves}, study.folder / "learning-curves.png"),
+        plots.confusion_matrices({title: method.confusion}, study.classes, study.folder / "confusion.png"),
+    ]

@@ -1,0 +1,31 @@
+"""A trained method of whatever kind: all that ranking and scoring need of it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bottleneck_features.pipeline.evaluation.splits import Subset
+from bottleneck_features.pipeline.results import Method
+
+
+@dataclass(frozen=True)
+class TrainedMethod:
+    """A trained method; nothing of it changes any more.
+
+    Attributes:
+        method: its row in a table, without a score of the images that decide.
+        model: a `keras.Model`, with the weights of its best epoch, or a `Classifier` of features.
+        probabilities: returns the `(n, classes)` class probabilities of a `Subset`, not calibrated.
+        validation_probabilities: `(m, classes)` of the validation images, by a model that had not seen them.
+        curves: learning curves by name, one value per epoch; empty for a method without epochs.
+        compared: whether it is scored at the end; False for what validation images have ruled out.
+    """
+
+    method: Method
+    model: Any
+    probabilities: Callable[[Subset], np.ndarray]
+    validation_probabilities: np.ndarray
+    curves: Mapping[str, Sequence[float]]
+    compared: bool = True

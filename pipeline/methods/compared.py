@@ -1,0 +1,95 @@
+"""The methods that `compare` can set against one another, each trained on the same images."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from bottleneck_features.models.parallel import Workers
+from bottleneck_features.pipeline.evaluation.ranking import ranked
+from bottleneck_features.pipeline.evaluation.study import Study
+from bottleneck_features.pipeline.evaluation.trained import TrainedMethod
+from bottleneck_features.pipeline.methods.convnet import train_convnet
+from bottleneck_features.pipeline.methods.head import fit_head
+from bottleneck_features.pipeline.methods.layer_rows import layer_sets
+from bottleneck_features.pipeline.methods.network import train_network
+from bottleneck_features.pipeline.methods.probe_search import LOGISTIC, finished, search_layers, steps
+from bottleneck_features.pipeline.progress import progress
+from bottleneck_features.pipeline.results import Method
+
+
+@dataclass(frozen=True)
+class Training:
+    """What the compared methods are trained with.
+
+    Attributes:
+        study: the experiment, opened.
+        pixels: its images by split, uint8 `(n, height, width, 3)`.
+        team: the threads of the probes.
+    """
+
+    study: Study
+    pixels: Mapping[str, np.ndarray]
+    team: Workers
+
+
+def train_compared(training: Training) -> Iterator[TrainedMethod]:
+    """Train every method of `compare.methods`, in their order; those that validation images rule out are not `compared`."""
+    for name in training.study.experiment.compare.methods:
+        yield from _TRAINERS.get(name, _network)(training, name)
+
+
+def _linear(training: Training, name: str) -> Iterator[TrainedMethod]:
+    yield _head(training.study, name, training.study.cache.layers[-1])
+
+
+def _earlier(training: Training, name: str) -> Iterator[TrainedMethod]:
+    """Every layer before the last; only the best by validation accuracy is compared, with the time of all."""
+    study = training.study
+    heads = [_head(study, name, layer) for layer in reversed(study.cache.layers[:-1])]
+    best_first = ranked(heads, study.labels(study.held.validation), study.cache.layers)
+    for best in best_first[:1]:
+        yield replace(best, method=_with_time_of_all(best.method, [head.method for head in heads]))
+    yield from (replace(head, compared=False) for head in best_first[1:])
+
+
+def _with_time_of_all(best: Method, tried: Sequence[Method]) -> Method:
+    """The best of several that were trained to choose it: what the choice cost counts."""
+    return replace(best, seconds={**best.seconds, "train": sum(one.seconds["train"] or 0.0 for one in tried)})
+
+
+def _head(study: Study, name: str, layer: str) -> TrainedMethod:
+    return fit_head(study.experiment, study.cache, study.held, layer, name, study.extraction_seconds)
+
+
+def _probe(training: Training, name: str) -> Iterator[TrainedMethod]:
+    """The logistic probe on the layers, alone or side by side, with the best validation accuracy and the time of all."""
+    study, cache = training.study, training.study.cache
+    seconds, sets = study.extraction_seconds, layer_sets(cache.layers)
+    with progress(total=steps(LOGISTIC) * len(sets), desc="probes", unit="fit") as bar:
+        found = [
+            one
+            for layers in sets
+            for one in search_layers(cache, layers, study.held, seconds, training.team, bar.update, LOGISTIC)
+        ]
+    best, *_ = ranked(found, study.labels(study.held.validation), cache.layers)
+    final = finished(best, cache, study.held, study.scored, training.team)
+    yield replace(final, method=replace(_with_time_of_all(final.method, [one.method for one in found]), name=name))
+
+
+def _convnet(training: Training, name: str) -> Iterator[TrainedMethod]:
+    study = training.study
+    yield train_convnet(study.experiment, study.dataset, training.pixels, study.held, name.removeprefix("convnet-"))
+
+
+def _network(training: Training, name: str) -> Iterator[TrainedMethod]:
+    yield train_network(training.study, training.pixels, name)
+
+
+_TRAINERS: dict[str, Callable[[Training, str], Iterator[TrainedMethod]]] = {
+    "linear": _linear,
+    "earlier": _earlier,
+    "probe": _probe,
+    "convnet-small": _convnet,
+    "convnet-strong": _convnet,
+}

@@ -1,0 +1,60 @@
+"""What a report shows of single images: each class, the most confident mistakes, and the map of the features."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from bottleneck_features.features.reader import Features
+from bottleneck_features.pipeline.evaluation.predictions import Predictions
+from bottleneck_features.pipeline.evaluation.splits import hold_out
+from bottleneck_features.pipeline.evaluation.study import Study
+from bottleneck_features.pipeline.reporting.answer import best_method
+from bottleneck_features.pipeline.reporting.feature_map import FeatureMap, feature_map
+from bottleneck_features.pipeline.reporting.gallery import Mistake, most_confident_mistakes
+from bottleneck_features.pipeline.reporting.method_tables import class_table
+from bottleneck_features.pipeline.reporting.sources import visible
+
+
+def single_images(
+    study: Study, results: Mapping[str, Mapping[str, Any]], found: tuple[str, Predictions] | None
+) -> dict[str, Any]:
+    """Return what the page shows of single images, where a result has kept what was answered to each.
+
+    Args:
+        study: the experiment, opened.
+        results: result objects by command.
+        found: the command whose answers are shown, and the answers.
+    """
+    if found is None:
+        return {"classes": [], "mistakes": [], "map": None}
+    command, predictions = found
+    result, names = results[command], [visible(name) for name in study.dataset.class_names]
+    method = best_method(result)
+    answered = [one for one in result["methods"] if one["name"] in predictions.predicted]
+    tables = [
+        class_table(name, predictions.labels, predicted, names) for name, predicted in predictions.predicted.items()
+    ]
+    return {
+        "classes": sorted(tables, key=lambda table: table.method != method["name"]),
+        "mistakes": _mistakes(study, predictions, {**result, "methods": answered}),
+        "map": _map(study, predictions, method),
+    }
+
+
+def _map(study: Study, predictions: Predictions, method: Mapping[str, Any]) -> FeatureMap | None:
+    layer = _layer(study.cache, method)
+    seed = study.experiment.seed
+    return feature_map(study.dataset, study.cache, layer, predictions, method["name"], seed)
+
+
+def _mistakes(study: Study, predictions: Predictions, result: Mapping[str, Any]) -> list[Mistake]:
+    """Beside training images of the run that made the mistakes, whatever this report was asked for."""
+    dataset, cache, method, made_with = study.dataset, study.cache, best_method(result), result["experiment"]
+    held = hold_out(dataset, made_with["head"]["validation_split"], made_with["seed"])
+    layer = _layer(cache, method)
+    return most_confident_mistakes(dataset, cache, layer, held.train, predictions, method["name"])
+
+
+def _layer(cache: Features, method: Mapping[str, Any]) -> str:
+    """The last layer that a method sees; the cache's last for one that sees none."""
+    seen = [layer for layer in cache.layers if visible(layer) in method["layers"]]
+    return (seen or cache.layers)[-1]
