@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from bottleneck_features.pipeline.datasets.columns import SPLIT_NAMES, Columns
-from bottleneck_features.pipeline.datasets.decoding import POINT_SAMPLED, Target
+from bottleneck_features.pipeline.datasets.decoding import POINT_SAMPLED, Resizing
 from bottleneck_features.pipeline.datasets.images import ImageDataset, Source
 from bottleneck_features.pipeline.datasets.listing import Problem, natural_key
 from bottleneck_features.pipeline.datasets.partition import draw_test, straddling
@@ -21,7 +21,7 @@ SHOWN = 3  # reasons in a message; all are in the quarantine file
 FEWEST = 2  # images of a class, so that one can be held out
 
 
-def target_of(experiment: Experiment) -> Target:
+def resizing_of(experiment: Experiment) -> Resizing:
     """Return what every image becomes.
 
     Raises:
@@ -34,7 +34,7 @@ def target_of(experiment: Experiment) -> Target:
             f"Received: {settings.resize!r}"
         )
     height, width = experiment.dataset.common_size or settings.size
-    return Target((height, width), settings.resize, settings.antialias or settings.resize == "area")
+    return Resizing((height, width), settings.resize, settings.antialias or settings.resize == "area")
 
 
 def assemble(
@@ -62,7 +62,7 @@ def assemble(
         PipelineError: more than `dataset.error_limit` cannot be used, or any with `on_error = "fail"`.
     """
     settings = experiment.dataset
-    target = target_of(experiment)
+    resizing = resizing_of(experiment)
     notices = _quarantine(len(usable), problems, noted, settings, home / "runs" / experiment.name / QUARANTINE)
     splits = _splits(usable, settings)
     _require_classes(splits, where)
@@ -74,7 +74,7 @@ def assemble(
         )
     title = f"{Path(where).name} ({sum(len(part) for part in splits.values()):,} image files)"
     identity = {"dataset.common_size": list(settings.common_size)} if settings.common_size else {}
-    return ImageDataset(title, splits, source, target, settings.max_pixels, identity, notices)
+    return ImageDataset(title, splits, source, resizing, settings.max_pixels, identity, notices)
 
 
 def _quarantine(

@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from bottleneck_features import features
-from bottleneck_features.pipeline.datasets.decoding import UnusableImage
+from bottleneck_features.pipeline.datasets.decoding import UnusableImage, decoding_threads
 from bottleneck_features.pipeline.datasets.listing import SPLITS, ignored, in_full
-from bottleneck_features.pipeline.datasets.scan import threads
 from bottleneck_features.pipeline.errors import PipelineError, RequestError
 
 FAR_THREADS = 16  # a store answers many requests at once, each after some milliseconds
@@ -110,7 +109,7 @@ def find_containers(path: str, ending: str) -> tuple[Container, ...]:
 def reading_threads(containers: Sequence[Container]) -> int:
     """Return how many images to read and decode at the same time."""
     far = any(container.store is not None for container in containers)
-    return max(FAR_THREADS, threads()) if far else threads()
+    return max(FAR_THREADS, decoding_threads()) if far else decoding_threads()
 
 
 def named_splits(containers: Sequence[Container]) -> tuple[str, ...]:

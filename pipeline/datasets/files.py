@@ -4,10 +4,10 @@ from pathlib import Path
 
 from bottleneck_features.pipeline.datasets import assembly
 from bottleneck_features.pipeline.datasets.columns import of_entries
-from bottleneck_features.pipeline.datasets.decoding import read
+from bottleneck_features.pipeline.datasets.decoding import decoding_threads, read_file
 from bottleneck_features.pipeline.datasets.images import ImageDataset, Stored
 from bottleneck_features.pipeline.datasets.listing import Listing, Problem, list_folder
-from bottleneck_features.pipeline.datasets.scan import printable, scan, threads
+from bottleneck_features.pipeline.datasets.scan import printable, scan
 from bottleneck_features.pipeline.datasets.table import list_table
 from bottleneck_features.pipeline.experiment import Experiment
 
@@ -17,11 +17,11 @@ class Files:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self.threads = threads()
+        self.threads = decoding_threads()
 
     def read(self, image: Stored) -> bytes:
         """See `Source`."""
-        return read(self._root / image.id)[0]
+        return read_file(self._root / image.id)
 
     def where(self, image: Stored) -> str:
         """See `Source`."""
@@ -48,7 +48,7 @@ def open_table(experiment: Experiment, home: Path) -> ImageDataset:
 
 
 def _open(experiment: Experiment, home: Path, listing: Listing) -> ImageDataset:
-    assembly.target_of(experiment)  # refuses what cannot be before every file is read
+    assembly.resizing_of(experiment)  # refuses what cannot be before every file is read
     found = scan(listing.root, [entry.path for entry in listing.entries], home, experiment.dataset.max_pixels)
     records = {record.path: record for record in found}
     bad = [

@@ -9,7 +9,7 @@ import numpy as np
 
 from bottleneck_features.pipeline.datasets.base import Dataset, Origin, Origins, Samples
 from bottleneck_features.pipeline.datasets.columns import Columns
-from bottleneck_features.pipeline.datasets.decoding import REVISION, Target, UnusableImage, load_bytes
+from bottleneck_features.pipeline.datasets.decoding import REVISION, Resizing, UnusableImage, load_bytes
 from bottleneck_features.pipeline.datasets.listing import natural_key
 from bottleneck_features.pipeline.datasets.scan import FileRecord
 from bottleneck_features.pipeline.errors import ChangedImage
@@ -45,7 +45,7 @@ class ImageDataset(Dataset):
         title: see `Dataset`.
         columns: the images of each split.
         source: what gives their bytes.
-        target: what every image becomes.
+        resizing: what every image becomes.
         max_pixels: the largest width x height.
         identity: see `Dataset`.
         notices: see `Dataset`.
@@ -56,7 +56,7 @@ class ImageDataset(Dataset):
         title: str,
         columns: Mapping[str, Columns],
         source: Source,
-        target: Target,
+        resizing: Resizing,
         max_pixels: int,
         identity: Mapping[str, Any],
         notices: tuple[str, ...],
@@ -65,7 +65,7 @@ class ImageDataset(Dataset):
         self.notices = notices
         train = columns["train"]
         self.class_names = tuple(sorted((train.names[i] for i in np.unique(train.labels)), key=natural_key))
-        self.image_shape = (*target.size, 3)
+        self.image_shape = (*resizing.size, 3)
         self.identity = {"input.decoding": REVISION, **identity}
         self.splits = {split: Samples(part.ids, self._numbered(part)) for split, part in columns.items()}
         if any(len(part.groups) for part in columns.values()):
@@ -74,7 +74,7 @@ class ImageDataset(Dataset):
             split: Origins(partial(self._origin, part), range(len(part))) for split, part in columns.items()
         }
         self._columns = columns
-        self._source, self._target, self._max_pixels = source, target, max_pixels
+        self._source, self._resizing, self._max_pixels = source, resizing, max_pixels
 
     def images(self, split: str, indices: np.ndarray) -> np.ndarray:
         """See `Dataset`.
@@ -103,7 +103,7 @@ class ImageDataset(Dataset):
         stored = _stored(part, index)
         try:
             content = self._source.read(stored)
-            return load_bytes(content, self._target, part.sha256[index].tobytes().hex(), self._max_pixels)
+            return load_bytes(content, self._resizing, part.sha256[index].tobytes().hex(), self._max_pixels)
         except UnusableImage as problem:
             raise ChangedImage(
                 f"'{self._source.where(stored)}' is no longer what it was at the start: {problem}. Put it back."

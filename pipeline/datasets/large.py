@@ -35,7 +35,7 @@ def open_tar(experiment: Experiment, home: Path) -> ImageDataset:
         features.StoreError: a URL cannot be opened.
     """
     settings = experiment.dataset
-    assembly.target_of(experiment)
+    assembly.resizing_of(experiment)
     containers = find_containers(settings.path, ".tar")
     named = named_splits(containers)
     images = partial(tar_images, label_field=settings.label_column, ending=settings.image_column)
@@ -55,7 +55,7 @@ def open_tar(experiment: Experiment, home: Path) -> ImageDataset:
 def open_parquet(experiment: Experiment, home: Path) -> ImageDataset:
     """Open `dataset.path` as Parquet files that hold images; otherwise as `open_tar`."""
     settings = experiment.dataset
-    assembly.target_of(experiment)
+    assembly.resizing_of(experiment)
     containers = find_containers(settings.path, ".parquet")
     named = ("",) * len(containers) if settings.split_column else named_splits(containers)
     columns = table_columns(containers[0], settings)

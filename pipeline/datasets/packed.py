@@ -18,8 +18,8 @@ import PIL
 
 from bottleneck_features.pipeline.datasets.columns import TEXT, blank, text
 from bottleneck_features.pipeline.datasets.containers import Container
-from bottleneck_features.pipeline.datasets.decoding import MAX_BYTES, UnusableImage, check
-from bottleneck_features.pipeline.datasets.scan import FOLDER, threads
+from bottleneck_features.pipeline.datasets.decoding import MAX_BYTES, UnusableImage, check, decoding_threads
+from bottleneck_features.pipeline.datasets.scan import FOLDER
 from bottleneck_features.pipeline.progress import progress
 from bottleneck_features.pipeline.results import write_bytes
 
@@ -94,7 +94,7 @@ def scan_containers(
     """
     total = sum(container.size for container in containers)
     bar = progress(total=total, unit="B", unit_scale=True, desc="scan", disable=total < 1 << 28)
-    with ThreadPoolExecutor(threads(), "scan") as pool, bar:
+    with ThreadPoolExecutor(decoding_threads(), "scan") as pool, bar:
         for container in containers:
             state = f"{container.url}\0{container.size}\0{container.version}\0{recipe}\0{max_pixels}"
             state += f"\0{PIL.__version__}\0{VERSION}"

@@ -12,10 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
-import joblib
 import PIL
 
-from bottleneck_features.pipeline.datasets.decoding import MAX_PIXELS, UnusableImage, check, read
+from bottleneck_features.pipeline.datasets.decoding import MAX_PIXELS, UnusableImage, check, decoding_threads, read_file
 from bottleneck_features.pipeline.progress import progress
 from bottleneck_features.pipeline.results import write_text
 
@@ -83,11 +82,6 @@ def forget_scans(home: Path) -> None:
     shutil.rmtree(home / FOLDER, ignore_errors=True)
 
 
-def threads() -> int:
-    """Return how many threads decode: one for each core this process may use, by affinity and by its cgroup's quota."""
-    return joblib.cpu_count()
-
-
 def printable(path: str) -> str:
     """Return a path as it can be shown and written: bytes that are no UTF-8 as `\\xNN`."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
@@ -95,7 +89,7 @@ def printable(path: str) -> str:
 
 def _looked_at(look: Callable[[str], FileRecord], paths: Sequence[str]) -> Iterator[FileRecord]:
     bar = progress(total=len(paths), unit="file", desc="scan", disable=len(paths) < QUICK)
-    with ThreadPoolExecutor(threads(), "scan") as pool, bar:
+    with ThreadPoolExecutor(decoding_threads(), "scan") as pool, bar:
         for start in range(0, len(paths), BLOCK):
             for record in pool.map(look, paths[start : start + BLOCK]):
                 bar.update()
@@ -110,16 +104,16 @@ def _look(root: Path, path: str, known: FileRecord | None, max_pixels: int) -> F
         if not Path(os.path.realpath(where)).is_relative_to(root):
             return FileRecord(path, problem=f"it is outside '{root}' (a symbolic link, or '..')")
         status = where.stat()
-        state = (status.st_size, status.st_mtime_ns)
-        if known and (known.bytes, known.modified_ns) == state and os.access(where, os.R_OK):
+        modified_ns = status.st_mtime_ns
+        if known and (known.bytes, known.modified_ns) == (status.st_size, modified_ns) and os.access(where, os.R_OK):
             return known
     except (OSError, ValueError):
-        pass  # `read` says it better
+        modified_ns = 0  # `read_file` says it better
     try:
-        content, status = read(where)
+        content = read_file(where)
     except UnusableImage as problem:
         return FileRecord(path, problem=str(problem))
-    found = (path, len(content), status.st_mtime_ns, hashlib.sha256(content).hexdigest())
+    found = (path, len(content), modified_ns, hashlib.sha256(content).hexdigest())
     try:
         header = check(content, max_pixels)
     except UnusableImage as problem:

@@ -9,7 +9,7 @@ from PIL import Image
 
 from bottleneck_features.pipeline.datasets import Dataset
 from bottleneck_features.pipeline.datasets.base import Origin
-from bottleneck_features.pipeline.datasets.decoding import MAX_PIXELS, Target, UnusableImage, load_bytes
+from bottleneck_features.pipeline.datasets.decoding import MAX_PIXELS, Resizing, UnusableImage, load_bytes
 from bottleneck_features.pipeline.errors import PipelineError
 from bottleneck_features.pipeline.inspection.repeats import Place, images_at
 from bottleneck_features.pipeline.results import write_bytes
@@ -82,7 +82,7 @@ def _from_file(origin: Origin, side: int) -> Image.Image:
         return Image.fromarray(
             load_bytes(
                 origin.read(),
-                Target((height, width)),
+                Resizing((height, width)),
                 origin.record.sha256,
                 max(MAX_PIXELS, origin.record.width * origin.record.height),
             )

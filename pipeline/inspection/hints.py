@@ -1,6 +1,5 @@
 """What is known of an image without looking at what it shows: its file, its name, its place in a table."""
 
-import io
 import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -8,12 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 from sklearn.feature_extraction.text import CountVectorizer
 
 from bottleneck_features.pipeline.datasets import Dataset
 from bottleneck_features.pipeline.datasets.base import Origin
-from bottleneck_features.pipeline.datasets.scan import threads
+from bottleneck_features.pipeline.datasets.decoding import MAX_PIXELS, decoding_threads, opened
 
 WORDS = 50  # the most frequent ones in file names
 WORD = r"[^\W\d_]+"
@@ -57,7 +55,7 @@ def hints(dataset: Dataset, colour: np.ndarray) -> tuple[Hint, ...]:
 def _of_files(origins: Sequence[Origin]) -> list[Hint]:
     size = np.array([(origin.record.width, origin.record.height) for origin in origins], float)
     kinds = [f"{origin.record.format} {origin.record.mode}" for origin in origins]
-    with ThreadPoolExecutor(threads(), "tables") as pool:
+    with ThreadPoolExecutor(decoding_threads(), "tables") as pool:
         tables = np.array(list(pool.map(_jpeg_tables, origins)))
     return [
         Hint("image size (width, height)", size),
@@ -72,7 +70,7 @@ def _jpeg_tables(origin: Origin) -> tuple[float, float, float]:
     """The number of a JPEG's quantisation tables and the means of the first two; zeros where there are none."""
     if origin.record.format != "JPEG":
         return 0.0, 0.0, 0.0
-    with Image.open(io.BytesIO(origin.read())) as image:
+    with opened(origin.read(), max(MAX_PIXELS, origin.record.width * origin.record.height)) as image:
         found = [float(np.mean(table)) for _, table in sorted(getattr(image, "quantization", {}).items())]
     first, second = [*found, 0.0, 0.0][:2]
     return float(len(found)), first, second

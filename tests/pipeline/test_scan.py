@@ -6,7 +6,7 @@ import pytest
 from imagefiles import encoded, picture, write
 
 from bottleneck_features.pipeline.datasets import scan as scanning
-from bottleneck_features.pipeline.datasets.scan import FOLDER, forget_scans, printable, scan, threads
+from bottleneck_features.pipeline.datasets.scan import FOLDER, forget_scans, printable, scan
 from bottleneck_features.pipeline.results import write_text
 
 
@@ -121,8 +121,3 @@ def test_a_file_that_cannot_be_put_in_its_place_leaves_no_temporary_one(tmp_path
     with pytest.raises(OSError, match="taken"):
         write_text(tmp_path / "taken", "text")
     assert [file.name for file in tmp_path.iterdir()] == ["taken"]
-
-
-def test_threads_are_no_more_than_the_quota_of_a_container(monkeypatch):
-    monkeypatch.setattr("joblib.cpu_count", lambda: 3)  # counts the cgroup's quota too
-    assert threads() == 3
