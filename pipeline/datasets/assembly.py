@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from bottleneck_features.pipeline.datasets.columns import SPLIT_NAMES, Columns
 from bottleneck_features.pipeline.datasets.decoding import POINT_SAMPLED, Resizing
-from bottleneck_features.pipeline.datasets.images import ImageDataset, Source
+from bottleneck_features.pipeline.datasets.image_dataset import ImageDataset, ImageReader
+from bottleneck_features.pipeline.datasets.image_table import SPLIT_NAMES, ImageTable
 from bottleneck_features.pipeline.datasets.listing import Problem, natural_key
-from bottleneck_features.pipeline.datasets.partition import draw_test, straddling
+from bottleneck_features.pipeline.datasets.splitting import draw_test, straddling
 from bottleneck_features.pipeline.errors import PipelineError, RequestError
 from bottleneck_features.pipeline.experiment import DatasetSettings, Experiment
 from bottleneck_features.pipeline.results import write_text
@@ -40,11 +40,12 @@ def resizing_of(experiment: Experiment) -> Resizing:
 def assemble(
     experiment: Experiment,
     home: Path,
-    usable: Columns,
+    usable: ImageTable,
     problems: Sequence[Problem],
-    noted: Sequence[Problem],
-    source: Source,
-    where: str,
+    *,
+    left_out: Sequence[Problem] = (),
+    reader: ImageReader,
+    location: str,
 ) -> ImageDataset:
     """Make a data set of images that were looked at.
 
@@ -53,9 +54,9 @@ def assemble(
         home: the artifacts folder; what is left out is listed in `runs/<experiment>/quarantine.csv`.
         usable: the images that can be used.
         problems: what cannot, and why.
-        noted: what is left out without being wrong.
-        source: what gives the images' bytes.
-        where: the folder or file they are in.
+        left_out: what is left out without being wrong.
+        reader: what gives the images' bytes.
+        location: the folder or file they are in.
 
     Raises:
         RequestError: nothing can be learnt from these images, or a setting cannot be right.
@@ -63,36 +64,44 @@ def assemble(
     """
     settings = experiment.dataset
     resizing = resizing_of(experiment)
-    notices = _quarantine(len(usable), problems, noted, settings, home / "runs" / experiment.name / QUARANTINE)
+    notices = _quarantine(len(usable), problems, left_out, settings, home / "runs" / experiment.name / QUARANTINE)
     splits = _splits(usable, settings)
-    _require_classes(splits, where)
+    _require_classes(splits, location)
     across = straddling({split: part.groups for split, part in splits.items()})
     if across:
         notices += (
             f"Data: {across:,} groups have images in more than one split of the data as given. Put all images of a group into "
             "one split; without splits of their own (one folder a class, no split column) dataset.group keeps groups whole.",
         )
-    title = f"{Path(where).name} ({sum(len(part) for part in splits.values()):,} image files)"
+    title = f"{Path(location).name} ({sum(len(part) for part in splits.values()):,} image files)"
     identity = {"dataset.common_size": list(settings.common_size)} if settings.common_size else {}
-    return ImageDataset(title, splits, source, resizing, settings.max_pixels, identity, notices)
+    return ImageDataset(
+        title,
+        splits,
+        reader=reader,
+        resizing=resizing,
+        max_pixels=settings.max_pixels,
+        identity=identity,
+        notices=notices,
+    )
 
 
 def _quarantine(
-    usable: int, problems: Sequence[Problem], noted: Sequence[Problem], settings: DatasetSettings, path: Path
+    usable: int, problems: Sequence[Problem], left_out: Sequence[Problem], settings: DatasetSettings, path: Path
 ) -> tuple[str, ...]:
     """Write what is left out, stop if it is too much, and return what a reader must know of it."""
     path.unlink(missing_ok=True)
-    if problems or noted:
+    if problems or left_out:
         stream = io.StringIO()
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(("path", "reason", "row"))
-        writer.writerows((item.path, item.reason, item.row or "") for item in (*problems, *noted))
+        writer.writerows((item.path, item.reason, item.row or "") for item in (*problems, *left_out))
         write_text(path, stream.getvalue())
     bad = len(problems)
     total = usable + bad
     limit = settings.error_limit if settings.on_error == "quarantine" else 0.0
     if bad > limit * total:
-        shown = "\n".join(f"  {_where(item)}: {item.reason}" for item in problems[:SHOWN])
+        shown = "\n".join(f"  {_location(item)}: {item.reason}" for item in problems[:SHOWN])
         allowed = (
             f"dataset.error_limit={limit}" if limit or settings.on_error == "quarantine" else "on_error=fail allows"
         )
@@ -101,20 +110,18 @@ def _quarantine(
             f"All are listed in {path}. Mend them, or change dataset.on_error or dataset.error_limit."
         )
     notices = (f"Data: {bad:,} of {total:,} images cannot be used and are left out; see {path}.",) if bad else ()
-    left_out = (f"Data: {len(noted):,} files without a row, or repeated rows, are left out; see {path}.",)
-    return (*notices, *left_out) if noted else notices
+    if not left_out:
+        return notices
+    return (*notices, f"Data: {len(left_out):,} files without a row, or repeated rows, are left out; see {path}.")
 
 
-def _where(item: Problem) -> str:
+def _location(item: Problem) -> str:
     return f"row {item.row}, {item.path or 'no path'}" if item.row else item.path
 
 
-def _splits(columns: Columns, settings: DatasetSettings) -> dict[str, Columns]:
-    named = np.where(columns.splits == 0, SPLIT_NAMES.index("train"), columns.splits)
-    given = {
-        split: columns.take(named == SPLIT_NAMES.index(split)) for split in SPLIT_NAMES[1:]
-        if (named == SPLIT_NAMES.index(split)).any()
-    }  # fmt: skip
+def _splits(images: ImageTable, settings: DatasetSettings) -> dict[str, ImageTable]:
+    codes = np.maximum(images.splits, SPLIT_NAMES.index("train"))  # what the data do not say of is for training
+    given = {name: images.take(codes == code) for code, name in enumerate(SPLIT_NAMES) if (codes == code).any()}
     _require_enough(given.get("train"))
     if "test" in given or "validation" in given or not settings.test_fraction:
         return given
@@ -123,7 +130,7 @@ def _splits(columns: Columns, settings: DatasetSettings) -> dict[str, Columns]:
     return {"train": whole.take(train), "test": whole.take(test)}
 
 
-def _require_enough(train: Columns | None) -> None:
+def _require_enough(train: ImageTable | None) -> None:
     counts = {train.names[i]: int(n) for i, n in enumerate(np.bincount(train.labels)) if n} if train else {}
     if len(counts) < 2:
         found = (
@@ -140,16 +147,16 @@ def _require_enough(train: Columns | None) -> None:
         )
 
 
-def _require_classes(splits: Mapping[str, Columns], where: str) -> None:
+def _require_classes(splits: Mapping[str, ImageTable], location: str) -> None:
     known = _classes(splits["train"])
     for split, part in splits.items():
         strangers = sorted(_classes(part) - known, key=natural_key)
         if strangers:
             raise RequestError(
-                f"The {split} split of '{where}' has classes that no usable training image has: {', '.join(strangers[:10])}. "
+                f"The {split} split of '{location}' has classes that no usable training image has: {', '.join(strangers[:10])}. "
                 f"Training classes: {', '.join(sorted(known, key=natural_key)[:10])}."
             )
 
 
-def _classes(part: Columns) -> set[str]:
+def _classes(part: ImageTable) -> set[str]:
     return {part.names[label] for label in np.unique(part.labels)}

@@ -11,8 +11,8 @@ from filelock import FileLock
 
 from bottleneck_features import features, models
 from bottleneck_features.pipeline.datasets import Dataset
-from bottleneck_features.pipeline.datasets.columns import joined
-from bottleneck_features.pipeline.datasets.scan import forget_scans
+from bottleneck_features.pipeline.datasets.scan_memory import forget_scans
+from bottleneck_features.pipeline.datasets.texts import joined
 from bottleneck_features.pipeline.errors import NoCache
 from bottleneck_features.pipeline.experiment import Experiment
 from bottleneck_features.pipeline.results import write_text

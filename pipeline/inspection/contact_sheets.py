@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from bottleneck_features.pipeline.datasets import Dataset
-from bottleneck_features.pipeline.datasets.base import Origin
+from bottleneck_features.pipeline.datasets.dataset import ImageOrigin
 from bottleneck_features.pipeline.datasets.decoding import MAX_PIXELS, Resizing, UnusableImage, load_bytes
 from bottleneck_features.pipeline.errors import PipelineError
 from bottleneck_features.pipeline.inspection.repeats import Place, images_at
@@ -76,20 +76,20 @@ def thumbnails(dataset: Dataset, places: Sequence[Place], side: int) -> Iterator
         yield _from_file(origin, side)
 
 
-def _from_file(origin: Origin, side: int) -> Image.Image:
-    width, height = _fitted(origin.record.width, origin.record.height, side)
+def _from_file(origin: ImageOrigin, side: int) -> Image.Image:
+    width, height = _fitted(origin.header.width, origin.header.height, side)
     try:
         return Image.fromarray(
             load_bytes(
                 origin.read(),
                 Resizing((height, width)),
-                origin.record.sha256,
-                max(MAX_PIXELS, origin.record.width * origin.record.height),
+                origin.sha256,
+                max(MAX_PIXELS, origin.header.width * origin.header.height),
             )
         )
     except UnusableImage as problem:
         raise PipelineError(
-            f"'{origin.where}' is no longer what it was at the start: {problem}. Run the command again."
+            f"'{origin.location}' is no longer what it was at the start: {problem}. Run the command again."
         ) from problem
 
 

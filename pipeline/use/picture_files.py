@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from bottleneck_features.pipeline.datasets.decoding import Resizing, UnusableImage, decoding_threads, load
-from bottleneck_features.pipeline.datasets.listing import walk
-from bottleneck_features.pipeline.datasets.scan import printable
+from bottleneck_features.pipeline.datasets.listing import printable
+from bottleneck_features.pipeline.datasets.sources.folder import walk
 from bottleneck_features.pipeline.errors import RequestError
 
 Files = Sequence[tuple[Path, str]]  # each with why it cannot be used; empty: not known yet

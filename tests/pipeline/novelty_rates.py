@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from bottleneck_features.pipeline.datasets import Dataset, open_dataset
-from bottleneck_features.pipeline.datasets.base import stratified_sample
+from bottleneck_features.pipeline.datasets.dataset import stratified_sample
 from bottleneck_features.pipeline.evaluation.scores import score_counts
 from bottleneck_features.pipeline.experiment import load_experiment
 from bottleneck_features.pipeline.use.inference import inference

@@ -12,7 +12,7 @@ from scipy.stats import bootstrap
 
 sys.path[:0] = [str(Path(__file__).parents[2])]
 
-from bottleneck_features.pipeline.datasets.photo_patches import PATCH  # noqa: E402
+from bottleneck_features.pipeline.datasets.sources.embedded import PATCH  # noqa: E402
 from bottleneck_features.pipeline.evaluation.predictions import PREDICTIONS_FILE  # noqa: E402
 
 

@@ -4,7 +4,7 @@ import pickle
 import numpy as np
 import pytest
 
-from bottleneck_features.pipeline.datasets.cifar10 import FILES, Cifar10
+from bottleneck_features.pipeline.datasets.sources.cifar10 import FILES, Cifar10
 from bottleneck_features.pipeline.extraction.cache import FINGERPRINTS_FILE, fingerprints, forget_fingerprints
 
 

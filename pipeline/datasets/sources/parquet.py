@@ -7,24 +7,34 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bottleneck_features.pipeline.datasets.containers import Container, not_readable, reading_threads
+from bottleneck_features.pipeline.datasets.assembly import assemble, resizing_of
+from bottleneck_features.pipeline.datasets.containers import (
+    Container,
+    find_containers,
+    named_splits,
+    not_readable,
+    reading_threads,
+    unique_ids,
+)
 from bottleneck_features.pipeline.datasets.decoding import UnusableImage
-from bottleneck_features.pipeline.datasets.images import Stored
-from bottleneck_features.pipeline.datasets.listing import SPLITS
-from bottleneck_features.pipeline.datasets.packed import Raw
+from bottleneck_features.pipeline.datasets.folder_convention import SPLIT_SYNONYMS
+from bottleneck_features.pipeline.datasets.image_dataset import ImageDataset, StoredImage
+from bottleneck_features.pipeline.datasets.image_table import usable_images
+from bottleneck_features.pipeline.datasets.scanning import UnscannedImage, scan_containers
+from bottleneck_features.pipeline.datasets.texts import text_array
 from bottleneck_features.pipeline.errors import RequestError, nearest
-from bottleneck_features.pipeline.experiment import DatasetSettings
+from bottleneck_features.pipeline.experiment import DatasetSettings, Experiment
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from pyarrow.parquet import ParquetFile
 
-SAID = ("label", "split", "group")
+ANNOTATIONS = ("label", "split", "group")
 ROWS = 64  # whose bytes are held while they are looked at
 HELD = 1 << 30  # bytes of the row groups that are held while a data set is read; one is held whatever its size
 LARGEST_GROUP = 1 << 30  # bytes
@@ -46,8 +56,37 @@ class TableColumns:
     names: tuple[str, ...] = ()
 
 
-class ParquetSource:
-    """Images in Parquet files, row groups of up to 1 GiB of them in memory (a `Source`)."""
+def open_parquet(experiment: Experiment, home: Path) -> ImageDataset:
+    """Open `dataset.path` as Parquet files that hold images; otherwise as `open_tar`."""
+    settings = experiment.dataset
+    resizing_of(experiment)  # refuses what cannot be before every image is read
+    containers = find_containers(settings.path, ".parquet")
+    named = ("",) * len(containers) if settings.split_column else named_splits(containers)
+    columns = table_columns(containers[0], settings)
+    scan = scan_containers(
+        containers,
+        partial(parquet_images, columns=columns),
+        annotations=ANNOTATIONS,
+        recipe=f"parquet {columns}",
+        home=home,
+        max_pixels=settings.max_pixels,
+    )
+    owners, annotations = scan.images["container"], scan.annotations
+    ids, repeated = unique_ids(scan.ids, owners, containers)
+    images, problems = usable_images(
+        scan,
+        ids=ids,
+        labels=annotations["label"],
+        splits=annotations["split"] if settings.split_column else text_array(named[owner] for owner in owners),
+        groups=annotations["group"] if settings.group else annotations["group"][:0],
+        problems={**repeated, **scan.problems},
+    )
+    reader = ParquetReader(containers, columns.image)
+    return assemble(experiment, home, images, problems, reader=reader, location=settings.path)
+
+
+class ParquetReader:
+    """Reads images in Parquet files, row groups of up to 1 GiB of them in memory (an `ImageReader`)."""
 
     def __init__(self, containers: tuple[Container, ...], column: str) -> None:
         self._containers, self._column = containers, column
@@ -57,8 +96,8 @@ class ParquetSource:
         self._held_bytes = 0
         self.threads = reading_threads(containers)
 
-    def read(self, image: Stored) -> bytes:
-        """See `Source`."""
+    def read(self, image: StoredImage) -> bytes:
+        """See `ImageReader`."""
         with self._lock:
             starts = self._group_starts(image.container)
             group = int(np.searchsorted(starts, image.offset, "right")) - 1
@@ -68,8 +107,8 @@ class ParquetSource:
             raise UnusableImage("the file has fewer rows than it had")
         return _image_bytes(rows[row].as_py())
 
-    def where(self, image: Stored) -> str:
-        """See `Source`."""
+    def location(self, image: StoredImage) -> str:
+        """See `ImageReader`."""
         return f"{self._containers[image.container].url}: row {image.offset + 1:,}"
 
     def _group_starts(self, number: int) -> np.ndarray:
@@ -126,7 +165,7 @@ def table_columns(container: Container, settings: DatasetSettings) -> TableColum
     )
 
 
-def parquet_images(container: Container, columns: TableColumns) -> Iterator[Raw]:
+def parquet_images(container: Container, columns: TableColumns) -> Iterator[UnscannedImage]:
     """Give the images of a Parquet file in its order.
 
     Args:
@@ -150,7 +189,7 @@ def parquet_images(container: Container, columns: TableColumns) -> Iterator[Raw]
             )
         _require_small_groups(file, container, columns.image)
         for values in _values(file, container, wanted):
-            yield _raw(values, row, stem, columns)
+            yield _unscanned(values, row, stem, columns)
             row += 1
 
 
@@ -167,23 +206,24 @@ def _values(file: "ParquetFile", container: Container, wanted: list[str]) -> Ite
         yield from rows
 
 
-def _raw(values: Mapping[str, Any], row: int, stem: str, columns: TableColumns) -> Raw:
-    said = {
+def _unscanned(values: Mapping[str, Any], row: int, stem: str, columns: TableColumns) -> UnscannedImage:
+    annotations = {
         "label": _label(values[columns.label], columns.names),
-        "split": SPLITS.get(_text(values, columns.split).lower(), ""),
+        "split": SPLIT_SYNONYMS.get(_text(values, columns.split).lower(), ""),
         "group": _text(values, columns.group),
     }
     problem = ""
-    if columns.split and not said["split"]:
-        problem = f"its split is none of {', '.join(SPLITS)}: {_text(values, columns.split)!r}"
-    elif columns.group and not said["group"]:
+    if columns.split and not annotations["split"]:
+        problem = f"its split is none of {', '.join(SPLIT_SYNONYMS)}: {_text(values, columns.split)!r}"
+    elif columns.group and not annotations["group"]:
         problem = "its group is missing"
-    elif not said["label"]:
+    elif not annotations["label"]:
         problem = "its label is missing"
     identifier = _text(values, columns.id)
     if columns.id and not identifier:
         problem = "its id is missing"
-    return Raw(identifier or f"{stem}/{row:09d}", row, partial(_usable_bytes, values[columns.image], problem), said)
+    read = partial(_usable_bytes, values[columns.image], problem)
+    return UnscannedImage(identifier or f"{stem}/{row:09d}", read, row, annotations=annotations)
 
 
 def _usable_bytes(value: Any, problem: str) -> bytes:

@@ -1,4 +1,4 @@
-"""What a CSV file says of the images it names, row by row."""
+"""A CSV file that names images as a data set."""
 
 import csv
 import io
@@ -12,10 +12,12 @@ from functools import lru_cache
 from pathlib import Path
 
 from bottleneck_features.pipeline.datasets.decoding import ENDINGS
-from bottleneck_features.pipeline.datasets.listing import SPLITS, Entry, Listing, Problem, ignored, in_full
-from bottleneck_features.pipeline.datasets.scan import printable
+from bottleneck_features.pipeline.datasets.folder_convention import SPLIT_SYNONYMS
+from bottleneck_features.pipeline.datasets.image_dataset import ImageDataset
+from bottleneck_features.pipeline.datasets.listing import Entry, Listing, Problem, ignored, in_full, printable
+from bottleneck_features.pipeline.datasets.sources.image_files import open_listing
 from bottleneck_features.pipeline.errors import RequestError, nearest
-from bottleneck_features.pipeline.experiment import DatasetSettings
+from bottleneck_features.pipeline.experiment import DatasetSettings, Experiment
 
 SEPARATORS = ",;\t"
 MISSING = ("", "nan")  # how a table says that there is no label
@@ -33,6 +35,11 @@ class _Row:
     group: str
 
 
+def open_table(experiment: Experiment, home: Path) -> ImageDataset:
+    """Open `dataset.path` as a CSV file that names images; otherwise as `open_folder`."""
+    return open_listing(experiment, home, list_table(experiment.dataset))
+
+
 def list_table(settings: DatasetSettings) -> Listing:
     """List the images a CSV file names.
 
@@ -44,7 +51,7 @@ def list_table(settings: DatasetSettings) -> Listing:
         settings: `path`, `image_column`, `label_column`, and optionally `split_column`, `group` (a column) and `image_root`.
 
     Returns:
-        The `Listing`; files beside the named images that no row names are in `noted`, as are repeated rows.
+        The `Listing`; files beside the named images that no row names are in `left_out`, as are repeated rows.
 
     Raises:
         RequestError: the file or a column is missing, it is no CSV, or none of its images is there.
@@ -63,9 +70,9 @@ def list_table(settings: DatasetSettings) -> Listing:
     problems += outside
     entries, conflicts, repeated = _one_row_an_image(_with_whole_numbers(rows))
     problems += conflicts
-    noted = [*repeated, *_unnamed(root, [row.path for row in rows] + [problem.path for problem in problems])]
+    left_out = [*repeated, *_unnamed(root, [row.path for row in rows] + [problem.path for problem in problems])]
     by_path = sorted(entries, key=lambda entry: entry.path)
-    return Listing(root, tuple(by_path), tuple(problems), tuple(noted))
+    return Listing(root, tuple(by_path), tuple(problems), tuple(left_out))
 
 
 def _read(settings: DatasetSettings) -> tuple[list[str], list[list[str]]]:
@@ -134,11 +141,11 @@ def _parse(number: int, record: list[str], header: list[str], columns: dict[str,
     if cells["label_column"].lower() in MISSING:
         return Problem(named, "its label is missing", number)
     split = cells.get("split_column", "")
-    if "split_column" in cells and split.lower() not in SPLITS:
-        return Problem(named, f"its split is none of {', '.join(SPLITS)}: {split!r}", number)
+    if "split_column" in cells and split.lower() not in SPLIT_SYNONYMS:
+        return Problem(named, f"its split is none of {', '.join(SPLIT_SYNONYMS)}: {split!r}", number)
     if "group" in cells and not cells["group"]:
         return Problem(named, "its group is missing", number)
-    return _Row(number, path, cells["label_column"], SPLITS.get(split.lower(), ""), cells.get("group", ""))
+    return _Row(number, path, cells["label_column"], SPLIT_SYNONYMS.get(split.lower(), ""), cells.get("group", ""))
 
 
 def _root(settings: DatasetSettings, rows: list[_Row], problems: list[Problem]) -> Path:

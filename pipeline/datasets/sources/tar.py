@@ -1,41 +1,119 @@
-"""Tar shards as data sets: images by their place in the archive, labels beside them or in their folder's name."""
+"""Tar archives as data sets: images by their place in the archive, labels beside them or in their folder's name."""
 
 import json
 import re
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-from bottleneck_features.pipeline.datasets.containers import Container, not_readable, reading_threads
-from bottleneck_features.pipeline.datasets.decoding import ENDINGS, MAX_BYTES, UnusableImage
-from bottleneck_features.pipeline.datasets.images import Stored
-from bottleneck_features.pipeline.datasets.listing import ignored
-from bottleneck_features.pipeline.datasets.packed import Raw
-from bottleneck_features.pipeline.datasets.scan import printable
+import numpy as np
 
-SAID = ("cls", "json", "txt")
+from bottleneck_features.pipeline.datasets.assembly import assemble, resizing_of
+from bottleneck_features.pipeline.datasets.containers import (
+    Container,
+    find_containers,
+    named_splits,
+    not_readable,
+    reading_threads,
+    unique_ids,
+)
+from bottleneck_features.pipeline.datasets.decoding import ENDINGS, MAX_BYTES, UnusableImage
+from bottleneck_features.pipeline.datasets.folder_convention import convention_of, groups_of
+from bottleneck_features.pipeline.datasets.image_dataset import ImageDataset, StoredImage
+from bottleneck_features.pipeline.datasets.image_table import usable_images
+from bottleneck_features.pipeline.datasets.listing import ignored, printable
+from bottleneck_features.pipeline.datasets.scanning import ScanResult, UnscannedImage, scan_containers
+from bottleneck_features.pipeline.datasets.texts import text_array
+from bottleneck_features.pipeline.experiment import Experiment
+
+ANNOTATIONS = ("cls", "json", "txt")
 LABEL_FIELDS = ("label", "cls", "class")  # looked for in a .json, in this order
 LONGEST_LABEL = 200
 LARGEST_NOTE = 1 << 20  # bytes of a .cls, .json or .txt
 RECORD = 512
 
 
-class TarSource:
-    """Images in tar archives, read by their place (a `Source`)."""
+def open_tar(experiment: Experiment, home: Path) -> ImageDataset:
+    """Open `dataset.path` as tar archives: images with `.cls`, `.json` or `.txt` files beside them, or in class folders.
+
+    Args:
+        experiment: its `dataset` and `input` sections.
+        home: the artifacts folder; images that cannot be used are listed in `runs/<experiment>/quarantine.csv`.
+
+    Raises:
+        RequestError: the path or a setting cannot be right.
+        PipelineError: more images than `dataset.error_limit` cannot be used, or any with `on_error = "fail"`.
+        features.StoreError: a URL cannot be opened.
+    """
+    settings = experiment.dataset
+    resizing_of(experiment)  # refuses what cannot be before every image is read
+    containers = find_containers(settings.path, ".tar")
+    named = named_splits(containers)
+    scan = scan_containers(
+        containers,
+        partial(tar_images, label_field=settings.label_column, ending=settings.image_column),
+        annotations=ANNOTATIONS,
+        recipe=f"tar\0{settings.label_column}\0{settings.image_column}",
+        home=home,
+        max_pixels=settings.max_pixels,
+    )
+    owners, usable = scan.images["container"], scan.usable
+    ids, repeated = unique_ids(scan.ids, owners, containers)
+    convention = convention_of(scan.ids[usable])
+    labels, unlabelled = _labels(scan, convention.class_of)
+    groups = np.full(len(ids) if settings.group else 0, "", ids.dtype)
+    if settings.group:
+        groups[usable] = text_array(groups_of(ids[usable], settings.group))
+    images, problems = usable_images(
+        scan,
+        ids=ids,
+        labels=labels,
+        splits=text_array(
+            convention.split_of(path) or named[owner] for path, owner in zip(scan.ids, owners, strict=True)
+        ),
+        groups=groups,
+        problems={**unlabelled, **repeated, **scan.problems},
+    )
+    return assemble(experiment, home, images, problems, reader=TarReader(containers), location=settings.path)
+
+
+def _labels(scan: ScanResult, class_of: Callable[[str], str]) -> tuple[np.ndarray, dict[int, str]]:
+    """The label of each image, and why some have none: one kind of note holds for all, else the class folder."""
+    kinds = [kind for kind in ANNOTATIONS if (scan.annotations[kind][scan.usable] != "").any()]
+    labels = scan.annotations[kinds[0]] if kinds else text_array(class_of(path) for path in scan.ids)
+    unlabelled = np.flatnonzero(labels == "").tolist()
+    if not kinds:
+        return labels, dict.fromkeys(unlabelled, "it is in no class folder")
+    reason = f"its label is missing: no .{kinds[0]} file stands beside it in the archive"
+    return labels, {**_crowded(scan), **dict.fromkeys(unlabelled, reason)}
+
+
+def _crowded(scan: ScanResult) -> dict[int, str]:
+    """The images that are not the only one of their sample."""
+    samples = scan.images[["container", "sample"]]
+    _, inverse, counts = np.unique(samples, return_inverse=True, return_counts=True)
+    several = np.flatnonzero(counts[inverse] > 1).tolist()
+    return dict.fromkeys(
+        several, "its sample has several images: name the one to use, such as dataset.image_column=jpg"
+    )
+
+
+class TarReader:
+    """Reads images in tar archives by their place (an `ImageReader`)."""
 
     def __init__(self, containers: tuple[Container, ...]) -> None:
         self._containers = containers
         self.threads = reading_threads(containers)
 
-    def read(self, image: Stored) -> bytes:
-        """See `Source`."""
+    def read(self, image: StoredImage) -> bytes:
+        """See `ImageReader`."""
         return _piece(self._containers[image.container], image.offset, image.size)
 
-    def where(self, image: Stored) -> str:
-        """See `Source`."""
+    def location(self, image: StoredImage) -> str:
+        """See `ImageReader`."""
         return f"{self._containers[image.container].url}: {image.id}"
 
 
@@ -47,7 +125,7 @@ class _Member:
     problem: str = ""
 
 
-def tar_images(container: Container, label_field: str, ending: str) -> Iterator[Raw]:
+def tar_images(container: Container, label_field: str, ending: str) -> Iterator[UnscannedImage]:
     """Give the images of an archive in its order.
 
     Members that follow one another and share their name up to its first dot are one sample (WebDataset's convention):
@@ -62,24 +140,26 @@ def tar_images(container: Container, label_field: str, ending: str) -> Iterator[
         PipelineError: it is no tar archive.
     """
     fields = (label_field,) if label_field else LABEL_FIELDS
-    sample, notes, images = "", dict.fromkeys(SAID, ""), list[_Member]()
+    sample, notes, images = "", dict.fromkeys(ANNOTATIONS, ""), list[_Member]()
     number = 0
     for member in _members(container):
         if _sample(member.name) != sample:
-            yield from _raws(container, images, notes, number)
-            sample, notes, images = _sample(member.name), dict.fromkeys(SAID, ""), []
+            yield from _unscanned(container, images, notes, number)
+            sample, notes, images = _sample(member.name), dict.fromkeys(ANNOTATIONS, ""), []
             number += 1
         kind = Path(member.name).suffix.lower()
         if member.problem or (kind in ENDINGS and ending.lower() in ("", _ending(member.name))):
             images.append(member)
-        elif kind[1:] in SAID and member.size <= LARGEST_NOTE:
+        elif kind[1:] in ANNOTATIONS and member.size <= LARGEST_NOTE:
             notes[kind[1:]] = _note(container.read(member.offset, member.size), kind, fields)
-    yield from _raws(container, images, notes, number)
+    yield from _unscanned(container, images, notes, number)
 
 
-def _raws(container: Container, images: list[_Member], notes: dict[str, str], number: int) -> Iterator[Raw]:
+def _unscanned(
+    container: Container, images: list[_Member], notes: dict[str, str], number: int
+) -> Iterator[UnscannedImage]:
     for member in images:
-        yield Raw(printable(member.name), member.offset, partial(_content, container, member), notes, number)
+        yield UnscannedImage(printable(member.name), partial(_content, container, member), member.offset, number, notes)
 
 
 def _content(container: Container, member: _Member) -> bytes:

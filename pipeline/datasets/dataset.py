@@ -10,9 +10,9 @@ from typing import Any, overload
 
 import numpy as np
 
-from bottleneck_features.pipeline.datasets.columns import joined
-from bottleneck_features.pipeline.datasets.partition import stratified_draw
-from bottleneck_features.pipeline.datasets.scan import FileRecord
+from bottleneck_features.pipeline.datasets.decoding import Header
+from bottleneck_features.pipeline.datasets.splitting import stratified_draw
+from bottleneck_features.pipeline.datasets.texts import joined
 
 FINGERPRINT_BATCH = 2048
 LIMIT_SEED = 0
@@ -39,50 +39,54 @@ class Samples:
 
 
 @dataclass(frozen=True)
-class Origin:
-    """Where an image of a file data set comes from.
+class ImageOrigin:
+    """The file, or the place in a file of many images, that an image comes from.
 
     Attributes:
-        where: the file, or the place in a file of many images, as a message names it.
-        record: what the scan found in it.
-        below: its path below the folder that says its class, which is the whole path where none does.
+        location: as a message names it.
+        path_in_class: its path below the folder that says its class, which is the whole path where none does.
         row: of the table that names it, counting its header as 1; 0 where there is none.
+        size: in bytes.
+        sha256: of its bytes, in hexadecimal digits.
+        header: what the file says of its picture.
         read: returns its bytes; raises `UnusableImage`.
     """
 
-    where: str
-    record: FileRecord
-    below: str
+    location: str
+    path_in_class: str
     row: int
+    size: int
+    sha256: str
+    header: Header
     read: Callable[[], bytes]
 
 
-class Origins(Sequence[Origin]):
+class ImageOrigins(Sequence[ImageOrigin]):
     """The origins of some samples, each made when it is asked for.
 
     Args:
-        make: returns the `Origin` of the image at a position.
+        make: returns the `ImageOrigin` of the image at a position.
         positions: of the samples, in order.
     """
 
-    def __init__(self, make: Callable[[int], Origin], positions: Sequence[int] | np.ndarray) -> None:
+    def __init__(self, make: Callable[[int], ImageOrigin], positions: Sequence[int] | np.ndarray) -> None:
         self._make, self._positions = make, positions
 
     def __len__(self) -> int:
         return len(self._positions)
 
     @overload
-    def __getitem__(self, index: int) -> Origin: ...
+    def __getitem__(self, index: int) -> ImageOrigin: ...
     @overload
-    def __getitem__(self, index: slice) -> "Origins": ...
-    def __getitem__(self, index: int | slice) -> "Origin | Origins":
+    def __getitem__(self, index: slice) -> "ImageOrigins": ...
+    def __getitem__(self, index: int | slice) -> "ImageOrigin | ImageOrigins":
         if isinstance(index, slice):
-            return Origins(self._make, self._positions[index])
+            return ImageOrigins(self._make, self._positions[index])
         return self._make(int(self._positions[index]))
 
-    def take(self, indices: np.ndarray) -> "Origins":
+    def take(self, indices: np.ndarray) -> "ImageOrigins":
         """Return the origins at `indices`, in that order."""
-        return Origins(self._make, np.asarray(self._positions)[indices])
+        return ImageOrigins(self._make, np.asarray(self._positions)[indices])
 
 
 class Dataset(ABC):
@@ -95,7 +99,7 @@ class Dataset(ABC):
         splits: the samples of each split, by its name (`train`, perhaps `validation` and `test`).
         files: the files the content comes from; empty for data that are made.
         groups: `(n,)` strings a split, where samples of the same group must not be parted; empty where there are none.
-        origins: the `Origin` of each sample, a split; empty for data that are no image files.
+        origins: the `ImageOrigin` of each sample, a split; empty for data that are no image files.
         identity: what else, besides the content, changes the pixels that `images` gives.
         notices: sentences a reader of any number from these data must know.
     """
@@ -106,7 +110,7 @@ class Dataset(ABC):
     splits: Mapping[str, Samples]
     files: tuple[Path, ...] = ()
     groups: Mapping[str, np.ndarray] = MappingProxyType({})
-    origins: Mapping[str, Origins] = MappingProxyType({})
+    origins: Mapping[str, ImageOrigins] = MappingProxyType({})
     identity: Mapping[str, Any] = MappingProxyType({})
     notices: tuple[str, ...] = ()
 
