@@ -1,17 +1,26 @@
-"""From all images that were found to a data set: what cannot be used is put aside, the rest is divided into splits."""
+"""From scanned images to a data set: what cannot be used is put aside, the rest is divided into splits."""
 
 import csv
 import io
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.lib.recfunctions import repack_fields
 
 from bottleneck_features.pipeline.datasets.decoding import POINT_SAMPLED, Resizing
-from bottleneck_features.pipeline.datasets.image_dataset import ImageDataset, ImageReader
-from bottleneck_features.pipeline.datasets.image_table import SPLIT_NAMES, ImageTable
-from bottleneck_features.pipeline.datasets.listing import Problem, natural_key
+from bottleneck_features.pipeline.datasets.image_dataset import (
+    SPLIT_NAMES,
+    STORED,
+    ImageDataset,
+    ImageReader,
+    ImageTable,
+)
+from bottleneck_features.pipeline.datasets.listing import Listing, Problem, natural_key
+from bottleneck_features.pipeline.datasets.scanning import ScanResult
 from bottleneck_features.pipeline.datasets.splitting import draw_test, straddling
+from bottleneck_features.pipeline.datasets.texts import factorized
 from bottleneck_features.pipeline.errors import PipelineError, RequestError
 from bottleneck_features.pipeline.experiment import DatasetSettings, Experiment
 from bottleneck_features.pipeline.results import write_text
@@ -37,26 +46,70 @@ def resizing_of(experiment: Experiment) -> Resizing:
     return Resizing((height, width), settings.resize, settings.antialias or settings.resize == "area")
 
 
+@dataclass(frozen=True)
+class LabelledScan:
+    """What a scan found in `n` images, with what the source says of each.
+
+    Attributes:
+        scan: what the scan found.
+        ids: `(n,)` text, unique among those without a problem.
+        labels: `(n,)` text.
+        splits: `(n,)` text, names of splits; empty where the data do not say.
+        groups: `(n,)` text, or `(0,)` where there are none.
+        problems: why images cannot be used, by position.
+        rows: `(n,)` int32, of the table that names them, counting its header as 1; None where there is none.
+    """
+
+    scan: ScanResult
+    ids: np.ndarray
+    labels: np.ndarray
+    splits: np.ndarray
+    groups: np.ndarray
+    problems: Mapping[int, str]
+    rows: np.ndarray | None = None
+
+    def unusable(self) -> list[Problem]:
+        """Return the images that cannot be used, in their order."""
+        rows = np.zeros(len(self.ids), np.int32) if self.rows is None else self.rows
+        return [Problem(str(self.ids[i]), self.problems[i], int(rows[i])) for i in sorted(self.problems)]
+
+    def usable(self) -> ImageTable:
+        """Return the other images."""
+        mask = np.ones(len(self.ids), bool)
+        mask[list(self.problems)] = False
+        names, labels = factorized(self.labels[mask])
+        split_names, splits = factorized(self.splits[mask])
+        kind_names, kinds = np.unique(self.scan.kinds[mask], return_inverse=True)
+        return ImageTable(
+            ids=self.ids[mask],
+            labels=labels.astype(np.int32),
+            names=names,
+            splits=np.array([SPLIT_NAMES.index(name) for name in split_names], np.int8)[splits],
+            groups=self.groups[mask] if len(self.groups) else self.groups,
+            rows=np.empty(0, np.int32) if self.rows is None else self.rows[mask],
+            images=repack_fields(self.scan.images[STORED][mask]),
+            kinds=kinds.astype(np.uint8),
+            kind_names=tuple(kind.decode() for kind in kind_names),
+        )
+
+
 def assemble(
     experiment: Experiment,
     home: Path,
-    usable: ImageTable,
-    problems: Sequence[Problem],
-    *,
-    left_out: Sequence[Problem] = (),
+    labelled: LabelledScan,
     reader: ImageReader,
     location: str,
+    listing: Listing | None = None,
 ) -> ImageDataset:
     """Make a data set of images that were looked at.
 
     Args:
         experiment: its `dataset` and `input` sections.
         home: the artifacts folder; what is left out is listed in `runs/<experiment>/quarantine.csv`.
-        usable: the images that can be used.
-        problems: what cannot, and why.
-        left_out: what is left out without being wrong.
-        reader: what gives the images' bytes.
+        labelled: the images.
+        reader: what gives their bytes.
         location: the folder or file they are in.
+        listing: what named them, with all that is not among them; None where nothing but the scan did.
 
     Raises:
         RequestError: nothing can be learnt from these images, or a setting cannot be right.
@@ -64,20 +117,23 @@ def assemble(
     """
     settings = experiment.dataset
     resizing = resizing_of(experiment)
+    usable = labelled.usable()
+    problems = [*(listing.problems if listing else ()), *labelled.unusable()]
+    left_out = listing.left_out if listing else ()
     notices = _quarantine(len(usable), problems, left_out, settings, home / "runs" / experiment.name / QUARANTINE)
-    splits = _splits(usable, settings)
-    _require_classes(splits, location)
-    across = straddling({split: part.groups for split, part in splits.items()})
+    parts = _splits(usable, settings)
+    _require_classes(parts, location)
+    across = straddling({split: part.groups for split, part in parts.items()})
     if across:
         notices += (
             f"Data: {across:,} groups have images in more than one split of the data as given. Put all images of a group into "
             "one split; without splits of their own (one folder a class, no split column) dataset.group keeps groups whole.",
         )
-    title = f"{Path(location).name} ({sum(len(part) for part in splits.values()):,} image files)"
+    title = f"{Path(location).name} ({sum(len(part) for part in parts.values()):,} image files)"
     identity = {"dataset.common_size": list(settings.common_size)} if settings.common_size else {}
     return ImageDataset(
         title,
-        splits,
+        parts,
         reader=reader,
         resizing=resizing,
         max_pixels=settings.max_pixels,

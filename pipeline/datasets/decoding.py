@@ -112,10 +112,14 @@ class _PillowSettings:
     @contextmanager
     def changed(self, max_pixels: int) -> Iterator[None]:
         """Raise Pillow's limit to `max_pixels`, let nothing be printed, and make a decompression bomb an error."""
+        logger = logging.getLogger("PIL")
         with self._lock:
+            if not self._decoding:
+                self._before = (logger.level, Image.MAX_IMAGE_PIXELS)
+                logger.setLevel(logging.CRITICAL)
+                warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+                warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
             self._decoding += 1
-            if self._decoding == 1:
-                self._change()
             if Image.MAX_IMAGE_PIXELS is not None:  # it takes no argument; lower limits are held to by `opened`
                 Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS, max_pixels)
         try:
@@ -124,22 +128,13 @@ class _PillowSettings:
             with self._lock:
                 self._decoding -= 1
                 if not self._decoding:
-                    self._put_back()
-
-    def _change(self) -> None:
-        logger = logging.getLogger("PIL")
-        self._before = (logger.level, Image.MAX_IMAGE_PIXELS)
-        logger.setLevel(logging.CRITICAL)
-        warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
-        warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
-
-    def _put_back(self) -> None:
-        """Only what was added is taken away: `warnings.catch_warnings` would undo what other threads did meanwhile."""
-        level, Image.MAX_IMAGE_PIXELS = self._before
-        logging.getLogger("PIL").setLevel(level)
-        for added in _WARNING_FILTERS:
-            with suppress(ValueError):
-                warnings.filters.remove(added)  # type: ignore[attr-defined]
+                    level, Image.MAX_IMAGE_PIXELS = self._before
+                    logger.setLevel(level)
+                    for (
+                        added
+                    ) in _WARNING_FILTERS:  # `warnings.catch_warnings` would undo what other threads did meanwhile
+                        with suppress(ValueError):
+                            warnings.filters.remove(added)  # type: ignore[attr-defined]
 
 
 _pillow = _PillowSettings()

@@ -5,9 +5,10 @@ import os
 import posixpath
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
-from functools import partial
+from dataclasses import dataclass, field
+from functools import cached_property, partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -27,8 +28,8 @@ from bottleneck_features.pipeline.progress import progress
 
 IMAGE = np.dtype(
     [
-        ("container", "<i4"), ("offset", "<i8"), ("size", "<u4"), ("modified_ns", "<i8"), ("sha256", "u1", 32),
-        ("width", "<u4"), ("height", "<u4"), ("sample", "<i8"),
+        ("container", "<i4"), ("offset", "<i8"), ("sample", "<i8"), ("size", "<u4"), ("modified_ns", "<i8"),
+        ("sha256", "u1", 32), ("width", "<u4"), ("height", "<u4"),
     ]
 )  # fmt: skip
 HELD = 64  # images of a container whose bytes are in memory
@@ -64,9 +65,9 @@ class ScanResult:
 
     Attributes:
         ids: `(n,)` text.
-        images: `(n,)` of the type `IMAGE`: the number of the container and where in it, bytes, time of change in ns (0 in
-            containers), SHA-256 of the bytes (zeros where they cannot be read), pixels as stored (0 where it is no image),
-            number of the sample.
+        images: `(n,)` of the type `IMAGE`: the number of the container, where in it, the number of the sample; bytes, time
+            of change in ns (0 in containers), SHA-256 (zeros where it cannot be read); pixels as stored (0 where it is no
+            image).
         kinds: `(n,)` bytes, Pillow's format and mode, such as `JPEG RGB`.
         annotations: `(n,)` text by name, what the containers say of each.
         problems: why images cannot be used, by position.
@@ -88,15 +89,19 @@ class ScanResult:
         mask[list(self.problems)] = False
         return mask
 
-    def take(self, places: np.ndarray) -> "ScanResult":
-        """Return the images at some positions, in that order."""
-        found = {new: self.problems[old] for new, old in enumerate(places.tolist()) if old in self.problems}
-        annotations = {name: texts[places] for name, texts in self.annotations.items()}
-        return ScanResult(self.ids[places], self.images[places], self.kinds[places], annotations, found)
+    @cached_property
+    def places(self) -> Mapping[str, int]:
+        """The position of each id."""
+        return {name: place for place, name in enumerate(self.ids.tolist())}
+
+    def take(self, places: Sequence[int] | np.ndarray) -> "ScanResult":
+        """Return the images of files at some positions, in that order."""
+        chosen = np.asarray(places, int)
+        problems = {new: self.problems[old] for new, old in enumerate(chosen.tolist()) if old in self.problems}
+        return ScanResult(self.ids[chosen], self.images[chosen], self.kinds[chosen], problems=problems)
 
 
-@dataclass(frozen=True, slots=True)
-class _Look:
+class _Look(NamedTuple):
     """What one look at an image found."""
 
     size: int = 0
@@ -106,25 +111,6 @@ class _Look:
     height: int = 0
     kind: str = ""
     problem: str = ""
-
-
-class _Known:
-    """What an earlier scan found in files, by their ids."""
-
-    def __init__(self, scan: ScanResult) -> None:
-        self.scan = scan
-        self.places = {name: place for place, name in enumerate(scan.ids.tolist())}
-
-    def look(self, name: str, state: tuple[int, int]) -> _Look | None:
-        """Return what was found in a file that has not changed since."""
-        place = self.places.get(name)
-        if place is None:
-            return None
-        image = self.scan.images[place]
-        if (int(image["size"]), int(image["modified_ns"])) != state:
-            return None
-        kind, problem = self.scan.kinds[place].decode(), self.scan.problems.get(place, "")
-        return _Look(*state, image["sha256"].tobytes(), int(image["width"]), int(image["height"]), kind, problem)
 
 
 def scan_files(root: Path, paths: Sequence[str], home: Path, max_pixels: int = MAX_PIXELS) -> ScanResult:
@@ -141,44 +127,31 @@ def scan_files(root: Path, paths: Sequence[str], home: Path, max_pixels: int = M
     """
     root = root.resolve()
     memory = ScanMemory(home, "files", root, max_pixels)
-    known = _Known(memory.recall("files", _parsed) or _batch([], [], ()))
+    known = memory.recall("files", _parsed) or _batch((), ())
     images = (
         UnscannedImage(printable(path), partial(read_file, root / path), state=partial(_file_state, root, path))
         for path in paths
     )
-    scanned = [_batch([], [], ())]
-    batch, looks = list[UnscannedImage](), list[_Look]()
-    bar = progress(total=len(paths), unit="file", desc="scan", disable=len(paths) < QUICK)
-    with ThreadPoolExecutor(decoding_threads(), "scan") as pool, bar:
+    scanned = [_batch((), ())]
+    with progress(total=len(paths), unit="file", desc="scan", disable=len(paths) < QUICK) as bar:
         try:
-            for batch in batches(images, FILES_AT_A_TIME):
-                for look in pool.map(lambda image: _look(image, known, max_pixels), batch):
-                    looks.append(look)
-                    bar.update()
-                scanned.append(_batch(batch, looks, ()))
-                looks = []
+            for batch in _scan(images, max_pixels, FILES_AT_A_TIME, known=known, on_image=bar.update):
+                scanned.append(batch)
         finally:
-            interrupted = _batch(batch[: len(looks)], looks, ())
-            _remember_files(memory, known, _one_after_another([*scanned, interrupted]), root)
+            _remember_files(memory, known, _one_after_another(scanned), root)
     return _one_after_another(scanned)
 
 
 def scan_containers(
-    containers: Sequence[Container],
-    images: Callable[[Container], Iterator[UnscannedImage]],
-    *,
-    annotations: Sequence[str],
-    recipe: str,
-    home: Path,
-    max_pixels: int,
+    containers: Sequence[Container], images: partial, annotations: Sequence[str], home: Path, max_pixels: int
 ) -> ScanResult:
     """Look at every image of containers, each read and decoded once until its container changes.
 
     Args:
         containers: files of many images.
-        images: gives the images of one that is on a disk, in order.
+        images: gives, in order, an `UnscannedImage` for each image of one that is on a disk; another function, or other
+            keywords, and every container is read again.
         annotations: the names of what `images` tells of each.
-        recipe: names `images` and all settings that change what it gives.
         home: the artifacts folder, which remembers. `forget_scans` makes every container be read again.
         max_pixels: the largest width x height of an image.
 
@@ -186,17 +159,17 @@ def scan_containers(
         The `ScanResult` of all containers, one after the other.
     """
     folder = posixpath.commonpath([posixpath.dirname(container.url) for container in containers])
-    memory = ScanMemory(home, recipe, folder, max_pixels)
+    memory = ScanMemory(home, images.func.__qualname__, images.keywords, folder, max_pixels)
     total = sum(container.size for container in containers)
-    bar = progress(total=total, unit="B", unit_scale=True, desc="scan", disable=total < QUICK_BYTES)
     scanned = []
-    with ThreadPoolExecutor(decoding_threads(), "scan") as pool, bar:
+    with progress(total=total, unit="B", unit_scale=True, desc="scan", disable=total < QUICK_BYTES) as bar:
         for number, container in enumerate(containers):
             state = f"{container.size} {container.version}"
             found = memory.recall(container.url, partial(_parsed, annotations=annotations, state=state))
             if found is None:
                 with container.nearby() as near:
-                    found = _scan_container(images(near), annotations, pool, max_pixels)
+                    parts = list(_scan(images(near), max_pixels, HELD, annotations=annotations))
+                found = _one_after_another([_batch((), (), annotations), *parts])
                 memory.remember(container.url, _as_arrays(found, state))
             found.images["container"] = number
             scanned.append(found)
@@ -204,20 +177,33 @@ def scan_containers(
     return _one_after_another(scanned)
 
 
-def _scan_container(
-    images: Iterable[UnscannedImage], annotations: Sequence[str], pool: ThreadPoolExecutor, max_pixels: int
-) -> ScanResult:
-    scanned, nothing = [_batch([], [], annotations)], _Known(_batch([], [], ()))
-    for batch in batches(images, HELD):
-        looks = list(pool.map(lambda image: _look(image, nothing, max_pixels), batch))
-        scanned.append(_batch(batch, looks, annotations))
-    return _one_after_another(scanned)
+def _scan(
+    images: Iterable[UnscannedImage],
+    max_pixels: int,
+    at_a_time: int,
+    *,
+    annotations: Sequence[str] = (),
+    known: ScanResult | None = None,
+    on_image: Callable[[], object] = lambda: None,
+) -> Iterator[ScanResult]:
+    """Look at images, batch by batch; a batch that is interrupted is given as far as it came."""
+    with ThreadPoolExecutor(decoding_threads(), "scan") as pool:
+        for batch in batches(images, at_a_time):
+            looks = []
+            try:
+                for look in pool.map(partial(_look, known=known, max_pixels=max_pixels), batch):
+                    looks.append(look)
+                    on_image()
+            except BaseException:
+                yield _batch(batch[: len(looks)], looks, annotations)
+                raise
+            yield _batch(batch, looks, annotations)
 
 
-def _look(image: UnscannedImage, known: _Known, max_pixels: int) -> _Look:
+def _look(image: UnscannedImage, known: ScanResult | None, max_pixels: int) -> _Look:
     try:
         state = image.state()
-        if state and (remembered := known.look(image.id, state)):
+        if state and known and (remembered := _remembered(image.id, state, known)):
             return remembered
         content = image.read()
         if not content or len(content) > MAX_BYTES:
@@ -229,8 +215,17 @@ def _look(image: UnscannedImage, known: _Known, max_pixels: int) -> _Look:
     try:
         header = check(content, max_pixels)
     except UnusableImage as problem:
-        return replace(look, problem=str(problem))
-    return replace(look, width=header.width, height=header.height, kind=f"{header.format} {header.mode}")
+        return look._replace(problem=str(problem))
+    return look._replace(width=header.width, height=header.height, kind=f"{header.format} {header.mode}")
+
+
+def _remembered(name: str, state: tuple[int, int], known: ScanResult) -> _Look | None:
+    """What an earlier scan found in a file that has not changed since."""
+    place = known.places.get(name)
+    if place is None or known.images[["size", "modified_ns"]][place].item() != state:
+        return None
+    image, kind, problem = known.images[place], known.kinds[place].decode(), known.problems.get(place, "")
+    return _Look(*state, image["sha256"].tobytes(), int(image["width"]), int(image["height"]), kind, problem)
 
 
 def _file_state(root: Path, path: str) -> tuple[int, int] | None:
@@ -246,21 +241,18 @@ def _file_state(root: Path, path: str) -> tuple[int, int] | None:
         return None  # `read_file` says it better
 
 
-def _batch(images: Sequence[UnscannedImage], looks: Sequence[_Look], annotations: Sequence[str]) -> ScanResult:
-    rows = np.zeros(len(images), IMAGE)
-    for row, image, look in zip(rows, images, looks, strict=True):
-        row["offset"], row["sample"] = image.offset, image.sample
-        row["size"], row["modified_ns"], row["width"], row["height"] = (
-            look.size, look.modified_ns, look.width, look.height,
-        )  # fmt: skip
-        row["sha256"] = np.frombuffer(look.sha256, np.uint8)
+def _batch(images: Sequence[UnscannedImage], looks: Sequence[_Look], annotations: Sequence[str] = ()) -> ScanResult:
     return ScanResult(
         text_array(image.id for image in images),
-        rows,
+        np.array([_row(image, look) for image, look in zip(images, looks, strict=True)], IMAGE),
         np.array([look.kind.encode() for look in looks], np.bytes_),
         {name: without_blanks(text_array(image.annotations[name] for image in images)) for name in annotations},
         {place: look.problem for place, look in enumerate(looks) if look.problem},
     )
+
+
+def _row(image: UnscannedImage, look: _Look) -> tuple[object, ...]:
+    return (0, image.offset, image.sample, *look[:2], np.frombuffer(look.sha256, np.uint8), look.width, look.height)
 
 
 def _one_after_another(parts: Sequence[ScanResult]) -> ScanResult:
@@ -274,17 +266,15 @@ def _one_after_another(parts: Sequence[ScanResult]) -> ScanResult:
     )
 
 
-def _remember_files(memory: ScanMemory, known: _Known, scanned: ScanResult, root: Path) -> None:
+def _remember_files(memory: ScanMemory, known: ScanResult, scanned: ScanResult, root: Path) -> None:
     """Remember all that could be read, and what was known of other files that are still there."""
     fresh = scanned.take(np.flatnonzero(scanned.images["sha256"].any(axis=1)))
-    names = fresh.ids.tolist()
-    if all(name in known.places for name in names):
-        before = known.scan.images[[known.places[name] for name in names]]
+    if all(name in known.places for name in fresh.places):
+        before = known.images[[known.places[name] for name in fresh.places]]
         if before.tobytes() == fresh.images.tobytes():
             return
-    listed = set(names)
-    others = [i for name, i in known.places.items() if name not in listed and os.path.lexists(root / name)]
-    memory.remember("files", _as_arrays(_one_after_another([known.scan.take(np.array(others, int)), fresh])))
+    others = [i for name, i in known.places.items() if name not in fresh.places and os.path.lexists(root / name)]
+    memory.remember("files", _as_arrays(_one_after_another([known.take(others), fresh])))
 
 
 def _as_arrays(scan: ScanResult, state: str = "") -> dict[str, np.ndarray]:

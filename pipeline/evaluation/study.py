@@ -16,12 +16,7 @@ from bottleneck_features.pipeline.evaluation.evaluation_set import EvaluationSet
 from bottleneck_features.pipeline.evaluation.groups import groups_of
 from bottleneck_features.pipeline.evaluation.splits import Holdout, Subset, hold_out, labels_of, scored_part
 from bottleneck_features.pipeline.experiment import Experiment
-from bottleneck_features.pipeline.extraction.cache import (
-    backbone_label,
-    data_warnings,
-    extraction_speed,
-    open_cache,
-)
+from bottleneck_features.pipeline.extraction.cache import backbone_label, data_warnings, extraction_speed, open_cache
 from bottleneck_features.pipeline.results import Clock, Result, experiment_json, run_folder, write_result
 
 

@@ -26,12 +26,7 @@ from bottleneck_features.pipeline.extraction.cache import (
     experiment_identity,
 )
 from bottleneck_features.pipeline.progress import progress
-from bottleneck_features.pipeline.results import (
-    experiment_json,
-    hardware,
-    run_folder,
-    versions,
-)
+from bottleneck_features.pipeline.results import experiment_json, hardware, run_folder, versions
 
 logger = logging.getLogger(__name__)
 

@@ -66,14 +66,13 @@ def thumbnails(dataset: Dataset, places: Sequence[Place], side: int) -> Iterator
     Raises:
         PipelineError: a file is no longer the one that was scanned.
     """
-    if not dataset.origins:
+    origins = [origin for place in places if (origin := dataset.origin(place.split, place.index))]
+    for origin in origins:
+        yield _from_file(origin, side)
+    if not origins:
         for pixels in images_at(dataset, places):
             image = Image.fromarray(pixels)
             yield image.resize(_fitted(image.width, image.height, side), Image.Resampling.NEAREST)
-        return
-    for place in places:
-        origin = dataset.origins[place.split][place.index]
-        yield _from_file(origin, side)
 
 
 def _from_file(origin: ImageOrigin, side: int) -> Image.Image:

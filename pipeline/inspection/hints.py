@@ -46,7 +46,7 @@ def hints(dataset: Dataset, colour: np.ndarray) -> tuple[Hint, ...]:
         The hints that differ between images.
     """
     found = [Hint("mean colour", colour.astype(float), of_content=True)]
-    origins = [origin for split in dataset.splits for origin in dataset.origins.get(split, ())]
+    origins = list(dataset.origins())
     if origins:
         found = [*_of_files(origins), *_of_names(origins, dataset.class_names), *found]
     return tuple(hint for hint in found if hint.values.size and np.ptp(hint.values, axis=0).any())

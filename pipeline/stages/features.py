@@ -9,12 +9,7 @@ import numpy as np
 from bottleneck_features import features
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.experiment import Experiment
-from bottleneck_features.pipeline.extraction.cache import (
-    cache_url,
-    data_warnings,
-    extraction_speed,
-    remember_speed,
-)
+from bottleneck_features.pipeline.extraction.cache import cache_url, data_warnings, extraction_speed, remember_speed
 from bottleneck_features.pipeline.extraction.extract import (
     Job,
     build,
@@ -28,12 +23,7 @@ from bottleneck_features.pipeline.extraction.extract import (
 )
 from bottleneck_features.pipeline.extraction.on_ray import fill_by_team, start_team
 from bottleneck_features.pipeline.extraction.ray_team import Cluster, connected
-from bottleneck_features.pipeline.results import (
-    Clock,
-    Result,
-    experiment_json,
-    write_result,
-)
+from bottleneck_features.pipeline.results import Clock, Result, experiment_json, write_result
 
 
 def extract_features(

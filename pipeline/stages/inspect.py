@@ -99,17 +99,14 @@ def _counts(dataset: Dataset) -> dict[str, dict[str, int]]:
 def _pictures(dataset: Dataset, counts: dict[str, dict[str, int]], labels: np.ndarray, folder: Path) -> list[Path]:
     by_split = {split: list(own.values()) for split, own in counts.items()}
     drawn = [class_balance(by_split, dataset.class_names, folder / "class-balance.png")]
-    if dataset.origins:
-        sizes = np.array(
-            [(o.header.width, o.header.height) for split in dataset.splits for o in dataset.origins[split]]
-        )
-        drawn.append(image_sizes(sizes, labels, dataset.class_names, folder / "image-sizes.png"))
+    if sizes := [(origin.header.width, origin.header.height) for origin in dataset.origins()]:
+        drawn.append(image_sizes(np.array(sizes), labels, dataset.class_names, folder / "image-sizes.png"))
     return drawn
 
 
 def _summary(dataset: Dataset) -> dict[str, Any]:
     """What kinds of pictures there are: sizes (width × height), formats, modes and aspect ratios with their counts."""
-    origins = [origin for split in dataset.splits for origin in dataset.origins.get(split, ())]
+    origins = list(dataset.origins())
     if not origins:
         height, width, _ = dataset.image_shape
         total = sum(len(samples) for samples in dataset.splits.values())

@@ -4,10 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from bottleneck_features.pipeline.datasets.assembly import assemble, resizing_of
+from bottleneck_features.pipeline.datasets.assembly import LabelledScan, assemble, resizing_of
 from bottleneck_features.pipeline.datasets.decoding import decoding_threads, read_file
 from bottleneck_features.pipeline.datasets.image_dataset import ImageDataset, StoredImage
-from bottleneck_features.pipeline.datasets.image_table import usable_images
 from bottleneck_features.pipeline.datasets.listing import Listing, printable
 from bottleneck_features.pipeline.datasets.scanning import scan_files
 from bottleneck_features.pipeline.datasets.texts import text_array
@@ -35,23 +34,9 @@ def open_listing(experiment: Experiment, home: Path, listing: Listing) -> ImageD
     resizing_of(experiment)  # refuses what cannot be before every file is read
     entries = listing.entries
     scan = scan_files(listing.root, [entry.path for entry in entries], home, experiment.dataset.max_pixels)
-    groups = text_array(printable(entry.group) for entry in entries)
-    rows = np.array([entry.row for entry in entries], np.int32)
-    usable, problems = usable_images(
-        scan,
-        ids=scan.ids,
-        labels=text_array(entry.label for entry in entries),
-        splits=text_array(entry.split for entry in entries),
-        groups=groups if (groups != "").any() else groups[:0],
-        rows=rows if rows.any() else None,
-        problems=scan.problems,
-    )
-    return assemble(
-        experiment,
-        home,
-        usable,
-        [*listing.problems, *problems],
-        left_out=listing.left_out,
-        reader=FileReader(listing.root),
-        location=str(Path(experiment.dataset.path).expanduser().resolve()),
-    )
+    groups, rows = text_array(printable(entry.group) for entry in entries), np.array([e.row for e in entries], np.int32)
+    labels, splits = text_array(entry.label for entry in entries), text_array(entry.split for entry in entries)
+    groups = groups if (groups != "").any() else groups[:0]
+    labelled = LabelledScan(scan, scan.ids, labels, splits, groups, scan.problems, rows if rows.any() else None)
+    location = str(Path(experiment.dataset.path).expanduser().resolve())
+    return assemble(experiment, home, labelled, FileReader(listing.root), location, listing)

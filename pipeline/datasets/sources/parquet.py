@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bottleneck_features.pipeline.datasets.assembly import assemble, resizing_of
+from bottleneck_features.pipeline.datasets.assembly import LabelledScan, assemble, resizing_of
 from bottleneck_features.pipeline.datasets.containers import (
     Container,
     find_containers,
@@ -24,7 +24,6 @@ from bottleneck_features.pipeline.datasets.containers import (
 from bottleneck_features.pipeline.datasets.decoding import UnusableImage
 from bottleneck_features.pipeline.datasets.folder_convention import SPLIT_SYNONYMS
 from bottleneck_features.pipeline.datasets.image_dataset import ImageDataset, StoredImage
-from bottleneck_features.pipeline.datasets.image_table import usable_images
 from bottleneck_features.pipeline.datasets.scanning import UnscannedImage, scan_containers
 from bottleneck_features.pipeline.datasets.texts import text_array
 from bottleneck_features.pipeline.errors import RequestError, nearest
@@ -63,26 +62,14 @@ def open_parquet(experiment: Experiment, home: Path) -> ImageDataset:
     containers = find_containers(settings.path, ".parquet")
     named = ("",) * len(containers) if settings.split_column else named_splits(containers)
     columns = table_columns(containers[0], settings)
-    scan = scan_containers(
-        containers,
-        partial(parquet_images, columns=columns),
-        annotations=ANNOTATIONS,
-        recipe=f"parquet {columns}",
-        home=home,
-        max_pixels=settings.max_pixels,
-    )
-    owners, annotations = scan.images["container"], scan.annotations
+    images = partial(parquet_images, columns=columns)
+    scan = scan_containers(containers, images, ANNOTATIONS, home, settings.max_pixels)
+    owners, said = scan.images["container"], scan.annotations
     ids, repeated = unique_ids(scan.ids, owners, containers)
-    images, problems = usable_images(
-        scan,
-        ids=ids,
-        labels=annotations["label"],
-        splits=annotations["split"] if settings.split_column else text_array(named[owner] for owner in owners),
-        groups=annotations["group"] if settings.group else annotations["group"][:0],
-        problems={**repeated, **scan.problems},
-    )
-    reader = ParquetReader(containers, columns.image)
-    return assemble(experiment, home, images, problems, reader=reader, location=settings.path)
+    splits = said["split"] if settings.split_column else text_array(named[owner] for owner in owners)
+    groups = said["group"] if settings.group else said["group"][:0]
+    labelled = LabelledScan(scan, ids, said["label"], splits, groups, {**repeated, **scan.problems})
+    return assemble(experiment, home, labelled, ParquetReader(containers, columns.image), settings.path)
 
 
 class ParquetReader:

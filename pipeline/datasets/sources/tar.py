@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from bottleneck_features.pipeline.datasets.assembly import assemble, resizing_of
+from bottleneck_features.pipeline.datasets.assembly import LabelledScan, assemble, resizing_of
 from bottleneck_features.pipeline.datasets.containers import (
     Container,
     find_containers,
@@ -23,7 +23,6 @@ from bottleneck_features.pipeline.datasets.containers import (
 from bottleneck_features.pipeline.datasets.decoding import ENDINGS, MAX_BYTES, UnusableImage
 from bottleneck_features.pipeline.datasets.folder_convention import convention_of, groups_of
 from bottleneck_features.pipeline.datasets.image_dataset import ImageDataset, StoredImage
-from bottleneck_features.pipeline.datasets.image_table import usable_images
 from bottleneck_features.pipeline.datasets.listing import ignored, printable
 from bottleneck_features.pipeline.datasets.scanning import ScanResult, UnscannedImage, scan_containers
 from bottleneck_features.pipeline.datasets.texts import text_array
@@ -52,14 +51,8 @@ def open_tar(experiment: Experiment, home: Path) -> ImageDataset:
     resizing_of(experiment)  # refuses what cannot be before every image is read
     containers = find_containers(settings.path, ".tar")
     named = named_splits(containers)
-    scan = scan_containers(
-        containers,
-        partial(tar_images, label_field=settings.label_column, ending=settings.image_column),
-        annotations=ANNOTATIONS,
-        recipe=f"tar\0{settings.label_column}\0{settings.image_column}",
-        home=home,
-        max_pixels=settings.max_pixels,
-    )
+    images = partial(tar_images, label_field=settings.label_column, ending=settings.image_column)
+    scan = scan_containers(containers, images, ANNOTATIONS, home, settings.max_pixels)
     owners, usable = scan.images["container"], scan.usable
     ids, repeated = unique_ids(scan.ids, owners, containers)
     convention = convention_of(scan.ids[usable])
@@ -67,17 +60,11 @@ def open_tar(experiment: Experiment, home: Path) -> ImageDataset:
     groups = np.full(len(ids) if settings.group else 0, "", ids.dtype)
     if settings.group:
         groups[usable] = text_array(groups_of(ids[usable], settings.group))
-    images, problems = usable_images(
-        scan,
-        ids=ids,
-        labels=labels,
-        splits=text_array(
-            convention.split_of(path) or named[owner] for path, owner in zip(scan.ids, owners, strict=True)
-        ),
-        groups=groups,
-        problems={**unlabelled, **repeated, **scan.problems},
-    )
-    return assemble(experiment, home, images, problems, reader=TarReader(containers), location=settings.path)
+    places = zip(scan.ids, owners, strict=True)
+    splits = text_array(convention.split_of(path) or named[owner] for path, owner in places)
+    problems = {**unlabelled, **repeated, **scan.problems}
+    labelled = LabelledScan(scan, ids, labels, splits, groups, problems)
+    return assemble(experiment, home, labelled, TarReader(containers), settings.path)
 
 
 def _labels(scan: ScanResult, class_of: Callable[[str], str]) -> tuple[np.ndarray, dict[int, str]]:
