@@ -75,8 +75,7 @@ class LabelledScan:
 
     def usable(self) -> ImageTable:
         """Return the other images."""
-        mask = np.ones(len(self.ids), bool)
-        mask[list(self.problems)] = False
+        mask = ~np.isin(np.arange(len(self.ids)), list(self.problems))
         names, labels = factorized(self.labels[mask])
         split_names, splits = factorized(self.splits[mask])
         kind_names, kinds = np.unique(self.scan.kinds[mask], return_inverse=True)

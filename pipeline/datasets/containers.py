@@ -258,6 +258,5 @@ def unique_ids(
     names, first = np.unique(ids, return_index=True)
     if len(names) == len(ids):
         return ids, {}
-    taken = np.ones(len(ids), bool)
-    taken[first] = False
-    return ids, dict.fromkeys(np.flatnonzero(taken).tolist(), "its id is that of an earlier image")
+    repeated = np.setdiff1d(np.arange(len(ids)), first).tolist()
+    return ids, dict.fromkeys(repeated, "its id is that of an earlier image")

@@ -35,10 +35,10 @@ class ScanMemory:
     def __init__(self, home: Path, *key: object) -> None:
         state = "\0".join(map(str, (*key, PIL.__version__, VERSION)))
         self._folder = home / FOLDER / hashlib.sha256(os.fsencode(state)).hexdigest()[:32]
-        others = [path for path in _children(home / FOLDER) if path != self._folder]
+        others = [path for path in (home / FOLDER).glob("*") if path != self._folder]
         for path in sorted(others, key=_last_used, reverse=True)[KEPT - 1 :]:
             _remove(path)
-        for path in _children(self._folder):
+        for path in self._folder.glob("*"):
             if _last_used(path) < time.time() - UNUSED_DAYS * 86400:
                 _remove(path)
 
@@ -69,10 +69,6 @@ class ScanMemory:
 def forget_scans(home: Path) -> None:
     """Forget what was found in any file, so that the next command reads them all again."""
     shutil.rmtree(home / FOLDER, ignore_errors=True)
-
-
-def _children(folder: Path) -> list[Path]:
-    return list(folder.iterdir()) if folder.is_dir() else []
 
 
 def _last_used(path: Path) -> float:

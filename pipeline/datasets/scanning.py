@@ -85,9 +85,7 @@ class ScanResult:
     @property
     def usable(self) -> np.ndarray:
         """A mask of the images without a problem."""
-        mask = np.ones(len(self), bool)
-        mask[list(self.problems)] = False
-        return mask
+        return ~np.isin(np.arange(len(self)), list(self.problems))
 
     @cached_property
     def places(self) -> Mapping[str, int]:
@@ -135,8 +133,8 @@ def scan_files(root: Path, paths: Sequence[str], home: Path, max_pixels: int = M
     scanned = [_batch((), ())]
     with progress(total=len(paths), unit="file", desc="scan", disable=len(paths) < QUICK) as bar:
         try:
-            for batch in _scan(images, max_pixels, FILES_AT_A_TIME, known=known, on_image=bar.update):
-                scanned.append(batch)
+            look = partial(_look, max_pixels=max_pixels, recall=partial(_recall, known=known, places=known.places))
+            scanned.extend(_scan(images, look, FILES_AT_A_TIME, on_image=bar.update))
         finally:
             _remember_files(memory, known, _one_after_another(scanned), root)
     return _one_after_another(scanned)
@@ -168,7 +166,7 @@ def scan_containers(
             found = memory.recall(container.url, partial(_parsed, annotations=annotations, state=state))
             if found is None:
                 with container.nearby() as near:
-                    parts = list(_scan(images(near), max_pixels, HELD, annotations=annotations))
+                    parts = list(_scan(images(near), partial(_look, max_pixels=max_pixels), HELD, annotations))
                 found = _one_after_another([_batch((), (), annotations), *parts])
                 memory.remember(container.url, _as_arrays(found, state))
             found.images["container"] = number
@@ -179,11 +177,9 @@ def scan_containers(
 
 def _scan(
     images: Iterable[UnscannedImage],
-    max_pixels: int,
+    look: Callable[[UnscannedImage], _Look],
     at_a_time: int,
-    *,
     annotations: Sequence[str] = (),
-    known: ScanResult | None = None,
     on_image: Callable[[], object] = lambda: None,
 ) -> Iterator[ScanResult]:
     """Look at images, batch by batch; a batch that is interrupted is given as far as it came."""
@@ -191,8 +187,8 @@ def _scan(
         for batch in batches(images, at_a_time):
             looks = []
             try:
-                for look in pool.map(partial(_look, known=known, max_pixels=max_pixels), batch):
-                    looks.append(look)
+                for found in pool.map(look, batch):
+                    looks.append(found)
                     on_image()
             except BaseException:
                 yield _batch(batch[: len(looks)], looks, annotations)
@@ -200,10 +196,10 @@ def _scan(
             yield _batch(batch, looks, annotations)
 
 
-def _look(image: UnscannedImage, known: ScanResult | None, max_pixels: int) -> _Look:
+def _look(image: UnscannedImage, max_pixels: int, recall: Callable[..., _Look | None] = lambda *_: None) -> _Look:
     try:
         state = image.state()
-        if state and known and (remembered := _remembered(image.id, state, known)):
+        if state and (remembered := recall(image.id, state)):
             return remembered
         content = image.read()
         if not content or len(content) > MAX_BYTES:
@@ -219,9 +215,9 @@ def _look(image: UnscannedImage, known: ScanResult | None, max_pixels: int) -> _
     return look._replace(width=header.width, height=header.height, kind=f"{header.format} {header.mode}")
 
 
-def _remembered(name: str, state: tuple[int, int], known: ScanResult) -> _Look | None:
+def _recall(name: str, state: tuple[int, int], known: ScanResult, places: Mapping[str, int]) -> _Look | None:
     """What an earlier scan found in a file that has not changed since."""
-    place = known.places.get(name)
+    place = places.get(name)
     if place is None or known.images[["size", "modified_ns"]][place].item() != state:
         return None
     image, kind, problem = known.images[place], known.kinds[place].decode(), known.problems.get(place, "")

@@ -164,7 +164,6 @@ def parquet_images(container: Container, columns: TableColumns) -> Iterator[Unsc
         RequestError: a column is missing, or a row group is too large to be held in memory.
     """
     stem = PurePosixPath(container.name).stem
-    row = 0
     with _opened(container) as file:
         names = file.schema_arrow.names
         others = [_column_of(name, names) for name in (columns.split, columns.group, columns.id) if name]
@@ -175,9 +174,8 @@ def parquet_images(container: Container, columns: TableColumns) -> Iterator[Unsc
                 f"'{container.name}' has no column {missing[0]!r}, which another file of the data set has."
             )
         _require_small_groups(file, container, columns.image)
-        for values in _values(file, container, wanted):
+        for row, values in enumerate(_values(file, container, wanted)):
             yield _unscanned(values, row, stem, columns)
-            row += 1
 
 
 def _values(file: "ParquetFile", container: Container, wanted: list[str]) -> Iterator[dict[str, Any]]:
@@ -199,27 +197,22 @@ def _unscanned(values: Mapping[str, Any], row: int, stem: str, columns: TableCol
         "split": SPLIT_SYNONYMS.get(_text(values, columns.split).lower(), ""),
         "group": _text(values, columns.group),
     }
-    problem = ""
-    if columns.split and not annotations["split"]:
+    identifier, problem = _text(values, columns.id), ""
+    if columns.id and not identifier:
+        problem = "its id is missing"
+    elif columns.split and not annotations["split"]:
         problem = f"its split is none of {', '.join(SPLIT_SYNONYMS)}: {_text(values, columns.split)!r}"
     elif columns.group and not annotations["group"]:
         problem = "its group is missing"
     elif not annotations["label"]:
         problem = "its label is missing"
-    identifier = _text(values, columns.id)
-    if columns.id and not identifier:
-        problem = "its id is missing"
-    read = partial(_usable_bytes, values[columns.image], problem)
+    read = partial(_image_bytes, values[columns.image], problem)
     return UnscannedImage(identifier or f"{stem}/{row:09d}", read, row, annotations=annotations)
 
 
-def _usable_bytes(value: Any, problem: str) -> bytes:
+def _image_bytes(value: Any, problem: str = "") -> bytes:
     if problem:
         raise UnusableImage(problem)
-    return _image_bytes(value)
-
-
-def _image_bytes(value: Any) -> bytes:
     content = value.get("bytes") if isinstance(value, dict) else value
     if content:
         return bytes(content)

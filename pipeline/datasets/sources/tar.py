@@ -4,10 +4,9 @@ import json
 import re
 import tarfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -82,10 +81,8 @@ def _crowded(scan: ScanResult) -> dict[int, str]:
     """The images that are not the only one of their sample."""
     samples = scan.images[["container", "sample"]]
     _, inverse, counts = np.unique(samples, return_inverse=True, return_counts=True)
-    several = np.flatnonzero(counts[inverse] > 1).tolist()
-    return dict.fromkeys(
-        several, "its sample has several images: name the one to use, such as dataset.image_column=jpg"
-    )
+    reason = "its sample has several images: name the one to use, such as dataset.image_column=jpg"
+    return dict.fromkeys(np.flatnonzero(counts[inverse] > 1).tolist(), reason)
 
 
 class TarReader:
@@ -104,8 +101,7 @@ class TarReader:
         return f"{self._containers[image.container].url}: {image.id}"
 
 
-@dataclass(frozen=True)
-class _Member:
+class _Member(NamedTuple):
     name: str
     offset: int
     size: int
@@ -127,26 +123,18 @@ def tar_images(container: Container, label_field: str, ending: str) -> Iterator[
         PipelineError: it is no tar archive.
     """
     fields = (label_field,) if label_field else LABEL_FIELDS
-    sample, notes, images = "", dict.fromkeys(ANNOTATIONS, ""), list[_Member]()
-    number = 0
+    sample, number, notes, images = "", 0, dict.fromkeys(ANNOTATIONS, ""), list[UnscannedImage]()
     for member in _members(container):
         if _sample(member.name) != sample:
-            yield from _unscanned(container, images, notes, number)
-            sample, notes, images = _sample(member.name), dict.fromkeys(ANNOTATIONS, ""), []
-            number += 1
+            yield from images  # whose notes may have followed them
+            sample, number, notes, images = _sample(member.name), number + 1, dict.fromkeys(ANNOTATIONS, ""), []
         kind = Path(member.name).suffix.lower()
         if member.problem or (kind in ENDINGS and ending.lower() in ("", _ending(member.name))):
-            images.append(member)
+            read = partial(_content, container, member)
+            images.append(UnscannedImage(printable(member.name), read, member.offset, number, notes))
         elif kind[1:] in ANNOTATIONS and member.size <= LARGEST_NOTE:
             notes[kind[1:]] = _note(container.read(member.offset, member.size), kind, fields)
-    yield from _unscanned(container, images, notes, number)
-
-
-def _unscanned(
-    container: Container, images: list[_Member], notes: dict[str, str], number: int
-) -> Iterator[UnscannedImage]:
-    for member in images:
-        yield UnscannedImage(printable(member.name), partial(_content, container, member), member.offset, number, notes)
+    yield from images
 
 
 def _content(container: Container, member: _Member) -> bytes:
@@ -171,19 +159,14 @@ def _members(container: Container) -> Iterator[_Member]:
             archive = tarfile.open(fileobj=stream, mode="r:", errorlevel=1)  # noqa: SIM115
         except (tarfile.TarError, OSError) as error:
             raise not_readable(container, error, "a tar archive") from error
-        damage = ""
-        while not damage:
-            try:
-                member = archive.next()
-            except (tarfile.TarError, ValueError, OSError) as error:
-                damage = f"the archive is damaged or cut off after byte {archive.offset:,} ({error})"
-                break
-            archive.members.clear()  # type: ignore[attr-defined]
-            if member is None:
-                damage = _unfinished(stream, archive.offset)
-                break
-            if not ignored(Path(member.name).name) and not member.isdir():
-                yield _Member(_plain(member.name), member.offset_data, member.size, _wrong(member))
+        try:
+            while member := archive.next():
+                archive.members.clear()  # type: ignore[attr-defined]
+                if not ignored(Path(member.name).name) and not member.isdir():
+                    yield _Member(_plain(member.name), member.offset_data, member.size, _wrong(member))
+            damage = _unfinished(stream, archive.offset)
+        except (tarfile.TarError, ValueError, OSError) as error:
+            damage = f"the archive is damaged or cut off after byte {archive.offset:,} ({error})"
         if damage:
             yield _Member(f"{container.name}: what follows", container.size, 0, damage)
 
