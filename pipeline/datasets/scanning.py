@@ -6,8 +6,9 @@ import posixpath
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -34,12 +35,12 @@ IMAGE = np.dtype(
 )  # fmt: skip
 HELD = 64  # images of a container whose bytes are in memory
 FILES_AT_A_TIME = 1024  # handed to the threads
+UNREADABLE = bytes(32)  # stands for the hash of what cannot be read
 QUICK = 2000  # so few files need no progress bar
 QUICK_BYTES = 1 << 28  # nor do containers of so few bytes
 
 
-@dataclass(frozen=True, slots=True)
-class UnscannedImage:
+class UnscannedImage(NamedTuple):
     """One image before it is looked at.
 
     Attributes:
@@ -55,7 +56,7 @@ class UnscannedImage:
     read: Callable[[], bytes]
     offset: int = 0
     sample: int = 0
-    annotations: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = MappingProxyType({})
     state: Callable[[], tuple[int, int] | None] = lambda: None
 
 
@@ -87,11 +88,6 @@ class ScanResult:
         """A mask of the images without a problem."""
         return ~np.isin(np.arange(len(self)), list(self.problems))
 
-    @cached_property
-    def places(self) -> Mapping[str, int]:
-        """The position of each id."""
-        return {name: place for place, name in enumerate(self.ids.tolist())}
-
     def take(self, places: Sequence[int] | np.ndarray) -> "ScanResult":
         """Return the images of files at some positions, in that order."""
         chosen = np.asarray(places, int)
@@ -104,7 +100,7 @@ class _Look(NamedTuple):
 
     size: int = 0
     modified_ns: int = 0
-    sha256: bytes = bytes(32)
+    sha256: bytes = UNREADABLE
     width: int = 0
     height: int = 0
     kind: str = ""
@@ -125,19 +121,22 @@ def scan_files(root: Path, paths: Sequence[str], home: Path, max_pixels: int = M
     """
     root = root.resolve()
     memory = ScanMemory(home, "files", root, max_pixels)
-    known = memory.recall("files", _parsed) or _batch((), ())
-    images = (
-        UnscannedImage(printable(path), partial(read_file, root / path), state=partial(_file_state, root, path))
-        for path in paths
-    )
+    before = memory.recall("files", _parsed) or _batch((), ())
+    known = _looks(before)
+    images = (_file(root, path) for path in paths)
     scanned = [_batch((), ())]
     with progress(total=len(paths), unit="file", desc="scan", disable=len(paths) < QUICK) as bar:
         try:
-            look = partial(_look, max_pixels=max_pixels, recall=partial(_recall, known=known, places=known.places))
+            look = partial(_look, max_pixels=max_pixels, known=known)
             scanned.extend(_scan(images, look, FILES_AT_A_TIME, on_image=bar.update))
         finally:
-            _remember_files(memory, known, _one_after_another(scanned), root)
-    return _one_after_another(scanned)
+            found = _one_after_another(scanned)
+            fresh = _looks(found)
+            if any(known.get(name) != look for name, look in fresh.items()):
+                kept = [i for i, name in enumerate(before.ids) if name not in fresh and os.path.lexists(root / name)]
+                readable = found.take(np.flatnonzero(found.images["sha256"].any(axis=1)))
+                memory.remember("files", _as_arrays(_one_after_another([before.take(kept), readable])))
+    return found
 
 
 def scan_containers(
@@ -196,10 +195,11 @@ def _scan(
             yield _batch(batch, looks, annotations)
 
 
-def _look(image: UnscannedImage, max_pixels: int, recall: Callable[..., _Look | None] = lambda *_: None) -> _Look:
+def _look(image: UnscannedImage, max_pixels: int, known: Mapping[str, _Look] = MappingProxyType({})) -> _Look:
     try:
         state = image.state()
-        if state and (remembered := recall(image.id, state)):
+        remembered = known.get(image.id)
+        if remembered and remembered[:2] == state:
             return remembered
         content = image.read()
         if not content or len(content) > MAX_BYTES:
@@ -215,19 +215,26 @@ def _look(image: UnscannedImage, max_pixels: int, recall: Callable[..., _Look | 
     return look._replace(width=header.width, height=header.height, kind=f"{header.format} {header.mode}")
 
 
-def _recall(name: str, state: tuple[int, int], known: ScanResult, places: Mapping[str, int]) -> _Look | None:
-    """What an earlier scan found in a file that has not changed since."""
-    place = places.get(name)
-    if place is None or known.images[["size", "modified_ns"]][place].item() != state:
-        return None
-    image, kind, problem = known.images[place], known.kinds[place].decode(), known.problems.get(place, "")
-    return _Look(*state, image["sha256"].tobytes(), int(image["width"]), int(image["height"]), kind, problem)
+def _looks(scan: ScanResult) -> dict[str, _Look]:
+    """What was found in the files that could be read, by their ids."""
+    hashes, numbers = scan.images["sha256"].tobytes(), scan.images[["size", "modified_ns", "width", "height"]].tolist()
+    return {
+        name: _Look(size, modified_ns, sha256, width, height, kind.decode(), scan.problems.get(i, ""))
+        for i, (name, (size, modified_ns, width, height), kind) in enumerate(
+            zip(scan.ids, numbers, scan.kinds, strict=True)
+        )
+        if (sha256 := hashes[32 * i : 32 * i + 32]) != UNREADABLE
+    }
 
 
-def _file_state(root: Path, path: str) -> tuple[int, int] | None:
-    if printable(path) != path:
+def _file(root: Path, path: str) -> UnscannedImage:
+    where, name = root / path, printable(path)
+    return UnscannedImage(name, partial(read_file, where), state=partial(_file_state, where, root, name == path))
+
+
+def _file_state(where: Path, root: Path, is_utf8: bool) -> tuple[int, int] | None:
+    if not is_utf8:
         raise UnusableImage("its name is not UTF-8")
-    where = root / path
     try:
         if not Path(os.path.realpath(where)).is_relative_to(root):
             raise UnusableImage(f"it is outside '{root}' (a symbolic link, or '..')")
@@ -238,17 +245,19 @@ def _file_state(root: Path, path: str) -> tuple[int, int] | None:
 
 
 def _batch(images: Sequence[UnscannedImage], looks: Sequence[_Look], annotations: Sequence[str] = ()) -> ScanResult:
+    rows = np.zeros(len(images), IMAGE)
+    for name in ("offset", "sample"):
+        rows[name] = [getattr(image, name) for image in images]
+    for name in ("size", "modified_ns", "width", "height"):
+        rows[name] = [getattr(look, name) for look in looks]
+    rows["sha256"] = np.frombuffer(b"".join(look.sha256 for look in looks), np.uint8).reshape(-1, 32)
     return ScanResult(
         text_array(image.id for image in images),
-        np.array([_row(image, look) for image, look in zip(images, looks, strict=True)], IMAGE),
+        rows,
         np.array([look.kind.encode() for look in looks], np.bytes_),
         {name: without_blanks(text_array(image.annotations[name] for image in images)) for name in annotations},
         {place: look.problem for place, look in enumerate(looks) if look.problem},
     )
-
-
-def _row(image: UnscannedImage, look: _Look) -> tuple[object, ...]:
-    return (0, image.offset, image.sample, *look[:2], np.frombuffer(look.sha256, np.uint8), look.width, look.height)
 
 
 def _one_after_another(parts: Sequence[ScanResult]) -> ScanResult:
@@ -260,17 +269,6 @@ def _one_after_another(parts: Sequence[ScanResult]) -> ScanResult:
         {name: concatenated([part.annotations[name] for part in parts]) for name in parts[0].annotations},
         {start + i: why for start, part in zip(starts, parts, strict=False) for i, why in part.problems.items()},
     )
-
-
-def _remember_files(memory: ScanMemory, known: ScanResult, scanned: ScanResult, root: Path) -> None:
-    """Remember all that could be read, and what was known of other files that are still there."""
-    fresh = scanned.take(np.flatnonzero(scanned.images["sha256"].any(axis=1)))
-    if all(name in known.places for name in fresh.places):
-        before = known.images[[known.places[name] for name in fresh.places]]
-        if before.tobytes() == fresh.images.tobytes():
-            return
-    others = [i for name, i in known.places.items() if name not in fresh.places and os.path.lexists(root / name)]
-    memory.remember("files", _as_arrays(_one_after_another([known.take(others), fresh])))
 
 
 def _as_arrays(scan: ScanResult, state: str = "") -> dict[str, np.ndarray]:
