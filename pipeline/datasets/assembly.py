@@ -96,6 +96,7 @@ def assemble(
     experiment: Experiment,
     home: Path,
     labelled: LabelledScan,
+    *,
     reader: ImageReader,
     location: str,
     listing: Listing | None = None,

@@ -39,4 +39,4 @@ def open_listing(experiment: Experiment, home: Path, listing: Listing) -> ImageD
     groups = groups if (groups != "").any() else groups[:0]
     labelled = LabelledScan(scan, scan.ids, labels, splits, groups, scan.problems, rows if rows.any() else None)
     location = str(Path(experiment.dataset.path).expanduser().resolve())
-    return assemble(experiment, home, labelled, FileReader(listing.root), location, listing)
+    return assemble(experiment, home, labelled, reader=FileReader(listing.root), location=location, listing=listing)

@@ -69,7 +69,8 @@ def open_parquet(experiment: Experiment, home: Path) -> ImageDataset:
     splits = said["split"] if settings.split_column else text_array(named[owner] for owner in owners)
     groups = said["group"] if settings.group else said["group"][:0]
     labelled = LabelledScan(scan, ids, said["label"], splits, groups, {**repeated, **scan.problems})
-    return assemble(experiment, home, labelled, ParquetReader(containers, columns.image), settings.path)
+    reader = ParquetReader(containers, columns.image)
+    return assemble(experiment, home, labelled, reader=reader, location=settings.path)
 
 
 class ParquetReader:

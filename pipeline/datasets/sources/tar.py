@@ -63,7 +63,7 @@ def open_tar(experiment: Experiment, home: Path) -> ImageDataset:
     splits = text_array(convention.split_of(path) or named[owner] for path, owner in places)
     problems = {**unlabelled, **repeated, **scan.problems}
     labelled = LabelledScan(scan, ids, labels, splits, groups, problems)
-    return assemble(experiment, home, labelled, TarReader(containers), settings.path)
+    return assemble(experiment, home, labelled, reader=TarReader(containers), location=settings.path)
 
 
 def _labels(scan: ScanResult, class_of: Callable[[str], str]) -> tuple[np.ndarray, dict[int, str]]:
