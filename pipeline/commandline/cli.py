@@ -345,9 +345,9 @@ def bench_command(request: Request, quick: bool) -> None:
     \b
     Example: bottleneck bench -e cifar10 --quick
     """
-    from bottleneck_features.pipeline.stages.bench import FULL, QUICK, bench
+    from bottleneck_features.pipeline.stages.bench import FULL_EFFORT, QUICK_EFFORT, bench
 
-    show(request, bench(request.experiment, request.home, QUICK if quick else FULL), print_bench)
+    show(request, bench(request.experiment, request.home, QUICK_EFFORT if quick else FULL_EFFORT), print_bench)
 
 
 for command in (cache, predict_command, export_command, doctor_command, completions_command):

@@ -11,7 +11,7 @@ from bottleneck_features.pipeline.commandline.cli_frame import home_option, json
 from bottleneck_features.pipeline.commandline.output import fail, print_json, print_table
 from bottleneck_features.pipeline.errors import RequestError
 
-COLUMNS = ("cache", "layers", "dtype", "images", "MiB", "age", "state")
+_COLUMNS = ("cache", "layers", "dtype", "images", "MiB", "age", "state")
 
 cache_argument = click.argument("path", metavar="CACHE", type=click.Path(path_type=Path))
 
@@ -40,7 +40,7 @@ def cache_ls(home: Path, as_json: bool) -> None:
     if not rows:
         click.echo(f"No cache in {home}. Make one: bottleneck features -e photo-patches")
         return
-    print_table(COLUMNS, [tuple(str(row.get(column, "")) for column in COLUMNS) for row in rows])
+    print_table(_COLUMNS, [tuple(str(row.get(column, "")) for column in _COLUMNS) for row in rows])
     for row in rows:
         if row["problem"]:
             click.echo(f"! {row['problem']}", err=True)

@@ -75,7 +75,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Trained:
+class ModelRequest:
     """Whose trained models the common options ask for."""
 
     name: str
@@ -122,11 +122,11 @@ def asked(function: Callable[..., None]) -> Callable[..., None]:
 
 
 def of_trained(function: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the same options, and call it with the `Trained` they make: of the experiment only the name counts."""
+    """Give a command the same options, and call it with the `ModelRequest` they make: of the experiment only the name counts."""
 
     def run(experiment: str, overrides: tuple[str, ...], home: Path, as_json: bool, **others: Any) -> None:
         home = usable_home(home)
-        function(Trained(trained_name(experiment, overrides, home), home, as_json, overrides), **others)
+        function(ModelRequest(trained_name(experiment, overrides, home), home, as_json, overrides), **others)
 
     return _with_options(
         functools.update_wrapper(run, function),
@@ -169,7 +169,7 @@ def _with_options(run: Callable[..., None], experiments: str) -> Callable[..., N
     return run
 
 
-def show(request: Request | Trained, result: Result, say: Callable[[dict[str, Any]], None]) -> None:
+def show(request: Request | ModelRequest, result: Result, say: Callable[[dict[str, Any]], None]) -> None:
     """Print a result: its JSON if that is asked for, else its warnings and what `say` makes of it."""
     content = result.as_json()
     if request.as_json:

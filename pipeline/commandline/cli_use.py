@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from bottleneck_features.pipeline.commandline.cli_frame import Trained, home_option, json_option, of_trained, show
+from bottleneck_features.pipeline.commandline.cli_frame import ModelRequest, home_option, json_option, of_trained, show
 from bottleneck_features.pipeline.commandline.completion import completion_script
 from bottleneck_features.pipeline.commandline.output import (
     fail,
@@ -39,7 +39,9 @@ model_option = click.option(
     metavar="FILE",
     help="Write the CSV there, whole; a killed command then continues.",
 )
-def predict_command(request: Trained, paths: tuple[Path, ...], wanted: str | None, top: int, out: Path | None) -> None:
+def predict_command(
+    request: ModelRequest, paths: tuple[Path, ...], wanted: str | None, top: int, out: Path | None
+) -> None:
     """Classify image files, or all in a folder, by a trained model of the experiment.
 
     Of the experiment only the name counts: the model knows the settings it was trained by, and needs neither its data nor
@@ -82,7 +84,7 @@ def predict_command(request: Trained, paths: tuple[Path, ...], wanted: str | Non
     "--to", type=click.Path(path_type=Path, file_okay=False), metavar="FOLDER",
     help="Write there; default: runs/EXPERIMENT/export/MODEL in the artifacts folder.",
 )  # fmt: skip
-def export_command(request: Trained, wanted: str | None, formats: str, to: Path | None) -> None:
+def export_command(request: ModelRequest, wanted: str | None, formats: str, to: Path | None) -> None:
     """Write a trained model as one file for other runtimes: preprocessing, network, pooling, head and calibration.
 
     It takes uint8 images and gives probabilities. Each file is run by its own runtime on 64 images (test images, where there

@@ -120,9 +120,9 @@ def print_advice(result: Mapping[str, Any]) -> None:
 
 def print_inspection(result: Mapping[str, Any]) -> None:
     """Print the shortcuts, the repeated images, and where the page is."""
-    from bottleneck_features.pipeline.reporting.inspect_page import COLUMNS, shortcut_rows
+    from bottleneck_features.pipeline.reporting.inspect_page import SHORTCUT_COLUMNS, shortcut_rows
 
-    print_table(COLUMNS, shortcut_rows(result["shortcuts"]))
+    print_table(SHORTCUT_COLUMNS, shortcut_rows(result["shortcuts"]))
     repeats = result["repeats"]
     click.echo(
         f"{repeats['sets']:,} sets of repeated images ({repeats['across_splits']:,} across splits, "
@@ -190,9 +190,9 @@ def model_line(model: Mapping[str, Any]) -> str:
 
 def print_bench(result: Mapping[str, Any]) -> None:
     """Print the benchmark's table and its files."""
-    from bottleneck_features.pipeline.stages.bench import COLUMNS, table_rows
+    from bottleneck_features.pipeline.stages.bench import BENCH_COLUMNS, bench_rows
 
-    print_table(COLUMNS, table_rows(result["variants"]))
+    print_table(BENCH_COLUMNS, bench_rows(result["variants"]))
     _print_files(result)
 
 

@@ -9,7 +9,7 @@ from bottleneck_features.pipeline.datasets import Dataset
 from bottleneck_features.pipeline.evaluation.splits import Subset
 
 
-def groups_of(dataset: Dataset, part: Subset) -> np.ndarray | None:
+def scored_groups(dataset: Dataset, part: Subset) -> np.ndarray | None:
     """Return the `(n,)` numbers of the groups that the samples of a part are in; None where no two are in the same one."""
     if part.split not in dataset.groups:
         return None

@@ -11,7 +11,7 @@ from bottleneck_features.pipeline.evaluation.splits import Subset
 FREQUENCIES = 8  # a side; 8 × 8 × 3 numbers describe an image
 SMALLEST_SIDE = 2 * FREQUENCIES
 BYTES_AT_A_TIME = 32 << 20  # of images or of a product
-NEIGHBOURS = 10
+_NEIGHBOURS = 10
 NOBODY = -1
 
 # Chosen by looking at CIFAR-10's pairs with a ResNet-50: docs/results.md says what each one keeps out.
@@ -98,7 +98,7 @@ def _tenth_nearest(learned: np.ndarray, queries: np.ndarray, own: np.ndarray) ->
     similarity = queries @ learned.T
     known = np.flatnonzero(own != NOBODY)
     similarity[known, own[known]] = -1
-    place = min(NEIGHBOURS, len(learned))
+    place = min(_NEIGHBOURS, len(learned))
     return np.partition(similarity, -place, axis=1)[:, -place]
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from bottleneck_features.pipeline.evaluation.calibration import fit_temperature, reliability, with_temperature
 from bottleneck_features.pipeline.results import Method
 
-NEIGHBOURS = "knn"
+_KNN = "knn"
 
 
 class Validated(Protocol):
@@ -21,10 +21,10 @@ class Validated(Protocol):
     def validation_probabilities(self) -> np.ndarray: ...
 
 
-Trained = TypeVar("Trained", bound=Validated)
+Ranked = TypeVar("Ranked", bound=Validated)
 
 
-def ranked(methods: Iterable[Trained], labels: np.ndarray, layers: Sequence[str]) -> list[Trained]:
+def ranked(methods: Iterable[Ranked], labels: np.ndarray, layers: Sequence[str]) -> list[Ranked]:
     """Return the best by validation accuracy first; of equals that of the lowest calibrated log loss, then the latest layer.
 
     Accuracies of few images are often equal. Log losses differ by how sure the methods are of themselves, too, which one
@@ -39,12 +39,12 @@ def ranked(methods: Iterable[Trained], labels: np.ndarray, layers: Sequence[str]
     found = list(methods)
     equals = Counter(_accuracy(one) for one in found)
 
-    def rank(one: Trained) -> tuple[float, bool, float, int]:
+    def rank(one: Ranked) -> tuple[float, bool, float, int]:
         accuracy = _accuracy(one)
         loss = calibrated_loss(labels, one.validation_probabilities) if equals[accuracy] > 1 else 0.0
         return (
             -accuracy,
-            one.method.name == NEIGHBOURS,
+            one.method.name == _KNN,
             loss,
             -max((layers.index(layer) for layer in one.method.layers), default=0),
         )
@@ -52,7 +52,7 @@ def ranked(methods: Iterable[Trained], labels: np.ndarray, layers: Sequence[str]
     return sorted(found, key=rank)
 
 
-def level_with_best(best_first: Sequence[Trained]) -> int:
+def level_with_best(best_first: Sequence[Ranked]) -> int:
     """Return how many of some ranked methods have the accuracy of the first."""
     return sum(_accuracy(one) == _accuracy(best_first[0]) for one in best_first)
 

@@ -12,7 +12,7 @@ from bottleneck_features.pipeline.datasets import Dataset
 from bottleneck_features.pipeline.datasets.partition import grouped_split, stratified_split
 from bottleneck_features.pipeline.errors import RequestError
 
-SHOWN = 10  # classes in a message
+_SHOWN = 10  # classes in a message
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,9 @@ def why_no_holdout(dataset: Dataset) -> str:
     few = [dataset.class_names[label] for label in np.flatnonzero(np.bincount(labels) == 1)]
     if not few:
         return ""
-    named = ", ".join(repr(name) for name in few[:SHOWN]) + (f" and {len(few) - SHOWN:,} more" if few[SHOWN:] else "")
+    named = ", ".join(repr(name) for name in few[:_SHOWN]) + (
+        f" and {len(few) - _SHOWN:,} more" if few[_SHOWN:] else ""
+    )
     return (
         f"Too little to hold a part of every class out for validation: of {named} there is 1 {what}, and 2 are needed. "
         "Add images of them, raise dataset.limit or lower dataset.test_fraction (0: no test split) where they leave so few, give "

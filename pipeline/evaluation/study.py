@@ -13,7 +13,7 @@ from bottleneck_features.pipeline.datasets import Dataset, open_dataset
 from bottleneck_features.pipeline.errors import NoCache
 from bottleneck_features.pipeline.evaluation.duplicates import Duplicates, known_duplicates
 from bottleneck_features.pipeline.evaluation.evaluation_set import EvaluationSet
-from bottleneck_features.pipeline.evaluation.groups import groups_of
+from bottleneck_features.pipeline.evaluation.groups import scored_groups
 from bottleneck_features.pipeline.evaluation.splits import Holdout, Subset, hold_out, labels_of, scored_part
 from bottleneck_features.pipeline.experiment import Experiment
 from bottleneck_features.pipeline.extraction.cache import (
@@ -84,7 +84,7 @@ class Study:
     @cached_property
     def evaluation(self) -> EvaluationSet:
         """The images that decide, behind a counter."""
-        groups = groups_of(self.dataset, self.scored)
+        groups = scored_groups(self.dataset, self.scored)
         return EvaluationSet(self.labels(self.scored), self.scored, self.duplicates, groups)
 
     @cached_property

@@ -225,10 +225,10 @@ def build(job: Job) -> models.Extractor:
     """Load the backbone of a job and compile what extracts its layers."""
     int8 = job.identity["compute.precision"] == "int8"
     calibration = calibration_images(job.experiment, job.dataset) if int8 else None
-    return build_extractor(job.experiment, job.dataset.image_shape, calibration)
+    return experiment_extractor(job.experiment, job.dataset.image_shape, calibration)
 
 
-def build_extractor(
+def experiment_extractor(
     experiment: Experiment, image_shape: tuple[int, int, int], calibration: np.ndarray | None = None
 ) -> models.Extractor:
     """Compile what turns images into the features of an experiment.

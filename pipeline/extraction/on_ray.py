@@ -51,7 +51,7 @@ class ShardWorker:
         if here.is_dir():
             os.chdir(here)
         self._job = open_job(experiment, home)
-        require_same(identity, self._job)
+        require_same_identity(identity, self._job)
         self._extractor = build(self._job)
         self._writing = ExitStack()  # never left: the process ends first, and what it holds ends with it
         self._writer: features.CacheWriter | None = None
@@ -98,7 +98,7 @@ def _unique(machines: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     return list({json.dumps(machine, sort_keys=True): machine for machine in machines}.values())
 
 
-def require_same(identity: Mapping[str, Any], job: Job) -> None:
+def require_same_identity(identity: Mapping[str, Any], job: Job) -> None:
     """Raise a PipelineError with what differs if a worker has opened other data, weights or engine than the driver."""
     differing = features.differences(identity, job.identity)
     if not differing:

@@ -15,7 +15,7 @@ from bottleneck_features.pipeline.evaluation.splits import Subset
 
 FINEST = 4 * FREQUENCIES  # frequencies compared a side, where images have so many
 DETAIL = 0.75  # of 600 JPEG copies of CIFAR-10 images all are above at quality 75, 99 % at quality 30
-AT_A_TIME = 1000  # pairs whose images are held
+_AT_A_TIME = 1000  # pairs whose images are held
 MOST_COMPARED = 100_000  # images; the time grows with the square
 
 
@@ -124,7 +124,7 @@ def _near(
         for query, other, similarity in alike(flat, queries, count):
             a, b = sorted((int(originals[query]), int(originals[other])))
             candidates.setdefault((a, b), (kind, similarity))
-    for several in blocks(candidates.items(), AT_A_TIME):
+    for several in blocks(candidates.items(), _AT_A_TIME):
         rows = sorted({row for pair, _ in several for row in pair})
         images = dict(zip(rows, images_at(dataset, [places[row] for row in rows]), strict=True))
         for (a, b), (kind, similarity) in several:

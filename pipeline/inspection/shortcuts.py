@@ -14,7 +14,7 @@ from bottleneck_features.pipeline.inspection.hints import Hint
 from bottleneck_features.pipeline.results import Score
 
 FOLDS = 5
-MOST = 20_000  # images looked at, drawn stratified
+_MOST = 20_000  # images looked at, drawn stratified
 LEAF = 5  # images at least
 SIGNIFICANCE = 0.05  # for all hints together: each is tested at this over their number (Bonferroni)
 # The share of the majority class's errors that a hint must remove; docs/results.md has what real data give.
@@ -85,7 +85,7 @@ def find_shortcuts(
     kept = _usable(labels, groups)
     if len(np.unique(labels[kept])) < 2:
         return ()
-    kept = kept[stratified_sample(labels[kept], MOST)]
+    kept = kept[stratified_sample(labels[kept], _MOST)]
     own, together = labels[kept], None if groups is None else groups[kept]
     found = [_measured(hint, hint.values[kept], own, together, class_names, len(hints)) for hint in hints]
     return tuple(sorted(found, key=lambda shortcut: -shortcut.skill))

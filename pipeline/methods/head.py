@@ -9,7 +9,13 @@ from bottleneck_features.pipeline.evaluation.scores import held_scores
 from bottleneck_features.pipeline.evaluation.splits import Holdout, Subset
 from bottleneck_features.pipeline.evaluation.trained import TrainedMethod
 from bottleneck_features.pipeline.experiment import Experiment
-from bottleneck_features.pipeline.methods.training import PREDICTED_AT_A_TIME, Recipe, RowBatches, fit, predict
+from bottleneck_features.pipeline.methods.training import (
+    PREDICTED_AT_A_TIME,
+    RowBatches,
+    TrainingRecipe,
+    fit,
+    predicted_probabilities,
+)
 from bottleneck_features.pipeline.results import Clock, Method
 
 
@@ -36,7 +42,7 @@ def fit_head(
         keras.utils.set_random_seed(experiment.seed)
         shape = cache["train"].features[layer].shape[2 if views > 1 else 1 :]
         model = models.build_head(shape, len(cache.class_names), settings.dropout)
-        recipe = Recipe(settings.epochs, settings.batch_size, settings.learning_rate, experiment.seed)
+        recipe = TrainingRecipe(settings.epochs, settings.batch_size, settings.learning_rate, experiment.seed)
         train, validation = (
             RowBatches(
                 cache[part.split].features[layer], cache[part.split].y, part.indices, size, experiment.seed, views
@@ -47,7 +53,7 @@ def fit_head(
     seconds = {"extract": extract_seconds, "train": clock.seconds["train"]}
 
     def predicted(part: Subset) -> np.ndarray:
-        return predict(model, cache[part.split].features[layer], part.indices, views)
+        return predicted_probabilities(model, cache[part.split].features[layer], part.indices, views)
 
     scores, probabilities = held_scores(held, lambda part: cache[part.split].y[part.indices], predicted)
     method = Method(name, (layer,), model.count_params(), scores, seconds)

@@ -20,7 +20,7 @@ from bottleneck_features.pipeline.methods.layer_rows import LayerRows
 KTH = 5  # one stray training image does not make its kind familiar
 FLAGGED = 0.01  # share of validation images beyond the threshold
 KEPT = 5_000  # training images; Sun et al. lose next to nothing with 1 % of ImageNet
-SEED = 0
+_SEED = 0
 ENOUGH = round(1 / FLAGGED)  # validation images; of fewer, the farthest one alone is the threshold
 PREFIX = "seen_"
 
@@ -92,7 +92,7 @@ def learn_novelty(cache: Features, layers: tuple[str, ...], held: Holdout) -> No
     Returns:
         The `Novelty`.
     """
-    order = np.random.default_rng(SEED).permutation(len(held.train))
+    order = np.random.default_rng(_SEED).permutation(len(held.train))
     chosen = Subset(held.train.split, held.train.indices[np.sort(order[:KEPT])])
     rows = _at_unit_length(_by_image(LayerRows(cache, layers, chosen))).astype(np.float16)
     distances = Novelty(rows, 1.0, 0).distances(_by_image(LayerRows(cache, layers, held.validation)))

@@ -13,7 +13,7 @@ import numpy as np
 from bottleneck_features.pipeline.datasets import Dataset
 from bottleneck_features.pipeline.errors import PipelineError
 from bottleneck_features.pipeline.evaluation.splits import Holdout, Subset
-from bottleneck_features.pipeline.methods.training import RowBatches, predict
+from bottleneck_features.pipeline.methods.training import RowBatches, predicted_probabilities
 
 DECODED_AT_A_TIME = 512
 Batches = TypeVar("Batches", bound=RowBatches)
@@ -76,4 +76,4 @@ def pixel_probabilities(
     model: keras.Model, pixels: Mapping[str, np.ndarray], batch_size: int
 ) -> Callable[[Subset], np.ndarray]:
     """Return what gives the `(n, classes)` probabilities that a model predicts for the images of a `Subset`."""
-    return lambda part: predict(model, pixels[part.split], part.indices, batch_size=batch_size)
+    return lambda part: predicted_probabilities(model, pixels[part.split], part.indices, batch_size=batch_size)

@@ -13,11 +13,11 @@ import numpy as np
 
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.evaluation.calibration import with_temperature
-from bottleneck_features.pipeline.methods.classifier import LINEAR, NEIGHBOURS, Classifier
+from bottleneck_features.pipeline.methods.classifier import LINEAR_ARRAYS, NEIGHBOUR_ARRAYS, Classifier
 from bottleneck_features.pipeline.methods.novelty import Novelty, from_arrays
 from bottleneck_features.pipeline.results import write_bytes
 
-FORMAT = 2
+HEAD_FORMAT = 2
 CALIBRATION = "calibration_images"
 _BROKEN = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error)
 
@@ -46,7 +46,7 @@ class SavedHead:
 
 def save_head(head: SavedHead, path: Path) -> Path:
     """Write a head as `.npz` without pickle, whole or not at all; returns `path`."""
-    recipe = {**head.recipe, "format": FORMAT, "averages": head.classifier.averages}
+    recipe = {**head.recipe, "format": HEAD_FORMAT, "averages": head.classifier.averages}
     arrays: dict[str, Any] = {**head.classifier.arrays, **head.novelty.arrays()}
     if head.calibration_images is not None:
         arrays[CALIBRATION] = head.calibration_images
@@ -76,19 +76,21 @@ def load_head(path: Path) -> SavedHead:
             f"{str(path)!r} is not a head that `bottleneck probe` or `train-head` wrote, or is truncated ({error}). "
             "Write it again."
         ) from None
-    if not isinstance(recipe, dict) or recipe.get("format") != FORMAT:
+    if not isinstance(recipe, dict) or recipe.get("format") != HEAD_FORMAT:
         found = recipe.get("format") if isinstance(recipe, dict) else recipe
-        raise RequestError(f"{str(path)!r} has another format than {FORMAT}: {found!r}. Probe or train the head again.")
+        raise RequestError(
+            f"{str(path)!r} has another format than {HEAD_FORMAT}: {found!r}. Probe or train the head again."
+        )
     return _head(recipe, arrays, path)
 
 
 def _head(recipe: dict[str, Any], arrays: dict[str, np.ndarray], path: Path) -> SavedHead:
-    own = {name: array for name, array in arrays.items() if name in LINEAR | NEIGHBOURS}
+    own = {name: array for name, array in arrays.items() if name in LINEAR_ARRAYS | NEIGHBOUR_ARRAYS}
     try:
         classifier = Classifier(own, len(recipe["classes"]), recipe["averages"])
         novelty = from_arrays(arrays)
     except KeyError as missing:
         raise RequestError(f"{str(path)!r} lacks {missing}. Probe or train the head again.") from None
-    if set(own) not in (LINEAR, NEIGHBOURS):
+    if set(own) not in (LINEAR_ARRAYS, NEIGHBOUR_ARRAYS):
         raise RequestError(f"{str(path)!r} holds no whole classifier: {', '.join(sorted(own))}. Write it again.")
     return SavedHead(recipe, classifier, novelty, arrays.get(CALIBRATION))

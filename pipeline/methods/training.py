@@ -13,7 +13,7 @@ PREDICTED_AT_A_TIME = 512  # rows of features
 Curves = dict[str, list[float]]
 
 
-class Rows(Protocol):
+class RowSource(Protocol):
     """Anything that gives rows by an integer index array: a NumPy array or a cached feature array."""
 
     shape: tuple[int, ...]
@@ -22,7 +22,7 @@ class Rows(Protocol):
 
 
 @dataclass(frozen=True)
-class Recipe:
+class TrainingRecipe:
     """How to train: Adam at `learning_rate`, `epochs` passes in batches of `batch_size`, everything seeded."""
 
     epochs: int
@@ -44,7 +44,7 @@ class RowBatches(keras.utils.PyDataset):
     """
 
     def __init__(
-        self, rows: Rows, labels: np.ndarray, indices: np.ndarray, batch_size: int, seed: int, views: int = 1
+        self, rows: RowSource, labels: np.ndarray, indices: np.ndarray, batch_size: int, seed: int, views: int = 1
     ) -> None:
         super().__init__()
         self._rows, self._labels, self._indices = rows, labels, indices.copy()
@@ -82,7 +82,7 @@ class EpochBatches(RowBatches):
         """Keep the order until the next `begin`."""
 
 
-def fit(model: keras.Model, train: RowBatches, held: RowBatches, recipe: Recipe, title: str) -> Curves:
+def fit(model: keras.Model, train: RowBatches, held: RowBatches, recipe: TrainingRecipe, title: str) -> Curves:
     """Train a classifier and leave it with the weights of its best epoch by validation loss.
 
     Args:
@@ -113,8 +113,8 @@ def fit(model: keras.Model, train: RowBatches, held: RowBatches, recipe: Recipe,
     return curves
 
 
-def predict(
-    model: keras.Model, rows: Rows, indices: np.ndarray, views: int = 1, batch_size: int = PREDICTED_AT_A_TIME
+def predicted_probabilities(
+    model: keras.Model, rows: RowSource, indices: np.ndarray, views: int = 1, batch_size: int = PREDICTED_AT_A_TIME
 ) -> np.ndarray:
     """Return class probabilities `(len(indices), classes)` float32, averaged over the views when there are several."""
     parts = []

@@ -20,7 +20,7 @@ from bottleneck_features.pipeline.reporting.thumbnails import sprite
 MOST, FEWEST = 2000, 10  # images on the map
 COMPONENTS = 50  # of the PCA that t-SNE starts from, as its authors did
 PERPLEXITY, ITERATIONS = 30, 500
-COLUMNS = 40  # thumbnails in a row of the sprite
+_COLUMNS = 40  # thumbnails in a row of the sprite
 SIDE_OF_FILES, SIDE_OF_ARRAYS = 48, 32  # pixels of a thumbnail
 STEPS = 65_535
 
@@ -78,8 +78,8 @@ def feature_map(
         "ids": [visible(str(one)) for one in predictions.ids[chosen]],
         "classes": [visible(name) for name in dataset.class_names],
         "side": side,
-        "columns": COLUMNS,
-        "sprite": sprite(dataset, [Place(predictions.split, int(index)) for index in indices], side, COLUMNS),
+        "columns": _COLUMNS,
+        "sprite": sprite(dataset, [Place(predictions.split, int(index)) for index in indices], side, _COLUMNS),
     }
     return FeatureMap(len(chosen), len(labels), visible(layer), method, explained, data)
 

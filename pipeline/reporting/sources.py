@@ -18,7 +18,7 @@ SPLITTING = ("seed", "head.validation_split", "dataset")
 
 
 @dataclass(frozen=True)
-class Stage:
+class ReportedCommand:
     """A command whose result a report can show.
 
     Attributes:
@@ -38,27 +38,31 @@ ALWAYS = (
     "command", "experiment", "cache_key", "seconds", "peak_memory_mib", "versions", "hardware", "warnings",
 )  # fmt: skip
 SCORED = ("methods", "scored_on")
-STAGES = {
-    "compare": Stage(
+REPORTED_COMMANDS = {
+    "compare": ReportedCommand(
         "compare",
         "methods against one another, accuracy against time, confusion, each class, calibration and mistakes",
         (*SCORED, "pairs", "confusion", "histories", "calibration", "predictions", "classes", "backbone", "duplicates"),
         (*SPLITTING, "head", "convnet", "finetune", "compare"),
     ),
-    "probe": Stage(
+    "probe": ReportedCommand(
         "probe", "every cached layer and family of probes", (*SCORED, "table", "backbone"), (*SPLITTING, "head")
     ),
-    "train-head": Stage("train-head", "", (*SCORED, "calibration", "confusion", "classes"), (*SPLITTING, "head")),
-    "label-curve": Stage(
+    "train-head": ReportedCommand(
+        "train-head", "", (*SCORED, "calibration", "confusion", "classes"), (*SPLITTING, "head")
+    ),
+    "label-curve": ReportedCommand(
         "compare --label-curve",
         "how many labels it takes",
         ("points", "answer", "protocol", "data", "backbone"),
         (*SPLITTING, "convnet"),
     ),
-    "inspect": Stage("inspect", "problems of the data", ("images", "repeats", "files"), ("dataset",)),
-    "advise": Stage("advise", "which method suits the data", ("recommendation", "reasons"), SPLITTING),
+    "inspect": ReportedCommand("inspect", "problems of the data", ("images", "repeats", "files"), ("dataset",)),
+    "advise": ReportedCommand("advise", "which method suits the data", ("recommendation", "reasons"), SPLITTING),
     **{
-        method: Stage(f"fine-tune --method {method}", "", (*SCORED, "confusion", "classes"), (*SPLITTING, "finetune"))
+        method: ReportedCommand(
+            f"fine-tune --method {method}", "", (*SCORED, "confusion", "classes"), (*SPLITTING, "finetune")
+        )
         for method in NETWORKS
     },
 }
@@ -124,7 +128,7 @@ def find_sources(
         The `Sources`.
     """
     sources = Sources()
-    for name, stage in STAGES.items():
+    for name, stage in REPORTED_COMMANDS.items():
         words = f"{stage.words} {curve_sizes(smallest)}" if name == "label-curve" else stage.words
         again = f"bottleneck {words} {shlex.join(options)}".rstrip()
         try:
@@ -156,7 +160,7 @@ def last_settings(runs: Path, experiment: Mapping[str, Any]) -> tuple[str, ...]:
         runs: the folder of the experiment's results, one folder a command.
         experiment: as results have it.
     """
-    files = [runs / name / "result.json" for name, stage in STAGES.items() if "methods" in stage.needs]
+    files = [runs / name / "result.json" for name, stage in REPORTED_COMMANDS.items() if "methods" in stage.needs]
     there = sorted((file for file in files if file.is_file()), key=lambda file: -file.stat().st_mtime)
     for file in there:
         try:
@@ -203,7 +207,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _does_not_belong(
-    result: Any, stage: Stage, experiment: Mapping[str, Any], key: str, counts: Mapping[str, int]
+    result: Any, stage: ReportedCommand, experiment: Mapping[str, Any], key: str, counts: Mapping[str, int]
 ) -> str:
     lacks = [name for name in (*stage.needs, *ALWAYS) if name not in result]
     if lacks:
@@ -229,7 +233,7 @@ def _of_other_features(result: Mapping[str, Any], experiment: Mapping[str, Any],
 def _take(
     sources: Sources,
     name: str,
-    stage: Stage,
+    stage: ReportedCommand,
     result: Mapping[str, Any],
     experiment: Mapping[str, Any],
     options: tuple[str, ...],

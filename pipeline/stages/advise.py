@@ -22,7 +22,7 @@ from bottleneck_features.pipeline.results import Result, Score
 
 SHARES = (0.125, 0.25, 0.5, 1.0)  # of the training images, for the learning curve
 DRAWS = 3  # of each smaller share
-WIDEST = 0.10  # how far below a validation accuracy its interval may reach for it to say something
+_WIDEST = 0.10  # how far below a validation accuracy its interval may reach for it to say something
 LARGE_PER_CLASS = 1000  # training images a class from which the rule of thumb calls data large
 NOTHING_TO_GAIN = (
     0.02  # error of the frozen features, at the far end of its interval, below which training gains little
@@ -31,7 +31,7 @@ TRAINING_COST = 6  # a training step in float32 against a forward pass in the ex
 
 
 @dataclass(frozen=True)
-class CurvePoint:
+class LearningCurvePoint:
     """Validation accuracy of the best probe by the number of training images: the mean of `draws` draws."""
 
     images: int
@@ -69,7 +69,7 @@ class Evidence:
     p_value: float
     best: Score
     best_layers: tuple[str, ...]
-    curve: tuple[CurvePoint, ...]
+    curve: tuple[LearningCurvePoint, ...]
     doubled: float | None
     fine_tune_seconds: float | None
 
@@ -141,7 +141,7 @@ def gather(study: Study, team: Workers) -> Evidence:
 def recommend(evidence: Evidence) -> tuple[str, tuple[str, ...]]:
     """Return the recommended method and the reasons, strongest first."""
     best = evidence.best
-    if best.accuracy - best.low > WIDEST:
+    if best.accuracy - best.low > _WIDEST:
         return "not enough evidence", (
             f"{evidence.validation:,} validation images leave the best accuracy, {_percent(best)}, too uncertain. About "
             f"{4 * evidence.validation:,} would halve the doubt: label more images.",
@@ -178,7 +178,7 @@ def rule_of_thumb(evidence: Evidence) -> str:
     return f"data {size} and {likeness} to ImageNet: {method}"
 
 
-def extrapolated(curve: Sequence[CurvePoint]) -> float | None:
+def extrapolated(curve: Sequence[LearningCurvePoint]) -> float | None:
     """Return the accuracy expected with twice the images, by error = a · n^−b; None where the error does not fall.
 
     Source of the law: J. Hestness et al., Deep Learning Scaling is Predictable, Empirically, 2017.
@@ -257,15 +257,15 @@ def _of_the_curve(evidence: Evidence) -> str:
 
 def _curve(
     cache: Features, best: Candidate, held: Holdout, seed: int, team: Workers, advance: Any
-) -> tuple[CurvePoint, ...]:
+) -> tuple[LearningCurvePoint, ...]:
     points = []
     for share in SHARES[:-1]:
         count = round(share * len(held.train))
         drawn = [_drawn(cache, held, count, seed + draw) for draw in range(DRAWS)]
         found = [logistic_probe(cache, best.method.layers, part, team, advance) for part in drawn if part]
         if found:
-            points.append(CurvePoint(count, float(np.mean([_accuracy(one) for one in found])), len(found)))
-    return (*points, CurvePoint(len(held.train), _accuracy(best), 1))
+            points.append(LearningCurvePoint(count, float(np.mean([_accuracy(one) for one in found])), len(found)))
+    return (*points, LearningCurvePoint(len(held.train), _accuracy(best), 1))
 
 
 def _drawn(cache: Features, held: Holdout, count: int, seed: int) -> Holdout | None:

@@ -18,7 +18,7 @@ from bottleneck_features.pipeline.progress import progress
 from bottleneck_features.pipeline.results import Clock, Result, experiment_json, run_folder, write_result
 
 BASELINE = "walk-through"
-COLUMNS = (
+BENCH_COLUMNS = (
     "variant",
     "images/s",
     "min–max",
@@ -46,8 +46,8 @@ class Effort:
 
 
 ON_GPU = 8192  # images a run
-QUICK = Effort(96, 3, ("auto", "int8"))
-FULL = Effort(512, 5, ("float32", "bfloat16", "float16", "int8"))
+QUICK_EFFORT = Effort(96, 3, ("auto", "int8"))
+FULL_EFFORT = Effort(512, 5, ("float32", "bfloat16", "float16", "int8"))
 
 
 @dataclass(frozen=True)
@@ -126,8 +126,8 @@ def bench(experiment: Experiment, home: Path, effort: Effort) -> Result:
     return result
 
 
-def table_rows(variants: list[dict[str, Any]]) -> list[tuple[str, ...]]:
-    """Return the figures as text in the order of `COLUMNS`."""
+def bench_rows(variants: list[dict[str, Any]]) -> list[tuple[str, ...]]:
+    """Return the figures as text in the order of `BENCH_COLUMNS`."""
     return [
         (
             variant["name"],

@@ -20,9 +20,9 @@ from bottleneck_features.pipeline.use.inference import inference
 from bottleneck_features.pipeline.use.saved_model import SavedModel
 
 CHECKED = 64  # images
-SEED = 0
+_SEED = 0
 LIMIT = 1e-4  # of a probability, against float32
-AT_A_TIME = 16
+_AT_A_TIME = 16
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def export_model(model: SavedModel, formats: Sequence[str], home: Path, to: Path
     with clock.phase("open"):
         dataset = open_dataset(model.experiment, home)
         split = next(split for split in ("test", "validation", "train") if split in dataset.splits)
-        order = np.random.default_rng(SEED).permutation(len(dataset.splits[split]))
+        order = np.random.default_rng(_SEED).permutation(len(dataset.splits[split]))
         images = dataset.images(split, np.sort(order[:CHECKED]))
     with clock.phase("reference"):
         whole = deployed(model)
@@ -146,7 +146,7 @@ def checked(name: str, path: Path, form: Format, images: np.ndarray, reference: 
         reference: `(n, classes)` probabilities by the pipeline in float32.
     """
     run: Run = form.load(path)
-    parts = [run(images[start : start + AT_A_TIME]) for start in range(0, len(images), AT_A_TIME)]
+    parts = [run(images[start : start + _AT_A_TIME]) for start in range(0, len(images), _AT_A_TIME)]
     difference = float(np.abs(np.concatenate(parts) - reference).max())
     if not difference <= LIMIT:  # NaN too
         remove(path)

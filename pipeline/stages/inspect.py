@@ -17,12 +17,12 @@ from bottleneck_features.pipeline.inspection.hints import hints
 from bottleneck_features.pipeline.inspection.repeats import Place, Repeats, describe_all, find_repeats
 from bottleneck_features.pipeline.inspection.shortcuts import Shortcut, find_shortcuts
 from bottleneck_features.pipeline.plots import class_balance, image_sizes
-from bottleneck_features.pipeline.reporting.inspect_page import write_page
+from bottleneck_features.pipeline.reporting.inspect_page import write_inspect_page
 from bottleneck_features.pipeline.results import Result, experiment_json, write_result
 
 SIZE = (64, 64)  # what image files are resized to for a look at them
 LISTED = 1000  # pairs in result.json
-SHOWN = 20  # pairs on the page, groups and conflicts in result.json
+_SHOWN = 20  # pairs on the page, groups and conflicts in result.json
 UNEVEN = 10  # times the smallest class
 
 
@@ -56,7 +56,7 @@ def inspect(experiment: Experiment, home: Path, options: tuple[str, ...] = ()) -
         counts = _counts(dataset)
         pictures = _pictures(dataset, counts, labels, folder)
         sheets = contact_sheets(dataset, folder, experiment.seed)
-        pairs = [place for pair in _worth_a_look(dataset, repeats)[:SHOWN] for place in (pair.first, pair.second)]
+        pairs = [place for pair in _worth_a_look(dataset, repeats)[:_SHOWN] for place in (pair.first, pair.second)]
         shown = [draw_sheet(dataset, pairs, folder / "repeats.jpg")] if pairs else []
     details: dict[str, Any] = {
         "data": dataset.title,
@@ -70,7 +70,9 @@ def inspect(experiment: Experiment, home: Path, options: tuple[str, ...] = ()) -
     small = why_no_holdout(dataset)
     warnings = (*dataset.notices, *_warnings(details, shortcuts), *([f"Classes: {small}"] if small else []))
     result = Result("inspect", experiment_json(experiment), "", clock.seconds, warnings, details, folder)
-    write_page(write_result(result), dataset.class_names, (pictures, sheets, shown), options, folder / "inspect.html")
+    write_inspect_page(
+        write_result(result), dataset.class_names, (pictures, sheets, shown), options, folder / "inspect.html"
+    )
     return result
 
 
@@ -132,7 +134,7 @@ def _straddling(dataset: Dataset) -> dict[str, Any]:
         for group in np.unique(groups).tolist():
             where[group].add(split)
     parted = sorted(group for group, splits in where.items() if len(splits) > 1)
-    return {"number": len(where), "in_several_splits": len(parted), "examples": parted[:SHOWN]}
+    return {"number": len(where), "in_several_splits": len(parted), "examples": parted[:_SHOWN]}
 
 
 def _worth_a_look(dataset: Dataset, repeats: Repeats) -> list[Any]:
@@ -166,7 +168,7 @@ def _repeats_json(dataset: Dataset, repeats: Repeats) -> dict[str, Any]:
         "across_splits": sum(count for splits, count in spread.items() if " and " in splits),
         "exact_across_splits": sum("exact" in pair.kind and pair.first.split != pair.second.split for pair in pairs),
         "conflicting_labels": len(conflicts),
-        "conflicts": [[named(place) for place in own[:SHOWN]] for own in conflicts[:SHOWN]],
+        "conflicts": [[named(place) for place in own[:_SHOWN]] for own in conflicts[:_SHOWN]],
         "pairs": [
             {**asdict(pair), "first": named(pair.first), "second": named(pair.second)} for pair in pairs[:LISTED]
         ],

@@ -24,13 +24,13 @@ from bottleneck_features.pipeline.methods.layer_rows import LayerRows
 from bottleneck_features.pipeline.methods.pixels import pixels_on_disk
 from bottleneck_features.pipeline.methods.probe_search import Candidate, logistic_probe
 from bottleneck_features.pipeline.methods.small_training import SmallConvnet
-from bottleneck_features.pipeline.methods.training import Recipe
+from bottleneck_features.pipeline.methods.training import TrainingRecipe
 from bottleneck_features.pipeline.progress import progress
 from bottleneck_features.pipeline.results import Result
 
 ALL = None  # instead of a number of images per class
 METHODS = ("linear", "earlier", "convnet-small")
-PROTOCOL = (
+CURVE_PROTOCOL = (
     "Every point is scored on the whole test split, by the model it ends with; nothing is chosen by these scores. Per class, "
     "a point trains on the given number of images and chooses its L2 value, layer or epoch on its share of further "
     "validation images, at least one. Each seed draws its own images; a larger size contains the smaller ones. "
@@ -39,7 +39,7 @@ PROTOCOL = (
 
 
 @dataclass(frozen=True)
-class CurvePoint:
+class LabelCurvePoint:
     """One method trained on one number of images per class, once a seed.
 
     Attributes:
@@ -123,7 +123,7 @@ def label_curve(experiment: Experiment, home: Path, sizes: tuple[int | None, ...
                     scored[method, size].append(outcome)
                     bar.update()
             with clock.phase("convnet"):
-                convnet.train(held, Recipe(settings.epochs, settings.batch_size, settings.learning_rate, seed))
+                convnet.train(held, TrainingRecipe(settings.epochs, settings.batch_size, settings.learning_rate, seed))
                 scored["convnet-small", size].append((convnet.accuracy("test", settings.batch_size), ""))
                 bar.update()
     first = {size: held for (_, size), held in reversed(draws.items())}
@@ -138,7 +138,7 @@ def label_curve(experiment: Experiment, home: Path, sizes: tuple[int | None, ...
     details = {
         "data": dataset.title,
         "backbone": study.backbone,
-        "protocol": PROTOCOL,
+        "protocol": CURVE_PROTOCOL,
         "n_test": len(dataset.splits["test"]),
         "answer": answer,
         "points": rows,
@@ -147,7 +147,7 @@ def label_curve(experiment: Experiment, home: Path, sizes: tuple[int | None, ...
     return study.write(details, study.data_warnings(), cache.key)
 
 
-def crossing(points: Sequence[CurvePoint]) -> str:
+def crossing(points: Sequence[LabelCurvePoint]) -> str:
     """Return in one line at which sizes the better probe is ahead, at which the ConvNet, and where that cannot be told.
 
     One is ahead where Student's t interval of the paired differences over seeds leaves 0 out; with one seed nothing has an
@@ -169,7 +169,7 @@ def crossing(points: Sequence[CurvePoint]) -> str:
     return f"{'; '.join(parts)} (images per class)"
 
 
-def _ahead(points: list[CurvePoint]) -> str:
+def _ahead(points: list[LabelCurvePoint]) -> str:
     """`transfer`, `scratch`, or neither."""
     scratch = next(point for point in points if not point.layers)
     transfer = max((point for point in points if point.layers), key=lambda point: point.mean)
@@ -279,8 +279,10 @@ def _test_accuracy(probe: Candidate, cache: Features) -> float:
     return float((mean_over_views(scores, rows.views).argmax(axis=1) == rows.labels).mean())
 
 
-def _point(method: str, size: int | None, classes: int, held: Holdout, outcomes: list[tuple[float, str]]) -> CurvePoint:
+def _point(
+    method: str, size: int | None, classes: int, held: Holdout, outcomes: list[tuple[float, str]]
+) -> LabelCurvePoint:
     accuracies, layers = zip(*outcomes, strict=True)
-    return CurvePoint(
+    return LabelCurvePoint(
         method, size, classes, len(held.train), len(held.validation), accuracies, tuple(filter(None, layers))
     )

@@ -17,13 +17,15 @@ from bottleneck_features.pipeline.errors import PipelineError
 from bottleneck_features.pipeline.progress import progress
 from bottleneck_features.pipeline.results import Clock, Result, experiment_json, run_folder, write_result
 from bottleneck_features.pipeline.use.inference import Inference, Predicted, inference
-from bottleneck_features.pipeline.use.picture_files import Batch, Files, decoded
+from bottleneck_features.pipeline.use.picture_files import PictureBatch, PictureFiles, decoded
 from bottleneck_features.pipeline.use.prediction import Prediction, header
 from bottleneck_features.pipeline.use.saved_model import SavedModel
 from bottleneck_features.pipeline.use.unfinished import forget, resumed
 
 
-def predict(model: SavedModel, files: Files, home: Path, top: int = 3, out: TextIO | Path | None = None) -> Result:
+def predict(
+    model: SavedModel, files: PictureFiles, home: Path, top: int = 3, out: TextIO | Path | None = None
+) -> Result:
     """Classify image files.
 
     Args:
@@ -46,7 +48,7 @@ def predict(model: SavedModel, files: Files, home: Path, top: int = 3, out: Text
         run = inference(model)
     tally, kept = _Tally(), []
 
-    def classified(rest: Files) -> Iterator[Prediction]:
+    def classified(rest: PictureFiles) -> Iterator[Prediction]:
         tally.resumed = len(files) - len(rest)
         return _predictions(model, run, rest, top)
 
@@ -95,9 +97,9 @@ def _unfinished(out: Path) -> Path:
     return out.with_name(f".{out.name}.unfinished")
 
 
-def _predictions(model: SavedModel, run: Inference, files: Files, top: int) -> Iterator[Prediction]:
+def _predictions(model: SavedModel, run: Inference, files: PictureFiles, top: int) -> Iterator[Prediction]:
     """The predictions in the order of the files; at most a few batches are in memory."""
-    waiting: deque[Batch] = deque()
+    waiting: deque[PictureBatch] = deque()
     limit, size = model.experiment.dataset.max_pixels, model.experiment.compute.batch_size
 
     def images() -> Iterator[np.ndarray]:
@@ -114,7 +116,7 @@ def _predictions(model: SavedModel, run: Inference, files: Files, top: int) -> I
         yield from _named(batch, None, model.classes, top)
 
 
-def _named(batch: Batch, predicted: Predicted | None, classes: Sequence[str], top: int) -> Iterator[Prediction]:
+def _named(batch: PictureBatch, predicted: Predicted | None, classes: Sequence[str], top: int) -> Iterator[Prediction]:
     place = 0
     for file, problem in zip(batch.files, batch.problems, strict=True):
         if problem or predicted is None:

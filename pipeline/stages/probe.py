@@ -29,7 +29,7 @@ SPATIAL = (
 
 
 @dataclass(frozen=True)
-class Found:
+class ProbeSearch:
     """Every family on every set of layers, scored on validation samples.
 
     Attributes:
@@ -123,7 +123,7 @@ def probe(experiment: Experiment, home: Path) -> Result:
     return study.write(details, (*study.scored_warnings(details["methods"]), *found.warnings(), *spatial), cache.key)
 
 
-def _search(study: Study) -> Found:
+def _search(study: Study) -> ProbeSearch:
     cache, held, extract = study.cache, study.held, study.extraction_seconds
     sets = layer_sets(cache.layers)
     candidates: list[Candidate] = []
@@ -132,10 +132,10 @@ def _search(study: Study) -> Found:
             bar.set_postfix_str(" + ".join(layers), refresh=False)
             candidates += search_layers(cache, layers, held, extract, team, bar.update)
     heads = [fit_head(study.experiment, cache, held, layer, "head", extract) for layer in cache.layers]
-    return Found(candidates, ranked([*candidates, *heads], study.labels(held.validation), cache.layers))
+    return ProbeSearch(candidates, ranked([*candidates, *heads], study.labels(held.validation), cache.layers))
 
 
-def _score_families(study: Study, found: Found, team: Workers) -> tuple[list[Method], Classifier]:
+def _score_families(study: Study, found: ProbeSearch, team: Workers) -> tuple[list[Method], Classifier]:
     """Score the best of each family once.
 
     Returns:

@@ -9,7 +9,7 @@ from bottleneck_features.pipeline.evaluation.study import open_study
 from bottleneck_features.pipeline.experiment import Experiment
 from bottleneck_features.pipeline.reporting.answer import answer_of, question
 from bottleneck_features.pipeline.reporting.figures import draw
-from bottleneck_features.pipeline.reporting.method_tables import COLUMNS as CLASS_COLUMNS
+from bottleneck_features.pipeline.reporting.method_tables import CLASS_COLUMNS as CLASS_COLUMNS
 from bottleneck_features.pipeline.reporting.method_tables import method_tables
 from bottleneck_features.pipeline.reporting.page import write_page
 from bottleneck_features.pipeline.reporting.provenance import provenance

@@ -8,7 +8,7 @@ import numpy as np
 
 from bottleneck_features.models.probes import mean_over_views
 from bottleneck_features.pipeline.evaluation.calibration import with_temperature
-from bottleneck_features.pipeline.extraction.extract import build_extractor
+from bottleneck_features.pipeline.extraction.extract import experiment_extractor
 from bottleneck_features.pipeline.methods.layer_rows import side_by_side
 from bottleneck_features.pipeline.methods.saved_head import SavedHead
 from bottleneck_features.pipeline.use.saved_model import SavedModel
@@ -47,7 +47,7 @@ def inference(model: SavedModel) -> Inference:
 
 
 def _head(model: SavedModel, head: SavedHead) -> Inference:
-    extractor = build_extractor(model.experiment, model.image_shape, head.calibration_images)
+    extractor = experiment_extractor(model.experiment, model.image_shape, head.calibration_images)
     dtype, views = model.experiment.features.dtype, len(model.experiment.input.views)
 
     def predicted(batches: Iterable[np.ndarray]) -> Iterator[Predicted]:

@@ -13,11 +13,11 @@ from bottleneck_features.pipeline.datasets.listing import walk
 from bottleneck_features.pipeline.datasets.scan import printable, threads
 from bottleneck_features.pipeline.errors import RequestError
 
-Files = Sequence[tuple[Path, str]]  # each with why it cannot be used; empty: not known yet
+PictureFiles = Sequence[tuple[Path, str]]  # each with why it cannot be used; empty: not known yet
 
 
 @dataclass(frozen=True)
-class Batch:
+class PictureBatch:
     """Some files, one after the other.
 
     Attributes:
@@ -53,7 +53,7 @@ def listed(paths: Sequence[Path]) -> Iterator[tuple[Path, str]]:
         yield from ((path / problem.path, problem.reason) for problem in problems)
 
 
-def decoded(files: Files, target: Target, max_pixels: int, batch_size: int) -> Iterator[Batch]:
+def decoded(files: PictureFiles, target: Target, max_pixels: int, batch_size: int) -> Iterator[PictureBatch]:
     """Decode files in order.
 
     Args:
@@ -77,4 +77,4 @@ def decoded(files: Files, target: Target, max_pixels: int, batch_size: int) -> I
             good = [one for one in found if isinstance(one, np.ndarray)]
             images = np.stack(good) if good else np.empty((0, *target.size, 3), np.uint8)
             problems = ["" if isinstance(one, np.ndarray) else one for one in found]
-            yield Batch([printable(str(path)) for path, _ in part], problems, images)
+            yield PictureBatch([printable(str(path)) for path, _ in part], problems, images)

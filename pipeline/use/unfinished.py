@@ -10,12 +10,12 @@ from typing import Any, BinaryIO
 from filelock import FileLock, Timeout
 
 from bottleneck_features.pipeline.errors import PipelineError
-from bottleneck_features.pipeline.use.picture_files import Files
+from bottleneck_features.pipeline.use.picture_files import PictureFiles
 from bottleneck_features.pipeline.use.prediction import Prediction
 
 
 def resumed(
-    path: Path, work: Mapping[str, Any], files: Files, predict: Callable[[Files], Iterable[Prediction]]
+    path: Path, work: Mapping[str, Any], files: PictureFiles, predict: Callable[[PictureFiles], Iterable[Prediction]]
 ) -> Iterator[Prediction]:
     """Give the prediction of every file in order: those kept of a killed run of the same work, then new ones, kept too.
 
@@ -57,7 +57,7 @@ def _lock(path: Path) -> Path:
     return path.with_name(f"{path.name}.lock")
 
 
-def _found(kept: BinaryIO, first: bytes, files: Files) -> Iterator[Prediction]:
+def _found(kept: BinaryIO, first: bytes, files: PictureFiles) -> Iterator[Prediction]:
     """The predictions in the file that still hold; whatever comes after them is cut off."""
     kept.seek(0)
     if kept.readline() != first:

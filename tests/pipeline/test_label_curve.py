@@ -12,9 +12,9 @@ from bottleneck_features.pipeline.evaluation.splits import hold_out
 from bottleneck_features.pipeline.experiment import load_experiment
 from bottleneck_features.pipeline.methods.convnet import train_convnet
 from bottleneck_features.pipeline.methods.small_training import SmallConvnet
-from bottleneck_features.pipeline.methods.training import Recipe
+from bottleneck_features.pipeline.methods.training import TrainingRecipe
 from bottleneck_features.pipeline.plots import label_curve_chart
-from bottleneck_features.pipeline.stages.label_curve import CurvePoint, crossing, draw_labels, parse_sizes
+from bottleneck_features.pipeline.stages.label_curve import LabelCurvePoint, crossing, draw_labels, parse_sizes
 
 QUICK = ("--set", "convnet.epochs=3")
 
@@ -71,17 +71,17 @@ def test_the_quick_training_does_what_the_recipe_of_compare_does():
     one_batch = draw_labels(dataset, whole, 3, seed=0)
     convnet = SmallConvnet(dataset, pixels)
     settings = experiment.convnet
-    convnet.train(one_batch, Recipe(4, 32, 1e-2, seed=7))  # what it learned here must leave no trace
+    convnet.train(one_batch, TrainingRecipe(4, 32, 1e-2, seed=7))  # what it learned here must leave no trace
     losses = convnet.train(
-        one_batch, Recipe(settings.epochs, settings.batch_size, settings.learning_rate, experiment.seed)
+        one_batch, TrainingRecipe(settings.epochs, settings.batch_size, settings.learning_rate, experiment.seed)
     )
     reference = train_convnet(experiment, dataset, pixels, one_batch, "small")
     assert losses == pytest.approx(reference.curves["val_loss"], rel=1e-4)
 
 
-def _point(method: str, size: int | None, *accuracies: float) -> CurvePoint:
+def _point(method: str, size: int | None, *accuracies: float) -> LabelCurvePoint:
     layers = () if method == "convnet-small" else ("layer",)
-    return CurvePoint(method, size, 10, 10 * (size or 100), 10, accuracies, layers)
+    return LabelCurvePoint(method, size, 10, 10 * (size or 100), 10, accuracies, layers)
 
 
 def test_the_interval_is_students_over_seeds_and_one_seed_has_none():

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from bottleneck_features.models import build_head
 from bottleneck_features.pipeline.errors import PipelineError
-from bottleneck_features.pipeline.methods.training import Recipe, RowBatches, fit, predict
+from bottleneck_features.pipeline.methods.training import RowBatches, TrainingRecipe, fit, predicted_probabilities
 from bottleneck_features.pipeline.results import kept_epoch
 
 
@@ -42,7 +42,7 @@ def test_training_shows_one_view_of_a_sample_and_prediction_averages_all():
     assert batch.shape == (6, 2)
     assert set(np.unique(batch)) <= {1.0, 3.0}
     model = keras.Sequential([keras.layers.Input((2,)), keras.layers.Lambda(lambda x: x)])
-    assert np.allclose(predict(model, rows, np.arange(6), views=2), 2.0)
+    assert np.allclose(predicted_probabilities(model, rows, np.arange(6), views=2), 2.0)
 
 
 def test_the_best_epoch_by_validation_loss_is_kept():
@@ -51,9 +51,9 @@ def test_the_best_epoch_by_validation_loss_is_kept():
     model = build_head((8,), 3, 0.0)
     train, held = np.arange(0, 120, 2), np.arange(1, 120, 2)
     batches = [RowBatches(rows, labels, part, 16, 0) for part in (train, held)]
-    history = fit(model, *batches, Recipe(12, 16, 0.3, 0), "blobs")
+    history = fit(model, *batches, TrainingRecipe(12, 16, 0.3, 0), "blobs")
     assert kept_epoch(history) == 1 + int(np.argmin(history["val_loss"]))
-    probabilities = predict(model, rows, held)
+    probabilities = predicted_probabilities(model, rows, held)
     loss = -np.log(probabilities[np.arange(len(held)), labels[held]]).mean()
     assert loss == pytest.approx(min(history["val_loss"]), rel=1e-3)
 
@@ -64,4 +64,4 @@ def test_a_loss_that_is_no_number_stops_with_advice():
     rows[5] = np.inf
     batches = RowBatches(rows, labels, np.arange(120), 16, 0)
     with pytest.raises(PipelineError, match="Lower the learning rate"):
-        fit(build_head((8,), 3, 0.0), batches, batches, Recipe(2, 16, 1e-3, 0), "blobs")
+        fit(build_head((8,), 3, 0.0), batches, batches, TrainingRecipe(2, 16, 1e-3, 0), "blobs")

@@ -19,14 +19,14 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from bottleneck_features.pipeline.datasets.digits import digits
-from bottleneck_features.pipeline.use.picture_files import Files
+from bottleneck_features.pipeline.use.picture_files import PictureFiles
 from bottleneck_features.pipeline.use.prediction import Prediction
 from bottleneck_features.pipeline.use.unfinished import forget, resumed
 
 FILES = 6
 
 
-def _by_content(files: Files) -> Iterator[Prediction]:
+def _by_content(files: PictureFiles) -> Iterator[Prediction]:
     """Predict of every file what is in it."""
     for path, problem in files:
         yield Prediction(path.name, () if problem else ((path.read_text(), 0.1 + 0.2),), 1 / 3, problem)
