@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -84,13 +85,13 @@ def cache_url(experiment: Experiment, path: Path) -> str:
     return f"{experiment.features.store.rstrip('/')}/{path.name}" if experiment.features.store else ""
 
 
-def open_cache(experiment: Experiment, home: Path, dataset: Dataset) -> features.Features:
+def open_cache(experiment: Experiment, home: Path, identity: Mapping[str, Any]) -> features.Features:
     """Open the complete cache of exactly this experiment.
 
     Args:
         experiment: the experiment.
         home: the artifacts folder.
-        dataset: the experiment's open data set.
+        identity: from `experiment_identity`.
 
     Returns:
         The `features.Features`.
@@ -105,7 +106,6 @@ def open_cache(experiment: Experiment, home: Path, dataset: Dataset) -> features
         models.ModelError: a setting names a backbone, weights or an engine that are not to be had.
         features.StoreError: the object store, if the experiment has one, does not answer.
     """
-    identity = experiment_identity(experiment, dataset, home)
     wanted = features.cache_path(cache_root(home), cache_name(experiment), identity)
     if (url := cache_url(experiment, wanted)) and not features.describe_cache(wanted).complete:
         with suppress(features.CacheMissing):

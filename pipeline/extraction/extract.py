@@ -18,18 +18,16 @@ from bottleneck_features.pipeline.datasets import Dataset, open_dataset
 from bottleneck_features.pipeline.errors import DownloadError
 from bottleneck_features.pipeline.experiment import Experiment
 from bottleneck_features.pipeline.extraction.cache import (
-    backbone_label,
     cache_name,
     cache_root,
     cache_url,
-    data_warnings,
-    experiment_identity,
 )
+from bottleneck_features.pipeline.extraction.opened import OpenedExperiment
 from bottleneck_features.pipeline.progress import progress
 from bottleneck_features.pipeline.results import (
+    Clock,
     experiment_json,
     hardware,
-    run_folder,
     versions,
 )
 
@@ -43,35 +41,6 @@ LARGEST_SHARD, SMALLEST_SHARD = 1024, 32
 LARGEST_SHARD_BYTES = 64 << 20  # a shard is held in memory a few times over
 CALIBRATION_SEED = 0
 READ_AHEAD = 2  # batches
-
-
-@dataclass(frozen=True)
-class Job:
-    """What an experiment asks of stage one.
-
-    Attributes:
-        experiment: the experiment.
-        home: the artifacts folder.
-        dataset: its open data set.
-        identity: everything that changes a number.
-        path: the folder of the cache.
-    """
-
-    experiment: Experiment
-    home: Path
-    dataset: Dataset
-    identity: Mapping[str, Any]
-    path: Path
-
-    @property
-    def key(self) -> str:
-        """SHA-256 of the identity."""
-        return features.identity_key(self.identity)
-
-    @property
-    def folder(self) -> Path:
-        """Where the results are written."""
-        return run_folder(self.home, self.experiment.name, "features")
 
 
 @dataclass(frozen=True)
@@ -91,18 +60,18 @@ class Outputs:
     machine: Mapping[str, Mapping[str, Any]]
 
 
-def open_job(experiment: Experiment, home: Path) -> Job:
-    """Open the data set of an experiment and name the cache of its features.
+def open_for_extraction(experiment: Experiment, home: Path) -> OpenedExperiment:
+    """Open an experiment for extraction: whatever of its data and weights has to be downloaded is named at once.
 
     Raises:
         RequestError: a setting of the data is wrong.
         models.ModelError: the backbone, the weights or the engine are not to be had.
         DownloadError: data or weights cannot be downloaded; both are named.
     """
-    dataset = _open_with_weights(experiment, home)
-    identity = experiment_identity(experiment, dataset, home)
-    path = features.cache_path(cache_root(home), cache_name(experiment), identity)
-    return Job(experiment, home, dataset, identity, path)
+    clock = Clock()
+    with clock.phase("open"):
+        dataset = _dataset_and_weights(experiment, home)
+    return OpenedExperiment(experiment, home, "features", dataset, clock)
 
 
 def fill(writer: features.CacheWriter, dataset: Dataset, extractor: models.Extractor, batch_size: int) -> None:
@@ -182,25 +151,25 @@ def outputs_of(extractor: models.Extractor, experiment: Experiment) -> Outputs:
     return Outputs(extractor.output_shapes, shard_size, extractor.check, machine)
 
 
-def job_writer(
-    job: Job, outputs: Outputs, wait_seconds: float = 0.0, part: features.Partition = features.WHOLE
+def cache_writer(
+    opened: OpenedExperiment, outputs: Outputs, wait_seconds: float = 0.0, part: features.Partition = features.WHOLE
 ) -> features.CacheWriter:
-    """Return the writer of a job's cache, or of a part of it, still to be entered."""
-    experiment, dataset, settings = job.experiment, job.dataset, job.experiment.features
+    """Return the writer of an experiment's cache, or of a part of it, still to be entered."""
+    experiment, dataset, settings = opened.experiment, opened.dataset, opened.experiment.features
     provenance = {
         "experiment": experiment.name,
         "settings": experiment_json(experiment),
         "data": dataset.title,
-        "backbone": backbone_label(experiment),
+        "backbone": opened.backbone,
         **outputs.machine,
-        "warnings": list(data_warnings(experiment, dataset)),
+        "warnings": list(opened.data_warnings()),
         "check": outputs.check,
     }
-    url = cache_url(experiment, job.path)
+    url = cache_url(experiment, opened.cache_path)
     kind = partial(features.PublishingWriter, url) if url else features.CacheWriter
     return kind(
-        job.path,
-        job.identity,
+        opened.cache_path,
+        opened.identity,
         {split: features.SplitPlan(samples.ids, samples.labels) for split, samples in dataset.splits.items()},
         {layer: features.ArraySpec(shape, settings.dtype) for layer, shape in outputs.shapes.items()},
         dataset.class_names,
@@ -221,11 +190,11 @@ def affordable_shard(extractor: models.Extractor) -> int:
     return min(LARGEST_SHARD, max(SMALLEST_SHARD, affordable))
 
 
-def build(job: Job) -> models.Extractor:
-    """Load the backbone of a job and compile what extracts its layers."""
-    int8 = job.identity["compute.precision"] == "int8"
-    calibration = calibration_images(job.experiment, job.dataset) if int8 else None
-    return experiment_extractor(job.experiment, job.dataset.image_shape, calibration)
+def build(opened: OpenedExperiment) -> models.Extractor:
+    """Load the backbone of an experiment and compile what extracts its layers."""
+    int8 = opened.identity["compute.precision"] == "int8"
+    calibration = calibration_images(opened.experiment, opened.dataset) if int8 else None
+    return experiment_extractor(opened.experiment, opened.dataset.image_shape, calibration)
 
 
 def experiment_extractor(
@@ -265,7 +234,7 @@ def calibration_images(experiment: Experiment, dataset: Dataset) -> np.ndarray:
     return dataset.images("train", np.sort(order[: experiment.compute.calibration]))
 
 
-def _open_with_weights(experiment: Experiment, home: Path) -> Dataset:
+def _dataset_and_weights(experiment: Experiment, home: Path) -> Dataset:
     problems = []
     dataset = None
     try:
@@ -282,10 +251,10 @@ def _open_with_weights(experiment: Experiment, home: Path) -> Dataset:
     return dataset
 
 
-def say_what_differs(job: Job) -> None:
-    """Log in what the nearest cache differs, where the job makes a new one."""
+def say_what_differs(opened: OpenedExperiment) -> None:
+    """Log in what the nearest cache differs, where the experiment makes a new one."""
     try:
-        features.find_cache(cache_root(job.home), cache_name(job.experiment), job.identity)
+        features.find_cache(cache_root(opened.home), cache_name(opened.experiment), opened.identity)
     except features.CacheMissing as missing:
         if missing.nearest:
             fields = "\n".join(f"  {difference}" for difference in missing.differences)

@@ -13,15 +13,15 @@ from bottleneck_features import features, models
 from bottleneck_features.pipeline.errors import PipelineError
 from bottleneck_features.pipeline.experiment import Experiment
 from bottleneck_features.pipeline.extraction.extract import (
-    Job,
     Outputs,
     build,
+    cache_writer,
     extract_shards,
-    job_writer,
-    open_job,
+    open_for_extraction,
     outputs_of,
     warn_of_others,
 )
+from bottleneck_features.pipeline.extraction.opened import OpenedExperiment
 from bottleneck_features.pipeline.extraction.ray_team import Cluster, Team, share_out
 from bottleneck_features.pipeline.progress import progress
 from bottleneck_features.pipeline.quiet import import_tensorflow
@@ -50,9 +50,9 @@ class ShardWorker:
         models.limit_cores(cores)
         if here.is_dir():
             os.chdir(here)
-        self._job = open_job(experiment, home)
-        require_same_identity(identity, self._job)
-        self._extractor = build(self._job)
+        self._opened = open_for_extraction(experiment, home)
+        require_same_identity(identity, self._opened)
+        self._extractor = build(self._opened)
         self._writing = ExitStack()  # never left: the process ends first, and what it holds ends with it
         self._writer: features.CacheWriter | None = None
         return outputs_of(self._extractor, experiment)
@@ -60,24 +60,24 @@ class ShardWorker:
     def extract(self, shard: features.Shard) -> float:
         """Extract a shard, write it and enter it in this process's journal; return the seconds it took."""
         start = time.perf_counter()
-        job = self._job
+        opened = self._opened
         if self._writer is None:
-            outputs = outputs_of(self._extractor, job.experiment)
-            self._writer = self._writing.enter_context(job_writer(job, outputs, part=features.SHARED))
-        batch_size = job.experiment.compute.batch_size
-        for _ in extract_shards(self._writer, [shard], job.dataset, self._extractor, batch_size):
+            outputs = outputs_of(self._extractor, opened.experiment)
+            self._writer = self._writing.enter_context(cache_writer(opened, outputs, part=features.SHARED))
+        batch_size = opened.experiment.compute.batch_size
+        for _ in extract_shards(self._writer, [shard], opened.dataset, self._extractor, batch_size):
             pass
         return time.perf_counter() - start
 
 
-def start_team(ray: Any, job: Job, cluster: Cluster) -> tuple[Team, int]:
-    """Start the workers of a job on a connected cluster; returns them and how many they are."""
+def start_team(ray: Any, opened: OpenedExperiment, cluster: Cluster) -> tuple[Team, int]:
+    """Start the workers for an experiment on a connected cluster; returns them and how many they are."""
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     size, devices, cores = share_out(nodes, cluster)
     worker = ray.remote(ShardWorker).options(num_cpus=cores, num_gpus=devices, scheduling_strategy="SPREAD")
 
     def prepare(worker: Any) -> Any:
-        return worker.prepare.remote(job.experiment, job.home, Path.cwd(), dict(job.identity), cores)
+        return worker.prepare.remote(opened.experiment, opened.home, Path.cwd(), dict(opened.identity), cores)
 
     return Team(ray, worker.remote, prepare, size), size
 
@@ -98,9 +98,9 @@ def _unique(machines: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     return list({json.dumps(machine, sort_keys=True): machine for machine in machines}.values())
 
 
-def require_same_identity(identity: Mapping[str, Any], job: Job) -> None:
+def require_same_identity(identity: Mapping[str, Any], opened: OpenedExperiment) -> None:
     """Raise a PipelineError with what differs if a worker has opened other data, weights or engine than the driver."""
-    differing = features.differences(identity, job.identity)
+    differing = features.differences(identity, opened.identity)
     if not differing:
         return
     lines = "\n".join(f"  {difference}" for difference in differing)

@@ -11,7 +11,6 @@ from bottleneck_features.pipeline.evaluation.scores import held_scores
 from bottleneck_features.pipeline.evaluation.splits import digest
 from bottleneck_features.pipeline.evaluation.study import Study
 from bottleneck_features.pipeline.experiment import Experiment
-from bottleneck_features.pipeline.extraction.cache import experiment_identity
 from bottleneck_features.pipeline.methods.head import TrainedMethod
 from bottleneck_features.pipeline.methods.layer_rows import LayerRows
 from bottleneck_features.pipeline.methods.pixels import pixel_batches, pixel_probabilities
@@ -52,7 +51,7 @@ def train_network(study: Study, pixels: Mapping[str, np.ndarray], method: str) -
         "method": method,
         "seed": experiment.seed,
         "finetune": {**asdict(settings), "precision": precision},
-        "identity": experiment_identity(experiment, dataset, study.home),
+        "identity": dict(study.identity),
         "held": digest(held.train, held.validation),
     }
     keras.utils.set_random_seed(experiment.seed)

@@ -18,7 +18,7 @@ from bottleneck_features.pipeline.evaluation import duplicates
 from bottleneck_features.pipeline.evaluation.duplicates import Duplicates, find_duplicates
 from bottleneck_features.pipeline.evaluation.splits import Subset, hold_out, scored_part
 from bottleneck_features.pipeline.experiment import load_experiment
-from bottleneck_features.pipeline.extraction.cache import open_cache
+from bottleneck_features.pipeline.extraction.cache import experiment_identity, open_cache
 
 CLASSES = 10
 COPIES = 6  # planted test images of each kind
@@ -88,7 +88,12 @@ def _found(home: Path, options: tuple[str, ...]) -> tuple[Dataset, Duplicates]:
     experiment = load_experiment("cifar10", tuple(options[i + 1] for i in range(2, len(options), 2)))
     dataset = Cifar10(experiment.dataset.path)
     held = hold_out(dataset, 0.2, 0)
-    return dataset, find_duplicates(dataset, open_cache(experiment, home, dataset), held, scored_part(dataset, held))
+    return dataset, find_duplicates(
+        dataset,
+        open_cache(experiment, home, experiment_identity(experiment, dataset, home)),
+        held,
+        scored_part(dataset, held),
+    )
 
 
 def test_planted_copies_are_found_with_their_kind_and_ids(leaky):
@@ -107,7 +112,7 @@ def test_what_was_found_is_remembered_for_the_same_samples_only(leaky, monkeypat
     home, options = leaky
     experiment = load_experiment("cifar10", tuple(options[i + 1] for i in range(2, len(options), 2)))
     dataset = Cifar10(experiment.dataset.path)
-    cache = open_cache(experiment, home, dataset)
+    cache = open_cache(experiment, home, experiment_identity(experiment, dataset, home))
     held = hold_out(dataset, experiment.head.validation_split, 0)
     part = scored_part(dataset, held)
     first = duplicates.known_duplicates(home, dataset, cache, held, part)

@@ -19,7 +19,7 @@ from imagefiles import class_folders
 from bottleneck_features.features.journal import read_journals
 from bottleneck_features.pipeline.errors import PipelineError, RequestError
 from bottleneck_features.pipeline.experiment import load_experiment
-from bottleneck_features.pipeline.extraction.extract import open_job
+from bottleneck_features.pipeline.extraction.extract import open_for_extraction
 from bottleneck_features.pipeline.extraction.on_ray import require_same_identity
 from bottleneck_features.pipeline.extraction.ray_team import Cluster, share_out
 
@@ -95,10 +95,10 @@ def test_workers_that_do_not_fit_are_refused_with_what_there_is_room_for(asked):
 
 
 def test_a_worker_that_sees_other_data_stops_the_run_and_names_the_difference(tmp_path):
-    job = open_job(load_experiment("digits", ["dataset.limit=120"]), tmp_path)
-    require_same_identity(job.identity, job)
+    opened = open_for_extraction(load_experiment("digits", ["dataset.limit=120"]), tmp_path)
+    require_same_identity(opened.identity, opened)
     with pytest.raises(PipelineError, match=r"(?s)The worker on .* does not see.*dataset\.train.*the same files under"):
-        require_same_identity({**job.identity, "dataset.train": "0" * 64}, job)
+        require_same_identity({**opened.identity, "dataset.train": "0" * 64}, opened)
 
 
 @pytest.fixture(scope="module")
