@@ -127,7 +127,7 @@ def inspect_command(request: Request) -> None:
 
     Class balance, sizes, repeated images within and across the splits, conflicting labels, groups in several splits, and
     shortcuts: labels that can be told without looking at the picture. Writes result.json and inspect.html with a contact
-    sheet a class; needs no features.
+    sheet per class; needs no features.
 
     \b
     Example: bottleneck inspect -e natural-images --set dataset.path=pictures
@@ -164,7 +164,9 @@ def inspect_command(request: Request) -> None:
     "--address", metavar="HOST:PORT", help="With ray: the cluster. Without it one is started on this machine."
 )
 @click.option(
-    "--workers", type=click.IntRange(min=1), help="With ray: how many. By default one an accelerator, else one a node."
+    "--workers",
+    type=click.IntRange(min=1),
+    help="With ray: how many. By default one per accelerator, else one per node.",
 )
 @click.option(
     "--devices-per-worker", type=click.IntRange(min=0), help="With ray: accelerators. By default 1 where there are any."

@@ -86,7 +86,7 @@ def cache_verify(path: Path, home: Path, repair: bool, as_json: bool) -> None:
 )
 @click.option("--layer", help="Which layer; default: the last one.")
 def cache_export(path: Path, home: Path, kind: str, target: Path | None, layer: str | None) -> None:
-    """Write a cache's features, labels and ids for other programs, one file a split; memory stays flat.
+    """Write a cache's features, labels and ids for other programs, one file per split; memory stays flat.
 
     \b
     Example: bottleneck cache export cifar10-resnet50-1a2b3c4d --format npz

@@ -63,7 +63,7 @@ def print_probe(result: Mapping[str, Any]) -> None:
 
 
 def print_label_curve(result: Mapping[str, Any]) -> None:
-    """Print the points of a label curve: a row a size, a column a method."""
+    """Print the points of a label curve: a row per size, a column per method."""
     points = result["points"]
     sizes, methods = (list(dict.fromkeys(point[key] for point in points)) for key in ("per_class", "method"))
     cells = {(point["per_class"], point["method"]): _mean(point) for point in points}

@@ -21,9 +21,11 @@ HAND_OUT, WATCH = 2.5e-3, 1.9e-6
 @click.option("--seconds", type=click.FloatRange(min=0, min_open=True), default=SECONDS, help="A shard, measured.")
 @click.option("--deviation", type=click.FloatRange(min=0), default=DEVIATION, help="Its standard deviation, measured.")
 @click.option("--start", type=click.FloatRange(min=0), default=START, help="Seconds until a worker is ready, measured.")
-@click.option("--hand-out", type=click.FloatRange(min=0), default=HAND_OUT, help="Driver's seconds a shard, measured.")
 @click.option(
-    "--watch", type=click.FloatRange(min=0), default=WATCH, help="Driver's seconds a shard and worker, measured."
+    "--hand-out", type=click.FloatRange(min=0), default=HAND_OUT, help="Driver's seconds per shard, measured."
+)
+@click.option(
+    "--watch", type=click.FloatRange(min=0), default=WATCH, help="Driver's seconds per shard and worker, measured."
 )
 @click.option(
     "--days-between-deaths", type=click.FloatRange(min=0, min_open=True), default=1.0, help="Of a worker, assumed."

@@ -132,7 +132,7 @@ def find_duplicates(dataset: Dataset, cache: Features | None, held: Holdout, sco
     8×8 lowest DCT frequencies in each colour, without the mean, at unit length; mirroring only changes signs. A pair is
     near when pixels and features both say so: similarity s ≥ 0.985 and feature cosine ≥ 0.80, or s ≥ 0.90, much above the
     tenth nearest image's (1 − s ≤ 0.4 (1 − s₁₀)), and cosine ≥ 0.85. Neither is enough alone: seas under a horizon agree in
-    pixels, textures in features. Shifted, cropped or rotated copies are not covered, nor images under 16 pixels a side,
+    pixels, textures in features. Shifted, cropped or rotated copies are not covered, nor images under 16 pixels per side,
     of which distinct ones are as alike. Memory is bounded, whatever the number of images.
 
     Idea of the description: C. Zauner, Implementation and Benchmarking of Perceptual Image Hash Functions, 2010.
@@ -155,7 +155,7 @@ def find_duplicates(dataset: Dataset, cache: Features | None, held: Holdout, sco
     found = _exact_matches(described["digest"], own)
     near_ones = "low DCT frequencies and feature cosine"
     if min(dataset.image_shape[:2]) < SMALLEST_SIDE:
-        near_ones = f"not looked for: images under {SMALLEST_SIDE} pixels a side are too alike"
+        near_ones = f"not looked for: images under {SMALLEST_SIDE} pixels per side are too alike"
     elif cache is None:
         near_ones = "not looked for: there is no feature cache"
     else:

@@ -48,7 +48,7 @@ def sign_flip_test(gains: np.ndarray, groups: np.ndarray) -> float:
     """Return the exact two-sided p-value of two methods that are equally good, from images in groups.
 
     If they are, each group's sum of gains could as well have the opposite sign. The chance of every total over all 2^G
-    choices of signs is counted by adding one group after the other. With one image a group it is McNemar's exact test.
+    choices of signs is counted by adding one group after the other. With one image per group it is McNemar's exact test.
 
     Source: R. A. Fisher, The Design of Experiments, 1935, section 21, on the sums of groups.
 

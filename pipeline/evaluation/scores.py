@@ -189,7 +189,7 @@ def paired_comparisons(
         groups: `(n,)` integers, of images that are not independent.
 
     Returns:
-        One object a pair: `first`, `second`, `only_first_right`, `only_second_right`, `test` (`mcnemar`, or
+        One object per pair: `first`, `second`, `only_first_right`, `only_second_right`, `test` (`mcnemar`, or
         `group sign-flip` with groups; both exact), its `p_value`, `difference` (accuracy of the first minus the second's)
         and `difference_interval` (95 %).
     """

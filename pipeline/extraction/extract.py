@@ -49,7 +49,7 @@ class Outputs:
 
     Attributes:
         shapes: of one image's features, by layer.
-        shard_size: images a shard.
+        shard_size: images per shard.
         check: how far the engine is from the float32 reference, by layer.
         machine: `versions` and `hardware` of the process that has it, which decide the low bits.
     """
@@ -98,7 +98,7 @@ def extract_shards(
         shards: in the order in which they are written.
         dataset: where the images come from.
         extractor: takes batches of `batch_size`.
-        batch_size: images a batch; no batch reaches into the next shard.
+        batch_size: images per batch; no batch reaches into the next shard.
 
     Yields:
         How many images a batch had, as each is extracted. All shards are on disk when there are no more.

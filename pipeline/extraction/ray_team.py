@@ -135,7 +135,7 @@ class Cluster:
     Attributes:
         address: `HOST:PORT` or `ray://HOST:PORT` of a cluster, or `auto` for the one of this machine; "" starts one.
         workers: how many; 0 means one for each accelerator, or for each node where there are none.
-        devices: accelerators a worker; None means one where the cluster has any.
+        devices: accelerators per worker; None means one where the cluster has any.
     """
 
     address: str = ""
@@ -181,7 +181,7 @@ def share_out(nodes: Sequence[Mapping[str, float]], cluster: Cluster) -> tuple[i
         cluster: what is asked for.
 
     Returns:
-        Workers, accelerators a worker, and threads a worker: the most with which all workers fit.
+        Workers, accelerators per worker, and threads per worker: the most with which all workers fit.
 
     Raises:
         RequestError: they do not fit even with one thread each.

@@ -90,7 +90,7 @@ def find_repeats(dataset: Dataset, places: list[Place], described: np.ndarray) -
     near_ones = "looked for by low DCT frequencies, checked by higher ones"
     near: list[tuple[int, int, str, float, float]] = []
     if min(dataset.image_shape[:2]) < SMALLEST_SIDE:
-        near_ones = f"not looked for: images under {SMALLEST_SIDE} pixels a side are too alike"
+        near_ones = f"not looked for: images under {SMALLEST_SIDE} pixels per side are too alike"
     elif len(originals) > MOST_COMPARED:
         near_ones = f"not looked for: more than {MOST_COMPARED:,} images; dataset.limit takes fewer"
     else:

@@ -62,7 +62,7 @@ def pixel_batches(
         dataset: the open data set, for the labels.
         pixels: its images by split, uint8 `(n, height, width, 3)`.
         held: which samples train and which validate.
-        size: images a batch.
+        size: images per batch.
         seed: of the order.
     """
     train, validation = (

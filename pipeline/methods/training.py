@@ -38,7 +38,7 @@ class RowBatches(keras.utils.PyDataset):
         rows: `(n, …)`; with `views` > 1 `(n, views, …)`, of which each epoch sees one at random for every sample.
         labels: `(n,)` integer array.
         indices: the samples to use.
-        batch_size: rows a batch.
+        batch_size: rows per batch.
         seed: of the order and of the choice of view.
         views: how many views of a sample lie on axis 1.
     """

@@ -1,4 +1,4 @@
-"""The picture of a label curve: accuracy over labelled images per class, one line a method."""
+"""The picture of a label curve: accuracy over labelled images per class, one line per method."""
 
 import textwrap
 from collections.abc import Mapping, Sequence

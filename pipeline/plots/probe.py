@@ -56,7 +56,7 @@ def _reached(row: Mapping[str, Any]) -> float:
 
 
 def depth(methods: Sequence[Method], layers: Sequence[str], backbone: str, path: Path) -> Path:
-    """Draw validation accuracy with its 95 % interval over the layers, early to late, a line a family."""
+    """Draw validation accuracy with its 95 % interval over the layers, early to late, a line per family."""
     figure, axes = new_figure((max(6.5, 1.6 * len(layers) + 2.5), 4.4))
     spread = np.linspace(-0.09, 0.09, len(_MARKERS))
     for index, (family, marker) in enumerate(_MARKERS.items()):

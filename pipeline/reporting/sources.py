@@ -117,7 +117,7 @@ def find_sources(
     of the same features with other settings is shown, and a remark names the settings.
 
     Args:
-        runs: the folder of the experiment's results, one folder a command.
+        runs: the folder of the experiment's results, one folder per command.
         experiment: as results have it.
         key: of the experiment's cache.
         counts: images by split.
@@ -157,7 +157,7 @@ def last_settings(runs: Path, experiment: Mapping[str, Any]) -> tuple[str, ...]:
     """Return `section.key=value` of what the newest result with scores was made with, where that is not the experiment's.
 
     Args:
-        runs: the folder of the experiment's results, one folder a command.
+        runs: the folder of the experiment's results, one folder per command.
         experiment: as results have it.
     """
     files = [runs / name / "result.json" for name, stage in REPORTED_COMMANDS.items() if "methods" in stage.needs]

@@ -23,7 +23,7 @@ from bottleneck_features.pipeline.results import Result, Score
 SHARES = (0.125, 0.25, 0.5, 1.0)  # of the training images, for the learning curve
 DRAWS = 3  # of each smaller share
 _WIDEST = 0.10  # how far below a validation accuracy its interval may reach for it to say something
-LARGE_PER_CLASS = 1000  # training images a class from which the rule of thumb calls data large
+LARGE_PER_CLASS = 1000  # training images per class from which the rule of thumb calls data large
 NOTHING_TO_GAIN = (
     0.02  # error of the frozen features, at the far end of its interval, below which training gains little
 )
@@ -157,13 +157,13 @@ def recommend(evidence: Evidence) -> tuple[str, tuple[str, ...]]:
         )
     if not _is_large(evidence):
         return frozen, (
-            f"{evidence.train // evidence.classes:,} training images a class are few, and a frozen network has little to "
+            f"{evidence.train // evidence.classes:,} training images per class are few, and a frozen network has little to "
             "overfit with.",
             *reasons,
         )
     method = "from-pretrained" if different else "fine-tune"
     return method, (
-        f"{evidence.train // evidence.classes:,} training images a class are enough to train the network on.",
+        f"{evidence.train // evidence.classes:,} training images per class are enough to train the network on.",
         *reasons,
     )
 

@@ -45,7 +45,7 @@ class Effort:
     precisions: tuple[str, ...]
 
 
-ON_GPU = 8192  # images a run
+ON_GPU = 8192  # images per run
 QUICK_EFFORT = Effort(96, 3, ("auto", "int8"))
 FULL_EFFORT = Effort(512, 5, ("float32", "bfloat16", "float16", "int8"))
 
@@ -56,7 +56,7 @@ class Measured:
 
     Attributes:
         name: such as `openvino bfloat16, full stage one`.
-        images_per_second: one value a repeat.
+        images_per_second: one value per repeat.
         peak_mib: largest resident memory of its process, which ran nothing else.
         above_import_mib: the same less what importing the framework takes.
         ratio: median of the repeats' ratios to the walk-through of the same round.

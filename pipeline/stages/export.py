@@ -56,7 +56,7 @@ def export_model(model: SavedModel, formats: Sequence[str], home: Path, to: Path
             never share a card.
 
     Returns:
-        The `Result`, with `model`, `to` (the folder), `exported` (a row a format: `path`, `largest_difference`),
+        The `Result`, with `model`, `to` (the folder), `exported` (a row per format: `path`, `largest_difference`),
         `checked_images`, `against_pipeline` (the exported model beside the pipeline as it runs, with its engine and
         precision) and `files`.
 

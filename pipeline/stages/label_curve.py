@@ -1,4 +1,4 @@
-"""The label curve: how many labelled images a class it takes until a ConvNet from scratch catches up with frozen features."""
+"""The label curve: how many labelled images per class it takes until a ConvNet from scratch catches up with frozen features."""
 
 import dataclasses
 import re
@@ -48,7 +48,7 @@ class LabelCurvePoint:
         classes: how many.
         images: training images in all.
         validation: images that chose its settings.
-        accuracies: top-1 on the test split, one a seed.
+        accuracies: top-1 on the test split, one per seed.
         layers: the layer each seed's model sees; empty for the ConvNet.
     """
 

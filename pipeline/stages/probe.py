@@ -79,7 +79,7 @@ def probe(experiment: Experiment, home: Path) -> Result:
         home: the artifacts folder.
 
     Returns:
-        The `Result`, with `methods` (one a family, scored), `table` (all, by validation accuracy), `paths`, `pairs`,
+        The `Result`, with `methods` (one per family, scored), `table` (all, by validation accuracy), `paths`, `pairs`,
         `calibration` (of the best family), `scored_on`, `test_scorings` and `files`.
 
     Raises:

@@ -60,7 +60,7 @@ def decoded(files: PictureFiles, target: Target, max_pixels: int, batch_size: in
         files: from `listed`.
         target: what every image becomes.
         max_pixels: the largest width x height.
-        batch_size: files a batch.
+        batch_size: files per batch.
     """
 
     def read(file: tuple[Path, str]) -> np.ndarray | str:

@@ -31,7 +31,7 @@ def main(folder: Path, images: int) -> None:
         found = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
         print(
             f"{source}, {way}: {found['images']:,} images in {found['seconds']:.1f} s ({found['cpu']:.1f} s of processor time), "
-            f"peak {found['peak'] / found['images']:.1f} bytes an image, held {found['held'] / found['images']:.1f}",
+            f"peak {found['peak'] / found['images']:.1f} bytes per image, held {found['held'] / found['images']:.1f}",
             flush=True,
         )
 

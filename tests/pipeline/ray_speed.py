@@ -46,7 +46,7 @@ def run(way: tuple[str, ...], options: list[str], home: Path) -> dict[str, float
 
 
 def hand_out() -> dict[str, float]:
-    """Give the driver's seconds a shard with two workers, and those of waiting for any of `CROWD` tasks."""
+    """Give the driver's seconds per shard with two workers, and those of waiting for any of `CROWD` tasks."""
     with connected("") as ray:
         team = Team(ray, ray.remote(Idler).options(num_cpus=1).remote, lambda worker: worker.prepare.remote(), 2)
         team.first_answer()
