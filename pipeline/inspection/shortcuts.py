@@ -87,7 +87,10 @@ def find_shortcuts(
         return ()
     kept = kept[stratified_sample(labels[kept], _MOST)]
     own, together = labels[kept], None if groups is None else groups[kept]
-    found = [_measured(hint, hint.values[kept], own, together, class_names, len(hints)) for hint in hints]
+    found = [
+        _measured(hint, hint.values[kept], own, groups=together, class_names=class_names, count=len(hints))
+        for hint in hints
+    ]
     return tuple(sorted(found, key=lambda shortcut: -shortcut.skill))
 
 
@@ -101,6 +104,7 @@ def _measured(
     hint: Hint,
     values: np.ndarray,
     labels: np.ndarray,
+    *,
     groups: np.ndarray | None,
     class_names: Sequence[str],
     count: int,

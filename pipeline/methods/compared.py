@@ -40,13 +40,13 @@ def train_compared(training: Training) -> Iterator[TrainedMethod]:
 
 
 def _linear(training: Training, name: str) -> Iterator[TrainedMethod]:
-    yield _head(training.study, name, training.study.cache.layers[-1])
+    yield fit_head(training.study, training.study.cache.layers[-1], name)
 
 
 def _earlier(training: Training, name: str) -> Iterator[TrainedMethod]:
     """Every layer before the last; only the best by validation accuracy is compared, with the time of all."""
     study = training.study
-    heads = [_head(study, name, layer) for layer in reversed(study.cache.layers[:-1])]
+    heads = [fit_head(study, layer, name) for layer in reversed(study.cache.layers[:-1])]
     best_first = ranked(heads, study.labels(study.held.validation), study.cache.layers)
     for best in best_first[:1]:
         yield replace(best, method=_with_time_of_all(best.method, [head.method for head in heads]))
@@ -58,10 +58,6 @@ def _with_time_of_all(best: Method, tried: Sequence[Method]) -> Method:
     return replace(best, seconds={**best.seconds, "train": sum(one.seconds["train"] or 0.0 for one in tried)})
 
 
-def _head(study: Study, name: str, layer: str) -> TrainedMethod:
-    return fit_head(study.experiment, study.cache, study.held, layer, name, study.extraction_seconds)
-
-
 def _probe(training: Training, name: str) -> Iterator[TrainedMethod]:
     """The logistic probe on the layers, alone or side by side, with the best validation accuracy and the time of all."""
     study, cache = training.study, training.study.cache
@@ -70,7 +66,9 @@ def _probe(training: Training, name: str) -> Iterator[TrainedMethod]:
         found = [
             one
             for layers in sets
-            for one in search_layers(cache, layers, study.held, seconds, training.team, bar.update, LOGISTIC)
+            for one in search_layers(
+                cache, layers, study.held, extract=seconds, team=training.team, advance=bar.update, families=LOGISTIC
+            )
         ]
     best, *_ = ranked(found, study.labels(study.held.validation), cache.layers)
     final = finished(best, cache, study.held, study.scored, training.team)

@@ -38,7 +38,7 @@ def train_convnet(
     with clock.phase("train"):
         keras.utils.set_random_seed(experiment.seed)
         model = _CONVNETS[architecture](dataset.image_shape, len(dataset.class_names), settings.flip)
-        batches = pixel_batches(RowBatches, dataset, pixels, held, settings.batch_size, experiment.seed)
+        batches = pixel_batches(RowBatches, dataset, pixels, held=held, size=settings.batch_size, seed=experiment.seed)
         recipe = TrainingRecipe(settings.epochs, settings.batch_size, settings.learning_rate, experiment.seed)
         curves = fit(model, *batches, recipe, name)
     predicted = pixel_probabilities(model, pixels, settings.batch_size)

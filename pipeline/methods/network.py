@@ -55,12 +55,13 @@ def train_network(study: Study, pixels: Mapping[str, np.ndarray], method: str) -
         "held": digest(held.train, held.validation),
     }
     keras.utils.set_random_seed(experiment.seed)
-    batches = pixel_batches(EpochBatches, dataset, pixels, held, settings.batch_size, experiment.seed)
+    batches = pixel_batches(EpochBatches, dataset, pixels, held=held, size=settings.batch_size, seed=experiment.seed)
     folder = recipe_folder(run_folder(study.home, experiment.name, method), recipe)
     start = _probe(study) if starts_from_probe(experiment, method) else None
     build = _builder(study, method, precision, start)
     with sole_training(folder):
-        trained, curves = fit_resumable(build, *batches, _schedule(experiment, method), f"{method} ({layer})", folder)
+        schedule, title = _schedule(experiment, method), f"{method} ({layer})"
+        trained, curves = fit_resumable(build, *batches, schedule=schedule, title=title, folder=folder)
     model = models.compute_in(trained, "float32")
     predicted = pixel_probabilities(model, pixels, settings.batch_size)
     scores, probabilities = held_scores(held, study.labels, predicted)

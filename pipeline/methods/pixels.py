@@ -53,7 +53,7 @@ def _reserve(file: int, size: int, home: Path) -> None:
 
 
 def pixel_batches(
-    kind: type[Batches], dataset: Dataset, pixels: Mapping[str, np.ndarray], held: Holdout, size: int, seed: int
+    kind: type[Batches], dataset: Dataset, pixels: Mapping[str, np.ndarray], *, held: Holdout, size: int, seed: int
 ) -> tuple[Batches, Batches]:
     """Return training and validation batches of the images.
 
@@ -66,7 +66,7 @@ def pixel_batches(
         seed: of the order.
     """
     train, validation = (
-        kind(pixels[part.split], dataset.splits[part.split].labels, part.indices, size, seed)
+        kind(pixels[part.split], dataset.splits[part.split].labels, part.indices, batch_size=size, seed=seed)
         for part in (held.train, held.validation)
     )
     return train, validation

@@ -67,6 +67,7 @@ def search_layers(
     cache: Features,
     layers: tuple[str, ...],
     held: Holdout,
+    *,
     extract: float | None,
     team: Workers,
     advance: Advance,
@@ -97,7 +98,9 @@ def search_layers(
         with clock.phase(family):
             found = _SEARCHES[family](train, checked, classes, team, advance)
         seconds = {"extract": extract, "train": clock.seconds["prepare"] + clock.seconds[family]}
-        candidates.append(_candidate(family, layers, found, train, checked, classes, seconds))
+        candidates.append(
+            _candidate(family, layers, found, train=train, held=checked, classes=classes, seconds=seconds)
+        )
     return candidates
 
 
@@ -105,7 +108,7 @@ def logistic_probe(
     cache: Features, layers: tuple[str, ...], held: Holdout, team: Workers, advance: Advance = lambda: None
 ) -> Candidate:
     """Search the logistic regression alone; as `search_layers`, without the seconds of the extraction."""
-    (found,) = search_layers(cache, layers, held, None, team, advance, LOGISTIC)
+    (found,) = search_layers(cache, layers, held, extract=None, team=team, advance=advance, families=LOGISTIC)
     return found
 
 
@@ -209,6 +212,7 @@ def _candidate(
     family: str,
     layers: tuple[str, ...],
     found: _Found,
+    *,
     train: Coordinates,
     held: Coordinates,
     classes: int,

@@ -101,6 +101,7 @@ def fit_resumable(
     build: Callable[[], keras.Model],
     train: EpochBatches,
     held: RowBatches,
+    *,
     schedule: Schedule,
     title: str,
     folder: Path,

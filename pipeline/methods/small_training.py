@@ -50,7 +50,11 @@ class SmallConvnet:
         self._reset(recipe)
         train, validation = (
             RowBatches(
-                self._pixels[part.split], self._dataset.splits[part.split].labels, part.indices, size, recipe.seed
+                self._pixels[part.split],
+                self._dataset.splits[part.split].labels,
+                part.indices,
+                batch_size=size,
+                seed=recipe.seed,
             )
             for part, size in ((held.train, recipe.batch_size), (held.validation, PREDICTED_AT_A_TIME))
         )

@@ -44,7 +44,7 @@ class RowBatches(keras.utils.PyDataset):
     """
 
     def __init__(
-        self, rows: RowSource, labels: np.ndarray, indices: np.ndarray, batch_size: int, seed: int, views: int = 1
+        self, rows: RowSource, labels: np.ndarray, indices: np.ndarray, *, batch_size: int, seed: int, views: int = 1
     ) -> None:
         super().__init__()
         self._rows, self._labels, self._indices = rows, labels, indices.copy()

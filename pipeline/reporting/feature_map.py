@@ -47,7 +47,7 @@ class FeatureMap:
 
 
 def feature_map(
-    dataset: Dataset, cache: Features, layer: str, predictions: Predictions, method: str, seed: int
+    dataset: Dataset, cache: Features, *, layer: str, predictions: Predictions, method: str, seed: int
 ) -> FeatureMap | None:
     """Lay the scored images out in two dimensions; None where they are fewer than ten.
 

@@ -55,7 +55,7 @@ class Mistake:
 
 
 def most_confident_mistakes(
-    dataset: Dataset, cache: Features, layer: str, learned: Subset, predictions: Predictions, method: str
+    dataset: Dataset, cache: Features, *, layer: str, learned: Subset, predictions: Predictions, method: str
 ) -> list[Mistake]:
     """Find the mistakes a method was surest of.
 
@@ -81,7 +81,7 @@ def most_confident_mistakes(
     places += [Place(learned.split, int(index)) for index in near.ravel()]
     images = data_uris(dataset, places, _SIDE)
     names = [visible(name) for name in dataset.class_names]
-    around = _neighbours(dataset, names, learned.split, near, cosines, images[len(queries) :])
+    around = _neighbours(dataset, names, split=learned.split, near=near, cosines=cosines, images=images[len(queries) :])
     return [
         Mistake(
             method,
@@ -135,7 +135,7 @@ def unit_vectors(cache: Features, layer: str, part: Subset) -> np.ndarray:
 
 
 def _neighbours(
-    dataset: Dataset, names: Sequence[str], split: str, near: np.ndarray, cosines: np.ndarray, images: list[str]
+    dataset: Dataset, names: Sequence[str], *, split: str, near: np.ndarray, cosines: np.ndarray, images: list[str]
 ) -> list[tuple[Neighbour, ...]]:
     samples, pictures = dataset.splits[split], iter(images)
     return [

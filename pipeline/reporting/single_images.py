@@ -43,7 +43,9 @@ def single_images(
 def _map(study: Study, predictions: Predictions, method: Mapping[str, Any]) -> FeatureMap | None:
     layer = _layer(study.cache, method)
     seed = study.experiment.seed
-    return feature_map(study.dataset, study.cache, layer, predictions, method["name"], seed)
+    return feature_map(
+        study.dataset, study.cache, layer=layer, predictions=predictions, method=method["name"], seed=seed
+    )
 
 
 def _mistakes(study: Study, predictions: Predictions, result: Mapping[str, Any]) -> list[Mistake]:
@@ -51,7 +53,9 @@ def _mistakes(study: Study, predictions: Predictions, result: Mapping[str, Any])
     dataset, cache, method, made_with = study.dataset, study.cache, best_method(result), result["experiment"]
     held = hold_out(dataset, made_with["head"]["validation_split"], made_with["seed"])
     layer = _layer(cache, method)
-    return most_confident_mistakes(dataset, cache, layer, held.train, predictions, method["name"])
+    return most_confident_mistakes(
+        dataset, cache, layer=layer, learned=held.train, predictions=predictions, method=method["name"]
+    )
 
 
 def _layer(cache: Features, method: Mapping[str, Any]) -> str:

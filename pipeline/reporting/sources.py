@@ -106,6 +106,7 @@ class Sources:
 def find_sources(
     runs: Path,
     experiment: Mapping[str, Any],
+    *,
     key: str,
     counts: Mapping[str, int],
     smallest: int,
@@ -139,7 +140,7 @@ def find_sources(
         except (OSError, ValueError) as error:
             result, reason = None, f"its result.json cannot be read ({visible(str(error))})"
         if result and not reason:
-            _take(sources, name, stage, result, experiment, options)
+            _take(sources, name, stage, result=result, experiment=experiment, options=options)
             continue
         if stage.adds:
             sources.missing[again] = stage.adds
@@ -234,6 +235,7 @@ def _take(
     sources: Sources,
     name: str,
     stage: ReportedCommand,
+    *,
     result: Mapping[str, Any],
     experiment: Mapping[str, Any],
     options: tuple[str, ...],

@@ -117,7 +117,7 @@ def gather(study: Study, team: Workers) -> Evidence:
     with progress(total=total, desc="probes", unit="fit") as bar:
         found = {layers: logistic_probe(cache, layers, held, team, bar.update) for layers in sets}
         best, *_ = ranked(found.values(), labels, cache.layers)
-        curve = _curve(cache, best, held, experiment.seed, team, bar.update)
+        curve = _curve(cache, best, held, seed=experiment.seed, team=team, advance=bar.update)
     last = found[(cache.layers[-1],)]
     earlier = next(iter(ranked((found[(layer,)] for layer in cache.layers[:-1]), labels, cache.layers)), None)
     rate = study.images_per_second
@@ -256,7 +256,7 @@ def _of_the_curve(evidence: Evidence) -> str:
 
 
 def _curve(
-    cache: Features, best: Candidate, held: Holdout, seed: int, team: Workers, advance: Any
+    cache: Features, best: Candidate, held: Holdout, *, seed: int, team: Workers, advance: Any
 ) -> tuple[LearningCurvePoint, ...]:
     points = []
     for share in SHARES[:-1]:

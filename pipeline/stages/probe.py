@@ -130,8 +130,8 @@ def _search(study: Study) -> ProbeSearch:
     with progress(total=steps() * len(sets), desc="probes", unit="fit") as bar, workers() as team:
         for layers in sets:
             bar.set_postfix_str(" + ".join(layers), refresh=False)
-            candidates += search_layers(cache, layers, held, extract, team, bar.update)
-    heads = [fit_head(study.experiment, cache, held, layer, "head", extract) for layer in cache.layers]
+            candidates += search_layers(cache, layers, held, extract=extract, team=team, advance=bar.update)
+    heads = [fit_head(study, layer, "head") for layer in cache.layers]
     return ProbeSearch(candidates, ranked([*candidates, *heads], study.labels(held.validation), cache.layers))
 
 

@@ -9,8 +9,7 @@ from bottleneck_features.pipeline.evaluation.study import open_study
 from bottleneck_features.pipeline.experiment import Experiment
 from bottleneck_features.pipeline.reporting.answer import answer_of, question
 from bottleneck_features.pipeline.reporting.figures import draw
-from bottleneck_features.pipeline.reporting.method_tables import CLASS_COLUMNS as CLASS_COLUMNS
-from bottleneck_features.pipeline.reporting.method_tables import method_tables
+from bottleneck_features.pipeline.reporting.method_tables import CLASS_COLUMNS, method_tables
 from bottleneck_features.pipeline.reporting.page import write_page
 from bottleneck_features.pipeline.reporting.provenance import provenance
 from bottleneck_features.pipeline.reporting.single_images import single_images
@@ -47,7 +46,7 @@ def report(experiment: Experiment, home: Path, options: tuple[str, ...] = ()) ->
         seeds = range(experiment.seed, experiment.seed + CURVE_SEEDS)
         smallest = smallest_class(study.dataset, experiment.head.validation_split, seeds)
         plain = experiment_json(experiment)
-        sources = find_sources(folder.parent, plain, cache.key, counts, smallest, options)
+        sources = find_sources(folder.parent, plain, key=cache.key, counts=counts, smallest=smallest, options=options)
         sources.require_scores(experiment.name, options)
     with clock.phase("pictures"):
         pictures = draw(sources.results, folder)

@@ -32,7 +32,7 @@ def train_head(experiment: Experiment, home: Path) -> Result:
     study = open_study(experiment, home, "train-head")
     cache, evaluation = study.cache, study.evaluation
     with study.clock.phase("train"):
-        trained = fit_head(experiment, cache, study.held, cache.layers[-1], "linear", study.extraction_seconds)
+        trained = fit_head(study, cache.layers[-1], "linear")
     with study.clock.phase("evaluate"):
         method = scored(study, trained)
         details = scored_details(study, method)
