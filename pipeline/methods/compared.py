@@ -49,11 +49,11 @@ def _earlier(training: Training, name: str) -> Iterator[TrainedMethod]:
     heads = [fit_head(study, layer, name) for layer in reversed(study.cache.layers[:-1])]
     best_first = ranked(heads, study.labels(study.held.validation), study.cache.layers)
     for best in best_first[:1]:
-        yield replace(best, method=_with_time_of_all(best.method, [head.method for head in heads]))
+        yield replace(best, method=with_time_of_all(best.method, [head.method for head in heads]))
     yield from (replace(head, compared=False) for head in best_first[1:])
 
 
-def _with_time_of_all(best: Method, tried: Sequence[Method]) -> Method:
+def with_time_of_all(best: Method, tried: Sequence[Method]) -> Method:
     """The best of several that were trained to choose it: what the choice cost counts."""
     return replace(best, seconds={**best.seconds, "train": sum(one.seconds["train"] or 0.0 for one in tried)})
 
@@ -72,7 +72,7 @@ def _probe(training: Training, name: str) -> Iterator[TrainedMethod]:
         ]
     best, *_ = ranked(found, study.labels(study.held.validation), cache.layers)
     final = finished(best, cache, study.held, study.scored, training.team)
-    yield replace(final, method=replace(_with_time_of_all(final.method, [one.method for one in found]), name=name))
+    yield replace(final, method=replace(with_time_of_all(final.method, [one.method for one in found]), name=name))
 
 
 def _convnet(training: Training, name: str) -> Iterator[TrainedMethod]:

@@ -97,7 +97,7 @@ def bench(experiment: Experiment, home: Path, effort: Effort) -> Result:
     folder = run_folder(home, experiment.name, "bench")
     with tempfile.TemporaryDirectory(dir=home) as scratch:
         request = _request(experiment, effort, scratch)
-        workers = [_Worker({**request, **variant}) for variant in _variants(effort)]
+        workers = [BenchmarkProcess({**request, **variant}) for variant in _variants(effort)]
         try:
             with clock.phase("prepare"):
                 for worker in progress(iterable=workers, desc="getting ready", unit="variant"):
@@ -143,7 +143,7 @@ def bench_rows(variants: list[dict[str, Any]]) -> list[tuple[str, ...]]:
     ]
 
 
-class _Worker:
+class BenchmarkProcess:
     """A process that holds one variant ready; `refused` says why it does not, where its results are wrong."""
 
     def __init__(self, variant: dict[str, Any]) -> None:
@@ -213,14 +213,14 @@ def _variants(effort: Effort) -> list[dict[str, str]]:
     return found
 
 
-def _measure(workers: list[_Worker], effort: Effort) -> list[dict[tuple[str, str], dict[str, Any]]]:
+def _measure(workers: list[BenchmarkProcess], effort: Effort) -> list[dict[tuple[str, str], dict[str, Any]]]:
     rounds = []
     for _ in progress(iterable=range(effort.repeats), desc="measuring", unit="round"):
         rounds.append({(worker.name, run): worker.run(run) for worker in workers for run in worker.runs})
     return rounds
 
 
-def _evaluate(workers: list[_Worker], rounds: list[dict[tuple[str, str], dict[str, Any]]]) -> list[Measured]:
+def _evaluate(workers: list[BenchmarkProcess], rounds: list[dict[tuple[str, str], dict[str, Any]]]) -> list[Measured]:
     measured = []
     for worker in workers:
         count = worker.variant["images"]
