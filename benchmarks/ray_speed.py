@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 from arguments import NEW
 
-from bottleneck_features.pipeline.extraction.ray_team import Team, connected
+from bottleneck_features.pipeline.extraction.ray_workers import WorkerPool, connected
 
 WAYS = {"local": (), "ray": ("--engine-on", "ray", "--workers", "2")}
 SHARDS = 3000
@@ -50,10 +50,10 @@ def run(way: tuple[str, ...], options: tuple[str, ...], home: Path) -> dict[str,
 def hand_out() -> dict[str, float]:
     """Give the driver's seconds per shard with two workers, and those of waiting for any of `CROWD` tasks."""
     with connected("") as ray:
-        team = Team(ray, ray.remote(Idler).options(num_cpus=1).remote, lambda worker: worker.prepare.remote(), 2)
+        team = WorkerPool(ray, ray.remote(Idler).options(num_cpus=1).remote, lambda worker: worker.prepare.remote(), 2)
         team.first_answer()
         start = time.perf_counter()
-        done = sum(1 for _ in team.work_off(range(1, SHARDS + 1), lambda shard: False))
+        done = sum(1 for _ in team.extract_all(range(1, SHARDS + 1), lambda shard: False))
         two = (time.perf_counter() - start) / done
         never = ray.remote(Idler).options(num_cpus=2, resources={"nowhere": 1})
         crowd = [never.remote().prepare.remote() for _ in range(CROWD)]

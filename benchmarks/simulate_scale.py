@@ -70,7 +70,7 @@ class Outcome:
 
 
 def simulate(assumed: Assumptions, workers: int, seed: int) -> Outcome:
-    """Run stage one once, as `pipeline/extraction/ray_team.py` does it, on a clock of its own.
+    """Run stage one once, as `pipeline/extraction/ray_workers.py` does it, on a clock of its own.
 
     Args:
         assumed: what is known of shards and workers.

@@ -72,7 +72,7 @@ def on_local(part: features.Partition, on_ray: Mapping[str, Any]) -> Callable[..
 
 def on_cluster(part: features.Partition, on_ray: Mapping[str, Any]) -> Callable[..., Result]:
     """Return stage one for a Ray cluster."""
-    from bottleneck_features.pipeline.extraction.ray_team import Cluster
+    from bottleneck_features.pipeline.extraction.ray_workers import Cluster
     from bottleneck_features.pipeline.stages.features import extract_on_ray
 
     if part != features.WHOLE:

@@ -22,7 +22,7 @@ from bottleneck_features.pipeline.extraction.extract import (
     warn_of_others,
 )
 from bottleneck_features.pipeline.extraction.opened import OpenedExperiment
-from bottleneck_features.pipeline.extraction.ray_team import Cluster, Team, share_out
+from bottleneck_features.pipeline.extraction.ray_workers import Cluster, WorkerPool, allocate_workers
 from bottleneck_features.pipeline.progress import progress
 from bottleneck_features.pipeline.quiet import import_tensorflow
 
@@ -70,26 +70,26 @@ class ShardWorker:
         return time.perf_counter() - start
 
 
-def start_team(ray: Any, opened: OpenedExperiment, cluster: Cluster) -> tuple[Team, int]:
+def start_workers(ray: Any, opened: OpenedExperiment, cluster: Cluster) -> tuple[WorkerPool, int]:
     """Start the workers for an experiment on a connected cluster; returns them and how many they are."""
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    size, devices, cores = share_out(nodes, cluster)
+    size, devices, cores = allocate_workers(nodes, cluster)
     worker = ray.remote(ShardWorker).options(num_cpus=cores, num_gpus=devices, scheduling_strategy="SPREAD")
 
     def prepare(worker: Any) -> Any:
         return worker.prepare.remote(opened.experiment, opened.home, Path.cwd(), dict(opened.identity), cores)
 
-    return Team(ray, worker.remote, prepare, size), size
+    return WorkerPool(ray, worker.remote, prepare, size), size
 
 
-def fill_by_team(team: Team, writer: features.CacheWriter) -> list[float]:
+def fill_with_workers(pool: WorkerPool, writer: features.CacheWriter) -> list[float]:
     """Have every pending shard extracted, with a progress bar, and return the seconds of each."""
     begun, all_seconds = writer.begun_with, list[float]()
     with progress(total=writer.total_images, initial=writer.done_images, unit="image", desc="features") as bar:
-        for shard, seconds in team.work_off(writer.pending, writer.is_finished):
+        for shard, seconds in pool.extract_all(writer.pending, writer.is_finished):
             bar.update(len(shard))
             all_seconds += [seconds] if seconds is not None else []
-    for machine in _unique(outputs.machine for outputs in team.answers):
+    for machine in _unique(outputs.machine for outputs in pool.answers):
         warn_of_others(begun, machine)
     return all_seconds
 

@@ -23,9 +23,9 @@ from bottleneck_features.pipeline.extraction.extract import (
     say_what_differs,
     warn_of_others,
 )
-from bottleneck_features.pipeline.extraction.on_ray import fill_by_team, start_team
+from bottleneck_features.pipeline.extraction.on_ray import fill_with_workers, start_workers
 from bottleneck_features.pipeline.extraction.opened import OpenedExperiment
-from bottleneck_features.pipeline.extraction.ray_team import Cluster, connected
+from bottleneck_features.pipeline.extraction.ray_workers import Cluster, connected
 from bottleneck_features.pipeline.results import (
     Result,
 )
@@ -129,17 +129,17 @@ def extract_on_ray(experiment: Experiment, home: Path, cluster: Cluster, wait_se
         return _finished(opened, _nothing_to_do(features.WHOLE))
     with connected(cluster.address) as ray:
         with clock.phase("compile"):
-            team, workers = start_team(ray, opened, cluster)
-            outputs = team.first_answer()
+            pool, workers = start_workers(ray, opened, cluster)
+            outputs = pool.first_answer()
         with cache_writer(opened, outputs, wait_seconds, features.SHARED) as writer:
             done_before = writer.done_images
             with clock.phase("extract"):
-                seconds = fill_by_team(team, writer)
+                seconds = fill_with_workers(pool, writer)
             left = writer.finish()
     images = writer.total_images - done_before
     remember_speed(opened.folder, opened.cache_key, images, clock.seconds["extract"])
     details = {**_nothing_to_do(features.WHOLE), "images": images, "images_resumed": done_before, "shards_left": left}
-    details |= {"check": outputs.check, "workers": workers, "worker_deaths": team.deaths}
+    details |= {"check": outputs.check, "workers": workers, "worker_deaths": pool.deaths}
     return _finished(opened, {**details, "shard_seconds": _summary(seconds)})
 
 

@@ -21,7 +21,7 @@ from bottleneck_features.pipeline.errors import PipelineError, RequestError
 from bottleneck_features.pipeline.experiment import load_experiment
 from bottleneck_features.pipeline.extraction.extract import open_for_extraction
 from bottleneck_features.pipeline.extraction.on_ray import require_same_identity
-from bottleneck_features.pipeline.extraction.ray_team import Cluster, share_out
+from bottleneck_features.pipeline.extraction.ray_workers import Cluster, allocate_workers
 
 RAY = ("--engine-on", "ray", "--workers", "2")
 KILLS = 20
@@ -85,13 +85,13 @@ def test_an_address_without_a_cluster_is_one_line(tmp_path, address, message):
     ],
 )
 def test_every_worker_gets_as_many_threads_as_let_all_of_them_fit(nodes, asked, shared):
-    assert share_out(nodes, asked) == shared
+    assert allocate_workers(nodes, asked) == shared
 
 
 @pytest.mark.parametrize("asked", [Cluster(workers=5), Cluster(workers=1, devices=1)])
 def test_workers_that_do_not_fit_are_refused_with_what_there_is_room_for(asked):
     with pytest.raises(RequestError, match=r"has no room for --workers \d, but for [04].*on 1 nodes with 4 processors"):
-        share_out([{"CPU": 4}], asked)
+        allocate_workers([{"CPU": 4}], asked)
 
 
 def test_a_worker_that_sees_other_data_stops_the_run_and_names_the_difference(tmp_path):

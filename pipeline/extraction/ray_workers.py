@@ -1,4 +1,4 @@
-"""A team of Ray workers that outlives its members: it hands out shards, and replaces workers that die."""
+"""A pool of Ray workers that outlives its members: it hands out shards, and replaces workers that die."""
 
 import os
 import socket
@@ -14,7 +14,7 @@ from bottleneck_features.pipeline.errors import PipelineError, RequestError
 RETRIES = 5  # of one shard, or of starting a worker without success in between
 
 
-class Team:
+class WorkerPool:
     """Workers that each prepare themselves and then extract one shard at a time.
 
     Ray's own restarts are not used: the shard of a dead actor would wait for that actor to come back, for ever where its
@@ -40,7 +40,7 @@ class Team:
         self._ended: list[Any] = []
         self._idle: list[Any] = []
         for _ in range(size):
-            self._hire()
+            self._start_worker()
 
     def first_answer(self) -> Any:
         """Wait until one worker is ready, and return its answer to `prepare`."""
@@ -48,7 +48,7 @@ class Team:
             self._next()
         return self.answers[0]
 
-    def work_off(
+    def extract_all(
         self, shards: Sequence[features.Shard], is_finished: Callable[[features.Shard], bool]
     ) -> Iterator[tuple[features.Shard, Any]]:
         """Have shards extracted, each by whoever is free.
@@ -75,7 +75,7 @@ class Team:
             elif done:
                 yield done, answer
 
-    def _hire(self) -> None:
+    def _start_worker(self) -> None:
         worker = self._start()
         self._tasks[self._prepare(worker)] = (worker, None)
 
@@ -116,7 +116,7 @@ class Team:
                 "Every finished shard is kept: the same command continues. Workers that run out of memory need fewer of "
                 "them a node (--workers), or a lower compute.batch_size."
             )
-        self._hire()
+        self._start_worker()
 
 
 OBJECT_STORE_BYTES = 100 << 20  # nothing large passes through it; by default Ray takes 30 % of the memory
@@ -173,7 +173,7 @@ def connected(address: str) -> Iterator[Any]:
         ray.shutdown()
 
 
-def share_out(nodes: Sequence[Mapping[str, float]], cluster: Cluster) -> tuple[int, int, int]:
+def allocate_workers(nodes: Sequence[Mapping[str, float]], cluster: Cluster) -> tuple[int, int, int]:
     """Share out the processors and accelerators of a cluster fairly.
 
     Args:
