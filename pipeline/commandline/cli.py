@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Mapping
 from functools import partial
 from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -43,6 +43,16 @@ from bottleneck_features.pipeline.commandline.output import (
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.experiment import load_experiment
 from bottleneck_features.pipeline.results import CURVE_SEEDS, NETWORKS, Result, experiment_json
+
+if TYPE_CHECKING:  # it loads what computes, and --help needs none of that
+    from bottleneck_features.pipeline.evaluation.study import Study
+
+
+def study_of(request: Request, command: str) -> "Study":
+    """Open what a command's options name."""
+    from bottleneck_features.pipeline.evaluation.study import open_study
+
+    return open_study(request.experiment, request.home, command, request.options)
 
 
 def parsed_part(text: str) -> features.Partition:
@@ -205,7 +215,7 @@ def train_head_command(request: Request) -> None:
     """
     from bottleneck_features.pipeline.stages.train_head import train_head
 
-    show(request, train_head(request.experiment, request.home), print_head)
+    show(request, train_head(study_of(request, "train-head")), print_head)
 
 
 @main.command("compare")
@@ -234,7 +244,7 @@ def compare_command(request: Request, sizes: str | None, seeds: int | None) -> N
     if sizes is not None:
         from bottleneck_features.pipeline.stages.label_curve import label_curve, parse_sizes
 
-        curve = label_curve(request.experiment, request.home, parse_sizes(sizes), seeds or CURVE_SEEDS)
+        curve = label_curve(study_of(request, "label-curve"), parse_sizes(sizes), seeds or CURVE_SEEDS)
         show(request, curve, print_label_curve)
         return
     if seeds is not None:
@@ -244,8 +254,8 @@ def compare_command(request: Request, sizes: str | None, seeds: int | None) -> N
     from bottleneck_features.pipeline.stages.compare import compare
     from bottleneck_features.pipeline.stages.report import report
 
-    result = compare(request.experiment, request.home)
-    page = report(request.experiment, request.home, request.options)
+    study = study_of(request, "compare")
+    result, page = compare(study), report(study.for_command("report"))
     show(request, result, lambda content: print_comparison(content, page.as_json()))
 
 
@@ -278,7 +288,7 @@ def fine_tune_command(request: Request, method: str) -> None:
     """
     from bottleneck_features.pipeline.stages.fine_tune import fine_tune
 
-    show(request, fine_tune(request.experiment, request.home, method), print_scored)
+    show(request, fine_tune(study_of(request, method)), print_scored)
 
 
 @main.command("probe")
@@ -295,7 +305,7 @@ def probe_command(request: Request) -> None:
     """
     from bottleneck_features.pipeline.stages.probe import probe
 
-    show(request, probe(request.experiment, request.home), print_probe)
+    show(request, probe(study_of(request, "probe")), print_probe)
 
 
 @main.command("advise")
@@ -311,7 +321,7 @@ def advise_command(request: Request) -> None:
     """
     from bottleneck_features.pipeline.stages.advise import advise
 
-    show(request, advise(request.experiment, request.home, request.options), print_advice)
+    show(request, advise(study_of(request, "advise")), print_advice)
 
 
 @main.command("report")
@@ -333,7 +343,7 @@ def report_command(request: Request) -> None:
     if not request.overrides:
         last = last_settings(request.home / "runs" / request.experiment.name, experiment_json(request.experiment))
         request = request_of(request.options[1], last, request.home, request.as_json)
-    show(request, report(request.experiment, request.home, request.options), print_report)
+    show(request, report(study_of(request, "report")), print_report)
 
 
 @main.command("bench")

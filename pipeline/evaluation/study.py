@@ -1,7 +1,7 @@
 """A study: one experiment, opened, with all that its stages share."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,8 @@ from bottleneck_features.pipeline.evaluation.splits import Holdout, Subset, hold
 from bottleneck_features.pipeline.experiment import Experiment
 from bottleneck_features.pipeline.extraction.opened import OpenedExperiment
 from bottleneck_features.pipeline.results import Clock
+
+_SHARED = ("identity", "cache_key", "cache_path", "cache", "cache_if_any", "held", "scored")
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +46,12 @@ class Study(OpenedExperiment):
         """The images that decide, behind a counter."""
         groups = scored_groups(self.dataset, self.scored)
         return EvaluationSet(self.labels(self.scored), self.scored, self.duplicates, groups)
+
+    def for_command(self, command: str) -> "Study":
+        """Return the same study for another command, with what is open already and a clock of its own."""
+        other = replace(self, command=command, clock=Clock())
+        other.__dict__.update({name: value for name, value in self.__dict__.items() if name in _SHARED})
+        return other
 
     def labels(self, samples: Subset) -> np.ndarray:
         """Return the `(n,)` integer labels of some samples."""

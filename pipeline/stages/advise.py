@@ -3,7 +3,6 @@
 import shlex
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,8 +12,7 @@ from bottleneck_features.models.parallel import Workers, workers
 from bottleneck_features.pipeline.evaluation.ranking import ranked
 from bottleneck_features.pipeline.evaluation.scores import mcnemar
 from bottleneck_features.pipeline.evaluation.splits import Holdout, Subset
-from bottleneck_features.pipeline.evaluation.study import Study, open_study
-from bottleneck_features.pipeline.experiment import Experiment
+from bottleneck_features.pipeline.evaluation.study import Study
 from bottleneck_features.pipeline.methods.layer_rows import layer_sets
 from bottleneck_features.pipeline.methods.probe_search import LOGISTIC, Candidate, logistic_probe, steps
 from bottleneck_features.pipeline.progress import progress
@@ -74,13 +72,11 @@ class Evidence:
     fine_tune_seconds: float | None
 
 
-def advise(experiment: Experiment, home: Path, options: tuple[str, ...] = ()) -> Result:
+def advise(study: Study) -> Result:
     """Recommend one of the four methods, or say that the evidence is not enough.
 
     Args:
-        experiment: the experiment; its cache must be complete.
-        home: the artifacts folder.
-        options: the command line's words, for the commands to run.
+        study: the experiment, opened; its cache must be complete.
 
     Returns:
         The `Result`, with `recommendation` (a method's name, or `not enough evidence`), `reasons`, `rule_of_thumb`,
@@ -91,7 +87,6 @@ def advise(experiment: Experiment, home: Path, options: tuple[str, ...] = ()) ->
         features.CacheError: there is one, which cannot be used; see `open_cache`.
         RequestError: a class has too few samples, or too few groups, to train and to validate.
     """
-    study = open_study(experiment, home, "advise", options)
     cache, _ = study.cache, study.held  # classes too small to be split are named before anything is fitted
     with study.clock.phase("probe"), workers() as team:
         evidence = gather(study, team)
@@ -103,7 +98,7 @@ def advise(experiment: Experiment, home: Path, options: tuple[str, ...] = ()) ->
         "reasons": list(reasons),
         "rule_of_thumb": rule_of_thumb(evidence),
         "evidence": asdict(evidence),
-        "commands": commands(recommendation, evidence, options),
+        "commands": commands(recommendation, evidence, study.options),
     }
     return study.write(details, study.data_warnings(), cache.key)
 

@@ -4,7 +4,6 @@ import dataclasses
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,7 @@ from bottleneck_features.pipeline.datasets import Dataset
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.evaluation.scores import CONFIDENCE
 from bottleneck_features.pipeline.evaluation.splits import Holdout, Subset, hold_out
-from bottleneck_features.pipeline.evaluation.study import open_study
+from bottleneck_features.pipeline.evaluation.study import Study
 from bottleneck_features.pipeline.experiment import Experiment
 from bottleneck_features.pipeline.methods.layer_rows import LayerRows
 from bottleneck_features.pipeline.methods.pixels import pixels_on_disk
@@ -86,7 +85,7 @@ class LabelCurvePoint:
         }
 
 
-def label_curve(experiment: Experiment, home: Path, sizes: tuple[int | None, ...], seeds: int) -> Result:
+def label_curve(study: Study, sizes: tuple[int | None, ...], seeds: int) -> Result:
     """Train every method on growing numbers of labelled images and score each on the test split.
 
     The curve scores the test split once for every method, size and seed, by the model each ends with; no choice is made
@@ -94,8 +93,7 @@ def label_curve(experiment: Experiment, home: Path, sizes: tuple[int | None, ...
     as many for each training image as there are at `all`, but at least one of each class.
 
     Args:
-        experiment: the experiment; its cache must be complete.
-        home: the artifacts folder.
+        study: the experiment, opened; its cache must be complete.
         sizes: training images per class, rising; None stands for all. See `parse_sizes`.
         seeds: how many draws of images and initial weights, from the experiment's seed on.
 
@@ -108,14 +106,13 @@ def label_curve(experiment: Experiment, home: Path, sizes: tuple[int | None, ...
         RequestError: there is no test split, or a class has fewer images than asked for.
         PipelineError: a loss became NaN.
     """
-    study = open_study(experiment, home, "label-curve")
-    dataset, settings, clock = study.dataset, experiment.convnet, study.clock
-    draws = _draws(experiment, dataset, sizes, seeds)
+    experiment, dataset, clock = study.experiment, study.dataset, study.clock
+    settings, draws = experiment.convnet, _draws(experiment, dataset, sizes, seeds)
     cache = study.cache
     methods = [name for name in METHODS if name != "earlier" or len(cache.layers) > 1]
     scored: dict[tuple[str, int | None], list[tuple[float, str]]] = {(m, size): [] for m in methods for size in sizes}
     bar = progress(total=len(scored) * seeds, unit="model", desc="label curve")
-    with bar, pixels_on_disk(dataset, home) as pixels:
+    with bar, pixels_on_disk(dataset, study.home) as pixels:
         convnet = SmallConvnet(dataset, pixels)
         for (seed, size), held in draws.items():
             with clock.phase("probes"), workers() as team:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,8 +11,7 @@ from bottleneck_features.pipeline import plots
 from bottleneck_features.pipeline.evaluation.ranking import level_with_best, ranked
 from bottleneck_features.pipeline.evaluation.scored import keep_predictions
 from bottleneck_features.pipeline.evaluation.splits import Subset
-from bottleneck_features.pipeline.evaluation.study import Study, open_study
-from bottleneck_features.pipeline.experiment import Experiment
+from bottleneck_features.pipeline.evaluation.study import Study
 from bottleneck_features.pipeline.methods.classifier import Classifier
 from bottleneck_features.pipeline.methods.head import TrainedMethod, fit_head
 from bottleneck_features.pipeline.methods.kept_head import finished_head, head_classifier
@@ -67,7 +65,7 @@ class ProbeSearch:
         return tuple(said)
 
 
-def probe(experiment: Experiment, home: Path) -> Result:
+def probe(study: Study) -> Result:
     """Probe each cached layer, and layers side by side, with logistic regression, ridge, k-NN and the walk-through's head.
 
     Settings and layers are chosen on validation samples. The best of each family is fitted again on training and
@@ -75,8 +73,7 @@ def probe(experiment: Experiment, home: Path) -> Result:
     on the test split. The best family's classifier is kept in `head.npz`.
 
     Args:
-        experiment: the experiment; its cache must be complete.
-        home: the artifacts folder.
+        study: the experiment, opened; its cache must be complete.
 
     Returns:
         The `Result`, with `methods` (one per family, scored), `table` (all, by validation accuracy), `paths`, `pairs`,
@@ -88,7 +85,6 @@ def probe(experiment: Experiment, home: Path) -> Result:
         RequestError: a class has too few samples, or too few groups, to train and to validate.
         PipelineError: the Keras head's loss became NaN.
     """
-    study = open_study(experiment, home, "probe")
     cache, evaluation = study.cache, study.evaluation
     with study.clock.phase("search"):
         found = _search(study)

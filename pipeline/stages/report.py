@@ -1,12 +1,10 @@
 """The report: everything known of an experiment on one self-contained page."""
 
 import shlex
-from pathlib import Path
 from typing import Any
 
 from bottleneck_features.pipeline.evaluation.splits import smallest_class
-from bottleneck_features.pipeline.evaluation.study import open_study
-from bottleneck_features.pipeline.experiment import Experiment
+from bottleneck_features.pipeline.evaluation.study import Study
 from bottleneck_features.pipeline.reporting.answer import answer_of, question
 from bottleneck_features.pipeline.reporting.figures import draw
 from bottleneck_features.pipeline.reporting.method_tables import CLASS_COLUMNS, method_tables
@@ -21,13 +19,11 @@ from bottleneck_features.pipeline.reporting.sources import (
 from bottleneck_features.pipeline.results import CURVE_SEEDS, Result, experiment_json
 
 
-def report(experiment: Experiment, home: Path, options: tuple[str, ...] = ()) -> Result:
+def report(study: Study) -> Result:
     """Collect the results of an experiment on one page; nothing is trained and nothing is scored.
 
     Args:
-        experiment: the experiment; its cache must be complete.
-        home: the artifacts folder.
-        options: the command line's words, so that the page can say how to repeat everything.
+        study: the experiment, opened; its cache must be complete.
 
     Returns:
         The `Result`, with `answer`, `shown` (commands whose results are on the page), `missing` (what other commands would
@@ -38,7 +34,7 @@ def report(experiment: Experiment, home: Path, options: tuple[str, ...] = ()) ->
         features.CacheError: there is one, which cannot be used; see `open_cache`.
         RequestError: no command that scores has run yet.
     """
-    study = open_study(experiment, home, "report", options)
+    experiment, options = study.experiment, study.options
     clock, cache, folder = study.clock, study.cache, study.folder
     page = folder / "report.html"
     with clock.phase("collect"):

@@ -119,7 +119,7 @@ def _not_utf8(root):
         (_mixed, "not both"),
         (_twice, "none twice"),
         (_too_high, "a level too high"),
-        (_flat, "holds 2 images, such as '1.jpg', but no folder of a class .*one folder per class is expected"),
+        (_flat, "holds 2 images, such as '1.jpg', but no folder of a class .*one folder a class is expected"),
         (_too_deep, r"only one class in .*: 'images'. Its 2 folders 'cat', 'dog' .* dataset\.path=/.*/images$"),
         (_leaving, "leaves"),
         (_not_utf8, "not UTF-8"),
