@@ -77,7 +77,7 @@ class Method:
         rows = ((split, row["n"][split], row["accuracy"][split], row["interval"][split]) for split in row["n"])
         scores = {split: Score(value, span[0], span[1], n) for split, n, value, span in rows if value is not None}
         parameters, seconds, hyperparameters = (row[key] for key in ("parameters", "seconds", "hyperparameters"))
-        layers, refitted_on = tuple(row["layers"]), row.get("refitted_on", 0)
+        layers, refitted_on = tuple(row["layers"]), row["refitted_on"]
         return cls(row["name"], layers, parameters, scores, seconds, hyperparameters, refitted_on)
 
     def as_json(self) -> dict[str, Any]:

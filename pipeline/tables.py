@@ -40,7 +40,7 @@ def table_rows(methods: list[Mapping[str, Any]]) -> list[tuple[str, ...]]:
 
 
 def _train_text(method: Mapping[str, Any]) -> str:
-    refitted_on = method.get("refitted_on", 0)
+    refitted_on = method["refitted_on"]
     return f"fitted on {refitted_on:,}" if refitted_on else accuracy_text(method, "train")
 
 
@@ -87,8 +87,8 @@ def pair_line(pair: Mapping[str, Any], split: str) -> str:
 
 
 def evidence_text(pair: Mapping[str, Any]) -> str:
-    """Return which test compared two methods, with its p-value; results without a name are older and McNemar's."""
-    return f"{TESTS[pair.get('test', 'mcnemar')]} {p_text(pair['p_value'])}"
+    """Return which test compared two methods, with its p-value."""
+    return f"{TESTS[pair['test']]} {p_text(pair['p_value'])}"
 
 
 def p_text(p_value: float) -> str:
@@ -106,11 +106,9 @@ def share_text(share: float) -> str:
 def calibration_sentence(calibration: Mapping[str, Any]) -> str:
     """Return what temperature scaling did, in one line."""
     before, after = (100 * calibration[name]["expected_calibration_error"] for name in ("before", "after"))
-    fitted_on = (
-        "validation" if calibration.get("held_out", True) else "the very images it is measured on, so it flatters"
-    )
-    images = calibration.get("fitted_images")
-    few = f", from {images} validation images only" if images is not None and images < FEW else ""
+    fitted_on = "validation" if calibration["held_out"] else "the very images it is measured on, so it flatters"
+    images = calibration["fitted_images"]
+    few = f", from {images} validation images only" if images < FEW else ""
     worse = ". It made things worse: the validation images are not like the test images" if after > before else ""
     return (
         f"calibration: expected error {before:.1f} points, {after:.1f} after temperature scaling "

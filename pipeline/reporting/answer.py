@@ -38,7 +38,7 @@ def answer(result: Mapping[str, Any]) -> str:
     sentences += [_against(first, other, name, result["pairs"], split) for name, other in others]
     if all(method["name"] not in SCRATCH for _, method in leaders(result)):
         sentences.append(UNRIVALLED)
-    refitted = [_refitted(method) for _, method in leaders(result) if method.get("refitted_on")]
+    refitted = [_refitted(method) for _, method in leaders(result) if method["refitted_on"]]
     return " ".join([*sentences, *refitted, _CHOSEN_ON[split]])
 
 

@@ -86,11 +86,9 @@ def _comparison(result: Mapping[str, Any], folder: Path) -> Drawn:
 def _trained(result: Mapping[str, Any], folder: Path) -> Drawn:
     (row,) = result["methods"]
     command, name = result["command"], label(Method.from_json(row))
-    if "history" in result:
-        yield from _learning({name: result["history"]}, folder / f"learning-curves-{command}.svg")
+    yield from _learning({name: result["history"]}, folder / f"learning-curves-{command}.svg")
     yield _confusion(name, np.array(result["confusion"]), result["classes"], folder / f"confusion-{command}.svg")
-    if "calibration" in result:
-        yield _calibration(name, result["calibration"], result["scored_on"], folder / f"calibration-{command}.svg")
+    yield _calibration(name, result["calibration"], result["scored_on"], folder / f"calibration-{command}.svg")
 
 
 def _learning(curves: Mapping[str, Mapping[str, Sequence[float]]], path: Path) -> Drawn:

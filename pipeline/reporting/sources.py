@@ -49,7 +49,7 @@ REPORTED_COMMANDS = {
         "probe", "every cached layer and family of probes", (*SCORED, "table", "backbone"), (*SPLITTING, "head")
     ),
     "train-head": ReportedCommand(
-        "train-head", "", (*SCORED, "calibration", "confusion", "classes"), (*SPLITTING, "head")
+        "train-head", "", (*SCORED, "calibration", "confusion", "classes", "history"), (*SPLITTING, "head")
     ),
     "label-curve": ReportedCommand(
         "compare --label-curve",
@@ -61,7 +61,10 @@ REPORTED_COMMANDS = {
     "advise": ReportedCommand("advise", "which method suits the data", ("recommendation", "reasons"), SPLITTING),
     **{
         method: ReportedCommand(
-            f"fine-tune --method {method}", "", (*SCORED, "confusion", "classes"), (*SPLITTING, "finetune")
+            f"fine-tune --method {method}",
+            "",
+            (*SCORED, "calibration", "confusion", "classes", "history"),
+            (*SPLITTING, "finetune"),
         )
         for method in NETWORKS
     },

@@ -100,5 +100,3 @@ def test_a_temperature_of_few_validation_images_says_of_how_many(held_out):
         content = calibration.as_json()
         assert content["fitted_images"] == n
         assert (f", from {n} validation images only;" in calibration_sentence(content)) == few
-    older = {key: value for key, value in content.items() if key != "fitted_images"}
-    assert "only" not in calibration_sentence(older)

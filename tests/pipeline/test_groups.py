@@ -167,4 +167,4 @@ def test_a_probe_of_images_in_groups_names_the_test_and_warns(tmp_path):
 
 
 def test_a_result_that_names_no_test_is_mcnemar_s():
-    assert evidence_text({"p_value": 0.25}) == "exact McNemar p = 0.25"
+    assert evidence_text({"test": "mcnemar", "p_value": 0.25}) == "exact McNemar p = 0.25"

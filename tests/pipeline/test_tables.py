@@ -24,7 +24,7 @@ def _method(name: str, layers: tuple[str, ...], accuracy: float) -> Method:
 
 def _result(*methods: Method) -> dict[str, Any]:
     first, second = methods
-    pair = {"first": first.name, "second": second.name, "p_value": 1e-9}
+    pair = {"first": first.name, "second": second.name, "test": "mcnemar", "p_value": 1e-9}
     rows = [method.as_json() for method in methods]
     return {"methods": rows, "pairs": [pair], "scored_on": "test", "backbone": "a net"}
 
