@@ -34,6 +34,7 @@ class Commands(click.Group):
     """A group whose commands end with one clear message and the exit codes 0 (done), 1 (failed) or 2 (wrong request)."""
 
     def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; with --debug errors keep their traceback."""
         if ctx.params.get("debug"):
             return super().invoke(ctx)
         try:

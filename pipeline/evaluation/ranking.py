@@ -16,9 +16,12 @@ class Validated(Protocol):
     """A trained method with what it answers to the validation images, `(n, classes)` probabilities, not calibrated."""
 
     @property
-    def method(self) -> Method: ...
+    def method(self) -> Method:
+        """Its row, with a validation score."""
+
     @property
-    def validation_probabilities(self) -> np.ndarray: ...
+    def validation_probabilities(self) -> np.ndarray:
+        """`(n, classes)` of the validation images."""
 
 
 Ranked = TypeVar("Ranked", bound=Validated)

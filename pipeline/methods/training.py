@@ -62,6 +62,7 @@ class RowBatches(keras.utils.PyDataset):
         return _for_device(rows), self._labels[chosen]
 
     def on_epoch_end(self) -> None:
+        """Take a new order."""
         self._rng.shuffle(self._indices)
 
 

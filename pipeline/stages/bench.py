@@ -160,10 +160,12 @@ class BenchmarkProcess:
         self.refused = ""
 
     def prepare(self) -> None:
+        """Start the variant; it may refuse, since it computes something else than the network."""
         self.about = self._ask(json.dumps(self.variant))
         self.refused = self.about.get("refused", "")
 
     def run(self, name: str) -> dict[str, Any]:
+        """Run `bare` or `stage` once; return its `seconds` and `peak_mib`."""
         return self._ask(name)
 
     def _ask(self, line: str) -> dict[str, Any]:
@@ -183,6 +185,7 @@ class BenchmarkProcess:
         return content
 
     def close(self) -> None:
+        """End the process."""
         self._process.kill()
         self._process.wait()
 

@@ -261,8 +261,10 @@ def _probes(cache: Features, held: Holdout, team: Workers) -> dict[str, tuple[fl
 
 
 def _rank(probe: Candidate) -> tuple[float, float]:
-    """Validation accuracy, then log loss: with a few validation images accuracies often tie, and `ranked`, which takes the
-    latest layer of such a tie as `compare` and `advise` do, would all but choose by depth.
+    """Validation accuracy, then log loss.
+
+    With few validation images accuracies often tie, and `ranked`, which takes the latest layer of such a tie as `compare`
+    and `advise` do, would all but choose by depth.
     """
     path = probe.path
     return -float(path.accuracy[path.best]), float(path.loss[path.best])
