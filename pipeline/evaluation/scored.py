@@ -30,11 +30,11 @@ class ScoredMethod:
     calibration: Calibration
 
 
-def scored(study: Study, trained: TrainedMethod) -> ScoredMethod:
+def score_method(study: Study, trained: TrainedMethod) -> ScoredMethod:
     """Score a trained method on the images that decide, once."""
     row = study.evaluation.score(trained)
     matrix = study.evaluation.confusion(row.name, len(study.classes))
-    validation = (study.labels(study.held.validation), trained.validation_probabilities)
+    validation = (study.labels(study.holdout.validation), trained.validation_probabilities)
     return ScoredMethod(trained, row, matrix, study.evaluation.calibration(row.name, validation))
 
 
@@ -56,7 +56,7 @@ def scored_details(study: Study, method: ScoredMethod) -> dict[str, Any]:
 
 def keep_predictions(study: Study) -> dict[str, str]:
     """Write what every scored method answered to each image, and return what results say of it."""
-    ids = study.dataset.splits[study.scored.split].ids
+    ids = study.dataset.splits[study.scored_images.split].ids
     return save_predictions(study.evaluation.predictions(ids), study.folder)
 
 

@@ -111,7 +111,7 @@ def smallest_class(dataset: Dataset, fraction: float, seeds: Iterable[int]) -> i
     return min(int(np.bincount(samples.labels[one.train.indices], minlength=classes).min()) for one in held)
 
 
-def scored_part(dataset: Dataset, held: Holdout) -> Subset:
+def scored_subset(dataset: Dataset, held: Holdout) -> Subset:
     """Return what methods are compared on at the end: the whole test split, or the validation samples where there is none."""
     if "test" not in dataset.splits:
         return held.validation

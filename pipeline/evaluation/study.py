@@ -12,12 +12,12 @@ from bottleneck_features.pipeline.datasets import open_dataset
 from bottleneck_features.pipeline.evaluation.duplicates import Duplicates, known_duplicates
 from bottleneck_features.pipeline.evaluation.evaluation_set import EvaluationSet
 from bottleneck_features.pipeline.evaluation.groups import scored_groups
-from bottleneck_features.pipeline.evaluation.splits import Holdout, Subset, hold_out, labels_of, scored_part
+from bottleneck_features.pipeline.evaluation.splits import Holdout, Subset, hold_out, labels_of, scored_subset
 from bottleneck_features.pipeline.experiment import Experiment
 from bottleneck_features.pipeline.extraction.opened import OpenedExperiment
 from bottleneck_features.pipeline.results import Clock
 
-_SHARED = ("identity", "cache_key", "cache_path", "cache", "cache_if_any", "held", "scored")
+_SHARED = ("identity", "cache_key", "cache_path", "cache", "cache_if_any", "holdout", "scored_images")
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,27 +25,27 @@ class Study(OpenedExperiment):
     """An opened experiment with its splits and the images that decide, the same for every method."""
 
     @cached_property
-    def held(self) -> Holdout:
+    def holdout(self) -> Holdout:
         """Which samples train and which validate, the same for every method; a `RequestError` names classes too small."""
         return hold_out(self.dataset, self.experiment.head.validation_split, self.experiment.seed)
 
     @cached_property
-    def scored(self) -> Subset:
+    def scored_images(self) -> Subset:
         """The images that decide at the end: the test split, or the validation images where there is none."""
-        return scored_part(self.dataset, self.held)
+        return scored_subset(self.dataset, self.holdout)
 
     @cached_property
     def duplicates(self) -> Duplicates:
         """Those of them that repeat an image learned from; without features only exact ones are found."""
-        cache, held, scored = self.cache_if_any, self.held, self.scored
+        cache, held, scored = self.cache_if_any, self.holdout, self.scored_images
         with self.clock.phase("duplicates"):
             return known_duplicates(self.home, self.dataset, cache, held, scored)
 
     @cached_property
     def evaluation(self) -> EvaluationSet:
         """The images that decide, behind a counter."""
-        groups = scored_groups(self.dataset, self.scored)
-        return EvaluationSet(self.labels(self.scored), self.scored, self.duplicates, groups)
+        groups = scored_groups(self.dataset, self.scored_images)
+        return EvaluationSet(self.labels(self.scored_images), self.scored_images, self.duplicates, groups)
 
     def for_command(self, command: str) -> "Study":
         """Return the same study for another command, with what is open already and a clock of its own."""

@@ -47,7 +47,7 @@ def _earlier(training: Training, name: str) -> Iterator[TrainedMethod]:
     """Every layer before the last; only the best by validation accuracy is compared, with the time of all."""
     study = training.study
     heads = [fit_head(study, layer, name) for layer in reversed(study.cache.layers[:-1])]
-    best_first = ranked(heads, study.labels(study.held.validation), study.cache.layers)
+    best_first = ranked(heads, study.labels(study.holdout.validation), study.cache.layers)
     for best in best_first[:1]:
         yield replace(best, method=with_time_of_all(best.method, [head.method for head in heads]))
     yield from (replace(head, compared=False) for head in best_first[1:])
@@ -67,17 +67,17 @@ def _probe(training: Training, name: str) -> Iterator[TrainedMethod]:
             one
             for layers in sets
             for one in search_layers(
-                cache, layers, study.held, extract=seconds, team=training.team, advance=bar.update, families=LOGISTIC
+                cache, layers, study.holdout, extract=seconds, team=training.team, advance=bar.update, families=LOGISTIC
             )
         ]
-    best, *_ = ranked(found, study.labels(study.held.validation), cache.layers)
-    final = finished(best, cache, study.held, study.scored, training.team)
+    best, *_ = ranked(found, study.labels(study.holdout.validation), cache.layers)
+    final = finished(best, cache, study.holdout, study.scored_images, training.team)
     yield replace(final, method=replace(with_time_of_all(final.method, [one.method for one in found]), name=name))
 
 
 def _convnet(training: Training, name: str) -> Iterator[TrainedMethod]:
     study = training.study
-    yield train_convnet(study.experiment, study.dataset, training.pixels, study.held, name.removeprefix("convnet-"))
+    yield train_convnet(study.experiment, study.dataset, training.pixels, study.holdout, name.removeprefix("convnet-"))
 
 
 def _network(training: Training, name: str) -> Iterator[TrainedMethod]:

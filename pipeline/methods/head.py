@@ -29,7 +29,7 @@ def fit_head(study: Study, layer: str, name: str) -> TrainedMethod:
     Returns:
         The `TrainedMethod`.
     """
-    experiment, cache, held = study.experiment, study.cache, study.held
+    experiment, cache, held = study.experiment, study.cache, study.holdout
     settings = experiment.head
     views = len(cache.identity["input.views"])
     clock = Clock()

@@ -23,7 +23,7 @@ def finished_head(study: Study, method: Method, classifier: Classifier, temperat
         temperature: of its probabilities, fitted on validation images.
     """
     experiment, cache = study.experiment, study.cache
-    novelty = learn_novelty(cache, method.layers, study.held)
+    novelty = learn_novelty(cache, method.layers, study.holdout)
     int8 = cache.identity["compute.precision"] == "int8"
     images = calibration_images(experiment, study.dataset) if int8 else None
     row = method.as_json()

@@ -44,7 +44,7 @@ def train_network(study: Study, pixels: Mapping[str, np.ndarray], method: str) -
         PipelineError: the loss became NaN, or another process trains exactly this now.
         models.ModelError: the backbone, `finetune.from_layer` or the weights are not to be had, or another setting is wrong.
     """
-    experiment, dataset, held = study.experiment, study.dataset, study.held
+    experiment, dataset, held = study.experiment, study.dataset, study.holdout
     settings, layer = experiment.finetune, experiment.backbone.layers[-1]
     precision = models.training_precision(settings.precision)
     recipe = {
@@ -110,7 +110,7 @@ def _builder(
 
 def _probe(study: Study) -> Callable[[], tuple[np.ndarray, np.ndarray]]:
     """What fits a linear probe on the training images' first view: weights `(features, classes)` and bias `(classes,)`."""
-    rows = LayerRows(study.cache, study.experiment.backbone.layers[-1:], study.held.train)
+    rows = LayerRows(study.cache, study.experiment.backbone.layers[-1:], study.holdout.train)
 
     def fitted() -> tuple[np.ndarray, np.ndarray]:
         first = rows[:][:: rows.views].astype(np.float32)

@@ -87,7 +87,7 @@ def advise(study: Study) -> Result:
         features.CacheError: there is one, which cannot be used; see `open_cache`.
         RequestError: a class has too few samples, or too few groups, to train and to validate.
     """
-    cache, _ = study.cache, study.held  # classes too small to be split are named before anything is fitted
+    cache, _ = study.cache, study.holdout  # classes too small to be split are named before anything is fitted
     with study.clock.phase("probe"), workers() as team:
         evidence = gather(study, team)
     recommendation, reasons = recommend(evidence)
@@ -105,7 +105,7 @@ def advise(study: Study) -> Result:
 
 def gather(study: Study, team: Workers) -> Evidence:
     """Measure what the advice rests on; the test split is not looked at."""
-    experiment, cache, held = study.experiment, study.cache, study.held
+    experiment, cache, held = study.experiment, study.cache, study.holdout
     sets = layer_sets(cache.layers)
     total = steps(LOGISTIC) * (len(sets) + DRAWS * (len(SHARES) - 1))
     labels = study.labels(held.validation)

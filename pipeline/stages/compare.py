@@ -7,7 +7,7 @@ from bottleneck_features.features.reader import Features
 from bottleneck_features.models.parallel import workers
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.evaluation.predictions import PREDICTIONS_FILE
-from bottleneck_features.pipeline.evaluation.scored import ScoredMethod, keep_predictions, scored
+from bottleneck_features.pipeline.evaluation.scored import ScoredMethod, keep_predictions, score_method
 from bottleneck_features.pipeline.evaluation.study import Study
 from bottleneck_features.pipeline.experiment import Experiment
 from bottleneck_features.pipeline.methods.compared import Training, train_compared
@@ -42,7 +42,7 @@ def compare(study: Study) -> Result:
         with study.clock.phase("train"):
             trained = list(train_compared(Training(study, pixels, team)))
         with study.clock.phase("evaluate"):
-            methods = [scored(study, one) for one in trained if one.compared]
+            methods = [score_method(study, one) for one in trained if one.compared]
     ruled_out = [one.method for one in trained if not one.compared]
     details: dict[str, Any] = {
         "data": study.dataset.title,

@@ -4,7 +4,7 @@ import os
 from typing import Any
 
 from bottleneck_features.models.weights import file_digest
-from bottleneck_features.pipeline.evaluation.scored import scored, scored_details, scored_pictures
+from bottleneck_features.pipeline.evaluation.scored import score_method, scored_details, scored_pictures
 from bottleneck_features.pipeline.evaluation.study import Study
 from bottleneck_features.pipeline.experiment import with_random_weights
 from bottleneck_features.pipeline.extraction.cache import backbone_label, data_warnings
@@ -37,7 +37,7 @@ def fine_tune(study: Study) -> Result:
         with study.clock.phase("train"):
             trained = train_network(study, pixels, method)
         with study.clock.phase("evaluate"):
-            found = scored(study, trained)
+            found = score_method(study, trained)
     with study.clock.phase("write"):
         unnamed = study.folder / f".model~{os.getpid()}.keras"
         trained.model.save(unnamed)

@@ -90,7 +90,7 @@ def probe(study: Study) -> Result:
         found = _search(study)
     with study.clock.phase("evaluate"), workers() as team:
         tested, best = _score_families(study, found, team)
-        validation = (study.labels(study.held.validation), found.ranked[0].validation_probabilities)
+        validation = (study.labels(study.holdout.validation), found.ranked[0].validation_probabilities)
         calibration = evaluation.calibration(tested[0].name, validation)
     searched = [_path_json(one) for one in found.candidates]
     with study.clock.phase("write"):
@@ -120,7 +120,7 @@ def probe(study: Study) -> Result:
 
 
 def _search(study: Study) -> ProbeSearch:
-    cache, held, extract = study.cache, study.held, study.extraction_seconds
+    cache, held, extract = study.cache, study.holdout, study.extraction_seconds
     sets = layer_sets(cache.layers)
     candidates: list[Candidate] = []
     with progress(total=steps() * len(sets), desc="probes", unit="fit") as bar, workers() as team:
@@ -146,7 +146,7 @@ def _score_families(study: Study, found: ProbeSearch, team: Workers) -> tuple[li
 
 def _final(study: Study, one: Candidate | TrainedMethod, team: Workers) -> TrainedMethod:
     if isinstance(one, Candidate):
-        return finished(one, study.cache, study.held, study.scored, team)
+        return finished(one, study.cache, study.holdout, study.scored_images, team)
     classifier = head_classifier(one.model)
 
     def probabilities(part: Subset) -> np.ndarray:

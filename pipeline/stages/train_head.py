@@ -1,7 +1,7 @@
 """Stage two: train the walk-through's head on cached features."""
 
 from bottleneck_features.pipeline import plots
-from bottleneck_features.pipeline.evaluation.scored import scored, scored_details, scored_pictures
+from bottleneck_features.pipeline.evaluation.scored import score_method, scored_details, scored_pictures
 from bottleneck_features.pipeline.evaluation.study import Study
 from bottleneck_features.pipeline.methods.head import fit_head
 from bottleneck_features.pipeline.methods.kept_head import finished_head, head_classifier
@@ -29,11 +29,11 @@ def train_head(study: Study) -> Result:
     with study.clock.phase("train"):
         trained = fit_head(study, cache.layers[-1], "linear")
     with study.clock.phase("evaluate"):
-        method = scored(study, trained)
+        method = score_method(study, trained)
         details = scored_details(study, method)
     warnings = study.scored_warnings(details["methods"])
     with study.clock.phase("write"):
-        title = f"{label(method.row)} on {len(study.scored):,} {evaluation.kind} images; T fitted on validation"
+        title = f"{label(method.row)} on {len(study.scored_images):,} {evaluation.kind} images; T fitted on validation"
         calibration = method.calibration
         pictures = [
             *scored_pictures(study, method),

@@ -16,7 +16,7 @@ from bottleneck_features.pipeline.datasets.cifar10 import Cifar10
 from bottleneck_features.pipeline.datasets.photo_patches import photo_patches
 from bottleneck_features.pipeline.evaluation import duplicates
 from bottleneck_features.pipeline.evaluation.duplicates import Duplicates, find_duplicates
-from bottleneck_features.pipeline.evaluation.splits import Subset, hold_out, scored_part
+from bottleneck_features.pipeline.evaluation.splits import Subset, hold_out, scored_subset
 from bottleneck_features.pipeline.experiment import load_experiment
 from bottleneck_features.pipeline.extraction.cache import experiment_identity, open_cache
 
@@ -92,7 +92,7 @@ def _found(home: Path, options: tuple[str, ...]) -> tuple[Dataset, Duplicates]:
         dataset,
         open_cache(experiment, home, experiment_identity(experiment, dataset, home)),
         held,
-        scored_part(dataset, held),
+        scored_subset(dataset, held),
     )
 
 
@@ -114,7 +114,7 @@ def test_what_was_found_is_remembered_for_the_same_samples_only(leaky, monkeypat
     dataset = Cifar10(experiment.dataset.path)
     cache = open_cache(experiment, home, experiment_identity(experiment, dataset, home))
     held = hold_out(dataset, experiment.head.validation_split, 0)
-    part = scored_part(dataset, held)
+    part = scored_subset(dataset, held)
     first = duplicates.known_duplicates(home, dataset, cache, held, part)
     with monkeypatch.context() as patch:
         patch.setattr(duplicates, "find_duplicates", lambda *_: pytest.fail("looked for again"))
@@ -181,5 +181,5 @@ def test_labels_sorted_before_splitting_still_give_every_class_to_both_parts(ord
     for part, count in ((held.train, 24), (held.validation, 6)):
         assert np.bincount(labels[part.indices]).tolist() == [count] * 10
     assert held.validation.indices.tolist() != list(range(240, 300))
-    assert scored_part(dataset, held) == held.validation
+    assert scored_subset(dataset, held) == held.validation
     assert isinstance(held.train, Subset)

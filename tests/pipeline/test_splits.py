@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from bottleneck_features.pipeline.datasets.base import ArrayDataset, Samples
 from bottleneck_features.pipeline.datasets.partition import grouped_split, stratified_split
 from bottleneck_features.pipeline.errors import RequestError
-from bottleneck_features.pipeline.evaluation.splits import hold_out, scored_part
+from bottleneck_features.pipeline.evaluation.splits import hold_out, scored_subset
 
 
 def _dataset(labels: np.ndarray, splits: tuple[str, ...], groups: dict[str, np.ndarray] | None = None) -> ArrayDataset:
@@ -86,4 +86,4 @@ def test_a_validation_split_is_used_as_it_is_and_nothing_of_train_is_lost():
 def test_what_is_scored_at_the_end_is_the_test_split_or_else_the_validation_images(splits, expected):
     dataset = _dataset(np.tile([0, 1], 20), splits)
     held = hold_out(dataset, 0.2, 0)
-    assert scored_part(dataset, held).split == expected
+    assert scored_subset(dataset, held).split == expected
