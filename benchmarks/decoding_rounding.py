@@ -15,7 +15,7 @@ from arguments import real_data
 from PIL import Image
 
 from bottleneck_features import models
-from bottleneck_features.pipeline.datasets.decoding import Target, load
+from bottleneck_features.pipeline.datasets.decoding import Resizing, load
 
 SIDE = 224
 PHOTOGRAPHS, ENLARGED = 48, 40
@@ -42,8 +42,8 @@ def main(data: Path) -> None:
 
 
 def _report(title: str, network: keras.Model, paths: Sequence[Path]) -> None:
-    target = Target((SIDE, SIDE), antialias=True)
-    ours = _features(network, [load(path, target) for path in paths])
+    resizing = Resizing((SIDE, SIDE), antialias=True)
+    ours = _features(network, [load(path, resizing) for path in paths])
     exact = _features(network, [_in_float(path) for path in paths])
     distance = np.linalg.norm(ours - exact, axis=1) / np.linalg.norm(exact, axis=1)
     print(f"{title}: n = {len(paths)}, mean {distance.mean():.1%}, largest {distance.max():.1%}")

@@ -15,7 +15,7 @@ from skimage import data
 
 from bottleneck_features import features, models
 from bottleneck_features.pipeline.datasets import Dataset, open_dataset
-from bottleneck_features.pipeline.datasets.base import ArrayDataset
+from bottleneck_features.pipeline.datasets.dataset import ArrayDataset
 from bottleneck_features.pipeline.experiment import BackboneSettings, DatasetSettings, Experiment, InputSettings
 from bottleneck_features.pipeline.extraction.extract import fill
 

@@ -12,7 +12,7 @@ from arguments import FOLDER, real_data
 from PIL import Image
 
 from bottleneck_features.pipeline.datasets import Dataset, open_dataset
-from bottleneck_features.pipeline.datasets.base import stratified_sample
+from bottleneck_features.pipeline.datasets.dataset import stratified_sample
 from bottleneck_features.pipeline.evaluation.scores import score_counts
 from bottleneck_features.pipeline.experiment import load_experiment
 from bottleneck_features.pipeline.use.inference import inference
@@ -24,7 +24,7 @@ KNOWN = ("airplane", "automobile", "cat", "dog")  # CIFAR-10's classes that mini
 
 
 def _resized(images: np.ndarray, model: SavedModel) -> np.ndarray:
-    height, width = model.target.size
+    height, width = model.resizing.size
     pictures = [Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR) for image in images]
     return np.stack([np.asarray(picture) for picture in pictures])
 
@@ -56,7 +56,9 @@ def main(home: Path, data: Path) -> None:
         ("emergency", "emergency_small/images"),
     ):
         files = list(listed([data / folder]))
-        say(name, (batch.images for batch in decoded(files, model.target, 10**8, model.experiment.compute.batch_size)))
+        say(
+            name, (batch.images for batch in decoded(files, model.resizing, 10**8, model.experiment.compute.batch_size))
+        )
     options = (f"dataset.path={data / 'cifar-10-batches-py'}",)
     cifar = open_dataset(load_experiment("cifar10", options), home)
     chosen = stratified_sample(cifar.splits["test"].labels, 2 * IMAGES)

@@ -11,7 +11,7 @@ import numpy as np
 from arguments import FOLDER
 from scipy.stats import bootstrap
 
-from bottleneck_features.pipeline.datasets.photo_patches import PATCH
+from bottleneck_features.pipeline.datasets.sources.embedded import PATCH
 from bottleneck_features.pipeline.evaluation.predictions import PREDICTIONS_FILE
 
 

@@ -16,8 +16,8 @@ from sklearn.preprocessing import StandardScaler
 
 from bottleneck_features import models
 from bottleneck_features.pipeline.datasets import Dataset
-from bottleneck_features.pipeline.datasets.base import stratified_sample
-from bottleneck_features.pipeline.datasets.cifar10 import Cifar10
+from bottleneck_features.pipeline.datasets.dataset import stratified_sample
+from bottleneck_features.pipeline.datasets.sources.cifar10 import Cifar10
 from bottleneck_features.pipeline.evaluation.scores import mcnemar, score
 from bottleneck_features.pipeline.progress import progress
 

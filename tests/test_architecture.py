@@ -33,7 +33,7 @@ def test_imports_go_down_only_and_every_module_was_seen():
 @pytest.mark.parametrize(
     ("file", "line", "contract"),
     [
-        ("pipeline/datasets/scan.py", f"from {ROOM}.evaluation import scores", "imports go down only"),
+        ("pipeline/datasets/scanning.py", f"from {ROOM}.evaluation import scores", "imports go down only"),
         ("pipeline/errors.py", f"import {ROOM}.commandline.cli", "imports go down only"),
         ("features/lock.py", "from bottleneck_features.models import errors", "do not know each other"),
         ("models/heads.py", f"from {ROOM} import results", "do not know each other"),

@@ -1,17 +1,26 @@
-"""From all images that were found to a data set: what cannot be used is put aside, the rest is divided into splits."""
+"""From scanned images to a data set: what cannot be used is put aside, the rest is divided into splits."""
 
 import csv
 import io
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.lib.recfunctions import repack_fields
 
-from bottleneck_features.pipeline.datasets.columns import SPLIT_NAMES, Columns
-from bottleneck_features.pipeline.datasets.decoding import POINT_SAMPLED, Target
-from bottleneck_features.pipeline.datasets.images import ImageDataset, Source
-from bottleneck_features.pipeline.datasets.listing import Problem, natural_key
-from bottleneck_features.pipeline.datasets.partition import draw_test, straddling
+from bottleneck_features.pipeline.datasets.decoding import POINT_SAMPLED, Resizing
+from bottleneck_features.pipeline.datasets.image_dataset import (
+    SPLIT_NAMES,
+    STORED,
+    ImageDataset,
+    ImageReader,
+    ImageTable,
+)
+from bottleneck_features.pipeline.datasets.listing import Listing, Problem, natural_key
+from bottleneck_features.pipeline.datasets.scanning import ScanResult
+from bottleneck_features.pipeline.datasets.splitting import draw_test, straddling
+from bottleneck_features.pipeline.datasets.texts import factorized
 from bottleneck_features.pipeline.errors import PipelineError, RequestError
 from bottleneck_features.pipeline.experiment import DatasetSettings, Experiment
 from bottleneck_features.pipeline.results import write_text
@@ -21,7 +30,7 @@ SHOWN = 3  # reasons in a message; all are in the quarantine file
 FEWEST = 2  # images of a class, so that one can be held out
 
 
-def target_of(experiment: Experiment) -> Target:
+def resizing_of(experiment: Experiment) -> Resizing:
     """Return what every image becomes.
 
     Raises:
@@ -34,65 +43,120 @@ def target_of(experiment: Experiment) -> Target:
             f"Received: {settings.resize!r}"
         )
     height, width = experiment.dataset.common_size or settings.size
-    return Target((height, width), settings.resize, settings.antialias or settings.resize == "area")
+    return Resizing((height, width), settings.resize, settings.antialias or settings.resize == "area")
+
+
+@dataclass(frozen=True)
+class LabelledScan:
+    """What a scan found in `n` images, with what the source says of each.
+
+    Attributes:
+        scan: what the scan found.
+        ids: `(n,)` text, unique among those without a problem.
+        labels: `(n,)` text.
+        splits: `(n,)` text, names of splits; empty where the data do not say.
+        groups: `(n,)` text, or `(0,)` where there are none.
+        problems: why images cannot be used, by position.
+        rows: `(n,)` int32, of the table that names them, counting its header as 1; None where there is none.
+    """
+
+    scan: ScanResult
+    ids: np.ndarray
+    labels: np.ndarray
+    splits: np.ndarray
+    groups: np.ndarray
+    problems: Mapping[int, str]
+    rows: np.ndarray | None = None
+
+    def unusable(self) -> list[Problem]:
+        """Return the images that cannot be used, in their order."""
+        rows = np.zeros(len(self.ids), np.int32) if self.rows is None else self.rows
+        return [Problem(str(self.ids[i]), self.problems[i], int(rows[i])) for i in sorted(self.problems)]
+
+    def usable(self) -> ImageTable:
+        """Return the other images."""
+        mask = ~np.isin(np.arange(len(self.ids)), list(self.problems))
+        names, labels = factorized(self.labels[mask])
+        split_names, splits = factorized(self.splits[mask])
+        kind_names, kinds = np.unique(self.scan.kinds[mask], return_inverse=True)
+        return ImageTable(
+            ids=self.ids[mask],
+            labels=labels.astype(np.int32),
+            names=names,
+            splits=np.array([SPLIT_NAMES.index(name) for name in split_names], np.int8)[splits],
+            groups=self.groups[mask] if len(self.groups) else self.groups,
+            rows=np.empty(0, np.int32) if self.rows is None else self.rows[mask],
+            images=repack_fields(self.scan.images[STORED][mask]),
+            kinds=kinds.astype(np.uint8),
+            kind_names=tuple(kind.decode() for kind in kind_names),
+        )
 
 
 def assemble(
     experiment: Experiment,
     home: Path,
-    usable: Columns,
-    problems: Sequence[Problem],
-    noted: Sequence[Problem],
-    source: Source,
-    where: str,
+    labelled: LabelledScan,
+    reader: ImageReader,
+    location: str,
+    listing: Listing | None = None,
 ) -> ImageDataset:
     """Make a data set of images that were looked at.
 
     Args:
         experiment: its `dataset` and `input` sections.
         home: the artifacts folder; what is left out is listed in `runs/<experiment>/quarantine.csv`.
-        usable: the images that can be used.
-        problems: what cannot, and why.
-        noted: what is left out without being wrong.
-        source: what gives the images' bytes.
-        where: the folder or file they are in.
+        labelled: the images.
+        reader: what gives their bytes.
+        location: the folder or file they are in.
+        listing: what named them, with all that is not among them; None where nothing but the scan did.
 
     Raises:
         RequestError: nothing can be learnt from these images, or a setting cannot be right.
         PipelineError: more than `dataset.error_limit` cannot be used, or any with `on_error = "fail"`.
     """
     settings = experiment.dataset
-    target = target_of(experiment)
-    notices = _quarantine(len(usable), problems, noted, settings, home / "runs" / experiment.name / QUARANTINE)
-    splits = _splits(usable, settings)
-    _require_classes(splits, where)
-    across = straddling({split: part.groups for split, part in splits.items()})
+    resizing = resizing_of(experiment)
+    usable = labelled.usable()
+    problems = [*(listing.problems if listing else ()), *labelled.unusable()]
+    left_out = listing.left_out if listing else ()
+    notices = _quarantine(len(usable), problems, left_out, settings, home / "runs" / experiment.name / QUARANTINE)
+    parts = _splits(usable, settings)
+    _require_classes(parts, location)
+    across = straddling({split: part.groups for split, part in parts.items()})
     if across:
         notices += (
             f"Data: {across:,} groups have images in more than one split of the data as given. Put all images of a group into "
             "one split; without splits of their own (one folder a class, no split column) dataset.group keeps groups whole.",
         )
-    title = f"{Path(where).name} ({sum(len(part) for part in splits.values()):,} image files)"
+    title = f"{Path(location).name} ({sum(len(part) for part in parts.values()):,} image files)"
     identity = {"dataset.common_size": list(settings.common_size)} if settings.common_size else {}
-    return ImageDataset(title, splits, source, target, settings.max_pixels, identity, notices)
+    return ImageDataset(
+        title,
+        parts,
+        reader=reader,
+        resizing=resizing,
+        max_pixels=settings.max_pixels,
+        identity=identity,
+        notices=notices,
+    )
 
 
 def _quarantine(
-    usable: int, problems: Sequence[Problem], noted: Sequence[Problem], settings: DatasetSettings, path: Path
+    usable: int, problems: Sequence[Problem], left_out: Sequence[Problem], settings: DatasetSettings, path: Path
 ) -> tuple[str, ...]:
     """Write what is left out, stop if it is too much, and return what a reader must know of it."""
     path.unlink(missing_ok=True)
-    if problems or noted:
+    if problems or left_out:
         stream = io.StringIO()
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(("path", "reason", "row"))
-        writer.writerows((item.path, item.reason, item.row or "") for item in (*problems, *noted))
+        writer.writerows((item.path, item.reason, item.row or "") for item in (*problems, *left_out))
         write_text(path, stream.getvalue())
     bad = len(problems)
     total = usable + bad
     limit = settings.error_limit if settings.on_error == "quarantine" else 0.0
     if bad > limit * total:
-        shown = "\n".join(f"  {_where(item)}: {item.reason}" for item in problems[:SHOWN])
+        shown = "\n".join(f"  {_location(item)}: {item.reason}" for item in problems[:SHOWN])
         allowed = (
             f"dataset.error_limit={limit}" if limit or settings.on_error == "quarantine" else "on_error=fail allows"
         )
@@ -101,20 +165,18 @@ def _quarantine(
             f"All are listed in {path}. Mend them, or change dataset.on_error or dataset.error_limit."
         )
     notices = (f"Data: {bad:,} of {total:,} images cannot be used and are left out; see {path}.",) if bad else ()
-    left_out = (f"Data: {len(noted):,} files without a row, or repeated rows, are left out; see {path}.",)
-    return (*notices, *left_out) if noted else notices
+    if not left_out:
+        return notices
+    return (*notices, f"Data: {len(left_out):,} files without a row, or repeated rows, are left out; see {path}.")
 
 
-def _where(item: Problem) -> str:
+def _location(item: Problem) -> str:
     return f"row {item.row}, {item.path or 'no path'}" if item.row else item.path
 
 
-def _splits(columns: Columns, settings: DatasetSettings) -> dict[str, Columns]:
-    named = np.where(columns.splits == 0, SPLIT_NAMES.index("train"), columns.splits)
-    given = {
-        split: columns.take(named == SPLIT_NAMES.index(split)) for split in SPLIT_NAMES[1:]
-        if (named == SPLIT_NAMES.index(split)).any()
-    }  # fmt: skip
+def _splits(images: ImageTable, settings: DatasetSettings) -> dict[str, ImageTable]:
+    codes = np.maximum(images.splits, SPLIT_NAMES.index("train"))  # what the data do not say of is for training
+    given = {name: images.take(codes == code) for code, name in enumerate(SPLIT_NAMES) if (codes == code).any()}
     _require_enough(given.get("train"))
     if "test" in given or "validation" in given or not settings.test_fraction:
         return given
@@ -123,7 +185,7 @@ def _splits(columns: Columns, settings: DatasetSettings) -> dict[str, Columns]:
     return {"train": whole.take(train), "test": whole.take(test)}
 
 
-def _require_enough(train: Columns | None) -> None:
+def _require_enough(train: ImageTable | None) -> None:
     counts = {train.names[i]: int(n) for i, n in enumerate(np.bincount(train.labels)) if n} if train else {}
     if len(counts) < 2:
         found = (
@@ -140,16 +202,16 @@ def _require_enough(train: Columns | None) -> None:
         )
 
 
-def _require_classes(splits: Mapping[str, Columns], where: str) -> None:
+def _require_classes(splits: Mapping[str, ImageTable], location: str) -> None:
     known = _classes(splits["train"])
     for split, part in splits.items():
         strangers = sorted(_classes(part) - known, key=natural_key)
         if strangers:
             raise RequestError(
-                f"The {split} split of '{where}' has classes that no usable training image has: {', '.join(strangers[:10])}. "
+                f"The {split} split of '{location}' has classes that no usable training image has: {', '.join(strangers[:10])}. "
                 f"Training classes: {', '.join(sorted(known, key=natural_key)[:10])}."
             )
 
 
-def _classes(part: Columns) -> set[str]:
+def _classes(part: ImageTable) -> set[str]:
     return {part.names[label] for label in np.unique(part.labels)}

@@ -10,10 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from bottleneck_features import features
-from bottleneck_features.pipeline.datasets.decoding import UnusableImage
-from bottleneck_features.pipeline.datasets.listing import SPLITS, ignored, in_full
-from bottleneck_features.pipeline.datasets.scan import threads
+from bottleneck_features.pipeline.datasets.decoding import UnusableImage, decoding_threads
+from bottleneck_features.pipeline.datasets.folder_convention import SPLIT_SYNONYMS
+from bottleneck_features.pipeline.datasets.listing import ignored, in_full
+from bottleneck_features.pipeline.datasets.texts import text_array
 from bottleneck_features.pipeline.errors import PipelineError, RequestError
 
 FAR_THREADS = 16  # a store answers many requests at once, each after some milliseconds
@@ -110,7 +113,7 @@ def find_containers(path: str, ending: str) -> tuple[Container, ...]:
 def reading_threads(containers: Sequence[Container]) -> int:
     """Return how many images to read and decode at the same time."""
     far = any(container.store is not None for container in containers)
-    return max(FAR_THREADS, threads()) if far else threads()
+    return max(FAR_THREADS, decoding_threads()) if far else decoding_threads()
 
 
 def named_splits(containers: Sequence[Container]) -> tuple[str, ...]:
@@ -120,7 +123,9 @@ def named_splits(containers: Sequence[Container]) -> tuple[str, ...]:
         RequestError: a name says two splits, or some say one and others none.
     """
     said = [
-        sorted({SPLITS[word] for word in re.split(r"[^a-z]+", container.name.lower()) if word in SPLITS})
+        sorted(
+            {SPLIT_SYNONYMS[word] for word in re.split(r"[^a-z]+", container.name.lower()) if word in SPLIT_SYNONYMS}
+        )
         for container in containers
     ]
     torn = [container.name for container, splits in zip(containers, said, strict=True) if len(splits) > 1]
@@ -234,3 +239,24 @@ def not_readable(container: Container, error: Exception, kind: str) -> PipelineE
         f"'{container.name}' cannot be read as {kind}: {' '.join(str(error).split())[:200]}. Mend it or take it away: what "
         "is missing with it is not known."
     )
+
+
+def unique_ids(
+    ids: np.ndarray, owners: np.ndarray, containers: Sequence[Container]
+) -> tuple[np.ndarray, dict[int, str]]:
+    """Return ids of which none occurs twice, and, by position, what cannot have one.
+
+    Where two containers repeat a name, every id is preceded by its container's.
+
+    Args:
+        ids: `(n,)` text, the names of the images.
+        owners: `(n,)`, the number of the container each is in.
+        containers: all of them.
+    """
+    if len(containers) > 1 and len(np.unique(ids)) < len(ids):
+        ids = text_array(f"{containers[owner].name}/{name}" for owner, name in zip(owners, ids, strict=True))
+    names, first = np.unique(ids, return_index=True)
+    if len(names) == len(ids):
+        return ids, {}
+    repeated = np.setdiff1d(np.arange(len(ids)), first).tolist()
+    return ids, dict.fromkeys(repeated, "its id is that of an earlier image")

@@ -16,11 +16,16 @@ import hashlib
 import io
 import logging
 import os
+import re
 import stat
+import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import joblib
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
@@ -53,10 +58,11 @@ _UPRIGHT = {
 }
 _LIES_ON_ITS_SIDE = (5, 6, 7, 8)
 
-# what Pillow has to say of a broken file is in the reason the file is refused for
-logging.getLogger("PIL").setLevel(logging.CRITICAL)
-warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
-warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
+# What Pillow has to say of a broken file is in the reason the file is refused for; as `warnings` keeps its filters.
+_WARNING_FILTERS = (
+    ("ignore", None, UserWarning, re.compile(r"PIL\."), 0),
+    ("error", None, Image.DecompressionBombWarning, None, 0),
+)
 
 
 class UnusableImage(Exception):
@@ -81,16 +87,66 @@ class Header:
 
 
 @dataclass(frozen=True)
-class Target:
-    """What an image becomes: `size` is (height, width); `kernel` and `antialias` as in the experiment's `input`."""
+class Resizing:
+    """What every image is resized to, and how.
+
+    Attributes:
+        size: (height, width).
+        kernel: as `input.resize` of an experiment.
+        antialias: as `input.antialias`.
+    """
 
     size: tuple[int, int]
     kernel: str = "bilinear"
     antialias: bool = True
 
 
-def read(path: Path) -> tuple[bytes, os.stat_result]:
-    """Return the bytes of a regular file and its state; never waits for a pipe and never opens a device.
+class _PillowSettings:
+    """Pillow's process-wide settings, changed while at least one thread decodes and put back by the last one."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._decoding = 0
+        self._before: tuple[int, int | None] = (logging.NOTSET, None)
+
+    @contextmanager
+    def changed(self, max_pixels: int) -> Iterator[None]:
+        """Raise Pillow's limit to `max_pixels`, let nothing be printed, and make a decompression bomb an error."""
+        logger = logging.getLogger("PIL")
+        with self._lock:
+            if not self._decoding:
+                self._before = (logger.level, Image.MAX_IMAGE_PIXELS)
+                logger.setLevel(logging.CRITICAL)
+                warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+                warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
+            self._decoding += 1
+            if Image.MAX_IMAGE_PIXELS is not None:  # it takes no argument; lower limits are held to by `opened`
+                Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS, max_pixels)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._decoding -= 1
+                if not self._decoding:
+                    level, Image.MAX_IMAGE_PIXELS = self._before
+                    logger.setLevel(level)
+                    for (
+                        added
+                    ) in _WARNING_FILTERS:  # `warnings.catch_warnings` would undo what other threads did meanwhile
+                        with suppress(ValueError):
+                            warnings.filters.remove(added)  # type: ignore[attr-defined]
+
+
+_pillow = _PillowSettings()
+
+
+def decoding_threads() -> int:
+    """Return how many threads decode: one for each core this process may use, by affinity and by its cgroup's quota."""
+    return joblib.cpu_count()
+
+
+def read_file(path: Path) -> bytes:
+    """Return the bytes of a regular file; never waits for a pipe and never opens a device.
 
     Raises:
         UnusableImage: it is something else, empty, too large, or cannot be read.
@@ -109,7 +165,7 @@ def read(path: Path) -> tuple[bytes, os.stat_result]:
         raise UnusableImage(f"no file can have this name ({error})") from error
     if not content:
         raise UnusableImage("an empty file")
-    return content, status
+    return content
 
 
 def check(content: bytes, max_pixels: int = MAX_PIXELS) -> Header:
@@ -124,35 +180,35 @@ def check(content: bytes, max_pixels: int = MAX_PIXELS) -> Header:
     Raises:
         UnusableImage: it is no image, truncated, broken or too large.
     """
-    with _opened(content, max_pixels) as image:
+    with opened(content, max_pixels) as image:
         header = Header(image.width, image.height, image.mode, image.format or "")
         _guarded(_rgb, image, (1, 1))
     if header.format == "PNG":  # decoding does not look at its checksums
-        with _opened(content, max_pixels) as image:
+        with opened(content, max_pixels) as image:
             _guarded(image.verify)
     return header
 
 
-def load(path: Path, target: Target, max_pixels: int = MAX_PIXELS) -> np.ndarray:
-    """Return the picture in a file, upright and resized without regard to its aspect, as `(*target.size, 3)` uint8.
+def load(path: Path, resizing: Resizing, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """Return the picture in a file, upright and resized without regard to its aspect, as `(*resizing.size, 3)` uint8.
 
     Args:
         path: the file.
-        target: what it becomes. A JPEG more than twice as large is shrunk by libjpeg first (`draft`), if antialiased.
+        resizing: what it becomes. A JPEG more than twice as large is shrunk by libjpeg first (`draft`), if antialiased.
         max_pixels: the largest width x height.
 
     Raises:
-        UnusableImage: see `read` and `check`.
+        UnusableImage: see `read_file` and `check`.
     """
-    return load_bytes(read(path)[0], target, max_pixels=max_pixels)
+    return load_bytes(read_file(path), resizing, max_pixels=max_pixels)
 
 
-def load_bytes(content: bytes, target: Target, sha256: str = "", max_pixels: int = MAX_PIXELS) -> np.ndarray:
+def load_bytes(content: bytes, resizing: Resizing, sha256: str = "", max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """Return the picture in the bytes of a file; otherwise as `load`.
 
     Args:
         content: the file's bytes.
-        target: what it becomes.
+        resizing: what it becomes.
         sha256: what the bytes must hash to; empty: anything.
         max_pixels: the largest width x height.
 
@@ -161,21 +217,25 @@ def load_bytes(content: bytes, target: Target, sha256: str = "", max_pixels: int
     """
     if sha256 and hashlib.sha256(content).hexdigest() != sha256:
         raise UnusableImage("its bytes are not those that were scanned")
-    with _opened(content, max_pixels) as image:
-        drafts = target.antialias and target.kernel != "nearest"
-        upright = _guarded(_rgb, image, target.size if drafts else None)
-    return np.asarray(_resized(upright, target))
+    with opened(content, max_pixels) as image:
+        drafts = resizing.antialias and resizing.kernel != "nearest"
+        upright = _guarded(_rgb, image, resizing.size if drafts else None)
+        return np.asarray(_resized(upright, resizing))
 
 
-def _opened(content: bytes, max_pixels: int) -> Image.Image:
-    if Image.MAX_IMAGE_PIXELS is not None:  # Pillow's own limit takes no argument; lower ones are held to below
-        Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS, max_pixels)
-    image = _guarded(Image.open, io.BytesIO(content), "r", FORMATS)
-    if image.width * image.height > max_pixels:
-        raise UnusableImage(_too_large(f"{image.width}x{image.height} pixels", max_pixels))
-    if not image.width or not image.height:
-        raise UnusableImage("a picture without pixels")
-    return image
+@contextmanager
+def opened(content: bytes, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Image]:
+    """Give the picture in the bytes of a file as Pillow's, not decoded yet.
+
+    Raises:
+        UnusableImage: it is no image, has no pixels, or more than `max_pixels`.
+    """
+    with _pillow.changed(max_pixels), _guarded(Image.open, io.BytesIO(content), "r", FORMATS) as image:
+        if image.width * image.height > max_pixels:
+            raise UnusableImage(_too_large(f"{image.width}x{image.height} pixels", max_pixels))
+        if not image.width or not image.height:
+            raise UnusableImage("a picture without pixels")
+        yield image
 
 
 def _guarded(function, *arguments):  # type: ignore[no-untyped-def]
@@ -234,10 +294,10 @@ def _grey_levels(values: np.ndarray) -> np.ndarray:
     raise UnusableImage(f"{values.dtype} values from {low:g} to {high:g}; what is taken is {allowed}")
 
 
-def _resized(image: Image.Image, target: Target) -> Image.Image:
-    height, width = target.size
-    kernel = _FILTERS[target.kernel]
-    if target.antialias or target.kernel == "nearest":
+def _resized(image: Image.Image, resizing: Resizing) -> Image.Image:
+    height, width = resizing.size
+    kernel = _FILTERS[resizing.kernel]
+    if resizing.antialias or resizing.kernel == "nearest":
         return image.resize((width, height), kernel)
     steps = (image.width / width, 0, 0, 0, image.height / height, 0)
     return image.transform((width, height), Image.Transform.AFFINE, steps, kernel)

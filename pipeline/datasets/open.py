@@ -5,12 +5,13 @@ from pathlib import Path
 
 import numpy as np
 
-from bottleneck_features.pipeline.datasets.base import Dataset, LimitedDataset
-from bottleneck_features.pipeline.datasets.cifar10 import Cifar10
-from bottleneck_features.pipeline.datasets.digits import digits
-from bottleneck_features.pipeline.datasets.files import open_folder, open_table
-from bottleneck_features.pipeline.datasets.large import open_parquet, open_tar
-from bottleneck_features.pipeline.datasets.photo_patches import photo_patches
+from bottleneck_features.pipeline.datasets.dataset import Dataset, LimitedDataset
+from bottleneck_features.pipeline.datasets.sources.cifar10 import Cifar10
+from bottleneck_features.pipeline.datasets.sources.embedded import digits, photo_patches
+from bottleneck_features.pipeline.datasets.sources.folder import open_folder
+from bottleneck_features.pipeline.datasets.sources.parquet import open_parquet
+from bottleneck_features.pipeline.datasets.sources.table import open_table
+from bottleneck_features.pipeline.datasets.sources.tar import open_tar
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.experiment import Experiment
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bottleneck_features.pipeline.datasets import Dataset
-from bottleneck_features.pipeline.datasets.partition import grouped_split, stratified_split
+from bottleneck_features.pipeline.datasets.splitting import grouped_split, stratified_split
 from bottleneck_features.pipeline.errors import RequestError
 
 _SHOWN = 10  # classes in a message

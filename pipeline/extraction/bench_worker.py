@@ -18,7 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from bottleneck_features import features, models
-from bottleneck_features.pipeline.datasets.base import ArrayDataset, Dataset, Samples
+from bottleneck_features.pipeline.datasets.dataset import ArrayDataset, Dataset, Samples
 from bottleneck_features.pipeline.extraction.extract import fill
 from bottleneck_features.pipeline.quiet import import_tensorflow
 from bottleneck_features.pipeline.results import peak_memory_mib

@@ -12,8 +12,8 @@ from filelock import FileLock
 
 from bottleneck_features import features, models
 from bottleneck_features.pipeline.datasets import Dataset
-from bottleneck_features.pipeline.datasets.columns import joined
-from bottleneck_features.pipeline.datasets.scan import forget_scans
+from bottleneck_features.pipeline.datasets.scan_memory import forget_scans
+from bottleneck_features.pipeline.datasets.texts import joined
 from bottleneck_features.pipeline.errors import NoCache
 from bottleneck_features.pipeline.experiment import Experiment
 from bottleneck_features.pipeline.results import write_text
@@ -134,7 +134,8 @@ def data_warnings(experiment: Experiment, dataset: Dataset) -> tuple[str, ...]:
     return (*warnings, *dataset.notices)
 
 
-FINGERPRINTS_FILE = "fingerprints.json"
+FINGERPRINTS_FILE, FINGERPRINTS_LOCK = "fingerprints.json", "fingerprints.lock"
+FINGERPRINTS_KEPT = 20  # states of data sets
 
 
 def fingerprints(dataset: Dataset, home: Path) -> dict[str, str]:
@@ -142,19 +143,21 @@ def fingerprints(dataset: Dataset, home: Path) -> dict[str, str]:
 
     Args:
         dataset: the open data set; its images are read only when they are not known yet.
-        home: the artifacts folder; `fingerprints.json` in it remembers. `forget_fingerprints` makes them be read again.
+        home: the artifacts folder; `fingerprints.json` in it remembers the states of data sets that were used last, the
+            latest one last. `forget_fingerprints` makes images be read again.
 
     Returns:
         64 hexadecimal digits by split.
     """
     if not dataset.files:
         return {split: dataset.fingerprint(split) for split in dataset.splits}
-    known = _known(home)
-    state = _state(dataset)
-    if state not in known:
-        known[state] = {split: dataset.fingerprint(split) for split in dataset.splits}
-        write_text(home / FINGERPRINTS_FILE, json.dumps(known, indent=1))
-    return known[state]
+    state, known = _state(dataset), _known(home)
+    found = known.get(state) or {split: dataset.fingerprint(split) for split in dataset.splits}
+    if next(reversed(known), None) != state:
+        with FileLock(home / FINGERPRINTS_LOCK):
+            kept = {**{other: value for other, value in _known(home).items() if other != state}, state: found}
+            write_text(home / FINGERPRINTS_FILE, json.dumps(dict(list(kept.items())[-FINGERPRINTS_KEPT:]), indent=1))
+    return found
 
 
 def forget_fingerprints(home: Path) -> None:
@@ -166,9 +169,9 @@ def forget_fingerprints(home: Path) -> None:
 def _known(home: Path) -> dict[str, dict[str, str]]:
     try:
         content = json.loads((home / FINGERPRINTS_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return {state: {split: str(value) for split, value in found.items()} for state, found in content.items()}
+    except (OSError, ValueError, AttributeError):  # none yet, or damaged: made anew
         return {}
-    return content if isinstance(content, dict) else {}
 
 
 def _state(dataset: Dataset) -> str:

@@ -8,8 +8,8 @@ import numpy as np
 from PIL import Image
 
 from bottleneck_features.pipeline.datasets import Dataset
-from bottleneck_features.pipeline.datasets.base import Origin
-from bottleneck_features.pipeline.datasets.decoding import MAX_PIXELS, Target, UnusableImage, load_bytes
+from bottleneck_features.pipeline.datasets.dataset import ImageOrigin
+from bottleneck_features.pipeline.datasets.decoding import MAX_PIXELS, Resizing, UnusableImage, load_bytes
 from bottleneck_features.pipeline.errors import PipelineError
 from bottleneck_features.pipeline.inspection.repeats import Place, images_at
 from bottleneck_features.pipeline.results import write_bytes
@@ -66,30 +66,29 @@ def thumbnails(dataset: Dataset, places: Sequence[Place], side: int) -> Iterator
     Raises:
         PipelineError: a file is no longer the one that was scanned.
     """
-    if not dataset.origins:
+    origins = [origin for place in places if (origin := dataset.origin(place.split, place.index))]
+    for origin in origins:
+        yield _from_file(origin, side)
+    if not origins:
         for pixels in images_at(dataset, places):
             image = Image.fromarray(pixels)
             yield image.resize(_fitted(image.width, image.height, side), Image.Resampling.NEAREST)
-        return
-    for place in places:
-        origin = dataset.origins[place.split][place.index]
-        yield _from_file(origin, side)
 
 
-def _from_file(origin: Origin, side: int) -> Image.Image:
-    width, height = _fitted(origin.record.width, origin.record.height, side)
+def _from_file(origin: ImageOrigin, side: int) -> Image.Image:
+    width, height = _fitted(origin.header.width, origin.header.height, side)
     try:
         return Image.fromarray(
             load_bytes(
                 origin.read(),
-                Target((height, width)),
-                origin.record.sha256,
-                max(MAX_PIXELS, origin.record.width * origin.record.height),
+                Resizing((height, width)),
+                origin.sha256,
+                max(MAX_PIXELS, origin.header.width * origin.header.height),
             )
         )
     except UnusableImage as problem:
         raise PipelineError(
-            f"'{origin.where}' is no longer what it was at the start: {problem}. Run the command again."
+            f"'{origin.location}' is no longer what it was at the start: {problem}. Run the command again."
         ) from problem
 
 

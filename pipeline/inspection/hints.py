@@ -1,6 +1,5 @@
 """What is known of an image without looking at what it shows: its file, its name, its place in a table."""
 
-import io
 import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -8,12 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 from sklearn.feature_extraction.text import CountVectorizer
 
 from bottleneck_features.pipeline.datasets import Dataset
-from bottleneck_features.pipeline.datasets.base import Origin
-from bottleneck_features.pipeline.datasets.scan import threads
+from bottleneck_features.pipeline.datasets.dataset import ImageOrigin
+from bottleneck_features.pipeline.datasets.decoding import MAX_PIXELS, decoding_threads, opened
 
 WORDS = 50  # the most frequent ones in file names
 WORD = r"[^\W\d_]+"
@@ -48,38 +46,38 @@ def hints(dataset: Dataset, colour: np.ndarray) -> tuple[Hint, ...]:
         The hints that differ between images.
     """
     found = [Hint("mean colour", colour.astype(float), of_content=True)]
-    origins = [origin for split in dataset.splits for origin in dataset.origins.get(split, ())]
+    origins = list(dataset.origins())
     if origins:
         found = [*_of_files(origins), *_of_names(origins, dataset.class_names), *found]
     return tuple(hint for hint in found if hint.values.size and np.ptp(hint.values, axis=0).any())
 
 
-def _of_files(origins: Sequence[Origin]) -> list[Hint]:
-    size = np.array([(origin.record.width, origin.record.height) for origin in origins], float)
-    kinds = [f"{origin.record.format} {origin.record.mode}" for origin in origins]
-    with ThreadPoolExecutor(threads(), "tables") as pool:
+def _of_files(origins: Sequence[ImageOrigin]) -> list[Hint]:
+    size = np.array([(origin.header.width, origin.header.height) for origin in origins], float)
+    kinds = [f"{origin.header.format} {origin.header.mode}" for origin in origins]
+    with ThreadPoolExecutor(decoding_threads(), "tables") as pool:
         tables = np.array(list(pool.map(_jpeg_tables, origins)))
     return [
         Hint("image size (width, height)", size),
         Hint("aspect ratio", size[:, :1] / size[:, 1:]),
-        Hint("file size in bytes", np.array([[origin.record.bytes] for origin in origins], float), of_content=True),
+        Hint("file size in bytes", np.array([[origin.size] for origin in origins], float), of_content=True),
         Hint("file format and mode", (np.array(kinds)[:, None] == np.unique(kinds)).astype(float)),
         Hint("JPEG quantisation tables", tables),
     ]
 
 
-def _jpeg_tables(origin: Origin) -> tuple[float, float, float]:
+def _jpeg_tables(origin: ImageOrigin) -> tuple[float, float, float]:
     """The number of a JPEG's quantisation tables and the means of the first two; zeros where there are none."""
-    if origin.record.format != "JPEG":
+    if origin.header.format != "JPEG":
         return 0.0, 0.0, 0.0
-    with Image.open(io.BytesIO(origin.read())) as image:
+    with opened(origin.read(), max(MAX_PIXELS, origin.header.width * origin.header.height)) as image:
         found = [float(np.mean(table)) for _, table in sorted(getattr(image, "quantization", {}).items())]
     first, second = [*found, 0.0, 0.0][:2]
     return float(len(found)), first, second
 
 
-def _of_names(origins: Sequence[Origin], class_names: Sequence[str]) -> list[Hint]:
-    names = [_without_classes(origin.below, class_names) for origin in origins]
+def _of_names(origins: Sequence[ImageOrigin], class_names: Sequence[str]) -> list[Hint]:
+    names = [_without_classes(origin.path_in_class, class_names) for origin in origins]
     numbers = [[int(digits[:15]) for digits in re.findall(r"\d+", name)] for name in names]
     found = [Hint("number in the file name", np.array([(n[0], n[-1]) if n else (-1, -1) for n in numbers], float))]
     if any(re.search(WORD, name) for name in names):

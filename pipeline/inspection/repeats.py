@@ -9,7 +9,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from bottleneck_features.pipeline.datasets import Dataset
-from bottleneck_features.pipeline.datasets.columns import blocks
+from bottleneck_features.pipeline.datasets.texts import batches
 from bottleneck_features.pipeline.evaluation.likeness import FREQUENCIES, SMALLEST_SIDE, alike, describe, flipped
 from bottleneck_features.pipeline.evaluation.splits import Subset
 
@@ -124,7 +124,7 @@ def _near(
         for query, other, similarity in alike(flat, queries, count):
             a, b = sorted((int(originals[query]), int(originals[other])))
             candidates.setdefault((a, b), (kind, similarity))
-    for several in blocks(candidates.items(), _AT_A_TIME):
+    for several in batches(candidates.items(), _AT_A_TIME):
         rows = sorted({row for pair, _ in several for row in pair})
         images = dict(zip(rows, images_at(dataset, [places[row] for row in rows]), strict=True))
         for (a, b), (kind, similarity) in several:

@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, cross_val_predict
 from sklearn.tree import DecisionTreeClassifier
 
-from bottleneck_features.pipeline.datasets.base import stratified_sample
+from bottleneck_features.pipeline.datasets.dataset import stratified_sample
 from bottleneck_features.pipeline.evaluation.scores import mcnemar, score
 from bottleneck_features.pipeline.inspection.hints import Hint
 from bottleneck_features.pipeline.results import Score

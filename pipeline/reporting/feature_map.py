@@ -70,7 +70,7 @@ def feature_map(
     indices = predictions.positions(chosen, dataset.splits[predictions.split].ids)
     rows = unit_vectors(cache, layer, Subset(predictions.split, indices))
     places, explained = _laid_out(rows, seed)
-    side = SIDE_OF_FILES if dataset.origins else SIDE_OF_ARRAYS
+    side = SIDE_OF_FILES if dataset.origin("train", 0) else SIDE_OF_ARRAYS
     data = {
         "maps": {name: _packed(_scaled(own)) for name, own in places.items()},
         "labels": _packed(labels[chosen]),

@@ -101,30 +101,28 @@ def _counts(dataset: Dataset) -> dict[str, dict[str, int]]:
 def _pictures(dataset: Dataset, counts: dict[str, dict[str, int]], labels: np.ndarray, folder: Path) -> list[Path]:
     by_split = {split: list(own.values()) for split, own in counts.items()}
     drawn = [class_balance(by_split, dataset.class_names, folder / "class-balance.png")]
-    if dataset.origins:
-        sizes = np.array(
-            [(o.record.width, o.record.height) for split in dataset.splits for o in dataset.origins[split]]
-        )
-        drawn.append(image_sizes(sizes, labels, dataset.class_names, folder / "image-sizes.png"))
+    if sizes := [(origin.header.width, origin.header.height) for origin in dataset.origins()]:
+        drawn.append(image_sizes(np.array(sizes), labels, dataset.class_names, folder / "image-sizes.png"))
     return drawn
 
 
 def _summary(dataset: Dataset) -> dict[str, Any]:
     """What kinds of pictures there are: sizes (width × height), formats, modes and aspect ratios with their counts."""
-    records = [origin.record for split in dataset.splits for origin in dataset.origins.get(split, ())]
-    if not records:
+    origins = list(dataset.origins())
+    if not origins:
         height, width, _ = dataset.image_shape
         total = sum(len(samples) for samples in dataset.splits.values())
         return {"sizes": {f"{width}×{height}": total}, "different_sizes": 1}
-    sizes = Counter(f"{record.width}×{record.height}" for record in records)
-    aspects = np.quantile([record.width / record.height for record in records], [0, 0.05, 0.5, 0.95, 1])
+    headers = [origin.header for origin in origins]
+    sizes = Counter(f"{header.width}×{header.height}" for header in headers)
+    aspects = np.quantile([header.width / header.height for header in headers], [0, 0.05, 0.5, 0.95, 1])
     return {
         "sizes": dict(sizes.most_common(10)),
         "different_sizes": len(sizes),
-        "formats": dict(Counter(record.format for record in records).most_common()),
-        "modes": dict(Counter(record.mode for record in records).most_common()),
+        "formats": dict(Counter(header.format for header in headers).most_common()),
+        "modes": dict(Counter(header.mode for header in headers).most_common()),
         "aspect_ratio": dict(zip(("least", "5 %", "median", "95 %", "most"), aspects.round(3).tolist(), strict=True)),
-        "mebibytes": round(sum(record.bytes for record in records) / 2**20, 1),
+        "mebibytes": round(sum(origin.size for origin in origins) / 2**20, 1),
     }
 
 

@@ -103,7 +103,7 @@ def _predictions(model: SavedModel, run: Inference, files: PictureFiles, top: in
     limit, size = model.experiment.dataset.max_pixels, model.experiment.compute.batch_size
 
     def images() -> Iterator[np.ndarray]:
-        for batch in decoded(files, model.target, limit, size):
+        for batch in decoded(files, model.resizing, limit, size):
             waiting.append(batch)
             if len(batch.images):
                 yield batch.images

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from bottleneck_features.pipeline.datasets.decoding import Target, UnusableImage, load
-from bottleneck_features.pipeline.datasets.listing import walk
-from bottleneck_features.pipeline.datasets.scan import printable, threads
+from bottleneck_features.pipeline.datasets.decoding import Resizing, UnusableImage, decoding_threads, load
+from bottleneck_features.pipeline.datasets.listing import printable
+from bottleneck_features.pipeline.datasets.sources.folder import walk
 from bottleneck_features.pipeline.errors import RequestError
 
 PictureFiles = Sequence[tuple[Path, str]]  # each with why it cannot be used; empty: not known yet
@@ -53,12 +53,12 @@ def listed(paths: Sequence[Path]) -> Iterator[tuple[Path, str]]:
         yield from ((path / problem.path, problem.reason) for problem in problems)
 
 
-def decoded(files: PictureFiles, target: Target, max_pixels: int, batch_size: int) -> Iterator[PictureBatch]:
+def decoded(files: PictureFiles, resizing: Resizing, max_pixels: int, batch_size: int) -> Iterator[PictureBatch]:
     """Decode files in order.
 
     Args:
         files: from `listed`.
-        target: what every image becomes.
+        resizing: what every image becomes.
         max_pixels: the largest width x height.
         batch_size: files per batch.
     """
@@ -66,15 +66,15 @@ def decoded(files: PictureFiles, target: Target, max_pixels: int, batch_size: in
     def read(file: tuple[Path, str]) -> np.ndarray | str:
         path, problem = file
         try:
-            return problem or load(path, target, max_pixels=max_pixels)
+            return problem or load(path, resizing, max_pixels=max_pixels)
         except UnusableImage as reason:
             return str(reason)
 
-    with ThreadPoolExecutor(threads(), "decode") as pool:
+    with ThreadPoolExecutor(decoding_threads(), "decode") as pool:
         for start in range(0, len(files), batch_size):
             part = files[start : start + batch_size]
             found = list(pool.map(read, part))
             good = [one for one in found if isinstance(one, np.ndarray)]
-            images = np.stack(good) if good else np.empty((0, *target.size, 3), np.uint8)
+            images = np.stack(good) if good else np.empty((0, *resizing.size, 3), np.uint8)
             problems = ["" if isinstance(one, np.ndarray) else one for one in found]
             yield PictureBatch([printable(str(path)) for path, _ in part], problems, images)

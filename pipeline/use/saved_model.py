@@ -10,8 +10,8 @@ import keras
 
 from bottleneck_features import features, models
 from bottleneck_features.models.weights import file_digest
-from bottleneck_features.pipeline.datasets.assembly import target_of
-from bottleneck_features.pipeline.datasets.decoding import POINT_SAMPLED, REVISION, Target
+from bottleneck_features.pipeline.datasets.assembly import resizing_of
+from bottleneck_features.pipeline.datasets.decoding import POINT_SAMPLED, REVISION, Resizing
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.experiment import FILE_SOURCES, Experiment, restored_experiment, with_random_weights
 from bottleneck_features.pipeline.extraction.cache import settings_identity
@@ -57,12 +57,12 @@ class SavedModel:
         return height, width, channels
 
     @property
-    def target(self) -> Target:
+    def resizing(self) -> Resizing:
         """What image files become."""
         if self.experiment.dataset.source in FILE_SOURCES:
-            return target_of(self.experiment)
+            return resizing_of(self.experiment)
         antialias = self.experiment.input.antialias or self.experiment.input.resize not in POINT_SAMPLED
-        return Target(self.image_shape[:2], self.experiment.input.resize, antialias)
+        return Resizing(self.image_shape[:2], self.experiment.input.resize, antialias)
 
     def as_json(self) -> dict[str, Any]:
         """Return what results say of it."""

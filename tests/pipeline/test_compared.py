@@ -7,7 +7,7 @@ import pytest
 from commandline import SMALL, invoke, small_disk
 
 from bottleneck_features.pipeline import plots
-from bottleneck_features.pipeline.datasets.digits import digits
+from bottleneck_features.pipeline.datasets.sources.embedded import digits
 from bottleneck_features.pipeline.errors import PipelineError
 from bottleneck_features.pipeline.methods import compared as compared_methods
 from bottleneck_features.pipeline.methods.pixels import pixels_on_disk

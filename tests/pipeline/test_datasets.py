@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bottleneck_features.pipeline.datasets import Dataset, open_dataset
-from bottleneck_features.pipeline.datasets.base import stratified_sample
-from bottleneck_features.pipeline.datasets.cifar10 import FILES, Cifar10
-from bottleneck_features.pipeline.datasets.photo_patches import PATCH, PHOTOGRAPHS
+from bottleneck_features.pipeline.datasets.dataset import stratified_sample
+from bottleneck_features.pipeline.datasets.sources.cifar10 import FILES, Cifar10
+from bottleneck_features.pipeline.datasets.sources.embedded import PATCH, PHOTOGRAPHS
 from bottleneck_features.pipeline.errors import PipelineError, RequestError
 from bottleneck_features.pipeline.experiment import load_experiment
 

@@ -1,4 +1,10 @@
+import contextlib
+import logging
 import struct
+import subprocess
+import sys
+import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -9,12 +15,14 @@ from PIL import Image
 
 from bottleneck_features.pipeline.datasets.decoding import (
     MAX_PIXELS,
-    Target,
+    Resizing,
     UnusableImage,
     check,
+    decoding_threads,
     load,
     load_bytes,
-    read,
+    opened,
+    read_file,
 )
 
 GRADIENT = np.linspace(0, 255, 48, dtype=np.uint8).reshape(6, 8)
@@ -23,7 +31,7 @@ GRADIENT = np.linspace(0, 255, 48, dtype=np.uint8).reshape(6, 8)
 def pixels_of(content: bytes, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """Return a picture at the size it is stored in."""
     header = check(content, max_pixels)
-    return load_bytes(content, Target((header.height, header.width)), max_pixels=max_pixels)
+    return load_bytes(content, Resizing((header.height, header.width)), max_pixels=max_pixels)
 
 
 @pytest.mark.parametrize("format", ["PNG", "BMP", "GIF", "TIFF", "WEBP"])
@@ -43,9 +51,9 @@ def test_the_orientation_of_a_camera_is_applied(turn, tmp_path):
     exif = Image.Exif()
     exif[0x0112] = turn
     content = encoded(stored, "JPEG", quality=95, exif=exif)
-    whole = load_bytes(content, Target((96, 128)))
+    whole = load_bytes(content, Resizing((96, 128)))
     assert np.abs(whole.astype(int) - np.asarray(upright)).max() < 12
-    small = load(write(tmp_path / "x.jpg", content), Target((24, 32)))  # drafted
+    small = load(write(tmp_path / "x.jpg", content), Resizing((24, 32)))  # drafted
     assert np.abs(small.astype(int) - np.asarray(upright.resize((32, 24), Image.Resampling.BILINEAR))).mean() < 3
 
 
@@ -93,7 +101,7 @@ def test_a_shrunk_large_jpeg_is_the_picture_shrunk_whole(tmp_path):
     image = picture(size=(900, 700)).resize((1800, 1400))
     path = write(tmp_path / "large.jpg", encoded(image, quality=95))
     whole = Image.fromarray(pixels_of(path.read_bytes())).resize((64, 48), Image.Resampling.BILINEAR)
-    assert np.abs(load(path, Target((48, 64))).astype(int) - np.asarray(whole)).max() <= 2
+    assert np.abs(load(path, Resizing((48, 64))).astype(int) - np.asarray(whole)).max() <= 2
 
 
 @pytest.mark.parametrize("kernel", ["nearest", "bilinear", "bicubic"])
@@ -104,7 +112,7 @@ def test_resizing_without_antialiasing_agrees_with_tensorflow(tmp_path, kernel):
     path = write(tmp_path / "x.png", encoded(Image.fromarray(pixels), "PNG"))
     expected = np.clip(tf.image.resize(pixels, (20, 30), kernel, antialias=False).numpy(), 0, 255)
     interior = (slice(2, -2), slice(2, -2))  # the two treat a border differently
-    ours = load(path, Target((20, 30), kernel, antialias=False)).astype(float)
+    ours = load(path, Resizing((20, 30), kernel, antialias=False)).astype(float)
     assert np.abs(ours - expected)[interior].mean() < (0.6 if kernel != "bicubic" else 3.0)
 
 
@@ -115,7 +123,7 @@ def test_resizing_with_antialiasing_agrees_with_tensorflow(tmp_path, kernel):
     pixels = np.asarray(picture(size=(50, 37)))
     path = write(tmp_path / "x.png", encoded(Image.fromarray(pixels), "PNG"))
     expected = np.clip(tf.image.resize(pixels, (20, 30), kernel, antialias=True).numpy(), 0, 255)
-    assert np.abs(load(path, Target((20, 30), kernel)) - expected).max() <= 1.01
+    assert np.abs(load(path, Resizing((20, 30), kernel)) - expected).max() <= 1.01
 
 
 def test_a_bomb_is_not_unpacked():
@@ -142,16 +150,16 @@ def test_a_truncated_file_is_refused(format, share):
 
 def test_other_bytes_than_were_scanned_are_refused():
     with pytest.raises(UnusableImage, match="not those that were scanned"):
-        load_bytes(encoded(picture()), Target((8, 8)), sha256="0" * 64)
+        load_bytes(encoded(picture()), Resizing((8, 8)), sha256="0" * 64)
 
 
 def test_what_is_no_file_has_its_kind_in_the_reason(tmp_path):
     with pytest.raises(UnusableImage, match="a folder, not a file"):
-        read(tmp_path)
+        read_file(tmp_path)
     with pytest.raises(UnusableImage, match="there is no such file"):
-        read(tmp_path / "none.jpg")
+        read_file(tmp_path / "none.jpg")
     with pytest.raises(UnusableImage, match="no file can have this name"):
-        read(tmp_path / "a\0b.jpg")
+        read_file(tmp_path / "a\0b.jpg")
 
 
 FUZZED = [encoded(picture(size=(24, 18)), format) for format in ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP")]
@@ -173,3 +181,41 @@ def test_a_fuzzed_header_is_an_image_or_a_reason_in_one_line(content, changes, c
         outcome = str(problem)
     assert outcome
     assert "\n" not in outcome
+
+
+def test_threads_are_no_more_than_the_quota_of_a_container(monkeypatch):
+    monkeypatch.setattr("joblib.cpu_count", lambda: 3)  # counts the cgroup's quota too
+    assert decoding_threads() == 3
+
+
+def _settings_of_pillow() -> tuple[object, ...]:
+    return list(warnings.filters), logging.getLogger("PIL").level, Image.MAX_IMAGE_PIXELS
+
+
+def test_decoding_leaves_no_setting_of_the_process_changed():
+    before = _settings_of_pillow()
+    contents = [encoded(picture(seed)) for seed in range(40)] + [b"broken"] * 10
+
+    def decode(content: bytes) -> None:
+        with contextlib.suppress(UnusableImage):
+            check(content, 2 * MAX_PIXELS)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(decode, contents))
+    assert _settings_of_pillow() == before
+    with opened(contents[0], 2 * MAX_PIXELS):
+        assert Image.MAX_IMAGE_PIXELS == 2 * MAX_PIXELS
+        with opened(contents[1]):
+            pass
+        assert Image.MAX_IMAGE_PIXELS == 2 * MAX_PIXELS
+    assert _settings_of_pillow() == before
+
+
+def test_importing_the_data_sets_changes_no_setting_of_pillow():
+    code = (
+        "import logging, warnings; from PIL import Image; before = Image.MAX_IMAGE_PIXELS\n"
+        "import bottleneck_features.pipeline.datasets\n"
+        "assert Image.MAX_IMAGE_PIXELS == before and not logging.getLogger('PIL').level\n"
+        "assert not any('PIL' in str(one) for one in warnings.filters), warnings.filters"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -11,9 +11,9 @@ from commandline import invoke
 from PIL import Image
 
 from bottleneck_features.pipeline.datasets import Dataset
-from bottleneck_features.pipeline.datasets.base import ArrayDataset, Samples
-from bottleneck_features.pipeline.datasets.cifar10 import Cifar10
-from bottleneck_features.pipeline.datasets.photo_patches import photo_patches
+from bottleneck_features.pipeline.datasets.dataset import ArrayDataset, Samples
+from bottleneck_features.pipeline.datasets.sources.cifar10 import Cifar10
+from bottleneck_features.pipeline.datasets.sources.embedded import photo_patches
 from bottleneck_features.pipeline.evaluation import duplicates
 from bottleneck_features.pipeline.evaluation.duplicates import Duplicates, find_duplicates
 from bottleneck_features.pipeline.evaluation.splits import Subset, hold_out, scored_subset

@@ -17,7 +17,7 @@ from bottleneck_features.features import open_features
 from bottleneck_features.models.formats import FORMATS
 from bottleneck_features.pipeline.commandline.cli_use import FORMAT_NAMES
 from bottleneck_features.pipeline.datasets.decoding import load
-from bottleneck_features.pipeline.datasets.digits import digits
+from bottleneck_features.pipeline.datasets.sources.embedded import digits
 from bottleneck_features.pipeline.experiment import DatasetSettings, InputSettings
 from bottleneck_features.pipeline.methods.classifier import Classifier
 from bottleneck_features.pipeline.methods.saved_head import load_head, save_head
@@ -135,7 +135,9 @@ def test_the_cards_code_decodes_files_as_training_did(trained, tmp_path, make, a
                "against_pipeline": {"engine": "a", "precision": "b", "largest_difference": 0.0, "same_class": 64}}  # fmt: skip
     (code,) = _code(model_card(model, details, []))
     exec(code.partition("labels = ")[0], names)
-    np.testing.assert_array_equal(names["picture"](make(tmp_path)), load(tmp_path / make(tmp_path).name, model.target))
+    np.testing.assert_array_equal(
+        names["picture"](make(tmp_path)), load(tmp_path / make(tmp_path).name, model.resizing)
+    )
 
 
 @pytest.mark.parametrize(("shift", "kept"), [(0, True), (2 * LIMIT, False), (np.nan, False)])

@@ -120,7 +120,7 @@ def test_how_to_start_again_after_a_change_is_said_with_the_options_typed(root, 
     def changed(*_):
         raise UnusableImage("its bytes are others")
 
-    monkeypatch.setattr("bottleneck_features.pipeline.datasets.images.load_bytes", changed)
+    monkeypatch.setattr("bottleneck_features.pipeline.datasets.image_dataset.load_bytes", changed)
     options = ("-e", "natural-images", "--set", f"dataset.path={root}", "--set", "seed=3")
     done = invoke("inspect", *options, home=tmp_path)
     assert done.exit_code == 1

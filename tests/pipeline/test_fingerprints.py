@@ -1,11 +1,19 @@
+import json
 import os
 import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
-from bottleneck_features.pipeline.datasets.cifar10 import FILES, Cifar10
-from bottleneck_features.pipeline.extraction.cache import FINGERPRINTS_FILE, fingerprints, forget_fingerprints
+from bottleneck_features.pipeline.datasets.sources.cifar10 import FILES, Cifar10
+from bottleneck_features.pipeline.extraction.cache import (
+    FINGERPRINTS_FILE,
+    FINGERPRINTS_KEPT,
+    fingerprints,
+    forget_fingerprints,
+)
 
 
 @pytest.fixture
@@ -43,7 +51,36 @@ def test_unchanged_files_are_not_read_again_until_they_are_told_to_be(folder, tm
     assert fingerprints(Cifar10(str(folder)), tmp_path)["train"] != before["train"]
 
 
-def test_a_damaged_memory_is_made_anew(folder, tmp_path):
+@pytest.mark.parametrize("damaged", ["{", "[]", '{"a": 1}', '{"a": null}'])
+def test_a_damaged_memory_is_made_anew(folder, tmp_path, damaged):
     before = fingerprints(Cifar10(str(folder)), tmp_path)
-    (tmp_path / FINGERPRINTS_FILE).write_text("{")
+    (tmp_path / FINGERPRINTS_FILE).write_text(damaged)
     assert fingerprints(Cifar10(str(folder)), tmp_path) == before
+    assert list(json.loads((tmp_path / FINGERPRINTS_FILE).read_text()).values()) == [before]
+
+
+def test_only_the_states_used_last_are_remembered(folder, tmp_path):
+    dataset = Cifar10(str(folder))
+    before = fingerprints(dataset, tmp_path)
+    (own,) = json.loads((tmp_path / FINGERPRINTS_FILE).read_text())
+    others = {f"state {i}": {"train": "0"} for i in range(FINGERPRINTS_KEPT)}
+    for known in (others, {own: before, **others}):
+        (tmp_path / FINGERPRINTS_FILE).write_text(json.dumps(known))
+        assert fingerprints(dataset, tmp_path) == before
+        kept = json.loads((tmp_path / FINGERPRINTS_FILE).read_text())
+        assert list(kept) == [*list(others)[1:], own]
+
+
+def test_two_processes_that_remember_at_once_lose_nothing(folder, tmp_path):
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from bottleneck_features.pipeline.datasets.sources.cifar10 import Cifar10\n"
+        "from bottleneck_features.pipeline.datasets.dataset import LimitedDataset\n"
+        "from bottleneck_features.pipeline.extraction.cache import fingerprints\n"
+        "for limit in range(int(sys.argv[1]), 10 + 8 * 2, 2):\n"
+        "    fingerprints(LimitedDataset(Cifar10(sys.argv[2]), limit), Path(sys.argv[3]))"
+    )
+    words = [[sys.executable, "-c", code, start, str(folder), str(tmp_path)] for start in ("10", "11")]
+    for process in [subprocess.Popen(one) for one in words]:
+        assert process.wait() == 0
+    assert len(json.loads((tmp_path / FINGERPRINTS_FILE).read_text())) == 16

@@ -11,7 +11,7 @@ from imagefiles import encoded, picture, write
 from scipy.stats import permutation_test
 from trained import trained_method
 
-from bottleneck_features.pipeline.datasets.base import ArrayDataset, Samples
+from bottleneck_features.pipeline.datasets.dataset import ArrayDataset, Samples
 from bottleneck_features.pipeline.evaluation.duplicates import Duplicates
 from bottleneck_features.pipeline.evaluation.evaluation_set import EvaluationSet
 from bottleneck_features.pipeline.evaluation.groups import effective_images, scored_groups, sign_flip_test

@@ -14,7 +14,7 @@ from imagefiles import class_folders, encoded, picture, write
 from PIL import Image
 
 from bottleneck_features.pipeline import plots
-from bottleneck_features.pipeline.datasets.base import ArrayDataset, Samples
+from bottleneck_features.pipeline.datasets.dataset import ArrayDataset, Samples
 from bottleneck_features.pipeline.inspection.hints import Hint, hints
 from bottleneck_features.pipeline.inspection.repeats import describe_all, detail_cosine, find_repeats
 from bottleneck_features.pipeline.inspection.shortcuts import find_shortcuts

@@ -8,10 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from imagefiles import encoded, picture, write
 
-from bottleneck_features.pipeline.datasets.columns import TEXT, text
-from bottleneck_features.pipeline.datasets.listing import list_folder, natural_key
-from bottleneck_features.pipeline.datasets.partition import draw_test, straddling
-from bottleneck_features.pipeline.datasets.table import list_table
+from bottleneck_features.pipeline.datasets.listing import natural_key
+from bottleneck_features.pipeline.datasets.sources.folder import list_folder
+from bottleneck_features.pipeline.datasets.sources.table import list_table
+from bottleneck_features.pipeline.datasets.splitting import draw_test, straddling
+from bottleneck_features.pipeline.datasets.texts import TEXT, text_array
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.experiment import DatasetSettings
 
@@ -175,7 +176,7 @@ def test_a_group_never_straddles(sizes, fraction):
         for group, size in enumerate(groups)
         for _ in range(size)
     ]
-    labels, groups = np.array([label for label, _ in members]), text(group for _, group in members)
+    labels, groups = np.array([label for label, _ in members]), text_array(group for _, group in members)
     try:
         train, test = draw_test(labels, tuple(map(str, range(len(sizes)))), groups, fraction)
     except RequestError:
@@ -185,11 +186,16 @@ def test_a_group_never_straddles(sizes, fraction):
 
 
 def test_groups_in_several_splits_are_counted():
-    assert straddling({"train": text(["a", "b", "b"]), "test": text(["b", "c", "a"]), "validation": text([])}) == 2
+    assert (
+        straddling(
+            {"train": text_array(["a", "b", "b"]), "test": text_array(["b", "c", "a"]), "validation": text_array([])}
+        )
+        == 2
+    )
 
 
 def test_groups_too_few_for_the_share_are_refused_in_a_sentence():
-    groups = text(["a0", "a1", "b0", "b1"])
+    groups = text_array(["a0", "a1", "b0", "b1"])
     with pytest.raises(RequestError, match="cannot give every class an image"):
         draw_test(np.array([0, 0, 1, 1]), ("a", "b"), groups, 0.25)
 
@@ -231,7 +237,7 @@ def test_tables_of_every_make_are_read(table, text):
     assert [(entry.path, entry.label) for entry in listing.entries] == [("0.jpg", "a"), ("1.jpg", "b")]
     assert listing.entries[0].row == 2
     assert listing.problems == ()
-    assert len(listing.noted) == 8
+    assert len(listing.left_out) == 8
     assert listing.root.name == "images"
 
 
@@ -285,7 +291,7 @@ def test_absolute_paths_inside_the_image_root_are_taken_as_relative_to_it(table)
 def test_a_repeated_row_is_used_once(table):
     listing = _listed(table, "file,label\n0.jpg,a\n0.jpg,a\n1.jpg,b\n")
     assert _paths(listing) == ["0.jpg", "1.jpg"]
-    assert [(item.row, item.reason) for item in listing.noted if item.row] == [(3, "the row repeats row 2")]
+    assert [(item.row, item.reason) for item in listing.left_out if item.row] == [(3, "the row repeats row 2")]
 
 
 @pytest.mark.parametrize(

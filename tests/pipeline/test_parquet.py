@@ -10,7 +10,8 @@ import pytest
 from imagefiles import COLOURS, class_folders, encoded, picture, write
 from packing import parquet_of_folder
 
-from bottleneck_features.pipeline.datasets import Dataset, open_dataset, parquet
+from bottleneck_features.pipeline.datasets import Dataset, open_dataset
+from bottleneck_features.pipeline.datasets.sources import parquet
 from bottleneck_features.pipeline.errors import PipelineError, RequestError
 from bottleneck_features.pipeline.experiment import load_experiment
 
@@ -164,7 +165,7 @@ def test_row_groups_are_held_up_to_a_number_of_bytes_and_rows_in_any_order_are_r
     everything = np.arange(30)
     shuffled = np.random.default_rng(0).permutation(30)
     np.testing.assert_array_equal(dataset.images("train", shuffled), dataset.images("train", everything)[shuffled])
-    held = [rows.nbytes for rows in dataset._source._held.values()]
+    held = [rows.nbytes for rows in dataset._reader._held.values()]
     assert len(held) >= 1
     assert len(held) == 1 or sum(held) <= limit
     assert len(held) == 10 or sum(held) + 2 * max(groups) > limit

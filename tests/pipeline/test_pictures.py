@@ -4,7 +4,7 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from bottleneck_features.pipeline.datasets.digits import digits
+from bottleneck_features.pipeline.datasets.sources.embedded import digits
 from bottleneck_features.pipeline.inspection.contact_sheets import draw_sheet
 from bottleneck_features.pipeline.inspection.repeats import Place
 from bottleneck_features.pipeline.plots.style import save_figure

@@ -15,7 +15,7 @@ from PIL import Image
 
 from bottleneck_features import models
 from bottleneck_features.features import open_features
-from bottleneck_features.pipeline.datasets.digits import digits
+from bottleneck_features.pipeline.datasets.sources.embedded import digits
 from bottleneck_features.pipeline.methods.saved_head import load_head, save_head
 from bottleneck_features.pipeline.use.saved_model import open_model
 

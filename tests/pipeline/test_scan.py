@@ -1,12 +1,16 @@
+import hashlib
 import os
 import socket
 import time
+from pathlib import Path
 
+import numpy as np
 import pytest
 from imagefiles import encoded, picture, write
 
-from bottleneck_features.pipeline.datasets import scan as scanning
-from bottleneck_features.pipeline.datasets.scan import FOLDER, forget_scans, printable, scan, threads
+from bottleneck_features.pipeline.datasets import scan_memory, scanning
+from bottleneck_features.pipeline.datasets.scan_memory import FOLDER, KEPT, ScanMemory, forget_scans
+from bottleneck_features.pipeline.datasets.scanning import ScanResult, scan_files
 from bottleneck_features.pipeline.results import write_text
 
 
@@ -21,13 +25,19 @@ def root(tmp_path):
 PATHS = [f"{i}.jpg" for i in range(5)]
 
 
-def test_a_record_says_what_a_file_is(root, tmp_path):
+def _hashes(scan: ScanResult) -> list[str]:
+    return [sha256.tobytes().hex() for sha256 in scan.images["sha256"]]
+
+
+def test_a_scan_says_what_a_file_is(root, tmp_path):
     write(root / "0.jpg", encoded(picture(size=(70, 50)).convert("CMYK")))
-    (record,) = scan(root, ["0.jpg"], tmp_path)
-    assert (record.width, record.height, record.mode, record.format) == (70, 50, "CMYK", "JPEG")
-    assert record.bytes == (root / "0.jpg").stat().st_size
-    assert len(record.sha256) == 64
-    assert record.problem == ""
+    found = scan_files(root, ["0.jpg"], tmp_path)
+    content = (root / "0.jpg").read_bytes()
+    assert found.ids.tolist() == ["0.jpg"]
+    assert found.images[["width", "height", "size"]].tolist() == [(70, 50, len(content))]
+    assert found.kinds.tolist() == [b"JPEG CMYK"]
+    assert _hashes(found) == [hashlib.sha256(content).hexdigest()]
+    assert not found.problems
 
 
 def test_a_file_is_decoded_once_until_it_changes_or_is_forgotten(root, tmp_path, monkeypatch):
@@ -38,23 +48,25 @@ def test_a_file_is_decoded_once_until_it_changes_or_is_forgotten(root, tmp_path,
         return check(content, limit)
 
     monkeypatch.setattr(scanning, "check", counted)
-    first = scan(root, PATHS, tmp_path)
-    assert scan(root, PATHS, tmp_path) == first
+    first = _hashes(scan_files(root, PATHS, tmp_path))
+    assert _hashes(scan_files(root, PATHS, tmp_path)) == first
     assert len(decoded) == 5
     write(root / "3.jpg", encoded(picture(99)))
-    assert scan(root, PATHS, tmp_path)[3].sha256 != first[3].sha256
+    assert _hashes(scan_files(root, PATHS, tmp_path))[3] != first[3]
     assert len(decoded) == 6
     forget_scans(tmp_path)
-    scan(root, PATHS, tmp_path)
+    scan_files(root, PATHS, tmp_path)
     assert len(decoded) == 11
 
 
 def test_a_damaged_memory_is_made_anew(root, tmp_path):
-    first = scan(root, PATHS, tmp_path)
-    (memory,) = (tmp_path / FOLDER).iterdir()
-    for damage in ("{", "[[1]]", '{"a": 1}', ""):
-        memory.write_text(damage)
-        assert scan(root, PATHS, tmp_path) == first
+    first = _hashes(scan_files(root, PATHS, tmp_path))
+    (memory,) = (tmp_path / FOLDER).rglob("*.npz")
+    whole = memory.read_bytes()
+    for damage in (b"{", b"", b"PK", whole[:-100], whole[:200] + bytes(100) + whole[300:]):
+        memory.write_bytes(damage)
+        assert _hashes(scan_files(root, PATHS, tmp_path)) == first
+        assert len(memory.read_bytes()) == len(whole)
 
 
 def test_nothing_that_is_no_file_makes_the_scan_wait(root, tmp_path, monkeypatch):
@@ -66,7 +78,8 @@ def test_nothing_that_is_no_file_makes_the_scan_wait(root, tmp_path, monkeypatch
         monkeypatch.chdir(root)  # a socket's path must be short
         listener.bind("socket.jpg")
         names = ["pipe.jpg", "folder.jpg", "device.jpg", "nowhere.jpg", "socket.jpg"]
-        reasons = [record.problem for record in scan(root, names, tmp_path)]
+        problems = scan_files(root, names, tmp_path).problems
+        reasons = [problems[place] for place in range(len(names))]
     for reason, part in zip(
         reasons, ["named pipe", "a folder", "is outside", "link to nothing", "a socket"], strict=True
     ):
@@ -77,19 +90,20 @@ def test_what_leaves_the_root_is_not_read(root, tmp_path):
     write(tmp_path / "secret.jpg", encoded(picture()))
     (root / "link.jpg").symlink_to(tmp_path / "secret.jpg")
     (root / "way").symlink_to(tmp_path)
-    for record in scan(root, ["link.jpg", "way/secret.jpg", "../secret.jpg", str(tmp_path / "secret.jpg")], tmp_path):
-        assert "is outside" in record.problem
-        assert record.sha256 == ""
+    outside = ["link.jpg", "way/secret.jpg", "../secret.jpg", str(tmp_path / "secret.jpg")]
+    found = scan_files(root, outside, tmp_path)
+    assert ["is outside" in found.problems[place] for place in range(4)] == [True] * 4
+    assert not found.images["sha256"].any()
     (root / "inside.jpg").symlink_to(root / "0.jpg")
-    assert scan(root, ["inside.jpg"], tmp_path)[0].problem == ""
+    assert not scan_files(root, ["inside.jpg"], tmp_path).problems
 
 
 def test_a_name_that_is_not_utf8_is_a_problem_that_can_be_printed(root, tmp_path):
     name = os.fsdecode(b"caf\xe9.jpg")
     (root / "0.jpg").rename(root / name)
-    (record,) = scan(root, [name], tmp_path)
-    assert record.problem == "its name is not UTF-8"
-    assert printable(record.path) == "caf\\xe9.jpg"
+    found = scan_files(root, [name], tmp_path)
+    assert found.problems == {0: "its name is not UTF-8"}
+    assert found.ids.tolist() == ["caf\\xe9.jpg"]
 
 
 def test_a_file_that_may_not_be_read_is_a_problem_and_is_not_remembered(root, tmp_path, monkeypatch):
@@ -98,8 +112,8 @@ def test_a_file_that_may_not_be_read_is_a_problem_and_is_not_remembered(root, tm
 
     with monkeypatch.context() as patched:
         patched.setattr(os, "open", refused)  # root may read everything, so the refusal is the system call's
-        assert "permission denied" in scan(root, ["0.jpg"], tmp_path)[0].problem
-    assert scan(root, ["0.jpg"], tmp_path)[0].problem == ""
+        assert "permission denied" in scan_files(root, ["0.jpg"], tmp_path).problems[0]
+    assert not scan_files(root, ["0.jpg"], tmp_path).problems
 
 
 @pytest.mark.slow
@@ -110,10 +124,10 @@ def test_ten_thousand_small_files_take_under_a_minute_and_500_mb(tmp_path):
     for i in range(10_000):
         write(tmp_path / f"{i % 10}" / f"{i}.jpg", contents[i % 50])
     before, start = peak_memory_mib(), time.perf_counter()
-    records = scan(tmp_path, [f"{i % 10}/{i}.jpg" for i in range(10_000)], tmp_path)
+    found = scan_files(tmp_path, [f"{i % 10}/{i}.jpg" for i in range(10_000)], tmp_path)
     assert time.perf_counter() - start < 60
     assert peak_memory_mib() - before < 500
-    assert not any(record.problem for record in records)
+    assert not found.problems
 
 
 def test_a_file_that_cannot_be_put_in_its_place_leaves_no_temporary_one(tmp_path):
@@ -123,6 +137,80 @@ def test_a_file_that_cannot_be_put_in_its_place_leaves_no_temporary_one(tmp_path
     assert [file.name for file in tmp_path.iterdir()] == ["taken"]
 
 
-def test_threads_are_no_more_than_the_quota_of_a_container(monkeypatch):
-    monkeypatch.setattr("joblib.cpu_count", lambda: 3)  # counts the cgroup's quota too
-    assert threads() == 3
+def test_files_looked_at_before_an_interruption_are_remembered(root, tmp_path, monkeypatch):
+    decoded = []
+
+    def interrupted(content, limit, check=scanning.check):
+        decoded.append(1)
+        if len(decoded) == 4:
+            raise KeyboardInterrupt
+        return check(content, limit)
+
+    monkeypatch.setattr(scanning, "decoding_threads", lambda: 1)
+    monkeypatch.setattr(scanning, "check", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        scan_files(root, PATHS, tmp_path)
+    before = len(decoded)
+    assert not scan_files(root, PATHS, tmp_path).problems
+    assert len(decoded) - before < 5
+
+
+def test_files_that_are_gone_are_forgotten_and_those_another_table_names_are_not(root, tmp_path):
+    scan_files(root, PATHS, tmp_path)
+    (root / "4.jpg").unlink()
+    write(root / "5.jpg", encoded(picture(5)))
+    scan_files(root, ["0.jpg", "5.jpg"], tmp_path)
+    (memory,) = (tmp_path / FOLDER).rglob("*.npz")
+    with np.load(memory) as arrays:
+        assert sorted(arrays["ids"].tolist()) == [f"{i}.jpg".encode() for i in (0, 1, 2, 3, 5)]
+
+
+def _used(home: Path, number: int) -> bool:
+    """Use the memory of a data set, and say whether it was still there."""
+    memory = ScanMemory(home, "a data set", number)
+    known = memory.recall("x", lambda arrays: arrays["x"].item()) == number
+    if not known:
+        memory.remember("x", {"x": np.array(number)})
+    return known
+
+
+def test_only_the_data_sets_used_last_are_remembered(tmp_path):
+    folder = tmp_path / FOLDER
+    folder.mkdir()
+    (folder / "of an earlier release.json").write_text("[]")
+    uses = [*range(KEPT), 0, KEPT, KEPT + 1]
+    for seconds, number in enumerate(uses):
+        for path in folder.iterdir():  # a clock that ticks before each use
+            if path.stat().st_mtime > len(uses):
+                os.utime(path, (seconds, seconds))
+        _used(tmp_path, number)
+    assert len(list(folder.iterdir())) == KEPT
+    assert [_used(tmp_path, number) for number in (0, KEPT, KEPT + 1, 3, 2)] == [True, True, True, True, False]
+
+
+def test_an_archive_that_was_not_used_for_long_is_forgotten_with_its_data_set_still_in_use(tmp_path):
+    memory = ScanMemory(tmp_path, "a data set")
+    for name in ("used", "unused"):
+        memory.remember(name, {"x": np.array(1)})
+        long_ago = time.time() - (scan_memory.UNUSED_DAYS + 1) * 86400
+    for path in (tmp_path / FOLDER).rglob("*.npz"):
+        os.utime(path, (long_ago, long_ago))
+    assert memory.recall("used", len) == 1
+    again = ScanMemory(tmp_path, "a data set")
+    assert again.recall("used", len) == 1
+    assert again.recall("unused", len) is None
+
+
+def test_a_memory_that_another_process_forgets_meanwhile_is_no_failure(tmp_path, monkeypatch):
+    memory = ScanMemory(tmp_path, "a data set")
+    memory.remember("x", {"x": np.array(1)})
+    replace = Path.replace
+
+    def removed(temporary, target):
+        forget_scans(tmp_path)
+        return replace(temporary, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", removed)
+        memory.remember("x", {"x": np.array(2)})
+    assert memory.recall("x", len) is None

@@ -3,8 +3,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from bottleneck_features.pipeline.datasets.base import ArrayDataset, Samples
-from bottleneck_features.pipeline.datasets.partition import grouped_split, stratified_split
+from bottleneck_features.pipeline.datasets.dataset import ArrayDataset, Samples
+from bottleneck_features.pipeline.datasets.splitting import grouped_split, stratified_split
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.evaluation.splits import hold_out, scored_subset
 

@@ -207,7 +207,7 @@ def test_an_archive_that_looks_unchanged_is_not_read_again(root, tmp_path):
     path.write_bytes(bytes(status.st_size))
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
     assert _open(path, tmp_path).fingerprint("train") == first.fingerprint("train")
-    for memory in (tmp_path / "scans").iterdir():
+    for memory in (tmp_path / "scans").rglob("*.npz"):
         memory.write_bytes(b"damaged")
     with pytest.raises(RequestError, match="No training image is usable"):
         _open(path, tmp_path, "dataset.error_limit=1")
@@ -217,7 +217,7 @@ def test_an_archive_that_looks_unchanged_is_not_read_again(root, tmp_path):
 def test_a_damaged_memory_of_an_archive_is_made_again(root, tmp_path, content):
     path = tar_of_folder(root, tmp_path / "x.tar")
     first = _open(path, tmp_path)
-    (memory,) = (tmp_path / "scans").iterdir()
+    (memory,) = (tmp_path / "scans").rglob("*.npz")
     whole = memory.read_bytes()
     memory.write_bytes(content)
     assert _open(path, tmp_path).fingerprint("train") == first.fingerprint("train")

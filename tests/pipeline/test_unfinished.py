@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from bottleneck_features.pipeline.datasets.digits import digits
+from bottleneck_features.pipeline.datasets.sources.embedded import digits
 from bottleneck_features.pipeline.use.picture_files import PictureFiles
 from bottleneck_features.pipeline.use.prediction import Prediction
 from bottleneck_features.pipeline.use.unfinished import forget, resumed

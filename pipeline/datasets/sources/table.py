@@ -1,4 +1,4 @@
-"""What a CSV file says of the images it names, row by row."""
+"""A CSV file that names images as a data set."""
 
 import csv
 import io
@@ -7,15 +7,17 @@ import posixpath
 import re
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
 from bottleneck_features.pipeline.datasets.decoding import ENDINGS
-from bottleneck_features.pipeline.datasets.listing import SPLITS, Entry, Listing, Problem, ignored, in_full
-from bottleneck_features.pipeline.datasets.scan import printable
+from bottleneck_features.pipeline.datasets.folder_convention import SPLIT_SYNONYMS
+from bottleneck_features.pipeline.datasets.image_dataset import ImageDataset
+from bottleneck_features.pipeline.datasets.listing import Entry, Listing, Problem, ignored, in_full, printable
+from bottleneck_features.pipeline.datasets.sources.image_files import open_listing
 from bottleneck_features.pipeline.errors import RequestError, nearest
-from bottleneck_features.pipeline.experiment import DatasetSettings
+from bottleneck_features.pipeline.experiment import DatasetSettings, Experiment
 
 SEPARATORS = ",;\t"
 MISSING = ("", "nan")  # how a table says that there is no label
@@ -24,13 +26,9 @@ HEADER_ROW = 1
 SNIFFED = 1 << 13  # the guess takes quadratic time
 
 
-@dataclass(frozen=True)
-class _Row:
-    number: int
-    path: str
-    label: str
-    split: str
-    group: str
+def open_table(experiment: Experiment, home: Path) -> ImageDataset:
+    """Open `dataset.path` as a CSV file that names images; otherwise as `open_folder`."""
+    return open_listing(experiment, home, list_table(experiment.dataset))
 
 
 def list_table(settings: DatasetSettings) -> Listing:
@@ -44,14 +42,14 @@ def list_table(settings: DatasetSettings) -> Listing:
         settings: `path`, `image_column`, `label_column`, and optionally `split_column`, `group` (a column) and `image_root`.
 
     Returns:
-        The `Listing`; files beside the named images that no row names are in `noted`, as are repeated rows.
+        The `Listing`; files beside the named images that no row names are in `left_out`, as are repeated rows.
 
     Raises:
         RequestError: the file or a column is missing, it is no CSV, or none of its images is there.
     """
     header, records = _read(settings)
     columns = _columns(settings, header)
-    rows: list[_Row] = []
+    rows: list[Entry] = []
     problems: list[Problem] = []
     for number, record in enumerate(records, HEADER_ROW + 1):
         if not any(cell.strip() for cell in record):
@@ -63,9 +61,9 @@ def list_table(settings: DatasetSettings) -> Listing:
     problems += outside
     entries, conflicts, repeated = _one_row_an_image(_with_whole_numbers(rows))
     problems += conflicts
-    noted = [*repeated, *_unnamed(root, [row.path for row in rows] + [problem.path for problem in problems])]
+    left_out = [*repeated, *_unnamed(root, [row.path for row in rows] + [problem.path for problem in problems])]
     by_path = sorted(entries, key=lambda entry: entry.path)
-    return Listing(root, tuple(by_path), tuple(problems), tuple(noted))
+    return Listing(root, tuple(by_path), tuple(problems), tuple(left_out))
 
 
 def _read(settings: DatasetSettings) -> tuple[list[str], list[list[str]]]:
@@ -120,7 +118,7 @@ def _columns(settings: DatasetSettings, header: list[str]) -> dict[str, int]:
     return columns
 
 
-def _parse(number: int, record: list[str], header: list[str], columns: dict[str, int]) -> _Row | Problem:
+def _parse(number: int, record: list[str], header: list[str], columns: dict[str, int]) -> Entry | Problem:
     if len(record) != len(header):
         first = record[columns["image_column"]].strip() if columns["image_column"] < len(record) else ""
         return Problem(first, f"the row has {len(record)} cells, the first row {len(header)}", number)
@@ -134,14 +132,14 @@ def _parse(number: int, record: list[str], header: list[str], columns: dict[str,
     if cells["label_column"].lower() in MISSING:
         return Problem(named, "its label is missing", number)
     split = cells.get("split_column", "")
-    if "split_column" in cells and split.lower() not in SPLITS:
-        return Problem(named, f"its split is none of {', '.join(SPLITS)}: {split!r}", number)
+    if "split_column" in cells and split.lower() not in SPLIT_SYNONYMS:
+        return Problem(named, f"its split is none of {', '.join(SPLIT_SYNONYMS)}: {split!r}", number)
     if "group" in cells and not cells["group"]:
         return Problem(named, "its group is missing", number)
-    return _Row(number, path, cells["label_column"], SPLITS.get(split.lower(), ""), cells.get("group", ""))
+    return Entry(path, cells["label_column"], SPLIT_SYNONYMS.get(split.lower(), ""), cells.get("group", ""), number)
 
 
-def _root(settings: DatasetSettings, rows: list[_Row], problems: list[Problem]) -> Path:
+def _root(settings: DatasetSettings, rows: list[Entry], problems: list[Problem]) -> Path:
     """The folder in which most of the named files are; of `image_root`, or the CSV's own and `images` in it."""
     beside = Path(settings.path).expanduser().resolve().parent
     given = [Path(settings.image_root).expanduser()] if settings.image_root else []
@@ -166,14 +164,14 @@ def _is_there(root: Path, path: str) -> bool:
     return relative is not None and "\0" not in relative and os.path.lexists(root / relative)
 
 
-def _inside(root: Path, rows: list[_Row]) -> tuple[list[_Row], list[Problem]]:
+def _inside(root: Path, rows: list[Entry]) -> tuple[list[Entry], list[Problem]]:
     """The rows with their paths relative to the root, and those whose path lies outside."""
-    kept: list[_Row] = []
+    kept: list[Entry] = []
     outside: list[Problem] = []
     for row in rows:
         path = _relative(row.path, root)
         if path is None:
-            outside.append(Problem(row.path, LEAVES, row.number))
+            outside.append(Problem(row.path, LEAVES, row.row))
         else:
             kept.append(replace(row, path=path))
     return kept, outside
@@ -195,30 +193,30 @@ def _real(folder: str) -> str:
     return folder if "\0" in folder else os.path.realpath(folder)
 
 
-def _with_whole_numbers(rows: list[_Row]) -> list[_Row]:
+def _with_whole_numbers(rows: list[Entry]) -> list[Entry]:
     """Labels such as 1.0 as 1, where all are whole numbers: what a table program makes of integers beside empty cells."""
     if not all(re.fullmatch(r"[+-]?\d{1,15}(\.0+)?", row.label) for row in rows):
         return rows
-    return [_Row(row.number, row.path, str(int(float(row.label))), row.split, row.group) for row in rows]
+    return [replace(row, label=str(int(float(row.label)))) for row in rows]
 
 
-def _one_row_an_image(rows: Iterable[_Row]) -> tuple[list[Entry], list[Problem], list[Problem]]:
+def _one_row_an_image(rows: Iterable[Entry]) -> tuple[list[Entry], list[Problem], list[Problem]]:
     """The images, the rows that contradict one another, and those that repeat an earlier one."""
-    by_path: dict[str, list[_Row]] = defaultdict(list)
+    by_path: dict[str, list[Entry]] = defaultdict(list)
     for row in rows:
         by_path[row.path].append(row)
     entries, conflicts, repeated = [], [], []
     for path, same in by_path.items():
         first = same[0]
-        numbers = ", ".join(str(row.number) for row in same)
+        numbers = ", ".join(str(row.row) for row in same)
         differing = [key for key in ("label", "split", "group") if len({getattr(row, key) for row in same}) > 1]
         if differing:
             values = " and ".join(sorted({getattr(row, differing[0]) for row in same}))
             reason = f"rows {numbers} contradict one another: {differing[0]} {values}"
-            conflicts += [Problem(path, reason, row.number) for row in same]
+            conflicts += [Problem(path, reason, row.row) for row in same]
             continue
-        entries.append(Entry(path, first.label, first.split, first.group, first.number))
-        repeated += [Problem(path, f"the row repeats row {first.number}", row.number) for row in same[1:]]
+        entries.append(first)
+        repeated += [Problem(path, f"the row repeats row {first.row}", row.row) for row in same[1:]]
     return entries, conflicts, repeated
 
 

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from bottleneck_features import models
-from bottleneck_features.pipeline.datasets.base import Dataset, Samples
+from bottleneck_features.pipeline.datasets.dataset import Dataset, Samples
 from bottleneck_features.pipeline.errors import DownloadError, PipelineError, RequestError
 
 FILES = {"train": [f"data_batch_{i}" for i in range(1, 6)], "test": ["test_batch"]}

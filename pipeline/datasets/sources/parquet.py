@@ -7,24 +7,33 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bottleneck_features.pipeline.datasets.containers import Container, not_readable, reading_threads
+from bottleneck_features.pipeline.datasets.assembly import LabelledScan, assemble, resizing_of
+from bottleneck_features.pipeline.datasets.containers import (
+    Container,
+    find_containers,
+    named_splits,
+    not_readable,
+    reading_threads,
+    unique_ids,
+)
 from bottleneck_features.pipeline.datasets.decoding import UnusableImage
-from bottleneck_features.pipeline.datasets.images import Stored
-from bottleneck_features.pipeline.datasets.listing import SPLITS
-from bottleneck_features.pipeline.datasets.packed import Raw
+from bottleneck_features.pipeline.datasets.folder_convention import SPLIT_SYNONYMS
+from bottleneck_features.pipeline.datasets.image_dataset import ImageDataset, StoredImage
+from bottleneck_features.pipeline.datasets.scanning import UnscannedImage, scan_containers
+from bottleneck_features.pipeline.datasets.texts import text_array
 from bottleneck_features.pipeline.errors import RequestError, nearest
-from bottleneck_features.pipeline.experiment import DatasetSettings
+from bottleneck_features.pipeline.experiment import DatasetSettings, Experiment
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from pyarrow.parquet import ParquetFile
 
-SAID = ("label", "split", "group")
+ANNOTATIONS = ("label", "split", "group")
 ROWS = 64  # whose bytes are held while they are looked at
 HELD = 1 << 30  # bytes of the row groups that are held while a data set is read; one is held whatever its size
 LARGEST_GROUP = 1 << 30  # bytes
@@ -46,8 +55,25 @@ class TableColumns:
     names: tuple[str, ...] = ()
 
 
-class ParquetSource:
-    """Images in Parquet files, row groups of up to 1 GiB of them in memory (a `Source`)."""
+def open_parquet(experiment: Experiment, home: Path) -> ImageDataset:
+    """Open `dataset.path` as Parquet files that hold images; otherwise as `open_tar`."""
+    settings = experiment.dataset
+    resizing_of(experiment)  # refuses what cannot be before every image is read
+    containers = find_containers(settings.path, ".parquet")
+    named = ("",) * len(containers) if settings.split_column else named_splits(containers)
+    columns = table_columns(containers[0], settings)
+    images = partial(parquet_images, columns=columns)
+    scan = scan_containers(containers, images, ANNOTATIONS, home, settings.max_pixels)
+    owners, said = scan.images["container"], scan.annotations
+    ids, repeated = unique_ids(scan.ids, owners, containers)
+    splits = said["split"] if settings.split_column else text_array(named[owner] for owner in owners)
+    groups = said["group"] if settings.group else said["group"][:0]
+    labelled = LabelledScan(scan, ids, said["label"], splits, groups, {**repeated, **scan.problems})
+    return assemble(experiment, home, labelled, ParquetReader(containers, columns.image), settings.path)
+
+
+class ParquetReader:
+    """Reads images in Parquet files, row groups of up to 1 GiB of them in memory (an `ImageReader`)."""
 
     def __init__(self, containers: tuple[Container, ...], column: str) -> None:
         self._containers, self._column = containers, column
@@ -57,8 +83,8 @@ class ParquetSource:
         self._held_bytes = 0
         self.threads = reading_threads(containers)
 
-    def read(self, image: Stored) -> bytes:
-        """See `Source`."""
+    def read(self, image: StoredImage) -> bytes:
+        """See `ImageReader`."""
         with self._lock:
             starts = self._group_starts(image.container)
             group = int(np.searchsorted(starts, image.offset, "right")) - 1
@@ -68,8 +94,8 @@ class ParquetSource:
             raise UnusableImage("the file has fewer rows than it had")
         return _image_bytes(rows[row].as_py())
 
-    def where(self, image: Stored) -> str:
-        """See `Source`."""
+    def location(self, image: StoredImage) -> str:
+        """See `ImageReader`."""
         return f"{self._containers[image.container].url}: row {image.offset + 1:,}"
 
     def _group_starts(self, number: int) -> np.ndarray:
@@ -126,7 +152,7 @@ def table_columns(container: Container, settings: DatasetSettings) -> TableColum
     )
 
 
-def parquet_images(container: Container, columns: TableColumns) -> Iterator[Raw]:
+def parquet_images(container: Container, columns: TableColumns) -> Iterator[UnscannedImage]:
     """Give the images of a Parquet file in its order.
 
     Args:
@@ -138,7 +164,6 @@ def parquet_images(container: Container, columns: TableColumns) -> Iterator[Raw]
         RequestError: a column is missing, or a row group is too large to be held in memory.
     """
     stem = PurePosixPath(container.name).stem
-    row = 0
     with _opened(container) as file:
         names = file.schema_arrow.names
         others = [_column_of(name, names) for name in (columns.split, columns.group, columns.id) if name]
@@ -149,9 +174,8 @@ def parquet_images(container: Container, columns: TableColumns) -> Iterator[Raw]
                 f"'{container.name}' has no column {missing[0]!r}, which another file of the data set has."
             )
         _require_small_groups(file, container, columns.image)
-        for values in _values(file, container, wanted):
-            yield _raw(values, row, stem, columns)
-            row += 1
+        for row, values in enumerate(_values(file, container, wanted)):
+            yield _unscanned(values, row, stem, columns)
 
 
 def _values(file: "ParquetFile", container: Container, wanted: list[str]) -> Iterator[dict[str, Any]]:
@@ -167,32 +191,28 @@ def _values(file: "ParquetFile", container: Container, wanted: list[str]) -> Ite
         yield from rows
 
 
-def _raw(values: Mapping[str, Any], row: int, stem: str, columns: TableColumns) -> Raw:
-    said = {
+def _unscanned(values: Mapping[str, Any], row: int, stem: str, columns: TableColumns) -> UnscannedImage:
+    annotations = {
         "label": _label(values[columns.label], columns.names),
-        "split": SPLITS.get(_text(values, columns.split).lower(), ""),
+        "split": SPLIT_SYNONYMS.get(_text(values, columns.split).lower(), ""),
         "group": _text(values, columns.group),
     }
-    problem = ""
-    if columns.split and not said["split"]:
-        problem = f"its split is none of {', '.join(SPLITS)}: {_text(values, columns.split)!r}"
-    elif columns.group and not said["group"]:
-        problem = "its group is missing"
-    elif not said["label"]:
-        problem = "its label is missing"
-    identifier = _text(values, columns.id)
+    identifier, problem = _text(values, columns.id), ""
     if columns.id and not identifier:
         problem = "its id is missing"
-    return Raw(identifier or f"{stem}/{row:09d}", row, partial(_usable_bytes, values[columns.image], problem), said)
+    elif columns.split and not annotations["split"]:
+        problem = f"its split is none of {', '.join(SPLIT_SYNONYMS)}: {_text(values, columns.split)!r}"
+    elif columns.group and not annotations["group"]:
+        problem = "its group is missing"
+    elif not annotations["label"]:
+        problem = "its label is missing"
+    read = partial(_image_bytes, values[columns.image], problem)
+    return UnscannedImage(identifier or f"{stem}/{row:09d}", read, row, annotations=annotations)
 
 
-def _usable_bytes(value: Any, problem: str) -> bytes:
+def _image_bytes(value: Any, problem: str = "") -> bytes:
     if problem:
         raise UnusableImage(problem)
-    return _image_bytes(value)
-
-
-def _image_bytes(value: Any) -> bytes:
     content = value.get("bytes") if isinstance(value, dict) else value
     if content:
         return bytes(content)

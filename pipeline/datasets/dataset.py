@@ -2,17 +2,17 @@
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 
-from bottleneck_features.pipeline.datasets.columns import joined
-from bottleneck_features.pipeline.datasets.partition import stratified_draw
-from bottleneck_features.pipeline.datasets.scan import FileRecord
+from bottleneck_features.pipeline.datasets.decoding import Header
+from bottleneck_features.pipeline.datasets.splitting import stratified_draw
+from bottleneck_features.pipeline.datasets.texts import joined
 
 FINGERPRINT_BATCH = 2048
 LIMIT_SEED = 0
@@ -39,50 +39,26 @@ class Samples:
 
 
 @dataclass(frozen=True)
-class Origin:
-    """Where an image of a file data set comes from.
+class ImageOrigin:
+    """The file, or the place in a file of many images, that an image comes from.
 
     Attributes:
-        where: the file, or the place in a file of many images, as a message names it.
-        record: what the scan found in it.
-        below: its path below the folder that says its class, which is the whole path where none does.
+        location: as a message names it.
+        path_in_class: its path below the folder that says its class, which is the whole path where none does.
         row: of the table that names it, counting its header as 1; 0 where there is none.
+        size: in bytes.
+        sha256: of its bytes, in hexadecimal digits.
+        header: what the file says of its picture.
         read: returns its bytes; raises `UnusableImage`.
     """
 
-    where: str
-    record: FileRecord
-    below: str
+    location: str
+    path_in_class: str
     row: int
+    size: int
+    sha256: str
+    header: Header
     read: Callable[[], bytes]
-
-
-class Origins(Sequence[Origin]):
-    """The origins of some samples, each made when it is asked for.
-
-    Args:
-        make: returns the `Origin` of the image at a position.
-        positions: of the samples, in order.
-    """
-
-    def __init__(self, make: Callable[[int], Origin], positions: Sequence[int] | np.ndarray) -> None:
-        self._make, self._positions = make, positions
-
-    def __len__(self) -> int:
-        return len(self._positions)
-
-    @overload
-    def __getitem__(self, index: int) -> Origin: ...
-    @overload
-    def __getitem__(self, index: slice) -> "Origins": ...
-    def __getitem__(self, index: int | slice) -> "Origin | Origins":
-        if isinstance(index, slice):
-            return Origins(self._make, self._positions[index])
-        return self._make(int(self._positions[index]))
-
-    def take(self, indices: np.ndarray) -> "Origins":
-        """Return the origins at `indices`, in that order."""
-        return Origins(self._make, np.asarray(self._positions)[indices])
 
 
 class Dataset(ABC):
@@ -95,7 +71,6 @@ class Dataset(ABC):
         splits: the samples of each split, by its name (`train`, perhaps `validation` and `test`).
         files: the files the content comes from; empty for data that are made.
         groups: `(n,)` strings a split, where samples of the same group must not be parted; empty where there are none.
-        origins: the `Origin` of each sample, a split; empty for data that are no image files.
         identity: what else, besides the content, changes the pixels that `images` gives.
         notices: sentences a reader of any number from these data must know.
     """
@@ -106,13 +81,23 @@ class Dataset(ABC):
     splits: Mapping[str, Samples]
     files: tuple[Path, ...] = ()
     groups: Mapping[str, np.ndarray] = MappingProxyType({})
-    origins: Mapping[str, Origins] = MappingProxyType({})
     identity: Mapping[str, Any] = MappingProxyType({})
     notices: tuple[str, ...] = ()
 
     @abstractmethod
     def images(self, split: str, indices: np.ndarray) -> np.ndarray:
         """Return the images at `indices` of a split as a `(len(indices), height, width, 3)` uint8 RGB array."""
+
+    def origin(self, split: str, index: int) -> ImageOrigin | None:
+        """Return where a sample comes from; None for data that are no image files."""
+        return None
+
+    def origins(self) -> Iterator[ImageOrigin]:
+        """Give where every sample of every split comes from; nothing for data that are no image files."""
+        for split, samples in self.splits.items():
+            for index in range(len(samples)):
+                if origin := self.origin(split, index):
+                    yield origin
 
     def content(self, split: str, indices: np.ndarray) -> bytes:
         """Return what stands for the content of some images in a fingerprint: their pixels, or a hash of their files."""
@@ -168,10 +153,12 @@ class LimitedDataset(Dataset):
         self._kept = {split: stratified_sample(samples.labels, limit) for split, samples in whole.splits.items()}
         self.splits = {split: samples.take(self._kept[split]) for split, samples in whole.splits.items()}
         self.groups = {split: groups[self._kept[split]] for split, groups in whole.groups.items()}
-        self.origins = {split: found.take(self._kept[split]) for split, found in whole.origins.items()}
 
     def images(self, split: str, indices: np.ndarray) -> np.ndarray:
         return self._whole.images(split, self._kept[split][indices])
+
+    def origin(self, split: str, index: int) -> ImageOrigin | None:
+        return self._whole.origin(split, int(self._kept[split][index]))
 
     def content(self, split: str, indices: np.ndarray) -> bytes:
         return self._whole.content(split, self._kept[split][indices])

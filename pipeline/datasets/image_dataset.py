@@ -1,0 +1,172 @@
+"""Images that are decoded and resized when they are asked for, wherever their bytes are."""
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, fields, replace
+from functools import partial
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from bottleneck_features.pipeline.datasets.dataset import Dataset, ImageOrigin, Samples
+from bottleneck_features.pipeline.datasets.decoding import REVISION, Header, Resizing, UnusableImage, load_bytes
+from bottleneck_features.pipeline.datasets.listing import natural_key
+from bottleneck_features.pipeline.errors import ChangedImage
+
+STORED = ["container", "offset", "size", "sha256", "width", "height"]  # fields of what a scan found
+SPLIT_NAMES = ("", "train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class ImageTable:
+    """What is known of some usable images, in their fixed order, in columns; without `ids`, 62 bytes an image.
+
+    Attributes:
+        ids: `(n,)` text, unique.
+        labels: `(n,)` int32, indices into `names`.
+        names: the classes, sorted as text.
+        splits: `(n,)` int8, indices into `SPLIT_NAMES`; 0 where the data do not say.
+        groups: `(n,)` text; `(0,)` where there are no groups.
+        rows: `(n,)` int32, of the table that names them, counting its header as 1; `(0,)` where there is none.
+        images: `(n,)` with the fields `STORED`: the number of the file of many images each is in, where in it, bytes, their
+            SHA-256, pixels as stored.
+        kinds: `(n,)` uint8, indices into `kind_names`.
+        kind_names: Pillow's formats and modes, such as `JPEG RGB`.
+    """
+
+    ids: np.ndarray
+    labels: np.ndarray
+    names: tuple[str, ...]
+    splits: np.ndarray
+    groups: np.ndarray
+    rows: np.ndarray
+    images: np.ndarray
+    kinds: np.ndarray
+    kind_names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def take(self, chosen: np.ndarray) -> "ImageTable":
+        """Return the images at `chosen` (positions, or a mask), in that order."""
+        arrays = {field.name: getattr(self, field.name) for field in fields(self)}
+        kept = {name: array[chosen] for name, array in arrays.items() if isinstance(array, np.ndarray) and len(array)}
+        return replace(self, **kept)
+
+
+class StoredImage(NamedTuple):
+    """Where the bytes of one image are: `size` of them from `offset` on, in the file with the number `container`."""
+
+    id: str
+    container: int
+    offset: int
+    size: int
+
+
+class ImageReader(Protocol):
+    """What gives the bytes of images; used by several threads at once."""
+
+    @property
+    def threads(self) -> int:
+        """How many images to read and decode at the same time."""
+
+    def read(self, image: StoredImage) -> bytes:
+        """Return an image's bytes, or raise `UnusableImage`."""
+
+    def location(self, image: StoredImage) -> str:
+        """Return an image's place as messages name it."""
+
+
+class ImageDataset(Dataset):
+    """Images that are decoded and resized when they are asked for.
+
+    Args:
+        title: see `Dataset`.
+        tables: the images of each split.
+        reader: what gives their bytes.
+        resizing: what every image becomes.
+        max_pixels: the largest width x height.
+        identity: see `Dataset`.
+        notices: see `Dataset`.
+    """
+
+    def __init__(
+        self,
+        title: str,
+        tables: Mapping[str, ImageTable],
+        *,
+        reader: ImageReader,
+        resizing: Resizing,
+        max_pixels: int,
+        identity: Mapping[str, Any],
+        notices: tuple[str, ...],
+    ) -> None:
+        self.title = title
+        self.notices = notices
+        train = tables["train"]
+        self.class_names = tuple(sorted((train.names[i] for i in np.unique(train.labels)), key=natural_key))
+        self.image_shape = (*resizing.size, 3)
+        self.identity = {"input.decoding": REVISION, **identity}
+        self.splits = {split: Samples(table.ids, self._labels(table)) for split, table in tables.items()}
+        if any(len(table.groups) for table in tables.values()):
+            self.groups = {split: table.groups for split, table in tables.items()}
+        self._tables = tables
+        self._reader, self._resizing, self._max_pixels = reader, resizing, max_pixels
+
+    def images(self, split: str, indices: np.ndarray) -> np.ndarray:
+        """See `Dataset`.
+
+        Raises:
+            ChangedImage: an image is no longer what was scanned.
+        """
+        out = np.empty((len(indices), *self.image_shape), np.uint8)
+
+        def fill(place: int) -> None:
+            out[place] = self._image(self._tables[split], int(indices[place]))
+
+        with ThreadPoolExecutor(self._reader.threads, "decode") as pool:
+            for _ in pool.map(fill, range(len(indices))):
+                pass
+        return out
+
+    def origin(self, split: str, index: int) -> ImageOrigin:
+        table, stored = self._tables[split], _stored(self._tables[split], index)
+        row = int(table.rows[index]) if len(table.rows) else 0
+        image, (format, _, mode) = table.images[index], table.kind_names[table.kinds[index]].partition(" ")
+        return ImageOrigin(
+            location=self._reader.location(stored),
+            path_in_class=stored.id if row else _path_in_class(stored.id, table.names[table.labels[index]]),
+            row=row,
+            size=stored.size,
+            sha256=image["sha256"].tobytes().hex(),
+            header=Header(int(image["width"]), int(image["height"]), mode, format),
+            read=partial(self._reader.read, stored),
+        )
+
+    def content(self, split: str, indices: np.ndarray) -> bytes:
+        return self._tables[split].images["sha256"][indices].tobytes().hex().encode()
+
+    def _labels(self, table: ImageTable) -> np.ndarray:
+        """The labels as indices into the class names, which are those of the training images in their natural order."""
+        numbers = {name: number for number, name in enumerate(self.class_names)}
+        return np.array([numbers.get(name, -1) for name in table.names], np.int64)[table.labels]
+
+    def _image(self, table: ImageTable, index: int) -> np.ndarray:
+        stored = _stored(table, index)
+        try:
+            content, sha256 = self._reader.read(stored), table.images["sha256"][index].tobytes().hex()
+            return load_bytes(content, self._resizing, sha256, self._max_pixels)
+        except UnusableImage as problem:
+            raise ChangedImage(
+                f"'{self._reader.location(stored)}' is no longer what it was at the start: {problem}. Put it back."
+            ) from problem
+
+
+def _stored(table: ImageTable, index: int) -> StoredImage:
+    return StoredImage(str(table.ids[index]), *table.images[["container", "offset", "size"]][index].item())
+
+
+def _path_in_class(identifier: str, label: str) -> str:
+    """The path below the class folder; all of it where no folder says the class."""
+    _, folder, below = f"/{identifier}".partition(f"/{label}/")
+    return below if folder else identifier

@@ -1,0 +1,86 @@
+"""What scans found, remembered in the artifacts folder for the data sets that were used last."""
+
+import hashlib
+import io
+import os
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import PIL
+
+from bottleneck_features.pipeline.results import write_bytes
+
+FOLDER = "scans"
+VERSION = 2  # raise it when what is remembered, or the check that leads to it, changes
+KEPT = 20  # data sets
+UNUSED_DAYS = 90  # after so many, a file of a data set that is still used has gone from it
+Found = TypeVar("Found")
+
+
+class ScanMemory:
+    """What was found in the files of one data set; two processes may use it at once.
+
+    Opening it forgets what was not used for long: all but the `KEPT` last used data sets, and files of this one.
+
+    Args:
+        home: the artifacts folder; `scans` in it holds a folder for each data set.
+        key: what the data set is, and all that what is found depends on besides its files.
+    """
+
+    def __init__(self, home: Path, *key: object) -> None:
+        state = "\0".join(map(str, (*key, PIL.__version__, VERSION)))
+        self._folder = home / FOLDER / hashlib.sha256(os.fsencode(state)).hexdigest()[:32]
+        others = [path for path in (home / FOLDER).glob("*") if path != self._folder]
+        for path in sorted(others, key=_last_used, reverse=True)[KEPT - 1 :]:
+            _remove(path)
+        for path in self._folder.glob("*"):
+            if _last_used(path) < time.time() - UNUSED_DAYS * 86400:
+                _remove(path)
+
+    def recall(self, name: str, parse: Callable[[Mapping[str, np.ndarray]], Found]) -> Found | None:
+        """Return what `parse` makes of the arrays that are remembered under a name; None where none are, or damaged ones."""
+        path = self._path(name)
+        try:
+            with np.load(path) as arrays:
+                found = parse(arrays)
+        except Exception:  # a damaged file can raise anything, and is then made anew
+            return None
+        for used in (path, self._folder):
+            with suppress(OSError):
+                os.utime(used)
+        return found
+
+    def remember(self, name: str, arrays: Mapping[str, np.ndarray]) -> None:
+        """Remember arrays under a name."""
+        stream = io.BytesIO()
+        np.savez(stream, **arrays)  # type: ignore[arg-type]
+        with suppress(FileNotFoundError):  # another process has just forgotten this data set
+            write_bytes(self._path(name), stream.getvalue())
+
+    def _path(self, name: str) -> Path:
+        return self._folder / f"{hashlib.sha256(os.fsencode(name)).hexdigest()[:32]}.npz"
+
+
+def forget_scans(home: Path) -> None:
+    """Forget what was found in any file, so that the next command reads them all again."""
+    shutil.rmtree(home / FOLDER, ignore_errors=True)
+
+
+def _last_used(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:  # another process has removed it
+        return 0.0
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            path.unlink()

@@ -1,0 +1,42 @@
+"""Image files on a disk as a data set, whatever lists them."""
+
+from pathlib import Path
+
+import numpy as np
+
+from bottleneck_features.pipeline.datasets.assembly import LabelledScan, assemble, resizing_of
+from bottleneck_features.pipeline.datasets.decoding import decoding_threads, read_file
+from bottleneck_features.pipeline.datasets.image_dataset import ImageDataset, StoredImage
+from bottleneck_features.pipeline.datasets.listing import Listing, printable
+from bottleneck_features.pipeline.datasets.scanning import scan_files
+from bottleneck_features.pipeline.datasets.texts import text_array
+from bottleneck_features.pipeline.experiment import Experiment
+
+
+class FileReader:
+    """Reads image files below a folder; an image's id is its path (an `ImageReader`)."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self.threads = decoding_threads()
+
+    def read(self, image: StoredImage) -> bytes:
+        """See `ImageReader`."""
+        return read_file(self._root / image.id)
+
+    def location(self, image: StoredImage) -> str:
+        """See `ImageReader`."""
+        return str(self._root / image.id)
+
+
+def open_listing(experiment: Experiment, home: Path, listing: Listing) -> ImageDataset:
+    """Look at the files of a listing and make a data set of them; see `open_folder`."""
+    resizing_of(experiment)  # refuses what cannot be before every file is read
+    entries = listing.entries
+    scan = scan_files(listing.root, [entry.path for entry in entries], home, experiment.dataset.max_pixels)
+    groups, rows = text_array(printable(entry.group) for entry in entries), np.array([e.row for e in entries], np.int32)
+    labels, splits = text_array(entry.label for entry in entries), text_array(entry.split for entry in entries)
+    groups = groups if (groups != "").any() else groups[:0]
+    labelled = LabelledScan(scan, scan.ids, labels, splits, groups, scan.problems, rows if rows.any() else None)
+    location = str(Path(experiment.dataset.path).expanduser().resolve())
+    return assemble(experiment, home, labelled, FileReader(listing.root), location, listing)
