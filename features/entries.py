@@ -71,7 +71,7 @@ class Entries(Mapping[int, Entry]):
 
     @classmethod
     def from_json(cls, split: Mapping[str, Any]) -> Entries:
-        """What the manifest says of a split, in format version 1 or 2.
+        """What the manifest says of a split.
 
         Raises:
             ValueError: if its sizes, hashes and layouts do not fit together.
@@ -83,7 +83,7 @@ class Entries(Mapping[int, Entry]):
         runs = np.searchsorted(starts, np.arange(len(hashes)), side="right") - 1
         if (np.diff(starts) <= 0).any() or (runs[done] < 0).any():
             raise ValueError("its layouts do not cover its shards")
-        sizes = _sizes(split, runs, done)
+        sizes = np.array([UNFINISHED if size is None else size for size in split["bytes"]], np.int64)
         if len(sizes) != len(hashes) or (done != (sizes != UNFINISHED)).any():
             raise ValueError("its sizes are not those of its shards")
         offsets: list[Mapping[str, int]] = []
@@ -94,7 +94,7 @@ class Entries(Mapping[int, Entry]):
         return cls(sizes, columns.reshape(len(hashes), HASH_BYTES), kinds, offsets)
 
     def as_json(self) -> dict[str, Any]:
-        """`layouts`, `bytes` and `shards` of the manifest, format version 2."""
+        """`layouts`, `bytes` and `shards` of the manifest."""
         text = self._hashes.tobytes().hex()
         width = 2 * HASH_BYTES
         finished = self.done.tolist()
@@ -155,11 +155,3 @@ class Entries(Mapping[int, Entry]):
         kinds = self._kinds[finished]
         first = np.flatnonzero(np.diff(kinds, prepend=-1))
         return [{"from": int(finished[i]), "offsets": dict(self._offsets[kinds[i]])} for i in first]
-
-
-def _sizes(split: Mapping[str, Any], runs: np.ndarray, done: np.ndarray) -> np.ndarray:
-    """Version 2 has a list of sizes; in version 1 they are part of the layouts."""
-    if "bytes" in split:
-        return np.array([UNFINISHED if size is None else size for size in split["bytes"]], np.int64)
-    by_layout = np.array([layout["bytes"] for layout in split["layouts"]] or [UNFINISHED], np.int64)
-    return np.where(done, by_layout[runs], UNFINISHED)

@@ -21,7 +21,6 @@ from bottleneck_features.features.storage import publish_bytes, publish_new
 
 FORMAT = "bottleneck-features"
 VERSION = 2
-READABLE = (1, 2)
 MANIFEST = "manifest.json"
 LOOKED_AT = 10_000  # shards: in larger caches not every file is looked at before any is used
 
@@ -279,17 +278,16 @@ def _check_version(content: Mapping[str, Any], path: Path | str) -> None:
     if content["format"] != FORMAT:
         raise ValueError(f"its format is {content['format']!r}, not {FORMAT!r}")
     version = content["version"]
-    if version in READABLE:
-        return
     if version > VERSION:
         raise CacheVersion(
-            f"{path} has format version {version}; this release reads versions up to {VERSION}. "
+            f"{path} has format version {version}; this release reads version {VERSION}. "
             "Upgrade bottleneck-features, or extract again into another folder."
         )
-    raise CacheVersion(
-        f"{path} has format version {version}, which this release (version {VERSION}) does not read. "
-        "Remove it with `cache rm` and extract again, or export it with the release that wrote it."
-    )
+    if version < VERSION:
+        raise CacheVersion(
+            f"{path} has format version {version}, which this release (version {VERSION}) does not read. "
+            "Remove the cache with `cache rm` and extract again."
+        )
 
 
 def encoded(manifest: Manifest) -> bytes:

@@ -36,16 +36,6 @@ def test_entries_come_back_whatever_the_order_they_were_entered_in(shards, data)
         assert read.as_json() == _of(shards, sorted(shards)).as_json()
 
 
-@settings(max_examples=100, deadline=None)
-@given(shards=st.dictionaries(st.integers(0, 12), entries))
-def test_entries_of_format_version_1_read_the_same(shards):
-    hashes = [shards[index].sha256 if index in shards else None for index in range(13)]
-    layouts = [{"from": i, "bytes": shards[i].bytes, "offsets": shards[i].offsets} for i in sorted(shards)]
-    read = Entries.from_json({"shards": hashes, "layouts": layouts})
-    assert read == _of(shards, sorted(shards))
-    assert read.as_json() == _of(shards, sorted(shards)).as_json()
-
-
 @settings(max_examples=50, deadline=None)
 @given(shards=st.dictionaries(st.integers(0, 12), entries, min_size=1), data=st.data())
 def test_entries_differ_when_one_shard_does(shards, data):
