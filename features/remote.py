@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bottleneck_features.errors import first_line
 from bottleneck_features.features.errors import StoreError, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -43,8 +44,7 @@ def filesystem(url: str) -> tuple[AbstractFileSystem, str]:
 
 def refused(error: Exception, url: str) -> StoreError:
     """The `StoreError` that tells a user, in one line, why a store did not do what it was asked."""
-    reason = " ".join(str(error).split()) or type(error).__name__
     return StoreError(
-        f"'{url}': {reason[:300]}. Check the URL, the network and the credentials (for S3: AWS_ACCESS_KEY_ID, "
+        f"'{url}': {first_line(error)}. Check the URL, the network and the credentials (for S3: AWS_ACCESS_KEY_ID, "
         "AWS_SECRET_ACCESS_KEY, AWS_ENDPOINT_URL, or ~/.aws). What is finished is kept: run the same command again."
     )

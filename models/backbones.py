@@ -15,15 +15,13 @@ from pathlib import Path
 import h5py
 import keras
 
+from bottleneck_features.errors import first_line, nearest, quoted
 from bottleneck_features.models import efficientnet_lite, torchvision_nets
 from bottleneck_features.models.errors import (
     BackboneFileError,
     ModelError,
     UnknownLayer,
     WeightsMismatch,
-    first_line,
-    nearest,
-    quoted,
 )
 from bottleneck_features.models.registry import APPLICATIONS, LITE0, TORCHVISION, Application
 from bottleneck_features.models.torch_files import SUFFIXES as TORCH_SUFFIXES

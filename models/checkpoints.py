@@ -9,7 +9,8 @@ import keras
 import numpy as np
 from keras import layers
 
-from bottleneck_features.models.errors import WeightsMismatch, first_line
+from bottleneck_features.errors import first_line
+from bottleneck_features.models.errors import WeightsMismatch
 from bottleneck_features.models.torch_files import load_tensors
 
 NORM_PARTS = ("weight", "bias", "running_mean", "running_var")

@@ -9,8 +9,9 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
+from bottleneck_features.errors import nearest, quoted
 from bottleneck_features.models.backbones import LAYERS_SHOWN, Backbone
-from bottleneck_features.models.errors import UnknownLayer, nearest, quoted
+from bottleneck_features.models.errors import UnknownLayer
 from bottleneck_features.models.folding import PREPROCESSING
 from bottleneck_features.models.heads import pooled
 from bottleneck_features.models.tracing import truncated

@@ -14,7 +14,8 @@ from typing import Any, BinaryIO
 import numpy as np
 import safetensors.numpy
 
-from bottleneck_features.models.errors import WeightsMismatch, first_line
+from bottleneck_features.errors import first_line
+from bottleneck_features.models.errors import WeightsMismatch
 
 SUFFIXES = (".pth", ".pt", ".safetensors")
 

@@ -14,14 +14,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from bottleneck_features.errors import first_line, nearest, quoted
 from bottleneck_features.models.errors import (
     BackboneFileError,
     InvalidSetting,
     UnknownBackbone,
     WeightsUnavailable,
-    first_line,
-    nearest,
-    quoted,
 )
 from bottleneck_features.models.registry import (
     APPLICATIONS,

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bottleneck_features import features
+from bottleneck_features.errors import first_line
 from bottleneck_features.pipeline.datasets.decoding import UnusableImage
 from bottleneck_features.pipeline.datasets.listing import SPLITS, ignored, in_full
 from bottleneck_features.pipeline.datasets.scan import threads
@@ -57,7 +58,7 @@ class Container:
             finally:
                 os.close(descriptor)
         except Exception as error:  # each store has errors of its own
-            raise UnusableImage(f"it cannot be read ({' '.join(str(error).split())[:200]})") from error
+            raise UnusableImage(f"it cannot be read ({first_line(error, 200)})") from error
 
     @contextmanager
     def nearby(self) -> Iterator["Container"]:
@@ -231,6 +232,6 @@ def _expanded(pattern: str) -> list[str]:
 def not_readable(container: Container, error: Exception, kind: str) -> PipelineError:
     """The error for a container that is not what its name says."""
     return PipelineError(
-        f"'{container.name}' cannot be read as {kind}: {' '.join(str(error).split())[:200]}. Mend it or take it away: what "
+        f"'{container.name}' cannot be read as {kind}: {first_line(error, 200)}. Mend it or take it away: what "
         "is missing with it is not known."
     )
