@@ -9,10 +9,10 @@ import numpy as np
 from keras import layers, ops
 
 from bottleneck_features.models.errors import InvalidSetting
+from bottleneck_features.models.probes import SMALLEST_PROBABILITY
 from bottleneck_features.models.tracing import Recipe, resize_matrix, truncated
 
 IMAGES, PROBABILITIES = "images", "probabilities"
-SMALLEST = float(np.finfo(np.float32).tiny)
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def _pooled(outputs: list[keras.KerasTensor], poolings: tuple[str, ...]) -> kera
 def _probabilities(scores: list[keras.KerasTensor], head: LinearHead) -> keras.KerasTensor:
     if head.averages == "probabilities" and len(scores) > 1:
         chances = layers.Average()([ops.softmax(one) for one in scores])
-        logits = ops.log(ops.maximum(chances, SMALLEST))
+        logits = ops.log(ops.maximum(chances, SMALLEST_PROBABILITY))
     else:
         logits = layers.Average()(scores) if len(scores) > 1 else scores[0]
     return layers.Softmax(name=PROBABILITIES)(logits / head.temperature)

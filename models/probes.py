@@ -17,6 +17,7 @@ from bottleneck_features.models.neighbours import majority_path, nearest_labels,
 from bottleneck_features.models.parallel import Workers
 
 NEIGHBOURS = 200
+SMALLEST_PROBABILITY = float(np.finfo(np.float32).tiny)  # what a logarithm is taken of where a probability is 0
 Advance = Callable[[], None]
 
 
@@ -189,9 +190,9 @@ class Path:
 
 
 def log_loss(probabilities: np.ndarray, labels: np.ndarray) -> float:
-    """Return the mean cross-entropy in nats of `(n, classes)` probabilities; chances below 1e-12 count as that."""
+    """Return the mean cross-entropy in nats of `(n, classes)` probabilities; those below the smallest count as that."""
     right = probabilities[np.arange(len(labels)), labels].astype(np.float64)
-    return float(-np.log(np.maximum(right, 1e-12)).mean())
+    return float(-np.log(np.clip(right, SMALLEST_PROBABILITY, 1.0)).mean())
 
 
 def squared_error(scores: np.ndarray, labels: np.ndarray) -> float:
