@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import hashlib
 import os
@@ -12,6 +11,7 @@ import socket
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -22,42 +22,58 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _TEMPORARY = re.compile(r"^\.(?P<name>.+)~(?P<host>[^~]+)~(?P<pid>\d+)~[0-9a-f]+\.tmp$")
 
 
-def publish(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Writes a file under a temporary name, flushes it to disk and renames it.
+@contextmanager
+def whole_file(path: Path, settle: Callable[[Path], object] | None = None) -> Iterator[BinaryIO]:
+    """Open a file for writing that gets its name when all of it is on disk; if the block fails, nothing is left of it.
 
     Args:
         path: final name; an existing file of this name is replaced in one step.
+        settle: gives the finished temporary file its name, where it is not simply renamed.
+
+    Yields:
+        The open binary file.
+
+    Raises:
+        OSError: if it cannot be written.
+    """
+    temporary = temporary_name(path)
+    try:
+        with temporary.open("xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path) if settle is None else settle(temporary)
+        sync_folder(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def publish(path: Path, write: Callable[[BinaryIO], object], settle: Callable[[Path], object] | None = None) -> None:
+    """Write a file of a cache, or one beside it, as a `whole_file`.
+
+    Args:
+        path: final name.
         write: called with the open binary file.
+        settle: as for `whole_file`.
 
     Raises:
         DiskFull: if the disk fills up; the temporary file is gone, nothing else was touched.
         CacheError: if the folder cannot be written.
     """
-    _publish(path, write, lambda temporary: temporary.replace(path))
-
-
-def _publish(path: Path, write: Callable[[BinaryIO], object], settle: Callable[[Path], object]) -> None:
-    temporary = temporary_name(path)
     try:
-        with temporary.open("xb") as file:
+        with whole_file(path, settle) as file:
             write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        settle(temporary)
-        sync_folder(path.parent)
     except OSError as error:
         raise explained(error, path) from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def publish_bytes(path: Path, content: bytes) -> None:
-    """`publish` of content that is in memory."""
+    """`publish` content that is in memory."""
     publish(path, lambda file: file.write(content))
 
 
 def publish_new(path: Path, content: bytes) -> None:
-    """`publish` of a file that must not replace another: of many processes that try at once, one succeeds."""
+    """`publish` a file that must not replace another: of many processes that try at once, one succeeds."""
 
     def settle(temporary: Path) -> None:
         try:
@@ -68,7 +84,7 @@ def publish_new(path: Path, content: bytes) -> None:
             if not path.exists():
                 temporary.replace(path)
 
-    _publish(path, lambda file: file.write(content), settle)
+    publish(path, lambda file: file.write(content), settle)
 
 
 def explained(error: OSError, path: Path) -> CacheError:
@@ -109,7 +125,7 @@ def sync_folder(folder: Path) -> None:
         return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        with contextlib.suppress(OSError):
+        with suppress(OSError):
             os.fsync(descriptor)
     finally:
         os.close(descriptor)
