@@ -123,6 +123,7 @@ class Extractor:
 def build_extractor(
     backbone: Backbone,
     layers: Sequence[str],
+    *,
     pooling: str | Sequence[str] = "avg",
     input_shape: tuple[int, int] | None = None,
     resize: str = "bilinear",

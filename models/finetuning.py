@@ -76,6 +76,7 @@ def classifier(
     layer: str,
     classes: int,
     input_shape: tuple[int, int, int],
+    *,
     crop_area: float = 0.08,
     flip: bool = True,
     resize: str = "bilinear",

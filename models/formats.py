@@ -17,6 +17,7 @@ import keras
 import numpy as np
 
 from bottleneck_features.models.deployable import IMAGES, PROBABILITIES
+from bottleneck_features.models.engines import import_openvino
 from bottleneck_features.models.errors import EngineUnavailable
 
 LABELS = "labels.txt"
@@ -161,17 +162,14 @@ def _load_onnx(path: Path) -> Run:
 
 
 def _write_openvino(model: keras.Model, path: Path, labels: Sequence[str]) -> None:
-    import openvino
-
+    openvino = import_openvino()
     converted = openvino.convert_model(_traced(model), share_weights=False)
     converted.set_rt_info(" ".join(re.sub(r"\s", "_", one_line(label)) for label in labels), ["model_info", "labels"])
     openvino.save_model(converted, path, compress_to_fp16=False)
 
 
 def _load_openvino(path: Path) -> Run:
-    import openvino
-
-    compiled = openvino.Core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    compiled = import_openvino().Core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     return lambda images: np.array(compiled(images)[PROBABILITIES])
 
 

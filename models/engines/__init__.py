@@ -7,14 +7,12 @@ import platform
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Protocol
 
 import numpy as np
 
 from bottleneck_features.models.errors import EngineUnavailable, require_choice
-
-# OpenVINO's converter and NNCF report their use to their makers' servers; without this package both use their stubs
-sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 ENGINES = ("tensorflow", "openvino")
 PRECISIONS = ("float32", "bfloat16", "float16", "int8")
@@ -117,10 +115,20 @@ def cpu_has_bfloat16() -> bool:
     return bool(words & {"avx512_bf16", "amx_bf16", "bf16"})
 
 
-def _openvino_bf16() -> bool:
+def import_openvino() -> ModuleType:
+    """Import OpenVINO so that neither its converter nor NNCF, imported after it, reports its use to its makers.
+
+    Raises:
+        ImportError: if it is not installed.
+    """
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # without it both use their stubs
     import openvino
 
-    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return openvino
+
+
+def _openvino_bf16() -> bool:
+    return "BF16" in import_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def gpus() -> int:

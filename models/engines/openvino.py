@@ -6,15 +6,19 @@ import contextlib
 import math
 import sys
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
-import openvino
 import psutil
 
+from bottleneck_features.models.engines import import_openvino
 from bottleneck_features.models.errors import EngineUnavailable
 from bottleneck_features.models.parallel import core_limit
 from bottleneck_features.models.tracing import Recipe, trace
+
+if TYPE_CHECKING:
+    import openvino
 
 HINTS = {"float32": "f32", "bfloat16": "bf16", "int8": "f32"}
 CALIBRATION_BATCH = 4
@@ -46,8 +50,9 @@ class OpenVINOEngine:
         batch_size: int,
         calibration: np.ndarray | None = None,
     ) -> None:
+        runtime = import_openvino()
         # shared weights point into the frozen graph, which is gone after the conversion: at random, garbage
-        converted = openvino.convert_model(trace(model, recipe, None), share_weights=False)
+        converted = runtime.convert_model(trace(model, recipe, None), share_weights=False)
         if precision == "int8":
             converted = _quantised(converted, calibration)
         limit = core_limit()
@@ -57,7 +62,7 @@ class OpenVINOEngine:
         settings = {"INFERENCE_PRECISION_HINT": HINTS[precision], "NUM_STREAMS": streams}
         if limit:  # pinned, the threads of all such processes would share the first cores
             settings |= {"INFERENCE_NUM_THREADS": limit, "ENABLE_CPU_PINNING": False}
-        self._compiled = openvino.Core().compile_model(converted, "CPU", settings)
+        self._compiled = runtime.Core().compile_model(converted, "CPU", settings)
         self._parts = math.ceil(batch_size / self._part)
         self._outputs = [_output(self._compiled, f"out{i}") for i in range(len(recipe.layers))]
         self._idle: list[list[openvino.InferRequest]] = []

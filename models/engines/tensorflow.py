@@ -36,6 +36,7 @@ class TensorFlowEngine:
         recipe: Recipe,
         precision: str,
         batch_size: int,
+        *,
         devices: Sequence[str] | None = None,
         compiled: bool | None = None,
     ) -> None:
