@@ -22,10 +22,10 @@ from bottleneck_features.features.npz import import_npz
 from bottleneck_features.features.partition import SHARED, WHOLE, Partition
 from bottleneck_features.features.plan import SplitPlan
 from bottleneck_features.features.publish import PublishingWriter, fetch, share
-from bottleneck_features.features.quarantine import Problem
+from bottleneck_features.features.quarantine import DamagedFile
 from bottleneck_features.features.reader import Features, Split, open_features
 from bottleneck_features.features.records import CacheInfo, Difference
-from bottleneck_features.features.remote import filesystem, is_url, refused
+from bottleneck_features.features.remote import filesystem, is_url, store_error
 from bottleneck_features.features.verify import VerifyReport, repair, require_unchanged, verify
 from bottleneck_features.features.writer import CacheWriter
 
@@ -43,13 +43,13 @@ __all__ = [
     "CacheMissing",
     "CacheVersion",
     "CacheWriter",
+    "DamagedFile",
     "Difference",
     "DiskFull",
     "FeatureArray",
     "FeatureError",
     "Features",
     "Partition",
-    "Problem",
     "PublishingWriter",
     "Removal",
     "Shard",
@@ -70,12 +70,12 @@ __all__ = [
     "is_url",
     "list_caches",
     "open_features",
-    "refused",
     "removal",
     "remove_cache",
     "repair",
     "require_unchanged",
     "share",
+    "store_error",
     "verify",
 ]
 

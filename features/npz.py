@@ -29,7 +29,7 @@ class _Header:
 
 
 def import_npz(root: Path | str, name: str, files: Mapping[str, Path | str]) -> Path:
-    """Makes a cache of .npz files with `features` (n, …) and `labels` (n,) or (n, 1), and `ids` (n,) if they have them.
+    """Make a cache of .npz files with `features` (n, …) and `labels` (n,) or (n, 1), and `ids` (n,) if they have them.
 
     Args:
         root: the folder that holds all caches.

@@ -15,12 +15,12 @@ EXTRA = "pip install 'bottleneck-features[store]'"
 
 
 def is_url(place: Path | str) -> bool:
-    """Whether a place is a URL such as `s3://bucket/prefix`, and not a path."""
+    """Return whether a place is a URL such as `s3://bucket/prefix`, and not a path."""
     return "://" in str(place)
 
 
 def filesystem(url: str) -> tuple[AbstractFileSystem, str]:
-    """The file system of a URL, and the path in it.
+    """Return the file system of a URL, and the path in it.
 
     Args:
         url: such as `s3://bucket/prefix`, `gs://…`, `hdfs://…`, `memory://…`; credentials and endpoints come from where
@@ -42,8 +42,8 @@ def filesystem(url: str) -> tuple[AbstractFileSystem, str]:
     return found, path
 
 
-def refused(error: Exception, url: str) -> StoreError:
-    """The `StoreError` that tells a user, in one line, why a store did not do what it was asked."""
+def store_error(error: Exception, url: str) -> StoreError:
+    """Return the `StoreError` that tells a user, in one line, why a store did not do what it was asked."""
     return StoreError(
         f"'{url}': {first_line(error)}. Check the URL, the network and the credentials (for S3: AWS_ACCESS_KEY_ID, "
         "AWS_SECRET_ACCESS_KEY, AWS_ENDPOINT_URL, or ~/.aws). What is finished is kept: run the same command again."

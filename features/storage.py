@@ -64,16 +64,16 @@ def publish(path: Path, write: Callable[[BinaryIO], object], settle: Callable[[P
         with whole_file(path, settle) as file:
             write(file)
     except OSError as error:
-        raise explained(error, path) from error
+        raise write_error(error, path) from error
 
 
 def publish_bytes(path: Path, content: bytes) -> None:
-    """`publish` content that is in memory."""
+    """Write content that is in memory, as `publish`."""
     publish(path, lambda file: file.write(content))
 
 
 def publish_new(path: Path, content: bytes) -> None:
-    """`publish` a file that must not replace another: of many processes that try at once, one succeeds."""
+    """Write a file, as `publish`, that must not replace another: of many processes that try at once, one succeeds."""
 
     def settle(temporary: Path) -> None:
         try:
@@ -87,8 +87,8 @@ def publish_new(path: Path, content: bytes) -> None:
     publish(path, lambda file: file.write(content), settle)
 
 
-def explained(error: OSError, path: Path) -> CacheError:
-    """The `CacheError` that tells a user what an `OSError` at a path means."""
+def write_error(error: OSError, path: Path) -> CacheError:
+    """Return the `CacheError` that tells a user what an `OSError` at a path means."""
     if error.errno in _FULL:
         free = size_text(free_bytes(path.parent))
         return DiskFull(
@@ -100,12 +100,12 @@ def explained(error: OSError, path: Path) -> CacheError:
 
 
 def temporary_name(path: Path) -> Path:
-    """A name beside `path` that says which process of which host is writing."""
+    """Return a name beside `path` that says which process of which host is writing."""
     return path.with_name(f".{path.name}~{_host()}~{os.getpid()}~{uuid.uuid4().hex[:8]}.tmp")
 
 
 def remove_stale(folder: Path) -> list[Path]:
-    """Removes the temporary files that dead writers left; to be called by the holder of the folder's lock.
+    """Remove the temporary files that dead writers left; to be called by the holder of the folder's lock.
 
     Args:
         folder: folder whose own files are looked at; it may be missing.
@@ -120,7 +120,7 @@ def remove_stale(folder: Path) -> list[Path]:
 
 
 def sync_folder(folder: Path) -> None:
-    """Flushes a folder's entries (the renames in it) to disk, where the platform can."""
+    """Flush a folder's entries (the renames in it) to disk, where the platform can."""
     if os.name == "nt":
         return
     descriptor = os.open(folder, os.O_RDONLY)
@@ -132,7 +132,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Makes a folder with its parents.
+    """Make a folder with its parents.
 
     Raises:
         CacheError: if it cannot be made.
@@ -140,23 +140,23 @@ def make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise explained(error, folder) from error
+        raise write_error(error, folder) from error
 
 
 def sha256_of(path: Path) -> str:
-    """SHA-256 of a file's content, 64 hexadecimal digits."""
+    """Return the SHA-256 of a file's content, 64 hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def free_bytes(folder: Path) -> int:
-    """Bytes free on the disk of a folder, or of its nearest existing parent."""
+    """Return how many bytes are free on the disk of a folder, or of its nearest existing parent."""
     existing = next((place for place in (folder, *folder.resolve().parents) if place.exists()), Path("/"))
     return shutil.disk_usage(existing).free
 
 
 def require_space(folder: Path, needed: int, purpose: str) -> None:
-    """Refuses work that the disk cannot hold.
+    """Refuse work that the disk cannot hold.
 
     Args:
         folder: where it would be written; it may not exist yet.
@@ -175,7 +175,7 @@ def require_space(folder: Path, needed: int, purpose: str) -> None:
 
 
 def size_text(size: int) -> str:
-    """A number of bytes as people read it, such as `205.3 MB`."""
+    """Return a number of bytes as people read it, such as `205.3 MB`."""
     if size < 1000:
         return f"{size} bytes"
     value = float(size)

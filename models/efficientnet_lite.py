@@ -39,10 +39,10 @@ STAGES = (
 
 
 def efficientnet_lite0(size: tuple[int, int]) -> keras.Model:
-    """EfficientNet-Lite0 with its classifier.
+    """Build EfficientNet-Lite0 with its classifier.
 
     Args:
-        size: Height and width of the images.
+        size: height and width of the images.
 
     Returns:
         A model of float RGB 0..255, `(n, *size, 3)`, that gives the probabilities of ImageNet's 1,000 classes. Layers are
@@ -82,17 +82,17 @@ def _block(x: keras.KerasTensor, stage: Stage, strides: int, name: str) -> keras
 
 
 def load_checkpoint(model: keras.Model, path: Path) -> None:
-    """Sets the weights of an EfficientNet-Lite0, its classifier's too, from its torch checkpoint.
+    """Set the weights of an EfficientNet-Lite0, its classifier's too, from its torch checkpoint.
 
     Raises:
-        WeightsMismatch: If the checkpoint is damaged or of another architecture.
-        OSError: If it cannot be opened.
+        WeightsMismatch: if the checkpoint is damaged or of another architecture.
+        OSError: if it cannot be opened.
     """
     checkpoints.load_checkpoint(model, path, _torch_prefix)
 
 
 def _torch_prefix(name: str) -> str:
-    """`block2b_expand_conv` is `_blocks.2._expand_conv` there: blocks are counted through, without stages."""
+    """Return `_blocks.2._expand_conv` for `block2b_expand_conv`: torch counts the blocks through, without stages."""
     whole = {
         "stem_conv": "_conv_stem",
         "stem_bn": "_bn0",

@@ -24,7 +24,9 @@ class Rows(Protocol):
     """`(n, d)` features of any float type that are read by slices: a NumPy array or something that reads a cache."""
 
     @property
-    def shape(self) -> tuple[int, ...]: ...
+    def shape(self) -> tuple[int, ...]:
+        """`(n, d)`."""
+        ...
 
     def __getitem__(self, part: slice) -> np.ndarray: ...
 

@@ -56,10 +56,10 @@ class EngineMismatch(ModelError):
 
 
 def require_choice(option: str, value: str, choices: Iterable[str]) -> str:
-    """`value` if it is one of `choices`.
+    """Return `value` if it is one of `choices`.
 
     Raises:
-        InvalidSetting: If it is not.
+        InvalidSetting: if it is not.
     """
     choices = tuple(choices)
     if value in choices:

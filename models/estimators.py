@@ -95,7 +95,7 @@ class LogisticPath(ClassifierMixin, BaseEstimator):
 
         Raises:
             NotFittedError: before `fit`.
-            ValueError: X has another number of features, or values that are not finite.
+            ValueError: x has another number of features, or values that are not finite.
         """
         scores = self._scores(X)
         return scores[:, 1] - scores[:, 0] if len(self.classes_) == 2 else scores

@@ -33,7 +33,6 @@ def nearest_labels(queries: np.ndarray, known: np.ndarray, labels: np.ndarray, k
     Returns:
         `(m, k)` labels, the most similar row's first.
     """
-
     weights = -inverse_lengths(known, pool)
 
     def search(part: slice) -> np.ndarray:

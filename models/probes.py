@@ -1,6 +1,6 @@
 """The three probes on prepared coordinates: search a path on validation samples, then fit the chosen setting.
 
-Every probe is searched on the coordinates of one `Eigenbasis`, so that its cost is paid once a set of layers. Samples may
+Every probe is searched on the coordinates of one `Eigenbasis`, so that its cost is paid once per set of layers. Samples may
 have several views, one row each, one after the other: all rows train, scores are averaged over a sample's views.
 """
 

@@ -81,5 +81,5 @@ TORCHVISION = {
 
 
 def backbone_names() -> tuple[str, ...]:
-    """The registered backbones; the path of any `.keras` model works as well."""
+    """Return the registered backbones; the path of any `.keras` model works as well."""
     return (LITE0, *APPLICATIONS, *TORCHVISION)

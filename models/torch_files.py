@@ -1,4 +1,4 @@
-"""Reads files of tensors by torch's names: `.safetensors`, and checkpoints of both torch formats."""
+"""Read files of tensors by torch's names: `.safetensors`, and checkpoints of both torch formats."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ SUFFIXES = (".pth", ".pt", ".safetensors")
 
 
 def load_tensors(path: str | Path) -> dict[str, np.ndarray]:
-    """Reads a state dict; nothing in the file is run.
+    """Read a state dict; nothing in the file is run.
 
     Args:
-        path: A `.safetensors` file, or what `torch.save` wrote of a state dict.
+        path: a `.safetensors` file, or what `torch.save` wrote of a state dict.
 
     Returns:
         The tensors by name, as C-contiguous arrays.
 
     Raises:
-        WeightsMismatch: If the file is neither, is truncated or damaged, or holds anything but tensors.
-        OSError: If it cannot be opened.
+        WeightsMismatch: if the file is neither, is truncated or damaged, or holds anything but tensors.
+        OSError: if it cannot be opened.
     """
     path = Path(path)
     with path.open("rb") as file:
@@ -109,7 +109,7 @@ class _TensorUnpickler(pickle.Unpickler):
 
 
 def read_old(file: BinaryIO) -> dict[str, np.ndarray]:
-    """Reads what `torch.save` wrote before torch 1.6: pickles, then the storages one after the other.
+    """Read what `torch.save` wrote before torch 1.6: pickles, then the storages one after the other.
 
     Raises:
         Exception: of many kinds, if it is no such file.
@@ -127,7 +127,7 @@ def read_old(file: BinaryIO) -> dict[str, np.ndarray]:
 
 
 def read_zipped(file: BinaryIO) -> dict[str, np.ndarray]:
-    """Reads what `torch.save` writes since torch 1.6: `NAME/data.pkl` and one file `NAME/data/KEY` a storage.
+    """Read what `torch.save` writes since torch 1.6: `NAME/data.pkl` and one file `NAME/data/KEY` per storage.
 
     Raises:
         Exception: of many kinds, if it is no such file.

@@ -71,7 +71,7 @@ class Container:
             try:
                 self.store.get_file(self.url, str(copy))
             except Exception as error:
-                raise features.refused(error, self.url) from error
+                raise features.store_error(error, self.url) from error
             yield Container(str(copy), self.name, copy.stat().st_size, self.version)
 
 
@@ -189,7 +189,7 @@ def _behind(url: str, ending: str) -> list[Container]:
     except FileNotFoundError:
         return []
     except Exception as error:
-        raise features.refused(error, url) from error
+        raise features.store_error(error, url) from error
     files = {name: info for name, info in infos.items() if info["type"] == "file"}
     if not PATTERN.search(path) and path.rstrip("/") not in files:
         files = {name: info for name, info in files.items() if _fits(name, ending)}
