@@ -1,7 +1,7 @@
 """The feature cache: identity, shards, manifest, reading, export; imports no deep-learning framework."""
 
 from bottleneck_features.features.arrays import FeatureArray
-from bottleneck_features.features.catalog import Removal, describe_cache, find_cache, list_caches, removal, remove_cache
+from bottleneck_features.features.catalog import describe_cache, find_cache, list_caches, removal, remove_cache
 from bottleneck_features.features.errors import (
     CacheBusy,
     CacheDamaged,
@@ -26,7 +26,7 @@ from bottleneck_features.features.quarantine import DamagedFile
 from bottleneck_features.features.reader import Features, Split, open_features
 from bottleneck_features.features.records import CacheInfo, Difference
 from bottleneck_features.features.remote import filesystem, is_url, store_error
-from bottleneck_features.features.verify import VerifyReport, repair, require_unchanged, verify
+from bottleneck_features.features.verify import repair, require_unchanged, verify
 from bottleneck_features.features.writer import CacheWriter
 
 __all__ = [
@@ -51,13 +51,11 @@ __all__ = [
     "Features",
     "Partition",
     "PublishingWriter",
-    "Removal",
     "Shard",
     "Split",
     "SplitPlan",
     "StoreError",
     "StoreUnavailable",
-    "VerifyReport",
     "cache_path",
     "describe_cache",
     "differences",

@@ -115,6 +115,10 @@ class Manifest:
         """Count the finished shards of all splits."""
         return sum(len(record.shards) for record in self.splits.values())
 
+    def bytes_finished(self) -> int:
+        """Return how many bytes the finished shards of all splits have."""
+        return sum(int(record.shards.sizes[record.shards.done].sum()) for record in self.splits.values())
+
     def finished(self) -> Iterator[tuple[Shard, FileEntry]]:
         """Yield the finished shards of all splits, in order."""
         for split, record in self.splits.items():

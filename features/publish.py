@@ -16,7 +16,7 @@ from bottleneck_features.features.journal import journal_files, remove_journals
 from bottleneck_features.features.manifest import MANIFEST, Manifest, Shard, encoded, load
 from bottleneck_features.features.partition import WHOLE
 from bottleneck_features.features.plan import require_same
-from bottleneck_features.features.quarantine import DamagedFile
+from bottleneck_features.features.quarantine import WRONG_HASH, DamagedFile
 from bottleneck_features.features.storage import make_folder, publish_bytes, publish_new, require_space, sha256_of
 from bottleneck_features.features.store import Store, begin, complete, published, put_shard, reopen
 from bottleneck_features.features.writer import CacheWriter
@@ -111,12 +111,7 @@ class PublishingWriter(CacheWriter):
                 f"{self.path} is cut into other shards than {self._store.url}. Remove it with `cache rm`, and what the "
                 "store has is used."
             )
-        missing = [
-            (shard, entry)
-            for shard, entry in self._manifest.finished()
-            if shard.index not in self._published.splits[shard.split].shards
-        ]
-        for shard, entry in missing:
+        for shard, entry in _not_in(self._published, self._manifest):
             _put_if_right(self._store, self.path, shard, entry)
         self._published = published(self._store) or self._published
 
@@ -191,8 +186,7 @@ def share(url: str, folder: Path) -> bool:
     begun = begin(store, _without_shards(here))
     if begun.plan_digest != here.plan_digest:
         raise CacheMismatch(f"{folder} is cut into other shards than {url}. Remove it with `cache rm`.")
-    lacking = [item for item in here.finished() if item[0].index not in begun.splits[item[0].split].shards]
-    if not all(_put_if_right(store, folder, shard, entry) for shard, entry in lacking):
+    if not all(_put_if_right(store, folder, shard, entry) for shard, entry in _not_in(begun, here)):
         return False
     complete(store, published(store) or here, here.provenance)
     return True
@@ -234,9 +228,13 @@ def _fetch_one(store: Store, folder: Path, wanted: DamagedFile, entry: FileEntry
     if content is None:
         return DamagedFile(wanted.file, "missing", wanted.shard)
     if hashlib.sha256(content).hexdigest() != entry.sha256:
-        return DamagedFile(wanted.file, "its SHA-256 is not that of the manifest", wanted.shard)
+        return DamagedFile(wanted.file, WRONG_HASH, wanted.shard)
     publish_bytes(folder / wanted.file, content)
     return None
+
+
+def _not_in(there: Manifest, here: Manifest) -> list[tuple[Shard, FileEntry]]:
+    return [(shard, entry) for shard, entry in here.finished() if shard.index not in there.splits[shard.split].shards]
 
 
 def _put_if_right(store: Store, folder: Path, shard: Shard, entry: FileEntry) -> bool:

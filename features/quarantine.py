@@ -6,10 +6,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bottleneck_features.features.entries import FileEntry
 from bottleneck_features.features.manifest import EAGERLY_CHECKED, MANIFEST, Manifest, Shard, update
 from bottleneck_features.features.storage import make_folder, write_error
 
 QUARANTINE = "quarantine"
+WRONG_HASH = "its SHA-256 is not that of the manifest"
 
 
 @dataclass(frozen=True)
@@ -35,12 +37,21 @@ def missing_or_wrong_size(folder: Path, manifest: Manifest) -> Iterator[DamagedF
     if manifest.count_finished() > EAGERLY_CHECKED:
         return
     for shard, entry in manifest.finished():
-        path = folder / shard.file
-        size = path.stat().st_size if path.is_file() else None
-        if size is None:
-            yield DamagedFile(shard.file, "missing", shard)
-        elif size != entry.bytes:
-            yield DamagedFile(shard.file, f"{size} bytes instead of {entry.bytes}", shard)
+        if reason := size_problem(folder / shard.file, entry):
+            yield DamagedFile(shard.file, reason, shard)
+
+
+def size_problem(path: Path, entry: FileEntry) -> str:
+    """Say whether a file is missing or has another size than its entry; empty where neither is so.
+
+    Raises:
+        OSError: if its size cannot be read.
+    """
+    try:
+        size = path.stat().st_size
+    except FileNotFoundError:
+        return "missing"
+    return "" if size == entry.bytes else f"{size} bytes instead of {entry.bytes}"
 
 
 def quarantine_files(folder: Path, manifest: Manifest, problems: Sequence[DamagedFile]) -> Manifest:

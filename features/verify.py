@@ -16,7 +16,13 @@ from bottleneck_features.features.entries import FileEntry
 from bottleneck_features.features.errors import CacheDamaged, CacheMissing
 from bottleneck_features.features.lock import writer_lock
 from bottleneck_features.features.manifest import MANIFEST, Manifest, Shard, load, plan_sha256
-from bottleneck_features.features.quarantine import DamagedFile, quarantine_files, quarantine_manifest
+from bottleneck_features.features.quarantine import (
+    WRONG_HASH,
+    DamagedFile,
+    quarantine_files,
+    quarantine_manifest,
+    size_problem,
+)
 from bottleneck_features.features.shards import LABEL, blosc2_filter, dataset_name, stored_dtype
 from bottleneck_features.features.storage import sha256_of
 from bottleneck_features.features.writer import finalise
@@ -73,8 +79,7 @@ def verify(path: Path | str) -> VerifyReport:
     except CacheDamaged as error:
         return VerifyReport(folder, 0, 0, 0, (DamagedFile(MANIFEST, str(error)),), time.perf_counter() - started)
     problems = (*_shard_problems(folder, manifest), *_virtual_problems(folder, manifest))
-    hashed = sum(entry.bytes for _, entry in manifest.finished())
-    done, total = manifest.count_finished(), manifest.count()
+    done, total, hashed = manifest.count_finished(), manifest.count(), manifest.bytes_finished()
     return VerifyReport(folder, done, total - done, hashed, problems, time.perf_counter() - started)
 
 
@@ -96,11 +101,11 @@ def require_unchanged(path: Path | str) -> None:
     folder = Path(path)
     manifest = load(folder)
     completed = (folder / MANIFEST).stat().st_mtime_ns
-    every = sum(int(record.shards.sizes[record.shards.done].sum()) for record in manifest.splits.values())
+    hashes_all = manifest.bytes_finished() <= HASHED_WHOLE
     doubtful = [
         (folder / shard.file, entry)
         for shard, entry in manifest.finished()
-        if every <= HASHED_WHOLE or not _as_it_was(folder / shard.file, entry, completed)
+        if hashes_all or not _as_it_was(folder / shard.file, entry, completed)
     ]
     with ThreadPoolExecutor(AT_A_TIME, "hash") as pool:
         reasons = list(pool.map(lambda item: _file_problem(*item), doubtful))
@@ -188,16 +193,9 @@ def _as_it_was(path: Path, entry: FileEntry, completed: int) -> bool:
 
 def _file_problem(path: Path, entry: FileEntry) -> str:
     try:
-        size = path.stat().st_size
-        if size != entry.bytes:
-            return f"{size} bytes instead of {entry.bytes}"
-        if sha256_of(path) != entry.sha256:
-            return "its SHA-256 is not that of the manifest"
-    except FileNotFoundError:
-        return "missing"
+        return size_problem(path, entry) or ("" if sha256_of(path) == entry.sha256 else WRONG_HASH)
     except OSError as error:
         return f"cannot be read ({error.strerror})"
-    return ""
 
 
 def _content_problem(folder: Path, manifest: Manifest, shard: Shard, entry: FileEntry) -> str:

@@ -18,7 +18,7 @@ from bottleneck_features.features.lock import shared_lock, writer_lock
 from bottleneck_features.features.manifest import MANIFEST, ArraySpec, Manifest, Shard, create, load, update
 from bottleneck_features.features.partition import WHOLE, Partition
 from bottleneck_features.features.plan import SplitPlan, make_plan, require_same
-from bottleneck_features.features.quarantine import DamagedFile, missing_or_wrong_size, quarantine_files
+from bottleneck_features.features.quarantine import DamagedFile, missing_or_wrong_size, quarantine_files, size_problem
 from bottleneck_features.features.shards import OVERHEAD_BYTES, encode_shard, encode_virtual, sample_bytes, stored_dtype
 from bottleneck_features.features.storage import make_folder, publish_bytes, remove_stale, require_space
 
@@ -147,8 +147,7 @@ class CacheWriter:
     def is_finished(self, shard: Shard) -> bool:
         """Return whether a shard is entered by now, by this or any other writer, and its file is there and as long as entered."""
         entry = load(self.path).splits[shard.split].shards.get(shard.index)
-        path = self.path / shard.file
-        return entry is not None and path.is_file() and path.stat().st_size == entry.bytes
+        return entry is not None and not size_problem(self.path / shard.file, entry)
 
     def finish(self) -> int:
         """Complete the cache: one virtual HDF5 file for each split, then the mark in the manifest.

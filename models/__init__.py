@@ -1,4 +1,4 @@
-"""Computes: backbones and their weights, the compiled extractor, heads, linear probes and the small ConvNets."""
+"""What computes: backbones and their weights, the compiled extractor, heads, linear probes and the small ConvNets."""
 
 from __future__ import annotations
 

@@ -94,23 +94,15 @@ def load_checkpoint(model: keras.Model, path: Path) -> None:
 def _torch_prefix(name: str) -> str:
     """Return `_blocks.2._expand_conv` for `block2b_expand_conv`: torch counts the blocks through, without stages."""
     whole = {
-        "stem_conv": "_conv_stem",
-        "stem_bn": "_bn0",
-        "top_conv": "_conv_head",
-        "top_bn": "_bn1",
-        "predictions": "_fc",
-    }
+        "stem_conv": "_conv_stem", "stem_bn": "_bn0", "top_conv": "_conv_head", "top_bn": "_bn1", "predictions": "_fc",
+    }  # fmt: skip
     if name in whole:
         return whole[name]
     block, part = name.split("_", 1)
     stage, repeat = int(block[5:-1]), "abcd".index(block[-1])
     index = sum(s.repeats for s in STAGES[: stage - 1]) + repeat
     parts = {
-        "expand_conv": "_expand_conv",
-        "expand_bn": "_bn0",
-        "dwconv": "_depthwise_conv",
-        "bn": "_bn1",
-        "project_conv": "_project_conv",
-        "project_bn": "_bn2",
-    }
+        "expand_conv": "_expand_conv", "expand_bn": "_bn0", "dwconv": "_depthwise_conv", "bn": "_bn1",
+        "project_conv": "_project_conv", "project_bn": "_bn2",
+    }  # fmt: skip
     return f"_blocks.{index}.{parts[part]}"

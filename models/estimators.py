@@ -102,7 +102,8 @@ class LogisticPath(ClassifierMixin, BaseEstimator):
 
     def predict(self, X: Any) -> np.ndarray:
         """Return the `(n,)` most likely labels; raises as `decision_function`."""
-        return self.classes_[self._scores(X).argmax(axis=1)]
+        best = self._scores(X).argmax(axis=1)
+        return self.classes_[best]
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Return `(n, c)` probabilities; raises as `decision_function`."""

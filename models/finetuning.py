@@ -1,4 +1,4 @@
-"""Put a new last layer on a backbone and says which layers are to be trained."""
+"""Put a new last layer on a backbone and say which layers are to be trained."""
 
 from __future__ import annotations
 

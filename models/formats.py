@@ -1,4 +1,4 @@
-"""Write a model in the formats of other runtimes, class names inside, and runs what was written by that runtime."""
+"""Write a model in the formats of other runtimes, class names inside, and run what was written by that runtime."""
 
 from __future__ import annotations
 

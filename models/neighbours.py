@@ -10,7 +10,7 @@ QUERIES = 256  # rows compared at a time by each thread
 BLOCK = 4096  # rows measured at a time
 
 
-def inverse_lengths(rows: np.ndarray, pool: Workers) -> np.ndarray:
+def _inverse_lengths(rows: np.ndarray, pool: Workers) -> np.ndarray:
     """Return `(n,)` float32: 1 over the length of each row; 0 for rows of zeros."""
 
     def invert(part: slice) -> np.ndarray:
@@ -33,7 +33,7 @@ def nearest_labels(queries: np.ndarray, known: np.ndarray, labels: np.ndarray, k
     Returns:
         `(m, k)` labels, the most similar row's first.
     """
-    weights = -inverse_lengths(known, pool)
+    weights = -_inverse_lengths(known, pool)
 
     def search(part: slice) -> np.ndarray:
         similar = queries[part] @ known.T

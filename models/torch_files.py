@@ -38,7 +38,7 @@ def load_tensors(path: str | Path) -> dict[str, np.ndarray]:
         try:
             if path.suffix == ".safetensors":
                 return safetensors.numpy.load_file(path)
-            return read_zipped(file) if zipfile.is_zipfile(file) else read_old(file)
+            return read_zipped(file) if zipfile.is_zipfile(file) else read_legacy(file)
         except Exception as error:  # what pickle, zipfile and NumPy make of damaged bytes is of many kinds
             raise WeightsMismatch(
                 f"'{path}' is not a file of tensors (.safetensors, or a state dict saved by torch): {first_line(error)}. "
@@ -49,16 +49,9 @@ def load_tensors(path: str | Path) -> dict[str, np.ndarray]:
 MAGIC = 0x1950A86A20F9469CFC6C
 PROTOCOL = 1001
 STORAGE_DTYPES = {
-    "FloatStorage": "<f4",
-    "DoubleStorage": "<f8",
-    "HalfStorage": "<f2",
-    "LongStorage": "<i8",
-    "IntStorage": "<i4",
-    "ShortStorage": "<i2",
-    "CharStorage": "<i1",
-    "ByteStorage": "<u1",
-    "BoolStorage": "?",
-}
+    "FloatStorage": "<f4", "DoubleStorage": "<f8", "HalfStorage": "<f2", "LongStorage": "<i8", "IntStorage": "<i4",
+    "ShortStorage": "<i2", "CharStorage": "<i1", "ByteStorage": "<u1", "BoolStorage": "?",
+}  # fmt: skip
 
 
 class _Tensor:
@@ -108,7 +101,7 @@ class _TensorUnpickler(pickle.Unpickler):
         return self.storages.setdefault(key, _Storage(dtype, key, size))
 
 
-def read_old(file: BinaryIO) -> dict[str, np.ndarray]:
+def read_legacy(file: BinaryIO) -> dict[str, np.ndarray]:
     """Read what `torch.save` wrote before torch 1.6: pickles, then the storages one after the other.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Find the weights a backbone is asked to have, and says exactly which bytes they are."""
+"""Find the weights a backbone is asked to have, and say exactly which bytes they are."""
 
 from __future__ import annotations
 

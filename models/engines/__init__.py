@@ -78,10 +78,7 @@ def training_precision(precision: str = "auto") -> str:
     """
     require_choice("finetune.precision", precision, ("auto", *TRAINING_PRECISIONS))
     gpu = gpus() > 0
-    if precision == "float16" and not gpu:
-        raise EngineUnavailable(
-            "float16 is for GPUs, and there is none here: set finetune.precision to 'auto', 'float32' or 'bfloat16'."
-        )
+    _require_gpu_for_float16("finetune.precision", precision, gpu)
     return _auto_precision(gpu) if precision == "auto" else precision
 
 
@@ -96,13 +93,17 @@ def _require_precision(engine: str, precision: str, gpu: bool) -> None:
         raise EngineUnavailable("int8 needs the OpenVINO engine: --set compute.engine=openvino")
     if precision == "int8" and importlib.util.find_spec("nncf") is None:
         raise EngineUnavailable("int8 needs NNCF: pip install 'bottleneck-features[int8]'")
-    if precision == "float16" and not gpu:
-        raise EngineUnavailable(
-            "float16 is for GPUs, and there is none here: set compute.precision to 'auto', 'float32' or 'bfloat16'."
-        )
+    _require_gpu_for_float16("compute.precision", precision, gpu)
     if precision == "bfloat16" and engine == "openvino" and not cpu_has_bfloat16():
         raise EngineUnavailable(
             "This CPU does not compute in bfloat16: set compute.precision to 'auto', 'float32' or 'int8'."
+        )
+
+
+def _require_gpu_for_float16(option: str, precision: str, gpu: bool) -> None:
+    if precision == "float16" and not gpu:
+        raise EngineUnavailable(
+            f"float16 is for GPUs, and there is none here: set {option} to 'auto', 'float32' or 'bfloat16'."
         )
 
 
