@@ -81,7 +81,10 @@ def _stage(dataset: Dataset, extractor: models.Extractor, path: Path) -> float:
     spec = {layer: features.ArraySpec(shape, "float16") for layer, shape in extractor.output_shapes.items()}
     plan = {"train": features.SplitPlan(samples.ids, samples.labels)}
     start = time.perf_counter()
-    with features.CacheWriter(path, {"run": path.name}, plan, spec, dataset.class_names, 256, {}) as writer:
+    writing = features.CacheWriter(
+        path, {"run": path.name}, plan, spec, dataset.class_names, shard_size=256, provenance={}
+    )
+    with writing as writer:
         fill(writer, dataset, extractor, BATCH)
         writer.finish()
     return time.perf_counter() - start

@@ -25,7 +25,7 @@ import numpy as np
 from arguments import NEW
 
 from bottleneck_features.features import ArraySpec, CacheWriter, SplitPlan, list_caches, open_features, storage
-from bottleneck_features.features.entries import Entries
+from bottleneck_features.features.entries import ShardTable
 from bottleneck_features.features.journal import RECORD, Journal
 from bottleneck_features.features.manifest import LOOKED_AT, load, save
 
@@ -37,20 +37,22 @@ ENTERED = 200
 def _writer(folder: Path, shards: int) -> CacheWriter:
     """One sample a shard, so that the ids and labels are as small as they can be."""
     plan = SplitPlan(np.arange(shards).astype("U"), np.zeros(shards, np.int64))
-    return CacheWriter(folder, {"size": 1}, {"train": plan}, {"a": ArraySpec((2048,), "float16")}, ["a"], 1, {})
+    return CacheWriter(
+        folder, {"size": 1}, {"train": plan}, {"a": ArraySpec((2048,), "float16")}, ["a"], shard_size=1, provenance={}
+    )
 
 
-def _entries(shards: int, compressed: bool) -> Entries:
+def _entries(shards: int, compressed: bool) -> ShardTable:
     chance = np.random.default_rng(0)
     sizes = chance.integers(4000, 5000, shards) if compressed else np.full(shards, 4225024)
     hashes = chance.integers(0, 256, (shards, 32), np.uint8)
-    return Entries(sizes, hashes, np.zeros(shards, np.int64), [OFFSETS])
+    return ShardTable(sizes, hashes, np.zeros(shards, np.int64), [OFFSETS])
 
 
 def _journal(folder: Path, shards: int) -> None:
     """A journal with half of the shards, as a run that was killed in the middle leaves it."""
     entries = _entries(shards, compressed=False)
-    with Journal(folder, load(folder).plan) as journal:
+    with Journal(folder, load(folder).plan_digest) as journal:
         journal.enter("train", 0, entries[0])
     (path,) = (folder / ".journal").iterdir()
     half = shards // 2

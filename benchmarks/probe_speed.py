@@ -42,13 +42,11 @@ def main(cache: Path, layer: str | None, sklearn_values: int) -> None:
     print(f"{layer}: {x.shape[0]:,} × {x.shape[1]:,} training rows, {len(test):,} test rows")
     _timed("Keras: Dropout, softmax, Adam, 10 epochs of batches of 32", lambda: _keras(x, y, test, classes), answers)
     _timed("one logistic regression, few steps", lambda: _one(x, y, test, classes), answers)
-    with workers() as team:
-        train, held = _timed("eigenbasis and rotation", lambda: _coordinates(x, y, test, answers, team))
-        path, _ = _timed("ridge, 45 values", lambda: search_ridge(train, held, classes, L2_VALUES, team))
+    with workers() as pool:
+        train, held = _timed("eigenbasis and rotation", lambda: _coordinates(x, y, test, answers, pool))
+        path, _ = _timed("ridge, 45 values", lambda: search_ridge(train, held, classes, L2_VALUES, pool))
         print(f"    best {path.accuracy.max():.2%}")
-        path, _ = _timed(
-            "logistic, 45 values", lambda: search_logistic(train, held, classes, L2_VALUES, team, lambda: None)
-        )
+        path, _ = _timed("logistic, 45 values", lambda: search_logistic(train, held, classes, L2_VALUES, pool))
         print(f"    best {path.accuracy.max():.2%} at l2 = {path.chosen:.3g}")
     for l2 in L2_VALUES[:: -(len(L2_VALUES) // max(1, sklearn_values))][:sklearn_values]:
         _timed(f"scikit-learn, l2 = {l2:.3g}", lambda l2=l2: _sklearn(x, y, test, l2), answers)
@@ -81,14 +79,14 @@ def _keras(x: np.ndarray, y: np.ndarray, test: np.ndarray, classes: int) -> np.n
 
 def _one(x: np.ndarray, y: np.ndarray, test: np.ndarray, classes: int) -> np.ndarray:
     mean, scale = x.mean(axis=0), x.std(axis=0) + 1e-6
-    with workers() as team:
-        (fit,) = logistic_path((x - mean) / scale, y, classes, (L2_OF_ONE,), team, tolerance=FEW_STEPS)
+    with workers() as pool:
+        (fit,) = logistic_path((x - mean) / scale, y, classes, (L2_OF_ONE,), pool, tolerance=FEW_STEPS)
     return fit.probabilities((test - mean) / scale).argmax(axis=1)
 
 
-def _coordinates(x: np.ndarray, y: np.ndarray, test: np.ndarray, answers: np.ndarray, team: Any) -> Any:
-    basis = eigenbasis(x, team)
-    return Coordinates(basis, basis.rotate(x, team), y), Coordinates(basis, basis.rotate(test, team), answers)
+def _coordinates(x: np.ndarray, y: np.ndarray, test: np.ndarray, answers: np.ndarray, pool: Any) -> Any:
+    basis = eigenbasis(x, pool)
+    return Coordinates(basis, basis.rotate(x, pool), y), Coordinates(basis, basis.rotate(test, pool), answers)
 
 
 def _sklearn(x: np.ndarray, y: np.ndarray, test: np.ndarray, l2: float) -> np.ndarray:

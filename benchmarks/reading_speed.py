@@ -71,7 +71,9 @@ def _write(path: Path, features: np.ndarray, compression: str) -> None:
     plan = {"train": SplitPlan(ids, np.arange(samples) % CLASSES)}
     spec = {"avg_pool": ArraySpec((width,), "float16")}
     names = [str(label) for label in range(CLASSES)]
-    with CacheWriter(path, {"speed": samples}, plan, spec, names, SHARD, {}, compression=compression) as writer:
+    with CacheWriter(
+        path, {"speed": samples}, plan, spec, names, shard_size=SHARD, provenance={}, compression=compression
+    ) as writer:
         for shard in writer.pending:
             writer.write(shard, {"avg_pool": features[shard.start : shard.stop]})
         writer.finish()

@@ -1,7 +1,7 @@
 """Errors a user can cause, each with the exit code it ends the command with."""
 
 from bottleneck_features.errors import BottleneckError
-from bottleneck_features.models.errors import nearest as nearest
+from bottleneck_features.errors import nearest as nearest
 
 
 class PipelineError(BottleneckError):

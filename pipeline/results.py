@@ -16,6 +16,8 @@ from typing import Any
 
 import psutil
 
+from bottleneck_features.features.storage import whole_file
+
 PACKAGES = ("bottleneck-features", "tensorflow", "keras", "numpy", "h5py", "openvino", "scikit-learn")
 
 # the kinds of methods that can be compared
@@ -188,13 +190,8 @@ def write_text(path: Path, text: str) -> None:
 def write_bytes(path: Path, content: bytes) -> None:
     """Write a file by a temporary name and a rename, so that no half-written file is ever seen; folders are made."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{platform.node()}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(content)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    with whole_file(path) as file:
+        file.write(content)
 
 
 def run_folder(home: Path, experiment: str, command: str) -> Path:

@@ -9,9 +9,10 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 from scipy.stats import rankdata
 
+from bottleneck_features.models.probes import SMALLEST_PROBABILITY, log_loss
+
 BINS = 15
 COLDEST, HOTTEST = 0.01, 100.0
-SMALLEST_PROBABILITY = np.finfo(np.float32).tiny
 
 
 @dataclass(frozen=True)
@@ -100,14 +101,13 @@ def reliability(labels: np.ndarray, probabilities: np.ndarray) -> Reliability:
         np.bincount(bins, values, BINS) / np.maximum(counts, 1) * empty for values in (confidence, right)
     )
     equal_mass = (rankdata(confidence, method="min").astype(int) - 1) * BINS // len(labels)  # equal ones in one bin
-    loss = -np.log(_clipped(probabilities)[np.arange(len(labels)), labels]).mean()
     return Reliability(
         counts,
         mean_confidence,
         accuracy,
         _error(bins, confidence, right),
         _error(equal_mass, confidence, right),
-        float(loss),
+        log_loss(probabilities, labels),
     )
 
 

@@ -103,7 +103,10 @@ def _engine(
 
     def run_stage() -> None:
         path = folder / f"run-{next(counter)}"
-        with features.CacheWriter(path, {"run": path.name}, plan, spec, dataset.class_names, 1024, {}) as writer:
+        writing = features.CacheWriter(
+            path, {"run": path.name}, plan, spec, dataset.class_names, shard_size=1024, provenance={}
+        )
+        with writing as writer:
             fill(writer, dataset, stage, batch)
             writer.finish()
 

@@ -173,11 +173,11 @@ def cache_writer(
         {split: features.SplitPlan(samples.ids, samples.labels) for split, samples in dataset.splits.items()},
         {layer: features.ArraySpec(shape, settings.dtype) for layer, shape in outputs.shapes.items()},
         dataset.class_names,
-        outputs.shard_size,
-        provenance,
-        settings.compression,
-        wait_seconds,
-        part,
+        shard_size=outputs.shard_size,
+        provenance=provenance,
+        compression=settings.compression,
+        wait_seconds=wait_seconds,
+        part=part,
     )
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bottleneck_features import features
+from bottleneck_features.errors import first_line
 from bottleneck_features.pipeline.errors import PipelineError, RequestError
 
 RETRIES = 5  # of one shard, or of starting a worker without success in between
@@ -101,10 +102,10 @@ class WorkerPool:
 
     def _replace(self, worker: Any, shard: features.Shard | None, error: Exception) -> None:
         self._ray.kill(worker)  # it may only be out of reach
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
         if getattr(error, "actor_init_failed", False):
+            last_line = str(error).strip().rpartition("\n")[2].strip() or type(error).__name__
             raise PipelineError(
-                f"A worker could not be started ({lines[-1]}). Install the version of bottleneck-features that runs here, "
+                f"A worker could not be started ({last_line}). Install the version of bottleneck-features that runs here, "
                 "with its extra `ray`, on every node."
             )
         self.deaths += 1
@@ -112,7 +113,7 @@ class WorkerPool:
         if self._failures[shard] >= RETRIES:
             at = f"with shard {shard.file}" if shard else "before they were ready"
             raise PipelineError(
-                f"{RETRIES} workers died {at}. Ray says of the last one: {lines[0]} "
+                f"{RETRIES} workers died {at}. Ray says of the last one: {first_line(error)} "
                 "Every finished shard is kept: the same command continues. Workers that run out of memory need fewer of "
                 "them a node (--workers), or a lower compute.batch_size."
             )
@@ -164,7 +165,7 @@ def connected(address: str) -> Iterator[Any]:
         if address:
             raise _no_cluster(address, error) from error
         raise PipelineError(
-            f"Ray could not be started on this machine: {_first_line(error)} Every finished shard is kept: try again, or "
+            f"Ray could not be started on this machine: {first_line(error)} Every finished shard is kept: try again, or "
             "without --engine-on ray."
         ) from error
     try:
@@ -225,10 +226,6 @@ def _require_listening(address: str) -> None:
 
 def _no_cluster(address: str, error: Exception) -> RequestError:
     return RequestError(
-        f"--address '{address}': there is no Ray cluster ({_first_line(error)}). Start one by `ray start --head`, "
+        f"--address '{address}': there is no Ray cluster ({first_line(error)}). Start one by `ray start --head`, "
         "which prints its address, or leave --address out to start one on this machine for this run."
     )
-
-
-def _first_line(error: Exception) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

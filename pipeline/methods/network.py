@@ -91,12 +91,12 @@ def _builder(
             experiment.backbone.layers[-1],
             len(study.classes),
             study.dataset.image_shape,
-            settings.crop_area,
-            settings.flip,
-            experiment.input.resize,
-            experiment.input.antialias,
-            experiment.features.pooling[-1],
-            settings.dropout,
+            crop_area=settings.crop_area,
+            flip=settings.flip,
+            resize=experiment.input.resize,
+            antialias=experiment.input.antialias,
+            pooling=experiment.features.pooling[-1],
+            dropout=settings.dropout,
         )
         if method == "fine-tune":
             models.freeze_below(model, settings.from_layer)

@@ -1,6 +1,6 @@
 """The search of a probe: every family on every set of layers, scored on validation samples only."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,10 +11,11 @@ from bottleneck_features.models.eigenbasis import Eigenbasis, eigenbasis
 from bottleneck_features.models.logistic import L2_VALUES
 from bottleneck_features.models.parallel import Workers
 from bottleneck_features.models.probes import (
-    NEIGHBOURS,
+    LARGEST_K,
     Coordinates,
     Linear,
-    Path,
+    ProgressCallback,
+    SettingPath,
     fit_logistic,
     fit_ridge,
     linear_scores,
@@ -30,7 +31,6 @@ from bottleneck_features.pipeline.methods.classifier import Classifier, slices, 
 from bottleneck_features.pipeline.methods.layer_rows import LayerRows
 from bottleneck_features.pipeline.results import Clock, Method
 
-Advance = Callable[[], None]
 FAMILIES = ("logistic", "ridge", "knn")
 LOGISTIC = ("logistic",)
 
@@ -48,7 +48,7 @@ class Candidate:
     """
 
     method: Method
-    path: Path
+    path: SettingPath
     start: tuple[np.ndarray, np.ndarray] | None
     scores: np.ndarray
 
@@ -70,7 +70,7 @@ def search_layers(
     *,
     extract: float | None,
     team: Workers,
-    advance: Advance,
+    advance: ProgressCallback,
     families: tuple[str, ...] = FAMILIES,
 ) -> list[Candidate]:
     """Search families of probes on one set of layers, sharing one eigenbasis.
@@ -105,7 +105,7 @@ def search_layers(
 
 
 def logistic_probe(
-    cache: Features, layers: tuple[str, ...], held: Holdout, team: Workers, advance: Advance = lambda: None
+    cache: Features, layers: tuple[str, ...], held: Holdout, team: Workers, advance: ProgressCallback = lambda: None
 ) -> Candidate:
     """Search the logistic regression alone; as `search_layers`, without the seconds of the extraction."""
     (found,) = search_layers(cache, layers, held, extract=None, team=team, advance=advance, families=LOGISTIC)
@@ -119,24 +119,30 @@ def steps(families: tuple[str, ...] = FAMILIES) -> int:
 
 @dataclass(frozen=True)
 class _Found:
-    path: Path
+    path: SettingPath
     linear: Linear | None
     scores: np.ndarray
 
 
-def _search_logistic(train: Coordinates, held: Coordinates, classes: int, team: Workers, advance: Advance) -> _Found:
-    path, linear = search_logistic(train, held, classes, L2_VALUES, team, advance)
+def _search_logistic(
+    train: Coordinates, held: Coordinates, classes: int, team: Workers, advance: ProgressCallback
+) -> _Found:
+    path, linear = search_logistic(train, held, classes, L2_VALUES, team, progress=advance)
     return _Found(path, linear, _scores(held, linear))
 
 
-def _search_ridge(train: Coordinates, held: Coordinates, classes: int, team: Workers, advance: Advance) -> _Found:
+def _search_ridge(
+    train: Coordinates, held: Coordinates, classes: int, team: Workers, advance: ProgressCallback
+) -> _Found:
     path, linear = search_ridge(train, held, classes, L2_VALUES, team)
     advance()
     return _Found(path, linear, _scores(held, linear))
 
 
-def _search_neighbours(train: Coordinates, held: Coordinates, classes: int, team: Workers, advance: Advance) -> _Found:
-    path, shares = search_neighbours(train, held, classes, NEIGHBOURS, team)
+def _search_neighbours(
+    train: Coordinates, held: Coordinates, classes: int, team: Workers, advance: ProgressCallback
+) -> _Found:
+    path, shares = search_neighbours(train, held, classes, LARGEST_K, team)
     advance()
     return _Found(path, None, shares)
 

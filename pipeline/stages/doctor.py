@@ -14,6 +14,7 @@ from typing import Any
 import psutil
 
 from bottleneck_features import models
+from bottleneck_features.errors import first_line
 from bottleneck_features.pipeline.extraction.cache import cache_root
 from bottleneck_features.pipeline.results import hardware, versions
 
@@ -115,8 +116,7 @@ def _tried(engine: str, precision: str) -> Check:
     except models.EngineUnavailable as reason:
         return Check("engine", item, MISSING, str(reason))
     except Exception as reason:  # a driver or a library that does not fit may raise anything
-        said = (str(reason).strip() or type(reason).__name__).splitlines()[0]
-        return Check("engine", item, BROKEN, f"a tiny network fails: {said[:200]}")
+        return Check("engine", item, BROKEN, f"a tiny network fails: {first_line(reason, 200)}")
     return Check("engine", item, OK, f"a tiny network runs; {100 * error:.2g} % from float32")
 
 

@@ -2,8 +2,6 @@
 
 import csv
 import io
-import os
-import platform
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,6 +10,7 @@ from typing import Any, TextIO
 
 import numpy as np
 
+from bottleneck_features.features.storage import whole_file
 from bottleneck_features.models.weights import file_digest
 from bottleneck_features.pipeline.errors import PipelineError
 from bottleneck_features.pipeline.progress import progress
@@ -157,10 +156,7 @@ def _opened(out: TextIO | Path | None) -> Iterator[TextIO]:
     if not isinstance(out, Path):
         yield out or io.StringIO()
         return
-    temporary = out.with_name(f".{out.name}.{platform.node()}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("w", encoding="utf-8", newline="") as stream:
-            yield stream
-        temporary.replace(out)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole_file(out) as file:
+        stream = io.TextIOWrapper(file, encoding="utf-8", newline="")
+        yield stream
+        stream.detach()

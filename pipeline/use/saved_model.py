@@ -9,6 +9,7 @@ from typing import Any
 import keras
 
 from bottleneck_features import features, models
+from bottleneck_features.errors import first_line
 from bottleneck_features.models.weights import file_digest
 from bottleneck_features.pipeline.datasets.assembly import resizing_of
 from bottleneck_features.pipeline.datasets.decoding import POINT_SAMPLED, REVISION, Resizing
@@ -176,9 +177,8 @@ def _network(name: str, path: Path, overrides: tuple[str, ...]) -> SavedModel:
     try:
         network = models.load_classifier(path)
     except Exception as error:  # Keras lets anything through, from KeyError to h5py's OSError
-        first = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise RequestError(
-            f"'{path}' cannot be loaded ({first}). Write it again: bottleneck fine-tune --method {name}"
+            f"'{path}' cannot be loaded ({first_line(error)}). Write it again: bottleneck fine-tune --method {name}"
         ) from None
     if file_digest(path) != sha256:
         raise RequestError(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bottleneck_features.errors import first_line
 from bottleneck_features.pipeline.datasets.assembly import LabelledScan, assemble, resizing_of
 from bottleneck_features.pipeline.datasets.containers import (
     Container,
@@ -316,4 +317,4 @@ def _reading(container: Container) -> Iterator["ParquetFile"]:
         with _opened(container) as file:
             yield file
     except Exception as error:  # a store has errors of its own
-        raise UnusableImage(f"it cannot be read ({' '.join(str(error).split())[:200]})") from error
+        raise UnusableImage(f"it cannot be read ({first_line(error, 200)})") from error
