@@ -25,7 +25,7 @@ SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
 STOPPED = {
     "features": "Stopped. Every finished shard is kept: the same command continues where this one stopped.",
-    "predict": "Stopped. With --out every file classified is kept: the same command continues after the last one.",
+    "predict": "Stopped. With --out every prediction is kept: the same command continues after the last one.",
     "fine-tune": "Stopped. Every finished epoch is kept: the same command continues after the last one.",
 }
 
@@ -44,7 +44,7 @@ class Commands(click.Group):
         except BottleneckError as error:
             fail(str(error), error.exit_code)
         except MemoryError:
-            fail("The machine ran out of memory. Lower compute.batch_size or dataset.limit by --set.", 1)
+            fail("The machine ran out of memory. Lower compute.batch_size or dataset.limit with --set.", 1)
         except BrokenPipeError:
             sys.stderr.close()
             sys.exit(1)
@@ -123,7 +123,7 @@ def asked(function: Callable[..., None]) -> Callable[..., None]:
 
 
 def of_trained(function: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the same options, and call it with the `ModelRequest` they make: of the experiment only the name counts."""
+    """Give a command the same options, and call it with the `ModelRequest` they make: only the experiment's name is used."""
 
     def run(experiment: str, overrides: tuple[str, ...], home: Path, as_json: bool, **others: Any) -> None:
         home = usable_home(home)
@@ -131,7 +131,7 @@ def of_trained(function: Callable[..., None]) -> Callable[..., None]:
 
     return _with_options(
         functools.update_wrapper(run, function),
-        f"{READY_OR_FILE[:-1]}, or the name of one that has run in this --home.",
+        f"{READY_OR_FILE[:-1]}, or the name of an experiment that has results in --home.",
     )
 
 
@@ -150,7 +150,7 @@ def trained_name(experiment: str, overrides: tuple[str, ...], home: Path) -> str
     except RequestError as error:
         if experiment in ready or Path(experiment).is_file():
             raise
-        raise RequestError(f"{error} With results in '{home}': {', '.join(kept) or 'no other'}.") from None
+        raise RequestError(f"{error} Others with results in '{home}': {', '.join(kept) or 'none'}.") from None
 
 
 def _with_options(run: Callable[..., None], experiments: str) -> Callable[..., None]:
@@ -159,7 +159,7 @@ def _with_options(run: Callable[..., None], experiments: str) -> Callable[..., N
         home_option,
         click.option(
             "--set", "overrides", multiple=True, metavar="SECTION.KEY=VALUE", shell_complete=complete_setting,
-            help="Override a setting of the experiment; may be repeated. Lists: a,b",
+            help="Override a setting of the experiment; may be repeated. Write lists as a,b",
         ),
         click.option(
             "-e", "--experiment", default="cifar10", show_default=True, metavar="NAME_OR_FILE",
@@ -181,13 +181,17 @@ def show(request: Request | ModelRequest, result: Result, say: Callable[[dict[st
 
 
 def usable_home(home: Path) -> Path:
-    """Return the artifacts folder, made if missing, or say why it cannot be written to."""
+    """Return the artifacts folder, created if missing.
+
+    Raises:
+        RequestError: it cannot be created or written to.
+    """
     try:
         home.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RequestError(
-            f"--home '{home}' cannot be made ({error.strerror}). Name a folder you may write to."
+            f"--home '{home}' cannot be created ({error.strerror}). Give a folder you can write to."
         ) from error
     if not os.access(home, os.W_OK | os.X_OK):
-        raise RequestError(f"--home '{home}' cannot be written to. Name a folder you may write to.")
+        raise RequestError(f"--home '{home}' cannot be written to. Give a folder you can write to.")
     return home

@@ -1,4 +1,4 @@
-"""Images of one group (an object, a burst, a video) go wrong together: what such images are worth as evidence."""
+"""Intervals and tests for images in groups (an object, a burst, a video), which are not independent."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def scored_groups(dataset: Dataset, part: Subset) -> np.ndarray | None:
 
 
 def effective_images(values: np.ndarray, groups: np.ndarray | None, confidence: float) -> float:
-    """Return how many independent images give a mean as sure as these images in groups do.
+    """Return the number of independent images whose mean would be as certain as that of these images in groups.
 
     That is n / d · (t(n − 1) / t(G − 1))², with t the quantiles of Student's distribution at the confidence. The design
     effect d ≥ 1 is the variance of the mean by the G groups, G / (G − 1) · Σ_g (Σ_{i in g} (x_i − mean))² / n², over that

@@ -50,7 +50,7 @@ def wilson(share: float, n: float) -> tuple[float, float]:
 def held_scores(
     held: Holdout, labels: Callable[[Subset], np.ndarray], predict: Callable[[Subset], np.ndarray]
 ) -> tuple[dict[str, Score], np.ndarray]:
-    """Score a method on the samples it learned from and on those that chose between its settings.
+    """Score a method on its training samples and on its validation samples.
 
     Args:
         held: which samples these are.

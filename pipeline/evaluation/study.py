@@ -22,28 +22,28 @@ _SHARED = ("identity", "cache_key", "cache_path", "cache", "cache_if_any", "hold
 
 @dataclass(frozen=True, eq=False)
 class Study(OpenedExperiment):
-    """An opened experiment with its splits and the images that decide, the same for every method."""
+    """An opened experiment with its splits and its evaluation set, the same for every method."""
 
     @cached_property
     def holdout(self) -> Holdout:
-        """Which samples train and which validate, the same for every method; a `RequestError` names classes too small."""
+        """The training and the validation samples, the same for every method; a `RequestError` names classes too small."""
         return hold_out(self.dataset, self.experiment.head.validation_split, self.experiment.seed)
 
     @cached_property
     def scored_images(self) -> Subset:
-        """The images that decide at the end: the test split, or the validation images where there is none."""
+        """The samples of the evaluation set: the test split, or the validation images where there is none."""
         return scored_subset(self.dataset, self.holdout)
 
     @cached_property
     def duplicates(self) -> Duplicates:
-        """Those of them that repeat an image learned from; without features only exact ones are found."""
+        """Images of the evaluation set that repeat an image used for training; without features only exact ones are found."""
         cache, held, scored = self.cache_if_any, self.holdout, self.scored_images
         with self.clock.phase("duplicates"):
             return known_duplicates(self.home, self.dataset, cache, held, scored)
 
     @cached_property
     def evaluation(self) -> EvaluationSet:
-        """The images that decide, behind a counter."""
+        """The evaluation set, which scores each method once."""
         groups = scored_groups(self.dataset, self.scored_images)
         return EvaluationSet(self.labels(self.scored_images), self.scored_images, self.duplicates, groups)
 
@@ -58,7 +58,7 @@ class Study(OpenedExperiment):
         return labels_of(self.dataset, samples)
 
     def scored_warnings(self, methods: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
-        """Return what a reader of scores must know: of data and weights, of groups, and of images that repeat others.
+        """Return warnings about the data, the weights, groups, and repeated images.
 
         Args:
             methods: the scored rows, as results have them.

@@ -1,6 +1,6 @@
-"""One variant of the benchmark in a process of its own: it gets ready, then runs each time it is told to.
+"""One variant of the benchmark in its own process: it prepares once, then runs on request.
 
-Reads one JSON object from stdin (the variant), then one line for each run; writes one JSON object a line.
+Reads one JSON object from stdin (the variant), then one line for each run; writes one JSON object per line.
 """
 
 import itertools

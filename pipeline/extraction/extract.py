@@ -33,8 +33,8 @@ from bottleneck_features.pipeline.results import (
 
 logger = logging.getLogger(__name__)
 
-# A shard is what a kill can cost: at most about half a minute on two slow cores, by the backbone's own cost, so that
-# every run of an experiment cuts the same shards.
+# A kill can cost one shard: at most about half a minute on two slow cores. The size follows from the backbone's own cost,
+# so that every run of an experiment has the same shards.
 SECONDS_A_SHARD = 30
 SLOW_GFLOP_A_SECOND = 150
 LARGEST_SHARD, SMALLEST_SHARD = 1024, 32
@@ -45,13 +45,13 @@ READ_AHEAD = 2  # batches
 
 @dataclass(frozen=True)
 class Outputs:
-    """What an extractor will write, all that a writer needs to know of it.
+    """What a cache writer needs to know about an extractor.
 
     Attributes:
         shapes: of one image's features, by layer.
         shard_size: images per shard.
         check: how far the engine is from the float32 reference, by layer.
-        machine: `versions` and `hardware` of the process that has it, which decide the low bits.
+        machine: `versions` and `hardware` of its process, which determine the low bits.
     """
 
     shapes: Mapping[str, tuple[int, ...]]
@@ -61,11 +61,11 @@ class Outputs:
 
 
 def open_for_extraction(experiment: Experiment, home: Path) -> OpenedExperiment:
-    """Open an experiment for extraction: whatever of its data and weights has to be downloaded is named at once.
+    """Open an experiment for extraction: one message names all data and weights that cannot be downloaded.
 
     Raises:
         RequestError: a setting of the data is wrong.
-        models.ModelError: the backbone, the weights or the engine are not to be had.
+        models.ModelError: the backbone, the weights or the engine are not available.
         DownloadError: data or weights cannot be downloaded; both are named.
     """
     clock = Clock()
@@ -121,7 +121,7 @@ def extract_shards(
 
 
 def _parts(shards: Sequence[features.Shard], batch_size: int) -> Iterator[tuple[features.Shard, np.ndarray]]:
-    """Give the batches of every shard: the shard, and positions in its split."""
+    """Yield the batches of every shard: the shard, and positions in its split."""
     for shard in shards:
         for start in range(shard.start, shard.stop, batch_size):
             yield shard, np.arange(start, min(start + batch_size, shard.stop))
@@ -130,7 +130,7 @@ def _parts(shards: Sequence[features.Shard], batch_size: int) -> Iterator[tuple[
 def _read_ahead(
     dataset: Dataset, parts: Iterable[tuple[features.Shard, np.ndarray]]
 ) -> Generator[np.ndarray, None, None]:
-    """Give the images of batch after batch, the next ones being read and decoded meanwhile."""
+    """Yield the images batch by batch, while the next batches are read and decoded."""
     reader = ThreadPoolExecutor(1, "image-reader")
     waiting: deque[Future[np.ndarray]] = deque()
     try:
@@ -208,7 +208,7 @@ def experiment_extractor(
         calibration: uint8 images `(n, *image_shape)` of the training split; int8 needs them.
 
     Raises:
-        models.ModelError: the backbone, a layer, the weights or the engine are not to be had, or another setting is wrong.
+        models.ModelError: the backbone, a layer, the weights or the engine are not available, or another setting is wrong.
     """
     backbone = models.load_backbone(
         experiment.backbone.name, experiment.backbone.weights, experiment.input.size, experiment.seed
@@ -246,29 +246,29 @@ def _dataset_and_weights(experiment: Experiment, home: Path) -> Dataset:
     except models.WeightsUnavailable as error:
         problems.append(str(error))
     if dataset is None or problems:
-        problems.append("What works without any download: make demo")
+        problems.append("This works without any download: make demo")
         raise DownloadError("\n".join(problems))
     return dataset
 
 
 def say_what_differs(opened: OpenedExperiment) -> None:
-    """Log in what the nearest cache differs, where the experiment makes a new one."""
+    """Log how the nearest cache differs, if the experiment makes a new one."""
     try:
         features.find_cache(cache_root(opened.home), cache_name(opened.experiment), opened.identity)
     except features.CacheMissing as missing:
         if missing.nearest:
             fields = "\n".join(f"  {difference}" for difference in missing.differences)
             logger.warning(
-                "A new cache is made: the nearest one, %s, differs in\n%s", missing.nearest.path.name, fields
+                "A new cache is created: the most similar one, %s, differs in\n%s", missing.nearest.path.name, fields
             )
 
 
 def warn_of_others(begun: Mapping[str, Any], current: Mapping[str, Any]) -> None:
-    """Say when shards of other library versions or another processor are already there: low bits may differ.
+    """Warn if the cache has shards from other library versions or another processor: low bits may differ.
 
     Args:
-        begun: `versions` and `hardware` of who began the cache.
-        current: those of who goes on with it.
+        begun: `versions` and `hardware` of the process that began the cache.
+        current: those of the process that continues it.
     """
     for name, now in current.items():
         before = begun.get(name, now)
@@ -280,7 +280,7 @@ def warn_of_others(begun: Mapping[str, Any], current: Mapping[str, Any]) -> None
 
 
 def is_whole(path: Path) -> bool:
-    """Whether the cache is complete and passes the checks of opening; if it does not, the writer takes it up again.
+    """Whether the cache is complete and passes the checks of opening; if it does not, the writer continues it.
 
     Raises:
         features.CacheDamaged: it passes them, but a shard is not what was written.

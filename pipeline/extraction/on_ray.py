@@ -1,4 +1,4 @@
-"""Stage one on a Ray cluster: workers that each hold a compiled backbone are handed one shard at a time."""
+"""Stage one on a Ray cluster: each worker has a compiled backbone and gets one shard at a time."""
 
 import json
 import os
@@ -37,14 +37,14 @@ class ShardWorker:
             experiment: the experiment.
             home: the artifacts folder, under the path that all nodes see it by.
             here: the driver's working folder, which paths in the experiment may be relative to.
-            identity: what the driver has found to change a number; this worker must find the same.
+            identity: the cache's identity as the driver found it; this worker must find the same.
             cores: how many threads to compute with.
 
         Returns:
             What the extractor writes, with the versions and hardware here.
 
         Raises:
-            PipelineError: data, weights or engine are other ones here.
+            PipelineError: data, weights or engine differ from the driver's.
         """
         import_tensorflow()
         models.limit_cores(cores)
@@ -105,7 +105,7 @@ def require_same_identity(identity: Mapping[str, Any], opened: OpenedExperiment)
         return
     lines = "\n".join(f"  {difference}" for difference in differing)
     raise PipelineError(
-        f"The worker on {socket.gethostname()} does not see what this process sees:\n{lines}\n"
-        "Give all nodes the same files under the same paths, and name engine and precision "
-        "(--set compute.engine=… --set compute.precision=…) where the nodes are of different kinds."
+        f"The worker on {socket.gethostname()} has other data, weights or settings than this process:\n{lines}\n"
+        "Give all nodes the same files under the same paths. If the nodes are of different kinds, set engine and precision "
+        "(--set compute.engine=… --set compute.precision=…)."
     )

@@ -24,7 +24,7 @@ from bottleneck_features.pipeline.results import Clock, Result, experiment_json,
 
 @dataclass(frozen=True, eq=False)
 class OpenedExperiment:
-    """One experiment, opened. What is costly is made when it is first asked for, and then kept.
+    """One experiment, opened. Expensive parts are made on first use, and then kept.
 
     Attributes:
         experiment: the experiment.
@@ -65,7 +65,7 @@ class OpenedExperiment:
 
     @cached_property
     def cache(self) -> features.Features:
-        """The complete features of exactly this experiment; see `open_cache` for the errors that say why there are none."""
+        """The complete features of exactly this experiment; `open_cache` lists the errors."""
         identity = self.identity
         with self.clock.phase("open"):
             return open_cache(self.experiment, self.home, identity)
@@ -100,7 +100,7 @@ class OpenedExperiment:
         return backbone_label(self.experiment)
 
     def data_warnings(self) -> tuple[str, ...]:
-        """Return what a reader of any figure must know of the data and the weights."""
+        """Return warnings about the data and the weights."""
         return data_warnings(self.experiment, self.dataset)
 
     def write(self, details: Mapping[str, Any], warnings: Sequence[str], cache_key: str) -> Result:
@@ -108,7 +108,7 @@ class OpenedExperiment:
 
         Args:
             details: what the command adds to what all results have.
-            warnings: sentences a reader of the figures must know.
+            warnings: sentences that a reader of the figures must know.
             cache_key: of the features it is of; empty where it is of none.
         """
         settings = experiment_json(self.experiment)

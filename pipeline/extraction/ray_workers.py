@@ -1,4 +1,4 @@
-"""A pool of Ray workers that outlives its members: it hands out shards, and replaces workers that die."""
+"""A pool of Ray workers: it hands out shards, and replaces workers that die."""
 
 import os
 import socket
@@ -18,8 +18,8 @@ RETRIES = 5  # of one shard, or of starting a worker without success in between
 class WorkerPool:
     """Workers that each prepare themselves and then extract one shard at a time.
 
-    Ray's own restarts are not used: the shard of a dead actor would wait for that actor to come back, for ever where its
-    node is gone, while others are idle.
+    Ray's own restarts are not used: the shard of a dead actor would wait for that actor to come back (for ever, if its node
+    is gone), while other workers are idle.
 
     Args:
         ray: the connected `ray` module.
@@ -52,7 +52,7 @@ class WorkerPool:
     def extract_all(
         self, shards: Sequence[features.Shard], is_finished: Callable[[features.Shard], bool]
     ) -> Iterator[tuple[features.Shard, Any]]:
-        """Have shards extracted, each by whoever is free.
+        """Have shards extracted, each by a free worker.
 
         Args:
             shards: what is to be done, in the order in which it is handed out.
@@ -62,7 +62,7 @@ class WorkerPool:
             A shard that is on disk, and what its worker answered; None if the worker died between the two.
 
         Raises:
-            PipelineError: one shard, or the start, has cost `RETRIES` workers their life.
+            PipelineError: `RETRIES` workers have died with the same shard, or at their start.
             Whatever a worker raises.
         """
         waiting = deque(shards)
@@ -113,9 +113,9 @@ class WorkerPool:
         if self._failures[shard] >= RETRIES:
             at = f"with shard {shard.file}" if shard else "before they were ready"
             raise PipelineError(
-                f"{RETRIES} workers died {at}. Ray says of the last one: {first_line(error)} "
-                "Every finished shard is kept: the same command continues. Workers that run out of memory need fewer of "
-                "them a node (--workers), or a lower compute.batch_size."
+                f"{RETRIES} workers died {at}. Ray's message for the last one: {first_line(error)} "
+                "Every finished shard is kept: the same command continues. If workers run out of memory, use fewer of them "
+                "(--workers) or a lower compute.batch_size."
             )
         self._start_worker()
 
@@ -196,7 +196,7 @@ def allocate_workers(nodes: Sequence[Mapping[str, float]], cluster: Cluster) -> 
         if sum(min(cpu // cores, room) for cpu, room in zip(cpus, most, strict=True)) >= workers:
             return workers, devices, cores
     raise RequestError(
-        f"The cluster has no room for --workers {workers}, but for {sum(most)}: with --devices-per-worker {devices}, on "
+        f"The cluster has no room for --workers {workers}, only for {sum(most)}, with --devices-per-worker {devices}: it has "
         f"{len(nodes)} nodes with {sum(cpus)} processors and {sum(gpus)} accelerators in all. Ask for fewer of either."
     )
 
@@ -212,7 +212,7 @@ def _ray() -> Any:
 
 
 def _require_listening(address: str) -> None:
-    """Ray itself would try for long, and write pages of what it thinks of it."""
+    """Check the address first: Ray itself would try for a long time and print long messages."""
     if address == "auto":
         return
     host, _, port = address.removeprefix("ray://").rpartition(":")
@@ -226,6 +226,6 @@ def _require_listening(address: str) -> None:
 
 def _no_cluster(address: str, error: Exception) -> RequestError:
     return RequestError(
-        f"--address '{address}': there is no Ray cluster ({first_line(error)}). Start one by `ray start --head`, "
+        f"--address '{address}': there is no Ray cluster ({first_line(error)}). Start one with `ray start --head`, "
         "which prints its address, or leave --address out to start one on this machine for this run."
     )

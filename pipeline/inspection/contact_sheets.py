@@ -61,7 +61,7 @@ def draw_sheet(dataset: Dataset, places: Sequence[Place], path: Path) -> Path:
 
 
 def thumbnails(dataset: Dataset, places: Sequence[Place], side: int) -> Iterator[Image.Image]:
-    """Give the images at some places in their own proportions, `side` pixels on the longer side.
+    """Yield the images at some places in their own proportions, `side` pixels on the longer side.
 
     Raises:
         PipelineError: a file is no longer the one that was scanned.

@@ -13,7 +13,7 @@ from bottleneck_features.pipeline.datasets.texts import batches
 from bottleneck_features.pipeline.evaluation.likeness import FREQUENCIES, SMALLEST_SIDE, alike, describe, flipped
 from bottleneck_features.pipeline.evaluation.splits import Subset
 
-FINEST = 4 * FREQUENCIES  # frequencies compared a side, where images have so many
+FINEST = 4 * FREQUENCIES  # frequencies compared per side, where images have so many
 DETAIL = 0.75  # of 600 JPEG copies of CIFAR-10 images all are above at quality 75, 99 % at quality 30
 _AT_A_TIME = 1000  # pairs whose images are held
 MOST_COMPARED = 100_000  # images; the time grows with the square
@@ -101,7 +101,7 @@ def find_repeats(dataset: Dataset, places: list[Place], described: np.ndarray) -
 
 
 def _whichever_way(described: np.ndarray) -> np.ndarray:
-    """One digest for an image and its mirror image."""
+    """Return one digest for an image and its mirror image."""
     return np.where(described["digest"] < described["mirrored"], described["digest"], described["mirrored"])
 
 

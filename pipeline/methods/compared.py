@@ -1,4 +1,4 @@
-"""The methods that `compare` can set against one another, each trained on the same images."""
+"""The methods that `compare` can compare, each trained on the same images."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -34,7 +34,7 @@ class Training:
 
 
 def train_compared(training: Training) -> Iterator[TrainedMethod]:
-    """Train every method of `compare.methods`, in their order; those that validation images rule out are not `compared`."""
+    """Train every method of `compare.methods`, in order; those not selected on validation images are not `compared`."""
     for name in training.study.experiment.compare.methods:
         yield from _TRAINERS.get(name, _network)(training, name)
 
@@ -54,7 +54,7 @@ def _earlier(training: Training, name: str) -> Iterator[TrainedMethod]:
 
 
 def with_time_of_all(best: Method, tried: Sequence[Method]) -> Method:
-    """The best of several that were trained to choose it: what the choice cost counts."""
+    """Return the best of several methods, with the training time of all that were tried."""
     return replace(best, seconds={**best.seconds, "train": sum(one.seconds["train"] or 0.0 for one in tried)})
 
 

@@ -1,4 +1,4 @@
-"""The whole network, trained with a new last layer: on from the pre-trained weights, or from random ones."""
+"""The whole network, trained with a new last layer, from the pre-trained weights or from random ones."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
@@ -25,9 +25,9 @@ def starts_from_probe(experiment: Experiment, method: str) -> bool:
 
 
 def train_network(study: Study, pixels: Mapping[str, np.ndarray], method: str) -> TrainedMethod:
-    """Train a network with a new last layer; a killed training goes on at its last epoch.
+    """Train a network with a new last layer; a killed training continues after its last epoch.
 
-    `fine-tune` trains on from the pre-trained weights, from `finetune.from_layer` upward, batch norm kept as it is.
+    `fine-tune` starts from the pre-trained weights and trains `finetune.from_layer` and later layers; batch norm is frozen.
     `from-pretrained` trains the whole network, batch norm too, initialised with them. `from-scratch` the same from
     random weights.
 
@@ -41,8 +41,8 @@ def train_network(study: Study, pixels: Mapping[str, np.ndarray], method: str) -
 
     Raises:
         NoCache: there are no features for the linear probe that `fine-tune` starts from.
-        PipelineError: the loss became NaN, or another process trains exactly this now.
-        models.ModelError: the backbone, `finetune.from_layer` or the weights are not to be had, or another setting is wrong.
+        PipelineError: the loss became NaN, or another process trains the same network now.
+        models.ModelError: the backbone, `finetune.from_layer` or the weights are not available, or another setting is wrong.
     """
     experiment, dataset, held = study.experiment, study.dataset, study.holdout
     settings, layer = experiment.finetune, experiment.backbone.layers[-1]
@@ -109,7 +109,10 @@ def _builder(
 
 
 def _probe(study: Study) -> Callable[[], tuple[np.ndarray, np.ndarray]]:
-    """What fits a linear probe on the training images' first view: weights `(features, classes)` and bias `(classes,)`."""
+    """Return a function that fits a linear probe on the training images' first view.
+
+    It returns the weights `(features, classes)` and the bias `(classes,)`.
+    """
     rows = LayerRows(study.cache, study.experiment.backbone.layers[-1:], study.holdout.train)
 
     def fitted() -> tuple[np.ndarray, np.ndarray]:

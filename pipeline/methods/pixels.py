@@ -23,7 +23,7 @@ Batches = TypeVar("Batches", bound=RowBatches)
 def pixels_on_disk(dataset: Dataset, home: Path) -> Iterator[Mapping[str, np.ndarray]]:
     """Give the images of every split as a uint8 array `(n, height, width, 3)` in a temporary file, decoded once.
 
-    Memory stays flat: the operating system keeps of it what fits.
+    Memory use stays bounded: the operating system keeps in memory what fits.
     """
     with ExitStack() as files:
         pixels = {}
@@ -40,15 +40,15 @@ def pixels_on_disk(dataset: Dataset, home: Path) -> Iterator[Mapping[str, np.nda
 
 
 def _reserve(file: int, size: int, home: Path) -> None:
-    """Make sure that the disk holds a file: where it fills up later, the process ends without a word."""
+    """Reserve the disk space of a file: if the disk became full later, the process would end without a message."""
     if not hasattr(os, "posix_fallocate"):
         return
     try:
         os.posix_fallocate(file, 0, size)
     except OSError as error:
         raise PipelineError(
-            f"The decoded images take {size / 2**30:.1f} GiB below '{home}' while networks are trained on them, and they do not "
-            f"fit ({error.strerror}). Free some space, give another --home, or fewer images by --set dataset.limit=…"
+            f"Training networks needs {size / 2**30:.1f} GiB of disk space below '{home}' for the decoded images, which is not "
+            f"available ({error.strerror}). Free some space, give another --home, or use fewer images: --set dataset.limit=…"
         ) from error
 
 

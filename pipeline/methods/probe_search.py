@@ -1,4 +1,4 @@
-"""The search of a probe: every family on every set of layers, scored on validation samples only."""
+"""The search for the best probe: every family on every set of layers, scored on validation samples only."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -43,8 +43,7 @@ class Candidate:
         method: its row; its `name` is the family, the test split is not scored.
         path: its settings with their validation scores.
         start: `(classes, d)` coefficients and `(classes,)` intercept of raw features; None for neighbours.
-        scores: `(n, classes)` of the validation samples, by the model that had not seen them; of neighbours their votes'
-            shares.
+        scores: `(n, classes)` of the validation samples, by the model fitted without them; for k-NN the shares of votes.
     """
 
     method: Method
@@ -85,7 +84,7 @@ def search_layers(
         families: some of `FAMILIES`.
 
     Returns:
-        One `Candidate` a family; its seconds include the shared preparation.
+        One `Candidate` per family; its seconds include the shared preparation.
     """
     classes, clock = len(cache.class_names), Clock()
     with clock.phase("prepare"):
@@ -157,8 +156,7 @@ def _scores(held: Coordinates, linear: Linear) -> np.ndarray:
 def finished(candidate: Candidate, cache: Features, held: Holdout, scored: Subset, team: Workers) -> TrainedMethod:
     """Fit a chosen candidate's setting on training and validation samples together, to be scored on test images.
 
-    Where there are no test images, the candidate is scored as it was searched: fitted again, it would have seen what it is
-    scored on.
+    Without test images, the candidate is scored as it was in the search: a new fit would include the images it is scored on.
     """
     fitted = _refit(candidate, cache, held, team)
     if scored.split == "test":

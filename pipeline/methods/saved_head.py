@@ -30,7 +30,7 @@ class SavedHead:
         recipe: JSON: `method`, `layers`, `pooling`, `views`, `classes`, `hyperparameters`, `averages`, `temperature`,
             `image_shape`, `cache_identity`, `cache_key`, `experiment`, `data`, `scored_on`, `n`, `accuracy`, `interval`.
         classifier: of the layers of the recipe side by side.
-        novelty: tells images unlike the training images.
+        novelty: detects out-of-distribution images.
         calibration_images: `(n, height, width, 3)` uint8, what an int8 engine was calibrated on; else None.
     """
 
@@ -45,7 +45,7 @@ class SavedHead:
 
 
 def save_head(head: SavedHead, path: Path) -> Path:
-    """Write a head as `.npz` without pickle, whole or not at all; returns `path`."""
+    """Write a head as `.npz` without pickle, completely or not at all; returns `path`."""
     recipe = {**head.recipe, "format": HEAD_FORMAT, "averages": head.classifier.averages}
     arrays: dict[str, Any] = {**head.classifier.arrays, **head.novelty.arrays()}
     if head.calibration_images is not None:
@@ -63,7 +63,7 @@ def load_head(path: Path) -> SavedHead:
         path: of a `head.npz` that `probe` or `train-head` wrote.
 
     Raises:
-        RequestError: there is no such file, or it is none of ours, or truncated, or of another format.
+        RequestError: there is no such file, or it is not a saved head, or it is truncated, or of another format.
     """
     try:
         with np.load(path, allow_pickle=False) as content:
@@ -78,9 +78,7 @@ def load_head(path: Path) -> SavedHead:
         ) from None
     if not isinstance(recipe, dict) or recipe.get("format") != HEAD_FORMAT:
         found = recipe.get("format") if isinstance(recipe, dict) else recipe
-        raise RequestError(
-            f"{str(path)!r} has another format than {HEAD_FORMAT}: {found!r}. Probe or train the head again."
-        )
+        raise RequestError(f"{str(path)!r} has format {found!r}, not {HEAD_FORMAT}. Probe or train the head again.")
     return _head(recipe, arrays, path)
 
 
@@ -92,5 +90,5 @@ def _head(recipe: dict[str, Any], arrays: dict[str, np.ndarray], path: Path) -> 
     except KeyError as missing:
         raise RequestError(f"{str(path)!r} lacks {missing}. Probe or train the head again.") from None
     if set(own) not in (LINEAR_ARRAYS, NEIGHBOUR_ARRAYS):
-        raise RequestError(f"{str(path)!r} holds no whole classifier: {', '.join(sorted(own))}. Write it again.")
+        raise RequestError(f"{str(path)!r} has no complete classifier: {', '.join(sorted(own))}. Write it again.")
     return SavedHead(recipe, classifier, novelty, arrays.get(CALIBRATION))

@@ -1,4 +1,4 @@
-"""Training the small ConvNet many times on few images: the recipe of `training.fit` without Keras' cost of every epoch."""
+"""Training the small ConvNet many times on few images: the recipe of `training.fit` without Keras' overhead per epoch."""
 
 from collections.abc import Mapping
 
@@ -20,7 +20,7 @@ from bottleneck_features.pipeline.methods.training import (
 class SmallConvnet:
     """A ConvNet that is traced once and trained from new initial weights as often as wanted.
 
-    With 10 images an epoch of `Model.fit` takes 60 times as long as its arithmetic: iterators are made anew.
+    With 10 images an epoch of `Model.fit` takes 60 times as long as its arithmetic, because it makes new iterators.
 
     Args:
         dataset: the open data set.

@@ -67,7 +67,7 @@ class RowBatches(keras.utils.PyDataset):
 
 
 class EpochBatches(RowBatches):
-    """`RowBatches` whose order is that of an epoch, whatever came before: a killed training can go on as if it had not been."""
+    """`RowBatches` whose order depends only on the epoch, so that a killed training continues as if it had not stopped."""
 
     @property
     def seed(self) -> int:
@@ -143,5 +143,8 @@ class _Progress(keras.callbacks.Callback):
 
 
 def _for_device(rows: np.ndarray) -> np.ndarray:
-    """Bytes as they are, which the device makes numbers of; TensorFlow has no fast kernels for float16 on many processors."""
+    """Leave bytes as they are, for the device to convert; others become float32.
+
+    TensorFlow has no fast float16 kernels on many processors.
+    """
     return rows if rows.dtype == np.uint8 else rows.astype(np.float32)

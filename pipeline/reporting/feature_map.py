@@ -33,7 +33,7 @@ class FeatureMap:
         shown: how many images are on it.
         of: how many were scored.
         layer: whose features.
-        method: whose answers are marked.
+        method: whose mistakes are marked.
         explained: the share of the variance that the two axes of the PCA have.
         data: for the script: positions and labels as little-endian uint16 in base64, names, and the sprite.
     """
@@ -57,8 +57,8 @@ def feature_map(
         dataset: the open data set.
         cache: its complete cache.
         layer: one of the cache's layers.
-        predictions: which images were scored, and what was answered.
-        method: whose answers are marked right or wrong.
+        predictions: which images were scored, and their predicted classes.
+        method: whose predictions are marked right or wrong.
         seed: the same seed draws the same map.
 
     Sources: L. van der Maaten and G. Hinton, Visualizing Data using t-SNE, 2008.

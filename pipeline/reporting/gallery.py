@@ -38,9 +38,9 @@ class Mistake:
         image: its picture, as a `data:` address.
         id: of the sample.
         true: its class.
-        predicted: what the method said.
-        confidence: the probability it gave that, 0..1.
-        others: what the other methods said, by their names.
+        predicted: the class that the method predicted.
+        confidence: its predicted probability, 0..1.
+        others: the classes that the other methods predicted, by the method's name.
         neighbours: the nearest training images, the nearest first.
     """
 
@@ -57,7 +57,7 @@ class Mistake:
 def most_confident_mistakes(
     dataset: Dataset, cache: Features, *, layer: str, learned: Subset, predictions: Predictions, method: str
 ) -> list[Mistake]:
-    """Find the mistakes a method was surest of.
+    """Find the mistakes of a method with the highest confidence.
 
     Args:
         dataset: the open data set.
@@ -68,7 +68,7 @@ def most_confident_mistakes(
         method: whose mistakes.
 
     Returns:
-        At most `SHOWN` mistakes, the surest first.
+        At most `SHOWN` mistakes, the most confident first.
     """
     predicted, confidence = predictions.predicted[method], predictions.confidence[method]
     wrong = np.flatnonzero(predicted != predictions.labels)

@@ -10,7 +10,7 @@ from bottleneck_features.pipeline.reporting.sources import visible
 from bottleneck_features.pipeline.results import write_text
 
 SHORTCUT_COLUMNS = (
-    "what is known of an image",
+    "property of the image",
     "accuracy from it alone [95 %]",
     "most frequent class",
     "warns",

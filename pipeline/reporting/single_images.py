@@ -17,12 +17,12 @@ from bottleneck_features.pipeline.reporting.sources import visible
 def single_images(
     study: Study, results: Mapping[str, Mapping[str, Any]], found: tuple[str, Predictions] | None
 ) -> dict[str, Any]:
-    """Return what the page shows of single images, where a result has kept what was answered to each.
+    """Return what the page shows of single images, if a result has kept its predictions.
 
     Args:
         study: the experiment, opened.
         results: result objects by command.
-        found: the command whose answers are shown, and the answers.
+        found: the command whose predictions are shown, and the predictions.
     """
     if found is None:
         return {"classes": [], "mistakes": [], "map": None}
@@ -49,7 +49,7 @@ def _map(study: Study, predictions: Predictions, method: Mapping[str, Any]) -> F
 
 
 def _mistakes(study: Study, predictions: Predictions, result: Mapping[str, Any]) -> list[Mistake]:
-    """Beside training images of the run that made the mistakes, whatever this report was asked for."""
+    """The neighbours are training images of the run that made the mistakes, not of the settings of this report."""
     dataset, cache, method, made_with = study.dataset, study.cache, best_method(result), result["experiment"]
     held = hold_out(dataset, made_with["head"]["validation_split"], made_with["seed"])
     layer = _layer(cache, method)

@@ -1,4 +1,4 @@
-"""Finds the results that belong on an experiment's report, and says which do not and which are missing."""
+"""Finds the results that belong on an experiment's report, and names those that do not belong or are missing."""
 
 import json
 import shlex
@@ -23,7 +23,7 @@ class ReportedCommand:
 
     Attributes:
         words: the command; that of a label curve lacks its sizes, which depend on the data.
-        adds: what it adds to the page; empty for what is shown where it is there and not missed where it is not.
+        adds: what it adds to the page; empty for a result that is optional: if there is none, it is not listed as missing.
         needs: keys its result must have.
         depends: sections and settings that its numbers depend on, besides the features.
     """
@@ -153,7 +153,7 @@ def find_sources(
 
 
 def curve_sizes(smallest: int) -> str:
-    """Return sizes for `--label-curve` where the smallest class has so many training images, such as `1,5,10,all`."""
+    """Return sizes for `--label-curve`, such as `1,5,10,all`, if the smallest class has `smallest` training images."""
     return ",".join([*(str(size) for size in CURVE_SIZES if size <= smallest), "all"])
 
 
@@ -181,8 +181,8 @@ def predictions_of(sources: Sources, runs: Path) -> tuple[tuple[str, Predictions
         if found := load_predictions(sources.results[name], runs / name):
             return (name, found), tuple(remarks)
         remarks.append(
-            f"The answers to single images of {name} are not shown: its predictions.npz is missing, or is not the one that "
-            f"result was written with. To make it again: {sources.commands[name]}"
+            f"The predictions of {name} for single images are not shown: its predictions.npz is missing, or belongs to "
+            f"another result. To make it again: {sources.commands[name]}"
         )
     return None, tuple(remarks)
 
@@ -190,7 +190,7 @@ def predictions_of(sources: Sources, runs: Path) -> tuple[tuple[str, Predictions
 def visible(value: Any) -> Any:
     """Return text, or a JSON value full of it, with control characters and changes of direction written out as `⟨202E⟩`.
 
-    A name that turns the direction of writing around could otherwise make a page say something else.
+    Otherwise a name that changes the direction of writing could make a page misleading.
     """
     if isinstance(value, str):
         return "".join(f"⟨{ord(one):04X}⟩" if one in TURNING or _is_control(one) else one for one in value)
@@ -250,8 +250,8 @@ def _take(
     sources.commands[name] = f"bottleneck {words} {shlex.join((*options, *overrides))}".rstrip()
     if changed:
         sources.remarks.append(
-            f"The result of {name} was made with {_and(changed)}, which is not what this report was asked for: compare its "
-            "figures with others with care."
+            f"The result of {name} was made with {_and(changed)}, unlike this report: be careful when you compare its "
+            "figures with others."
         )
 
 

@@ -1,4 +1,4 @@
-"""Advice: which of the four methods suits a data set, by what cached features show on validation images."""
+"""Advice: which of the four methods suits a data set, from cached features and validation images."""
 
 import shlex
 from collections.abc import Sequence
@@ -20,10 +20,10 @@ from bottleneck_features.pipeline.results import Result, Score
 
 SHARES = (0.125, 0.25, 0.5, 1.0)  # of the training images, for the learning curve
 DRAWS = 3  # of each smaller share
-_WIDEST = 0.10  # how far below a validation accuracy its interval may reach for it to say something
+_WIDEST = 0.10  # of the interval below a validation accuracy; with a wider one there is no advice
 LARGE_PER_CLASS = 1000  # training images per class from which the rule of thumb calls data large
 NOTHING_TO_GAIN = (
-    0.02  # error of the frozen features, at the far end of its interval, below which training gains little
+    0.02  # error of the frozen features, at the upper end of its interval, below which training gains little
 )
 TRAINING_COST = 6  # a training step in float32 against a forward pass in the extraction's precision, per image
 
@@ -138,33 +138,33 @@ def recommend(evidence: Evidence) -> tuple[str, tuple[str, ...]]:
     best = evidence.best
     if best.accuracy - best.low > _WIDEST:
         return "not enough evidence", (
-            f"{evidence.validation:,} validation images leave the best accuracy, {_percent(best)}, too uncertain. About "
-            f"{4 * evidence.validation:,} would halve the doubt: label more images.",
+            f"With {evidence.validation:,} validation images the best accuracy, {_percent(best)}, is too uncertain. About "
+            f"{4 * evidence.validation:,} would halve its interval: label more images.",
         )
     different = _is_different(evidence)
     frozen = "earlier" if different else "linear"
     reasons = [_of_layers(evidence), _of_the_best(evidence), _of_the_curve(evidence)]
     if 1 - best.low <= NOTHING_TO_GAIN:
         return frozen, (
-            f"Frozen features are within {100 * (1 - best.low):.1f} points of perfect, at the far end of their interval: "
-            "training the network can gain no more.",
+            f"Even at the lower end of the interval, frozen features are within {100 * (1 - best.low):.1f} points of 100 %: "
+            "training the network can gain no more than that.",
             *reasons,
         )
     if not _is_large(evidence):
         return frozen, (
-            f"{evidence.train // evidence.classes:,} training images per class are few, and a frozen network has little to "
-            "overfit with.",
+            f"{evidence.train // evidence.classes:,} training images per class are few, and a classifier on frozen features "
+            "overfits less than a network that is trained.",
             *reasons,
         )
     method = "from-pretrained" if different else "fine-tune"
     return method, (
-        f"{evidence.train // evidence.classes:,} training images per class are enough to train the network on.",
+        f"{evidence.train // evidence.classes:,} training images per class are enough to train the network.",
         *reasons,
     )
 
 
 def rule_of_thumb(evidence: Evidence) -> str:
-    """Return what the walk-throughs' table says of data of this size and likeness."""
+    """Return what the walk-throughs' table recommends for data of this size and similarity to ImageNet."""
     size, likeness = "large" if _is_large(evidence) else "small", "different" if _is_different(evidence) else "similar"
     method = {
         ("small", "similar"): "linear", ("small", "different"): "earlier",
@@ -214,9 +214,7 @@ def _is_no_chance(evidence: Evidence) -> bool:
 
 def _of_layers(evidence: Evidence) -> str:
     if evidence.earlier is None:
-        return (
-            "One layer is cached, so its likeness to ImageNet cannot be measured: add earlier ones to backbone.layers."
-        )
+        return "Only one layer is cached, so similarity to ImageNet cannot be measured: add earlier layers to backbone.layers."
     gap = 100 * (evidence.last.accuracy - evidence.earlier.accuracy)
     chance = "" if _is_no_chance(evidence) else ", which may be chance"
     tried = f", the best of {evidence.earlier_tried} earlier layers," if evidence.earlier_tried > 1 else ""
@@ -234,7 +232,7 @@ def _of_the_best(evidence: Evidence) -> str:
     )
     return (
         f"The best probe ({' + '.join(evidence.best_layers)}) reaches {_percent(evidence.best)} on the {evidence.validation:,} "
-        f"validation images it was chosen by{cost}."
+        f"validation images it was chosen on{cost}."
     )
 
 
@@ -245,9 +243,9 @@ def _percent(score: Score) -> str:
 
 def _of_the_curve(evidence: Evidence) -> str:
     if evidence.doubled is None:
-        return "The learning curve of the frozen features shows no trend to go by."
+        return "The learning curve of the frozen features shows no trend."
     gain = 100 * (evidence.doubled - evidence.best.accuracy)
-    return f"Twice as many labelled images would bring about {max(gain, 0.0):.1f} points with frozen features."
+    return f"Twice as many labelled images would gain about {max(gain, 0.0):.1f} points with frozen features."
 
 
 def _curve(

@@ -35,7 +35,7 @@ class Effort:
     """How much is measured.
 
     Attributes:
-        images: a run on a CPU, cut down to a multiple of the batch size; on a GPU it is `ON_GPU`.
+        images: per run on a CPU, rounded down to a multiple of the batch size; on a GPU it is `ON_GPU`.
         repeats: of every run, interleaved.
         precisions: of the engines.
     """
@@ -144,7 +144,7 @@ def bench_rows(variants: list[dict[str, Any]]) -> list[tuple[str, ...]]:
 
 
 class BenchmarkProcess:
-    """A process that holds one variant ready; `refused` says why it does not, where its results are wrong."""
+    """A process that runs one variant; `refused` says why it was refused if its results are wrong."""
 
     def __init__(self, variant: dict[str, Any]) -> None:
         self.variant = variant

@@ -19,7 +19,7 @@ def compare(study: Study) -> Result:
     """Compare the methods of an experiment on the same images.
 
     `linear` is the head on the last cached layer. Every earlier layer gets a head too; the best of them by validation
-    accuracy is `earlier`, and only its test accuracy is looked at. `probe` is the best logistic regression of
+    accuracy is `earlier`, and only this one is scored on the test images. `probe` is the best logistic regression of
     `bottleneck probe`. `fine-tune`, `from-pretrained` and `from-scratch` train the network itself; `convnet-…` are small
     networks trained from scratch.
 

@@ -119,8 +119,8 @@ def extract_on_ray(experiment: Experiment, home: Path, cluster: Cluster, wait_se
     """
     if experiment.features.store:
         raise RequestError(
-            "features.store does not go with --engine-on ray: workers write into one folder that all nodes see. Leave one "
-            "of them out; many processes fill a store with --shard I/N."
+            "features.store and --engine-on ray cannot be combined: Ray's workers write into one folder that all nodes see. "
+            "Leave one of them out. To fill a store with many processes, use --shard I/N."
         )
     opened = open_for_extraction(experiment, home.resolve())
     clock = opened.clock

@@ -1,4 +1,4 @@
-"""Trains the pre-trained network itself, on the splits of the frozen methods."""
+"""Trains the network itself, on the same splits as the methods on frozen features."""
 
 import os
 from typing import Any
@@ -27,7 +27,7 @@ def fine_tune(study: Study) -> Result:
         NoCache: there is no cache, which the linear probe needs that `fine-tune` starts from.
         features.CacheError: there is one, which cannot be used; see `open_cache`.
         RequestError: a class has too few samples, or too few groups, to train and to validate.
-        models.ModelError: the backbone, `finetune.from_layer` or the weights are not to be had, or another setting is wrong.
+        models.ModelError: the backbone, `finetune.from_layer` or the weights are not available, or another setting is wrong.
         PipelineError: the loss became NaN.
     """
     experiment, method = study.experiment, study.command

@@ -1,4 +1,4 @@
-"""What is in a data set, and what is wrong with it, before anything is computed from it."""
+"""The contents and the problems of a data set, before anything is computed from it."""
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -184,15 +184,15 @@ def _warnings(details: dict[str, Any], shortcuts: Sequence[Shortcut]) -> list[st
     if repeats["across_splits"]:
         found.append(
             f"Leak: {repeats['across_splits']:,} sets of repeated images lie in more than one split "
-            f"({repeats['exact_across_splits']:,} exact pairs; near ones are for your eyes to judge: inspect.html shows the "
-            "first, result.json lists them under `repeats`). Remove the copies, or where no splits are given name by "
-            "dataset.group what belongs together: it stays in one split."
+            f"({repeats['exact_across_splits']:,} exact pairs; check near-duplicates by eye: inspect.html shows the first "
+            "ones, result.json lists them under `repeats`). Remove the copies, or, if the data have no splits of their own, "
+            "set dataset.group: images of one group stay in one split."
         )
     for split, counts in details["images"].items():
         least, most = (choose(counts, key=counts.__getitem__) for choose in (min, max))
         if counts[most] > UNEVEN * counts[least]:
             found.append(
-                f"Balance: in {split} the class {most!r} has {counts[most]:,} images, {least!r} {counts[least]:,}; accuracy "
-                "hides what becomes of small classes."
+                f"Balance: in {split} the class {most!r} has {counts[most]:,} images, {least!r} {counts[least]:,}; overall "
+                "accuracy says little about small classes."
             )
     return found

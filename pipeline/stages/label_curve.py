@@ -30,16 +30,16 @@ from bottleneck_features.pipeline.results import Result
 ALL = None  # instead of a number of images per class
 METHODS = ("linear", "earlier", "convnet-small")
 CURVE_PROTOCOL = (
-    "Every point is scored on the whole test split, by the model it ends with; nothing is chosen by these scores. Per class, "
-    "a point trains on the given number of images and chooses its L2 value, layer or epoch on its share of further "
-    "validation images, at least one. Each seed draws its own images; a larger size contains the smaller ones. "
-    "Intervals: Student's t over seeds, 95 %; how other test images would turn out is not in them."
+    "Every point is the accuracy of its final model on the whole test split; nothing is chosen by these scores. A point "
+    "trains on the given number of images per class, and chooses its L2 value, layer or epoch on a proportional number of "
+    "validation images, at least one per class. Each seed draws its own images; a larger size contains the smaller ones. "
+    "Intervals: Student's t over seeds, 95 %; they do not include the uncertainty due to the choice of test images."
 )
 
 
 @dataclass(frozen=True)
 class LabelCurvePoint:
-    """One method trained on one number of images per class, once a seed.
+    """One method trained on one number of images per class, once per seed.
 
     Attributes:
         method: `linear` (logistic probe on the last layer), `earlier` (on the best earlier one) or `convnet-small`.
@@ -88,9 +88,9 @@ class LabelCurvePoint:
 def label_curve(study: Study, sizes: tuple[int | None, ...], seeds: int) -> Result:
     """Train every method on growing numbers of labelled images and score each on the test split.
 
-    The curve scores the test split once for every method, size and seed, by the model each ends with; no choice is made
-    from these scores. Settings (L2 value, earlier layer, epoch) are chosen on validation images that grow with the size:
-    as many for each training image as there are at `all`, but at least one of each class.
+    The curve scores the final model of every method, size and seed once on the test split; nothing is chosen by these
+    scores. Settings (L2 value, earlier layer, epoch) are chosen on validation images, whose number grows with the size: the
+    ratio to the training images is that at `all`, but there is at least one per class.
 
     Args:
         study: the experiment, opened; its cache must be complete.
@@ -145,7 +145,7 @@ def label_curve(study: Study, sizes: tuple[int | None, ...], seeds: int) -> Resu
 
 
 def crossing(points: Sequence[LabelCurvePoint]) -> str:
-    """Return in one line at which sizes the better probe is ahead, at which the ConvNet, and where that cannot be told.
+    """Return in one line at which sizes the better probe is ahead, at which the ConvNet, and at which neither clearly is.
 
     One is ahead where Student's t interval of the paired differences over seeds leaves 0 out; with one seed nothing has an
     interval, and the figures alone decide.
@@ -155,7 +155,7 @@ def crossing(points: Sequence[LabelCurvePoint]) -> str:
     said = {
         "transfer": "transfer is ahead",
         "scratch": "the ConvNet from scratch is ahead",
-        "": "no difference can be told",
+        "": "no clear difference",
     }
     parts = []
     for who, words in said.items():
@@ -263,8 +263,8 @@ def _probes(cache: Features, held: Holdout, team: Workers) -> dict[str, tuple[fl
 def _rank(probe: Candidate) -> tuple[float, float]:
     """Validation accuracy, then log loss.
 
-    With few validation images accuracies often tie, and `ranked`, which takes the latest layer of such a tie as `compare`
-    and `advise` do, would all but choose by depth.
+    With few validation images accuracies are often equal. `ranked`, which `compare` and `advise` use, takes the latest
+    layer of equals, so it would mostly choose by depth here.
     """
     path = probe.path
     return -float(path.accuracy[path.best]), float(path.loss[path.best])

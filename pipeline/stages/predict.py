@@ -32,8 +32,8 @@ def predict(
         files: from `listed`.
         home: the artifacts folder.
         top: how many classes are given for each file.
-        out: where the CSV goes, whole or not at all where it is a file; None keeps the predictions in the result. What a
-            killed run predicted for the same file goes into it too.
+        out: where the CSV goes; a file is written completely or not at all. None keeps the predictions in the result.
+            Predictions that a killed run made for the same file are used again.
 
     Returns:
         The `Result`, with `model`, `files_found`, `resumed` (of them kept from a killed run), `classified`, `unlike`, `labels`

@@ -1,4 +1,4 @@
-"""The probe: which layer and which cheap classifier get the most out of cached features, honestly measured."""
+"""The probe: which layer and which cheap classifier give the best accuracy on cached features."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -44,25 +44,25 @@ class ProbeSearch:
         return [one.method for one in self.ranked]
 
     def warnings(self) -> tuple[str, ...]:
-        """Return what must be known of the choice of the best."""
+        """Return what a reader must know about how the best one was chosen."""
         best, level = self.ranked[0], level_with_best(self.ranked)
-        said = []
+        found = []
         if level > 1:
             score = best.method.scores["validation"]
-            said.append(
-                f"{level} of {len(self.ranked)} classifiers are level at {score.accuracy:.1%} of {score.n:,} validation images; "
-                "the log loss of their calibrated probabilities chose among them (k-NN last)."
+            found.append(
+                f"{level} of {len(self.ranked)} classifiers have the same accuracy, {score.accuracy:.1%} of {score.n:,} "
+                "validation images; the log loss of their calibrated probabilities decided between them (k-NN last)."
             )
         if (
             isinstance(best, Candidate)
             and best.path.setting == "l2"
             and best.path.best in (0, len(best.path.values) - 1)
         ):
-            said.append(
-                f"The best probe, {best.method.name}, took the last L2 value of its path ({best.path.chosen:g}): these "
-                "validation images set no end to it."
+            found.append(
+                f"The best probe, {best.method.name}, took an L2 value at the end of the searched range "
+                f"({best.path.chosen:g}): a value outside the range may be better."
             )
-        return tuple(said)
+        return tuple(found)
 
 
 def probe(study: Study) -> Result:

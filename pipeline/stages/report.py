@@ -1,4 +1,4 @@
-"""The report: everything known of an experiment on one self-contained page."""
+"""The report: all results of an experiment on one self-contained page."""
 
 import shlex
 from typing import Any

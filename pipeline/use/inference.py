@@ -16,12 +16,12 @@ from bottleneck_features.pipeline.use.saved_model import SavedModel
 
 @dataclass(frozen=True)
 class Predicted:
-    """What is predicted of a batch.
+    """The predictions for a batch.
 
     Attributes:
         probabilities: `(n, classes)` float64, calibrated.
-        distances: `(n,)` of the features from those of the training images, over the threshold; above 1 an image is unlike
-            anything seen. None where the model does not say.
+        distances: `(n,)` of the features from those of the training images, divided by the threshold; above 1 an image is
+            out-of-distribution. None if the model has no threshold.
     """
 
     probabilities: np.ndarray

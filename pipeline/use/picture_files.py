@@ -32,10 +32,10 @@ class PictureBatch:
 
 
 def listed(paths: Sequence[Path]) -> Iterator[tuple[Path, str]]:
-    """Give every file with why it cannot be used (empty: not known yet), those of a folder in the order of their names.
+    """Yield every file with the reason why it cannot be used (empty: not known yet); a folder's files are sorted by name.
 
     Raises:
-        RequestError: a path is not there, or a folder holds no file.
+        RequestError: a path does not exist, or a folder has no file.
     """
     missing = [path for path in paths if not os.path.lexists(path)]
     if missing:

@@ -58,7 +58,7 @@ def test_where_nothing_is_left_to_gain_the_network_stays_frozen_whatever_the_rul
 def test_few_validation_images_are_not_enough_evidence_however_many_are_right(right, of):
     method, reasons = recommend(_evidence(validation=of, best=_score(right, of)))
     assert method == "not enough evidence"
-    assert f"About {4 * of} would halve the doubt: label more images" in reasons[0]
+    assert f"About {4 * of} would halve its interval: label more images" in reasons[0]
 
 
 def test_what_the_best_probe_reaches_is_said_to_be_of_the_images_that_chose_it():

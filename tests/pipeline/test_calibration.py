@@ -87,7 +87,7 @@ def test_a_temperature_that_makes_test_images_worse_is_said_to():
     validation, test = np.zeros(100, int), np.tile([0, 0, 0, 1], 25)
     probabilities = np.tile([0.75, 0.25], (100, 1))
     calibration = calibrate((validation, probabilities), (test, probabilities), held_out=True).as_json()
-    assert "It made things worse" in calibration_sentence(calibration)
+    assert "made calibration worse" in calibration_sentence(calibration)
     too_sure = (test, np.tile([0.9, 0.1], (100, 1)))
     assert "worse" not in calibration_sentence(calibrate(too_sure, too_sure, held_out=True).as_json())
 

@@ -98,7 +98,7 @@ def test_the_interval_is_students_over_seeds_and_one_seed_has_none():
         ((0.1, 0.7, 0.8), "transfer is ahead at 1; the ConvNet from scratch is ahead at 10, all (images per class)"),
         ((0.7, 0.8, 0.9), "the ConvNet from scratch is ahead at every size"),
         ((0.7, 0.2, 0.3), "transfer is ahead at 10, all; the ConvNet from scratch is ahead at 1 (images per class)"),
-        ((0.5, 0.5, 0.5), "no difference can be told at any size"),
+        ((0.5, 0.5, 0.5), "no clear difference at any size"),
     ],
 )
 def test_the_answer_says_at_which_sizes_which_is_ahead(scratch, expected):
@@ -109,7 +109,7 @@ def test_the_answer_says_at_which_sizes_which_is_ahead(scratch, expected):
 
 def test_means_that_seeds_do_not_tell_apart_are_no_answer():
     noisy = [_point("earlier", 10, 0.886, 0.896, 0.904), _point("convnet-small", 10, 0.914, 0.908, 0.904)]
-    assert crossing(noisy) == "no difference can be told at any size"
+    assert crossing(noisy) == "no clear difference at any size"
     steady = [_point("earlier", 10, 0.886, 0.876, 0.884), _point("convnet-small", 10, 0.914, 0.908, 0.914)]
     assert crossing(steady) == "the ConvNet from scratch is ahead at every size"
 

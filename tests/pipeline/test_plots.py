@@ -91,7 +91,7 @@ PICTURES = {
     ),
     "label curve": (
         lambda path: plots.label_curve_chart(curve_points(), "digits", curve_points()[0]["answer"], path),
-        ["labelled training images per class", "linear probe, last layer: 80.5% at all", "no difference can be told"],
+        ["labelled training images per class", "linear probe, last layer: 80.5% at all", "no clear difference"],
     ),
     "benchmark": (lambda path: plots.benchmark(variants(), path), ["images/s", "93  (2.00×)", "walk-through"]),
 }  # fmt: skip

@@ -127,7 +127,7 @@ def test_the_mistakes_shown_are_the_surest_ones(made):
     shown = [float(one) for one in re.findall(r"</b> \((\d+\.\d) %\), is", made.page)]
     assert shown == [round(100 * float(one), 1) for one in surest[: len(shown)]]
     assert len(shown) == min(12, int(wrong.sum())) > 0
-    assert "What linear got wrong and was surest of" in made.page
+    assert "The mistakes of linear with the highest confidence" in made.page
     assert "ringed where linear is wrong" in made.page
 
 
@@ -213,7 +213,9 @@ def test_predictions_of_another_run_are_not_taken_for_this_one(made):
     for _ in range(2):  # asking changes nothing
         found, (remark,) = predictions_of(sources, made.runs)
         assert found is None
-        assert "The answers to single images of compare are not shown: its predictions.npz is missing, or " in remark
+        assert (
+            "The predictions of compare for single images are not shown: its predictions.npz is missing, or " in remark
+        )
     assert not sources.remarks
     path.write_bytes(kept)
     assert predictions_of(made.sources(), made.runs)[0] is not None

@@ -41,7 +41,7 @@ def test_of_classes_of_few_images_one_each_is_held_out(images):
 @pytest.mark.parametrize("groups", [None, np.arange(7) // 3])
 def test_a_class_of_which_nothing_can_be_held_out_is_named(groups):
     dataset = _dataset(np.array([0, 0, 0, 0, 0, 0, 1]), ("train",), groups if groups is None else {"train": groups})
-    with pytest.raises(RequestError, match=r"of 'b' there is 1 .*, and 2 are needed\. Add images"):
+    with pytest.raises(RequestError, match=r"of 'b' there is only 1 .*, and 2 are needed\. Add images"):
         hold_out(dataset, 0.2, 0)
 
 

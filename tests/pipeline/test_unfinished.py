@@ -93,5 +93,5 @@ def test_two_commands_never_write_the_same_table(trained, copies, tmp_path):
     with FileLock(tmp_path / ".out.csv.unfinished.lock"):
         done = invoke("predict", "-e", "digits", str(copies / "0.png"), "--out", str(out), home=trained)
     assert done.exit_code == 1
-    assert "Another run is making this now" in done.stderr
+    assert "Another run is writing this now" in done.stderr
     assert "another --out" in done.stderr
