@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import math
+import platform
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
+from unittest.mock import patch
 
 import keras
 import numpy as np
 import psutil
+import tensorflow as tf
 
 from bottleneck_features.models.engines import import_openvino
 from bottleneck_features.models.errors import EngineUnavailable
@@ -23,6 +26,20 @@ if TYPE_CHECKING:
 HINTS = {"float32": "f32", "bfloat16": "bf16", "int8": "f32"}
 CALIBRATION_BATCH = 4
 LEAST_PART = 4  # images per stream; fewer do not fill the vector units
+
+
+@contextlib.contextmanager
+def _working_converter() -> Iterator[None]:
+    """Tell OpenVINO's converter TensorFlow's version.
+
+    It asks for it by `exec` and then deletes a variable that, since Python 3.13 (PEP 667), no `exec` leaves in a function:
+    NameError, in OpenVINO 2026.4.
+    """
+    from openvino.frontend.tensorflow import utils
+
+    known = {"tensorflow": tf.__version__, "python_version": platform.python_version(), "sys_platform": sys.platform}
+    with patch.object(utils, "get_environment_setup", lambda framework: known):
+        yield
 
 
 class OpenVINOEngine:
@@ -52,7 +69,8 @@ class OpenVINOEngine:
     ) -> None:
         runtime = import_openvino()
         # shared weights point into the frozen graph, which is gone after the conversion: at random, garbage
-        converted = runtime.convert_model(trace(model, recipe, None), share_weights=False)
+        with _working_converter():
+            converted = runtime.convert_model(trace(model, recipe, None), share_weights=False)
         if precision == "int8":
             converted = _quantised(converted, calibration)
         limit = core_limit()

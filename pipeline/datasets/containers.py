@@ -220,7 +220,7 @@ def _version(info: dict[str, Any]) -> str:
 
 
 def _expanded(pattern: str) -> list[str]:
-    """A pattern for each way to fill its braces: `{000..015}` counts, `{a,b}` lists."""
+    """Return a pattern for each way to fill its braces: `{000..015}` counts, `{a,b}` lists."""
     match = BRACES.search(pattern)
     if not match:
         return [pattern]
@@ -235,7 +235,7 @@ def _expanded(pattern: str) -> list[str]:
 
 
 def not_readable(container: Container, error: Exception, kind: str) -> PipelineError:
-    """The error for a container that is not what its name says."""
+    """Return the error for a container that is not what its name says."""
     return PipelineError(
         f"'{container.name}' cannot be read as {kind}: {first_line(error, 200)}. Mend it or take it away: what "
         "is missing with it is not known."

@@ -216,7 +216,7 @@ def _look(image: UnscannedImage, max_pixels: int, recall: Callable[..., _Look | 
 
 
 def _recall(name: str, state: tuple[int, int], known: ScanResult, places: Mapping[str, int]) -> _Look | None:
-    """What an earlier scan found in a file that has not changed since."""
+    """Return what an earlier scan found in a file that has not changed since."""
     place = places.get(name)
     if place is None or known.images[["size", "modified_ns"]][place].item() != state:
         return None

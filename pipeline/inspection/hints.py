@@ -67,7 +67,7 @@ def _of_files(origins: Sequence[ImageOrigin]) -> list[Hint]:
 
 
 def _jpeg_tables(origin: ImageOrigin) -> tuple[float, float, float]:
-    """The number of a JPEG's quantisation tables and the means of the first two; zeros where there are none."""
+    """Return the number of a JPEG's quantisation tables and the means of the first two; zeros where there are none."""
     if origin.header.format != "JPEG":
         return 0.0, 0.0, 0.0
     with opened(origin.read(), max(MAX_PIXELS, origin.header.width * origin.header.height)) as image:

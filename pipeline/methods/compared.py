@@ -59,7 +59,7 @@ def with_time_of_all(best: Method, tried: Sequence[Method]) -> Method:
 
 
 def _probe(training: Training, name: str) -> Iterator[TrainedMethod]:
-    """The logistic probe on the layers, alone or side by side, with the best validation accuracy and the time of all."""
+    """Return the logistic probe on the layers, alone or side by side, with the best validation accuracy and the time of all."""
     study, cache = training.study, training.study.cache
     seconds, sets = study.extraction_seconds, layer_sets(cache.layers)
     with progress(total=steps(LOGISTIC) * len(sets), desc="probes", unit="fit") as bar:

@@ -160,7 +160,7 @@ def _epochs(folder: Path) -> list[Path]:
 
 
 def _newest(folder: Path) -> Path:
-    """The folder of the last finished epoch."""
+    """Return the folder of the last finished epoch."""
     return _epochs(folder)[-1]
 
 
@@ -190,7 +190,7 @@ def _length(curves: Curves) -> int:
 
 
 def _best(curves: Curves) -> int:
-    """The epoch of the lowest validation loss, counted from 0."""
+    """Return the epoch of the lowest validation loss, counted from 0."""
     return int(np.argmin(curves["val_loss"])) if curves else 0
 
 

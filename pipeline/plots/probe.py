@@ -51,7 +51,7 @@ def paths(rows: Sequence[Mapping[str, Any]], path: Path) -> Path:
 
 
 def _reached(row: Mapping[str, Any]) -> float:
-    """The accuracy at the chosen L2."""
+    """Return the accuracy at the chosen L2."""
     return row["accuracy"][row["l2"].index(row["chosen"])]
 
 

@@ -77,14 +77,14 @@ def leaders(result: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
 
 
 def _rivals(result: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The methods that were compared at the end."""
+    """Return the methods that were compared at the end."""
     compared = {name for pair in result["pairs"] for name in (pair["first"], pair["second"])}
     scored = result["scored_on"]
     return [m for m in result["methods"] if m["name"] in compared and m["accuracy"][scored] is not None]
 
 
 def _level_with(best: Mapping[str, Any], others: Iterable[Mapping[str, Any]], split: str) -> list[str]:
-    """A sentence for each method whose validation accuracy equals that of the chosen one."""
+    """Return a sentence for each method whose validation accuracy equals that of the chosen one."""
     if split == "validation":
         return []
     level = accuracy_text(best, "validation")

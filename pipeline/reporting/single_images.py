@@ -49,7 +49,7 @@ def _map(study: Study, predictions: Predictions, method: Mapping[str, Any]) -> F
 
 
 def _mistakes(study: Study, predictions: Predictions, result: Mapping[str, Any]) -> list[Mistake]:
-    """The neighbours are training images of the run that made the mistakes, not of the settings of this report."""
+    """Find the mistakes, and their neighbours among the training images of the run that made them."""
     dataset, cache, method, made_with = study.dataset, study.cache, best_method(result), result["experiment"]
     held = hold_out(dataset, made_with["head"]["validation_split"], made_with["seed"])
     layer = _layer(cache, method)
@@ -59,6 +59,6 @@ def _mistakes(study: Study, predictions: Predictions, result: Mapping[str, Any])
 
 
 def _layer(cache: Features, method: Mapping[str, Any]) -> str:
-    """The last layer that a method sees; the cache's last for one that sees none."""
+    """Return the last layer that a method sees; the cache's last for one that sees none."""
     seen = [layer for layer in cache.layers if visible(layer) in method["layers"]]
     return (seen or cache.layers)[-1]

@@ -202,7 +202,7 @@ def _is_large(evidence: Evidence) -> bool:
 
 
 def _is_different(evidence: Evidence) -> bool:
-    """An earlier layer is better than the last, and not by chance."""
+    """Tell whether an earlier layer is better than the last, and not by chance."""
     ahead = evidence.earlier is not None and evidence.earlier.accuracy > evidence.last.accuracy
     return ahead and _is_no_chance(evidence)
 
@@ -262,7 +262,7 @@ def _curve(
 
 
 def _drawn(cache: Features, held: Holdout, count: int, seed: int) -> Holdout | None:
-    """A random part of the training samples; None where a class would be without one."""
+    """Return a random part of the training samples; None where a class would be without one."""
     chosen = np.sort(np.random.default_rng(seed).permutation(held.train.indices)[:count])
     if len(np.unique(cache[held.train.split].y[chosen])) < len(cache.class_names):
         return None

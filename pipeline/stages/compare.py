@@ -61,7 +61,7 @@ def compare(study: Study) -> Result:
 
 
 def _by_method(methods: Sequence[ScoredMethod]) -> dict[str, Any]:
-    """What the result says of each method that was scored at the end, by its label."""
+    """Return what the result says of each method that was scored at the end, by its label."""
     return {
         "confusion": {label(one.row): one.confusion.tolist() for one in methods},
         "calibration": {label(one.row): one.calibration.as_json() for one in methods},

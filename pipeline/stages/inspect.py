@@ -107,7 +107,7 @@ def _pictures(dataset: Dataset, counts: dict[str, dict[str, int]], labels: np.nd
 
 
 def _summary(dataset: Dataset) -> dict[str, Any]:
-    """What kinds of pictures there are: sizes (width × height), formats, modes and aspect ratios with their counts."""
+    """Return what kinds of pictures there are: sizes (width × height), formats, modes and aspect ratios with their counts."""
     origins = list(dataset.origins())
     if not origins:
         height, width, _ = dataset.image_shape
@@ -136,7 +136,7 @@ def _straddling(dataset: Dataset) -> dict[str, Any]:
 
 
 def _worth_a_look(dataset: Dataset, repeats: Repeats) -> list[Any]:
-    """The pairs, those of different labels first, then those of different splits."""
+    """Return the pairs, those of different labels first, then those of different splits."""
     return sorted(
         repeats.pairs,
         key=lambda pair: (

@@ -261,7 +261,7 @@ def _probes(cache: Features, held: Holdout, team: Workers) -> dict[str, tuple[fl
 
 
 def _rank(probe: Candidate) -> tuple[float, float]:
-    """Validation accuracy, then log loss.
+    """Return validation accuracy, then log loss.
 
     With few validation images accuracies are often equal. `ranked`, which `compare` and `advise` use, takes the latest
     layer of equals, so it would mostly choose by depth here.

@@ -97,7 +97,7 @@ def _unfinished(out: Path) -> Path:
 
 
 def _predictions(model: SavedModel, run: Inference, files: PictureFiles, top: int) -> Iterator[Prediction]:
-    """The predictions in the order of the files; at most a few batches are in memory."""
+    """Return the predictions in the order of the files; at most a few batches are in memory."""
     waiting: deque[PictureBatch] = deque()
     limit, size = model.experiment.dataset.max_pixels, model.experiment.compute.batch_size
 
@@ -152,7 +152,7 @@ class _Tally:
 
 @contextmanager
 def _opened(out: TextIO | Path | None) -> Iterator[TextIO]:
-    """A stream for the CSV; a file gets its name when it is whole."""
+    """Return a stream for the CSV; a file gets its name when it is whole."""
     if not isinstance(out, Path):
         yield out or io.StringIO()
         return

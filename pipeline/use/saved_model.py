@@ -118,7 +118,7 @@ def _with_compute(recipe: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _usable(experiment: Experiment) -> tuple[Experiment, tuple[str, ...]]:
-    """The experiment with an engine and a precision that this machine has."""
+    """Return the experiment with an engine and a precision that this machine has."""
     compute = experiment.compute
     try:
         models.resolve_engine(compute.engine, compute.precision)

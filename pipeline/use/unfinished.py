@@ -58,7 +58,7 @@ def _lock(path: Path) -> Path:
 
 
 def _found(kept: BinaryIO, first: bytes, files: PictureFiles) -> Iterator[Prediction]:
-    """The predictions in the file that still hold; whatever comes after them is cut off."""
+    """Return the predictions in the file that still hold; whatever comes after them is cut off."""
     kept.seek(0)
     if kept.readline() != first:
         kept.truncate(0)

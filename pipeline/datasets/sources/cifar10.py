@@ -59,6 +59,7 @@ class Cifar10(Dataset):
         return Samples(np.array([f"{split}-{i:05d}" for i in range(len(joined))]), joined)
 
     def images(self, split: str, indices: np.ndarray) -> np.ndarray:
+        """See `Dataset.images`."""
         starts = np.cumsum([0, *self._lengths[split]])
         out = np.empty((len(indices), *self.image_shape), np.uint8)
         owners = np.searchsorted(starts, indices, side="right") - 1

@@ -248,7 +248,7 @@ def _usual(schema: "pa.Schema", key: str, found: list[str]) -> str:
 
 
 def _column_of(name: str, names: Sequence[str]) -> str:
-    """The column of a name, which may be that of a field of a struct, such as `image.path`."""
+    """Return the column of a name, which may be that of a field of a struct, such as `image.path`."""
     return name if name in names else name.partition(".")[0]
 
 
@@ -277,7 +277,7 @@ def _class_names(schema: "pa.Schema", label: str) -> tuple[str, ...]:
 
 
 def _group_bytes(file: "ParquetFile", number: int, column: str) -> int:
-    """The bytes of a column in a row group, as the file says."""
+    """Return the bytes of a column in a row group, as the file says."""
     group = file.metadata.row_group(number)
     chunks = [group.column(i) for i in range(group.num_columns)]
     return sum(c.total_uncompressed_size for c in chunks if f"{c.path_in_schema}.".startswith(f"{column}."))
