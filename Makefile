@@ -66,7 +66,7 @@ features-ray: $(RAY)  ## stage one on a Ray cluster: one of this machine, or ARG
 	$(BOTTLENECK) features --engine-on ray -e $(EXPERIMENT) $(ARGS)
 
 simulate-scale: $(READY)  ## how long stage one takes over workers, with failures and stragglers: a simulation
-	.venv/bin/python -m bottleneck_features.pipeline.commandline.simulate $(ARGS)
+	.venv/bin/python benchmarks/simulate_scale.py $(ARGS)
 
 inspect features train-head probe compare fine-tune report advise bench predict export: $(READY)
 	$(BOTTLENECK) $@ -e $(EXPERIMENT) $(ARGS)

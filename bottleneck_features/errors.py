@@ -1,4 +1,9 @@
-"""The base of all errors that a caller may want to catch."""
+"""The base of all errors that a caller may want to catch, and the words that their messages are made of."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
 
 
 class BottleneckError(Exception):
@@ -11,3 +16,21 @@ class BottleneckError(Exception):
 
     exit_code = 1
     helps = ""
+
+
+def first_line(error: BaseException, longest: int = 300) -> str:
+    """Return the first line of an error's text, at most `longest` characters of it; its type where it has no text."""
+    lines = (" ".join(line.split()) for line in str(error).splitlines())
+    return next((line[:longest] for line in lines if line), type(error).__name__)
+
+
+def nearest(received: str, valid: Iterable[str], count: int = 3) -> list[str]:
+    """Return the `count` of the `valid` names that look most like `received`, in any case; all of them when none does."""
+    names = [str(name) for name in valid]
+    close = difflib.get_close_matches(received.lower(), {name.lower(): None for name in names}, count, cutoff=0.5)
+    return [name for likeness in close for name in names if name.lower() == likeness][:count] or names
+
+
+def quoted(names: Iterable[str]) -> str:
+    """Return names in quotation marks, with commas between them."""
+    return ", ".join(f"'{name}'" for name in names)

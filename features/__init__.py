@@ -1,7 +1,7 @@
 """The feature cache: identity, shards, manifest, reading, export; imports no deep-learning framework."""
 
 from bottleneck_features.features.arrays import FeatureArray
-from bottleneck_features.features.catalog import Removal, describe_cache, find_cache, list_caches, removal, remove_cache
+from bottleneck_features.features.catalog import describe_cache, find_cache, list_caches, removal, remove_cache
 from bottleneck_features.features.errors import (
     CacheBusy,
     CacheDamaged,
@@ -22,11 +22,11 @@ from bottleneck_features.features.npz import import_npz
 from bottleneck_features.features.partition import SHARED, WHOLE, Partition
 from bottleneck_features.features.plan import SplitPlan
 from bottleneck_features.features.publish import PublishingWriter, fetch, share
-from bottleneck_features.features.quarantine import Problem
+from bottleneck_features.features.quarantine import DamagedFile
 from bottleneck_features.features.reader import Features, Split, open_features
 from bottleneck_features.features.records import CacheInfo, Difference
-from bottleneck_features.features.remote import filesystem, is_url, refused
-from bottleneck_features.features.verify import VerifyReport, repair, require_unchanged, verify
+from bottleneck_features.features.remote import filesystem, is_url, store_error
+from bottleneck_features.features.verify import repair, require_unchanged, verify
 from bottleneck_features.features.writer import CacheWriter
 
 __all__ = [
@@ -43,21 +43,19 @@ __all__ = [
     "CacheMissing",
     "CacheVersion",
     "CacheWriter",
+    "DamagedFile",
     "Difference",
     "DiskFull",
     "FeatureArray",
     "FeatureError",
     "Features",
     "Partition",
-    "Problem",
     "PublishingWriter",
-    "Removal",
     "Shard",
     "Split",
     "SplitPlan",
     "StoreError",
     "StoreUnavailable",
-    "VerifyReport",
     "cache_path",
     "describe_cache",
     "differences",
@@ -70,12 +68,12 @@ __all__ = [
     "is_url",
     "list_caches",
     "open_features",
-    "refused",
     "removal",
     "remove_cache",
     "repair",
     "require_unchanged",
     "share",
+    "store_error",
     "verify",
 ]
 

@@ -125,7 +125,7 @@ def _one(index: int, length: int) -> tuple[int, int]:
 
 
 def _positions(key: Any, length: int) -> np.ndarray | None:
-    """Positions ≥ 0 for an integer or boolean array; None for keys that only a whole array understands."""
+    """Return positions ≥ 0 for an integer or boolean array; None for keys that only a whole array understands."""
     if key is None or isinstance(key, EllipsisType | bool | np.bool_ | tuple):
         return None
     array = np.asarray(key)

@@ -14,7 +14,7 @@ from bottleneck_features.features.lock import HOLDER, LOCK, MANIFEST_LOCK, write
 from bottleneck_features.features.manifest import MANIFEST, load
 from bottleneck_features.features.quarantine import QUARANTINE
 from bottleneck_features.features.records import CacheInfo, Difference
-from bottleneck_features.features.storage import explained
+from bottleneck_features.features.storage import write_error
 
 FEW_DIFFERENCES = 3
 
@@ -29,7 +29,7 @@ class Removal:
 
 
 def list_caches(root: Path | str) -> list[CacheInfo]:
-    """All caches in a folder, finished or not, from their manifests alone.
+    """List all caches in a folder, finished or not, from their manifests alone.
 
     Args:
         root: the folder that holds the caches; it may be missing.
@@ -41,7 +41,7 @@ def list_caches(root: Path | str) -> list[CacheInfo]:
 
 
 def find_cache(root: Path | str, name: str, identity: Mapping[str, Any]) -> Path:
-    """The folder of the cache that was made from this identity.
+    """Find the folder of the cache that was made from this identity.
 
     Args:
         root: the folder that holds all caches.
@@ -77,7 +77,7 @@ def find_cache(root: Path | str, name: str, identity: Mapping[str, Any]) -> Path
 
 
 def removal(path: Path | str) -> Removal:
-    """What removing a cache would take away, without doing so.
+    """Return what removing a cache would take away, without doing so.
 
     Args:
         path: the cache's folder.
@@ -96,7 +96,7 @@ def removal(path: Path | str) -> Removal:
 
 
 def remove_cache(path: Path | str) -> Removal:
-    """Removes a cache, but no file beside it that is not part of it.
+    """Remove a cache, but no file beside it that is not part of it.
 
     Args:
         path: the cache's folder.
@@ -118,12 +118,12 @@ def remove_cache(path: Path | str) -> Removal:
                 file.unlink(missing_ok=True)
             _remove_empty(folder)
         except OSError as error:
-            raise explained(error, folder) from error
+            raise write_error(error, folder) from error
     return gone
 
 
 def describe_cache(path: Path | str) -> CacheInfo:
-    """What the manifest of one cache says.
+    """Describe one cache by what its manifest says.
 
     Args:
         path: the cache's folder.
@@ -143,9 +143,9 @@ def describe_cache(path: Path | str) -> CacheInfo:
         layers=tuple(manifest.layers),
         shapes={layer: spec.shape for layer, spec in manifest.layers.items()},
         dtype=list(manifest.layers.values())[-1].dtype,
-        images=sum(record.samples for record in manifest.splits.values()),
+        images=manifest.images(),
         done_images=manifest.images_done(),
-        bytes=sum(int(rec.shards.sizes[rec.shards.done].sum()) for rec in manifest.splits.values()),
+        bytes=manifest.bytes_finished(),
         created=manifest.created,
         complete=manifest.complete,
         identity=manifest.identity,
@@ -153,7 +153,7 @@ def describe_cache(path: Path | str) -> CacheInfo:
 
 
 def _nearest(root: Path, name: str, identity: Mapping[str, Any]) -> tuple[CacheInfo, list[Difference]] | None:
-    """The cache with fewest differences: of the same name, or else one that differs in a few fields only."""
+    """Find the cache with the fewest differences: of the same name, or else one that differs in a few fields only."""
     candidates = []
     for info in list_caches(root):
         if info.identity is None:

@@ -13,7 +13,7 @@ HASH_BYTES = 32
 _NO_HASH = "0" * (2 * HASH_BYTES)
 
 
-class Entry(NamedTuple):
+class FileEntry(NamedTuple):
     """A finished file: its size, its SHA-256, and where in it each contiguous dataset begins."""
 
     bytes: int
@@ -22,7 +22,7 @@ class Entry(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Batch:
+class FinishedShards:
     """Finished shards that share their layout.
 
     Attributes:
@@ -38,40 +38,40 @@ class Batch:
     offsets: Mapping[str, int]
 
     @classmethod
-    def of(cls, index: int, entry: Entry) -> Batch:
-        """A batch of one."""
+    def of(cls, index: int, entry: FileEntry) -> FinishedShards:
+        """Return one finished shard."""
         digest = np.frombuffer(bytes.fromhex(entry.sha256), np.uint8)
         return cls(np.array([index]), np.array([entry.bytes]), digest[None], entry.offsets)
 
 
-class Entries(Mapping[int, Entry]):
+class ShardTable(Mapping[int, FileEntry]):
     """Finished shards by index; unchangeable.
 
     Args:
         sizes: int64, (shards of the split,), bytes of each shard's file; −1 while it is not finished.
         hashes: uint8, (shards, 32), SHA-256 of each.
-        kinds: int64, (shards,), which of `offsets` each one has.
+        layout_numbers: int64, (shards,), which of `offsets` each one has.
         offsets: the different layouts: where each contiguous dataset begins.
     """
 
     def __init__(
-        self, sizes: np.ndarray, hashes: np.ndarray, kinds: np.ndarray, offsets: Sequence[Mapping[str, int]]
+        self, sizes: np.ndarray, hashes: np.ndarray, layout_numbers: np.ndarray, offsets: Sequence[Mapping[str, int]]
     ) -> None:
         self.sizes = sizes
         self.done: np.ndarray = sizes != UNFINISHED
         self._hashes = hashes
-        self._kinds = kinds
+        self._layout_numbers = layout_numbers
         self._offsets = tuple(offsets)
 
     @classmethod
-    def none(cls, count: int) -> Entries:
-        """A split of `count` shards, none of which is finished."""
+    def none(cls, count: int) -> ShardTable:
+        """Return the table of a split of `count` shards, none of which is finished."""
         hashes = np.zeros((count, HASH_BYTES), np.uint8)
         return cls(np.full(count, UNFINISHED, np.int64), hashes, np.zeros(count, np.int64), ())
 
     @classmethod
-    def from_json(cls, split: Mapping[str, Any]) -> Entries:
-        """What the manifest says of a split, in format version 1 or 2.
+    def from_json(cls, split: Mapping[str, Any]) -> ShardTable:
+        """Read what the manifest says of a split.
 
         Raises:
             ValueError: if its sizes, hashes and layouts do not fit together.
@@ -83,18 +83,18 @@ class Entries(Mapping[int, Entry]):
         runs = np.searchsorted(starts, np.arange(len(hashes)), side="right") - 1
         if (np.diff(starts) <= 0).any() or (runs[done] < 0).any():
             raise ValueError("its layouts do not cover its shards")
-        sizes = _sizes(split, runs, done)
+        sizes = np.array([UNFINISHED if size is None else size for size in split["bytes"]], np.int64)
         if len(sizes) != len(hashes) or (done != (sizes != UNFINISHED)).any():
             raise ValueError("its sizes are not those of its shards")
         offsets: list[Mapping[str, int]] = []
         for layout in layouts:
             if layout["offsets"] not in offsets:
                 offsets.append(layout["offsets"])
-        kinds = np.array([offsets.index(layout["offsets"]) for layout in layouts] or [0], np.int64)[runs]
-        return cls(sizes, columns.reshape(len(hashes), HASH_BYTES), kinds, offsets)
+        layout_numbers = np.array([offsets.index(layout["offsets"]) for layout in layouts] or [0], np.int64)[runs]
+        return cls(sizes, columns.reshape(len(hashes), HASH_BYTES), layout_numbers, offsets)
 
     def as_json(self) -> dict[str, Any]:
-        """`layouts`, `bytes` and `shards` of the manifest, format version 2."""
+        """Return `layouts`, `bytes` and `shards` of the manifest."""
         text = self._hashes.tobytes().hex()
         width = 2 * HASH_BYTES
         finished = self.done.tolist()
@@ -104,29 +104,29 @@ class Entries(Mapping[int, Entry]):
             "shards": [text[i * width : (i + 1) * width] if done else None for i, done in enumerate(finished)],
         }
 
-    def with_batches(self, batches: Iterable[Batch]) -> Entries:
-        """These entries with further shards finished."""
+    def with_finished(self, finished: Iterable[FinishedShards]) -> ShardTable:
+        """Return this table with further shards finished."""
         layouts = list(self._offsets)
-        sizes, hashes, kinds = self.sizes.copy(), self._hashes.copy(), self._kinds.copy()
-        for batch in batches:
-            if batch.offsets not in layouts:
-                layouts.append(batch.offsets)
-            sizes[batch.indices] = batch.sizes
-            hashes[batch.indices] = batch.hashes
-            kinds[batch.indices] = layouts.index(batch.offsets)
-        return Entries(sizes, hashes, kinds, layouts)
+        sizes, hashes, layout_numbers = self.sizes.copy(), self._hashes.copy(), self._layout_numbers.copy()
+        for shards in finished:
+            if shards.offsets not in layouts:
+                layouts.append(shards.offsets)
+            sizes[shards.indices] = shards.sizes
+            hashes[shards.indices] = shards.hashes
+            layout_numbers[shards.indices] = layouts.index(shards.offsets)
+        return ShardTable(sizes, hashes, layout_numbers, layouts)
 
-    def without(self, index: int) -> Entries:
-        """These entries with one shard pending again."""
+    def without(self, index: int) -> ShardTable:
+        """Return this table with one shard pending again."""
         sizes = self.sizes.copy()
         sizes[index] = UNFINISHED
-        return Entries(sizes, self._hashes, self._kinds, self._offsets)
+        return ShardTable(sizes, self._hashes, self._layout_numbers, self._offsets)
 
-    def __getitem__(self, index: int) -> Entry:
+    def __getitem__(self, index: int) -> FileEntry:
         if index not in self:
             raise KeyError(index)
-        offsets = self._offsets[self._kinds[index]]
-        return Entry(int(self.sizes[index]), self._hashes[index].tobytes().hex(), offsets)
+        offsets = self._offsets[self._layout_numbers[index]]
+        return FileEntry(int(self.sizes[index]), self._hashes[index].tobytes().hex(), offsets)
 
     def __contains__(self, index: object) -> bool:
         return isinstance(index, int) and 0 <= index < len(self.done) and bool(self.done[index])
@@ -138,7 +138,7 @@ class Entries(Mapping[int, Entry]):
         return int(np.count_nonzero(self.done))
 
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Entries):
+        if not isinstance(other, ShardTable):
             return super().__eq__(other)
         done = self.done
         return (
@@ -150,16 +150,8 @@ class Entries(Mapping[int, Entry]):
     __hash__ = None  # type: ignore[assignment]
 
     def _layouts(self) -> list[dict[str, Any]]:
-        """Offsets, said once for each run of finished shards that share them."""
+        """Return the offsets, one item for each run of finished shards that share them."""
         finished = np.flatnonzero(self.done)
-        kinds = self._kinds[finished]
-        first = np.flatnonzero(np.diff(kinds, prepend=-1))
-        return [{"from": int(finished[i]), "offsets": dict(self._offsets[kinds[i]])} for i in first]
-
-
-def _sizes(split: Mapping[str, Any], runs: np.ndarray, done: np.ndarray) -> np.ndarray:
-    """Version 2 has a list of sizes; in version 1 they are part of the layouts."""
-    if "bytes" in split:
-        return np.array([UNFINISHED if size is None else size for size in split["bytes"]], np.int64)
-    by_layout = np.array([layout["bytes"] for layout in split["layouts"]] or [UNFINISHED], np.int64)
-    return np.where(done, by_layout[runs], UNFINISHED)
+        layout_numbers = self._layout_numbers[finished]
+        first = np.flatnonzero(np.diff(layout_numbers, prepend=-1))
+        return [{"from": int(finished[i]), "offsets": dict(self._offsets[layout_numbers[i]])} for i in first]

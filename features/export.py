@@ -1,4 +1,4 @@
-"""A cache as one plain file a split: npz, npy or Parquet, written in a stream."""
+"""A cache as plain files, one per split: npz, npy or Parquet, written in a stream."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ class _Job:
 def export_features(
     path: Path | str, folder: Path | str, name: str, format: str = "npz", layer: str | None = None
 ) -> list[Path]:
-    """Writes a finished cache as plain files; memory stays flat whatever its size.
+    """Write a finished cache as plain files; memory stays flat whatever its size.
 
     Args:
         path: the cache's folder.
         folder: where the files go; made if missing.
         name: files are called `<name>_<split>…`.
-        format: `"npz"` (one file a split with `features`, `labels` and `ids`), `"npy"` (three files a split:
+        format: `"npz"` (one file per split with `features`, `labels` and `ids`), `"npy"` (three files per split:
             `…_features.npy`, `…_labels.npy`, `…_ids.npy`) or `"parquet"` (columns `id`, `label`, `class_name`
             and `features`, a fixed-size list of float32 in C order).
         layer: which layer; None is the last one.

@@ -14,7 +14,7 @@ from bottleneck_features.features.records import ABSENT, KEY_DIGITS, Difference
 
 
 def canonical_json(value: Any) -> str:
-    """The one JSON text of a value: sorted keys, no white space, ASCII, finite numbers only.
+    """Return the one JSON text of a value: sorted keys, no white space, ASCII, finite numbers only.
 
     Args:
         value: JSON value; tuples, paths and NumPy scalars are taken as lists, strings and numbers.
@@ -32,13 +32,13 @@ def canonical_json(value: Any) -> str:
 
 
 def normalised(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The identity as it reads back from a manifest."""
+    """Return the identity as it reads back from a manifest."""
     value: dict[str, Any] = json.loads(canonical_json(dict(fields)))
     return value
 
 
 def identity_key(fields: Mapping[str, Any]) -> str:
-    """SHA-256 of everything that changes the numbers.
+    """Return the SHA-256 of everything that changes the numbers.
 
     Args:
         fields: mapping of names to JSON values; the order plays no part.
@@ -53,7 +53,7 @@ def identity_key(fields: Mapping[str, Any]) -> str:
 
 
 def differences(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[Difference]:
-    """The fields in which two identities differ; empty exactly when their keys are equal.
+    """Return the fields in which two identities differ; empty exactly when their keys are equal.
 
     Args:
         ours: the identity asked for.
@@ -69,7 +69,7 @@ def differences(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[Diff
 
 
 def cache_path(root: Path | str, name: str, identity: Mapping[str, Any]) -> Path:
-    """The folder of a cache.
+    """Return the folder of a cache.
 
     Args:
         root: the folder that holds all caches.
@@ -86,7 +86,7 @@ def cache_path(root: Path | str, name: str, identity: Mapping[str, Any]) -> Path
 
 
 def folder_name(name: str) -> str:
-    """The part of a cache's folder name that precedes the key."""
+    """Return the part of a cache's folder name that precedes the key."""
     plain = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.")
     if not plain:
         raise CacheError(f"A cache needs a name of letters or digits, such as 'cifar10-resnet50'. Received: {name!r}")

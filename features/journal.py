@@ -17,9 +17,9 @@ from typing import Any, BinaryIO, Self
 
 import numpy as np
 
-from bottleneck_features.features.entries import HASH_BYTES, Batch, Entry
+from bottleneck_features.features.entries import HASH_BYTES, FileEntry, FinishedShards
 from bottleneck_features.features.identity import canonical_json
-from bottleneck_features.features.storage import explained, make_folder, sync_folder
+from bottleneck_features.features.storage import make_folder, sync_folder, write_error
 
 JOURNAL = ".journal"
 SUFFIX = ".records"
@@ -33,21 +33,23 @@ class Records:
     """One journal file: finished shards of one split that share their layout.
 
     Attributes:
-        plan: SHA-256 of the plan they belong to.
+        plan_digest: SHA-256 of the plan they belong to.
         split: name of the split.
         offsets: where in each shard's file each contiguous dataset begins.
         rows: `RECORD`s, (shards,).
     """
 
-    plan: str
+    plan_digest: str
     split: str
     offsets: Mapping[str, int]
     rows: np.ndarray
 
-    def batch(self, count: int) -> Batch:
-        """Those of the first `count` shards of the split."""
+    def finished(self, count: int) -> FinishedShards:
+        """Return those of the first `count` shards of the split."""
         rows = self.rows[self.rows["index"] < count]
-        return Batch(rows["index"].astype(np.int64), rows["bytes"].astype(np.int64), rows["sha256"], self.offsets)
+        return FinishedShards(
+            rows["index"].astype(np.int64), rows["bytes"].astype(np.int64), rows["sha256"], self.offsets
+        )
 
 
 class Journal:
@@ -55,14 +57,14 @@ class Journal:
 
     Args:
         folder: the cache's folder.
-        plan: SHA-256 of the plan of its manifest.
+        plan_digest: of its manifest.
     """
 
-    def __init__(self, folder: Path, plan: str) -> None:
+    def __init__(self, folder: Path, plan_digest: str) -> None:
         self._folder = folder / JOURNAL
-        self._plan = plan
+        self._plan_digest = plan_digest
         self._files: dict[str, tuple[Path, BinaryIO]] = {}
-        self._entered: list[tuple[str, int, Entry]] = []
+        self._entered: list[tuple[str, int, FileEntry]] = []
 
     def __enter__(self) -> Self:
         return self
@@ -75,8 +77,8 @@ class Journal:
             file.close()
         self._files.clear()
 
-    def enter(self, split: str, index: int, entry: Entry) -> None:
-        """Appends one finished shard; it is on disk when this returns.
+    def enter(self, split: str, index: int, entry: FileEntry) -> None:
+        """Append one finished shard; it is on disk when this returns.
 
         Raises:
             DiskFull, CacheError: if it cannot be written; the shard then counts as unfinished.
@@ -86,15 +88,15 @@ class Journal:
         self._append(split, index, entry)
 
     def restore(self) -> None:
-        """Enters all again if somebody removed a file of this process, as can happen where locks do not work."""
+        """Enter all again if somebody removed a file of this process, as can happen where locks do not work."""
         if all(_is_there(path, file) for path, file in self._files.values()):
             return
         self._close()
         for entered in self._entered:
             self._append(*entered)
 
-    def _append(self, split: str, index: int, entry: Entry) -> None:
-        header = canonical_json({"plan": self._plan, "split": split, "offsets": dict(entry.offsets)})
+    def _append(self, split: str, index: int, entry: FileEntry) -> None:
+        header = canonical_json({"plan": self._plan_digest, "split": split, "offsets": dict(entry.offsets)})
         row = np.zeros((), RECORD)
         row["index"], row["bytes"] = index, entry.bytes
         row["sha256"] = np.frombuffer(bytes.fromhex(entry.sha256), np.uint8)
@@ -105,9 +107,11 @@ class Journal:
             _, file = self._files[header]
             _write(file, row.tobytes())
         except OSError as error:
-            if header in self._files:  # its end may be torn: whatever is entered next goes into a new file
+            if (
+                header in self._files
+            ):  # its last record may be incomplete: whatever is entered next goes into a new file
                 self._files.pop(header)[1].close()
-            raise explained(error, self._folder) from error
+            raise write_error(error, self._folder) from error
 
     def _begin(self, header: str) -> tuple[Path, BinaryIO]:
         for _ in range(ATTEMPTS - 1):
@@ -129,17 +133,17 @@ class Journal:
 
 
 def journal_files(folder: Path) -> list[Path]:
-    """The journals of a cache."""
+    """Return the journals of a cache."""
     return sorted((folder / JOURNAL).glob(f"*{SUFFIX}"))
 
 
 def read_journals(folder: Path) -> list[Records]:
-    """All that the journals of a cache hold; what does not match its own check is left out, as if never entered."""
+    """Return all that the journals of a cache hold; what does not match its own check is left out, as if never entered."""
     return [records for path in journal_files(folder) for records in _read(path)]
 
 
 def remove_journals(folder: Path, files: list[Path]) -> None:
-    """Removes journals whose content is in the manifest by now."""
+    """Remove journals whose content is in the manifest by now."""
     for path in files:
         path.unlink(missing_ok=True)
     with contextlib.suppress(OSError):
@@ -152,7 +156,7 @@ def _read(path: Path) -> Iterator[Records]:
     except FileNotFoundError:
         return
     except OSError as error:
-        raise explained(error, path) from error
+        raise write_error(error, path) from error
     seal, _, header = head.partition(b" ")
     if seal.decode("ascii", "replace") != hashlib.sha256(header).hexdigest():
         return

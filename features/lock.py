@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bottleneck_features.features.errors import CacheBusy
-from bottleneck_features.features.storage import explained, publish_bytes
+from bottleneck_features.features.storage import publish_bytes, write_error
 
 LOCK = ".lock"
 HOLDER = ".lock.json"
@@ -27,7 +27,7 @@ HELD_BY_ANOTHER = (errno.EACCES, errno.EAGAIN, errno.EWOULDBLOCK)
 
 @contextmanager
 def writer_lock(folder: Path, wait_seconds: float) -> Iterator[None]:
-    """Holds the right to write to a cache.
+    """Hold the right to write to a cache.
 
     Args:
         folder: the cache's folder, which exists.
@@ -47,7 +47,7 @@ def writer_lock(folder: Path, wait_seconds: float) -> Iterator[None]:
 
 @contextmanager
 def shared_lock(folder: Path, wait_seconds: float) -> Iterator[None]:
-    """Keeps away whoever wants a cache for himself (`writer_lock`), but not the other processes that share the work.
+    """Keep away whoever wants a cache alone (`writer_lock`), but not the other processes that share the work.
 
     Where the file system or the platform has no such lock, nothing is held: it only saves work.
 
@@ -87,11 +87,11 @@ def _opened(path: Path) -> int:
     try:
         return os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
-        raise explained(error, path) from error
+        raise write_error(error, path) from error
 
 
 def manifest_lock(folder: Path) -> AbstractContextManager[None]:
-    """Holds the manifest for the moment of reading, changing and replacing it."""
+    """Hold the manifest for the moment of reading, changing and replacing it."""
     return _locked(
         folder / MANIFEST_LOCK,
         MANIFEST_SECONDS,
@@ -109,7 +109,7 @@ def _locked(path: Path, wait_seconds: float, busy: Any) -> Iterator[None]:
     except Timeout:
         raise busy() from None
     except OSError as error:
-        raise explained(error, path) from error
+        raise write_error(error, path) from error
     try:
         yield
     finally:

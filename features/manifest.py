@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from bottleneck_features.features.entries import Batch, Entries, Entry
+from bottleneck_features.features.entries import FileEntry, FinishedShards, ShardTable
 from bottleneck_features.features.errors import CacheDamaged, CacheError, CacheMissing, CacheVersion
 from bottleneck_features.features.identity import canonical_json, identity_key
 from bottleneck_features.features.journal import journal_files, read_journals, remove_journals
@@ -21,9 +21,8 @@ from bottleneck_features.features.storage import publish_bytes, publish_new
 
 FORMAT = "bottleneck-features"
 VERSION = 2
-READABLE = (1, 2)
 MANIFEST = "manifest.json"
-LOOKED_AT = 10_000  # shards: in larger caches not every file is looked at before any is used
+EAGERLY_CHECKED = 10_000  # shards: in larger caches not every file is looked at before any is used
 
 
 @dataclass(frozen=True)
@@ -64,8 +63,8 @@ class SplitRecord:
     samples: int
     id_bytes: int
     plan_sha256: str
-    shards: Entries
-    virtual: Entry | None = None
+    shards: ShardTable
+    virtual: FileEntry | None = None
 
 
 @dataclass(frozen=True)
@@ -88,7 +87,7 @@ class Manifest:
         return identity_key(self.identity)
 
     @property
-    def plan(self) -> str:
+    def plan_digest(self) -> str:
         """SHA-256 of all that decides which shards there are and what is in them."""
         content = {
             "key": self.key,
@@ -100,73 +99,77 @@ class Manifest:
         return hashlib.sha256(canonical_json(content).encode()).hexdigest()
 
     def shard(self, split: str, index: int) -> Shard:
-        """One shard of a split, finished or not."""
+        """Return one shard of a split, finished or not."""
         start = index * self.shard_size
         return Shard(split, index, start, min(start + self.shard_size, self.splits[split].samples))
 
     def shards(self, split: str) -> list[Shard]:
-        """All shards of a split, finished or not, in order."""
+        """Return all shards of a split, finished or not, in order."""
         return [self.shard(split, index) for index in range(shard_count(self.splits[split].samples, self.shard_size))]
 
     def count(self) -> int:
-        """Shards of all splits, finished or not."""
+        """Count the shards of all splits, finished or not."""
         return sum(len(record.shards.done) for record in self.splits.values())
 
     def count_finished(self) -> int:
-        """Finished shards of all splits."""
+        """Count the finished shards of all splits."""
         return sum(len(record.shards) for record in self.splits.values())
 
-    def finished(self) -> Iterator[tuple[Shard, Entry]]:
-        """The finished shards of all splits, in order."""
+    def bytes_finished(self) -> int:
+        """Return how many bytes the finished shards of all splits have."""
+        return sum(int(record.shards.sizes[record.shards.done].sum()) for record in self.splits.values())
+
+    def finished(self) -> Iterator[tuple[Shard, FileEntry]]:
+        """Yield the finished shards of all splits, in order."""
         for split, record in self.splits.items():
             for index, entry in record.shards.items():
                 yield self.shard(split, index), entry
 
     def pending(self, part: Partition = WHOLE) -> list[Shard]:
-        """The shards of a part that are not finished, in order."""
+        """Return the shards of a part that are not finished, in order."""
         return [self.shard(split, index) for split, own in self.unfinished(part).items() for index in own.tolist()]
 
     def unfinished(self, part: Partition = WHOLE) -> dict[str, np.ndarray]:
-        """Numbers of the shards of a part that are not finished, int64, in order, by split."""
+        """Return the numbers of the shards of a part that are not finished, int64, in order, by split."""
         return {split: own[~self.splits[split].shards.done[own]] for split, own in self._positions(part).items()}
 
     def images(self, part: Partition = WHOLE) -> int:
-        """Samples of a part."""
+        """Count the samples of a part."""
         return sum(self.samples(split, own) for split, own in self._positions(part).items())
 
     def images_done(self, part: Partition = WHOLE) -> int:
-        """Samples in the finished shards of a part."""
+        """Count the samples in the finished shards of a part."""
         return self.images(part) - sum(self.samples(split, own) for split, own in self.unfinished(part).items())
 
     def samples(self, split: str, indices: np.ndarray) -> int:
-        """How many samples these shards of a split hold together."""
+        """Count the samples that these shards of a split hold together."""
         starts = indices * self.shard_size
         return int((np.minimum(starts + self.shard_size, self.splits[split].samples) - starts).sum())
 
     def _positions(self, part: Partition) -> dict[str, np.ndarray]:
-        """Which shards of each split are a part's: every `part.of`-th, counted through all splits."""
+        """Return which shards of each split are a part's: every `part.of`-th, counted through all splits."""
         own, before = {}, 0
         for split, record in self.splits.items():
             own[split] = np.arange((part.number - 1 - before) % part.of, len(record.shards.done), part.of)
             before += len(record.shards.done)
         return own
 
-    def with_batches(self, batches: Sequence[tuple[str, Batch]]) -> Manifest:
-        """This manifest with finished shards entered, by split."""
+    def with_finished(self, finished: Sequence[tuple[str, FinishedShards]]) -> Manifest:
+        """Return this manifest with finished shards entered, by split."""
         splits = dict(self.splits)
-        for split in {split for split, _ in batches} & splits.keys():
-            entered = splits[split].shards.with_batches(batch for name, batch in batches if name == split)
+        for split in {split for split, _ in finished} & splits.keys():
+            entered = splits[split].shards.with_finished(shards for name, shards in finished if name == split)
             splits[split] = replace(splits[split], shards=entered)
         return replace(self, splits=splits)
 
     def without_shard(self, shard: Shard) -> Manifest:
-        """This manifest with a shard, and the virtual file of its split, taken out: the shard is pending again."""
+        """Return this manifest with a shard, and the virtual file of its split, taken out: the shard is pending again."""
         record = self.splits[shard.split]
         kept = record.shards.without(shard.index)
         return replace(self._with(shard.split, replace(record, shards=kept, virtual=None)), complete=False)
 
-    def with_virtual(self, split: str, entry: Entry | None) -> Manifest:
-        """This manifest with a split's virtual file entered, or taken out."""
+    def with_virtual(self, split: str, entry: FileEntry | None) -> Manifest:
+        """Return this manifest with a split's virtual file entered, or taken out."""
         return self._with(split, replace(self.splits[split], virtual=entry))
 
     def _with(self, split: str, record: SplitRecord) -> Manifest:
@@ -174,12 +177,12 @@ class Manifest:
 
 
 def shard_count(samples: int, shard_size: int) -> int:
-    """How many shards hold so many samples."""
+    """Return how many shards hold so many samples."""
     return -(-samples // shard_size)
 
 
 def plan_sha256(ids: bytes, labels: bytes) -> str:
-    """Digest of a split's ids and labels as they lie in the shards, one after the other.
+    """Return the digest of a split's ids and labels as they lie in the shards, one after the other.
 
     Args:
         ids: all ids, each padded with NUL to the split's width.
@@ -189,7 +192,7 @@ def plan_sha256(ids: bytes, labels: bytes) -> str:
 
 
 def load(folder: Path) -> Manifest:
-    """Reads the manifest of a cache, checks it against its own hash, and enters what is in the journals.
+    """Read the manifest of a cache, check it against its own hash, and enter what is in the journals.
 
     Raises:
         CacheMissing: if the folder has no manifest.
@@ -200,9 +203,9 @@ def load(folder: Path) -> Manifest:
     manifest = _read(folder)
     if not journals:
         return manifest
-    plan, splits = manifest.plan, manifest.splits
-    ours = [records for records in journals if records.plan == plan and records.split in splits]
-    return manifest.with_batches([(rec.split, rec.batch(len(splits[rec.split].shards.done))) for rec in ours])
+    plan_digest, splits = manifest.plan_digest, manifest.splits
+    ours = [records for records in journals if records.plan_digest == plan_digest and records.split in splits]
+    return manifest.with_finished([(rec.split, rec.finished(len(splits[rec.split].shards.done))) for rec in ours])
 
 
 def _read(folder: Path) -> Manifest:
@@ -217,7 +220,7 @@ def _read(folder: Path) -> Manifest:
 
 
 def parsed(text: bytes, path: Path | str) -> Manifest:
-    """The manifest in the content of a file, checked against its own hash.
+    """Read a manifest from the content of its file, and check it against its own hash.
 
     Args:
         text: what is in the file.
@@ -240,12 +243,12 @@ def parsed(text: bytes, path: Path | str) -> Manifest:
 
 
 def save(folder: Path, manifest: Manifest) -> None:
-    """Replaces the manifest of a cache in one step."""
+    """Replace the manifest of a cache in one step."""
     publish_bytes(folder / MANIFEST, encoded(manifest))
 
 
 def create(folder: Path, manifest: Manifest) -> Manifest:
-    """Writes the manifest of a new cache, or reads the one that is there: of many who try, one succeeds.
+    """Write the manifest of a new cache, or read the one that is there: of many who try, one succeeds.
 
     Returns:
         The manifest that is on disk now.
@@ -256,7 +259,7 @@ def create(folder: Path, manifest: Manifest) -> Manifest:
 
 
 def update(folder: Path, change: Callable[[Manifest], Manifest]) -> Manifest:
-    """Applies a change to the manifest that is on disk now and to what the journals add, which it then takes over.
+    """Apply a change to the manifest that is on disk now and to what the journals add, which it then takes over.
 
     Args:
         folder: the cache's folder.
@@ -279,21 +282,20 @@ def _check_version(content: Mapping[str, Any], path: Path | str) -> None:
     if content["format"] != FORMAT:
         raise ValueError(f"its format is {content['format']!r}, not {FORMAT!r}")
     version = content["version"]
-    if version in READABLE:
-        return
     if version > VERSION:
         raise CacheVersion(
-            f"{path} has format version {version}; this release reads versions up to {VERSION}. "
+            f"{path} has format version {version}; this release reads version {VERSION}. "
             "Upgrade bottleneck-features, or extract again into another folder."
         )
-    raise CacheVersion(
-        f"{path} has format version {version}, which this release (version {VERSION}) does not read. "
-        "Remove it with `cache rm` and extract again, or export it with the release that wrote it."
-    )
+    if version < VERSION:
+        raise CacheVersion(
+            f"{path} has format version {version}, which this release (version {VERSION}) does not read. "
+            "Remove the cache with `cache rm` and extract again."
+        )
 
 
 def encoded(manifest: Manifest) -> bytes:
-    """What stands in the file of a manifest, sealed."""
+    """Return the content of the file of a manifest, sealed."""
     content = _to_json(manifest)
     content["sha256"] = _seal(content)
     return json.dumps(content, indent=1).encode() + b"\n"
@@ -348,7 +350,7 @@ def _from_json(content: Mapping[str, Any]) -> Manifest:
 
 
 def _split_from_json(split: Mapping[str, Any], shard_size: int) -> SplitRecord:
-    shards = Entries.from_json(split)
+    shards = ShardTable.from_json(split)
     if len(shards.done) != shard_count(split["samples"], shard_size):
         raise ValueError("it does not have an item for each shard")
     return SplitRecord(
@@ -356,5 +358,5 @@ def _split_from_json(split: Mapping[str, Any], shard_size: int) -> SplitRecord:
         id_bytes=split["id_bytes"],
         plan_sha256=split["plan_sha256"],
         shards=shards,
-        virtual=None if split["virtual"] is None else Entry(**split["virtual"]),
+        virtual=None if split["virtual"] is None else FileEntry(**split["virtual"]),
     )

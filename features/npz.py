@@ -12,7 +12,7 @@ import numpy as np
 
 from bottleneck_features.features.errors import CacheError
 from bottleneck_features.features.identity import cache_path
-from bottleneck_features.features.manifest import ArraySpec, Shard
+from bottleneck_features.features.manifest import ArraySpec
 from bottleneck_features.features.plan import SplitPlan
 from bottleneck_features.features.storage import sha256_of
 from bottleneck_features.features.writer import CacheWriter
@@ -29,7 +29,7 @@ class _Header:
 
 
 def import_npz(root: Path | str, name: str, files: Mapping[str, Path | str]) -> Path:
-    """Makes a cache of .npz files with `features` (n, …) and `labels` (n,) or (n, 1), and `ids` (n,) if they have them.
+    """Make a cache of .npz files with `features` (n, …) and `labels` (n,) or (n, 1), and `ids` (n,) if they have them.
 
     Args:
         root: the folder that holds all caches.
@@ -50,7 +50,8 @@ def import_npz(root: Path | str, name: str, files: Mapping[str, Path | str]) -> 
     headers = {split: _feature_header(path) for split, path in sources.items()}
     shapes = {(header.shape[1:], header.dtype) for header in headers.values()}
     if len(shapes) != 1:
-        raise CacheError(f"All splits must have features of one shape and dtype. Received: {_described(headers)}")
+        found = ", ".join(f"{split} {header.dtype} {header.shape}" for split, header in headers.items())
+        raise CacheError(f"All splits must have features of one shape and dtype. Received: {found}")
     shape, dtype = shapes.pop()
     spec = ArraySpec(shape, "float16" if dtype == np.float16 else "float32")
     plans = {split: _plan(split, path, headers[split]) for split, path in sources.items()}
@@ -86,13 +87,8 @@ def _copy(writer: CacheWriter, sources: Mapping[str, Path], headers: Mapping[str
             position = 0
             for shard in shards:
                 stream.seek((shard.start - position) * _row_bytes(headers[split]), 1)
-                writer.write(shard, {LAYER: _shard_rows(stream, headers[split], shard, path)})
+                writer.write(shard, {LAYER: _rows(stream, headers[split], len(shard), path)})
                 position = shard.stop
-
-
-def _shard_rows(stream: IO[bytes], header: _Header, shard: Shard, path: Path) -> np.ndarray:
-    rows = _rows(stream, header, len(shard), path)
-    return rows if header.dtype == np.float16 else rows.astype(np.float32)
 
 
 def _rows(stream: IO[bytes], header: _Header, count: int, path: Path) -> np.ndarray:
@@ -100,7 +96,8 @@ def _rows(stream: IO[bytes], header: _Header, count: int, path: Path) -> np.ndar
     content = stream.read(size)
     if len(content) != size:
         raise CacheError(f"{path} ends in the middle of its features. Save or copy it again.")
-    return np.frombuffer(content, header.dtype).reshape(count, *header.shape[1:])
+    rows = np.frombuffer(content, header.dtype).reshape(count, *header.shape[1:])
+    return rows if header.dtype == np.float16 else rows.astype(np.float32)
 
 
 def _row_bytes(header: _Header) -> int:
@@ -143,7 +140,3 @@ def _plan(split: str, path: Path, header: _Header) -> SplitPlan:
             f"Received: {labels.dtype} of shape {labels.shape}"
         )
     return SplitPlan(ids, labels.reshape(count).astype(np.int64))
-
-
-def _described(headers: Mapping[str, _Header]) -> str:
-    return ", ".join(f"{split} {header.dtype} {header.shape}" for split, header in headers.items())

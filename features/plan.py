@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from bottleneck_features.features.entries import Entries
+from bottleneck_features.features.entries import ShardTable
 from bottleneck_features.features.errors import CacheError, CacheMismatch, FeatureError
 from bottleneck_features.features.identity import differences, normalised
 from bottleneck_features.features.manifest import ArraySpec, Manifest, SplitRecord, plan_sha256, shard_count
@@ -52,7 +52,7 @@ def make_plan(
     provenance: Mapping[str, Any],
     compression: str,
 ) -> CachePlan:
-    """Checks everything a cache is made from; arguments as for `CacheWriter`.
+    """Check everything a cache is made from; arguments as for `CacheWriter`.
 
     Raises:
         CacheError: naming the argument that cannot be used, and the values that can.
@@ -72,7 +72,7 @@ def make_plan(
             samples=len(ids[name]),
             id_bytes=ids[name].dtype.itemsize,
             plan_sha256=plan_sha256(ids[name].tobytes(), labels[name].tobytes()),
-            shards=Entries.none(shard_count(len(ids[name]), int(shard_size))),
+            shards=ShardTable.none(shard_count(len(ids[name]), int(shard_size))),
         )
         for name in splits
     }
@@ -90,7 +90,7 @@ def make_plan(
 
 
 def require_same(ours: Manifest, theirs: Manifest, folder: object) -> None:
-    """Refuses to go on with a cache that was made from something else.
+    """Refuse to go on with a cache that was made from something else.
 
     Raises:
         CacheMismatch: naming each field that differs, with both values.

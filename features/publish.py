@@ -10,13 +10,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
-from bottleneck_features.features.entries import Entries, Entry
+from bottleneck_features.features.entries import FileEntry, ShardTable
 from bottleneck_features.features.errors import CacheDamaged, CacheIncomplete, CacheMismatch, CacheMissing
 from bottleneck_features.features.journal import journal_files, remove_journals
 from bottleneck_features.features.manifest import MANIFEST, Manifest, Shard, encoded, load
 from bottleneck_features.features.partition import WHOLE
 from bottleneck_features.features.plan import require_same
-from bottleneck_features.features.quarantine import Problem
+from bottleneck_features.features.quarantine import WRONG_HASH, DamagedFile
 from bottleneck_features.features.storage import make_folder, publish_bytes, publish_new, require_space, sha256_of
 from bottleneck_features.features.store import Store, begin, complete, published, put_shard, reopen
 from bottleneck_features.features.writer import CacheWriter
@@ -72,7 +72,7 @@ class PublishingWriter(CacheWriter):
         return self._published.images_done(self._part) + sum(map(len, self._written))
 
     def finish(self) -> int:
-        """Completes the cache in the store when nothing is missing there, and in its folder (but not for a part).
+        """Complete the cache in the store when nothing is missing there, and in its folder (but not for a part).
 
         Returns:
             The number of shards that the other parts have still to publish.
@@ -106,21 +106,16 @@ class PublishingWriter(CacheWriter):
         return reopen(self._store, found, damaged) if damaged else found
 
     def _catch_up(self) -> None:
-        if self._manifest.plan != self._published.plan:
+        if self._manifest.plan_digest != self._published.plan_digest:
             raise CacheMismatch(
                 f"{self.path} is cut into other shards than {self._store.url}. Remove it with `cache rm`, and what the "
                 "store has is used."
             )
-        missing = [
-            (shard, entry)
-            for shard, entry in self._manifest.finished()
-            if shard.index not in self._published.splits[shard.split].shards
-        ]
-        for shard, entry in missing:
+        for shard, entry in _not_in(self._published, self._manifest):
             _put_if_right(self._store, self.path, shard, entry)
         self._published = published(self._store) or self._published
 
-    def _keep(self, shard: Shard, image: bytes, entry: Entry) -> None:
+    def _keep(self, shard: Shard, image: bytes, entry: FileEntry) -> None:
         super()._keep(shard, image, entry)
         there, theirs = put_shard(self._store, shard, image, entry)
         if theirs != entry:
@@ -128,7 +123,7 @@ class PublishingWriter(CacheWriter):
 
 
 def fetch(url: str, folder: Path) -> Path:
-    """Fetches a complete cache from an object store; what is there already with the right SHA-256 is not fetched again.
+    """Fetch a complete cache from an object store; what is there already with the right SHA-256 is not fetched again.
 
     Args:
         url: of the cache in the store.
@@ -160,7 +155,7 @@ def fetch(url: str, folder: Path) -> Path:
 
 
 def share(url: str, folder: Path) -> bool:
-    """Brings a complete cache to where it is missing: from the store into its folder, or from there into the store.
+    """Bring a complete cache to where it is missing: from the store into its folder, or from there into the store.
 
     Does nothing when neither has it, or both, or when an object of the store or a file of the folder is damaged or lost
     (`PublishingWriter` mends it).
@@ -189,22 +184,21 @@ def share(url: str, folder: Path) -> bool:
     if not all(_is_there(folder / shard.file, entry) for shard, entry in here.finished()):
         return False
     begun = begin(store, _without_shards(here))
-    if begun.plan != here.plan:
+    if begun.plan_digest != here.plan_digest:
         raise CacheMismatch(f"{folder} is cut into other shards than {url}. Remove it with `cache rm`.")
-    lacking = [item for item in here.finished() if item[0].index not in begun.splits[item[0].split].shards]
-    if not all(_put_if_right(store, folder, shard, entry) for shard, entry in lacking):
+    if not all(_put_if_right(store, folder, shard, entry) for shard, entry in _not_in(begun, here)):
         return False
     complete(store, published(store) or here, here.provenance)
     return True
 
 
 def local_copy(url: str) -> Path:
-    """Fetches a cache into `features` of the artifacts folder (`$BOTTLENECK_HOME`, default `artifacts`)."""
+    """Fetch a cache into `features` of the artifacts folder (`$BOTTLENECK_HOME`, default `artifacts`)."""
     home = Path(os.environ.get("BOTTLENECK_HOME", "artifacts"))
     return fetch(url, home / "features" / url.rstrip("/").rpartition("/")[2])
 
 
-def _fetched(store: Store, manifest: Manifest, folder: Path) -> list[Problem]:
+def _fetched(store: Store, manifest: Manifest, folder: Path) -> list[DamagedFile]:
     """Fetch what is missing, the manifest last, if all the rest is right; else return what is damaged in the store."""
     wanted = list(_files(manifest))
     missing = [(problem, entry) for problem, entry in wanted if not _is_there(folder / problem.file, entry)]
@@ -221,25 +215,29 @@ def _fetched(store: Store, manifest: Manifest, folder: Path) -> list[Problem]:
     return damaged
 
 
-def _files(manifest: Manifest) -> Iterator[tuple[Problem, Entry]]:
+def _files(manifest: Manifest) -> Iterator[tuple[DamagedFile, FileEntry]]:
     for shard, entry in manifest.finished():
-        yield Problem(shard.file, "", shard), entry
+        yield DamagedFile(shard.file, "", shard), entry
     for split, record in manifest.splits.items():
         if record.virtual is not None:
-            yield Problem(f"{split}.h5", ""), record.virtual
+            yield DamagedFile(f"{split}.h5", ""), record.virtual
 
 
-def _fetch_one(store: Store, folder: Path, wanted: Problem, entry: Entry) -> Problem | None:
+def _fetch_one(store: Store, folder: Path, wanted: DamagedFile, entry: FileEntry) -> DamagedFile | None:
     content = store.get(wanted.file)
     if content is None:
-        return Problem(wanted.file, "missing", wanted.shard)
+        return DamagedFile(wanted.file, "missing", wanted.shard)
     if hashlib.sha256(content).hexdigest() != entry.sha256:
-        return Problem(wanted.file, "its SHA-256 is not that of the manifest", wanted.shard)
+        return DamagedFile(wanted.file, WRONG_HASH, wanted.shard)
     publish_bytes(folder / wanted.file, content)
     return None
 
 
-def _put_if_right(store: Store, folder: Path, shard: Shard, entry: Entry) -> bool:
+def _not_in(there: Manifest, here: Manifest) -> list[tuple[Shard, FileEntry]]:
+    return [(shard, entry) for shard, entry in here.finished() if shard.index not in there.splits[shard.split].shards]
+
+
+def _put_if_right(store: Store, folder: Path, shard: Shard, entry: FileEntry) -> bool:
     """Publish a shard of a folder if its file is there and what its entry says; return whether it is."""
     try:
         content = (folder / shard.file).read_bytes()
@@ -251,7 +249,7 @@ def _put_if_right(store: Store, folder: Path, shard: Shard, entry: Entry) -> boo
     return True
 
 
-def _is_there(path: Path, entry: Entry) -> bool:
+def _is_there(path: Path, entry: FileEntry) -> bool:
     try:
         return sha256_of(path) == entry.sha256
     except OSError:
@@ -260,7 +258,7 @@ def _is_there(path: Path, entry: Entry) -> bool:
 
 def _without_shards(manifest: Manifest) -> Manifest:
     splits = {
-        split: replace(record, shards=Entries.none(len(record.shards.done)), virtual=None)
+        split: replace(record, shards=ShardTable.none(len(record.shards.done)), virtual=None)
         for split, record in manifest.splits.items()
     }
     return replace(manifest, splits=splits, complete=False)

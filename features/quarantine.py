@@ -6,14 +6,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bottleneck_features.features.manifest import LOOKED_AT, MANIFEST, Manifest, Shard, update
-from bottleneck_features.features.storage import explained, make_folder
+from bottleneck_features.features.entries import FileEntry
+from bottleneck_features.features.manifest import EAGERLY_CHECKED, MANIFEST, Manifest, Shard, update
+from bottleneck_features.features.storage import make_folder, write_error
 
 QUARANTINE = "quarantine"
+WRONG_HASH = "its SHA-256 is not that of the manifest"
 
 
 @dataclass(frozen=True)
-class Problem:
+class DamagedFile:
     """One damaged file.
 
     Attributes:
@@ -30,21 +32,30 @@ class Problem:
         return f"{self.file}: {self.reason}"
 
 
-def shallow_problems(folder: Path, manifest: Manifest) -> Iterator[Problem]:
-    """The finished shards that are missing or have another size than the manifest says; for `LOOKED_AT` or fewer."""
-    if manifest.count_finished() > LOOKED_AT:
+def missing_or_wrong_size(folder: Path, manifest: Manifest) -> Iterator[DamagedFile]:
+    """Yield the finished shards that are missing or of another size; none in a cache of more than `EAGERLY_CHECKED`."""
+    if manifest.count_finished() > EAGERLY_CHECKED:
         return
     for shard, entry in manifest.finished():
-        path = folder / shard.file
-        size = path.stat().st_size if path.is_file() else None
-        if size is None:
-            yield Problem(shard.file, "missing", shard)
-        elif size != entry.bytes:
-            yield Problem(shard.file, f"{size} bytes instead of {entry.bytes}", shard)
+        if reason := size_problem(folder / shard.file, entry):
+            yield DamagedFile(shard.file, reason, shard)
 
 
-def set_aside(folder: Path, manifest: Manifest, problems: Sequence[Problem]) -> Manifest:
-    """Takes damaged files out of the manifest, then moves them to `quarantine/`.
+def size_problem(path: Path, entry: FileEntry) -> str:
+    """Say whether a file is missing or has another size than its entry; empty where neither is so.
+
+    Raises:
+        OSError: if its size cannot be read.
+    """
+    try:
+        size = path.stat().st_size
+    except FileNotFoundError:
+        return "missing"
+    return "" if size == entry.bytes else f"{size} bytes instead of {entry.bytes}"
+
+
+def quarantine_files(folder: Path, manifest: Manifest, problems: Sequence[DamagedFile]) -> Manifest:
+    """Take damaged files out of the manifest, then move them to `quarantine/`.
 
     Args:
         folder: the cache's folder, whose lock the caller holds.
@@ -72,8 +83,8 @@ def set_aside(folder: Path, manifest: Manifest, problems: Sequence[Problem]) -> 
     return manifest
 
 
-def set_aside_manifest(folder: Path) -> None:
-    """Moves a damaged manifest to `quarantine/`; the next extraction then begins anew."""
+def quarantine_manifest(folder: Path) -> None:
+    """Move a damaged manifest to `quarantine/`; the next extraction then begins anew."""
     _move(folder, MANIFEST)
 
 
@@ -87,4 +98,4 @@ def _move(folder: Path, file: str) -> None:
     try:
         source.replace(folder / QUARANTINE / f"{name}.{taken}")
     except OSError as error:
-        raise explained(error, source) from error
+        raise write_error(error, source) from error

@@ -12,7 +12,7 @@ import numpy as np
 
 from bottleneck_features.features.arrays import FeatureArray
 from bottleneck_features.features.errors import CacheDamaged, CacheIncomplete
-from bottleneck_features.features.manifest import LOOKED_AT, MANIFEST, Manifest, load, plan_sha256
+from bottleneck_features.features.manifest import EAGERLY_CHECKED, MANIFEST, Manifest, load, plan_sha256
 from bottleneck_features.features.publish import local_copy
 from bottleneck_features.features.remote import is_url
 from bottleneck_features.features.shardfiles import ShardFiles, missing_shard, unreadable_shard, wrong_size
@@ -40,7 +40,7 @@ class Split:
             }
         )
         self.x = self.features[list(manifest.layers)[-1]]
-        if manifest.count() <= LOOKED_AT:
+        if manifest.count() <= EAGERLY_CHECKED:
             _ = self._labels_and_ids  # reads them, and so looks at every shard
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -109,7 +109,7 @@ class Features(Mapping[str, Split]):
 
 
 def open_features(path: Path | str) -> Features:
-    """Opens a finished feature cache without reading its features.
+    """Open a finished feature cache without reading its features.
 
     Args:
         path: a cache's folder, or the manifest in it; or the URL of a cache in an object store (`s3://…`), which is

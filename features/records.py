@@ -37,7 +37,7 @@ def _is_digest(value: Any) -> bool:
 
 
 def _shown(value: Any) -> str:
-    """A value as a message has it: of a SHA-256 the digits that folders are named by, of anything long both ends."""
+    """Return a value as a message shows it: of a SHA-256 the digits that folders are named by, of long text both ends."""
     if _is_digest(value):
         return f"{value[:KEY_DIGITS]}…"
     text = value if value == ABSENT else repr(value)

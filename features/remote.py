@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bottleneck_features.errors import first_line
 from bottleneck_features.features.errors import StoreError, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -14,12 +15,12 @@ EXTRA = "pip install 'bottleneck-features[store]'"
 
 
 def is_url(place: Path | str) -> bool:
-    """Whether a place is a URL such as `s3://bucket/prefix`, and not a path."""
+    """Return whether a place is a URL such as `s3://bucket/prefix`, and not a path."""
     return "://" in str(place)
 
 
 def filesystem(url: str) -> tuple[AbstractFileSystem, str]:
-    """The file system of a URL, and the path in it.
+    """Return the file system of a URL, and the path in it.
 
     Args:
         url: such as `s3://bucket/prefix`, `gs://…`, `hdfs://…`, `memory://…`; credentials and endpoints come from where
@@ -41,10 +42,9 @@ def filesystem(url: str) -> tuple[AbstractFileSystem, str]:
     return found, path
 
 
-def refused(error: Exception, url: str) -> StoreError:
-    """The `StoreError` that tells a user, in one line, why a store did not do what it was asked."""
-    reason = " ".join(str(error).split()) or type(error).__name__
+def store_error(error: Exception, url: str) -> StoreError:
+    """Return the `StoreError` that tells a user, in one line, why a store did not do what it was asked."""
     return StoreError(
-        f"'{url}': {reason[:300]}. Check the URL, the network and the credentials (for S3: AWS_ACCESS_KEY_ID, "
+        f"'{url}': {first_line(error)}. Check the URL, the network and the credentials (for S3: AWS_ACCESS_KEY_ID, "
         "AWS_SECRET_ACCESS_KEY, AWS_ENDPOINT_URL, or ~/.aws). What is finished is kept: run the same command again."
     )

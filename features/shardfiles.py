@@ -19,7 +19,7 @@ SPARSE = 4
 
 
 def _open_limit() -> int:
-    """How many shards of a split stay open: an eighth of the descriptors this process may have."""
+    """Return how many shards of a split stay open: an eighth of the descriptors this process may have."""
     try:
         import resource
     except ImportError:
@@ -29,7 +29,7 @@ def _open_limit() -> int:
 
 
 class ShardFiles:
-    """Reads rows of a split's shards, keeping the recently used ones mapped."""
+    """The shards of one split, from which rows are read; those used recently stay mapped."""
 
     def __init__(self, folder: Path, manifest: Manifest, split: str) -> None:
         self.folder = folder
@@ -58,7 +58,7 @@ class ShardFiles:
     def rows(
         self, index: int, dataset: str, shape: tuple[int, ...], dtype: np.dtype, rows: slice | np.ndarray
     ) -> np.ndarray:
-        """Rows of one dataset of one shard.
+        """Read rows of one dataset of one shard.
 
         Args:
             index: number of the shard.
@@ -106,7 +106,7 @@ class ShardFiles:
 
 
 def _from_hdf5(data: h5py.Dataset, rows: slice | np.ndarray) -> np.ndarray:
-    """HDF5 selects rows in increasing order, each once; many of them are read faster as one block."""
+    """Read rows in any order: HDF5 takes them in increasing order, each once, and reads many faster as one block."""
     if isinstance(rows, slice):
         sliced: np.ndarray = data[rows]
         return sliced
@@ -120,12 +120,12 @@ def _from_hdf5(data: h5py.Dataset, rows: slice | np.ndarray) -> np.ndarray:
 
 
 def unreadable_shard(path: Path, error: Exception) -> CacheDamaged:
-    """The error for a shard that is there and cannot be read."""
+    """Return the error for a shard that is there and cannot be read."""
     return CacheDamaged(f"Cannot read the shard {path}: {error}. Run `cache verify` on it.")
 
 
 def missing_shard(path: Path) -> CacheDamaged:
-    """The error for a shard that is in the manifest and not on disk."""
+    """Return the error for a shard that is in the manifest and not on disk."""
     return CacheDamaged(
         f"The shard {path} is missing. `cache verify --repair` marks it as missing; then run the extraction again, "
         "which computes only what is not there."
@@ -133,7 +133,7 @@ def missing_shard(path: Path) -> CacheDamaged:
 
 
 def wrong_size(path: Path, found: int, expected: int) -> CacheDamaged:
-    """The error for a shard whose size is not the one in the manifest."""
+    """Return the error for a shard whose size is not the one in the manifest."""
     return CacheDamaged(
         f"The shard {path} has {found} bytes, the manifest says {expected}. `cache verify --repair` puts it aside; "
         "then run the extraction again, which computes only what is not there."

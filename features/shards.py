@@ -10,7 +10,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from bottleneck_features.features.entries import Entry
+from bottleneck_features.features.entries import FileEntry
 from bottleneck_features.features.errors import CacheError
 from bottleneck_features.features.manifest import ArraySpec, Manifest
 
@@ -23,25 +23,25 @@ _ALIGNMENT = 64
 
 
 def dataset_name(layer: str, layers: Iterable[str]) -> str:
-    """Name of a layer's dataset: `features` when it is the only one, else `features/<layer>`."""
+    """Return the name of a layer's dataset: `features` when it is the only one, else `features/<layer>`."""
     return "features" if len(tuple(layers)) == 1 else f"features/{layer}"
 
 
 def stored_dtype(spec: ArraySpec) -> np.dtype:
-    """The little-endian dtype of a layer on disk."""
+    """Return the little-endian dtype of a layer on disk."""
     return np.dtype(spec.dtype).newbyteorder("<")
 
 
 def sample_bytes(layers: Mapping[str, ArraySpec], id_bytes: int) -> int:
-    """Bytes of one sample's features, label and id, without compression."""
+    """Return the bytes of one sample's features, label and id, without compression."""
     features = sum(stored_dtype(spec).itemsize * int(np.prod(spec.shape)) for spec in layers.values())
     return features + LABEL.itemsize + id_bytes
 
 
 def encode_shard(
     arrays: Mapping[str, np.ndarray], labels: np.ndarray, ids: np.ndarray, compression: str
-) -> tuple[bytes, Entry]:
-    """Builds a shard in memory.
+) -> tuple[bytes, FileEntry]:
+    """Build a shard in memory.
 
     Args:
         arrays: features by layer, (n, *shape), in their stored dtype.
@@ -66,8 +66,8 @@ def encode_shard(
     return _image(fill, total)
 
 
-def encode_virtual(manifest: Manifest, split: str) -> tuple[bytes, Entry]:
-    """Builds the file that shows a split's shards as one array.
+def encode_virtual(manifest: Manifest, split: str) -> tuple[bytes, FileEntry]:
+    """Build the file that shows a split's shards as one array.
 
     Args:
         manifest: the cache's manifest.
@@ -97,7 +97,7 @@ def encode_virtual(manifest: Manifest, split: str) -> tuple[bytes, Entry]:
 def _virtual_dataset(
     file: h5py.File, name: str, shape: tuple[int, ...], dtype: np.dtype, missing: Any, parts: list[tuple[str, int, int]]
 ) -> None:
-    """As `h5py.Group.create_virtual_dataset`, which cannot leave out the time of creation."""
+    """Do what `h5py.Group.create_virtual_dataset` does, which cannot leave out the time of creation."""
     options = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     options.set_layout(h5py.h5d.VIRTUAL)
     options.set_obj_track_times(False)
@@ -113,7 +113,7 @@ def _virtual_dataset(
     h5py.h5d.create(group.id, name.rpartition("/")[2].encode(), kind, h5py.h5s.create_simple(shape), dcpl=options)
 
 
-def _image(fill: Callable[[h5py.File], dict[str, int]], size: int) -> tuple[bytes, Entry]:
+def _image(fill: Callable[[h5py.File], dict[str, int]], size: int) -> tuple[bytes, FileEntry]:
     options: dict[str, Any] = {
         "libver": _LIBVER,
         "alignment_threshold": _ALIGNMENT,
@@ -125,7 +125,7 @@ def _image(fill: Callable[[h5py.File], dict[str, int]], size: int) -> tuple[byte
         offsets = fill(file)
         file.flush()
         image: bytes = file.id.get_file_image()
-    return image, Entry(len(image), hashlib.sha256(image).hexdigest(), offsets)
+    return image, FileEntry(len(image), hashlib.sha256(image).hexdigest(), offsets)
 
 
 def _id_dtype(width: int) -> np.dtype:
@@ -141,7 +141,7 @@ def _chunking(array: np.ndarray, compression: str) -> dict[str, Any]:
 
 
 def blosc2_filter() -> dict[str, Any]:
-    """HDF5 filter options for Blosc2 (zstd, bit-shuffle); importing it also makes such shards readable.
+    """Return the HDF5 filter options for Blosc2 (zstd, bit-shuffle); importing it also makes such shards readable.
 
     Raises:
         CacheError: if hdf5plugin is not installed.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import hashlib
 import os
@@ -12,6 +11,7 @@ import socket
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -22,42 +22,58 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _TEMPORARY = re.compile(r"^\.(?P<name>.+)~(?P<host>[^~]+)~(?P<pid>\d+)~[0-9a-f]+\.tmp$")
 
 
-def publish(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Writes a file under a temporary name, flushes it to disk and renames it.
+@contextmanager
+def whole_file(path: Path, settle: Callable[[Path], object] | None = None) -> Iterator[BinaryIO]:
+    """Open a file for writing that gets its name when all of it is on disk; if the block fails, nothing is left of it.
 
     Args:
         path: final name; an existing file of this name is replaced in one step.
+        settle: gives the finished temporary file its name, where it is not simply renamed.
+
+    Yields:
+        The open binary file.
+
+    Raises:
+        OSError: if it cannot be written.
+    """
+    temporary = temporary_name(path)
+    try:
+        with temporary.open("xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path) if settle is None else settle(temporary)
+        sync_folder(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def publish(path: Path, write: Callable[[BinaryIO], object], settle: Callable[[Path], object] | None = None) -> None:
+    """Write a file of a cache, or one beside it, as a `whole_file`.
+
+    Args:
+        path: final name.
         write: called with the open binary file.
+        settle: as for `whole_file`.
 
     Raises:
         DiskFull: if the disk fills up; the temporary file is gone, nothing else was touched.
         CacheError: if the folder cannot be written.
     """
-    _publish(path, write, lambda temporary: temporary.replace(path))
-
-
-def _publish(path: Path, write: Callable[[BinaryIO], object], settle: Callable[[Path], object]) -> None:
-    temporary = temporary_name(path)
     try:
-        with temporary.open("xb") as file:
+        with whole_file(path, settle) as file:
             write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        settle(temporary)
-        sync_folder(path.parent)
     except OSError as error:
-        raise explained(error, path) from error
-    finally:
-        temporary.unlink(missing_ok=True)
+        raise write_error(error, path) from error
 
 
 def publish_bytes(path: Path, content: bytes) -> None:
-    """`publish` of content that is in memory."""
+    """Write content that is in memory, as `publish`."""
     publish(path, lambda file: file.write(content))
 
 
 def publish_new(path: Path, content: bytes) -> None:
-    """`publish` of a file that must not replace another: of many processes that try at once, one succeeds."""
+    """Write a file, as `publish`, that must not replace another: of many processes that try at once, one succeeds."""
 
     def settle(temporary: Path) -> None:
         try:
@@ -68,11 +84,11 @@ def publish_new(path: Path, content: bytes) -> None:
             if not path.exists():
                 temporary.replace(path)
 
-    _publish(path, lambda file: file.write(content), settle)
+    publish(path, lambda file: file.write(content), settle)
 
 
-def explained(error: OSError, path: Path) -> CacheError:
-    """The `CacheError` that tells a user what an `OSError` at a path means."""
+def write_error(error: OSError, path: Path) -> CacheError:
+    """Return the `CacheError` that tells a user what an `OSError` at a path means."""
     if error.errno in _FULL:
         free = size_text(free_bytes(path.parent))
         return DiskFull(
@@ -84,12 +100,12 @@ def explained(error: OSError, path: Path) -> CacheError:
 
 
 def temporary_name(path: Path) -> Path:
-    """A name beside `path` that says which process of which host is writing."""
+    """Return a name beside `path` that says which process of which host is writing."""
     return path.with_name(f".{path.name}~{_host()}~{os.getpid()}~{uuid.uuid4().hex[:8]}.tmp")
 
 
 def remove_stale(folder: Path) -> list[Path]:
-    """Removes the temporary files that dead writers left; to be called by the holder of the folder's lock.
+    """Remove the temporary files that dead writers left; to be called by the holder of the folder's lock.
 
     Args:
         folder: folder whose own files are looked at; it may be missing.
@@ -104,19 +120,19 @@ def remove_stale(folder: Path) -> list[Path]:
 
 
 def sync_folder(folder: Path) -> None:
-    """Flushes a folder's entries (the renames in it) to disk, where the platform can."""
+    """Flush a folder's entries (the renames in it) to disk, where the platform can."""
     if os.name == "nt":
         return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        with contextlib.suppress(OSError):
+        with suppress(OSError):
             os.fsync(descriptor)
     finally:
         os.close(descriptor)
 
 
 def make_folder(folder: Path) -> None:
-    """Makes a folder with its parents.
+    """Make a folder with its parents.
 
     Raises:
         CacheError: if it cannot be made.
@@ -124,23 +140,23 @@ def make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise explained(error, folder) from error
+        raise write_error(error, folder) from error
 
 
 def sha256_of(path: Path) -> str:
-    """SHA-256 of a file's content, 64 hexadecimal digits."""
+    """Return the SHA-256 of a file's content, 64 hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def free_bytes(folder: Path) -> int:
-    """Bytes free on the disk of a folder, or of its nearest existing parent."""
+    """Return how many bytes are free on the disk of a folder, or of its nearest existing parent."""
     existing = next((place for place in (folder, *folder.resolve().parents) if place.exists()), Path("/"))
     return shutil.disk_usage(existing).free
 
 
 def require_space(folder: Path, needed: int, purpose: str) -> None:
-    """Refuses work that the disk cannot hold.
+    """Refuse work that the disk cannot hold.
 
     Args:
         folder: where it would be written; it may not exist yet.
@@ -159,7 +175,7 @@ def require_space(folder: Path, needed: int, purpose: str) -> None:
 
 
 def size_text(size: int) -> str:
-    """A number of bytes as people read it, such as `205.3 MB`."""
+    """Return a number of bytes as people read it, such as `205.3 MB`."""
     if size < 1000:
         return f"{size} bytes"
     value = float(size)

@@ -13,11 +13,11 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from bottleneck_features.features.entries import Batch, Entry
+from bottleneck_features.features.entries import FileEntry, FinishedShards
 from bottleneck_features.features.identity import canonical_json
 from bottleneck_features.features.manifest import MANIFEST, Manifest, Shard, encoded, parsed
-from bottleneck_features.features.quarantine import Problem
-from bottleneck_features.features.remote import filesystem, refused
+from bottleneck_features.features.quarantine import DamagedFile
+from bottleneck_features.features.remote import filesystem, store_error
 from bottleneck_features.features.shards import encode_virtual
 
 JOURNAL = ".journal"
@@ -44,21 +44,21 @@ class Store:
         self._files, self._path = filesystem(self.url)
 
     def get(self, name: str) -> bytes | None:
-        """An object's content; None where there is none."""
+        """Return an object's content; None where there is none."""
         try:
             content: bytes = self._files.cat_file(self._where(name))
         except FileNotFoundError:
             return None
         except Exception as error:  # each store has errors of its own
-            raise refused(error, self.url) from error
+            raise store_error(error, self.url) from error
         return content
 
     def put(self, name: str, content: bytes) -> None:
-        """Stores an object, in the place of one that may be there."""
+        """Store an object, in the place of one that may be there."""
         self._asked(lambda: self._files.pipe_file(self._where(name), content))
 
     def put_new(self, name: str, content: bytes) -> bool:
-        """Stores an object unless there is one of this name; of many who try at once one succeeds, where the store can say so.
+        """Store an object unless there is one of this name; of many who try at once one succeeds, where the store can say so.
 
         Returns:
             Whether it is this one that is there now.
@@ -71,31 +71,31 @@ class Store:
             if self.has(name):
                 return False
             if getattr(error, "errno", None) != errno.ENOSYS:
-                raise refused(error, f"{self.url}/{name}") from error
+                raise store_error(error, f"{self.url}/{name}") from error
             self.put(name, content)
         return True
 
     def has(self, name: str) -> bool:
-        """Whether there is an object of this name."""
+        """Return whether there is an object of this name."""
         self._files.invalidate_cache()
         return bool(self._asked(lambda: self._files.exists(self._where(name))))
 
     def names(self, folder: str) -> list[str]:
-        """The names of all objects below a folder."""
+        """Return the names of all objects below a folder."""
         self._files.invalidate_cache()
         start = len(self._path.rstrip("/")) + 1
         found = self._asked(lambda: self._files.find(self._where(folder)))
         return [str(path)[start:] for path in found]
 
     def remove(self, names: list[str]) -> None:
-        """Removes objects; those that are gone already do not matter."""
+        """Remove objects; those that are gone already do not matter."""
         for name in names:
             try:
                 self._files.rm_file(self._where(name))
             except FileNotFoundError:
                 continue
             except Exception as error:
-                raise refused(error, self.url) from error
+                raise store_error(error, self.url) from error
 
     def _where(self, name: str) -> str:
         return f"{self._path.rstrip('/')}/{name}"
@@ -104,11 +104,11 @@ class Store:
         try:
             return ask()
         except Exception as error:
-            raise refused(error, self.url) from error
+            raise store_error(error, self.url) from error
 
 
 def published(store: Store) -> Manifest | None:
-    """What a store holds of a cache: its manifest if it is complete, else its plan with the shards that are there.
+    """Return what a store holds of a cache: its manifest if it is complete, else its plan with the shards that are there.
 
     Returns:
         None where the store knows nothing of this cache.
@@ -121,11 +121,11 @@ def published(store: Store) -> Manifest | None:
     if plan is None:
         return None
     begun = parsed(plan, f"{store.url}/{PLAN}")
-    return begun.with_batches(_entered(store, begun, names))
+    return begun.with_finished(_entered(store, begun, names))
 
 
 def begin(store: Store, plan: Manifest) -> Manifest:
-    """What a store holds of a cache; its plan becomes `plan` if it knows nothing of it. Of many who try, one succeeds."""
+    """Return what a store holds of a cache; its plan becomes `plan` if it knows nothing of it. Of many who try, one succeeds."""
     found = published(store)
     if found is None:
         store.put_new(PLAN, encoded(plan))
@@ -133,8 +133,8 @@ def begin(store: Store, plan: Manifest) -> Manifest:
     return found or plan
 
 
-def put_shard(store: Store, shard: Shard, image: bytes, entry: Entry) -> tuple[bytes, Entry]:
-    """Publishes a shard, then enters it: an object without content whose name says all that a manifest says of it.
+def put_shard(store: Store, shard: Shard, image: bytes, entry: FileEntry) -> tuple[bytes, FileEntry]:
+    """Publish a shard, then enter it: an object without content whose name says all that a manifest says of it.
 
     Returns:
         The shard that is there now: another one's if it was first, whose low bits may differ, and its length where it is
@@ -156,7 +156,7 @@ def put_shard(store: Store, shard: Shard, image: bytes, entry: Entry) -> tuple[b
 
 
 def complete(store: Store, manifest: Manifest, provenance: Mapping[str, Any] | None) -> None:
-    """Completes a cache all of whose shards are entered: the virtual files, then the manifest, if there is none yet."""
+    """Complete a cache all of whose shards are entered: the virtual files, then the manifest, if there is none yet."""
     for split in manifest.splits:
         image, entry = encode_virtual(manifest, split)
         store.put(f"{split}.h5", image)
@@ -166,8 +166,8 @@ def complete(store: Store, manifest: Manifest, provenance: Mapping[str, Any] | N
     store.remove(store.names(JOURNAL))
 
 
-def reopen(store: Store, manifest: Manifest, damaged: list[Problem]) -> Manifest:
-    """Takes damaged files out of a complete cache, so that they are computed again.
+def reopen(store: Store, manifest: Manifest, damaged: list[DamagedFile]) -> Manifest:
+    """Take damaged files out of a complete cache, so that they are computed again.
 
     Returns:
         What is published from now on.
@@ -182,7 +182,7 @@ def reopen(store: Store, manifest: Manifest, damaged: list[Problem]) -> Manifest
     return manifest
 
 
-def _entered(store: Store, plan: Manifest, names: list[str]) -> list[tuple[str, Batch]]:
+def _entered(store: Store, plan: Manifest, names: list[str]) -> list[tuple[str, FinishedShards]]:
     found: dict[tuple[str, str], list[tuple[int, int, bytes]]] = defaultdict(list)
     for name in names:
         match = ENTERED.fullmatch(name)
@@ -194,11 +194,11 @@ def _entered(store: Store, plan: Manifest, names: list[str]) -> list[tuple[str, 
             row = (int(match["index"]), int(match["bytes"]), bytes.fromhex(match["sha256"]))
             found[match["split"], match["layout"]].append(row)
     layouts = {layout: json.loads(store.get(_layout(layout)) or b"null") for layout in {layout for _, layout in found}}
-    return [(split, _batch(rows, layouts[layout])) for (split, layout), rows in found.items() if layouts[layout]]
+    return [(split, _finished(rows, layouts[layout])) for (split, layout), rows in found.items() if layouts[layout]]
 
 
-def _entry_of(store: Store, shard: Shard, image: bytes) -> Entry | None:
-    """The entry of a shard that says what an object is, of several whose lengths may differ; None where none does."""
+def _entry_of(store: Store, shard: Shard, image: bytes) -> FileEntry | None:
+    """Find the entry of a shard that says what an object is, of several whose lengths may differ; None where none does."""
     digest = hashlib.sha256(image).hexdigest()
     for name in store.names(f"{JOURNAL}/{shard.split}"):
         match = ENTERED.fullmatch(name)
@@ -207,7 +207,7 @@ def _entry_of(store: Store, shard: Shard, image: bytes) -> Entry | None:
         if (int(match["bytes"]), match["sha256"]) != (len(image), digest):
             continue
         if layout := store.get(_layout(match["layout"])):
-            return Entry(len(image), digest, json.loads(layout))
+            return FileEntry(len(image), digest, json.loads(layout))
     return None
 
 
@@ -215,7 +215,7 @@ def _layout(digest: str) -> str:
     return f"{JOURNAL}/layouts/{digest}.json"
 
 
-def _batch(rows: list[tuple[int, int, bytes]], offsets: Mapping[str, int]) -> Batch:
+def _finished(rows: list[tuple[int, int, bytes]], offsets: Mapping[str, int]) -> FinishedShards:
     indices, sizes, hashes = zip(*rows, strict=True)
     columns = np.frombuffer(b"".join(hashes), np.uint8).reshape(len(rows), -1)
-    return Batch(np.array(indices), np.array(sizes), columns, offsets)
+    return FinishedShards(np.array(indices), np.array(sizes), columns, offsets)

@@ -12,11 +12,17 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from bottleneck_features.features.entries import Entry
+from bottleneck_features.features.entries import FileEntry
 from bottleneck_features.features.errors import CacheDamaged, CacheMissing
 from bottleneck_features.features.lock import writer_lock
 from bottleneck_features.features.manifest import MANIFEST, Manifest, Shard, load, plan_sha256
-from bottleneck_features.features.quarantine import Problem, set_aside, set_aside_manifest
+from bottleneck_features.features.quarantine import (
+    WRONG_HASH,
+    DamagedFile,
+    quarantine_files,
+    quarantine_manifest,
+    size_problem,
+)
 from bottleneck_features.features.shards import LABEL, blosc2_filter, dataset_name, stored_dtype
 from bottleneck_features.features.storage import sha256_of
 from bottleneck_features.features.writer import finalise
@@ -43,7 +49,7 @@ class VerifyReport:
     shards: int
     pending: int
     bytes: int
-    problems: tuple[Problem, ...]
+    problems: tuple[DamagedFile, ...]
     seconds: float
 
     @property
@@ -53,7 +59,7 @@ class VerifyReport:
 
 
 def verify(path: Path | str) -> VerifyReport:
-    """Checks all that a cache holds: hashes, structure, finiteness, ids and labels.
+    """Check all that a cache holds: hashes, structure, finiteness, ids and labels.
 
     Args:
         path: the cache's folder, finished or not.
@@ -71,15 +77,14 @@ def verify(path: Path | str) -> VerifyReport:
     try:
         manifest = load(folder)
     except CacheDamaged as error:
-        return VerifyReport(folder, 0, 0, 0, (Problem(MANIFEST, str(error)),), time.perf_counter() - started)
+        return VerifyReport(folder, 0, 0, 0, (DamagedFile(MANIFEST, str(error)),), time.perf_counter() - started)
     problems = (*_shard_problems(folder, manifest), *_virtual_problems(folder, manifest))
-    hashed = sum(entry.bytes for _, entry in manifest.finished())
-    done, total = manifest.count_finished(), manifest.count()
+    done, total, hashed = manifest.count_finished(), manifest.count(), manifest.bytes_finished()
     return VerifyReport(folder, done, total - done, hashed, problems, time.perf_counter() - started)
 
 
 def require_unchanged(path: Path | str) -> None:
-    """Refuses a cache whose shards are not what was written, before anything is computed from them.
+    """Refuse a cache whose shards are not what was written, before anything is computed from them.
 
     Looks at the size of every finished shard, and hashes all of them in a cache of at most 2 GiB. In a larger one it
     hashes those whose file is not older than the manifest, which is written after them; `verify` reads all in any case.
@@ -96,11 +101,11 @@ def require_unchanged(path: Path | str) -> None:
     folder = Path(path)
     manifest = load(folder)
     completed = (folder / MANIFEST).stat().st_mtime_ns
-    every = sum(int(record.shards.sizes[record.shards.done].sum()) for record in manifest.splits.values())
+    hashes_all = manifest.bytes_finished() <= HASHED_WHOLE
     doubtful = [
         (folder / shard.file, entry)
         for shard, entry in manifest.finished()
-        if every <= HASHED_WHOLE or not _as_it_was(folder / shard.file, entry, completed)
+        if hashes_all or not _as_it_was(folder / shard.file, entry, completed)
     ]
     with ThreadPoolExecutor(AT_A_TIME, "hash") as pool:
         reasons = list(pool.map(lambda item: _file_problem(*item), doubtful))
@@ -116,7 +121,7 @@ def require_unchanged(path: Path | str) -> None:
 
 
 def repair(path: Path | str) -> VerifyReport:
-    """Verifies a cache and moves what is damaged to `quarantine/`, so that the next extraction makes it again.
+    """Verify a cache and move what is damaged to `quarantine/`, so that the next extraction makes it again.
 
     Args:
         path: the cache's folder.
@@ -135,17 +140,17 @@ def repair(path: Path | str) -> VerifyReport:
     with writer_lock(folder, 0.0):
         report = verify(folder)
         if report.problems and report.problems[0].file == MANIFEST:
-            set_aside_manifest(folder)
+            quarantine_manifest(folder)
             return report
         manifest = load(folder)
         was_complete = manifest.complete
-        manifest = set_aside(folder, manifest, report.problems)
+        manifest = quarantine_files(folder, manifest, report.problems)
         if was_complete and not manifest.pending():
             finalise(folder)
     return report
 
 
-def _shard_problems(folder: Path, manifest: Manifest) -> Iterator[Problem]:
+def _shard_problems(folder: Path, manifest: Manifest) -> Iterator[DamagedFile]:
     for split, record in manifest.splits.items():
         ids, labels = [], []
         for shard in manifest.shards(split):
@@ -154,7 +159,7 @@ def _shard_problems(folder: Path, manifest: Manifest) -> Iterator[Problem]:
                 continue
             reason = _file_problem(folder / shard.file, entry) or _content_problem(folder, manifest, shard, entry)
             if reason:
-                yield Problem(shard.file, reason, shard)
+                yield DamagedFile(shard.file, reason, shard)
                 continue
             part_ids, part_labels = _ids_and_labels(folder, manifest, shard)
             ids.append(part_ids)
@@ -163,22 +168,22 @@ def _shard_problems(folder: Path, manifest: Manifest) -> Iterator[Problem]:
             record.plan_sha256
         ):
             yield from (
-                Problem(shard.file, "ids or labels of its split are not those of the manifest", shard)
+                DamagedFile(shard.file, "ids or labels of its split are not those of the manifest", shard)
                 for shard in manifest.shards(split)
             )
 
 
-def _virtual_problems(folder: Path, manifest: Manifest) -> Iterator[Problem]:
+def _virtual_problems(folder: Path, manifest: Manifest) -> Iterator[DamagedFile]:
     for split, record in manifest.splits.items():
         if record.virtual is None:
             continue
         reason = _file_problem(folder / f"{split}.h5", record.virtual)
         if reason:
-            yield Problem(f"{split}.h5", reason)
+            yield DamagedFile(f"{split}.h5", reason)
 
 
-def _as_it_was(path: Path, entry: Entry, completed: int) -> bool:
-    """Whether a file has the right size and was last changed before its manifest was completed, in ns."""
+def _as_it_was(path: Path, entry: FileEntry, completed: int) -> bool:
+    """Return whether a file has the right size and was last changed before its manifest was completed, in ns."""
     try:
         status = path.stat()
     except OSError:
@@ -186,22 +191,15 @@ def _as_it_was(path: Path, entry: Entry, completed: int) -> bool:
     return status.st_size == entry.bytes and status.st_mtime_ns < completed
 
 
-def _file_problem(path: Path, entry: Entry) -> str:
+def _file_problem(path: Path, entry: FileEntry) -> str:
     try:
-        size = path.stat().st_size
-        if size != entry.bytes:
-            return f"{size} bytes instead of {entry.bytes}"
-        if sha256_of(path) != entry.sha256:
-            return "its SHA-256 is not that of the manifest"
-    except FileNotFoundError:
-        return "missing"
+        return size_problem(path, entry) or ("" if sha256_of(path) == entry.sha256 else WRONG_HASH)
     except OSError as error:
         return f"cannot be read ({error.strerror})"
-    return ""
 
 
-def _content_problem(folder: Path, manifest: Manifest, shard: Shard, entry: Entry) -> str:
-    """What is wrong inside a file whose hash is right: only a writer at fault can cause it."""
+def _content_problem(folder: Path, manifest: Manifest, shard: Shard, entry: FileEntry) -> str:
+    """Return what is wrong inside a file whose hash is right: only a writer at fault can cause it."""
     expected: dict[str, tuple[tuple[int, ...], np.dtype]] = {"labels": ((len(shard),), LABEL)}
     for layer, spec in manifest.layers.items():
         expected[dataset_name(layer, manifest.layers)] = ((len(shard), *spec.shape), stored_dtype(spec))

@@ -11,14 +11,14 @@ from typing import Any, Self
 
 import numpy as np
 
-from bottleneck_features.features.entries import Entry
+from bottleneck_features.features.entries import FileEntry
 from bottleneck_features.features.errors import CacheError, CacheIncomplete, FeatureError
 from bottleneck_features.features.journal import Journal
 from bottleneck_features.features.lock import shared_lock, writer_lock
 from bottleneck_features.features.manifest import MANIFEST, ArraySpec, Manifest, Shard, create, load, update
 from bottleneck_features.features.partition import WHOLE, Partition
 from bottleneck_features.features.plan import SplitPlan, make_plan, require_same
-from bottleneck_features.features.quarantine import Problem, set_aside, shallow_problems
+from bottleneck_features.features.quarantine import DamagedFile, missing_or_wrong_size, quarantine_files, size_problem
 from bottleneck_features.features.shards import OVERHEAD_BYTES, encode_shard, encode_virtual, sample_bytes, stored_dtype
 from bottleneck_features.features.storage import make_folder, publish_bytes, remove_stale, require_space
 
@@ -26,7 +26,7 @@ SHOWN_IDS = 3
 
 
 class CacheWriter:
-    """Writes, or goes on writing, one feature cache or a part of it; a context manager.
+    """The writer of one feature cache, or of a part of it, new or begun; a context manager.
 
     The writer of a whole cache has it for itself. The writers of parts work side by side, on one machine or several;
     each enters what it has finished in a journal of its own, so that none depends on locks.
@@ -46,7 +46,7 @@ class CacheWriter:
             `SHARED` is all of them too, but beside others, who have agreed on who writes which.
 
     Attributes:
-        requeued: tuple of `Problem`, the damaged or missing shards found on entering, which are pending again.
+        requeued: tuple of `DamagedFile`, the damaged or missing shards found on entering, which are pending again.
 
     Raises (on entering):
         CacheBusy: if another process is writing this cache, and one of the two has not only a part of it; the
@@ -55,7 +55,7 @@ class CacheWriter:
         DiskFull: if the disk cannot hold what is still to be written.
 
     Example:
-        with CacheWriter(path, identity, splits, arrays, class_names, 1024, {}) as writer:
+        with CacheWriter(path, identity, splits, arrays, class_names, shard_size=1024, provenance={}) as writer:
             for shard in writer.pending:
                 writer.write(shard, extract(shard))
             writer.finish()
@@ -68,6 +68,7 @@ class CacheWriter:
         splits: Mapping[str, SplitPlan],
         arrays: Mapping[str, ArraySpec],
         class_names: Sequence[str],
+        *,
         shard_size: int,
         provenance: Mapping[str, Any],
         compression: str = "none",
@@ -75,7 +76,7 @@ class CacheWriter:
         part: Partition = WHOLE,
     ) -> None:
         self.path = Path(path)
-        self.requeued: tuple[Problem, ...] = ()
+        self.requeued: tuple[DamagedFile, ...] = ()
         self._wait_seconds = wait_seconds
         self._plan = make_plan(identity, splits, arrays, class_names, shard_size, provenance, compression)
         self._manifest = self._plan.manifest
@@ -93,7 +94,7 @@ class CacheWriter:
             require_same(self._plan.manifest, self._manifest, self.path)
             self._requeue()
             require_space(self.path, self._bytes_to_write(), "Extracting the features that are still to be computed")
-            self._journal = held.enter_context(Journal(self.path, self._manifest.plan))
+            self._journal = held.enter_context(Journal(self.path, self._manifest.plan_digest))
             self._held = held.pop_all()
         return self
 
@@ -123,7 +124,7 @@ class CacheWriter:
         return self._manifest.images_done(self._part) + sum(map(len, self._written))
 
     def write(self, shard: Shard, arrays: Mapping[str, np.ndarray]) -> None:
-        """Stores one shard and enters it in the journal; both are on disk when this returns.
+        """Store one shard and enter it in the journal; both are on disk when this returns.
 
         Args:
             shard: one of `pending`.
@@ -144,13 +145,12 @@ class CacheWriter:
             raise CacheError(f"The cache {self.path} was removed while it was being written. Run the extraction again.")
 
     def is_finished(self, shard: Shard) -> bool:
-        """Whether a shard is entered by now, by this or any other writer, and its file is there and as long as entered."""
+        """Return whether a shard is entered by now, by this or any other writer, and its file is there and as long as entered."""
         entry = load(self.path).splits[shard.split].shards.get(shard.index)
-        path = self.path / shard.file
-        return entry is not None and path.is_file() and path.stat().st_size == entry.bytes
+        return entry is not None and not size_problem(self.path / shard.file, entry)
 
     def finish(self) -> int:
-        """Completes the cache: one virtual HDF5 file for each split, then the mark in the manifest.
+        """Complete the cache: one virtual HDF5 file for each split, then the mark in the manifest.
 
         Returns:
             The number of shards that the other parts have still to write: the cache is complete when it is 0.
@@ -163,13 +163,13 @@ class CacheWriter:
         pending = present.pending()
         if pending and not present.pending(self._part):
             return len(pending)
-        if not pending and self._part != WHOLE and (damaged := len(tuple(shallow_problems(self.path, present)))):
+        if not pending and self._part != WHOLE and (damaged := len(tuple(missing_or_wrong_size(self.path, present)))):
             return damaged
         self._manifest = finalise(self.path, self._plan.manifest.provenance if self._written else None)
         self._written.clear()
         return 0
 
-    def _keep(self, shard: Shard, image: bytes, entry: Entry) -> None:
+    def _keep(self, shard: Shard, image: bytes, entry: FileEntry) -> None:
         publish_bytes(self.path / shard.file, image)
         self._journal.enter(shard.split, shard.index, entry)
 
@@ -179,10 +179,10 @@ class CacheWriter:
             remove_stale(folder)
 
     def _requeue(self) -> None:
-        """Makes damaged shards pending again: on disk if the cache is one's own, else for this part's writer alone."""
-        self.requeued = tuple(shallow_problems(self.path, self._manifest))
+        """Make damaged shards pending again: on disk if the cache is one's own, else for this part's writer alone."""
+        self.requeued = tuple(missing_or_wrong_size(self.path, self._manifest))
         if self._part == WHOLE:
-            self._manifest = set_aside(self.path, self._manifest, self.requeued)
+            self._manifest = quarantine_files(self.path, self._manifest, self.requeued)
             return
         for problem in self.requeued:
             if problem.shard is not None:
@@ -198,7 +198,7 @@ class CacheWriter:
 
 
 def finalise(folder: Path, provenance: Mapping[str, Any] | None = None) -> Manifest:
-    """Completes a cache all of whose shards are there: the virtual files, then the mark in the manifest.
+    """Complete a cache all of whose shards are there: the virtual files, then the mark in the manifest.
 
     Args:
         folder: the cache's folder.

@@ -1,4 +1,4 @@
-"""Computes: backbones and their weights, the compiled extractor, heads, linear probes and the small ConvNets."""
+"""What computes: backbones and their weights, the compiled extractor, heads, linear probes and the small ConvNets."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from bottleneck_features.models.backbones import Backbone, layer_names, load_backbone
     from bottleneck_features.models.convnets import small_convnet, strong_convnet
     from bottleneck_features.models.engines import gpus, resolve_engine, training_precision
-    from bottleneck_features.models.estimators import CosineKNN, LogisticPath, RidgePath
+    from bottleneck_features.models.estimators import LogisticPath
     from bottleneck_features.models.extractor import Extractor, build_extractor
     from bottleneck_features.models.finetuning import (
         classifier,
@@ -45,44 +45,32 @@ if TYPE_CHECKING:
     from bottleneck_features.models.matmul import matmul_gflops
     from bottleneck_features.models.parallel import limit_cores
 
-# most of these need TensorFlow, which is imported when the first of them is asked for; the estimators need scikit-learn
+# most of these need TensorFlow, which is imported when the first of them is asked for; the estimator needs scikit-learn
 _LAZY = {
-    "Backbone": "backbones",
-    "layer_names": "backbones",
-    "load_backbone": "backbones",
-    "gpus": "engines",
-    "resolve_engine": "engines",
-    "training_precision": "engines",
-    "CosineKNN": "estimators",
-    "LogisticPath": "estimators",
-    "RidgePath": "estimators",
-    "Extractor": "extractor",
-    "build_extractor": "extractor",
-    "build_head": "heads",
-    "classifier": "finetuning",
-    "compile_classifier": "finetuning",
-    "compute_in": "finetuning",
-    "freeze_batch_norm": "finetuning",
-    "freeze_below": "finetuning",
-    "load_classifier": "finetuning",
-    "set_last_layer": "finetuning",
-    "limit_cores": "parallel",
-    "matmul_gflops": "matmul",
-    "small_convnet": "convnets",
-    "strong_convnet": "convnets",
-}
+    "backbones": ("Backbone", "layer_names", "load_backbone"),
+    "convnets": ("small_convnet", "strong_convnet"),
+    "engines": ("gpus", "resolve_engine", "training_precision"),
+    "estimators": ("LogisticPath",),
+    "extractor": ("Extractor", "build_extractor"),
+    "finetuning": (
+        "classifier", "compile_classifier", "compute_in", "freeze_batch_norm", "freeze_below", "load_classifier",
+        "set_last_layer",
+    ),
+    "heads": ("build_head",),
+    "matmul": ("matmul_gflops",),
+    "parallel": ("limit_cores",),
+}  # fmt: skip
+_MODULE_OF = {name: module for module, names in _LAZY.items() for name in names}
 
 __all__ = [
     "Backbone",
     "BackboneFileError",
-    "CosineKNN",
     "EngineMismatch",
     "EngineUnavailable",
     "Extractor",
     "InvalidSetting",
     "LogisticPath",
     "ModelError",
-    "RidgePath",
     "UnknownBackbone",
     "UnknownLayer",
     "WeightsIdentity",
@@ -119,6 +107,6 @@ if __name__ != "bottleneck_features.models":
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
+    if name not in _MODULE_OF:
         raise AttributeError(f"module 'bottleneck_features.models' has no attribute '{name}'")
-    return getattr(importlib.import_module(f"bottleneck_features.models.{_LAZY[name]}"), name)
+    return getattr(importlib.import_module(f"bottleneck_features.models.{_MODULE_OF[name]}"), name)

@@ -1,4 +1,4 @@
-"""Builds a backbone with its weights: a registered network or a `.keras` file, RGB 0..255 in, preprocessing inside."""
+"""Build a backbone with its weights: a registered network or a `.keras` file, RGB 0..255 in, preprocessing inside."""
 
 from __future__ import annotations
 
@@ -15,15 +15,13 @@ from pathlib import Path
 import h5py
 import keras
 
+from bottleneck_features.errors import first_line, nearest, quoted
 from bottleneck_features.models import efficientnet_lite, torchvision_nets
 from bottleneck_features.models.errors import (
     BackboneFileError,
     ModelError,
     UnknownLayer,
     WeightsMismatch,
-    first_line,
-    nearest,
-    quoted,
 )
 from bottleneck_features.models.registry import APPLICATIONS, LITE0, TORCHVISION, Application
 from bottleneck_features.models.torch_files import SUFFIXES as TORCH_SUFFIXES
@@ -43,11 +41,11 @@ class Backbone:
     """A network and where it comes from.
 
     Attributes:
-        name: As asked for.
-        model: Takes float32 RGB 0..255, `(n, *size, 3)`; its own preprocessing comes first.
-        preprocessing: What that preprocessing is, for the key.
-        weights: Which weights it has.
-        size: Height and width of its images.
+        name: as asked for.
+        model: takes float32 RGB 0..255, `(n, *size, 3)`; its own preprocessing comes first.
+        preprocessing: what that preprocessing is, for the key.
+        weights: which weights it has.
+        size: height and width of its images.
     """
 
     name: str
@@ -62,10 +60,10 @@ class Backbone:
         return _output_layers(self.model)
 
     def require_layers(self, names: tuple[str, ...]) -> None:
-        """Checks that layers exist.
+        """Check that layers exist.
 
         Raises:
-            UnknownLayer: Naming the nearest ones.
+            UnknownLayer: naming the nearest ones.
         """
         for name in names:
             if name not in self.layer_names:
@@ -78,14 +76,14 @@ class Backbone:
 
 
 def layer_names(name: str) -> tuple[str, ...]:
-    """The layers of a backbone, whose weights need not be at hand.
+    """Return the layers of a backbone, whose weights need not be at hand.
 
     Args:
-        name: A registered name or the path of a `.keras` file.
+        name: a registered name or the path of a `.keras` file.
 
     Raises:
-        UnknownBackbone: If there is no such backbone.
-        BackboneFileError: If the file is missing, damaged, or not a model of RGB images.
+        UnknownBackbone: if there is no such backbone.
+        BackboneFileError: if the file is missing, damaged, or not a model of RGB images.
     """
     require_backbone(name)
     model = load_model_file(Path(name).expanduser()) if is_model_file(name) else _build(name, (224, 224), fresh=True)
@@ -97,20 +95,20 @@ def _output_layers(model: keras.Model) -> tuple[str, ...]:
 
 
 def load_backbone(name: str, weights: str = "imagenet", size: tuple[int, int] = (224, 224), seed: int = 0) -> Backbone:
-    """Builds a backbone and loads its weights.
+    """Build a backbone and load its weights.
 
     Args:
-        name: A registered name or the path of a `.keras` file whose input is RGB 0..255.
+        name: a registered name or the path of a `.keras` file whose input is RGB 0..255.
         weights: `"imagenet"`, `"random"` or a weights file (`.h5`, `.weights.h5`, `.keras`; `.pth` and `.safetensors`
             for efficientnet-lite0 and torchvision's networks). A `.keras` file keeps its own weights under `"imagenet"`.
-        size: Height and width the network is to see.
-        seed: Seed of random weights.
+        size: height and width the network is to see.
+        seed: seed of random weights.
 
     Returns:
         The backbone, without its classifier where Keras offers that.
 
     Raises:
-        ModelError: If the backbone, its weights or the size cannot be had; the message says what to do.
+        ModelError: if the backbone, its weights or the size cannot be had; the message says what to do.
     """
     require_backbone(name)
     identity = weights_identity(name, weights, seed)
@@ -153,7 +151,7 @@ def _application(application: Application, size: tuple[int, int]) -> keras.Model
 
 
 def _name_stably(model: keras.Model) -> None:
-    """Renumbers unnamed layers: Keras counts them over the whole process (`layer_normalization_1` the second time)."""
+    """Renumber unnamed layers: Keras counts them over the whole process (`layer_normalization_1` the second time)."""
     counts: Counter[str] = Counter()
     for layer in model.layers:
         kind = re.sub(r"(?<!^)(?=[A-Z][a-z])", "_", type(layer).__name__).lower()
@@ -164,7 +162,7 @@ def _name_stably(model: keras.Model) -> None:
 
 @contextlib.contextmanager
 def _seeded(seed: int) -> Iterator[None]:
-    """Keras draws the seeds of unseeded initializers from Python's generator; it is put back afterwards."""
+    """Seed Python's generator, from which Keras draws the seeds of unseeded initializers; it is put back afterwards."""
     state = random.getstate()
     random.seed(seed)
     try:
@@ -174,10 +172,10 @@ def _seeded(seed: int) -> Iterator[None]:
 
 
 def load_model_file(path: Path) -> keras.Model:
-    """Loads a `.keras` file in safe mode.
+    """Load a `.keras` file in safe mode.
 
     Raises:
-        BackboneFileError: If it is damaged, holds code, or is not a model of RGB images.
+        BackboneFileError: if it is damaged, holds code, or is not a model of RGB images.
     """
     if not zipfile.is_zipfile(path):
         raise BackboneFileError(f"'{path}' is not a .keras model file, or is truncated. Fetch or save it again.")
@@ -194,10 +192,10 @@ def load_model_file(path: Path) -> keras.Model:
 
 
 def resized(model: keras.Model, size: tuple[int, int], name: str) -> keras.Model:
-    """The model at a fixed image size, rebuilt when it was made for another one.
+    """Return the model at a fixed image size, rebuilt when it was made for another one.
 
     Raises:
-        BackboneFileError: If its architecture is tied to its own size.
+        BackboneFileError: if its architecture is tied to its own size.
     """
     own = model.input_shape[1:3]
     if own == size:
@@ -236,7 +234,7 @@ def _load_keras_weights(model: keras.Model, path: Path) -> None:
 
 
 def _stored_layers(path: Path) -> set[str]:
-    """Names of the layers with weights in a file of Keras' older format; with its classifier there are more."""
+    """Return the names of the layers with weights in a file of Keras' legacy format; with its classifier there are more."""
     with h5py.File(path) as file:
         group = file.get("model_weights", file)
         return {name for name, layer in group.items() if len(layer.attrs.get("weight_names", ()))}

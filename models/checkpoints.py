@@ -1,4 +1,4 @@
-"""Sets the weights of a Keras model from a torch checkpoint of the same network."""
+"""Set the weights of a Keras model from a torch checkpoint of the same network."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import keras
 import numpy as np
 from keras import layers
 
-from bottleneck_features.models.errors import WeightsMismatch, first_line
+from bottleneck_features.errors import first_line
+from bottleneck_features.models.errors import WeightsMismatch
 from bottleneck_features.models.torch_files import load_tensors
 
 NORM_PARTS = ("weight", "bias", "running_mean", "running_var")
@@ -23,18 +24,18 @@ def load_checkpoint(
     unneeded: tuple[str, ...] = (),
     flattened: Mapping[str, Map] | None = None,
 ) -> None:
-    """Sets every weight of a model, and lets no tensor of the file but the unneeded ones be left over.
+    """Set every weight of a model, and let no tensor of the file but the unneeded ones be left over.
 
     Args:
-        model: Of convolutions, batch norms and dense layers.
-        path: A `.pth` or `.safetensors` file.
-        prefix_of: What begins the names of a layer's tensors there, by the layer's name.
-        unneeded: Beginnings of the names of tensors that the model need not have, such as another classifier's.
-        flattened: Channels, height and width of the map that a dense layer takes flattened, by the layer's name.
+        model: of convolutions, batch norms and dense layers.
+        path: a `.pth` or `.safetensors` file.
+        prefix_of: what begins the names of a layer's tensors there, by the layer's name.
+        unneeded: beginnings of the names of tensors that the model need not have, such as another classifier's.
+        flattened: channels, height and width of the map that a dense layer takes flattened, by the layer's name.
 
     Raises:
-        WeightsMismatch: If the checkpoint is damaged or of another architecture.
-        OSError: If it cannot be opened.
+        WeightsMismatch: if the checkpoint is damaged or of another architecture.
+        OSError: if it cannot be opened.
     """
     tensors = load_tensors(path)
     used = set()

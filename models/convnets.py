@@ -7,11 +7,11 @@ from keras import layers
 
 
 def small_convnet(input_shape: tuple[int, int, int], classes: int) -> keras.Model:
-    """The walk-throughs' ConvNet: two blocks of convolution and pooling, one dense layer.
+    """Build the walk-throughs' ConvNet: two blocks of convolution and pooling, one dense layer.
 
     Args:
-        input_shape: Height, width and 3, the images' own size.
-        classes: Number of classes.
+        input_shape: height, width and 3, the images' own size.
+        classes: number of classes.
 
     Returns:
         An uncompiled model of RGB 0..255 (uint8 or float) that gives class probabilities `(n, classes)`.
@@ -28,12 +28,12 @@ def small_convnet(input_shape: tuple[int, int, int], classes: int) -> keras.Mode
 
 
 def strong_convnet(input_shape: tuple[int, int, int], classes: int, flip: bool = True) -> keras.Model:
-    """Three blocks of two convolutions with batch norm, and shifted (and mirrored) images while training.
+    """Build a ConvNet of three blocks of two convolutions with batch norm; images are shifted (and mirrored) while training.
 
     Args:
-        input_shape: Height, width and 3, the images' own size.
-        classes: Number of classes.
-        flip: Whether a mirrored image is still of its class; not so for digits.
+        input_shape: height, width and 3, the images' own size.
+        classes: number of classes.
+        flip: whether a mirrored image is still of its class; not so for digits.
 
     Returns:
         An uncompiled model of RGB 0..255 (uint8 or float) that gives class probabilities `(n, classes)`.

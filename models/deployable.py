@@ -1,4 +1,4 @@
-"""Puts resizing, the backbone, pooling and a linear head into one model that gives calibrated probabilities."""
+"""Put resizing, the backbone, pooling and a linear head into one model that gives calibrated probabilities."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import numpy as np
 from keras import layers, ops
 
 from bottleneck_features.models.errors import InvalidSetting
+from bottleneck_features.models.probes import SMALLEST_PROBABILITY
 from bottleneck_features.models.tracing import Recipe, resize_matrix, truncated
 
 IMAGES, PROBABILITIES = "images", "probabilities"
-SMALLEST = float(np.finfo(np.float32).tiny)
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,8 @@ class LinearHead:
     Attributes:
         coefficients: `(classes, features)`.
         intercept: `(classes,)`.
-        temperature: What scores are divided by before the softmax.
-        averages: What is averaged over the views: `"scores"` or `"probabilities"`.
+        temperature: what scores are divided by before the softmax.
+        averages: what is averaged over the views: `"scores"` or `"probabilities"`.
     """
 
     coefficients: np.ndarray
@@ -33,21 +33,21 @@ class LinearHead:
 
 
 def deployable(network: keras.Model, recipe: Recipe, head: LinearHead) -> keras.Model:
-    """One model of all that happens to an image.
+    """Build one model of all that happens to an image.
 
-    It consists of Keras' own layers only. Resizing is two matrix products, one an axis, which every runtime computes alike.
+    It consists of Keras' own layers only. Resizing is two matrix products, one per axis, which every runtime computes alike.
 
     Args:
-        network: Float RGB 0..255 `(n, *recipe.size, 3)` in, with the layers of the recipe.
-        recipe: What surrounds it; maps are averaged over their positions where pooling is `"none"`.
-        head: Of the layers of the recipe.
+        network: float RGB 0..255 `(n, *recipe.size, 3)` in, with the layers of the recipe.
+        recipe: what surrounds it; maps are averaged over their positions where pooling is `"none"`.
+        head: of the layers of the recipe.
 
     Returns:
         A model of uint8 RGB `(n, *recipe.input_shape, 3)` that gives float32 probabilities `(n, classes)`. Nothing in it is
         trainable, so that batch norm never leaves its moving statistics, however the model is called.
 
     Raises:
-        InvalidSetting: If the head has another number of features than the layers give.
+        InvalidSetting: if the head has another number of features than the layers give.
     """
     images = keras.Input((*recipe.input_shape, 3), dtype="uint8", name=IMAGES)
     resized = _resized(ops.cast(images, "float32"), recipe)
@@ -78,7 +78,7 @@ def _resized(x: keras.KerasTensor, recipe: Recipe) -> keras.KerasTensor:
 
 
 def _product(x: keras.KerasTensor, matrix: np.ndarray, name: str) -> keras.KerasTensor:
-    """`matrix` applied to the last axis."""
+    """Apply `matrix` to the last axis."""
     dense = layers.Dense(len(matrix), use_bias=False, name=name)
     y = dense(x)
     dense.set_weights([matrix.T])
@@ -97,7 +97,7 @@ def _pooled(outputs: list[keras.KerasTensor], poolings: tuple[str, ...]) -> kera
 def _probabilities(scores: list[keras.KerasTensor], head: LinearHead) -> keras.KerasTensor:
     if head.averages == "probabilities" and len(scores) > 1:
         chances = layers.Average()([ops.softmax(one) for one in scores])
-        logits = ops.log(ops.maximum(chances, SMALLEST))
+        logits = ops.log(ops.maximum(chances, SMALLEST_PROBABILITY))
     else:
         logits = layers.Average()(scores) if len(scores) > 1 else scores[0]
     return layers.Softmax(name=PROBABILITIES)(logits / head.temperature)

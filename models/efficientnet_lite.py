@@ -39,10 +39,10 @@ STAGES = (
 
 
 def efficientnet_lite0(size: tuple[int, int]) -> keras.Model:
-    """EfficientNet-Lite0 with its classifier.
+    """Build EfficientNet-Lite0 with its classifier.
 
     Args:
-        size: Height and width of the images.
+        size: height and width of the images.
 
     Returns:
         A model of float RGB 0..255, `(n, *size, 3)`, that gives the probabilities of ImageNet's 1,000 classes. Layers are
@@ -82,35 +82,27 @@ def _block(x: keras.KerasTensor, stage: Stage, strides: int, name: str) -> keras
 
 
 def load_checkpoint(model: keras.Model, path: Path) -> None:
-    """Sets the weights of an EfficientNet-Lite0, its classifier's too, from its torch checkpoint.
+    """Set the weights of an EfficientNet-Lite0, its classifier's too, from its torch checkpoint.
 
     Raises:
-        WeightsMismatch: If the checkpoint is damaged or of another architecture.
-        OSError: If it cannot be opened.
+        WeightsMismatch: if the checkpoint is damaged or of another architecture.
+        OSError: if it cannot be opened.
     """
     checkpoints.load_checkpoint(model, path, _torch_prefix)
 
 
 def _torch_prefix(name: str) -> str:
-    """`block2b_expand_conv` is `_blocks.2._expand_conv` there: blocks are counted through, without stages."""
+    """Return `_blocks.2._expand_conv` for `block2b_expand_conv`: torch counts the blocks through, without stages."""
     whole = {
-        "stem_conv": "_conv_stem",
-        "stem_bn": "_bn0",
-        "top_conv": "_conv_head",
-        "top_bn": "_bn1",
-        "predictions": "_fc",
-    }
+        "stem_conv": "_conv_stem", "stem_bn": "_bn0", "top_conv": "_conv_head", "top_bn": "_bn1", "predictions": "_fc",
+    }  # fmt: skip
     if name in whole:
         return whole[name]
     block, part = name.split("_", 1)
     stage, repeat = int(block[5:-1]), "abcd".index(block[-1])
     index = sum(s.repeats for s in STAGES[: stage - 1]) + repeat
     parts = {
-        "expand_conv": "_expand_conv",
-        "expand_bn": "_bn0",
-        "dwconv": "_depthwise_conv",
-        "bn": "_bn1",
-        "project_conv": "_project_conv",
-        "project_bn": "_bn2",
-    }
+        "expand_conv": "_expand_conv", "expand_bn": "_bn0", "dwconv": "_depthwise_conv", "bn": "_bn1",
+        "project_conv": "_project_conv", "project_bn": "_bn2",
+    }  # fmt: skip
     return f"_blocks.{index}.{parts[part]}"

@@ -24,7 +24,9 @@ class Rows(Protocol):
     """`(n, d)` features of any float type that are read by slices: a NumPy array or something that reads a cache."""
 
     @property
-    def shape(self) -> tuple[int, ...]: ...
+    def shape(self) -> tuple[int, ...]:
+        """`(n, d)`."""
+        ...
 
     def __getitem__(self, part: slice) -> np.ndarray: ...
 
@@ -45,14 +47,14 @@ class Eigenbasis:
     eigenvalues: np.ndarray
     vectors: np.ndarray
 
-    def rotate(self, rows: Rows, team: Workers) -> np.ndarray:
+    def rotate(self, rows: Rows, pool: Workers) -> np.ndarray:
         """Return the coordinates `(n, r)` float32 of `(n, d)` rows."""
         out = np.empty((rows.shape[0], len(self.eigenvalues)), np.float32)
 
         def fill(part: slice) -> None:
             np.matmul(_standardised(rows[part], self.mean, self.scale), self.vectors, out=out[part])
 
-        for _ in team.each(fill, len(out), BLOCK):
+        for _ in pool.each(fill, len(out), BLOCK):
             pass
         return out
 
@@ -67,22 +69,22 @@ class Eigenbasis:
         return weights, intercept + coefficients @ self.mean
 
 
-def eigenbasis(rows: Rows, team: Workers) -> Eigenbasis:
+def eigenbasis(rows: Rows, pool: Workers) -> Eigenbasis:
     """Compute the eigenbasis of training features.
 
     Args:
         rows: `(n, d)`, n ≥ 1, finite.
-        team: the threads to use.
+        pool: the threads to use.
 
     Returns:
         The `Eigenbasis`: from the d×d correlation matrix, or from the n×n matrix of inner products where n < d.
     """
-    mean, scale = _moments(rows, team)
+    mean, scale = _moments(rows, pool)
     count, width = rows.shape
     if count < width:
         values, vectors = _from_inner_products(_standardised(rows[0:count], mean, scale).astype(np.float64))
     else:
-        values, vectors = eigh(_correlation(rows, mean, scale, team), driver="evd", overwrite_a=True)
+        values, vectors = eigh(_correlation(rows, mean, scale, pool), driver="evd", overwrite_a=True)
     kept = np.flatnonzero(values > RANK_TOLERANCE * max(values[-1], 1e-30))[::-1]
     return Eigenbasis(mean, scale, values[kept], np.ascontiguousarray(vectors[:, kept], np.float32))
 
@@ -93,7 +95,7 @@ def _from_inner_products(standardised: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return values, standardised.T @ (left / norms)
 
 
-def _moments(rows: Rows, team: Workers) -> tuple[np.ndarray, np.ndarray]:
+def _moments(rows: Rows, pool: Workers) -> tuple[np.ndarray, np.ndarray]:
     count, width = rows.shape
 
     def sums(parts: list[slice]) -> np.ndarray:
@@ -102,7 +104,7 @@ def _moments(rows: Rows, team: Workers) -> tuple[np.ndarray, np.ndarray]:
             total += rows[part].sum(axis=0, dtype=np.float64)
         return total
 
-    mean = np.sum(team.totals(sums, count, BLOCK), axis=0) / count
+    mean = np.sum(pool.totals(sums, count, BLOCK), axis=0) / count
 
     def squares(parts: list[slice]) -> np.ndarray:
         total = np.zeros(width)
@@ -111,12 +113,12 @@ def _moments(rows: Rows, team: Workers) -> tuple[np.ndarray, np.ndarray]:
             total += np.einsum("ij,ij->j", centred, centred)
         return total
 
-    deviation = np.sqrt(np.sum(team.totals(squares, count, BLOCK), axis=0) / count)
+    deviation = np.sqrt(np.sum(pool.totals(squares, count, BLOCK), axis=0) / count)
     constant = deviation <= CONSTANT * np.abs(mean)
     return mean, np.where(constant | (deviation == 0), 1.0, deviation)
 
 
-def _correlation(rows: Rows, mean: np.ndarray, scale: np.ndarray, team: Workers) -> np.ndarray:
+def _correlation(rows: Rows, mean: np.ndarray, scale: np.ndarray, pool: Workers) -> np.ndarray:
     count, width = rows.shape
 
     def products(parts: list[slice]) -> np.ndarray:
@@ -126,7 +128,7 @@ def _correlation(rows: Rows, mean: np.ndarray, scale: np.ndarray, team: Workers)
             total += block.T @ block
         return total
 
-    first, *others = team.totals(products, count, BLOCK)
+    first, *others = pool.totals(products, count, BLOCK)
     for other in others:
         first += other
     first /= count

@@ -1,4 +1,4 @@
-"""Turns batches of uint8 images into features: the public face of the engines, checked against float32 at start-up."""
+"""Turn batches of uint8 images into features: the public face of the engines, checked against float32 at start-up."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ LEAST_COSINE = {"float32": 0.9999, "bfloat16": 0.95, "float16": 0.95, "int8": 0.
 
 @dataclass(frozen=True)
 class Extractor:
-    """Gives the features of a batch; build it with `build_extractor`.
+    """A compiled function from images to features; build it with `build_extractor`.
 
     Attributes:
-        recipe: Layers, pooling, sizes, kernel and views.
+        recipe: layers, pooling, sizes, kernel and views.
         engine: `"tensorflow"` or `"openvino"`.
-        precision: What it computes in.
-        batch_size: The most images a call takes; fewer are padded, so that a batch's bits do not depend on its length.
-        output_shapes: Shape of one image's features by layer, `(views, …)` for several views.
-        check: By layer, mean `cosine`, `lowest_cosine` and `relative_error` (L2) against the float32 Keras model.
-        gflop_per_image: Work for one image, a multiply-add counted as two.
-        in_flight: Batches worth having under way at a time.
+        precision: what it computes in.
+        batch_size: the most images a call takes; fewer are padded, so that a batch's bits do not depend on its length.
+        output_shapes: shape of one image's features by layer, `(views, …)` for several views.
+        check: by layer, mean `cosine`, `lowest_cosine` and `relative_error` (L2) against the float32 Keras model.
+        gflop_per_image: work for one image, a multiply-add counted as two.
+        in_flight: batches worth having under way at a time.
     """
 
     recipe: Recipe
@@ -48,7 +48,7 @@ class Extractor:
     _engine: Engine
 
     def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        """The features of one batch.
+        """Return the features of one batch.
 
         Args:
             images: uint8 `(n, height, width, 3)` with `1 <= n <= batch_size`.
@@ -57,40 +57,40 @@ class Extractor:
             float32 arrays `(n, *output_shapes[layer])` by layer.
 
         Raises:
-            InvalidSetting: If the images are not uint8, or of another shape.
+            InvalidSetting: if the images are not uint8, or of another shape.
         """
         return self._start(images)()
 
     def map(self, batches: Iterable[np.ndarray]) -> Iterator[dict[str, np.ndarray]]:
-        """The features of batch after batch, in order, with as many under way as keep the devices busy.
+        """Yield the features of batch after batch, in order, with as many under way as keep the devices busy.
 
         Args:
-            batches: Each as in a call.
+            batches: each as in a call.
 
         Yields:
             What a call returns.
 
         Raises:
-            InvalidSetting: If a batch is not uint8, or of another shape.
+            InvalidSetting: if a batch is not uint8, or of another shape.
         """
         yield from self._overlapped(self._start(images) for images in batches)
 
     def repeat(self, images: np.ndarray, times: int) -> None:
-        """Runs one batch again and again from where it lies on the device: the bare forward pass, for benchmarks.
+        """Run one batch again and again from where it lies on the device: the bare forward pass, for benchmarks.
 
         Args:
             images: uint8 `(n, height, width, 3)` with `1 <= n <= batch_size`.
-            times: How often.
+            times: how often.
 
         Raises:
-            InvalidSetting: If the images are not uint8, or of another shape.
+            InvalidSetting: if the images are not uint8, or of another shape.
         """
         placed = self._engine.place(self._padded(images))
         for _ in self._overlapped(self._engine.submit(placed) for _ in range(times)):
             pass
 
     def _overlapped(self, started: Iterator[Callable[[], T]]) -> Iterator[T]:
-        """What was started, in order, with `in_flight` of them under way."""
+        """Yield the results of what was started, in order, with `in_flight` of them under way."""
         pending: deque[Callable[[], T]] = deque()
         for wait in started:
             pending.append(wait)
@@ -123,6 +123,7 @@ class Extractor:
 def build_extractor(
     backbone: Backbone,
     layers: Sequence[str],
+    *,
     pooling: str | Sequence[str] = "avg",
     input_shape: tuple[int, int] | None = None,
     resize: str = "bilinear",
@@ -133,19 +134,19 @@ def build_extractor(
     batch_size: int = 32,
     calibration: np.ndarray | None = None,
 ) -> Extractor:
-    """Compiles one function that resizes, preprocesses, runs the backbone and pools, and checks it.
+    """Compile one function that resizes, preprocesses, runs the backbone and pools, and check it.
 
     Args:
-        backbone: From `load_backbone`; its `size` is what images are resized to.
-        layers: The layers to take, all in one pass.
+        backbone: from `load_backbone`; its `size` is what images are resized to.
+        layers: the layers to take, all in one pass.
         pooling: `"avg"`, `"max"` or `"none"`, for all layers or one for each.
-        input_shape: Height and width of the uint8 images; by default the backbone's size.
-        resize: Kernel, as in `tf.image.resize`.
-        antialias: Whether the kernel widens when an image shrinks.
+        input_shape: height and width of the uint8 images; by default the backbone's size.
+        resize: kernel, as in `tf.image.resize`.
+        antialias: whether the kernel widens when an image shrinks.
         views: `"identity"`, `"hflip"`, or both.
-        engine: As in `resolve_engine`.
-        precision: As in `resolve_engine`.
-        batch_size: Images a call.
+        engine: as in `resolve_engine`.
+        precision: as in `resolve_engine`.
+        batch_size: images per call.
         calibration: uint8 images `(n, *input_shape, 3)` from the training split. int8 needs them; where given,
             the check at start-up uses the first of them too.
 
@@ -153,10 +154,10 @@ def build_extractor(
         The extractor.
 
     Raises:
-        UnknownLayer: If a layer does not exist.
-        InvalidSetting: If another value is not valid.
-        EngineUnavailable: If engine or precision are not to be had here.
-        EngineMismatch: If the engine's output is not that of float32 Keras.
+        UnknownLayer: if a layer does not exist.
+        InvalidSetting: if another value is not valid.
+        EngineUnavailable: if engine or precision are not to be had here.
+        EngineMismatch: if the engine's output is not that of float32 Keras.
     """
     engine, precision = resolve_engine(engine, precision)
     layers = tuple(layers)
@@ -189,7 +190,7 @@ def _engine(
 
 
 def _check_images(recipe: Recipe, calibration: np.ndarray | None, batch_size: int) -> np.ndarray:
-    """The first calibration images, else seeded smooth colour fields with some noise."""
+    """Return the first calibration images, else seeded smooth colour fields with some noise."""
     n = min(CHECK_IMAGES, batch_size)
     if calibration is not None and len(calibration):
         return calibration[:n]
@@ -201,7 +202,7 @@ def _check_images(recipe: Recipe, calibration: np.ndarray | None, batch_size: in
 
 
 def _reference(model: keras.Model, recipe: Recipe, images: np.ndarray) -> dict[str, np.ndarray]:
-    """The features by the untouched float32 model."""
+    """Compute the features by the untouched float32 model."""
     import tensorflow as tf
 
     outputs = trace(model, recipe, len(images))(tf.constant(images))
@@ -209,7 +210,7 @@ def _reference(model: keras.Model, recipe: Recipe, images: np.ndarray) -> dict[s
 
 
 def gflop_per_image(model: keras.Model, views: int = 1) -> float:
-    """Multiply-adds of a model's kernels for one image, each counted as two, in 1e9.
+    """Count the multiply-adds of a model's kernels for one image, each as two, in 1e9.
 
     A kernel is used once at every position of its layer's output; biases, norms and resizing do not count.
     """
@@ -222,7 +223,7 @@ def _kernel_layers(model: keras.Model) -> list[keras.layers.Layer]:
 
 
 def _positions(layer: keras.layers.Layer) -> int:
-    """Of its output; one where a layer inside another has no output of its own."""
+    """Count the positions of the output of a layer; one where a layer inside another has no output of its own."""
     output = getattr(layer, "output", None)
     return 1 if output is None else math.prod(size or 1 for size in output.shape[1:-1])
 
@@ -230,20 +231,20 @@ def _positions(layer: keras.layers.Layer) -> int:
 def compare(
     features: dict[str, np.ndarray], reference: dict[str, np.ndarray], who: str, least_cosine: float
 ) -> dict[str, dict[str, float]]:
-    """Compares features with the reference, layer by layer.
+    """Compare features with the reference, layer by layer.
 
     Args:
-        features: Arrays `(n, …)` by layer.
-        reference: The same in float32 Keras.
-        who: What made the features, for the message.
-        least_cosine: The least mean cosine over the images.
+        features: arrays `(n, …)` by layer.
+        reference: the same in float32 Keras.
+        who: what made the features, for the message.
+        least_cosine: the least mean cosine over the images.
 
     Returns:
         By layer, the mean `cosine` over the images, the `lowest_cosine`, and the `relative_error`: the L2 norm of
         all differences over that of the reference.
 
     Raises:
-        EngineMismatch: If a layer has NaN or infinity, or too low a cosine.
+        EngineMismatch: if a layer has NaN or infinity, or too low a cosine.
     """
     return {layer: _compare(layer, features[layer], reference[layer], who, least_cosine) for layer in reference}
 
@@ -265,7 +266,7 @@ def _compare(layer: str, ours: np.ndarray, theirs: np.ndarray, who: str, least_c
 
 
 def _cosines(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Row by row; of two zero vectors 1, of one 0."""
+    """Return the cosine of each row; of two zero vectors 1, of one 0."""
     lengths = np.linalg.norm(a, axis=1), np.linalg.norm(b, axis=1)
     product = lengths[0] * lengths[1]
     both_zero = (lengths[0] == 0) & (lengths[1] == 0)

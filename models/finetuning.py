@@ -1,4 +1,4 @@
-"""Puts a new last layer on a backbone and says which layers are to be trained."""
+"""Put a new last layer on a backbone and say which layers are to be trained."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
+from bottleneck_features.errors import nearest, quoted
 from bottleneck_features.models.backbones import LAYERS_SHOWN, Backbone
-from bottleneck_features.models.errors import UnknownLayer, nearest, quoted
+from bottleneck_features.models.errors import UnknownLayer
 from bottleneck_features.models.folding import PREPROCESSING
 from bottleneck_features.models.heads import pooled
 from bottleneck_features.models.tracing import truncated
@@ -26,10 +27,10 @@ class RandomResizedCrop(layers.Layer):
     Source: C. Szegedy et al., Going Deeper with Convolutions, 2015, section 6; the parameters are torchvision's.
 
     Args:
-        size: Height and width of what comes out.
-        area: Least share of the image a part has; 1 takes the whole image always.
-        resize: Kernel for the whole image, as in `tf.image.resize`; parts are resized bilinearly.
-        antialias: Whether the whole image is resized with antialiasing.
+        size: height and width of what comes out.
+        area: least share of the image a part has; 1 takes the whole image always.
+        resize: kernel for the whole image, as in `tf.image.resize`; parts are resized bilinearly.
+        antialias: whether the whole image is resized with antialiasing.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class RandomResizedCrop(layers.Layer):
         self.supports_jit = False  # XLA cannot compile `crop_and_resize`
 
     def call(self, images: tf.Tensor, training: bool | None = None) -> tf.Tensor:
+        """Return the images, or while training random parts of them, `(n, *size, channels)` float32."""
         images = tf.cast(images, tf.float32)
         if training and self.area < 1:
             return tf.image.crop_and_resize(
@@ -63,9 +65,11 @@ class RandomResizedCrop(layers.Layer):
         return tf.stack([top, left, top + height, left + width], axis=1)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """Return `(n, *size, channels)`."""
         return (input_shape[0], *self.size, input_shape[-1])
 
     def get_config(self) -> dict[str, object]:
+        """Return what the layer is made again from when a model is loaded."""
         own = {"size": self.size, "area": self.area, "resize": self.resize, "antialias": self.antialias}
         return {**super().get_config(), **own}
 
@@ -75,6 +79,7 @@ def classifier(
     layer: str,
     classes: int,
     input_shape: tuple[int, int, int],
+    *,
     crop_area: float = 0.08,
     flip: bool = True,
     resize: str = "bilinear",
@@ -82,26 +87,26 @@ def classifier(
     pooling: str = "avg",
     dropout: float = 0.0,
 ) -> keras.Model:
-    """A backbone up to a layer, with global pooling and a new dense softmax layer.
+    """Build a classifier: a backbone up to a layer, with global pooling and a new dense softmax layer.
 
     Args:
-        backbone: From `load_backbone`.
-        layer: Its last layer that is kept.
-        classes: Number of classes.
-        input_shape: Height, width and 3, the images' own size; they are resized in the graph.
-        crop_area: Least share of an image that a random crop has while training; 1 for no cropping.
-        flip: Whether images are mirrored at random while training.
-        resize: Kernel, as in `tf.image.resize`.
-        antialias: Whether resizing uses antialiasing.
+        backbone: from `load_backbone`.
+        layer: its last layer that is kept.
+        classes: number of classes.
+        input_shape: height, width and 3, the images' own size; they are resized in the graph.
+        crop_area: least share of an image that a random crop has while training; 1 for no cropping.
+        flip: whether images are mirrored at random while training.
+        resize: kernel, as in `tf.image.resize`.
+        antialias: whether resizing uses antialiasing.
         pooling: `"max"`, else the average is taken.
-        dropout: Fraction of features dropped while training, 0 to 1.
+        dropout: fraction of features dropped while training, 0 to 1.
 
     Returns:
         An uncompiled model of RGB 0..255 `(n, *input_shape)`, all of it trainable, that gives class probabilities
         `(n, classes)`. Its layer `backbone` is the network, `classes` the new layer.
 
     Raises:
-        UnknownLayer: If the backbone has no such layer.
+        UnknownLayer: if the backbone has no such layer.
     """
     backbone.require_layers((layer,))
     network = truncated(backbone.model, (layer,))
@@ -119,21 +124,21 @@ def classifier(
 
 
 def compute_in(model: keras.Model, precision: str) -> keras.Model:
-    """Lets the backbone of a classifier compute in a type, its weights staying in float32.
+    """Let the backbone of a classifier compute in a type, its weights staying in float32.
 
     Preprocessing, resizing and the new layer stay in float32: 8 bits of an image do not fit into bfloat16's 8.
 
     Source: P. Micikevicius et al., Mixed Precision Training, 2018.
 
     Args:
-        model: From `classifier`, uncompiled.
+        model: from `classifier`, uncompiled.
         precision: `"float32"`, `"bfloat16"` or `"float16"`.
 
     Returns:
         The same model.
 
     Raises:
-        ValueError: If the precision is another word.
+        ValueError: if the precision is another word.
     """
     policy = "float32" if precision == "float32" else f"mixed_{precision}"
     for layer in model.get_layer(BACKBONE)._flatten_layers(include_self=False):
@@ -143,7 +148,7 @@ def compute_in(model: keras.Model, precision: str) -> keras.Model:
 
 
 def compile_classifier(model: keras.Model) -> keras.Model:
-    """Readies a classifier for training by Adam, with the loss scaled where its backbone computes in float16.
+    """Prepare a classifier for training by Adam, with the loss scaled where its backbone computes in float16.
 
     Returns:
         The same model.
@@ -156,23 +161,23 @@ def compile_classifier(model: keras.Model) -> keras.Model:
 
 
 def load_classifier(path: Path) -> keras.Model:
-    """A model that was made by `classifier` and saved, with its optimiser if it was compiled.
+    """Load a model that was made by `classifier` and saved, with its optimiser if it was compiled.
 
     Raises:
-        Exception: Of many kinds, as Keras raises them, if there is no such file or it is damaged.
+        Exception: of many kinds, as Keras raises them, if there is no such file or it is damaged.
     """
     return keras.models.load_model(path)
 
 
 def freeze_below(model: keras.Model, first: str) -> None:
-    """Keeps every layer of the backbone before the first one whose name begins with `first` as it is.
+    """Keep every layer of the backbone before the first one whose name begins with `first` as it is.
 
     Args:
-        model: From `classifier`.
-        first: A layer's name or the beginning of it, such as `conv5_block1`; `""` keeps nothing.
+        model: from `classifier`.
+        first: a layer's name or the beginning of it, such as `conv5_block1`; `""` keeps nothing.
 
     Raises:
-        UnknownLayer: If no layer's name begins so.
+        UnknownLayer: if no layer's name begins so.
     """
     names = [layer.name for layer in model.get_layer(BACKBONE).layers]
     starts = [i for i, name in enumerate(names) if name.startswith(first)]
@@ -185,9 +190,9 @@ def freeze_below(model: keras.Model, first: str) -> None:
 
 
 def freeze_batch_norm(model: keras.Model) -> None:
-    """Keeps the statistics, scales and shifts of every batch norm of the backbone as they were pre-trained.
+    """Keep the statistics, scales and shifts of every batch norm of the backbone as they were pre-trained.
 
-    With few images a batch their own statistics are noise, and moving averages of them spoil a pre-trained network.
+    With few images per batch their own statistics are noise, and moving averages of them spoil a pre-trained network.
     """
     for layer in model.get_layer(BACKBONE)._flatten_layers():
         if isinstance(layer, layers.BatchNormalization):
@@ -195,16 +200,16 @@ def freeze_batch_norm(model: keras.Model) -> None:
 
 
 def set_last_layer(model: keras.Model, weights: np.ndarray, bias: np.ndarray) -> None:
-    """Starts the new layer from a linear probe on the same features (linear probing, then fine-tuning).
+    """Start the new layer from a linear probe on the same features (linear probing, then fine-tuning).
 
     Source: A. Kumar et al., Fine-Tuning can Distort Pretrained Features and Underperform Out-of-Distribution, 2022.
 
     Args:
-        model: From `classifier`.
+        model: from `classifier`.
         weights: `(features, classes)`, for features as they are (not standardised).
         bias: `(classes,)`.
 
     Raises:
-        ValueError: If they have other shapes than the layer's.
+        ValueError: if they have other shapes than the layer's.
     """
     model.get_layer(CLASSES).set_weights([weights, bias])

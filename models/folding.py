@@ -1,4 +1,4 @@
-"""Rebuilds a network for inference: batch norm folded into the convolution before it, computing in a given type."""
+"""Rebuild a network for inference: batch norm folded into the convolution before it, computing in a given type."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ PREPROCESSING = (layers.InputLayer, layers.Rescaling, layers.Normalization)
 
 
 def inference_copy(model: keras.Model, dtype: str = "float32") -> keras.Model:
-    """A copy without batch norm where it follows a convolution or a dense layer.
+    """Copy a model without batch norm where it follows a convolution or a dense layer.
 
     `gamma (W x + b - mean) / sqrt(variance + epsilon) + beta` is itself a convolution, with kernel `s W` and bias
     `beta + s (b - mean)`, where `s = gamma / sqrt(variance + epsilon)` per output channel.
 
     Args:
-        model: A functional model.
-        dtype: What it computes in: `"float32"`, `"bfloat16"` or `"float16"`. Preprocessing stays in float32.
+        model: a functional model.
+        dtype: what it computes in: `"float32"`, `"bfloat16"` or `"float16"`. Preprocessing stays in float32.
 
     Returns:
         The copy, with the same layer names and, in float32, the same outputs.
@@ -47,7 +47,7 @@ def inference_copy(model: keras.Model, dtype: str = "float32") -> keras.Model:
 
 
 def _foldable(model: keras.Model) -> dict[str, layers.BatchNormalization]:
-    """Batch norms by the name of the layer they fold into: one that feeds nothing else and has no activation."""
+    """Find batch norms by the name of the layer they fold into: one that feeds nothing else and has no activation."""
     consumers: dict[int, int] = {}
     for operation in model.operations:
         for node in operation._inbound_nodes:

@@ -1,4 +1,4 @@
-"""Writes a model in the formats of other runtimes, class names inside, and runs what was written by that runtime."""
+"""Write a model in the formats of other runtimes, class names inside, and run what was written by that runtime."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ import keras
 import numpy as np
 
 from bottleneck_features.models.deployable import IMAGES, PROBABILITIES
+from bottleneck_features.models.engines import import_openvino
 from bottleneck_features.models.errors import EngineUnavailable
 
 LABELS = "labels.txt"
@@ -29,10 +30,10 @@ class Format:
     """A way to keep a model.
 
     Attributes:
-        file: Its file or folder.
-        needs: The modules that write and run it, besides TensorFlow and Keras.
-        write: Writes a model and its class names to a path.
-        load: Gives what turns uint8 images `(n, height, width, 3)` into probabilities `(n, classes)`.
+        file: its file or folder.
+        needs: the modules that write and run it, besides TensorFlow and Keras.
+        write: writes a model and its class names to a path.
+        load: gives what turns uint8 images `(n, height, width, 3)` into probabilities `(n, classes)`.
     """
 
     file: str
@@ -41,10 +42,10 @@ class Format:
     load: Callable[[Path], Run]
 
     def require(self) -> None:
-        """Checks that its packages are there.
+        """Check that its packages are there.
 
         Raises:
-            EngineUnavailable: Naming those that are not, and what installs them.
+            EngineUnavailable: naming those that are not, and what installs them.
         """
         missing = [name for name in self.needs if importlib.util.find_spec(name) is None]
         if missing:
@@ -54,7 +55,7 @@ class Format:
 
 
 def remove(path: Path) -> None:
-    """Removes what a format wrote."""
+    """Remove what a format wrote."""
     for one in (path, path.with_suffix(".bin")) if path.suffix == ".xml" else (path,):
         if one.is_dir():
             shutil.rmtree(one)
@@ -63,17 +64,17 @@ def remove(path: Path) -> None:
 
 
 def label_lines(labels: Sequence[str]) -> str:
-    """The class names as text of exactly one line a class: a line break inside a name becomes a space."""
+    """Return the class names as text of exactly one line per class: a line break inside a name becomes a space."""
     return "".join(f"{one_line(label)}\n" for label in labels)
 
 
 def one_line(label: str) -> str:
-    """A class name without line breaks, whichever `str.splitlines` would see: whoever reads lines must not count more."""
+    """Return a class name without line breaks, whichever `str.splitlines` would see: whoever reads lines must not count more."""
     return " ".join(label.splitlines())
 
 
 def _traced(model: keras.Model) -> Callable:
-    """A concrete function of uint8 images, never in training mode."""
+    """Trace a concrete function of uint8 images, never in training mode."""
     import tensorflow as tf
 
     signature = tf.TensorSpec((None, *model.input_shape[1:]), tf.uint8, name=IMAGES)
@@ -86,7 +87,7 @@ def _traced(model: keras.Model) -> Callable:
 
 
 def _into_zip(path: Path, labels: Sequence[str]) -> None:
-    """Adds the class names to a zip archive, or behind a file that is none, where `unzip` finds them."""
+    """Add the class names to a zip archive, or behind a file that is none, where `unzip` finds them."""
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr(LABELS, label_lines(labels))
 
@@ -139,7 +140,7 @@ def _write_onnx(model: keras.Model, path: Path, labels: Sequence[str]) -> None:
 
 
 def _name_ends(converted) -> None:  # type: ignore[no-untyped-def]
-    """Gives the input and the output of an ONNX graph their names."""
+    """Give the input and the output of an ONNX graph their names."""
     graph = converted.graph
     names = {graph.input[0].name: IMAGES, graph.output[0].name: PROBABILITIES}
     for node in graph.node:
@@ -161,17 +162,14 @@ def _load_onnx(path: Path) -> Run:
 
 
 def _write_openvino(model: keras.Model, path: Path, labels: Sequence[str]) -> None:
-    import openvino
-
+    openvino = import_openvino()
     converted = openvino.convert_model(_traced(model), share_weights=False)
     converted.set_rt_info(" ".join(re.sub(r"\s", "_", one_line(label)) for label in labels), ["model_info", "labels"])
     openvino.save_model(converted, path, compress_to_fp16=False)
 
 
 def _load_openvino(path: Path) -> Run:
-    import openvino
-
-    compiled = openvino.Core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    compiled = import_openvino().Core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     return lambda images: np.array(compiled(images)[PROBABILITIES])
 
 

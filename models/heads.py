@@ -9,12 +9,12 @@ from keras import layers
 
 
 def build_head(feature_shape: Sequence[int], classes: int, dropout: float = 0.3) -> keras.Model:
-    """The walk-through's head: pool where the features are spatial, drop out, one dense softmax layer.
+    """Build the walk-through's head: pool where the features are spatial, drop out, one dense softmax layer.
 
     Args:
-        feature_shape: Of one image: `(channels,)`, `(height, width, channels)` or `(tokens, channels)`.
-        classes: Number of classes.
-        dropout: Fraction of features dropped while training, 0 to 1.
+        feature_shape: of one image: `(channels,)`, `(height, width, channels)` or `(tokens, channels)`.
+        classes: number of classes.
+        dropout: fraction of features dropped while training, 0 to 1.
 
     Returns:
         An uncompiled model that gives class probabilities `(n, classes)`.
@@ -26,7 +26,7 @@ def build_head(feature_shape: Sequence[int], classes: int, dropout: float = 0.3)
 
 
 def pooled(features: keras.KerasTensor, pooling: str = "avg") -> keras.KerasTensor:
-    """Features pooled over all their positions.
+    """Pool features over all their positions.
 
     Args:
         features: `(n, …, channels)`.

@@ -14,7 +14,7 @@ from bottleneck_features.models.parallel import Workers
 
 BLOCK = 512  # rows of one product: with 2,048 features 4 MiB, which stay in the processor's cache
 CORRECTIONS = 10  # pairs of differences L-BFGS remembers
-ITERATIONS = 200  # for each L2 value at most; 62 were the most that seven small data sets took
+ITERATIONS = 200  # for each L2 value at most; 62 were the most that seven small cross_entropy sets took
 TOLERANCE = 1e-6  # nats; the losses it leaves were at most 6e-6 above those of 1e-8 (4,000 × 2,048 features)
 ROUNDING = 1e-9  # relative change of the loss that float32 products no longer resolve
 L2_VALUES = tuple(float(value) for value in np.logspace(-6, 5, 45))
@@ -46,7 +46,8 @@ def logistic_path(
     labels: np.ndarray,
     classes: int,
     l2: tuple[float, ...],
-    team: Workers,
+    pool: Workers,
+    *,
     start: tuple[np.ndarray, np.ndarray] | None = None,
     tolerance: float = TOLERANCE,
 ) -> Iterator[LogisticFit]:
@@ -62,7 +63,7 @@ def logistic_path(
         labels: `(n,)` integers in 0 … classes − 1.
         classes: ≥ 2.
         l2: penalties ≥ 0 in any order.
-        team: the threads to use.
+        pool: the threads to use.
         start: weights `(classes, r)` and bias `(classes,)` to begin with; default: zero and the classes' log frequencies.
         tolerance: a fit is finished when a Newton step with the Hessian's diagonal would gain less, in nats.
 
@@ -72,11 +73,11 @@ def logistic_path(
     Warns:
         ConvergenceWarning: scikit-learn's, where a fit is not finished after `ITERATIONS`.
     """
-    problem = _Problem(rows, labels, classes, team)
-    weights, bias = start or (np.zeros((classes, rows.shape[1])), problem.log_frequencies())
+    cross_entropy = _CrossEntropy(rows, labels, classes, pool)
+    weights, bias = start or (np.zeros((classes, rows.shape[1])), cross_entropy.log_frequencies())
     before = None
     for value in sorted(l2, reverse=True):
-        fit = _minimise(problem, value, weights, bias, tolerance)
+        fit = _minimise(cross_entropy, value, weights, bias, tolerance)
         yield fit
         # along a path of evenly spaced log(l2) the next optimum lies about as far on as this one from the last
         weights, bias = (
@@ -85,10 +86,10 @@ def logistic_path(
         before = fit
 
 
-class _Problem:
-    def __init__(self, rows: np.ndarray, labels: np.ndarray, classes: int, team: Workers) -> None:
+class _CrossEntropy:
+    def __init__(self, rows: np.ndarray, labels: np.ndarray, classes: int, pool: Workers) -> None:
         self.shape = (classes, rows.shape[1])
-        self._rows, self._labels, self._team = rows, labels, team
+        self._rows, self._labels, self._pool = rows, labels, pool
 
     def log_frequencies(self) -> np.ndarray:
         counts = np.bincount(self._labels, minlength=self.shape[0])
@@ -112,7 +113,7 @@ class _Problem:
                 offsets += residual.sum(axis=0, dtype=np.float64)
             return loss, slopes, offsets
 
-        totals = self._team.totals(share, len(self._rows), BLOCK)
+        totals = self._pool.totals(share, len(self._rows), BLOCK)
         loss, slopes, offsets = (np.sum(parts, axis=0) / len(self._rows) for parts in zip(*totals, strict=True))
         return float(loss), slopes, offsets
 
@@ -130,7 +131,7 @@ class _Problem:
                 offsets += spread.sum(axis=0, dtype=np.float64)
             return slopes, offsets
 
-        totals = self._team.totals(share, len(self._rows), BLOCK)
+        totals = self._pool.totals(share, len(self._rows), BLOCK)
         slopes, offsets = (np.sum(parts, axis=0) / len(self._rows) for parts in zip(*totals, strict=True))
         return slopes, offsets
 
@@ -148,9 +149,11 @@ def _residual(scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, float
     return scores, float(cost)
 
 
-def _minimise(problem: _Problem, l2: float, weights: np.ndarray, bias: np.ndarray, tolerance: float) -> LogisticFit:
+def _minimise(
+    cross_entropy: _CrossEntropy, l2: float, weights: np.ndarray, bias: np.ndarray, tolerance: float
+) -> LogisticFit:
     begin = np.concatenate([weights.ravel(), bias])
-    objective = _Objective(problem, l2, begin)
+    objective = _Objective(cross_entropy, l2, begin)
     loss, gradient = objective.value, objective.gradient
     # L-BFGS-B's first step has length 1: in units of the gradient's length that is the whole Newton step
     unit = float(np.linalg.norm(gradient)) or 1.0
@@ -173,7 +176,7 @@ def _minimise(problem: _Problem, l2: float, weights: np.ndarray, bias: np.ndarra
     if found.nit >= ITERATIONS:
         _warn_unfinished(l2)
     values = objective.values(found.x * unit)
-    return LogisticFit(l2, *problem.split(values), float(found.fun))
+    return LogisticFit(l2, *cross_entropy.split(values), float(found.fun))
 
 
 def _warn_unfinished(l2: float) -> None:
@@ -189,9 +192,9 @@ class _Objective:
     `decrement` is what a Newton step with that diagonal would gain where it was last called, in nats.
     """
 
-    def __init__(self, problem: _Problem, l2: float, begin: np.ndarray) -> None:
-        self._problem, self._l2, self._begin = problem, l2, begin
-        slopes, offsets = problem.curvature(*problem.split(begin))
+    def __init__(self, cross_entropy: _CrossEntropy, l2: float, begin: np.ndarray) -> None:
+        self._cross_entropy, self._l2, self._begin = cross_entropy, l2, begin
+        slopes, offsets = cross_entropy.curvature(*cross_entropy.split(begin))
         floor = 1e-6 * offsets.mean()
         self._scale = np.concatenate([(slopes + l2 + floor).ravel(), offsets + floor]) ** -0.5
         self.value, self.gradient = self(np.zeros_like(begin))
@@ -201,8 +204,8 @@ class _Objective:
         return self._begin + position * self._scale
 
     def __call__(self, position: np.ndarray) -> tuple[float, np.ndarray]:
-        weights, bias = self._problem.split(self.values(position))
-        loss, slope, offset = self._problem.gradient(weights, bias)
+        weights, bias = self._cross_entropy.split(self.values(position))
+        loss, slope, offset = self._cross_entropy.gradient(weights, bias)
         gradient = np.concatenate([(slope + self._l2 * weights).ravel(), offset]) * self._scale
         self.decrement = 0.5 * float(gradient @ gradient)
         return loss + 0.5 * self._l2 * float(np.vdot(weights, weights)), gradient

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from bottleneck_features.models.engines import gpus
+from bottleneck_features.models.engines import gpus, import_openvino
 
 SIDE, SIDE_ON_GPU = 2048, 8192  # of the square matrices: large enough that starting a product takes no time
 SECONDS = 1.0
@@ -52,7 +52,7 @@ def _tensorflow_product(precision: str) -> Callable[[], object]:
 
 
 def _openvino_product(precision: str) -> Callable[[], object]:
-    import openvino
+    openvino = import_openvino()
     from openvino import opset13 as ops
 
     from bottleneck_features.models.engines.openvino import HINTS

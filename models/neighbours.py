@@ -10,17 +10,17 @@ QUERIES = 256  # rows compared at a time by each thread
 BLOCK = 4096  # rows measured at a time
 
 
-def inverse_lengths(rows: np.ndarray, team: Workers) -> np.ndarray:
+def _inverse_lengths(rows: np.ndarray, pool: Workers) -> np.ndarray:
     """Return `(n,)` float32: 1 over the length of each row; 0 for rows of zeros."""
 
     def invert(part: slice) -> np.ndarray:
         length = np.linalg.norm(rows[part], axis=1).astype(np.float32)
         return np.divide(1, length, out=np.zeros_like(length), where=length > 0)
 
-    return np.concatenate(list(team.each(invert, len(rows), BLOCK)))
+    return np.concatenate(list(pool.each(invert, len(rows), BLOCK)))
 
 
-def nearest_labels(queries: np.ndarray, known: np.ndarray, labels: np.ndarray, k: int, team: Workers) -> np.ndarray:
+def nearest_labels(queries: np.ndarray, known: np.ndarray, labels: np.ndarray, k: int, pool: Workers) -> np.ndarray:
     """Find the labels of each query's nearest known rows by cosine.
 
     Args:
@@ -28,13 +28,12 @@ def nearest_labels(queries: np.ndarray, known: np.ndarray, labels: np.ndarray, k
         known: `(n, d)` float32 rows.
         labels: `(n,)` integers.
         k: how many, 1 … n.
-        team: the threads to use; each holds QUERIES × n similarities.
+        pool: the threads to use; each holds QUERIES × n similarities.
 
     Returns:
         `(m, k)` labels, the most similar row's first.
     """
-
-    weights = -inverse_lengths(known, team)
+    weights = -_inverse_lengths(known, pool)
 
     def search(part: slice) -> np.ndarray:
         similar = queries[part] @ known.T
@@ -43,7 +42,7 @@ def nearest_labels(queries: np.ndarray, known: np.ndarray, labels: np.ndarray, k
         order = np.argsort(np.take_along_axis(similar, found, axis=1), axis=1, kind="stable")
         return labels[np.take_along_axis(found, order, axis=1)]
 
-    return np.concatenate(list(team.each(search, len(queries), QUERIES)))
+    return np.concatenate(list(pool.each(search, len(queries), QUERIES)))
 
 
 def majority_path(neighbours: np.ndarray, classes: int, views: int = 1) -> np.ndarray:

@@ -53,7 +53,7 @@ class Workers:
         return self._pool.map(work, [slice(start, min(start + block, rows)) for start in range(0, rows, block)])
 
     def totals(self, work: Callable[[list[slice]], T], rows: int, block: int) -> list[T]:
-        """Return `work(slices)` once a thread, so that each can sum over its own share of the rows."""
+        """Return `work(slices)` once per thread, so that each can sum over its own share of the rows."""
         slices = [slice(start, min(start + block, rows)) for start in range(0, rows, block)]
         shares = [slices[thread :: self.threads] for thread in range(min(self.threads, len(slices)))]
         return list(self._pool.map(work, shares))

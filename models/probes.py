@@ -1,6 +1,6 @@
 """The three probes on prepared coordinates: search a path on validation samples, then fit the chosen setting.
 
-Every probe is searched on the coordinates of one `Eigenbasis`, so that its cost is paid once a set of layers. Samples may
+Every probe is searched on the coordinates of one `Eigenbasis`, so that its cost is paid once per set of layers. Samples may
 have several views, one row each, one after the other: all rows train, scores are averaged over a sample's views.
 """
 
@@ -16,8 +16,9 @@ from bottleneck_features.models.logistic import TOLERANCE, logistic_path
 from bottleneck_features.models.neighbours import majority_path, nearest_labels, vote_shares
 from bottleneck_features.models.parallel import Workers
 
-NEIGHBOURS = 200
-Advance = Callable[[], None]
+LARGEST_K = 200  # neighbours that vote at most
+SMALLEST_PROBABILITY = float(np.finfo(np.float32).tiny)  # what a logarithm is taken of where a probability is 0
+ProgressCallback = Callable[[], None]
 
 
 @dataclass(frozen=True)
@@ -57,64 +58,65 @@ def mean_over_views(scores: np.ndarray, views: int) -> np.ndarray:
 
 def search_logistic(
     train: Coordinates,
-    held: Coordinates,
+    validation: Coordinates,
     classes: int,
     l2: tuple[float, ...],
-    team: Workers,
-    advance: Advance,
+    pool: Workers,
+    *,
+    progress: ProgressCallback = lambda: None,
     tolerance: float = TOLERANCE,
-) -> tuple[Path, Linear]:
+) -> tuple[SettingPath, Linear]:
     """Fit the multinomial logistic path and return it with the best value's weights."""
     points: list[tuple[float, float, float]] = []
     best: tuple[tuple[float, float], Linear] | None = None
-    for fit in logistic_path(train.rows, train.row_labels, classes, l2, team, tolerance=tolerance):
-        chances = mean_over_views(fit.probabilities(held.rows), held.views)
-        accuracy, loss = _accuracy(chances, held.labels), log_loss(chances, held.labels)
+    for fit in logistic_path(train.rows, train.row_labels, classes, l2, pool, tolerance=tolerance):
+        chances = mean_over_views(fit.probabilities(validation.rows), validation.views)
+        accuracy, loss = _accuracy(chances, validation.labels), log_loss(chances, validation.labels)
         points.append((fit.l2, accuracy, loss))
         if best is None or (-accuracy, loss) < best[0]:
             best = (-accuracy, loss), Linear(fit.weights, fit.bias)
-        advance()
+        progress()
     assert best is not None
-    return Path("l2", *np.array(points).T), best[1]
+    return SettingPath("l2", *np.array(points).T), best[1]
 
 
 def search_ridge(
-    train: Coordinates, held: Coordinates, classes: int, l2: tuple[float, ...], team: Workers
-) -> tuple[Path, Linear]:
+    train: Coordinates, validation: Coordinates, classes: int, l2: tuple[float, ...], pool: Workers
+) -> tuple[SettingPath, Linear]:
     """Solve the ridge path and return it with the best value's weights."""
     values = tuple(sorted(l2, reverse=True))
-    weights, bias = ridge_path(train.rows, train.row_labels, classes, train.basis.eigenvalues, values, team)
+    weights, bias = ridge_path(train.rows, train.row_labels, classes, values, pool, eigenvalues=train.basis.eigenvalues)
     points = []
     for value, matrix in zip(values, weights, strict=True):
-        scores = mean_over_views(linear_scores(held.rows, Linear(matrix, bias)), held.views)
-        points.append((value, _accuracy(scores, held.labels), squared_error(scores, held.labels)))
-    path = Path("l2", *np.array(points).T)
+        scores = mean_over_views(linear_scores(validation.rows, Linear(matrix, bias)), validation.views)
+        points.append((value, _accuracy(scores, validation.labels), squared_error(scores, validation.labels)))
+    path = SettingPath("l2", *np.array(points).T)
     return path, Linear(weights[path.best], bias)
 
 
 def search_neighbours(
-    train: Coordinates, held: Coordinates, classes: int, limit: int, team: Workers
-) -> tuple[Path, np.ndarray]:
+    train: Coordinates, validation: Coordinates, classes: int, limit: int, pool: Workers
+) -> tuple[SettingPath, np.ndarray]:
     """Let the nearest 1 … `limit` training rows vote; return the path and the best k's shares `(n, classes)` of the votes."""
     count = min(limit, len(train.rows))
-    found = nearest_labels(held.rows, train.rows, train.row_labels, count, team)
-    votes = majority_path(found, classes, held.views)
-    path = Path("k", np.arange(1, count + 1), (votes == held.labels).mean(axis=1), np.zeros(count))
-    return path, mean_over_views(vote_shares(found[:, : path.best + 1], classes), held.views)
+    found = nearest_labels(validation.rows, train.rows, train.row_labels, count, pool)
+    votes = majority_path(found, classes, validation.views)
+    path = SettingPath("k", np.arange(1, count + 1), (votes == validation.labels).mean(axis=1), np.zeros(count))
+    return path, mean_over_views(vote_shares(found[:, : path.best + 1], classes), validation.views)
 
 
 def fit_logistic(
-    train: Coordinates, classes: int, l2: float, start: Linear, team: Workers, tolerance: float = TOLERANCE
+    train: Coordinates, classes: int, l2: float, start: Linear, pool: Workers, *, tolerance: float = TOLERANCE
 ) -> Linear:
     """Fit one L2 value, beginning at `start`."""
     begin = start.weights, start.bias
-    (fit,) = logistic_path(train.rows, train.row_labels, classes, (l2,), team, begin, tolerance)
+    (fit,) = logistic_path(train.rows, train.row_labels, classes, (l2,), pool, start=begin, tolerance=tolerance)
     return Linear(fit.weights, fit.bias)
 
 
-def fit_ridge(train: Coordinates, classes: int, l2: float, team: Workers) -> Linear:
+def fit_ridge(train: Coordinates, classes: int, l2: float, pool: Workers) -> Linear:
     """Solve one L2 value."""
-    weights, bias = ridge_path(train.rows, train.row_labels, classes, train.basis.eigenvalues, (l2,), team)
+    weights, bias = ridge_path(train.rows, train.row_labels, classes, (l2,), pool, eigenvalues=train.basis.eigenvalues)
     return Linear(weights[0], bias)
 
 
@@ -128,7 +130,7 @@ def _accuracy(scores: np.ndarray, labels: np.ndarray) -> float:
 
 
 def ridge_path(
-    rows: np.ndarray, labels: np.ndarray, classes: int, eigenvalues: np.ndarray, l2: tuple[float, ...], team: Workers
+    rows: np.ndarray, labels: np.ndarray, classes: int, l2: tuple[float, ...], pool: Workers, *, eigenvalues: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Minimise  1/n · Σ |one-hot − scores|² + l2 · Σ weights²  (the bias is not penalised) for each L2 value.
 
@@ -140,9 +142,9 @@ def ridge_path(
         rows: `(n, r)` float32, the coordinates of the training rows in their own `Eigenbasis`.
         labels: `(n,)` integers in 0 … classes − 1.
         classes: how many.
-        eigenvalues: `(r,)` float64, of that basis.
         l2: penalties ≥ 0.
-        team: the threads to use.
+        pool: the threads to use.
+        eigenvalues: `(r,)` float64, of that basis.
 
     Returns:
         Weights `(len(l2), classes, r)` and the bias `(classes,)` that all share, float64.
@@ -157,12 +159,12 @@ def ridge_path(
             total += targets[labels[part]].T @ rows[part]
         return total
 
-    cross = np.sum(team.totals(share, count, BLOCK), axis=0) / count
+    cross = np.sum(pool.totals(share, count, BLOCK), axis=0) / count
     return np.stack([cross / (eigenvalues + value) for value in l2]), bias
 
 
 @dataclass(frozen=True)
-class Path:
+class SettingPath:
     """Settings with their validation scores, in the order in which ties are resolved: the simplest first.
 
     Attributes:
@@ -189,9 +191,9 @@ class Path:
 
 
 def log_loss(probabilities: np.ndarray, labels: np.ndarray) -> float:
-    """Return the mean cross-entropy in nats of `(n, classes)` probabilities; chances below 1e-12 count as that."""
+    """Return the mean cross-entropy in nats of `(n, classes)` probabilities; those below the smallest count as that."""
     right = probabilities[np.arange(len(labels)), labels].astype(np.float64)
-    return float(-np.log(np.maximum(right, 1e-12)).mean())
+    return float(-np.log(np.clip(right, SMALLEST_PROBABILITY, 1.0)).mean())
 
 
 def squared_error(scores: np.ndarray, labels: np.ndarray) -> float:

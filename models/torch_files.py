@@ -1,4 +1,4 @@
-"""Reads files of tensors by torch's names: `.safetensors`, and checkpoints of both torch formats."""
+"""Read files of tensors by torch's names: `.safetensors`, and checkpoints of both torch formats."""
 
 from __future__ import annotations
 
@@ -14,30 +14,31 @@ from typing import Any, BinaryIO
 import numpy as np
 import safetensors.numpy
 
-from bottleneck_features.models.errors import WeightsMismatch, first_line
+from bottleneck_features.errors import first_line
+from bottleneck_features.models.errors import WeightsMismatch
 
 SUFFIXES = (".pth", ".pt", ".safetensors")
 
 
 def load_tensors(path: str | Path) -> dict[str, np.ndarray]:
-    """Reads a state dict; nothing in the file is run.
+    """Read a state dict; nothing in the file is run.
 
     Args:
-        path: A `.safetensors` file, or what `torch.save` wrote of a state dict.
+        path: a `.safetensors` file, or what `torch.save` wrote of a state dict.
 
     Returns:
         The tensors by name, as C-contiguous arrays.
 
     Raises:
-        WeightsMismatch: If the file is neither, is truncated or damaged, or holds anything but tensors.
-        OSError: If it cannot be opened.
+        WeightsMismatch: if the file is neither, is truncated or damaged, or holds anything but tensors.
+        OSError: if it cannot be opened.
     """
     path = Path(path)
     with path.open("rb") as file:
         try:
             if path.suffix == ".safetensors":
                 return safetensors.numpy.load_file(path)
-            return read_zipped(file) if zipfile.is_zipfile(file) else read_old(file)
+            return read_zipped(file) if zipfile.is_zipfile(file) else read_legacy(file)
         except Exception as error:  # what pickle, zipfile and NumPy make of damaged bytes is of many kinds
             raise WeightsMismatch(
                 f"'{path}' is not a file of tensors (.safetensors, or a state dict saved by torch): {first_line(error)}. "
@@ -48,16 +49,9 @@ def load_tensors(path: str | Path) -> dict[str, np.ndarray]:
 MAGIC = 0x1950A86A20F9469CFC6C
 PROTOCOL = 1001
 STORAGE_DTYPES = {
-    "FloatStorage": "<f4",
-    "DoubleStorage": "<f8",
-    "HalfStorage": "<f2",
-    "LongStorage": "<i8",
-    "IntStorage": "<i4",
-    "ShortStorage": "<i2",
-    "CharStorage": "<i1",
-    "ByteStorage": "<u1",
-    "BoolStorage": "?",
-}
+    "FloatStorage": "<f4", "DoubleStorage": "<f8", "HalfStorage": "<f2", "LongStorage": "<i8", "IntStorage": "<i4",
+    "ShortStorage": "<i2", "CharStorage": "<i1", "ByteStorage": "<u1", "BoolStorage": "?",
+}  # fmt: skip
 
 
 class _Tensor:
@@ -107,8 +101,8 @@ class _TensorUnpickler(pickle.Unpickler):
         return self.storages.setdefault(key, _Storage(dtype, key, size))
 
 
-def read_old(file: BinaryIO) -> dict[str, np.ndarray]:
-    """Reads what `torch.save` wrote before torch 1.6: pickles, then the storages one after the other.
+def read_legacy(file: BinaryIO) -> dict[str, np.ndarray]:
+    """Read what `torch.save` wrote before torch 1.6: pickles, then the storages one after the other.
 
     Raises:
         Exception: of many kinds, if it is no such file.
@@ -126,7 +120,7 @@ def read_old(file: BinaryIO) -> dict[str, np.ndarray]:
 
 
 def read_zipped(file: BinaryIO) -> dict[str, np.ndarray]:
-    """Reads what `torch.save` writes since torch 1.6: `NAME/data.pkl` and one file `NAME/data/KEY` a storage.
+    """Read what `torch.save` writes since torch 1.6: `NAME/data.pkl` and one file `NAME/data/KEY` per storage.
 
     Raises:
         Exception: of many kinds, if it is no such file.

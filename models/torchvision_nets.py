@@ -38,11 +38,11 @@ RESNETS = {
 
 
 def resnet(name: str, size: tuple[int, int]) -> keras.Model:
-    """A ResNet without its classifier.
+    """Build a ResNet without its classifier.
 
     Args:
-        name: One of `RESNETS`.
-        size: Height and width of the images.
+        name: one of `RESNETS`.
+        size: height and width of the images.
 
     Returns:
         A model of float RGB 0..255, `(n, *size, 3)`. Layers are named as in Keras' ResNets: `conv2_block1_1_conv`,
@@ -80,7 +80,7 @@ def _residual_block(x: keras.KerasTensor, net: ResNet, filters: int, strides: in
 
 
 def _same_convolution(x: keras.KerasTensor, filters: int, kernel: int, strides: int, name: str) -> keras.KerasTensor:
-    """Torch pads the same on all sides; Keras' "same" does not when it strides."""
+    """Convolve with padding that is the same on all sides, as torch's; Keras' "same" is not when it strides."""
     if kernel > 1 and strides > 1:
         x = layers.ZeroPadding2D(kernel // 2, name=f"{name}_pad")(x)
     padding = "valid" if strides > 1 else "same"
@@ -88,12 +88,12 @@ def _same_convolution(x: keras.KerasTensor, filters: int, kernel: int, strides: 
 
 
 def vgg16_bn(size: tuple[int, int]) -> keras.Model:
-    """VGG16 with batch norm, without its last layer.
+    """Build VGG16 with batch norm, without its last layer.
 
     Source: K. Simonyan, A. Zisserman, Very Deep Convolutional Networks for Large-Scale Image Recognition, 2015.
 
     Args:
-        size: Height and width of the images.
+        size: height and width of the images.
 
     Returns:
         A model of float RGB 0..255, `(n, *size, 3)`, layers `block1_conv1`, `block1_bn1`, …, `block5_pool`; for images
@@ -127,15 +127,15 @@ def _norm(name: str, relu: str | None = None) -> Callable[[keras.KerasTensor], k
 
 
 def load_checkpoint(model: keras.Model, path: Path) -> None:
-    """Sets the weights of one of these networks from a torchvision checkpoint, whose classifier is left out.
+    """Set the weights of one of these networks from a torchvision checkpoint, whose classifier is left out.
 
     Args:
-        model: From `resnet` or `vgg16_bn`.
-        path: A `.pth` or `.safetensors` file with torchvision's names.
+        model: from `resnet` or `vgg16_bn`.
+        path: a `.pth` or `.safetensors` file with torchvision's names.
 
     Raises:
-        WeightsMismatch: If the checkpoint is damaged or of another architecture.
-        OSError: If it cannot be opened.
+        WeightsMismatch: if the checkpoint is damaged or of another architecture.
+        OSError: if it cannot be opened.
     """
     prefix_of = _vgg_prefix if model.name == "vgg16-bn" else _resnet_prefix
     flattened = {"fc1": (VGG16_FILTERS[-1], *VGG16_MAP)}
@@ -143,7 +143,7 @@ def load_checkpoint(model: keras.Model, path: Path) -> None:
 
 
 def _resnet_prefix(name: str) -> str:
-    """`conv3_block2_1_bn` is `layer2.1.bn1` there, `conv3_block1_0_conv` is `layer2.0.downsample.0`."""
+    """Return `layer2.1.bn1` for `conv3_block2_1_bn`, and `layer2.0.downsample.0` for `conv3_block1_0_conv`."""
     if name.startswith("conv1_"):
         return name.removeprefix("conv1_").replace("conv", "conv1").replace("bn", "bn1")
     stage, block, number, kind = name.split("_")
@@ -154,7 +154,7 @@ def _resnet_prefix(name: str) -> str:
 
 
 def _vgg_prefix(name: str) -> str:
-    """Layers are counted through there: `block2_conv1` is `features.7`, with norm, ReLU and pooling in between."""
+    """Return `features.7` for `block2_conv1`: torch counts the layers through, with norm, ReLU and pooling in between."""
     if name.startswith("fc"):
         return f"classifier.{0 if name == 'fc1' else 3}"
     block, part = int(name[5]), name.split("_")[1]

@@ -1,4 +1,4 @@
-"""The one function every engine runs: uint8 images in, one float32 array a layer out."""
+"""The one function every engine runs: uint8 images in, one float32 array per layer out."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class Recipe:
     """What happens to an image besides the network.
 
     Attributes:
-        layers: Names of the layers to take.
-        pooling: One of `POOLINGS` for each of them, over all axes but the first and the last.
-        input_shape: Height and width of the uint8 images.
-        size: Height and width the network sees.
-        resize: One of `KERNELS`.
-        antialias: Whether the kernel widens when an image shrinks.
-        views: Some of `VIEWS`, in order.
+        layers: names of the layers to take.
+        pooling: one of `POOLINGS` for each of them, over all axes but the first and the last.
+        input_shape: height and width of the uint8 images.
+        size: height and width the network sees.
+        resize: one of `KERNELS`.
+        antialias: whether the kernel widens when an image shrinks.
+        views: some of `VIEWS`, in order.
     """
 
     layers: tuple[str, ...]
@@ -46,7 +46,7 @@ class Recipe:
             require_choice("input.views", view, VIEWS)
         if len(self.pooling) != len(self.layers):
             raise InvalidSetting(
-                f"features.pooling must have one entry, or one a layer ({len(self.layers)}). "
+                f"features.pooling must have one entry, or one per layer ({len(self.layers)}). "
                 f"Received: {list(self.pooling)}."
             )
         if not self.layers or not self.views or len(set(self.layers)) < len(self.layers):
@@ -57,29 +57,29 @@ class Recipe:
 
 
 def truncated(model: keras.Model, layers: tuple[str, ...]) -> keras.Model:
-    """The part of a model that the layers need, with their outputs in order."""
+    """Return the part of a model that the layers need, with their outputs in order."""
     return keras.Model(model.inputs[0], [_output(model.get_layer(layer)) for layer in layers])
 
 
 def _output(layer: keras.layers.Layer) -> keras.KerasTensor:
-    """A layer's output in the model around it; a model that is called as a layer has one of its own besides."""
+    """Return the output of a layer in the model around it; a model that is called as a layer has one of its own besides."""
     return layer._inbound_nodes[-1].output_tensors[0] if isinstance(layer, keras.Model) else layer.output
 
 
 def resize_matrix(length: int, target: int, kernel: str, antialias: bool) -> np.ndarray:
-    """The `(target, length)` matrix by which `tf.image.resize` resizes one axis: what it makes of unit vectors."""
+    """Return the `(target, length)` matrix by which `tf.image.resize` resizes one axis: what it makes of unit vectors."""
     basis = tf.eye(length)[None, :, None, :]
     return tf.image.resize(basis, (target, 1), kernel, antialias=antialias)[0, :, 0, :].numpy()
 
 
 def trace(model: keras.Model, recipe: Recipe, batch: int | None, compiled: bool = False) -> Callable:
-    """Traces the recipe round a truncated model.
+    """Trace the recipe round a truncated model.
 
     Args:
-        model: What `truncated` returns: float RGB 0..255 in, a list of outputs.
-        recipe: What surrounds it.
-        batch: Images a call; `None` leaves it open.
-        compiled: Whether XLA compiles it.
+        model: what `truncated` returns: float RGB 0..255 in, a list of outputs.
+        recipe: what surrounds it.
+        batch: images per call; `None` leaves it open.
+        compiled: whether XLA compiles it.
 
     Returns:
         A concrete function of uint8 `(batch, *input_shape, 3)` that gives a dictionary of float32 arrays,
@@ -127,7 +127,7 @@ def _pool(x: tf.Tensor, pooling: str) -> tf.Tensor:
 
 
 def _stack_views(x: tf.Tensor, views: int) -> tf.Tensor:
-    """`(views * n, …)` to `(n, views, …)`."""
+    """Turn `(views * n, …)` into `(n, views, …)`."""
     if views == 1:
         return x
     return tf.stack(tf.split(x, views), axis=1)

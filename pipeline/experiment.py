@@ -32,7 +32,7 @@ _ONLY_FOR = {
 
 @dataclass(frozen=True, config=_CONFIG)
 class DatasetSettings:
-    """Where the images come from; `limit` is the number of images a split (0 = all), drawn stratified.
+    """Where the images come from; `limit` is the number of images per split (0 = all), drawn stratified.
 
     For image files (`folder`, `csv`, `tar`, `parquet`): `test_fraction` is the share drawn as test split where the data have
     none (0 = no test split); `group` keeps images together that must not be parted, a regular expression on the path or a

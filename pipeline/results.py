@@ -16,6 +16,8 @@ from typing import Any
 
 import psutil
 
+from bottleneck_features.features.storage import whole_file
+
 PACKAGES = ("bottleneck-features", "tensorflow", "keras", "numpy", "h5py", "openvino", "scikit-learn")
 
 # the kinds of methods that can be compared
@@ -77,7 +79,7 @@ class Method:
         rows = ((split, row["n"][split], row["accuracy"][split], row["interval"][split]) for split in row["n"])
         scores = {split: Score(value, span[0], span[1], n) for split, n, value, span in rows if value is not None}
         parameters, seconds, hyperparameters = (row[key] for key in ("parameters", "seconds", "hyperparameters"))
-        layers, refitted_on = tuple(row["layers"]), row.get("refitted_on", 0)
+        layers, refitted_on = tuple(row["layers"]), row["refitted_on"]
         return cls(row["name"], layers, parameters, scores, seconds, hyperparameters, refitted_on)
 
     def as_json(self) -> dict[str, Any]:
@@ -188,13 +190,8 @@ def write_text(path: Path, text: str) -> None:
 def write_bytes(path: Path, content: bytes) -> None:
     """Write a file by a temporary name and a rename, so that no half-written file is ever seen; folders are made."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{platform.node()}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(content)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    with whole_file(path) as file:
+        file.write(content)
 
 
 def run_folder(home: Path, experiment: str, command: str) -> Path:

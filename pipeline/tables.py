@@ -21,7 +21,7 @@ def table_columns(methods: list[Mapping[str, Any]]) -> tuple[str, ...]:
 
 
 def table_rows(methods: list[Mapping[str, Any]]) -> list[tuple[str, ...]]:
-    """Return the comparison as text, one tuple a method in the order of `table_columns`.
+    """Return the comparison as text, one tuple per method in the order of `table_columns`.
 
     Args:
         methods: the `methods` of a result object.
@@ -40,7 +40,7 @@ def table_rows(methods: list[Mapping[str, Any]]) -> list[tuple[str, ...]]:
 
 
 def _train_text(method: Mapping[str, Any]) -> str:
-    refitted_on = method.get("refitted_on", 0)
+    refitted_on = method["refitted_on"]
     return f"fitted on {refitted_on:,}" if refitted_on else accuracy_text(method, "train")
 
 
@@ -87,17 +87,17 @@ def pair_line(pair: Mapping[str, Any], split: str) -> str:
 
 
 def evidence_text(pair: Mapping[str, Any]) -> str:
-    """Return which test compared two methods, with its p-value; results without a name are older and McNemar's."""
-    return f"{TESTS[pair.get('test', 'mcnemar')]} {p_text(pair['p_value'])}"
+    """Return which test compared two methods, with its p-value."""
+    return f"{TESTS[pair['test']]} {p_text(pair['p_value'])}"
 
 
 def p_text(p_value: float) -> str:
-    """Return a p-value as text; one too small for a floating-point number is no 0."""
+    """Return a p-value as text; one that is too small for a floating-point number is not shown as 0."""
     return f"p = {p_value:.2g}" if p_value > SMALLEST_P else f"p < {SMALLEST_P:.0e}"
 
 
 def share_text(share: float) -> str:
-    """Return a share, 0 to 1, as a whole percentage; what is neither none nor all is never called so."""
+    """Return a share, 0 to 1, as a whole percentage; only an exact 0 or 1 becomes 0% or 100%."""
     if 0 < share < 0.005:
         return "<1%"
     return ">99%" if 0.995 <= share < 1 else f"{share:.0%}"
@@ -106,12 +106,12 @@ def share_text(share: float) -> str:
 def calibration_sentence(calibration: Mapping[str, Any]) -> str:
     """Return what temperature scaling did, in one line."""
     before, after = (100 * calibration[name]["expected_calibration_error"] for name in ("before", "after"))
-    fitted_on = (
-        "validation" if calibration.get("held_out", True) else "the very images it is measured on, so it flatters"
+    fitted_on = "validation" if calibration["held_out"] else "the images it is measured on, so it is too optimistic"
+    images = calibration["fitted_images"]
+    few = f", from {images} validation images only" if images < FEW else ""
+    worse = (
+        ". Scaling made calibration worse: the validation images differ from the test images" if after > before else ""
     )
-    images = calibration.get("fitted_images")
-    few = f", from {images} validation images only" if images is not None and images < FEW else ""
-    worse = ". It made things worse: the validation images are not like the test images" if after > before else ""
     return (
         f"calibration: expected error {before:.1f} points, {after:.1f} after temperature scaling "
         f"(T = {calibration['temperature']:.2f}, fitted on {fitted_on}{few}; {calibration['bins']}){worse}"

@@ -1,4 +1,4 @@
-"""The commands that the README and docs/ name, as words that the command line could be given."""
+"""The commands that the pages name, as words that the command line could be given."""
 
 import os
 import re
@@ -10,7 +10,13 @@ from pathlib import Path
 from string import Template
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = ("README.md", "CONTRIBUTING.md", *sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("docs/*.md")))
+PAGES = (
+    "README.md",
+    "CONTRIBUTING.md",
+    "benchmarks/README.md",
+    *sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("docs/*.md")),
+)
+SCRIPT = re.compile(r"\b(?:benchmarks|tests)/[\w/]+\.py\b")
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"(?<!`)`((?:bottleneck|make|python) [^`]+)`(?!`)")
 REMARK = re.compile(r"\s+\((?:the same|on any|once|i\.e\.)[^)]*\)\s*$")

@@ -7,14 +7,12 @@ import platform
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Protocol
 
 import numpy as np
 
 from bottleneck_features.models.errors import EngineUnavailable, require_choice
-
-# OpenVINO's converter and NNCF report their use to their makers' servers; without this package both use their stubs
-sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 ENGINES = ("tensorflow", "openvino")
 PRECISIONS = ("float32", "bfloat16", "float16", "int8")
@@ -22,22 +20,22 @@ TRAINING_PRECISIONS = PRECISIONS[:3]
 
 
 class Engine(Protocol):
-    """Runs one compiled function on whole batches."""
+    """One compiled function that runs on whole batches."""
 
     depth: int
     """Batches worth having in flight."""
 
     def submit(self, images: Any) -> Callable[[], list[np.ndarray]]:
-        """Starts on a full batch of uint8 images; what it returns waits for the outputs, one array a layer."""
+        """Start on a full batch of uint8 images; what it returns waits for the outputs, one array per layer."""
         ...
 
     def place(self, images: np.ndarray) -> Any:
-        """Puts a full batch where the device reads it without a copy; `submit` takes what it returns."""
+        """Put a full batch where the device reads it without a copy; `submit` takes what it returns."""
         ...
 
 
 def resolve_engine(engine: str = "auto", precision: str = "auto") -> tuple[str, str]:
-    """What `"auto"` means on this machine.
+    """Say what `"auto"` means on this machine.
 
     Args:
         engine: `"auto"` (TensorFlow on a GPU, else OpenVINO where it is installed), `"tensorflow"` or `"openvino"`.
@@ -48,8 +46,8 @@ def resolve_engine(engine: str = "auto", precision: str = "auto") -> tuple[str, 
         The engine and the precision.
 
     Raises:
-        InvalidSetting: If a value is not among these.
-        EngineUnavailable: If the engine is not installed, or lacks the precision here.
+        InvalidSetting: if a value is not among these.
+        EngineUnavailable: if the engine is not installed, or lacks the precision here.
     """
     require_choice("compute.engine", engine, ("auto", *ENGINES))
     require_choice("compute.precision", precision, ("auto", *PRECISIONS))
@@ -66,7 +64,7 @@ def resolve_engine(engine: str = "auto", precision: str = "auto") -> tuple[str, 
 
 
 def training_precision(precision: str = "auto") -> str:
-    """What a network computes in while it is trained.
+    """Return what a network computes in while it is trained.
 
     Args:
         precision: `"auto"` (as in `resolve_engine`), `"float32"`, `"bfloat16"` or `"float16"`.
@@ -75,15 +73,12 @@ def training_precision(precision: str = "auto") -> str:
         The precision.
 
     Raises:
-        InvalidSetting: If the value is not among these.
-        EngineUnavailable: If it is float16 and there is no GPU.
+        InvalidSetting: if the value is not among these.
+        EngineUnavailable: if it is float16 and there is no GPU.
     """
     require_choice("finetune.precision", precision, ("auto", *TRAINING_PRECISIONS))
     gpu = gpus() > 0
-    if precision == "float16" and not gpu:
-        raise EngineUnavailable(
-            "float16 is for GPUs, and there is none here: set finetune.precision to 'auto', 'float32' or 'bfloat16'."
-        )
+    _require_gpu_for_float16("finetune.precision", precision, gpu)
     return _auto_precision(gpu) if precision == "auto" else precision
 
 
@@ -98,18 +93,22 @@ def _require_precision(engine: str, precision: str, gpu: bool) -> None:
         raise EngineUnavailable("int8 needs the OpenVINO engine: --set compute.engine=openvino")
     if precision == "int8" and importlib.util.find_spec("nncf") is None:
         raise EngineUnavailable("int8 needs NNCF: pip install 'bottleneck-features[int8]'")
-    if precision == "float16" and not gpu:
-        raise EngineUnavailable(
-            "float16 is for GPUs, and there is none here: set compute.precision to 'auto', 'float32' or 'bfloat16'."
-        )
+    _require_gpu_for_float16("compute.precision", precision, gpu)
     if precision == "bfloat16" and engine == "openvino" and not cpu_has_bfloat16():
         raise EngineUnavailable(
             "This CPU does not compute in bfloat16: set compute.precision to 'auto', 'float32' or 'int8'."
         )
 
 
+def _require_gpu_for_float16(option: str, precision: str, gpu: bool) -> None:
+    if precision == "float16" and not gpu:
+        raise EngineUnavailable(
+            f"float16 is for GPUs, and there is none here: set {option} to 'auto', 'float32' or 'bfloat16'."
+        )
+
+
 def cpu_has_bfloat16() -> bool:
-    """Whether the processor multiplies bfloat16 in hardware (AVX-512 BF16, AMX, or the Arm extension)."""
+    """Return whether the processor multiplies bfloat16 in hardware (AVX-512 BF16, AMX, or the Arm extension)."""
     info = Path("/proc/cpuinfo")
     if not info.exists():
         return platform.machine() == "arm64" and importlib.util.find_spec("openvino") is not None and _openvino_bf16()
@@ -117,21 +116,31 @@ def cpu_has_bfloat16() -> bool:
     return bool(words & {"avx512_bf16", "amx_bf16", "bf16"})
 
 
-def _openvino_bf16() -> bool:
+def import_openvino() -> ModuleType:
+    """Import OpenVINO so that neither its converter nor NNCF, imported after it, reports its use to its makers.
+
+    Raises:
+        ImportError: if it is not installed.
+    """
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # without it both use their stubs
     import openvino
 
-    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return openvino
+
+
+def _openvino_bf16() -> bool:
+    return "BF16" in import_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def gpus() -> int:
-    """How many GPUs TensorFlow sees here."""
+    """Return how many GPUs TensorFlow sees here."""
     import tensorflow as tf
 
     return len(tf.config.list_physical_devices("GPU"))
 
 
 def _gpu_has_bfloat16() -> bool:
-    """NVIDIA from Ampere (compute capability 8.0) on."""
+    """Return whether every GPU is an NVIDIA from Ampere (compute capability 8.0) on."""
     import tensorflow as tf
 
     details = [tf.config.experimental.get_device_details(gpu) for gpu in tf.config.list_physical_devices("GPU")]

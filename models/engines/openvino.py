@@ -4,35 +4,56 @@ from __future__ import annotations
 
 import contextlib
 import math
+import platform
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+from unittest.mock import patch
 
 import keras
 import numpy as np
-import openvino
 import psutil
+import tensorflow as tf
 
+from bottleneck_features.models.engines import import_openvino
 from bottleneck_features.models.errors import EngineUnavailable
 from bottleneck_features.models.parallel import core_limit
 from bottleneck_features.models.tracing import Recipe, trace
 
+if TYPE_CHECKING:
+    import openvino
+
 HINTS = {"float32": "f32", "bfloat16": "bf16", "int8": "f32"}
 CALIBRATION_BATCH = 4
-LEAST_PART = 4  # images a stream; fewer do not fill the vector units
+LEAST_PART = 4  # images per stream; fewer do not fill the vector units
+
+
+@contextlib.contextmanager
+def _working_converter() -> Iterator[None]:
+    """Tell OpenVINO's converter TensorFlow's version.
+
+    It asks for it by `exec` and then deletes a variable that, since Python 3.13 (PEP 667), no `exec` leaves in a function:
+    NameError, in OpenVINO 2026.4.
+    """
+    from openvino.frontend.tensorflow import utils
+
+    known = {"tensorflow": tf.__version__, "python_version": platform.python_version(), "sys_platform": sys.platform}
+    with patch.object(utils, "get_environment_setup", lambda framework: known):
+        yield
 
 
 class OpenVINOEngine:
-    """Runs the recipe on the CPU, a batch shared out among independent streams.
+    """The recipe on the CPU, a batch shared out among independent streams.
 
     Measured on two cores (ResNet50, 200 px, bfloat16): one stream over both cores and two streams of one core each
     are as fast on an idle machine; on a busy one the two lose less, as neither waits for the other at every layer.
     OMP_NUM_THREADS limits the cores. Threads and streams change no bit of the output (docs/scaling.md).
 
     Args:
-        model: The truncated float32 model.
-        recipe: What surrounds it.
+        model: the truncated float32 model.
+        recipe: what surrounds it.
         precision: `"float32"`, `"bfloat16"` or `"int8"`.
-        batch_size: Images a call.
+        batch_size: images per call.
         calibration: uint8 images `(n, *input_shape, 3)` of the kind to come, for int8.
     """
 
@@ -46,8 +67,10 @@ class OpenVINOEngine:
         batch_size: int,
         calibration: np.ndarray | None = None,
     ) -> None:
+        runtime = import_openvino()
         # shared weights point into the frozen graph, which is gone after the conversion: at random, garbage
-        converted = openvino.convert_model(trace(model, recipe, None), share_weights=False)
+        with _working_converter():
+            converted = runtime.convert_model(trace(model, recipe, None), share_weights=False)
         if precision == "int8":
             converted = _quantised(converted, calibration)
         limit = core_limit()
@@ -57,13 +80,13 @@ class OpenVINOEngine:
         settings = {"INFERENCE_PRECISION_HINT": HINTS[precision], "NUM_STREAMS": streams}
         if limit:  # pinned, the threads of all such processes would share the first cores
             settings |= {"INFERENCE_NUM_THREADS": limit, "ENABLE_CPU_PINNING": False}
-        self._compiled = openvino.Core().compile_model(converted, "CPU", settings)
+        self._compiled = runtime.Core().compile_model(converted, "CPU", settings)
         self._parts = math.ceil(batch_size / self._part)
         self._outputs = [_output(self._compiled, f"out{i}") for i in range(len(recipe.layers))]
         self._idle: list[list[openvino.InferRequest]] = []
 
     def submit(self, images: np.ndarray) -> Callable[[], list[np.ndarray]]:
-        """Starts on a batch; what it returns waits for the outputs."""
+        """Start on a batch; what it returns waits for the outputs."""
         requests = self._idle.pop() if self._idle else self._new_requests()
         parts = [self._padded(images[start : start + self._part]) for start in range(0, len(images), self._part)]
         for request, part in zip(requests, parts, strict=True):
@@ -79,7 +102,7 @@ class OpenVINOEngine:
         return wait
 
     def place(self, images: np.ndarray) -> np.ndarray:
-        """The images as they are: the CPU reads them in memory."""
+        """Return the images as they are: the CPU reads them in memory."""
         return images
 
     def _new_requests(self) -> list[openvino.InferRequest]:
@@ -99,7 +122,7 @@ def _output(compiled: openvino.CompiledModel, name: str) -> openvino.ConstOutput
 
 
 def _quantised(model: openvino.Model, calibration: np.ndarray | None) -> openvino.Model:
-    """Post-training quantisation: activation ranges from the calibration images.
+    """Quantise a trained model, with activation ranges from the calibration images.
 
     The slower bias correction is worth it: on the real ResNet50 cosine 0.991 with float32 instead of 0.989, on
     EfficientNet-Lite0 0.986 instead of 0.977.

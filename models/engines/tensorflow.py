@@ -1,4 +1,4 @@
-"""The TensorFlow engine: batch norm folded, one graph a device, whole batches dealt out to the devices in turn."""
+"""The TensorFlow engine: batch norm folded, one graph per device, whole batches dealt out to the devices in turn."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ IN_FLIGHT_PER_DEVICE = 2
 
 
 class TensorFlowEngine:
-    """Runs the recipe on the GPUs of this machine, or on its CPU.
+    """The recipe on the GPUs of this machine, or on its CPU.
 
     Every device has its own copy of the weights, as variables: turned into constants of the graph they make a CPU
     4 % faster, but ResNet50 in float32 then takes 2.3 GB instead of 0.6.
 
     Args:
-        model: The truncated float32 model.
-        recipe: What surrounds it.
+        model: the truncated float32 model.
+        recipe: what surrounds it.
         precision: `"float32"`, `"bfloat16"` or `"float16"`.
-        batch_size: Images a call.
-        devices: Names of the devices to use; by default every GPU, else the CPU.
-        compiled: Whether XLA compiles the graph; by default on GPUs only, it gains nothing on a CPU.
+        batch_size: images per call.
+        devices: names of the devices to use; by default every GPU, else the CPU.
+        compiled: whether XLA compiles the graph; by default on GPUs only, it gains nothing on a CPU.
     """
 
     def __init__(
@@ -36,6 +36,7 @@ class TensorFlowEngine:
         recipe: Recipe,
         precision: str,
         batch_size: int,
+        *,
         devices: Sequence[str] | None = None,
         compiled: bool | None = None,
     ) -> None:
@@ -55,12 +56,12 @@ class TensorFlowEngine:
             return trace(inference_copy(model, precision), recipe, batch_size, compiled)
 
     def place(self, images: np.ndarray) -> tf.Tensor:
-        """Copies a batch to the first device."""
+        """Copy a batch to the first device."""
         with tf.device(self.devices[0]):
             return tf.identity(images)
 
     def submit(self, images: np.ndarray | tf.Tensor) -> Callable[[], list[np.ndarray]]:
-        """Starts on a batch on the next device; a GPU works while the caller goes on."""
+        """Start on a batch on the next device; a GPU works while the caller goes on."""
         turn = next(self._turn)
         with tf.device(self.devices[turn]):
             outputs = self._functions[turn](tf.constant(images))

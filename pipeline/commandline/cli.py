@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Mapping
 from functools import partial
 from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -44,6 +44,16 @@ from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.experiment import load_experiment
 from bottleneck_features.pipeline.results import CURVE_SEEDS, NETWORKS, Result, experiment_json
 
+if TYPE_CHECKING:  # it loads what computes, and --help needs none of that
+    from bottleneck_features.pipeline.evaluation.study import Study
+
+
+def study_of(request: Request, command: str) -> "Study":
+    """Open what a command's options name."""
+    from bottleneck_features.pipeline.evaluation.study import open_study
+
+    return open_study(request.experiment, request.home, command, request.options)
+
 
 def parsed_part(text: str) -> features.Partition:
     """Return the part that `--shard I/N` names.
@@ -61,7 +71,7 @@ def parsed_part(text: str) -> features.Partition:
 
 
 def on_local(part: features.Partition, on_ray: Mapping[str, Any]) -> Callable[..., Result]:
-    """Return stage one for this process, if none of the options of a cluster is given."""
+    """Return stage one for this process; options that only a cluster has are refused."""
     from bottleneck_features.pipeline.stages.features import extract_features
 
     given = [f"--{name.replace('_', '-')}" for name, value in on_ray.items() if value is not None]
@@ -72,12 +82,12 @@ def on_local(part: features.Partition, on_ray: Mapping[str, Any]) -> Callable[..
 
 def on_cluster(part: features.Partition, on_ray: Mapping[str, Any]) -> Callable[..., Result]:
     """Return stage one for a Ray cluster."""
-    from bottleneck_features.pipeline.extraction.ray_team import Cluster
+    from bottleneck_features.pipeline.extraction.ray_workers import Cluster
     from bottleneck_features.pipeline.stages.features import extract_on_ray
 
     if part != features.WHOLE:
         raise RequestError(
-            f"--shard {part} and --engine-on ray exclude each other: Ray hands out all shards. Give one."
+            f"--shard {part} and --engine-on ray cannot be combined: Ray distributes all shards itself. Give one of them."
         )
     cluster = Cluster(on_ray["address"] or "", on_ray["workers"] or 0, on_ray["devices_per_worker"])
     return partial(extract_on_ray, cluster=cluster)
@@ -123,11 +133,11 @@ def experiments(as_json: bool) -> None:
 @main.command("inspect")
 @asked
 def inspect_command(request: Request) -> None:
-    """Look at the images before anything else: what is in them, and what is wrong with them.
+    """Inspect the images before training: what the data set contains, and which problems it has.
 
     Class balance, sizes, repeated images within and across the splits, conflicting labels, groups in several splits, and
-    shortcuts: labels that can be told without looking at the picture. Writes result.json and inspect.html with a contact
-    sheet a class; needs no features.
+    shortcuts: properties that predict the label without the picture. Writes result.json and inspect.html with a contact
+    sheet per class; needs no features.
 
     \b
     Example: bottleneck inspect -e natural-images --set dataset.path=pictures
@@ -143,36 +153,42 @@ def inspect_command(request: Request) -> None:
 
 @main.command("features")
 @stage
+@click.option("--rehash", is_flag=True, help="Read and hash all data again, even files that look unchanged.")
 @click.option(
-    "--rehash", is_flag=True, help="Read all data again for their fingerprint, even files that look unchanged."
-)
-@click.option(
-    "--wait", type=click.FloatRange(min=0), default=0.0, metavar="SECONDS", help="Wait for another run on this cache."
+    "--wait",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    metavar="SECONDS",
+    help="Wait so long for another run that uses this cache.",
 )
 @click.option(
     "--shard",
     default="1/1",
     metavar="I/N",
-    help="Compute only every N-th shard of the cache, from the I-th one on (I = 1 … N). "
-    "N such commands, on one machine or many, make one cache; the last to finish completes it.",
+    help="Compute only part I of N: every N-th shard of the cache, starting with shard I (I = 1 … N). "
+    "N such commands, on one or several machines, make one cache; the last one to finish completes it.",
 )
 @click.option(
     "--engine-on", type=click.Choice(["local", "ray"]), default="local", show_default=True,
-    help="Where to compute: in this process, or with the workers of a Ray cluster, a shard at a time.",
+    help="Where to compute: in this process, or in the workers of a Ray cluster.",
 )  # fmt: skip
 @click.option(
-    "--address", metavar="HOST:PORT", help="With ray: the cluster. Without it one is started on this machine."
+    "--address", metavar="HOST:PORT", help="With ray: address of the cluster. Default: start one on this machine."
 )
 @click.option(
-    "--workers", type=click.IntRange(min=1), help="With ray: how many. By default one an accelerator, else one a node."
+    "--workers",
+    type=click.IntRange(min=1),
+    help="With ray: number of workers. Default: one per accelerator; without accelerators, one per node.",
 )
 @click.option(
-    "--devices-per-worker", type=click.IntRange(min=0), help="With ray: accelerators. By default 1 where there are any."
+    "--devices-per-worker",
+    type=click.IntRange(min=0),
+    help="With ray: accelerators per worker. Default: 1 if the cluster has any.",
 )
 def features_command(request: Request, rehash: bool, wait: float, shard: str, engine_on: str, **on_ray: Any) -> None:
     """Stage one: extract the bottleneck features of every image, once.
 
-    An interrupted run continues at its last finished shard. Settings that change a number get a cache of their own.
+    An interrupted run continues after its last finished shard. Settings that change the features have a cache of their own.
 
     \b
     Example: bottleneck features -e photo-patches
@@ -196,34 +212,36 @@ def features_command(request: Request, rehash: bool, wait: float, shard: str, en
 def train_head_command(request: Request) -> None:
     """Stage two: train the walk-through's head on the last cached layer, in seconds.
 
-    Also says how far its confidence may be trusted, before and after temperature scaling on validation images.
+    Also measures its calibration (whether confidence matches accuracy), before and after temperature scaling on
+    validation images.
 
     \b
     Example: bottleneck train-head -e photo-patches --set head.epochs=100 --set head.dropout=0.5
     """
     from bottleneck_features.pipeline.stages.train_head import train_head
 
-    show(request, train_head(request.experiment, request.home), print_head)
+    show(request, train_head(study_of(request, "train-head")), print_head)
 
 
 @main.command("compare")
 @stage
 @click.option(
     "--label-curve", "sizes", metavar="SIZES",
-    help="Instead, train on so many labelled images per class: numbers and `all`, such as 1,5,10,50,100,all.",
+    help="Make a label curve instead: train on these numbers of labelled images per class, such as 1,5,10,50,100,all.",
 )  # fmt: skip
 @click.option(
     "--seeds",
     type=click.IntRange(min=1),
-    help="Repeats of every point of the label curve.  [default: 3]",
+    help="Seeds per point of the label curve.  [default: 3]",
 )
 def compare_command(request: Request, sizes: str | None, seeds: int | None) -> None:
     """Compare methods on the same images: frozen features, fine-tuning, networks trained from scratch.
 
-    Which: --set compare.methods=linear,earlier,probe,fine-tune,from-pretrained,from-scratch,convnet-small,convnet-strong
+    Choose them: --set compare.methods=linear,earlier,probe,fine-tune,from-pretrained,from-scratch,convnet-small,convnet-strong
 
     Writes result.json and report.html, as `report` does. With --label-curve it compares linear probes with the small ConvNet at
-    growing numbers of labelled images instead: where does transfer stop paying? (runs/EXPERIMENT/label-curve)
+    growing numbers of labelled images instead, to show from how many labels on transfer learning no longer helps. That
+    result is in runs/EXPERIMENT/label-curve.
 
     \b
     Example: bottleneck compare -e digits
@@ -232,18 +250,16 @@ def compare_command(request: Request, sizes: str | None, seeds: int | None) -> N
     if sizes is not None:
         from bottleneck_features.pipeline.stages.label_curve import label_curve, parse_sizes
 
-        curve = label_curve(request.experiment, request.home, parse_sizes(sizes), seeds or CURVE_SEEDS)
+        curve = label_curve(study_of(request, "label-curve"), parse_sizes(sizes), seeds or CURVE_SEEDS)
         show(request, curve, print_label_curve)
         return
     if seeds is not None:
-        raise RequestError(
-            "--seeds repeats the points of a label curve: add --label-curve 1,5,10,all, or leave it out."
-        )
+        raise RequestError("--seeds is for a label curve only: add --label-curve 1,5,10,all, or leave --seeds out.")
     from bottleneck_features.pipeline.stages.compare import compare
     from bottleneck_features.pipeline.stages.report import report
 
-    result = compare(request.experiment, request.home)
-    page = report(request.experiment, request.home, request.options)
+    study = study_of(request, "compare")
+    result, page = compare(study), report(study.for_command("report"))
     show(request, result, lambda content: print_comparison(content, page.as_json()))
 
 
@@ -260,15 +276,15 @@ def fine_tune_command(request: Request, method: str) -> None:
     """Train the network itself, with a new last layer, on the splits of the frozen methods.
 
     \b
-    fine-tune        trains on from the pre-trained weights. The new layer starts from a linear probe on
-                     the cached features. Batch norm is kept as pre-trained: statistics of a small batch
-                     are noise. --set finetune.from_layer=conv5_block1 keeps all layers before that one.
+    fine-tune        starts from the pre-trained weights. The new layer starts from a linear probe on
+                     the cached features. Batch norm stays as pre-trained: statistics of small batches
+                     are noisy. --set finetune.from_layer=conv5_block1 freezes all layers before that one.
     from-pretrained  trains the whole network, batch norm too, from the pre-trained weights, at a higher
-                     learning rate (finetune.fresh_learning_rate): the walk-through's way.
+                     learning rate (finetune.fresh_learning_rate), as the walk-through does.
     from-scratch     the same from random weights.
 
-    A checkpoint is kept after every epoch: the same command continues a run that was killed.
-    With pip install 'bottleneck-features[tensorboard]', tensorboard --logdir artifacts/runs follows it.
+    A checkpoint is written after every epoch: the same command continues a run that was killed.
+    With pip install 'bottleneck-features[tensorboard]', tensorboard --logdir artifacts/runs shows the training.
 
     \b
     Example: bottleneck fine-tune -e photo-patches --set finetune.epochs=3
@@ -276,7 +292,7 @@ def fine_tune_command(request: Request, method: str) -> None:
     """
     from bottleneck_features.pipeline.stages.fine_tune import fine_tune
 
-    show(request, fine_tune(request.experiment, request.home, method), print_scored)
+    show(request, fine_tune(study_of(request, method)), print_scored)
 
 
 @main.command("probe")
@@ -293,34 +309,34 @@ def probe_command(request: Request) -> None:
     """
     from bottleneck_features.pipeline.stages.probe import probe
 
-    show(request, probe(request.experiment, request.home), print_probe)
+    show(request, probe(study_of(request, "probe")), print_probe)
 
 
 @main.command("advise")
 @stage
 def advise_command(request: Request) -> None:
-    """Say which method suits the data, by what cached features show on validation images, and what to type next.
+    """Recommend a method for the data, from cached features and validation images, and name the next command.
 
-    It probes every cached layer, draws a learning curve, and puts both beside the walk-throughs' rule of thumb. It may
-    find that the evidence is not enough. The test images are not looked at.
+    It probes every cached layer, makes a learning curve, and compares both with the walk-throughs' rule of thumb. It may
+    find that the evidence is not enough. The test images are not used.
 
     \b
     Example: bottleneck advise -e photo-patches
     """
     from bottleneck_features.pipeline.stages.advise import advise
 
-    show(request, advise(request.experiment, request.home, request.options), print_advice)
+    show(request, advise(study_of(request, "advise")), print_advice)
 
 
 @main.command("report")
 @stage
 def report_command(request: Request) -> None:
-    """Collect everything known of an experiment on one page: report.html, which needs no network and prints well.
+    """Collect all results of an experiment on one page: report.html, which needs no network and can be printed.
 
-    Whatever compare, probe, train-head, fine-tune, --label-curve, inspect and advise have found, with the most confident
-    mistakes, their nearest training images and a map of the features. Nothing is trained or scored; what is not there yet
-    is named with the command that adds it. Results of other features or images are left out, and the page says so.
-    Without --set it is of the settings that a command has scored last.
+    It shows the results of compare, probe, train-head, fine-tune, --label-curve, inspect and advise, with the most
+    confident mistakes, their nearest training images and a map of the features. Nothing is trained or scored. Missing
+    results are listed with the command that adds them. Results of other features or images are left out, and the page
+    says so. Without --set the report uses the settings of the last command that scored a method.
 
     \b
     Example: bottleneck report -e photo-patches
@@ -331,7 +347,7 @@ def report_command(request: Request) -> None:
     if not request.overrides:
         last = last_settings(request.home / "runs" / request.experiment.name, experiment_json(request.experiment))
         request = request_of(request.options[1], last, request.home, request.as_json)
-    show(request, report(request.experiment, request.home, request.options), print_report)
+    show(request, report(study_of(request, "report")), print_report)
 
 
 @main.command("bench")
@@ -345,9 +361,9 @@ def bench_command(request: Request, quick: bool) -> None:
     \b
     Example: bottleneck bench -e cifar10 --quick
     """
-    from bottleneck_features.pipeline.stages.bench import FULL, QUICK, bench
+    from bottleneck_features.pipeline.stages.bench import FULL_EFFORT, QUICK_EFFORT, bench
 
-    show(request, bench(request.experiment, request.home, QUICK if quick else FULL), print_bench)
+    show(request, bench(request.experiment, request.home, QUICK_EFFORT if quick else FULL_EFFORT), print_bench)
 
 
 for command in (cache, predict_command, export_command, doctor_command, completions_command):

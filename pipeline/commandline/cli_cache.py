@@ -11,7 +11,7 @@ from bottleneck_features.pipeline.commandline.cli_frame import home_option, json
 from bottleneck_features.pipeline.commandline.output import fail, print_json, print_table
 from bottleneck_features.pipeline.errors import RequestError
 
-COLUMNS = ("cache", "layers", "dtype", "images", "MiB", "age", "state")
+_COLUMNS = ("cache", "layers", "dtype", "images", "MiB", "age", "state")
 
 cache_argument = click.argument("path", metavar="CACHE", type=click.Path(path_type=Path))
 
@@ -40,7 +40,7 @@ def cache_ls(home: Path, as_json: bool) -> None:
     if not rows:
         click.echo(f"No cache in {home}. Make one: bottleneck features -e photo-patches")
         return
-    print_table(COLUMNS, [tuple(str(row.get(column, "")) for column in COLUMNS) for row in rows])
+    print_table(_COLUMNS, [tuple(str(row.get(column, "")) for column in _COLUMNS) for row in rows])
     for row in rows:
         if row["problem"]:
             click.echo(f"! {row['problem']}", err=True)
@@ -70,9 +70,9 @@ def cache_verify(path: Path, home: Path, repair: bool, as_json: bool) -> None:
     if report.ok:
         return
     advice = (
-        "The damaged files are in quarantine/: type the `bottleneck features …` that made this cache, and they are made again."
+        "The damaged files are in quarantine/. Run the `bottleneck features …` that made this cache to make them again."
         if repair
-        else "Put them aside by --repair, then type the `bottleneck features …` that made this cache."
+        else "Move them away with --repair, then run the `bottleneck features …` that made this cache."
     )
     fail("\n".join([f"{len(report.problems)} damaged:", *map(str, report.problems), advice]), 1)
 
@@ -86,7 +86,7 @@ def cache_verify(path: Path, home: Path, repair: bool, as_json: bool) -> None:
 )
 @click.option("--layer", help="Which layer; default: the last one.")
 def cache_export(path: Path, home: Path, kind: str, target: Path | None, layer: str | None) -> None:
-    """Write a cache's features, labels and ids for other programs, one file a split; memory stays flat.
+    """Write a cache's features, labels and ids for other programs, one file per split; memory use stays constant.
 
     \b
     Example: bottleneck cache export cifar10-resnet50-1a2b3c4d --format npz
@@ -104,7 +104,8 @@ def cache_export(path: Path, home: Path, kind: str, target: Path | None, layer: 
 def cache_import(name: str, files: tuple[str, ...], home: Path) -> None:
     """Make a cache of .npz files with `features` and `labels`, such as the walk-through saved.
 
-    It is for `open_features` in Python and for `cache export`: without its images no command can check where it came from.
+    Use it with `open_features` in Python and with `cache export`. Other commands do not use it: without the images they
+    cannot check where it came from.
 
     \b
     Example: bottleneck cache import cifar10 train=CIFAR10_train.npz test=CIFAR10_test.npz
@@ -123,16 +124,16 @@ def cache_import(name: str, files: tuple[str, ...], home: Path) -> None:
 @cache.command("rm")
 @cache_argument
 @home_option
-@click.option("--yes", is_flag=True, help="Remove it; without this, only say what would go.")
+@click.option("--yes", is_flag=True, help="Remove it. Without this option nothing is removed.")
 def cache_rm(path: Path, home: Path, yes: bool) -> None:
-    """Remove a cache; without --yes, only say what would be removed.
+    """Remove a cache; without --yes, only show what would be removed.
 
     \b
     Example: bottleneck cache rm digits-efficientnet-lite0-1d19099a --yes
     """
     folder = located(path, home)
     gone = features.remove_cache(folder) if yes else features.removal(folder)
-    verb = "removed" if yes else "would be removed; type it again with --yes"
+    verb = "removed" if yes else "would be removed; run the command again with --yes"
     click.echo(f"{len(gone.files):,} files, {gone.bytes / 2**20:,.1f} MiB of {gone.path} {verb}")
 
 

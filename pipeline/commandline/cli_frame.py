@@ -25,7 +25,7 @@ SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
 STOPPED = {
     "features": "Stopped. Every finished shard is kept: the same command continues where this one stopped.",
-    "predict": "Stopped. With --out every file classified is kept: the same command continues after the last one.",
+    "predict": "Stopped. With --out every prediction is kept: the same command continues after the last one.",
     "fine-tune": "Stopped. Every finished epoch is kept: the same command continues after the last one.",
 }
 
@@ -34,6 +34,7 @@ class Commands(click.Group):
     """A group whose commands end with one clear message and the exit codes 0 (done), 1 (failed) or 2 (wrong request)."""
 
     def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; with --debug errors keep their traceback."""
         if ctx.params.get("debug"):
             return super().invoke(ctx)
         try:
@@ -43,7 +44,7 @@ class Commands(click.Group):
         except BottleneckError as error:
             fail(str(error), error.exit_code)
         except MemoryError:
-            fail("The machine ran out of memory. Lower compute.batch_size or dataset.limit by --set.", 1)
+            fail("The machine ran out of memory. Lower compute.batch_size or dataset.limit with --set.", 1)
         except BrokenPipeError:
             sys.stderr.close()
             sys.exit(1)
@@ -75,7 +76,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Trained:
+class ModelRequest:
     """Whose trained models the common options ask for."""
 
     name: str
@@ -122,15 +123,15 @@ def asked(function: Callable[..., None]) -> Callable[..., None]:
 
 
 def of_trained(function: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the same options, and call it with the `Trained` they make: of the experiment only the name counts."""
+    """Give a command the same options, and call it with the `ModelRequest` they make: only the experiment's name is used."""
 
     def run(experiment: str, overrides: tuple[str, ...], home: Path, as_json: bool, **others: Any) -> None:
         home = usable_home(home)
-        function(Trained(trained_name(experiment, overrides, home), home, as_json, overrides), **others)
+        function(ModelRequest(trained_name(experiment, overrides, home), home, as_json, overrides), **others)
 
     return _with_options(
         functools.update_wrapper(run, function),
-        f"{READY_OR_FILE[:-1]}, or the name of one that has run in this --home.",
+        f"{READY_OR_FILE[:-1]}, or the name of an experiment that has results in --home.",
     )
 
 
@@ -149,7 +150,7 @@ def trained_name(experiment: str, overrides: tuple[str, ...], home: Path) -> str
     except RequestError as error:
         if experiment in ready or Path(experiment).is_file():
             raise
-        raise RequestError(f"{error} With results in '{home}': {', '.join(kept) or 'no other'}.") from None
+        raise RequestError(f"{error} Others with results in '{home}': {', '.join(kept) or 'none'}.") from None
 
 
 def _with_options(run: Callable[..., None], experiments: str) -> Callable[..., None]:
@@ -158,7 +159,7 @@ def _with_options(run: Callable[..., None], experiments: str) -> Callable[..., N
         home_option,
         click.option(
             "--set", "overrides", multiple=True, metavar="SECTION.KEY=VALUE", shell_complete=complete_setting,
-            help="Override a setting of the experiment; may be repeated. Lists: a,b",
+            help="Override a setting of the experiment; may be repeated. Write lists as a,b",
         ),
         click.option(
             "-e", "--experiment", default="cifar10", show_default=True, metavar="NAME_OR_FILE",
@@ -169,7 +170,7 @@ def _with_options(run: Callable[..., None], experiments: str) -> Callable[..., N
     return run
 
 
-def show(request: Request | Trained, result: Result, say: Callable[[dict[str, Any]], None]) -> None:
+def show(request: Request | ModelRequest, result: Result, say: Callable[[dict[str, Any]], None]) -> None:
     """Print a result: its JSON if that is asked for, else its warnings and what `say` makes of it."""
     content = result.as_json()
     if request.as_json:
@@ -180,13 +181,17 @@ def show(request: Request | Trained, result: Result, say: Callable[[dict[str, An
 
 
 def usable_home(home: Path) -> Path:
-    """Return the artifacts folder, made if missing, or say why it cannot be written to."""
+    """Return the artifacts folder, created if missing.
+
+    Raises:
+        RequestError: it cannot be created or written to.
+    """
     try:
         home.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RequestError(
-            f"--home '{home}' cannot be made ({error.strerror}). Name a folder you may write to."
+            f"--home '{home}' cannot be created ({error.strerror}). Give a folder you can write to."
         ) from error
     if not os.access(home, os.W_OK | os.X_OK):
-        raise RequestError(f"--home '{home}' cannot be written to. Name a folder you may write to.")
+        raise RequestError(f"--home '{home}' cannot be written to. Give a folder you can write to.")
     return home

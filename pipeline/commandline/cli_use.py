@@ -1,11 +1,11 @@
-"""`bottleneck predict`, `export`, `doctor` and `completions`: what a trained classifier and a machine are good for."""
+"""The commands `predict`, `export`, `doctor` and `completions`."""
 
 import sys
 from pathlib import Path
 
 import click
 
-from bottleneck_features.pipeline.commandline.cli_frame import Trained, home_option, json_option, of_trained, show
+from bottleneck_features.pipeline.commandline.cli_frame import ModelRequest, home_option, json_option, of_trained, show
 from bottleneck_features.pipeline.commandline.completion import completion_script
 from bottleneck_features.pipeline.commandline.output import (
     fail,
@@ -24,7 +24,7 @@ model_option = click.option(
     "--model",
     "wanted",
     type=click.Choice(MODELS),
-    help="Which trained model, by the command or the method that made it. Default: the first there is, in this order.",
+    help="Trained model, named after the command or method that made it. Default: the first that exists, in this order.",
 )
 
 
@@ -37,15 +37,22 @@ model_option = click.option(
     "--out",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Write the CSV there, whole; a killed command then continues.",
+    help="Write the CSV to this file. The same command continues a run that was killed.",
 )
-def predict_command(request: Trained, paths: tuple[Path, ...], wanted: str | None, top: int, out: Path | None) -> None:
-    """Classify image files, or all in a folder, by a trained model of the experiment.
+def predict_command(
+    request: ModelRequest, paths: tuple[Path, ...], wanted: str | None, top: int, out: Path | None
+) -> None:
+    """Classify image files, or all files in a folder, with a trained model of the experiment.
 
-    Of the experiment only the name counts: the model knows the settings it was trained by, and needs neither its data nor
-    its features. Files are decoded and resized as stage one does it. CSV on stdout (or --out, --json): classes with calibrated
-    probabilities; `unlike` says that the features are farther from those of the training images than 99 % of the
-    validation images' (`distance` is over that threshold); `error` why a file could not be used.
+    Only the experiment's name is used: the model has the settings of its training, and needs neither its data nor its
+    features. Files are decoded and resized as in stage one. The result is CSV on stdout (or --out, --json): the classes
+    with calibrated probabilities, and three more columns.
+
+    \b
+    distance  how far the features are from those of the training images, divided by a threshold
+              that only 1 % of the validation images exceed
+    unlike    yes if the distance is above 1: the image is out-of-distribution
+    error     why a file could not be used
 
     \b
     Example: bottleneck predict -e natural-images holiday/ cat.jpg --out labels.csv
@@ -82,12 +89,12 @@ def predict_command(request: Trained, paths: tuple[Path, ...], wanted: str | Non
     "--to", type=click.Path(path_type=Path, file_okay=False), metavar="FOLDER",
     help="Write there; default: runs/EXPERIMENT/export/MODEL in the artifacts folder.",
 )  # fmt: skip
-def export_command(request: Trained, wanted: str | None, formats: str, to: Path | None) -> None:
+def export_command(request: ModelRequest, wanted: str | None, formats: str, to: Path | None) -> None:
     """Write a trained model as one file for other runtimes: preprocessing, network, pooling, head and calibration.
 
     It takes uint8 images and gives probabilities. Each file is run by its own runtime on 64 images (test images, where there
-    are) and compared with the pipeline in float32: where a probability differs by more than 0.0001, it is removed and the command
-    fails. Beside it come labels.txt and model-card.md, with code that runs it.
+    are) and compared with the pipeline in float32. If a probability differs by more than 0.0001, the file is removed and the
+    command fails. It also writes labels.txt and model-card.md, which has code that runs each file.
 
     \b
     Example: bottleneck export -e natural-images --format keras,onnx
@@ -122,10 +129,10 @@ def parsed_formats(text: str) -> tuple[str, ...]:
 @home_option
 @json_option
 def doctor_command(home: Path, as_json: bool) -> None:
-    """Say what works on this machine, and what is missing for what; about half a minute.
+    """Check what works on this machine, and which optional packages are missing; takes about half a minute.
 
     Versions, processor, GPUs, every engine in every precision on a tiny network, folders, free space, optional
-    packages. No network is used. Exit code 1 only when something is broken that nothing works without.
+    packages. No network is used. Exit code 1 only if something essential is broken.
 
     \b
     Example: bottleneck doctor

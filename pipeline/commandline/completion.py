@@ -7,7 +7,7 @@ from click.shell_completion import CompletionItem, get_completion_class
 
 from bottleneck_features.pipeline.experiment import ready_made, setting_choices, setting_names
 
-# bash parts words at `=`, and puts a space behind what is complete: neither suits section.key=value
+# bash splits words at `=` and adds a space after a complete word; both are wrong for section.key=value
 _BASH_END = "    return 0\n"
 _BASH_SETTINGS = """    if [[ ${COMPREPLY[0]} == *= ]]; then
         compopt -o nospace 2> /dev/null
@@ -18,7 +18,7 @@ _BASH_WORDS = "COMP_WORDBREAKS=${COMP_WORDBREAKS//=}\n"
 
 
 def completion_script(shell: str, command: click.Command) -> str:
-    """Return what a shell is to read so that it completes.
+    """Return the completion script of a shell.
 
     Args:
         shell: `bash`, `zsh` or `fish`.

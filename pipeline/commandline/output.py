@@ -41,7 +41,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 
 def print_methods(result: Mapping[str, Any]) -> None:
-    """Print the methods of a result with what their numbers are."""
+    """Print the methods of a result as a table, with a line that explains the numbers."""
     print_table(table_columns(result["methods"]), table_rows(result["methods"]))
     click.echo(f"top-1 accuracy with its 95 % Wilson interval; {_SCORED[result['scored_on']]}")
     if result["images_per_second"]:
@@ -49,7 +49,7 @@ def print_methods(result: Mapping[str, Any]) -> None:
 
 
 def print_probe(result: Mapping[str, Any]) -> None:
-    """Print the rows of a probe by validation accuracy, the best of each family as it was scored, and what is kept of them."""
+    """Print the rows of a probe by validation accuracy, the best of each family with its score, and the files."""
     print_table(PROBE_COLUMNS, probe_rows(result["table"], "validation"))
     click.echo(f"\nThe best of each family on {result['scored_on']} images:")
     print_table(
@@ -63,7 +63,7 @@ def print_probe(result: Mapping[str, Any]) -> None:
 
 
 def print_label_curve(result: Mapping[str, Any]) -> None:
-    """Print the points of a label curve: a row a size, a column a method."""
+    """Print the points of a label curve: a row per size, a column per method."""
     points = result["points"]
     sizes, methods = (list(dict.fromkeys(point[key] for point in points)) for key in ("per_class", "method"))
     cells = {(point["per_class"], point["method"]): _mean(point) for point in points}
@@ -87,14 +87,14 @@ def print_scored(result: Mapping[str, Any]) -> None:
 
 
 def print_head(result: Mapping[str, Any]) -> None:
-    """Print the trained head, how far its confidence may be trusted, and its files."""
+    """Print the trained head, its calibration, and its files."""
     print_methods(result)
     click.echo(calibration_sentence(result["calibration"]))
     _print_files(result)
 
 
 def print_report(result: Mapping[str, Any]) -> None:
-    """Print the answer, what does not belong on the page, what would add to it, and where it is."""
+    """Print the answer, the results that are missing with their commands, and the path of the page."""
     click.echo(result["answer"])
     for command, adds in result["missing"].items():
         click.echo(f"not on the page yet: {adds}\n  {command}")
@@ -120,9 +120,9 @@ def print_advice(result: Mapping[str, Any]) -> None:
 
 def print_inspection(result: Mapping[str, Any]) -> None:
     """Print the shortcuts, the repeated images, and where the page is."""
-    from bottleneck_features.pipeline.reporting.inspect_page import COLUMNS, shortcut_rows
+    from bottleneck_features.pipeline.reporting.inspect_page import SHORTCUT_COLUMNS, shortcut_rows
 
-    print_table(COLUMNS, shortcut_rows(result["shortcuts"]))
+    print_table(SHORTCUT_COLUMNS, shortcut_rows(result["shortcuts"]))
     repeats = result["repeats"]
     click.echo(
         f"{repeats['sets']:,} sets of repeated images ({repeats['across_splits']:,} across splits, "
@@ -132,14 +132,14 @@ def print_inspection(result: Mapping[str, Any]) -> None:
 
 
 def print_extraction(result: Mapping[str, Any], options: Sequence[str]) -> None:
-    """Print how fast the features came, where they are, and what to type next with the same options."""
+    """Print the speed of the extraction, the cache, and the next command with the same options."""
     if result["images"]:
         click.echo(
             f"{result['images']:,} images at {result['images_per_second']:,.1f} images/s "
             f"({result['engine']}, {result['precision']}), peak memory {result['peak_memory_mib']:,.0f} MiB"
         )
     else:
-        click.echo("Every feature is there already: nothing to do.")
+        click.echo("All features are already in the cache: nothing to do.")
     click.echo(f"cache: {result['cache']} ({result['cache_mib']:,.1f} MiB)")
     if result["shards_left"]:
         click.echo(
@@ -150,7 +150,7 @@ def print_extraction(result: Mapping[str, Any], options: Sequence[str]) -> None:
 
 
 def print_predictions(result: Mapping[str, Any]) -> None:
-    """Print on the error stream, for the table is on stdout, which model it was and what became of the files."""
+    """Print the model and the number of files on the error stream; the table is on stdout."""
     click.echo(f"model: {model_line(result['model'])}", err=True)
     broken = result["files_found"] - result["classified"]
     click.echo(
@@ -159,7 +159,7 @@ def print_predictions(result: Mapping[str, Any]) -> None:
         err=True,
     )
     if result["resumed"]:
-        click.echo(f"{result['resumed']:,} of them by the run that was stopped", err=True)
+        click.echo(f"{result['resumed']:,} of them are from the earlier run that was stopped", err=True)
     if result["out"]:
         click.echo(result["out"])
 
@@ -171,7 +171,7 @@ def print_export(result: Mapping[str, Any]) -> None:
     rows = [(row["format"], f"{row['largest_difference']:.1e}", row["path"]) for row in result["exported"]]
     print_table(("format", "largest difference", "file"), rows)
     click.echo(
-        f"of any probability of {checked['n']} {checked['split']} images, against the pipeline in float32 "
+        f"largest difference of any probability of {checked['n']} {checked['split']} images from the pipeline in float32 "
         f"(limit {checked['limit']:g}); the pipeline in {own['engine']} {own['precision']}: {own['largest_difference']:.1e}, "
         f"same class for {own['same_class']} of {checked['n']}"
     )
@@ -190,9 +190,9 @@ def model_line(model: Mapping[str, Any]) -> str:
 
 def print_bench(result: Mapping[str, Any]) -> None:
     """Print the benchmark's table and its files."""
-    from bottleneck_features.pipeline.stages.bench import COLUMNS, table_rows
+    from bottleneck_features.pipeline.stages.bench import BENCH_COLUMNS, bench_rows
 
-    print_table(COLUMNS, table_rows(result["variants"]))
+    print_table(BENCH_COLUMNS, bench_rows(result["variants"]))
     _print_files(result)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from bottleneck_features import features
+from bottleneck_features.errors import first_line
 from bottleneck_features.pipeline.datasets.decoding import UnusableImage, decoding_threads
 from bottleneck_features.pipeline.datasets.folder_convention import SPLIT_SYNONYMS
 from bottleneck_features.pipeline.datasets.listing import ignored, in_full
@@ -60,7 +61,7 @@ class Container:
             finally:
                 os.close(descriptor)
         except Exception as error:  # each store has errors of its own
-            raise UnusableImage(f"it cannot be read ({' '.join(str(error).split())[:200]})") from error
+            raise UnusableImage(f"it cannot be read ({first_line(error, 200)})") from error
 
     @contextmanager
     def nearby(self) -> Iterator["Container"]:
@@ -73,7 +74,7 @@ class Container:
             try:
                 self.store.get_file(self.url, str(copy))
             except Exception as error:
-                raise features.refused(error, self.url) from error
+                raise features.store_error(error, self.url) from error
             yield Container(str(copy), self.name, copy.stat().st_size, self.version)
 
 
@@ -193,7 +194,7 @@ def _behind(url: str, ending: str) -> list[Container]:
     except FileNotFoundError:
         return []
     except Exception as error:
-        raise features.refused(error, url) from error
+        raise features.store_error(error, url) from error
     files = {name: info for name, info in infos.items() if info["type"] == "file"}
     if not PATTERN.search(path) and path.rstrip("/") not in files:
         files = {name: info for name, info in files.items() if _fits(name, ending)}
@@ -219,7 +220,7 @@ def _version(info: dict[str, Any]) -> str:
 
 
 def _expanded(pattern: str) -> list[str]:
-    """A pattern for each way to fill its braces: `{000..015}` counts, `{a,b}` lists."""
+    """Return a pattern for each way to fill its braces: `{000..015}` counts, `{a,b}` lists."""
     match = BRACES.search(pattern)
     if not match:
         return [pattern]
@@ -234,9 +235,9 @@ def _expanded(pattern: str) -> list[str]:
 
 
 def not_readable(container: Container, error: Exception, kind: str) -> PipelineError:
-    """The error for a container that is not what its name says."""
+    """Return the error for a container that is not what its name says."""
     return PipelineError(
-        f"'{container.name}' cannot be read as {kind}: {' '.join(str(error).split())[:200]}. Mend it or take it away: what "
+        f"'{container.name}' cannot be read as {kind}: {first_line(error, 200)}. Mend it or take it away: what "
         "is missing with it is not known."
     )
 

@@ -136,6 +136,7 @@ class ArrayDataset(Dataset):
         self._images = images
 
     def images(self, split: str, indices: np.ndarray) -> np.ndarray:
+        """See `Dataset.images`."""
         return self._images[split][indices]
 
 
@@ -155,12 +156,15 @@ class LimitedDataset(Dataset):
         self.groups = {split: groups[self._kept[split]] for split, groups in whole.groups.items()}
 
     def images(self, split: str, indices: np.ndarray) -> np.ndarray:
+        """See `Dataset.images`."""
         return self._whole.images(split, self._kept[split][indices])
 
     def origin(self, split: str, index: int) -> ImageOrigin | None:
+        """See `Dataset.origin`."""
         return self._whole.origin(split, int(self._kept[split][index]))
 
     def content(self, split: str, indices: np.ndarray) -> bytes:
+        """See `Dataset.content`."""
         return self._whole.content(split, self._kept[split][indices])
 
 

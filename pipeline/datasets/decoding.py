@@ -29,6 +29,8 @@ import joblib
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from bottleneck_features.errors import first_line
+
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "DIB", "GIF", "TIFF")
 ENDINGS = frozenset(
     (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".bmp", ".dib", ".gif", ".tif", ".tiff")
@@ -251,7 +253,7 @@ def _guarded(function, *arguments):  # type: ignore[no-untyped-def]
     except MemoryError as error:
         raise UnusableImage("it does not fit into memory") from error
     except Exception as error:  # decoders raise SyntaxError, struct.error, ValueError, zlib.error, KeyError, …
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = first_line(error)
         said = reason if "truncated" in reason.lower() else f"broken: {reason}"
         raise UnusableImage(said.encode("ascii", "backslashreplace").decode()[:200]) from error
 

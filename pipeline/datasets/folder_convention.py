@@ -106,7 +106,7 @@ def groups_of(paths: Iterable[str], expression: str) -> Iterator[str]:
 
 
 def _shared(parents: Iterable[Sequence[str]], depth: int) -> str | None:
-    """The folder that all have at a depth; empty where they differ; None where one has no folder there."""
+    """Return the folder that all have at a depth; empty where they differ; None where one has no folder there."""
     shared = None
     for parent in parents:
         if len(parent) <= depth:

@@ -130,6 +130,7 @@ class ImageDataset(Dataset):
         return out
 
     def origin(self, split: str, index: int) -> ImageOrigin:
+        """See `Dataset.origin`."""
         table, stored = self._tables[split], _stored(self._tables[split], index)
         row = int(table.rows[index]) if len(table.rows) else 0
         image, (format, _, mode) = table.images[index], table.kind_names[table.kinds[index]].partition(" ")
@@ -144,10 +145,11 @@ class ImageDataset(Dataset):
         )
 
     def content(self, split: str, indices: np.ndarray) -> bytes:
+        """See `Dataset.content`."""
         return self._tables[split].images["sha256"][indices].tobytes().hex().encode()
 
     def _labels(self, table: ImageTable) -> np.ndarray:
-        """The labels as indices into the class names, which are those of the training images in their natural order."""
+        """Return the labels as indices into the class names, which are those of the training images in their natural order."""
         numbers = {name: number for number, name in enumerate(self.class_names)}
         return np.array([numbers.get(name, -1) for name in table.names], np.int64)[table.labels]
 
@@ -167,6 +169,6 @@ def _stored(table: ImageTable, index: int) -> StoredImage:
 
 
 def _path_in_class(identifier: str, label: str) -> str:
-    """The path below the class folder; all of it where no folder says the class."""
+    """Return the path below the class folder; all of it where no folder says the class."""
     _, folder, below = f"/{identifier}".partition(f"/{label}/")
     return below if folder else identifier

@@ -65,7 +65,7 @@ def ignored(name: str) -> bool:
 
 
 def printable(path: str) -> str:
-    """Return a path as it can be shown and written: bytes that are no UTF-8 as `\\xNN`."""
+    r"""Return a path as it can be shown and written: bytes that are no UTF-8 as `\xNN`."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 

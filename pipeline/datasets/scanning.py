@@ -216,7 +216,7 @@ def _look(image: UnscannedImage, max_pixels: int, known: Mapping[str, _Look] = M
 
 
 def _looks(scan: ScanResult) -> dict[str, _Look]:
-    """What was found in the files that could be read, by their ids."""
+    """Return what was found in the files that could be read, by their ids."""
     hashes, numbers = scan.images["sha256"].tobytes(), scan.images[["size", "modified_ns", "width", "height"]].tolist()
     return {
         name: _Look(size, modified_ns, sha256, width, height, kind.decode(), scan.problems.get(i, ""))

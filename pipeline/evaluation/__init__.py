@@ -1,1 +1,1 @@
-"""How good a method is, honestly: splits, the images that decide, scores, comparisons, calibration, duplicates."""
+"""How good a method is: splits, the evaluation set, scores, comparisons, calibration, duplicates."""

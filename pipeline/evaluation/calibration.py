@@ -1,4 +1,4 @@
-"""How far a classifier's confidence may be trusted: expected calibration error, and temperature scaling."""
+"""Calibration of a classifier's confidence: expected calibration error, and temperature scaling."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,9 +9,10 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 from scipy.stats import rankdata
 
+from bottleneck_features.models.probes import SMALLEST_PROBABILITY, log_loss
+
 BINS = 15
 COLDEST, HOTTEST = 0.01, 100.0
-SMALLEST_PROBABILITY = np.finfo(np.float32).tiny
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Reliability:
     Source: C. Guo et al., On Calibration of Modern Neural Networks, 2017.
 
     Attributes:
-        counts: `(15,)` images a bin.
+        counts: `(15,)` images per bin.
         confidence: `(15,)` mean confidence of a bin; NaN where it is empty.
         accuracy: `(15,)` share of right answers of a bin; NaN where it is empty.
         expected_error: Σ counts · |accuracy − confidence| / n, 0..1.
@@ -55,10 +56,10 @@ class Calibration:
     """A temperature fitted on validation images, and the reliability of images before and after it.
 
     Attributes:
-        temperature: above 1 the classifier was too sure of itself.
+        temperature: above 1 the classifier was overconfident.
         before: at temperature 1.
         after: at the temperature.
-        held_out: whether these are other images than the temperature was fitted on; else `after` flatters.
+        held_out: whether the temperature was fitted on other images; else `after` is too optimistic.
         fitted_images: how many validation images the temperature was fitted on.
     """
 
@@ -100,30 +101,29 @@ def reliability(labels: np.ndarray, probabilities: np.ndarray) -> Reliability:
         np.bincount(bins, values, BINS) / np.maximum(counts, 1) * empty for values in (confidence, right)
     )
     equal_mass = (rankdata(confidence, method="min").astype(int) - 1) * BINS // len(labels)  # equal ones in one bin
-    loss = -np.log(_clipped(probabilities)[np.arange(len(labels)), labels]).mean()
     return Reliability(
         counts,
         mean_confidence,
         accuracy,
         _error(bins, confidence, right),
         _error(equal_mass, confidence, right),
-        float(loss),
+        log_loss(probabilities, labels),
     )
 
 
 def fit_temperature(labels: np.ndarray, probabilities: np.ndarray) -> float:
     """Find the temperature T that minimises the log loss of softmax(logits / T).
 
-    The logarithm of a softmax is its logits up to a constant, which the softmax does not see; so probabilities do. Targets
-    are (n + 1) / (n + 2) for the right class and the rest shared by the others, not 1 and 0: without a single error among
-    the n images T would fall to 0. Source: J. Platt, Probabilistic Outputs for Support Vector Machines, 1999.
+    Probabilities are enough: the logarithm of a softmax equals its logits up to a constant, which a softmax ignores. Targets
+    are (n + 1) / (n + 2) for the right class, and the others share the rest; with 1 and 0, T would fall to 0 if there is no
+    error among the n images. Source: J. Platt, Probabilistic Outputs for Support Vector Machines, 1999.
 
     Args:
         labels: `(n,)` integers of the validation images.
         probabilities: `(n, classes)` of the same images.
 
     Returns:
-        T, between 0.01 and 100; above 1 the classifier was too sure of itself.
+        T, between 0.01 and 100; above 1 the classifier was overconfident.
     """
     logits, (n, classes) = np.log(_clipped(probabilities)), probabilities.shape
     rest = 1 / ((n + 2) * max(1, classes - 1))
@@ -147,8 +147,8 @@ def calibrate(
 
     Args:
         validation: labels `(n,)` and probabilities `(n, classes)` that the temperature is fitted on.
-        scored: labels `(m,)` and probabilities `(m, classes)` of the images that decide.
-        held_out: whether these are test images, which nothing is fitted on.
+        scored: labels `(m,)` and probabilities `(m, classes)` of the evaluation set.
+        held_out: whether these are test images, on which nothing is fitted.
 
     Returns:
         The `Calibration`.

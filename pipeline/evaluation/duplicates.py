@@ -1,4 +1,7 @@
-"""Duplicates across splits: test images that a method has seen, exactly or nearly, while it learned."""
+"""Duplicates across splits: images of the evaluation set that repeat, exactly or nearly, an image used for training.
+
+Used for training are the training images and, if there is a test split, the validation images, which choose settings.
+"""
 
 import hashlib
 import json
@@ -23,11 +26,11 @@ RULE = "1"  # to be raised with any change of what counts as a duplicate
 
 @dataclass(frozen=True)
 class Duplicate:
-    """A scored image with the image learned from that it repeats.
+    """An image of the evaluation set, with the image used for training that it repeats.
 
     Attributes:
-        learned_id: of the training or validation image.
-        scored_id: of the test image.
+        learned_id: of the image used for training.
+        scored_id: of the image of the evaluation set.
         kind: `exact` (the same pixels), `near` (re-encoded or retouched), or either with `mirrored-` before it.
         similarity: of the pixels' low frequencies, −1..1; 1 for exact ones.
         feature_cosine: of the last layer's features, −1..1; None for exact ones.
@@ -45,7 +48,7 @@ class Duplicates:
     """What was found.
 
     Attributes:
-        pairs: at most one a scored image: its nearest.
+        pairs: at most one per scored image: its nearest.
         affected: `(n,)` bool, the scored images that have one.
         near_ones: how near-duplicates were looked for, or why not.
     """
@@ -66,7 +69,7 @@ class Duplicates:
     def score_without(
         self, method: Method, labels: np.ndarray, predicted: np.ndarray, groups: np.ndarray | None = None
     ) -> Method:
-        """Score a method once more, on the images that are not affected; as it is where none, or all, are.
+        """Score a method once more, on the images that are not affected; unchanged if no image, or every image, is.
 
         Args:
             method: scored already.
@@ -81,7 +84,7 @@ class Duplicates:
         return method.with_score("without_duplicates", score(labels[kept], predicted[kept], own))
 
     def warnings(self, methods: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
-        """Return the sentence that a reader of the methods' accuracies must know; none if no image is affected.
+        """Return the warning about repeated images, with the accuracies without them; none if no image is affected.
 
         Args:
             methods: the `methods` of a result object.
@@ -94,13 +97,13 @@ class Duplicates:
             if method["without_duplicates"]
         )
         return (
-            f"{self.affected.sum():,} of the {len(self.affected):,} images scored at the end repeat an image learned from "
-            f"(ids: result.json, `duplicates`). Without them: {without or 'nothing is left to score'}.",
+            f"{self.affected.sum():,} of the {len(self.affected):,} images of the evaluation set repeat an image used for "
+            f"training (ids: result.json, `duplicates`). Accuracy without them: {without or 'no image is left'}.",
         )
 
 
 def known_duplicates(home: Path, dataset: Dataset, cache: Features | None, held: Holdout, scored: Subset) -> Duplicates:
-    """Return what `find_duplicates` found for the same cache and the same samples before, or let it find them now.
+    """Return the remembered result of `find_duplicates` for the same cache and samples, or call it now.
 
     Args:
         home: the artifacts folder; `duplicates/` in it remembers.
@@ -126,14 +129,15 @@ def known_duplicates(home: Path, dataset: Dataset, cache: Features | None, held:
 
 
 def find_duplicates(dataset: Dataset, cache: Features | None, held: Holdout, scored: Subset) -> Duplicates:
-    """Find the scored images that repeat an image learned from.
+    """Find the images of the evaluation set that repeat an image used for training.
 
     Exact ones have the same SHA-256 of their pixels, as they are or mirrored. For near ones an image is described by its
     8×8 lowest DCT frequencies in each colour, without the mean, at unit length; mirroring only changes signs. A pair is
-    near when pixels and features both say so: similarity s ≥ 0.985 and feature cosine ≥ 0.80, or s ≥ 0.90, much above the
-    tenth nearest image's (1 − s ≤ 0.4 (1 − s₁₀)), and cosine ≥ 0.85. Neither is enough alone: seas under a horizon agree in
-    pixels, textures in features. Shifted, cropped or rotated copies are not covered, nor images under 16 pixels a side,
-    of which distinct ones are as alike. Memory is bounded, whatever the number of images.
+    near when pixels and features agree: similarity s ≥ 0.985 and feature cosine ≥ 0.80, or s ≥ 0.90, much above the
+    tenth nearest image's (1 − s ≤ 0.4 (1 − s₁₀)), and cosine ≥ 0.85. One of the two is not enough: different seas under a
+    horizon have similar pixels, different textures have similar features. Shifted, cropped or rotated copies are not found.
+    Images under 16 pixels per side are not compared: different ones are too similar. Memory is bounded for any number of
+    images.
 
     Idea of the description: C. Zauner, Implementation and Benchmarking of Perceptual Image Hash Functions, 2010.
     How common they are: B. Barz and J. Denzler, Do We Train on Test Data?, 2020.
@@ -142,7 +146,7 @@ def find_duplicates(dataset: Dataset, cache: Features | None, held: Holdout, sco
         dataset: the open data set.
         cache: its complete cache; without one only exact duplicates are found.
         held: the samples trained and validated on.
-        scored: from `scored_part`, the samples scored at the end.
+        scored: from `scored_part`, the samples of the evaluation set.
 
     Returns:
         The `Duplicates`.
@@ -155,7 +159,7 @@ def find_duplicates(dataset: Dataset, cache: Features | None, held: Holdout, sco
     found = _exact_matches(described["digest"], own)
     near_ones = "low DCT frequencies and feature cosine"
     if min(dataset.image_shape[:2]) < SMALLEST_SIDE:
-        near_ones = f"not looked for: images under {SMALLEST_SIDE} pixels a side are too alike"
+        near_ones = f"not looked for: images under {SMALLEST_SIDE} pixels per side are too alike"
     elif cache is None:
         near_ones = "not looked for: there is no feature cache"
     else:

@@ -1,4 +1,4 @@
-"""The images that decide at the end: every method is scored on them once, and never again."""
+"""The evaluation set: the test images, or the validation images of data without a test split. Each method is scored once."""
 
 from typing import Any
 
@@ -15,15 +15,15 @@ from bottleneck_features.pipeline.results import Method
 
 
 class EvaluationSet:
-    """The test split, or the validation samples of a data set that has none, behind a counter.
+    """The test split, or the validation samples of a data set that has none; it scores each method once.
 
-    A method is scored once, when nothing of it may change any more. What was answered,
-    with the labels, is given out for the pages (`predictions`); no method chooses by it.
+    A method is scored when its training and all choices are finished. Predictions and labels are given to the pages
+    (`predictions`); no choice is made by them.
 
     Args:
         labels: `(n,)` integers, of the samples of `part`.
         part: from `scored_part`.
-        duplicates: those among them that were learned from; every method is also scored without them.
+        duplicates: those of them that repeat an image used for training; every method is also scored without them.
         groups: from `groups_of`, `(n,)` integers where some of the samples are in the same group.
     """
 
@@ -35,7 +35,7 @@ class EvaluationSet:
 
     @property
     def kind(self) -> str:
-        """`test` or `validation`: what kind of images the final figures are of."""
+        """`test` or `validation`: the kind of images."""
         return "test" if self._part.split == "test" else "validation"
 
     @property
@@ -44,7 +44,7 @@ class EvaluationSet:
         return len(self._probabilities)
 
     def score(self, trained: TrainedMethod) -> Method:
-        """Score a trained method, the only time in this run.
+        """Score a trained method; this is possible once per run.
 
         Returns:
             Its row with its test score. Where there is no test split its validation score is there already; with groups
@@ -56,7 +56,7 @@ class EvaluationSet:
         method = trained.method
         if method.name in self._probabilities:
             raise PipelineError(
-                f"The {self.kind} images were scored for {method.name!r} already. A second look would choose by them: "
+                f"{method.name!r} was already scored on the {self.kind} images. A second score would allow a choice by them: "
                 "choose on validation images, then score once."
             )
         self._probabilities[method.name] = trained.probabilities(self._part)
@@ -69,7 +69,7 @@ class EvaluationSet:
         return self._probabilities[name].argmax(axis=1)
 
     def calibration(self, name: str, validation: tuple[np.ndarray, np.ndarray]) -> Calibration:
-        """Return how far the probabilities of a scored method may be trusted, before and after temperature scaling.
+        """Return the calibration of a scored method, before and after temperature scaling.
 
         Args:
             name: of a scored method.
@@ -82,7 +82,7 @@ class EvaluationSet:
         return confusion(self._labels, self._predicted(name), classes)
 
     def predictions(self, ids: np.ndarray) -> Predictions:
-        """Return what every scored method answered to each image.
+        """Return the predictions of every scored method for each image.
 
         Args:
             ids: `(n,)` of all samples of the split.
@@ -95,7 +95,7 @@ class EvaluationSet:
         return paired_comparisons(self._labels, self._answers(), self._groups)
 
     def warnings(self) -> tuple[str, ...]:
-        """Return the sentence that says what intervals and p-values count where images come in groups; else none."""
+        """Return a sentence on what intervals and p-values count if images come in groups; else none."""
         if self._groups is None:
             return ()
         return (

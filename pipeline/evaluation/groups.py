@@ -1,4 +1,4 @@
-"""Images of one group (an object, a burst, a video) go wrong together: what such images are worth as evidence."""
+"""Intervals and tests for images in groups (an object, a burst, a video), which are not independent."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from bottleneck_features.pipeline.datasets import Dataset
 from bottleneck_features.pipeline.evaluation.splits import Subset
 
 
-def groups_of(dataset: Dataset, part: Subset) -> np.ndarray | None:
+def scored_groups(dataset: Dataset, part: Subset) -> np.ndarray | None:
     """Return the `(n,)` numbers of the groups that the samples of a part are in; None where no two are in the same one."""
     if part.split not in dataset.groups:
         return None
@@ -18,7 +18,7 @@ def groups_of(dataset: Dataset, part: Subset) -> np.ndarray | None:
 
 
 def effective_images(values: np.ndarray, groups: np.ndarray | None, confidence: float) -> float:
-    """Return how many independent images give a mean as sure as these images in groups do.
+    """Return the number of independent images whose mean would be as certain as that of these images in groups.
 
     That is n / d · (t(n − 1) / t(G − 1))², with t the quantiles of Student's distribution at the confidence. The design
     effect d ≥ 1 is the variance of the mean by the G groups, G / (G − 1) · Σ_g (Σ_{i in g} (x_i − mean))² / n², over that
@@ -48,7 +48,7 @@ def sign_flip_test(gains: np.ndarray, groups: np.ndarray) -> float:
     """Return the exact two-sided p-value of two methods that are equally good, from images in groups.
 
     If they are, each group's sum of gains could as well have the opposite sign. The chance of every total over all 2^G
-    choices of signs is counted by adding one group after the other. With one image a group it is McNemar's exact test.
+    choices of signs is counted by adding one group after the other. With one image per group it is McNemar's exact test.
 
     Source: R. A. Fisher, The Design of Experiments, 1935, section 21, on the sums of groups.
 

@@ -1,4 +1,4 @@
-"""Which images look alike: what describes an image's pixels, and the nearest others by it."""
+"""Which images look alike: a description of an image's pixels, and the nearest other images by it."""
 
 import hashlib
 
@@ -8,10 +8,10 @@ from scipy.fft import dct
 from bottleneck_features.pipeline.datasets import Dataset
 from bottleneck_features.pipeline.evaluation.splits import Subset
 
-FREQUENCIES = 8  # a side; 8 × 8 × 3 numbers describe an image
+FREQUENCIES = 8  # per side; 8 × 8 × 3 numbers describe an image
 SMALLEST_SIDE = 2 * FREQUENCIES
 BYTES_AT_A_TIME = 32 << 20  # of images or of a product
-NEIGHBOURS = 10
+_NEIGHBOURS = 10
 NOBODY = -1
 
 # Chosen by looking at CIFAR-10's pairs with a ResNet-50: docs/results.md says what each one keeps out.
@@ -20,7 +20,7 @@ DISTINCT = 0.4
 
 
 def describe(dataset: Dataset, part: Subset) -> np.ndarray:
-    """Describe images by what stays when they are re-encoded or resized; read one batch at a time.
+    """Describe images by properties that re-encoding and resizing do not change; images are read one batch at a time.
 
     Idea: C. Zauner, Implementation and Benchmarking of Perceptual Image Hash Functions, 2010.
 
@@ -61,15 +61,15 @@ def flipped(frequencies: np.ndarray) -> np.ndarray:
 
 
 def alike(learned: np.ndarray, queries: np.ndarray, own: np.ndarray | None = None) -> list[tuple[int, int, float]]:
-    """Find the images whose nearest other image is much nearer than chance would have it.
+    """Find the images whose nearest other image is much nearer than the others.
 
     A pair is alike when its similarity s is at least 0.985, or at least 0.90 and much above the tenth nearest image's
-    (1 − s ≤ 0.4 (1 − s₁₀)). Pixels alone: seas under a horizon may be alike and yet be two seas.
+    (1 − s ≤ 0.4 (1 − s₁₀)). Only pixels are compared, so two different pictures may be alike, such as seas under a horizon.
 
     Args:
         learned: `(n, d)` float32, the frequencies of each image at unit length.
         queries: `(m, d)` float32, likewise.
-        own: `(m,)` the row of `learned` that a query is itself, which is passed over; −1, or no array: none.
+        own: `(m,)` the row of `learned` that is the query itself, which is ignored; −1, or no array: none.
 
     Returns:
         (row of the query, row of its nearest image, their similarity), for those that are alike.
@@ -98,7 +98,7 @@ def _tenth_nearest(learned: np.ndarray, queries: np.ndarray, own: np.ndarray) ->
     similarity = queries @ learned.T
     known = np.flatnonzero(own != NOBODY)
     similarity[known, own[known]] = -1
-    place = min(NEIGHBOURS, len(learned))
+    place = min(_NEIGHBOURS, len(learned))
     return np.partition(similarity, -place, axis=1)[:, -place]
 
 

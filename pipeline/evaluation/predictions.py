@@ -1,4 +1,4 @@
-"""What methods answered to each image they were scored on, kept beside result.json."""
+"""The predictions of methods for each image they were scored on, kept beside result.json."""
 
 import hashlib
 import io
@@ -16,7 +16,7 @@ PREDICTIONS_FILE = "predictions.npz"
 
 @dataclass(frozen=True)
 class Predictions:
-    """The answers of several methods to the same images.
+    """The predictions of several methods for the same images.
 
     Attributes:
         split: the images' split in the data set.
@@ -39,10 +39,10 @@ class Predictions:
 
 
 def save_predictions(predictions: Predictions, folder: Path) -> dict[str, str]:
-    """Write `predictions.npz` without pickle, whole or not at all.
+    """Write `predictions.npz` without pickle, completely or not at all.
 
     Returns:
-        What result.json says of it under `predictions`: `file` and `sha256`.
+        The entry `predictions` of result.json: `file` and `sha256`.
     """
     ids = np.array(predictions.ids.tolist(), np.str_)  # NumPy writes strings of variable length by pickle only
     columns = {"split": np.array(predictions.split), "ids": ids, "labels": predictions.labels}
@@ -55,7 +55,7 @@ def save_predictions(predictions: Predictions, folder: Path) -> dict[str, str]:
 
 
 def load_predictions(result: Mapping[str, Any], folder: Path) -> Predictions | None:
-    """Read the predictions a result was made with; None where they are not there, or not those of this result.
+    """Read the predictions of a result; None if they are missing or belong to another result.
 
     Args:
         result: a result object.

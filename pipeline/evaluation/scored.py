@@ -1,4 +1,4 @@
-"""What results say of a method that was scored at the end."""
+"""The entries in results of a method that was scored on the evaluation set."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,13 +15,13 @@ from bottleneck_features.pipeline.results import Method, kept_epoch, label
 
 @dataclass(frozen=True)
 class ScoredMethod:
-    """A trained method that was scored at the end.
+    """A trained method that was scored on the evaluation set.
 
     Attributes:
         trained: the method.
         row: its row in a table, scored.
         confusion: `(classes, classes)` counts: rows are the true classes.
-        calibration: how far its probabilities may be trusted.
+        calibration: of its probabilities.
     """
 
     trained: TrainedMethod
@@ -30,16 +30,16 @@ class ScoredMethod:
     calibration: Calibration
 
 
-def scored(study: Study, trained: TrainedMethod) -> ScoredMethod:
-    """Score a trained method on the images that decide, once."""
+def score_method(study: Study, trained: TrainedMethod) -> ScoredMethod:
+    """Score a trained method on the evaluation set, once."""
     row = study.evaluation.score(trained)
     matrix = study.evaluation.confusion(row.name, len(study.classes))
-    validation = (study.labels(study.held.validation), trained.validation_probabilities)
+    validation = (study.labels(study.holdout.validation), trained.validation_probabilities)
     return ScoredMethod(trained, row, matrix, study.evaluation.calibration(row.name, validation))
 
 
 def scored_details(study: Study, method: ScoredMethod) -> dict[str, Any]:
-    """Return what the result of a command that trained one method says of it; its predictions are kept beside it."""
+    """Return the entries of a trained method in the result of its command; its predictions are kept beside it."""
     kept, curves = keep_predictions(study), method.trained.curves
     return {
         "methods": [method.row.as_json()],
@@ -55,8 +55,8 @@ def scored_details(study: Study, method: ScoredMethod) -> dict[str, Any]:
 
 
 def keep_predictions(study: Study) -> dict[str, str]:
-    """Write what every scored method answered to each image, and return what results say of it."""
-    ids = study.dataset.splits[study.scored.split].ids
+    """Write the predictions of every scored method, and return their entry in results."""
+    ids = study.dataset.splits[study.scored_images.split].ids
     return save_predictions(study.evaluation.predictions(ids), study.folder)
 
 

@@ -50,7 +50,7 @@ def wilson(share: float, n: float) -> tuple[float, float]:
 def held_scores(
     held: Holdout, labels: Callable[[Subset], np.ndarray], predict: Callable[[Subset], np.ndarray]
 ) -> tuple[dict[str, Score], np.ndarray]:
-    """Score a method on the samples it learned from and on those that chose between its settings.
+    """Score a method on its training samples and on its validation samples.
 
     Args:
         held: which samples these are.
@@ -128,7 +128,7 @@ def _gains(labels: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndar
 
 
 @dataclass(frozen=True)
-class Difference:
+class AccuracyDifference:
     """How far the first method's accuracy is above the second's: its value (-1..1) and its interval at 95 %.
 
     Source of the interval: R. G. Newcombe, Improved confidence intervals for the difference between binomial proportions
@@ -142,7 +142,7 @@ class Difference:
 
 def accuracy_difference(
     labels: np.ndarray, first: np.ndarray, second: np.ndarray, groups: np.ndarray | None = None
-) -> Difference:
+) -> AccuracyDifference:
     """Return the difference of two methods' accuracies on the same images.
 
     The distances d of both accuracies p to the ends of their Wilson intervals are joined by square-and-add, less what the
@@ -159,7 +159,7 @@ def accuracy_difference(
         groups: `(n,)` integers, of images that are not independent.
 
     Returns:
-        The `Difference`; never a point, also where no image tells the methods apart.
+        The `AccuracyDifference`; never a point, also where no image tells the methods apart.
     """
     gains = _gains(labels, first, second)
     n = effective_images(gains, groups, CONFIDENCE)
@@ -169,7 +169,9 @@ def accuracy_difference(
     phi = (max(common - 1 / (2 * n), 0) if common > 0 else common) / spread if spread else 0.0
     (p_low, p_high), (q_low, q_high) = wilson(p, n), wilson(q, n)
     value = float(gains.mean())
-    return Difference(value, value - _joined(p - p_low, q_high - q, phi), value + _joined(p_high - p, q - q_low, phi))
+    return AccuracyDifference(
+        value, value - _joined(p - p_low, q_high - q, phi), value + _joined(p_high - p, q - q_low, phi)
+    )
 
 
 def _joined(first: float, second: float, phi: float) -> float:
@@ -187,7 +189,7 @@ def paired_comparisons(
         groups: `(n,)` integers, of images that are not independent.
 
     Returns:
-        One object a pair: `first`, `second`, `only_first_right`, `only_second_right`, `test` (`mcnemar`, or
+        One object per pair: `first`, `second`, `only_first_right`, `only_second_right`, `test` (`mcnemar`, or
         `group sign-flip` with groups; both exact), its `p_value`, `difference` (accuracy of the first minus the second's)
         and `difference_interval` (95 %).
     """

@@ -12,7 +12,7 @@ from bottleneck_features.pipeline.datasets import Dataset
 from bottleneck_features.pipeline.datasets.splitting import grouped_split, stratified_split
 from bottleneck_features.pipeline.errors import RequestError
 
-SHOWN = 10  # classes in a message
+_SHOWN = 10  # classes in a message
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Subset:
 
 @dataclass(frozen=True)
 class Holdout:
-    """Which samples a method may learn from, and which choose between its settings."""
+    """The training samples, and the validation samples, on which settings are chosen."""
 
     train: Subset
     validation: Subset
@@ -78,7 +78,7 @@ def hold_out(dataset: Dataset, fraction: float, seed: int) -> Holdout:
 
 
 def why_no_holdout(dataset: Dataset) -> str:
-    """Return which classes have too few images or groups for `hold_out` and what to do, by name; empty where none has."""
+    """Return a message that names the classes with too few images or groups for `hold_out`; empty if there are none."""
     if "validation" in dataset.splits:
         return ""
     labels, what = dataset.splits["train"].labels, "training image"
@@ -88,18 +88,20 @@ def why_no_holdout(dataset: Dataset) -> str:
     few = [dataset.class_names[label] for label in np.flatnonzero(np.bincount(labels) == 1)]
     if not few:
         return ""
-    named = ", ".join(repr(name) for name in few[:SHOWN]) + (f" and {len(few) - SHOWN:,} more" if few[SHOWN:] else "")
+    named = ", ".join(repr(name) for name in few[:_SHOWN]) + (
+        f" and {len(few) - _SHOWN:,} more" if few[_SHOWN:] else ""
+    )
     return (
-        f"Too little to hold a part of every class out for validation: of {named} there is 1 {what}, and 2 are needed. "
-        "Add images of them, raise dataset.limit or lower dataset.test_fraction (0: no test split) where they leave so few, give "
-        "the data a validation split, or take these classes away."
+        f"Some classes are too small to hold out validation images: of {named} there is only 1 {what}, and 2 are needed. "
+        "Add images of these classes, raise dataset.limit, lower dataset.test_fraction (0: no test split), add a validation "
+        "split to the data, or remove these classes."
     )
 
 
 def smallest_class(dataset: Dataset, fraction: float, seeds: Iterable[int]) -> int:
-    """Return how many images of a class every class has to train on, whichever of some seeds holds some out.
+    """Return the number of training images of the smallest class, the least over some seeds of the split.
 
-    0 where none can be held out.
+    0 if no validation images can be held out.
     """
     samples, classes = dataset.splits["train"], len(dataset.class_names)
     try:
@@ -109,8 +111,8 @@ def smallest_class(dataset: Dataset, fraction: float, seeds: Iterable[int]) -> i
     return min(int(np.bincount(samples.labels[one.train.indices], minlength=classes).min()) for one in held)
 
 
-def scored_part(dataset: Dataset, held: Holdout) -> Subset:
-    """Return what methods are compared on at the end: the whole test split, or the validation samples where there is none."""
+def scored_subset(dataset: Dataset, held: Holdout) -> Subset:
+    """Return the samples of the evaluation set: the whole test split, or the validation samples where there is none."""
     if "test" not in dataset.splits:
         return held.validation
     return Subset("test", np.arange(len(dataset.splits["test"])))

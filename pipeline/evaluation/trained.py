@@ -1,4 +1,4 @@
-"""A trained method of whatever kind: all that ranking and scoring need of it."""
+"""A trained method of any kind, as ranking and scoring need it."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,15 +12,15 @@ from bottleneck_features.pipeline.results import Method
 
 @dataclass(frozen=True)
 class TrainedMethod:
-    """A trained method; nothing of it changes any more.
+    """A trained method; its training is finished.
 
     Attributes:
-        method: its row in a table, without a score of the images that decide.
+        method: its row in a table, without a score on the test split.
         model: a `keras.Model`, with the weights of its best epoch, or a `Classifier` of features.
         probabilities: returns the `(n, classes)` class probabilities of a `Subset`, not calibrated.
-        validation_probabilities: `(m, classes)` of the validation images, by a model that had not seen them.
+        validation_probabilities: `(m, classes)` of the validation images, by a model fitted without them.
         curves: learning curves by name, one value per epoch; empty for a method without epochs.
-        compared: whether it is scored at the end; False for what validation images have ruled out.
+        compared: whether it is scored on the evaluation set; False if another one was chosen on validation images.
     """
 
     method: Method

@@ -1,6 +1,6 @@
-"""One variant of the benchmark in a process of its own: it gets ready, then runs each time it is told to.
+"""One variant of the benchmark in its own process: it prepares once, then runs on request.
 
-Reads one JSON object from stdin (the variant), then one line for each run; writes one JSON object a line.
+Reads one JSON object from stdin (the variant), then one line for each run; writes one JSON object per line.
 """
 
 import itertools
@@ -103,7 +103,10 @@ def _engine(
 
     def run_stage() -> None:
         path = folder / f"run-{next(counter)}"
-        with features.CacheWriter(path, {"run": path.name}, plan, spec, dataset.class_names, 1024, {}) as writer:
+        writing = features.CacheWriter(
+            path, {"run": path.name}, plan, spec, dataset.class_names, shard_size=1024, provenance={}
+        )
+        with writing as writer:
             fill(writer, dataset, stage, batch)
             writer.finish()
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,7 @@ def experiment_identity(experiment: Experiment, dataset: Dataset, home: Path) ->
 
 
 def settings_identity(experiment: Experiment) -> dict[str, Any]:
-    """Return what changes the features' numbers whatever the images are: a part of `experiment_identity`."""
+    """Return the settings that change the features' numbers, for any images: a part of `experiment_identity`."""
     compute = experiment.compute
     engine, precision = models.resolve_engine(compute.engine, compute.precision)
     weights = models.weights_identity(experiment.backbone.name, experiment.backbone.weights, experiment.seed)
@@ -84,13 +85,13 @@ def cache_url(experiment: Experiment, path: Path) -> str:
     return f"{experiment.features.store.rstrip('/')}/{path.name}" if experiment.features.store else ""
 
 
-def open_cache(experiment: Experiment, home: Path, dataset: Dataset) -> features.Features:
+def open_cache(experiment: Experiment, home: Path, identity: Mapping[str, Any]) -> features.Features:
     """Open the complete cache of exactly this experiment.
 
     Args:
         experiment: the experiment.
         home: the artifacts folder.
-        dataset: the experiment's open data set.
+        identity: from `experiment_identity`.
 
     Returns:
         The `features.Features`.
@@ -102,10 +103,9 @@ def open_cache(experiment: Experiment, home: Path, dataset: Dataset) -> features
             `features.require_unchanged`.
         features.CacheMismatch: its folder holds the features of something else.
         features.CacheVersion: its format is of another release.
-        models.ModelError: a setting names a backbone, weights or an engine that are not to be had.
+        models.ModelError: a setting names a backbone, weights or an engine that are not available.
         features.StoreError: the object store, if the experiment has one, does not answer.
     """
-    identity = experiment_identity(experiment, dataset, home)
     wanted = features.cache_path(cache_root(home), cache_name(experiment), identity)
     if (url := cache_url(experiment, wanted)) and not features.describe_cache(wanted).complete:
         with suppress(features.CacheMissing):
@@ -120,12 +120,12 @@ def open_cache(experiment: Experiment, home: Path, dataset: Dataset) -> features
 
 
 def data_warnings(experiment: Experiment, dataset: Dataset) -> tuple[str, ...]:
-    """Return what a reader of any number from this experiment must know about its data and weights."""
+    """Return warnings about the data and the weights, which every result repeats."""
     weights = models.weights_identity(experiment.backbone.name, experiment.backbone.weights, experiment.seed)
     warnings = []
     if weights.source == "random":
         warnings.append(
-            f"RANDOM WEIGHTS: {experiment.backbone.name} was not pre-trained; no figure here says anything of transfer learning."
+            f"RANDOM WEIGHTS: {experiment.backbone.name} was not pre-trained; no figure here is about transfer learning."
         )
     if weights.notice:
         warnings.append(f"Weights: {weights.notice}")
@@ -201,7 +201,7 @@ def extraction_speed(folder: Path, key: str) -> float | None:
 
 
 def remember_speed(folder: Path, key: str, images: int, seconds: float) -> None:
-    """Add a finished run to what is known of a cache's speed; runs that end together are all counted."""
+    """Add a finished run to the speed of a cache; runs that end at the same time are all counted."""
     with FileLock(folder / SPEEDS_LOCK):
         speeds = _speeds(folder)
         images_before, seconds_before = speeds.get(key, (0, 0.0))

@@ -18,20 +18,23 @@ from bottleneck_features.pipeline.datasets import Dataset, open_dataset
 from bottleneck_features.pipeline.errors import DownloadError
 from bottleneck_features.pipeline.experiment import Experiment
 from bottleneck_features.pipeline.extraction.cache import (
-    backbone_label,
     cache_name,
     cache_root,
     cache_url,
-    data_warnings,
-    experiment_identity,
 )
+from bottleneck_features.pipeline.extraction.opened import OpenedExperiment
 from bottleneck_features.pipeline.progress import progress
-from bottleneck_features.pipeline.results import experiment_json, hardware, run_folder, versions
+from bottleneck_features.pipeline.results import (
+    Clock,
+    experiment_json,
+    hardware,
+    versions,
+)
 
 logger = logging.getLogger(__name__)
 
-# A shard is what a kill can cost: at most about half a minute on two slow cores, by the backbone's own cost, so that
-# every run of an experiment cuts the same shards.
+# A kill can cost one shard: at most about half a minute on two slow cores. The size follows from the backbone's own cost,
+# so that every run of an experiment has the same shards.
 SECONDS_A_SHARD = 30
 SLOW_GFLOP_A_SECOND = 150
 LARGEST_SHARD, SMALLEST_SHARD = 1024, 32
@@ -41,43 +44,14 @@ READ_AHEAD = 2  # batches
 
 
 @dataclass(frozen=True)
-class Job:
-    """What an experiment asks of stage one.
-
-    Attributes:
-        experiment: the experiment.
-        home: the artifacts folder.
-        dataset: its open data set.
-        identity: everything that changes a number.
-        path: the folder of the cache.
-    """
-
-    experiment: Experiment
-    home: Path
-    dataset: Dataset
-    identity: Mapping[str, Any]
-    path: Path
-
-    @property
-    def key(self) -> str:
-        """SHA-256 of the identity."""
-        return features.identity_key(self.identity)
-
-    @property
-    def folder(self) -> Path:
-        """Where the results are written."""
-        return run_folder(self.home, self.experiment.name, "features")
-
-
-@dataclass(frozen=True)
 class Outputs:
-    """What an extractor will write, all that a writer needs to know of it.
+    """What a cache writer needs to know about an extractor.
 
     Attributes:
         shapes: of one image's features, by layer.
-        shard_size: images a shard.
+        shard_size: images per shard.
         check: how far the engine is from the float32 reference, by layer.
-        machine: `versions` and `hardware` of the process that has it, which decide the low bits.
+        machine: `versions` and `hardware` of its process, which determine the low bits.
     """
 
     shapes: Mapping[str, tuple[int, ...]]
@@ -86,18 +60,18 @@ class Outputs:
     machine: Mapping[str, Mapping[str, Any]]
 
 
-def open_job(experiment: Experiment, home: Path) -> Job:
-    """Open the data set of an experiment and name the cache of its features.
+def open_for_extraction(experiment: Experiment, home: Path) -> OpenedExperiment:
+    """Open an experiment for extraction: one message names all data and weights that cannot be downloaded.
 
     Raises:
         RequestError: a setting of the data is wrong.
-        models.ModelError: the backbone, the weights or the engine are not to be had.
+        models.ModelError: the backbone, the weights or the engine are not available.
         DownloadError: data or weights cannot be downloaded; both are named.
     """
-    dataset = _open_with_weights(experiment, home)
-    identity = experiment_identity(experiment, dataset, home)
-    path = features.cache_path(cache_root(home), cache_name(experiment), identity)
-    return Job(experiment, home, dataset, identity, path)
+    clock = Clock()
+    with clock.phase("open"):
+        dataset = _dataset_and_weights(experiment, home)
+    return OpenedExperiment(experiment, home, "features", dataset, clock)
 
 
 def fill(writer: features.CacheWriter, dataset: Dataset, extractor: models.Extractor, batch_size: int) -> None:
@@ -124,7 +98,7 @@ def extract_shards(
         shards: in the order in which they are written.
         dataset: where the images come from.
         extractor: takes batches of `batch_size`.
-        batch_size: images a batch; no batch reaches into the next shard.
+        batch_size: images per batch; no batch reaches into the next shard.
 
     Yields:
         How many images a batch had, as each is extracted. All shards are on disk when there are no more.
@@ -147,7 +121,7 @@ def extract_shards(
 
 
 def _parts(shards: Sequence[features.Shard], batch_size: int) -> Iterator[tuple[features.Shard, np.ndarray]]:
-    """Give the batches of every shard: the shard, and positions in its split."""
+    """Yield the batches of every shard: the shard, and positions in its split."""
     for shard in shards:
         for start in range(shard.start, shard.stop, batch_size):
             yield shard, np.arange(start, min(start + batch_size, shard.stop))
@@ -156,7 +130,7 @@ def _parts(shards: Sequence[features.Shard], batch_size: int) -> Iterator[tuple[
 def _read_ahead(
     dataset: Dataset, parts: Iterable[tuple[features.Shard, np.ndarray]]
 ) -> Generator[np.ndarray, None, None]:
-    """Give the images of batch after batch, the next ones being read and decoded meanwhile."""
+    """Yield the images batch by batch, while the next batches are read and decoded."""
     reader = ThreadPoolExecutor(1, "image-reader")
     waiting: deque[Future[np.ndarray]] = deque()
     try:
@@ -177,33 +151,33 @@ def outputs_of(extractor: models.Extractor, experiment: Experiment) -> Outputs:
     return Outputs(extractor.output_shapes, shard_size, extractor.check, machine)
 
 
-def job_writer(
-    job: Job, outputs: Outputs, wait_seconds: float = 0.0, part: features.Partition = features.WHOLE
+def cache_writer(
+    opened: OpenedExperiment, outputs: Outputs, wait_seconds: float = 0.0, part: features.Partition = features.WHOLE
 ) -> features.CacheWriter:
-    """Return the writer of a job's cache, or of a part of it, still to be entered."""
-    experiment, dataset, settings = job.experiment, job.dataset, job.experiment.features
+    """Return the writer of an experiment's cache, or of a part of it, still to be entered."""
+    experiment, dataset, settings = opened.experiment, opened.dataset, opened.experiment.features
     provenance = {
         "experiment": experiment.name,
         "settings": experiment_json(experiment),
         "data": dataset.title,
-        "backbone": backbone_label(experiment),
+        "backbone": opened.backbone,
         **outputs.machine,
-        "warnings": list(data_warnings(experiment, dataset)),
+        "warnings": list(opened.data_warnings()),
         "check": outputs.check,
     }
-    url = cache_url(experiment, job.path)
+    url = cache_url(experiment, opened.cache_path)
     kind = partial(features.PublishingWriter, url) if url else features.CacheWriter
     return kind(
-        job.path,
-        job.identity,
+        opened.cache_path,
+        opened.identity,
         {split: features.SplitPlan(samples.ids, samples.labels) for split, samples in dataset.splits.items()},
         {layer: features.ArraySpec(shape, settings.dtype) for layer, shape in outputs.shapes.items()},
         dataset.class_names,
-        outputs.shard_size,
-        provenance,
-        settings.compression,
-        wait_seconds,
-        part,
+        shard_size=outputs.shard_size,
+        provenance=provenance,
+        compression=settings.compression,
+        wait_seconds=wait_seconds,
+        part=part,
     )
 
 
@@ -216,14 +190,14 @@ def affordable_shard(extractor: models.Extractor) -> int:
     return min(LARGEST_SHARD, max(SMALLEST_SHARD, affordable))
 
 
-def build(job: Job) -> models.Extractor:
-    """Load the backbone of a job and compile what extracts its layers."""
-    int8 = job.identity["compute.precision"] == "int8"
-    calibration = calibration_images(job.experiment, job.dataset) if int8 else None
-    return build_extractor(job.experiment, job.dataset.image_shape, calibration)
+def build(opened: OpenedExperiment) -> models.Extractor:
+    """Load the backbone of an experiment and compile what extracts its layers."""
+    int8 = opened.identity["compute.precision"] == "int8"
+    calibration = calibration_images(opened.experiment, opened.dataset) if int8 else None
+    return experiment_extractor(opened.experiment, opened.dataset.image_shape, calibration)
 
 
-def build_extractor(
+def experiment_extractor(
     experiment: Experiment, image_shape: tuple[int, int, int], calibration: np.ndarray | None = None
 ) -> models.Extractor:
     """Compile what turns images into the features of an experiment.
@@ -234,7 +208,7 @@ def build_extractor(
         calibration: uint8 images `(n, *image_shape)` of the training split; int8 needs them.
 
     Raises:
-        models.ModelError: the backbone, a layer, the weights or the engine are not to be had, or another setting is wrong.
+        models.ModelError: the backbone, a layer, the weights or the engine are not available, or another setting is wrong.
     """
     backbone = models.load_backbone(
         experiment.backbone.name, experiment.backbone.weights, experiment.input.size, experiment.seed
@@ -260,7 +234,7 @@ def calibration_images(experiment: Experiment, dataset: Dataset) -> np.ndarray:
     return dataset.images("train", np.sort(order[: experiment.compute.calibration]))
 
 
-def _open_with_weights(experiment: Experiment, home: Path) -> Dataset:
+def _dataset_and_weights(experiment: Experiment, home: Path) -> Dataset:
     problems = []
     dataset = None
     try:
@@ -272,29 +246,29 @@ def _open_with_weights(experiment: Experiment, home: Path) -> Dataset:
     except models.WeightsUnavailable as error:
         problems.append(str(error))
     if dataset is None or problems:
-        problems.append("What works without any download: make demo")
+        problems.append("This works without any download: make demo")
         raise DownloadError("\n".join(problems))
     return dataset
 
 
-def say_what_differs(job: Job) -> None:
-    """Log in what the nearest cache differs, where the job makes a new one."""
+def say_what_differs(opened: OpenedExperiment) -> None:
+    """Log how the nearest cache differs, if the experiment makes a new one."""
     try:
-        features.find_cache(cache_root(job.home), cache_name(job.experiment), job.identity)
+        features.find_cache(cache_root(opened.home), cache_name(opened.experiment), opened.identity)
     except features.CacheMissing as missing:
         if missing.nearest:
             fields = "\n".join(f"  {difference}" for difference in missing.differences)
             logger.warning(
-                "A new cache is made: the nearest one, %s, differs in\n%s", missing.nearest.path.name, fields
+                "A new cache is created: the most similar one, %s, differs in\n%s", missing.nearest.path.name, fields
             )
 
 
 def warn_of_others(begun: Mapping[str, Any], current: Mapping[str, Any]) -> None:
-    """Say when shards of other library versions or another processor are already there: low bits may differ.
+    """Warn if the cache has shards from other library versions or another processor: low bits may differ.
 
     Args:
-        begun: `versions` and `hardware` of who began the cache.
-        current: those of who goes on with it.
+        begun: `versions` and `hardware` of the process that began the cache.
+        current: those of the process that continues it.
     """
     for name, now in current.items():
         before = begun.get(name, now)
@@ -306,7 +280,7 @@ def warn_of_others(begun: Mapping[str, Any], current: Mapping[str, Any]) -> None
 
 
 def is_whole(path: Path) -> bool:
-    """Whether the cache is complete and passes the checks of opening; if it does not, the writer takes it up again.
+    """Whether the cache is complete and passes the checks of opening; if it does not, the writer continues it.
 
     Raises:
         features.CacheDamaged: it passes them, but a shard is not what was written.

@@ -1,4 +1,4 @@
-"""Stage one on a Ray cluster: workers that each hold a compiled backbone are handed one shard at a time."""
+"""Stage one on a Ray cluster: each worker has a compiled backbone and gets one shard at a time."""
 
 import json
 import os
@@ -13,16 +13,16 @@ from bottleneck_features import features, models
 from bottleneck_features.pipeline.errors import PipelineError
 from bottleneck_features.pipeline.experiment import Experiment
 from bottleneck_features.pipeline.extraction.extract import (
-    Job,
     Outputs,
     build,
+    cache_writer,
     extract_shards,
-    job_writer,
-    open_job,
+    open_for_extraction,
     outputs_of,
     warn_of_others,
 )
-from bottleneck_features.pipeline.extraction.ray_team import Cluster, Team, share_out
+from bottleneck_features.pipeline.extraction.opened import OpenedExperiment
+from bottleneck_features.pipeline.extraction.ray_workers import Cluster, WorkerPool, allocate_workers
 from bottleneck_features.pipeline.progress import progress
 from bottleneck_features.pipeline.quiet import import_tensorflow
 
@@ -37,22 +37,22 @@ class ShardWorker:
             experiment: the experiment.
             home: the artifacts folder, under the path that all nodes see it by.
             here: the driver's working folder, which paths in the experiment may be relative to.
-            identity: what the driver has found to change a number; this worker must find the same.
+            identity: the cache's identity as the driver found it; this worker must find the same.
             cores: how many threads to compute with.
 
         Returns:
             What the extractor writes, with the versions and hardware here.
 
         Raises:
-            PipelineError: data, weights or engine are other ones here.
+            PipelineError: data, weights or engine differ from the driver's.
         """
         import_tensorflow()
         models.limit_cores(cores)
         if here.is_dir():
             os.chdir(here)
-        self._job = open_job(experiment, home)
-        require_same(identity, self._job)
-        self._extractor = build(self._job)
+        self._opened = open_for_extraction(experiment, home)
+        require_same_identity(identity, self._opened)
+        self._extractor = build(self._opened)
         self._writing = ExitStack()  # never left: the process ends first, and what it holds ends with it
         self._writer: features.CacheWriter | None = None
         return outputs_of(self._extractor, experiment)
@@ -60,36 +60,36 @@ class ShardWorker:
     def extract(self, shard: features.Shard) -> float:
         """Extract a shard, write it and enter it in this process's journal; return the seconds it took."""
         start = time.perf_counter()
-        job = self._job
+        opened = self._opened
         if self._writer is None:
-            outputs = outputs_of(self._extractor, job.experiment)
-            self._writer = self._writing.enter_context(job_writer(job, outputs, part=features.SHARED))
-        batch_size = job.experiment.compute.batch_size
-        for _ in extract_shards(self._writer, [shard], job.dataset, self._extractor, batch_size):
+            outputs = outputs_of(self._extractor, opened.experiment)
+            self._writer = self._writing.enter_context(cache_writer(opened, outputs, part=features.SHARED))
+        batch_size = opened.experiment.compute.batch_size
+        for _ in extract_shards(self._writer, [shard], opened.dataset, self._extractor, batch_size):
             pass
         return time.perf_counter() - start
 
 
-def start_team(ray: Any, job: Job, cluster: Cluster) -> tuple[Team, int]:
-    """Start the workers of a job on a connected cluster; returns them and how many they are."""
+def start_workers(ray: Any, opened: OpenedExperiment, cluster: Cluster) -> tuple[WorkerPool, int]:
+    """Start the workers for an experiment on a connected cluster; returns them and how many they are."""
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    size, devices, cores = share_out(nodes, cluster)
+    size, devices, cores = allocate_workers(nodes, cluster)
     worker = ray.remote(ShardWorker).options(num_cpus=cores, num_gpus=devices, scheduling_strategy="SPREAD")
 
     def prepare(worker: Any) -> Any:
-        return worker.prepare.remote(job.experiment, job.home, Path.cwd(), dict(job.identity), cores)
+        return worker.prepare.remote(opened.experiment, opened.home, Path.cwd(), dict(opened.identity), cores)
 
-    return Team(ray, worker.remote, prepare, size), size
+    return WorkerPool(ray, worker.remote, prepare, size), size
 
 
-def fill_by_team(team: Team, writer: features.CacheWriter) -> list[float]:
+def fill_with_workers(pool: WorkerPool, writer: features.CacheWriter) -> list[float]:
     """Have every pending shard extracted, with a progress bar, and return the seconds of each."""
     begun, all_seconds = writer.begun_with, list[float]()
     with progress(total=writer.total_images, initial=writer.done_images, unit="image", desc="features") as bar:
-        for shard, seconds in team.work_off(writer.pending, writer.is_finished):
+        for shard, seconds in pool.extract_all(writer.pending, writer.is_finished):
             bar.update(len(shard))
             all_seconds += [seconds] if seconds is not None else []
-    for machine in _unique(outputs.machine for outputs in team.answers):
+    for machine in _unique(outputs.machine for outputs in pool.answers):
         warn_of_others(begun, machine)
     return all_seconds
 
@@ -98,14 +98,14 @@ def _unique(machines: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     return list({json.dumps(machine, sort_keys=True): machine for machine in machines}.values())
 
 
-def require_same(identity: Mapping[str, Any], job: Job) -> None:
+def require_same_identity(identity: Mapping[str, Any], opened: OpenedExperiment) -> None:
     """Raise a PipelineError with what differs if a worker has opened other data, weights or engine than the driver."""
-    differing = features.differences(identity, job.identity)
+    differing = features.differences(identity, opened.identity)
     if not differing:
         return
     lines = "\n".join(f"  {difference}" for difference in differing)
     raise PipelineError(
-        f"The worker on {socket.gethostname()} does not see what this process sees:\n{lines}\n"
-        "Give all nodes the same files under the same paths, and name engine and precision "
-        "(--set compute.engine=… --set compute.precision=…) where the nodes are of different kinds."
+        f"The worker on {socket.gethostname()} has other data, weights or settings than this process:\n{lines}\n"
+        "Give all nodes the same files under the same paths. If the nodes are of different kinds, set engine and precision "
+        "(--set compute.engine=… --set compute.precision=…)."
     )

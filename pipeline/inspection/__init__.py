@@ -1,1 +1,1 @@
-"""What is in the images, and what is wrong with them."""
+"""The contents and the problems of a data set."""

@@ -14,9 +14,9 @@ from bottleneck_features.pipeline.errors import PipelineError
 from bottleneck_features.pipeline.inspection.repeats import Place, images_at
 from bottleneck_features.pipeline.results import write_bytes
 
-MOST = 40  # thumbnails of a class
+_MOST = 40  # thumbnails of a class
 MOST_OF_ALL = 2000
-FEWEST = 8
+_FEWEST = 8
 SIDE, GAP, COLUMNS = 80, 4, 10  # pixels, pixels, thumbnails
 PAPER = (255, 255, 255)
 
@@ -32,7 +32,7 @@ def contact_sheets(dataset: Dataset, folder: Path, seed: int) -> list[Path]:
     Returns:
         The files, in the order of the classes.
     """
-    most = min(MOST, max(FEWEST, MOST_OF_ALL // len(dataset.class_names)))
+    most = min(_MOST, max(_FEWEST, MOST_OF_ALL // len(dataset.class_names)))
     random = np.random.default_rng(seed)
     paths = []
     for number in range(len(dataset.class_names)):
@@ -61,7 +61,7 @@ def draw_sheet(dataset: Dataset, places: Sequence[Place], path: Path) -> Path:
 
 
 def thumbnails(dataset: Dataset, places: Sequence[Place], side: int) -> Iterator[Image.Image]:
-    """Give the images at some places in their own proportions, `side` pixels on the longer side.
+    """Yield the images at some places in their own proportions, `side` pixels on the longer side.
 
     Raises:
         PipelineError: a file is no longer the one that was scanned.

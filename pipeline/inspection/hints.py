@@ -1,4 +1,4 @@
-"""What is known of an image without looking at what it shows: its file, its name, its place in a table."""
+"""Properties of an image that do not depend on what it shows: its file, its name, its place in a table."""
 
 import re
 from collections.abc import Sequence
@@ -19,12 +19,12 @@ WORD = r"[^\W\d_]+"
 
 @dataclass(frozen=True)
 class Hint:
-    """One thing that is known of every image.
+    """One property of every image.
 
     Attributes:
         name: as a warning names it.
         values: `(n, d)` float64.
-        of_content: whether what the picture shows moves it too, so that it is weak evidence.
+        of_content: whether it also depends on what the picture shows, so that it is weak evidence.
     """
 
     name: str
@@ -33,10 +33,10 @@ class Hint:
 
 
 def hints(dataset: Dataset, colour: np.ndarray) -> tuple[Hint, ...]:
-    """Return what is known of every image of every split, one after the other in the data set's order.
+    """Return the properties of every image of every split, in the data set's order.
 
-    Of a file's name only what stands below its class folder counts, and class names in it are taken out: they are the
-    label. The row is known for tables only; the order of a folder is that of its classes.
+    Of a file's path only the part below its class folder is used, without the class names in it: they are the label. The
+    row is used for tables only, because a folder is sorted by class.
 
     Args:
         dataset: the open data set.
@@ -67,7 +67,7 @@ def _of_files(origins: Sequence[ImageOrigin]) -> list[Hint]:
 
 
 def _jpeg_tables(origin: ImageOrigin) -> tuple[float, float, float]:
-    """The number of a JPEG's quantisation tables and the means of the first two; zeros where there are none."""
+    """Return the number of a JPEG's quantisation tables and the means of the first two; zeros where there are none."""
     if origin.header.format != "JPEG":
         return 0.0, 0.0, 0.0
     with opened(origin.read(), max(MAX_PIXELS, origin.header.width * origin.header.height)) as image:

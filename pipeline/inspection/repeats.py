@@ -13,9 +13,9 @@ from bottleneck_features.pipeline.datasets.texts import batches
 from bottleneck_features.pipeline.evaluation.likeness import FREQUENCIES, SMALLEST_SIDE, alike, describe, flipped
 from bottleneck_features.pipeline.evaluation.splits import Subset
 
-FINEST = 4 * FREQUENCIES  # frequencies compared a side, where images have so many
+FINEST = 4 * FREQUENCIES  # frequencies compared per side, where images have so many
 DETAIL = 0.75  # of 600 JPEG copies of CIFAR-10 images all are above at quality 75, 99 % at quality 30
-AT_A_TIME = 1000  # pairs whose images are held
+_AT_A_TIME = 1000  # pairs whose images are held
 MOST_COMPARED = 100_000  # images; the time grows with the square
 
 
@@ -90,7 +90,7 @@ def find_repeats(dataset: Dataset, places: list[Place], described: np.ndarray) -
     near_ones = "looked for by low DCT frequencies, checked by higher ones"
     near: list[tuple[int, int, str, float, float]] = []
     if min(dataset.image_shape[:2]) < SMALLEST_SIDE:
-        near_ones = f"not looked for: images under {SMALLEST_SIDE} pixels a side are too alike"
+        near_ones = f"not looked for: images under {SMALLEST_SIDE} pixels per side are too alike"
     elif len(originals) > MOST_COMPARED:
         near_ones = f"not looked for: more than {MOST_COMPARED:,} images; dataset.limit takes fewer"
     else:
@@ -101,7 +101,7 @@ def find_repeats(dataset: Dataset, places: list[Place], described: np.ndarray) -
 
 
 def _whichever_way(described: np.ndarray) -> np.ndarray:
-    """One digest for an image and its mirror image."""
+    """Return one digest for an image and its mirror image."""
     return np.where(described["digest"] < described["mirrored"], described["digest"], described["mirrored"])
 
 
@@ -124,7 +124,7 @@ def _near(
         for query, other, similarity in alike(flat, queries, count):
             a, b = sorted((int(originals[query]), int(originals[other])))
             candidates.setdefault((a, b), (kind, similarity))
-    for several in batches(candidates.items(), AT_A_TIME):
+    for several in batches(candidates.items(), _AT_A_TIME):
         rows = sorted({row for pair, _ in several for row in pair})
         images = dict(zip(rows, images_at(dataset, [places[row] for row in rows]), strict=True))
         for (a, b), (kind, similarity) in several:

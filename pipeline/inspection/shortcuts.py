@@ -1,4 +1,4 @@
-"""Shortcuts: how well the label is told by what is not in the picture."""
+"""Shortcuts: how well the label is predicted by properties that are not in the picture."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -14,7 +14,7 @@ from bottleneck_features.pipeline.inspection.hints import Hint
 from bottleneck_features.pipeline.results import Score
 
 FOLDS = 5
-MOST = 20_000  # images looked at, drawn stratified
+_MOST = 20_000  # images looked at, drawn stratified
 LEAF = 5  # images at least
 SIGNIFICANCE = 0.05  # for all hints together: each is tested at this over their number (Bonferroni)
 # The share of the majority class's errors that a hint must remove; docs/results.md has what real data give.
@@ -25,7 +25,7 @@ FEWEST_GIVEN_AWAY = 20  # images of such a class
 
 @dataclass(frozen=True)
 class Shortcut:
-    """How well one hint tells the label.
+    """How well one hint predicts the label.
 
     Attributes:
         name: of the hint.
@@ -33,9 +33,9 @@ class Shortcut:
         baseline: the accuracy of always naming the most frequent class.
         p_value: of the exact McNemar test against that baseline.
         skill: the share of the baseline's errors that the hint removes; below 0: none.
-        of_content: whether what the picture shows moves the hint too.
-        given_away: classes told by this alone with at least 90 % precision and recall.
-        warns: whether it is a shortcut that a reader must know.
+        of_content: whether the hint also depends on what the picture shows.
+        given_away: classes that it alone identifies with at least 90 % precision and recall.
+        warns: whether a warning names it.
     """
 
     name: str
@@ -53,8 +53,10 @@ class Shortcut:
 
     def sentence(self) -> str:
         """Return the warning."""
-        what = "The label is told by the" if not self.of_content else "Weak evidence: the label is told by the"
-        classes = f" It alone gives away: {', '.join(self.given_away[:5])}." if self.given_away else ""
+        what = (
+            "The label is predicted by the" if not self.of_content else "Weak evidence: the label is predicted by the"
+        )
+        classes = f" It alone identifies: {', '.join(self.given_away[:5])}." if self.given_away else ""
         return (
             f"Shortcut: {what[0].lower() + what[1:]} {self.name}: {100 * self.score.accuracy:.1f} % "
             f"[{100 * self.score.low:.1f}, {100 * self.score.high:.1f}] of {self.score.n:,} images, cross-validated, where "
@@ -65,16 +67,16 @@ class Shortcut:
 def find_shortcuts(
     hints: Sequence[Hint], labels: np.ndarray, groups: np.ndarray | None, class_names: Sequence[str]
 ) -> tuple[Shortcut, ...]:
-    """Measure how well each hint alone tells the label.
+    """Measure how well each hint alone predicts the label.
 
     A small decision tree is scored by stratified cross-validation (5 folds; whole groups where there are groups). A hint
     warns when the exact McNemar test against the most frequent class has p < 0.05 / (number of hints), and it either
-    removes at least 15 % of that baseline's errors or gives a class of 20 images or more away. A hint that what the picture
-    shows moves too (mean colour, bytes) must remove 50 %. Classes of fewer images, or groups, than folds are passed over.
-    Images of one group are not independent, so that with groups the p-value is too small.
+    removes at least 15 % of that baseline's errors or identifies a class of 20 images or more. A hint that also depends on
+    what the picture shows (mean colour, bytes) must remove 50 %. Classes with fewer images, or groups, than folds are left
+    out. Images of one group are not independent, so that with groups the p-value is too small.
 
     Args:
-        hints: what is known of each image.
+        hints: the properties of each image.
         labels: `(n,)` integers.
         groups: `(n,)`, or None.
         class_names: of the labels.
@@ -85,9 +87,12 @@ def find_shortcuts(
     kept = _usable(labels, groups)
     if len(np.unique(labels[kept])) < 2:
         return ()
-    kept = kept[stratified_sample(labels[kept], MOST)]
+    kept = kept[stratified_sample(labels[kept], _MOST)]
     own, together = labels[kept], None if groups is None else groups[kept]
-    found = [_measured(hint, hint.values[kept], own, together, class_names, len(hints)) for hint in hints]
+    found = [
+        _measured(hint, hint.values[kept], own, groups=together, class_names=class_names, count=len(hints))
+        for hint in hints
+    ]
     return tuple(sorted(found, key=lambda shortcut: -shortcut.skill))
 
 
@@ -101,6 +106,7 @@ def _measured(
     hint: Hint,
     values: np.ndarray,
     labels: np.ndarray,
+    *,
     groups: np.ndarray | None,
     class_names: Sequence[str],
     count: int,
@@ -120,7 +126,7 @@ def _measured(
 
 
 def _given_away(labels: np.ndarray, predicted: np.ndarray, class_names: Sequence[str]) -> tuple[str, ...]:
-    """The classes of at most half the images that are found nearly without a mistake."""
+    """Return the classes, each of at most half the images, that are found with almost no mistake."""
     found = []
     for label in np.unique(labels):
         own, named = labels == label, predicted == label

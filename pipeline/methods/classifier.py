@@ -11,8 +11,8 @@ from bottleneck_features.models.parallel import workers
 from bottleneck_features.models.probes import mean_over_views
 from bottleneck_features.pipeline.methods.layer_rows import LayerRows
 
-LINEAR = frozenset({"coefficients", "intercept"})
-NEIGHBOURS = frozenset({"mean", "scale", "rows", "labels", "k"})
+LINEAR_ARRAYS = frozenset({"coefficients", "intercept"})
+NEIGHBOUR_ARRAYS = frozenset({"mean", "scale", "rows", "labels", "k"})
 ROWS_AT_A_TIME = 1024
 
 
@@ -34,7 +34,7 @@ class Classifier:
     @property
     def is_linear(self) -> bool:
         """Whether its scores are linear in the features."""
-        return set(self.arrays) == LINEAR
+        return set(self.arrays) == LINEAR_ARRAYS
 
     def scores(self, rows: np.ndarray) -> np.ndarray:
         """Return `(n, classes)` scores of `(n, d)` raw features: the largest is the predicted class."""

@@ -1,4 +1,4 @@
-"""The methods that `compare` can set against one another, each trained on the same images."""
+"""The methods that `compare` can compare, each trained on the same images."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -34,52 +34,50 @@ class Training:
 
 
 def train_compared(training: Training) -> Iterator[TrainedMethod]:
-    """Train every method of `compare.methods`, in their order; those that validation images rule out are not `compared`."""
+    """Train every method of `compare.methods`, in order; those not selected on validation images are not `compared`."""
     for name in training.study.experiment.compare.methods:
         yield from _TRAINERS.get(name, _network)(training, name)
 
 
 def _linear(training: Training, name: str) -> Iterator[TrainedMethod]:
-    yield _head(training.study, name, training.study.cache.layers[-1])
+    yield fit_head(training.study, training.study.cache.layers[-1], name)
 
 
 def _earlier(training: Training, name: str) -> Iterator[TrainedMethod]:
     """Every layer before the last; only the best by validation accuracy is compared, with the time of all."""
     study = training.study
-    heads = [_head(study, name, layer) for layer in reversed(study.cache.layers[:-1])]
-    best_first = ranked(heads, study.labels(study.held.validation), study.cache.layers)
+    heads = [fit_head(study, layer, name) for layer in reversed(study.cache.layers[:-1])]
+    best_first = ranked(heads, study.labels(study.holdout.validation), study.cache.layers)
     for best in best_first[:1]:
-        yield replace(best, method=_with_time_of_all(best.method, [head.method for head in heads]))
+        yield replace(best, method=with_time_of_all(best.method, [head.method for head in heads]))
     yield from (replace(head, compared=False) for head in best_first[1:])
 
 
-def _with_time_of_all(best: Method, tried: Sequence[Method]) -> Method:
-    """The best of several that were trained to choose it: what the choice cost counts."""
+def with_time_of_all(best: Method, tried: Sequence[Method]) -> Method:
+    """Return the best of several methods, with the training time of all that were tried."""
     return replace(best, seconds={**best.seconds, "train": sum(one.seconds["train"] or 0.0 for one in tried)})
 
 
-def _head(study: Study, name: str, layer: str) -> TrainedMethod:
-    return fit_head(study.experiment, study.cache, study.held, layer, name, study.extraction_seconds)
-
-
 def _probe(training: Training, name: str) -> Iterator[TrainedMethod]:
-    """The logistic probe on the layers, alone or side by side, with the best validation accuracy and the time of all."""
+    """Return the logistic probe on the layers, alone or side by side, with the best validation accuracy and the time of all."""
     study, cache = training.study, training.study.cache
     seconds, sets = study.extraction_seconds, layer_sets(cache.layers)
     with progress(total=steps(LOGISTIC) * len(sets), desc="probes", unit="fit") as bar:
         found = [
             one
             for layers in sets
-            for one in search_layers(cache, layers, study.held, seconds, training.team, bar.update, LOGISTIC)
+            for one in search_layers(
+                cache, layers, study.holdout, extract=seconds, team=training.team, advance=bar.update, families=LOGISTIC
+            )
         ]
-    best, *_ = ranked(found, study.labels(study.held.validation), cache.layers)
-    final = finished(best, cache, study.held, study.scored, training.team)
-    yield replace(final, method=replace(_with_time_of_all(final.method, [one.method for one in found]), name=name))
+    best, *_ = ranked(found, study.labels(study.holdout.validation), cache.layers)
+    final = finished(best, cache, study.holdout, study.scored_images, training.team)
+    yield replace(final, method=replace(with_time_of_all(final.method, [one.method for one in found]), name=name))
 
 
 def _convnet(training: Training, name: str) -> Iterator[TrainedMethod]:
     study = training.study
-    yield train_convnet(study.experiment, study.dataset, training.pixels, study.held, name.removeprefix("convnet-"))
+    yield train_convnet(study.experiment, study.dataset, training.pixels, study.holdout, name.removeprefix("convnet-"))
 
 
 def _network(training: Training, name: str) -> Iterator[TrainedMethod]:

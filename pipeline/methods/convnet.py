@@ -13,7 +13,7 @@ from bottleneck_features.pipeline.evaluation.splits import Holdout, labels_of
 from bottleneck_features.pipeline.experiment import Experiment
 from bottleneck_features.pipeline.methods.head import TrainedMethod
 from bottleneck_features.pipeline.methods.pixels import pixel_batches, pixel_probabilities
-from bottleneck_features.pipeline.methods.training import Recipe, RowBatches, fit
+from bottleneck_features.pipeline.methods.training import RowBatches, TrainingRecipe, fit
 from bottleneck_features.pipeline.results import Clock, Method
 
 
@@ -38,8 +38,8 @@ def train_convnet(
     with clock.phase("train"):
         keras.utils.set_random_seed(experiment.seed)
         model = _CONVNETS[architecture](dataset.image_shape, len(dataset.class_names), settings.flip)
-        batches = pixel_batches(RowBatches, dataset, pixels, held, settings.batch_size, experiment.seed)
-        recipe = Recipe(settings.epochs, settings.batch_size, settings.learning_rate, experiment.seed)
+        batches = pixel_batches(RowBatches, dataset, pixels, held=held, size=settings.batch_size, seed=experiment.seed)
+        recipe = TrainingRecipe(settings.epochs, settings.batch_size, settings.learning_rate, experiment.seed)
         curves = fit(model, *batches, recipe, name)
     predicted = pixel_probabilities(model, pixels, settings.batch_size)
     scores, probabilities = held_scores(held, partial(labels_of, dataset), predicted)

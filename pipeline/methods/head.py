@@ -4,31 +4,32 @@ import keras
 import numpy as np
 
 from bottleneck_features import models
-from bottleneck_features.features import Features
 from bottleneck_features.pipeline.evaluation.scores import held_scores
-from bottleneck_features.pipeline.evaluation.splits import Holdout, Subset
+from bottleneck_features.pipeline.evaluation.splits import Subset
+from bottleneck_features.pipeline.evaluation.study import Study
 from bottleneck_features.pipeline.evaluation.trained import TrainedMethod
-from bottleneck_features.pipeline.experiment import Experiment
-from bottleneck_features.pipeline.methods.training import PREDICTED_AT_A_TIME, Recipe, RowBatches, fit, predict
+from bottleneck_features.pipeline.methods.training import (
+    PREDICTED_AT_A_TIME,
+    RowBatches,
+    TrainingRecipe,
+    fit,
+    predicted_probabilities,
+)
 from bottleneck_features.pipeline.results import Clock, Method
 
 
-def fit_head(
-    experiment: Experiment, cache: Features, held: Holdout, layer: str, name: str, extract_seconds: float | None
-) -> TrainedMethod:
+def fit_head(study: Study, layer: str, name: str) -> TrainedMethod:
     """Train the walk-through's head on one cached layer, scored on training and validation images only.
 
     Args:
-        experiment: its `head` section is the recipe.
-        cache: the open cache.
-        held: which samples train and which validate.
-        layer: one of `cache.layers`.
+        study: the experiment, opened; its `head` section is the recipe.
+        layer: one of the cached layers.
         name: of the method.
-        extract_seconds: what the extraction took, or None when it is not known.
 
     Returns:
         The `TrainedMethod`.
     """
+    experiment, cache, held = study.experiment, study.cache, study.holdout
     settings = experiment.head
     views = len(cache.identity["input.views"])
     clock = Clock()
@@ -36,18 +37,23 @@ def fit_head(
         keras.utils.set_random_seed(experiment.seed)
         shape = cache["train"].features[layer].shape[2 if views > 1 else 1 :]
         model = models.build_head(shape, len(cache.class_names), settings.dropout)
-        recipe = Recipe(settings.epochs, settings.batch_size, settings.learning_rate, experiment.seed)
+        recipe = TrainingRecipe(settings.epochs, settings.batch_size, settings.learning_rate, experiment.seed)
         train, validation = (
             RowBatches(
-                cache[part.split].features[layer], cache[part.split].y, part.indices, size, experiment.seed, views
+                cache[part.split].features[layer],
+                cache[part.split].y,
+                part.indices,
+                batch_size=size,
+                seed=experiment.seed,
+                views=views,
             )
             for part, size in ((held.train, settings.batch_size), (held.validation, PREDICTED_AT_A_TIME))
         )
         curves = fit(model, train, validation, recipe, f"{name} ({layer})")
-    seconds = {"extract": extract_seconds, "train": clock.seconds["train"]}
+    seconds = {"extract": study.extraction_seconds, "train": clock.seconds["train"]}
 
     def predicted(part: Subset) -> np.ndarray:
-        return predict(model, cache[part.split].features[layer], part.indices, views)
+        return predicted_probabilities(model, cache[part.split].features[layer], part.indices, views)
 
     scores, probabilities = held_scores(held, lambda part: cache[part.split].y[part.indices], predicted)
     method = Method(name, (layer,), model.count_params(), scores, seconds)

@@ -1,4 +1,4 @@
-"""Makes of a scored classifier what is kept of it: its arrays, its temperature, what it has seen, and where it comes from."""
+"""Builds the `SavedHead` of a scored classifier: its arrays, temperature, out-of-distribution threshold and provenance."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from bottleneck_features.pipeline.results import Method, experiment_json
 
 
 def finished_head(study: Study, method: Method, classifier: Classifier, temperature: float) -> SavedHead:
-    """Return a classifier with all that `predict` needs, which has neither the data nor the cache.
+    """Return a classifier with everything that `predict` needs: `predict` reads neither the data nor the cache.
 
     Args:
         study: the experiment, opened.
@@ -23,7 +23,7 @@ def finished_head(study: Study, method: Method, classifier: Classifier, temperat
         temperature: of its probabilities, fitted on validation images.
     """
     experiment, cache = study.experiment, study.cache
-    novelty = learn_novelty(cache, method.layers, study.held)
+    novelty = learn_novelty(cache, method.layers, study.holdout)
     int8 = cache.identity["compute.precision"] == "int8"
     images = calibration_images(experiment, study.dataset) if int8 else None
     row = method.as_json()

@@ -65,7 +65,7 @@ def side_by_side(maps: Sequence[np.ndarray], views: int) -> np.ndarray:
 
 
 def layer_sets(layers: tuple[str, ...]) -> list[tuple[str, ...]]:
-    """Return what is probed: each layer, the last two together where there are more, and all together."""
+    """Return the sets of layers to probe: each layer, the last two together if there are more than two, and all together."""
     sets: list[tuple[str, ...]] = [(layer,) for layer in layers]
     if len(layers) > 2:
         sets.append(layers[-2:])

@@ -1,4 +1,4 @@
-"""The whole network, trained with a new last layer: on from the pre-trained weights, or from random ones."""
+"""The whole network, trained with a new last layer, from the pre-trained weights or from random ones."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
@@ -11,7 +11,6 @@ from bottleneck_features.pipeline.evaluation.scores import held_scores
 from bottleneck_features.pipeline.evaluation.splits import digest
 from bottleneck_features.pipeline.evaluation.study import Study
 from bottleneck_features.pipeline.experiment import Experiment
-from bottleneck_features.pipeline.extraction.cache import experiment_identity
 from bottleneck_features.pipeline.methods.head import TrainedMethod
 from bottleneck_features.pipeline.methods.layer_rows import LayerRows
 from bottleneck_features.pipeline.methods.pixels import pixel_batches, pixel_probabilities
@@ -26,9 +25,9 @@ def starts_from_probe(experiment: Experiment, method: str) -> bool:
 
 
 def train_network(study: Study, pixels: Mapping[str, np.ndarray], method: str) -> TrainedMethod:
-    """Train a network with a new last layer; a killed training goes on at its last epoch.
+    """Train a network with a new last layer; a killed training continues after its last epoch.
 
-    `fine-tune` trains on from the pre-trained weights, from `finetune.from_layer` upward, batch norm kept as it is.
+    `fine-tune` starts from the pre-trained weights and trains `finetune.from_layer` and later layers; batch norm is frozen.
     `from-pretrained` trains the whole network, batch norm too, initialised with them. `from-scratch` the same from
     random weights.
 
@@ -42,26 +41,27 @@ def train_network(study: Study, pixels: Mapping[str, np.ndarray], method: str) -
 
     Raises:
         NoCache: there are no features for the linear probe that `fine-tune` starts from.
-        PipelineError: the loss became NaN, or another process trains exactly this now.
-        models.ModelError: the backbone, `finetune.from_layer` or the weights are not to be had, or another setting is wrong.
+        PipelineError: the loss became NaN, or another process trains the same network now.
+        models.ModelError: the backbone, `finetune.from_layer` or the weights are not available, or another setting is wrong.
     """
-    experiment, dataset, held = study.experiment, study.dataset, study.held
+    experiment, dataset, held = study.experiment, study.dataset, study.holdout
     settings, layer = experiment.finetune, experiment.backbone.layers[-1]
     precision = models.training_precision(settings.precision)
     recipe = {
         "method": method,
         "seed": experiment.seed,
         "finetune": {**asdict(settings), "precision": precision},
-        "identity": experiment_identity(experiment, dataset, study.home),
+        "identity": dict(study.identity),
         "held": digest(held.train, held.validation),
     }
     keras.utils.set_random_seed(experiment.seed)
-    batches = pixel_batches(EpochBatches, dataset, pixels, held, settings.batch_size, experiment.seed)
+    batches = pixel_batches(EpochBatches, dataset, pixels, held=held, size=settings.batch_size, seed=experiment.seed)
     folder = recipe_folder(run_folder(study.home, experiment.name, method), recipe)
     start = _probe(study) if starts_from_probe(experiment, method) else None
     build = _builder(study, method, precision, start)
     with sole_training(folder):
-        trained, curves = fit_resumable(build, *batches, _schedule(experiment, method), f"{method} ({layer})", folder)
+        schedule, title = _schedule(experiment, method), f"{method} ({layer})"
+        trained, curves = fit_resumable(build, *batches, schedule=schedule, title=title, folder=folder)
     model = models.compute_in(trained, "float32")
     predicted = pixel_probabilities(model, pixels, settings.batch_size)
     scores, probabilities = held_scores(held, study.labels, predicted)
@@ -91,12 +91,12 @@ def _builder(
             experiment.backbone.layers[-1],
             len(study.classes),
             study.dataset.image_shape,
-            settings.crop_area,
-            settings.flip,
-            experiment.input.resize,
-            experiment.input.antialias,
-            experiment.features.pooling[-1],
-            settings.dropout,
+            crop_area=settings.crop_area,
+            flip=settings.flip,
+            resize=experiment.input.resize,
+            antialias=experiment.input.antialias,
+            pooling=experiment.features.pooling[-1],
+            dropout=settings.dropout,
         )
         if method == "fine-tune":
             models.freeze_below(model, settings.from_layer)
@@ -109,8 +109,11 @@ def _builder(
 
 
 def _probe(study: Study) -> Callable[[], tuple[np.ndarray, np.ndarray]]:
-    """What fits a linear probe on the training images' first view: weights `(features, classes)` and bias `(classes,)`."""
-    rows = LayerRows(study.cache, study.experiment.backbone.layers[-1:], study.held.train)
+    """Return a function that fits a linear probe on the training images' first view.
+
+    It returns the weights `(features, classes)` and the bias `(classes,)`.
+    """
+    rows = LayerRows(study.cache, study.experiment.backbone.layers[-1:], study.holdout.train)
 
     def fitted() -> tuple[np.ndarray, np.ndarray]:
         first = rows[:][:: rows.views].astype(np.float32)

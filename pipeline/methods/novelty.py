@@ -1,7 +1,7 @@
-"""Tells images unlike anything seen in training, by the distance of their features to those of training images.
+"""Detects out-of-distribution images by the distance of their features to those of training images.
 
 Source: Y. Sun et al., Out-of-Distribution Detection with Deep Nearest Neighbors, 2022: the distance of a feature vector at
-unit length to the k-th nearest training vector, against a threshold that hardly any image of the known kind passes.
+unit length to the k-th nearest training vector, compared with a threshold that few in-distribution images exceed.
 """
 
 from collections.abc import Mapping
@@ -17,22 +17,22 @@ from bottleneck_features.pipeline.evaluation.splits import Holdout, Subset
 from bottleneck_features.pipeline.methods.classifier import slices
 from bottleneck_features.pipeline.methods.layer_rows import LayerRows
 
-KTH = 5  # one stray training image does not make its kind familiar
+KTH = 5  # one odd training image is not enough to make similar images in-distribution
 FLAGGED = 0.01  # share of validation images beyond the threshold
 KEPT = 5_000  # training images; Sun et al. lose next to nothing with 1 % of ImageNet
-SEED = 0
-ENOUGH = round(1 / FLAGGED)  # validation images; of fewer, the farthest one alone is the threshold
+_SEED = 0
+ENOUGH = round(1 / FLAGGED)  # validation images; with fewer, the threshold is the largest of their distances
 PREFIX = "seen_"
 
 
 @dataclass(frozen=True)
 class Novelty:
-    """How far from the training images an image may lie.
+    """How far from the training images an in-distribution image may be.
 
     Attributes:
         rows: `(m, d)` float16, features of training images at unit length.
-        threshold: the distance, 0..2, that 1 % of the validation images pass.
-        validated: how many validation images that is of.
+        threshold: the distance, 0..2, that 1 % of the validation images exceed.
+        validated: the number of those validation images.
     """
 
     rows: np.ndarray
@@ -40,16 +40,16 @@ class Novelty:
     validated: int
 
     def warning(self) -> str:
-        """Return what a reader of `unlike` must know; empty where the threshold is of enough images."""
+        """Return a warning if the threshold comes from too few validation images; else an empty text."""
         if self.validated >= ENOUGH:
             return ""
         return (
-            f"`unlike` is rough here: its threshold comes from {self.validated:,} validation images, the farthest of them. It "
-            "may flag many ordinary images."
+            f"`unlike` is unreliable here: its threshold is the largest distance of only {self.validated:,} validation images. "
+            "It may flag many ordinary images."
         )
 
     def ratios(self, features: np.ndarray) -> np.ndarray:
-        """Return `(n,)`: the distances of `(n, d)` features over the threshold; above 1 an image is unlike the known ones."""
+        """Return `(n,)`: the distances of `(n, d)` features divided by the threshold; above 1: out-of-distribution."""
         return self.distances(features) / self.threshold
 
     def distances(self, features: np.ndarray) -> np.ndarray:
@@ -71,7 +71,7 @@ class Novelty:
 
 
 def from_arrays(arrays: Mapping[str, np.ndarray]) -> Novelty:
-    """Return what `Novelty.arrays` was of; others among the arrays are passed over.
+    """Return the `Novelty` that `Novelty.arrays` describes; other arrays are ignored.
 
     Raises:
         KeyError: one is missing.
@@ -81,18 +81,17 @@ def from_arrays(arrays: Mapping[str, np.ndarray]) -> Novelty:
 
 
 def learn_novelty(cache: Features, layers: tuple[str, ...], held: Holdout) -> Novelty:
-    """Learn what is familiar.
+    """Keep the features of training images, and take the threshold from validation images.
 
     Args:
         cache: the open cache.
         layers: whose features are put side by side; an image's views are averaged.
-        held: its training images are what is known, at most 5,000 of them, drawn at random; its validation images, which
-            are not among them, give the threshold.
+        held: at most 5,000 of its training images are kept, drawn at random; its validation images give the threshold.
 
     Returns:
         The `Novelty`.
     """
-    order = np.random.default_rng(SEED).permutation(len(held.train))
+    order = np.random.default_rng(_SEED).permutation(len(held.train))
     chosen = Subset(held.train.split, held.train.indices[np.sort(order[:KEPT])])
     rows = _at_unit_length(_by_image(LayerRows(cache, layers, chosen))).astype(np.float16)
     distances = Novelty(rows, 1.0, 0).distances(_by_image(LayerRows(cache, layers, held.validation)))

@@ -13,7 +13,7 @@ import numpy as np
 from bottleneck_features.pipeline.datasets import Dataset
 from bottleneck_features.pipeline.errors import PipelineError
 from bottleneck_features.pipeline.evaluation.splits import Holdout, Subset
-from bottleneck_features.pipeline.methods.training import RowBatches, predict
+from bottleneck_features.pipeline.methods.training import RowBatches, predicted_probabilities
 
 DECODED_AT_A_TIME = 512
 Batches = TypeVar("Batches", bound=RowBatches)
@@ -23,7 +23,7 @@ Batches = TypeVar("Batches", bound=RowBatches)
 def pixels_on_disk(dataset: Dataset, home: Path) -> Iterator[Mapping[str, np.ndarray]]:
     """Give the images of every split as a uint8 array `(n, height, width, 3)` in a temporary file, decoded once.
 
-    Memory stays flat: the operating system keeps of it what fits.
+    Memory use stays bounded: the operating system keeps in memory what fits.
     """
     with ExitStack() as files:
         pixels = {}
@@ -40,20 +40,20 @@ def pixels_on_disk(dataset: Dataset, home: Path) -> Iterator[Mapping[str, np.nda
 
 
 def _reserve(file: int, size: int, home: Path) -> None:
-    """Make sure that the disk holds a file: where it fills up later, the process ends without a word."""
+    """Reserve the disk space of a file: if the disk became full later, the process would end without a message."""
     if not hasattr(os, "posix_fallocate"):
         return
     try:
         os.posix_fallocate(file, 0, size)
     except OSError as error:
         raise PipelineError(
-            f"The decoded images take {size / 2**30:.1f} GiB below '{home}' while networks are trained on them, and they do not "
-            f"fit ({error.strerror}). Free some space, give another --home, or fewer images by --set dataset.limit=…"
+            f"Training networks needs {size / 2**30:.1f} GiB of disk space below '{home}' for the decoded images, which is not "
+            f"available ({error.strerror}). Free some space, give another --home, or use fewer images: --set dataset.limit=…"
         ) from error
 
 
 def pixel_batches(
-    kind: type[Batches], dataset: Dataset, pixels: Mapping[str, np.ndarray], held: Holdout, size: int, seed: int
+    kind: type[Batches], dataset: Dataset, pixels: Mapping[str, np.ndarray], *, held: Holdout, size: int, seed: int
 ) -> tuple[Batches, Batches]:
     """Return training and validation batches of the images.
 
@@ -62,11 +62,11 @@ def pixel_batches(
         dataset: the open data set, for the labels.
         pixels: its images by split, uint8 `(n, height, width, 3)`.
         held: which samples train and which validate.
-        size: images a batch.
+        size: images per batch.
         seed: of the order.
     """
     train, validation = (
-        kind(pixels[part.split], dataset.splits[part.split].labels, part.indices, size, seed)
+        kind(pixels[part.split], dataset.splits[part.split].labels, part.indices, batch_size=size, seed=seed)
         for part in (held.train, held.validation)
     )
     return train, validation
@@ -76,4 +76,4 @@ def pixel_probabilities(
     model: keras.Model, pixels: Mapping[str, np.ndarray], batch_size: int
 ) -> Callable[[Subset], np.ndarray]:
     """Return what gives the `(n, classes)` probabilities that a model predicts for the images of a `Subset`."""
-    return lambda part: predict(model, pixels[part.split], part.indices, batch_size=batch_size)
+    return lambda part: predicted_probabilities(model, pixels[part.split], part.indices, batch_size=batch_size)

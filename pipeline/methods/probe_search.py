@@ -1,6 +1,6 @@
-"""The search of a probe: every family on every set of layers, scored on validation samples only."""
+"""The search for the best probe: every family on every set of layers, scored on validation samples only."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,10 +11,11 @@ from bottleneck_features.models.eigenbasis import Eigenbasis, eigenbasis
 from bottleneck_features.models.logistic import L2_VALUES
 from bottleneck_features.models.parallel import Workers
 from bottleneck_features.models.probes import (
-    NEIGHBOURS,
+    LARGEST_K,
     Coordinates,
     Linear,
-    Path,
+    ProgressCallback,
+    SettingPath,
     fit_logistic,
     fit_ridge,
     linear_scores,
@@ -30,7 +31,6 @@ from bottleneck_features.pipeline.methods.classifier import Classifier, slices, 
 from bottleneck_features.pipeline.methods.layer_rows import LayerRows
 from bottleneck_features.pipeline.results import Clock, Method
 
-Advance = Callable[[], None]
 FAMILIES = ("logistic", "ridge", "knn")
 LOGISTIC = ("logistic",)
 
@@ -43,12 +43,11 @@ class Candidate:
         method: its row; its `name` is the family, the test split is not scored.
         path: its settings with their validation scores.
         start: `(classes, d)` coefficients and `(classes,)` intercept of raw features; None for neighbours.
-        scores: `(n, classes)` of the validation samples, by the model that had not seen them; of neighbours their votes'
-            shares.
+        scores: `(n, classes)` of the validation samples, by the model fitted without them; for k-NN the shares of votes.
     """
 
     method: Method
-    path: Path
+    path: SettingPath
     start: tuple[np.ndarray, np.ndarray] | None
     scores: np.ndarray
 
@@ -67,9 +66,10 @@ def search_layers(
     cache: Features,
     layers: tuple[str, ...],
     held: Holdout,
+    *,
     extract: float | None,
     team: Workers,
-    advance: Advance,
+    advance: ProgressCallback,
     families: tuple[str, ...] = FAMILIES,
 ) -> list[Candidate]:
     """Search families of probes on one set of layers, sharing one eigenbasis.
@@ -84,7 +84,7 @@ def search_layers(
         families: some of `FAMILIES`.
 
     Returns:
-        One `Candidate` a family; its seconds include the shared preparation.
+        One `Candidate` per family; its seconds include the shared preparation.
     """
     classes, clock = len(cache.class_names), Clock()
     with clock.phase("prepare"):
@@ -97,15 +97,17 @@ def search_layers(
         with clock.phase(family):
             found = _SEARCHES[family](train, checked, classes, team, advance)
         seconds = {"extract": extract, "train": clock.seconds["prepare"] + clock.seconds[family]}
-        candidates.append(_candidate(family, layers, found, train, checked, classes, seconds))
+        candidates.append(
+            _candidate(family, layers, found, train=train, held=checked, classes=classes, seconds=seconds)
+        )
     return candidates
 
 
 def logistic_probe(
-    cache: Features, layers: tuple[str, ...], held: Holdout, team: Workers, advance: Advance = lambda: None
+    cache: Features, layers: tuple[str, ...], held: Holdout, team: Workers, advance: ProgressCallback = lambda: None
 ) -> Candidate:
     """Search the logistic regression alone; as `search_layers`, without the seconds of the extraction."""
-    (found,) = search_layers(cache, layers, held, None, team, advance, LOGISTIC)
+    (found,) = search_layers(cache, layers, held, extract=None, team=team, advance=advance, families=LOGISTIC)
     return found
 
 
@@ -116,24 +118,30 @@ def steps(families: tuple[str, ...] = FAMILIES) -> int:
 
 @dataclass(frozen=True)
 class _Found:
-    path: Path
+    path: SettingPath
     linear: Linear | None
     scores: np.ndarray
 
 
-def _search_logistic(train: Coordinates, held: Coordinates, classes: int, team: Workers, advance: Advance) -> _Found:
-    path, linear = search_logistic(train, held, classes, L2_VALUES, team, advance)
+def _search_logistic(
+    train: Coordinates, held: Coordinates, classes: int, team: Workers, advance: ProgressCallback
+) -> _Found:
+    path, linear = search_logistic(train, held, classes, L2_VALUES, team, progress=advance)
     return _Found(path, linear, _scores(held, linear))
 
 
-def _search_ridge(train: Coordinates, held: Coordinates, classes: int, team: Workers, advance: Advance) -> _Found:
+def _search_ridge(
+    train: Coordinates, held: Coordinates, classes: int, team: Workers, advance: ProgressCallback
+) -> _Found:
     path, linear = search_ridge(train, held, classes, L2_VALUES, team)
     advance()
     return _Found(path, linear, _scores(held, linear))
 
 
-def _search_neighbours(train: Coordinates, held: Coordinates, classes: int, team: Workers, advance: Advance) -> _Found:
-    path, shares = search_neighbours(train, held, classes, NEIGHBOURS, team)
+def _search_neighbours(
+    train: Coordinates, held: Coordinates, classes: int, team: Workers, advance: ProgressCallback
+) -> _Found:
+    path, shares = search_neighbours(train, held, classes, LARGEST_K, team)
     advance()
     return _Found(path, None, shares)
 
@@ -148,8 +156,7 @@ def _scores(held: Coordinates, linear: Linear) -> np.ndarray:
 def finished(candidate: Candidate, cache: Features, held: Holdout, scored: Subset, team: Workers) -> TrainedMethod:
     """Fit a chosen candidate's setting on training and validation samples together, to be scored on test images.
 
-    Where there are no test images, the candidate is scored as it was searched: fitted again, it would have seen what it is
-    scored on.
+    Without test images, the candidate is scored as it was in the search: a new fit would include the images it is scored on.
     """
     fitted = _refit(candidate, cache, held, team)
     if scored.split == "test":
@@ -209,6 +216,7 @@ def _candidate(
     family: str,
     layers: tuple[str, ...],
     found: _Found,
+    *,
     train: Coordinates,
     held: Coordinates,
     classes: int,

@@ -1,7 +1,7 @@
-"""Training that survives a kill: a checkpoint after every epoch, taken up again by the same command.
+"""Training that survives a kill: a checkpoint after every epoch, from which the same command continues.
 
-Keras' BackupAndRestore keeps neither the best weights, nor the curves, nor where the random generators stood, and a kill while it
-writes leaves a file that does not load.
+Keras' BackupAndRestore keeps neither the best weights, nor the curves, nor the state of the random generators, and a kill
+while it writes leaves a file that does not load.
 """
 
 import hashlib
@@ -58,7 +58,7 @@ class Schedule:
 
 
 def recipe_folder(parent: Path, recipe: dict[str, Any]) -> Path:
-    """Return the folder for checkpoints of exactly this recipe: another one never takes them up."""
+    """Return the folder for checkpoints of exactly this recipe: no other recipe uses them."""
     digest = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()
     return parent / f"training-{digest[:8]}"
 
@@ -80,8 +80,8 @@ def sole_training(folder: Path) -> Iterator[None]:
             yield
     except Timeout:
         raise PipelineError(
-            f"Another run is training exactly this now ({folder}). Wait for it to end: the same command then reads what "
-            "it found."
+            f"Another run is training the same network now ({folder}). Wait for it to end: the same command then reads its "
+            "result."
         ) from None
 
 
@@ -101,15 +101,16 @@ def fit_resumable(
     build: Callable[[], keras.Model],
     train: EpochBatches,
     held: RowBatches,
+    *,
     schedule: Schedule,
     title: str,
     folder: Path,
 ) -> tuple[keras.Model, Curves]:
-    """Train a classifier, or go on where a killed run stopped, and return it with the weights of its best epoch.
+    """Train a classifier, or continue where a killed run stopped, and return it with the weights of its best epoch.
 
-    After every epoch the model with its optimiser, the best model so far and the curves are written into a folder that
-    then gets its name at once; a finished training is read back. TensorBoard, where installed, can follow it in
-    `folder/tensorboard`.
+    After every epoch the model with its optimiser, the best model so far and the curves are written into a temporary
+    folder, which is then renamed in one step. A finished training is read back. TensorBoard, where installed, shows the
+    logs in `folder/tensorboard`.
 
     Args:
         build: makes the uncompiled model, which gives class probabilities.
@@ -159,7 +160,7 @@ def _epochs(folder: Path) -> list[Path]:
 
 
 def _newest(folder: Path) -> Path:
-    """The folder of the last finished epoch."""
+    """Return the folder of the last finished epoch."""
     return _epochs(folder)[-1]
 
 
@@ -178,7 +179,7 @@ def _tensorboard(folder: Path) -> Callable[[dict[str, float], int], None]:
 
 
 def _draw_anew(model: keras.Model, seed: int, epoch: int) -> None:
-    """Let dropout and augmentation draw what belongs to the epoch; Keras does not save where their generators stood."""
+    """Seed dropout and augmentation by the epoch: Keras does not save the state of their generators."""
     states = [variable for variable in model.non_trainable_variables if "seed_generator_state" in variable.path]
     for number, state in enumerate(states):
         state.assign(np.random.SeedSequence((seed, epoch, number)).generate_state(2))
@@ -189,7 +190,7 @@ def _length(curves: Curves) -> int:
 
 
 def _best(curves: Curves) -> int:
-    """The epoch of the lowest validation loss, counted from 0."""
+    """Return the epoch of the lowest validation loss, counted from 0."""
     return int(np.argmin(curves["val_loss"])) if curves else 0
 
 

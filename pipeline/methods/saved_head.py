@@ -13,11 +13,11 @@ import numpy as np
 
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.evaluation.calibration import with_temperature
-from bottleneck_features.pipeline.methods.classifier import LINEAR, NEIGHBOURS, Classifier
+from bottleneck_features.pipeline.methods.classifier import LINEAR_ARRAYS, NEIGHBOUR_ARRAYS, Classifier
 from bottleneck_features.pipeline.methods.novelty import Novelty, from_arrays
 from bottleneck_features.pipeline.results import write_bytes
 
-FORMAT = 2
+HEAD_FORMAT = 2
 CALIBRATION = "calibration_images"
 _BROKEN = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error)
 
@@ -30,7 +30,7 @@ class SavedHead:
         recipe: JSON: `method`, `layers`, `pooling`, `views`, `classes`, `hyperparameters`, `averages`, `temperature`,
             `image_shape`, `cache_identity`, `cache_key`, `experiment`, `data`, `scored_on`, `n`, `accuracy`, `interval`.
         classifier: of the layers of the recipe side by side.
-        novelty: tells images unlike the training images.
+        novelty: detects out-of-distribution images.
         calibration_images: `(n, height, width, 3)` uint8, what an int8 engine was calibrated on; else None.
     """
 
@@ -45,8 +45,8 @@ class SavedHead:
 
 
 def save_head(head: SavedHead, path: Path) -> Path:
-    """Write a head as `.npz` without pickle, whole or not at all; returns `path`."""
-    recipe = {**head.recipe, "format": FORMAT, "averages": head.classifier.averages}
+    """Write a head as `.npz` without pickle, completely or not at all; returns `path`."""
+    recipe = {**head.recipe, "format": HEAD_FORMAT, "averages": head.classifier.averages}
     arrays: dict[str, Any] = {**head.classifier.arrays, **head.novelty.arrays()}
     if head.calibration_images is not None:
         arrays[CALIBRATION] = head.calibration_images
@@ -63,7 +63,7 @@ def load_head(path: Path) -> SavedHead:
         path: of a `head.npz` that `probe` or `train-head` wrote.
 
     Raises:
-        RequestError: there is no such file, or it is none of ours, or truncated, or of another format.
+        RequestError: there is no such file, or it is not a saved head, or it is truncated, or of another format.
     """
     try:
         with np.load(path, allow_pickle=False) as content:
@@ -76,19 +76,19 @@ def load_head(path: Path) -> SavedHead:
             f"{str(path)!r} is not a head that `bottleneck probe` or `train-head` wrote, or is truncated ({error}). "
             "Write it again."
         ) from None
-    if not isinstance(recipe, dict) or recipe.get("format") != FORMAT:
+    if not isinstance(recipe, dict) or recipe.get("format") != HEAD_FORMAT:
         found = recipe.get("format") if isinstance(recipe, dict) else recipe
-        raise RequestError(f"{str(path)!r} has another format than {FORMAT}: {found!r}. Probe or train the head again.")
+        raise RequestError(f"{str(path)!r} has format {found!r}, not {HEAD_FORMAT}. Probe or train the head again.")
     return _head(recipe, arrays, path)
 
 
 def _head(recipe: dict[str, Any], arrays: dict[str, np.ndarray], path: Path) -> SavedHead:
-    own = {name: array for name, array in arrays.items() if name in LINEAR | NEIGHBOURS}
+    own = {name: array for name, array in arrays.items() if name in LINEAR_ARRAYS | NEIGHBOUR_ARRAYS}
     try:
         classifier = Classifier(own, len(recipe["classes"]), recipe["averages"])
         novelty = from_arrays(arrays)
     except KeyError as missing:
         raise RequestError(f"{str(path)!r} lacks {missing}. Probe or train the head again.") from None
-    if set(own) not in (LINEAR, NEIGHBOURS):
-        raise RequestError(f"{str(path)!r} holds no whole classifier: {', '.join(sorted(own))}. Write it again.")
+    if set(own) not in (LINEAR_ARRAYS, NEIGHBOUR_ARRAYS):
+        raise RequestError(f"{str(path)!r} has no complete classifier: {', '.join(sorted(own))}. Write it again.")
     return SavedHead(recipe, classifier, novelty, arrays.get(CALIBRATION))

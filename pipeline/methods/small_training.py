@@ -1,4 +1,4 @@
-"""Training the small ConvNet many times on few images: the recipe of `training.fit` without Keras' cost of every epoch."""
+"""Training the small ConvNet many times on few images: the recipe of `training.fit` without Keras' overhead per epoch."""
 
 from collections.abc import Mapping
 
@@ -9,13 +9,18 @@ from bottleneck_features import models
 from bottleneck_features.pipeline.datasets import Dataset
 from bottleneck_features.pipeline.errors import PipelineError
 from bottleneck_features.pipeline.evaluation.splits import Holdout
-from bottleneck_features.pipeline.methods.training import PREDICTED_AT_A_TIME, Recipe, RowBatches, predict
+from bottleneck_features.pipeline.methods.training import (
+    PREDICTED_AT_A_TIME,
+    RowBatches,
+    TrainingRecipe,
+    predicted_probabilities,
+)
 
 
 class SmallConvnet:
     """A ConvNet that is traced once and trained from new initial weights as often as wanted.
 
-    With 10 images an epoch of `Model.fit` takes 60 times as long as its arithmetic: iterators are made anew.
+    With 10 images an epoch of `Model.fit` takes 60 times as long as its arithmetic, because it makes new iterators.
 
     Args:
         dataset: the open data set.
@@ -29,7 +34,7 @@ class SmallConvnet:
         self._model.optimizer.build(self._model.trainable_variables)
         self._at_rest = [variable.numpy() for variable in self._model.optimizer.variables]
 
-    def train(self, held: Holdout, recipe: Recipe) -> list[float]:
+    def train(self, held: Holdout, recipe: TrainingRecipe) -> list[float]:
         """Train from initial weights of the recipe's seed; leave the weights of the epoch of the lowest validation loss.
 
         Args:
@@ -45,7 +50,11 @@ class SmallConvnet:
         self._reset(recipe)
         train, validation = (
             RowBatches(
-                self._pixels[part.split], self._dataset.splits[part.split].labels, part.indices, size, recipe.seed
+                self._pixels[part.split],
+                self._dataset.splits[part.split].labels,
+                part.indices,
+                batch_size=size,
+                seed=recipe.seed,
             )
             for part, size in ((held.train, recipe.batch_size), (held.validation, PREDICTED_AT_A_TIME))
         )
@@ -69,13 +78,15 @@ class SmallConvnet:
     def accuracy(self, split: str, batch_size: int) -> float:
         """Return the top-1 accuracy on all images of a split."""
         labels = self._dataset.splits[split].labels
-        predicted = predict(self._model, self._pixels[split], np.arange(len(labels)), batch_size=batch_size)
+        predicted = predicted_probabilities(
+            self._model, self._pixels[split], np.arange(len(labels)), batch_size=batch_size
+        )
         return float((predicted.argmax(axis=1) == labels).mean())
 
     def _fresh(self) -> keras.Model:
         return models.small_convnet(self._dataset.image_shape, len(self._dataset.class_names))
 
-    def _reset(self, recipe: Recipe) -> None:
+    def _reset(self, recipe: TrainingRecipe) -> None:
         keras.utils.set_random_seed(recipe.seed)
         self._model.set_weights(self._fresh().get_weights())
         for variable, value in zip(self._model.optimizer.variables, self._at_rest, strict=True):

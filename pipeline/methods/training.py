@@ -13,7 +13,7 @@ PREDICTED_AT_A_TIME = 512  # rows of features
 Curves = dict[str, list[float]]
 
 
-class Rows(Protocol):
+class RowSource(Protocol):
     """Anything that gives rows by an integer index array: a NumPy array or a cached feature array."""
 
     shape: tuple[int, ...]
@@ -22,7 +22,7 @@ class Rows(Protocol):
 
 
 @dataclass(frozen=True)
-class Recipe:
+class TrainingRecipe:
     """How to train: Adam at `learning_rate`, `epochs` passes in batches of `batch_size`, everything seeded."""
 
     epochs: int
@@ -38,13 +38,13 @@ class RowBatches(keras.utils.PyDataset):
         rows: `(n, …)`; with `views` > 1 `(n, views, …)`, of which each epoch sees one at random for every sample.
         labels: `(n,)` integer array.
         indices: the samples to use.
-        batch_size: rows a batch.
+        batch_size: rows per batch.
         seed: of the order and of the choice of view.
         views: how many views of a sample lie on axis 1.
     """
 
     def __init__(
-        self, rows: Rows, labels: np.ndarray, indices: np.ndarray, batch_size: int, seed: int, views: int = 1
+        self, rows: RowSource, labels: np.ndarray, indices: np.ndarray, *, batch_size: int, seed: int, views: int = 1
     ) -> None:
         super().__init__()
         self._rows, self._labels, self._indices = rows, labels, indices.copy()
@@ -62,11 +62,12 @@ class RowBatches(keras.utils.PyDataset):
         return _for_device(rows), self._labels[chosen]
 
     def on_epoch_end(self) -> None:
+        """Take a new order."""
         self._rng.shuffle(self._indices)
 
 
 class EpochBatches(RowBatches):
-    """`RowBatches` whose order is that of an epoch, whatever came before: a killed training can go on as if it had not been."""
+    """`RowBatches` whose order depends only on the epoch, so that a killed training continues as if it had not stopped."""
 
     @property
     def seed(self) -> int:
@@ -82,7 +83,7 @@ class EpochBatches(RowBatches):
         """Keep the order until the next `begin`."""
 
 
-def fit(model: keras.Model, train: RowBatches, held: RowBatches, recipe: Recipe, title: str) -> Curves:
+def fit(model: keras.Model, train: RowBatches, held: RowBatches, recipe: TrainingRecipe, title: str) -> Curves:
     """Train a classifier and leave it with the weights of its best epoch by validation loss.
 
     Args:
@@ -113,8 +114,8 @@ def fit(model: keras.Model, train: RowBatches, held: RowBatches, recipe: Recipe,
     return curves
 
 
-def predict(
-    model: keras.Model, rows: Rows, indices: np.ndarray, views: int = 1, batch_size: int = PREDICTED_AT_A_TIME
+def predicted_probabilities(
+    model: keras.Model, rows: RowSource, indices: np.ndarray, views: int = 1, batch_size: int = PREDICTED_AT_A_TIME
 ) -> np.ndarray:
     """Return class probabilities `(len(indices), classes)` float32, averaged over the views when there are several."""
     parts = []
@@ -142,5 +143,8 @@ class _Progress(keras.callbacks.Callback):
 
 
 def _for_device(rows: np.ndarray) -> np.ndarray:
-    """Bytes as they are, which the device makes numbers of; TensorFlow has no fast kernels for float16 on many processors."""
+    """Leave bytes as they are, for the device to convert; others become float32.
+
+    TensorFlow has no fast float16 kernels on many processors.
+    """
     return rows if rows.dtype == np.uint8 else rows.astype(np.float32)

@@ -64,6 +64,6 @@ def _histogram(axes: Axes, bins: Mapping[str, Any]) -> None:
 
 
 def _places(bins: Mapping[str, Any]) -> tuple[np.ndarray, float]:
-    """The centres of bins of equal width over 0..1, and how wide their bars are."""
+    """Return the centres of bins of equal width over 0..1, and how wide their bars are."""
     count = len(bins["count"])
     return (np.arange(count) + 0.5) / count, 0.92 / count

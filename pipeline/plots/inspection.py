@@ -36,7 +36,7 @@ def class_balance(counts: Mapping[str, Sequence[int]], class_names: Sequence[str
 
 
 def image_sizes(sizes: np.ndarray, labels: np.ndarray, class_names: Sequence[str], path: Path) -> Path:
-    """Draw width and height of the images: a mark a size and class, its area by the number of images.
+    """Draw width and height of the images: a mark per size and class, its area by the number of images.
 
     Args:
         sizes: `(n, 2)` width and height.

@@ -1,4 +1,4 @@
-"""The picture of a label curve: accuracy over labelled images per class, one line a method."""
+"""The picture of a label curve: accuracy over labelled images per class, one line per method."""
 
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -10,12 +10,12 @@ from matplotlib.ticker import NullLocator
 
 from bottleneck_features.pipeline.plots.style import COLOURS, new_figure, save_figure, shortened
 
-STYLES = {
+_STYLES = {
     "linear": ("linear probe, last layer", COLOURS[0], "-", "o"),
     "earlier": ("linear probe, best earlier layer", COLOURS[2], "--", "s"),
     "convnet-small": ("small ConvNet from scratch", COLOURS[1], "-.", "D"),
 }
-WIDEST = 80  # characters of a line of the title, which begins at the axis and ends before the picture does
+_WIDEST = 80  # characters of a line of the title, which begins at the axis and ends before the picture does
 TICKS_APART = 1.3  # ratio of two sizes whose names do not touch
 
 
@@ -45,7 +45,7 @@ def label_curve_chart(points: Sequence[Point], title: str, answer: str, path: Pa
     seeds = points[0]["seeds"]
     spread = f"mean and 95 % t-interval over n = {seeds} seeds" if seeds > 1 else "one seed: no interval"
     axes.set(xlabel="labelled training images per class", ylabel=f"top-1 accuracy on test\n({spread})")
-    lines = [line for text in (shortened(title, 2 * WIDEST), answer) for line in textwrap.wrap(text, WIDEST)]
+    lines = [line for text in (shortened(title, 2 * _WIDEST), answer) for line in textwrap.wrap(text, _WIDEST)]
     axes.set_title("\n".join(lines), fontsize=10, loc="left", parse_math=False)
     axes.grid(alpha=0.25)
     axes.legend(frameon=False, fontsize=9, loc="best")
@@ -53,7 +53,7 @@ def label_curve_chart(points: Sequence[Point], title: str, answer: str, path: Pa
 
 
 def _line(axes: Axes, points: list[Point]) -> None:
-    name, colour, style, marker = STYLES[points[0]["method"]]
+    name, colour, style, marker = _STYLES[points[0]["method"]]
     places, means = [_position(point) for point in points], [point["mean"] for point in points]
     legend = f"{name}: {means[-1]:.1%} at {_size(points[-1])}"
     axes.plot(places, means, color=colour, ls=style, marker=marker, ms=5, lw=1.8, label=legend)

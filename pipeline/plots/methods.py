@@ -65,7 +65,7 @@ def _curve(axes: Axes, curves: Curves, metric: str, label: str) -> None:
 
 
 def confusion_matrices(matrices: Mapping[str, np.ndarray], class_names: Sequence[str], path: Path) -> Path:
-    """Draw one confusion matrix a method, side by side: colour is the row's rate, the number its count, above the rate."""
+    """Draw one confusion matrix per method, side by side: colour is the row's rate, the number its count, above the rate."""
     size = max(4.2, 0.36 * min(len(class_names), NAMED_CLASSES) + 1.6)
     columns = min(2, len(matrices))
     rows = -(-len(matrices) // columns)

@@ -9,9 +9,9 @@ import numpy as np
 from bottleneck_features.pipeline.plots.style import COLOURS, new_figure, save_figure
 from bottleneck_features.pipeline.results import Method
 
-STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)))
+_STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)))
 TITLES = {"logistic": "logistic regression (L-BFGS)", "ridge": "ridge regression (closed form)"}
-MARKERS = {"logistic": "o", "ridge": "s", "knn": "^", "head": "D"}
+_MARKERS = {"logistic": "o", "ridge": "s", "knn": "^", "head": "D"}
 NAMES = {
     "logistic": "logistic regression",
     "ridge": "ridge regression",
@@ -36,7 +36,7 @@ def paths(rows: Sequence[Mapping[str, Any]], path: Path) -> Path:
         for index, row in enumerate(lines):
             colour = COLOURS[index % len(COLOURS)]
             label = " + ".join(row["layers"])
-            panel.plot(row["l2"], row["accuracy"], color=colour, ls=STYLES[index % len(STYLES)], lw=1.6, label=label)
+            panel.plot(row["l2"], row["accuracy"], color=colour, ls=_STYLES[index % len(_STYLES)], lw=1.6, label=label)
             panel.plot(row["chosen"], _reached(row), "o", color=colour, ms=7, mec="white", zorder=3)
         best = max(lines, key=_reached)
         title = f"{TITLES[family]}: best {_reached(best):.1%} at L2 = {best['chosen']:.2g}"
@@ -51,15 +51,15 @@ def paths(rows: Sequence[Mapping[str, Any]], path: Path) -> Path:
 
 
 def _reached(row: Mapping[str, Any]) -> float:
-    """The accuracy at the chosen L2."""
+    """Return the accuracy at the chosen L2."""
     return row["accuracy"][row["l2"].index(row["chosen"])]
 
 
 def depth(methods: Sequence[Method], layers: Sequence[str], backbone: str, path: Path) -> Path:
-    """Draw validation accuracy with its 95 % interval over the layers, early to late, a line a family."""
+    """Draw validation accuracy with its 95 % interval over the layers, early to late, a line per family."""
     figure, axes = new_figure((max(6.5, 1.6 * len(layers) + 2.5), 4.4))
-    spread = np.linspace(-0.09, 0.09, len(MARKERS))
-    for index, (family, marker) in enumerate(MARKERS.items()):
+    spread = np.linspace(-0.09, 0.09, len(_MARKERS))
+    for index, (family, marker) in enumerate(_MARKERS.items()):
         rows = sorted(
             (m for m in methods if m.name == family and len(m.layers) == 1), key=lambda m: layers.index(m.layers[0])
         )
@@ -68,7 +68,7 @@ def depth(methods: Sequence[Method], layers: Sequence[str], backbone: str, path:
         reach = np.array([[value.accuracy - value.low, value.high - value.accuracy] for value in scores]).T
         axes.errorbar(
             np.arange(len(rows)) + spread[index], middle, reach, color=COLOURS[index], marker=marker,
-            ls=STYLES[index], lw=1.5, elinewidth=1, ms=6, label=NAMES[family],
+            ls=_STYLES[index], lw=1.5, elinewidth=1, ms=6, label=NAMES[family],
         )  # fmt: skip
     title = f"frozen features: {backbone}"
     joined = max((m for m in methods if len(m.layers) > 1), key=lambda m: m.scores["validation"].accuracy, default=None)

@@ -13,8 +13,8 @@ _KINDS = {
 }
 UNRIVALLED = "Whether a network trained from scratch does better has not been measured here."
 _CHOSEN_ON = {
-    "test": "Each was chosen on validation images and trained once: another seed moves the figures too.",
-    "validation": "There is no test split: each was chosen on these same images, so the figures flatter them all.",
+    "test": "Each method was chosen on validation images and trained once; with another seed the figures would differ.",
+    "validation": "There is no test split: each method was chosen on these same images, so the figures are too optimistic.",
 }
 
 
@@ -38,12 +38,12 @@ def answer(result: Mapping[str, Any]) -> str:
     sentences += [_against(first, other, name, result["pairs"], split) for name, other in others]
     if all(method["name"] not in SCRATCH for _, method in leaders(result)):
         sentences.append(UNRIVALLED)
-    refitted = [_refitted(method) for _, method in leaders(result) if method.get("refitted_on")]
+    refitted = [_refitted(method) for _, method in leaders(result) if method["refitted_on"]]
     return " ".join([*sentences, *refitted, _CHOSEN_ON[split]])
 
 
 def answer_without_rivals(result: Mapping[str, Any], backbone: str, measured: Iterable[str]) -> str:
-    """Return what a command that compares no kinds of methods has found: how good its best one by validation is.
+    """Return the outcome of a command that compares no kinds of methods: the score of its best one by validation accuracy.
 
     Args:
         result: the command's.
@@ -77,26 +77,27 @@ def leaders(result: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
 
 
 def _rivals(result: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The methods that were compared at the end."""
+    """Return the methods that were compared at the end."""
     compared = {name for pair in result["pairs"] for name in (pair["first"], pair["second"])}
     scored = result["scored_on"]
     return [m for m in result["methods"] if m["name"] in compared and m["accuracy"][scored] is not None]
 
 
 def _level_with(best: Mapping[str, Any], others: Iterable[Mapping[str, Any]], split: str) -> list[str]:
-    """What must be said of the methods that validation images do not tell from the one that was taken."""
+    """Return a sentence for each method whose validation accuracy equals that of the chosen one."""
     if split == "validation":
         return []
     level = accuracy_text(best, "validation")
     return [
-        f"On validation images {_name(other)} is level with it ({level}); it reaches {accuracy_text(other, split)} here."
+        f"On validation images {_name(other)} is as good ({level}); on the {split} images it reaches "
+        f"{accuracy_text(other, split)}."
         for other in others
         if other is not best and accuracy_text(other, "validation") == level
     ]
 
 
 def best_method(result: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the method a report looks at closely: the first of the leaders, or the best by validation accuracy."""
+    """Return the method a report shows in detail: the first of the leaders, or the best by validation accuracy."""
     return leaders(result)[0][1] if result["command"] == "compare" else _best(result["methods"])
 
 
@@ -111,18 +112,18 @@ def _against(
     gap = 100 * (first["accuracy"][split] - other["accuracy"][split])
     rival = f"the best {kind} ({_name(other)}, {accuracy_text(other, split)})"
     if not gap:
-        return f"It is level with {rival}."
+        return f"It is as good as {rival}."
     found = f"It is {abs(gap):.1f} points {'ahead of' if gap > 0 else 'behind'} {rival}"
     if split == "validation":
-        return f"{found}, on the images that chose both ({evidence_text(pair)})."
-    verdict = "more than the choice" if pair["p_value"] < 0.05 else "no more than the choice"
-    return f"{found}: {verdict} of test images explains ({evidence_text(pair)})."
+        return f"{found}, on the images that both were chosen on ({evidence_text(pair)})."
+    verdict = "statistically significant" if pair["p_value"] < 0.05 else "not statistically significant"
+    return f"{found}; the difference is {verdict} ({evidence_text(pair)})."
 
 
 def _refitted(method: Mapping[str, Any]) -> str:
     return (
-        f"{_name(method)} was at the end fitted on the {method['refitted_on']:,} training and validation images together, the "
-        "others on the training images alone."
+        f"In the end {_name(method)} was fitted on the {method['refitted_on']:,} training and validation images together, the "
+        "others on the training images only."
     )
 
 

@@ -20,7 +20,7 @@ from bottleneck_features.pipeline.reporting.thumbnails import sprite
 MOST, FEWEST = 2000, 10  # images on the map
 COMPONENTS = 50  # of the PCA that t-SNE starts from, as its authors did
 PERPLEXITY, ITERATIONS = 30, 500
-COLUMNS = 40  # thumbnails in a row of the sprite
+_COLUMNS = 40  # thumbnails in a row of the sprite
 SIDE_OF_FILES, SIDE_OF_ARRAYS = 48, 32  # pixels of a thumbnail
 STEPS = 65_535
 
@@ -33,7 +33,7 @@ class FeatureMap:
         shown: how many images are on it.
         of: how many were scored.
         layer: whose features.
-        method: whose answers are marked.
+        method: whose mistakes are marked.
         explained: the share of the variance that the two axes of the PCA have.
         data: for the script: positions and labels as little-endian uint16 in base64, names, and the sprite.
     """
@@ -47,7 +47,7 @@ class FeatureMap:
 
 
 def feature_map(
-    dataset: Dataset, cache: Features, layer: str, predictions: Predictions, method: str, seed: int
+    dataset: Dataset, cache: Features, *, layer: str, predictions: Predictions, method: str, seed: int
 ) -> FeatureMap | None:
     """Lay the scored images out in two dimensions; None where they are fewer than ten.
 
@@ -57,8 +57,8 @@ def feature_map(
         dataset: the open data set.
         cache: its complete cache.
         layer: one of the cache's layers.
-        predictions: which images were scored, and what was answered.
-        method: whose answers are marked right or wrong.
+        predictions: which images were scored, and their predicted classes.
+        method: whose predictions are marked right or wrong.
         seed: the same seed draws the same map.
 
     Sources: L. van der Maaten and G. Hinton, Visualizing Data using t-SNE, 2008.
@@ -78,8 +78,8 @@ def feature_map(
         "ids": [visible(str(one)) for one in predictions.ids[chosen]],
         "classes": [visible(name) for name in dataset.class_names],
         "side": side,
-        "columns": COLUMNS,
-        "sprite": sprite(dataset, [Place(predictions.split, int(index)) for index in indices], side, COLUMNS),
+        "columns": _COLUMNS,
+        "sprite": sprite(dataset, [Place(predictions.split, int(index)) for index in indices], side, _COLUMNS),
     }
     return FeatureMap(len(chosen), len(labels), visible(layer), method, explained, data)
 

@@ -86,11 +86,9 @@ def _comparison(result: Mapping[str, Any], folder: Path) -> Drawn:
 def _trained(result: Mapping[str, Any], folder: Path) -> Drawn:
     (row,) = result["methods"]
     command, name = result["command"], label(Method.from_json(row))
-    if "history" in result:
-        yield from _learning({name: result["history"]}, folder / f"learning-curves-{command}.svg")
+    yield from _learning({name: result["history"]}, folder / f"learning-curves-{command}.svg")
     yield _confusion(name, np.array(result["confusion"]), result["classes"], folder / f"confusion-{command}.svg")
-    if "calibration" in result:
-        yield _calibration(name, result["calibration"], result["scored_on"], folder / f"calibration-{command}.svg")
+    yield _calibration(name, result["calibration"], result["scored_on"], folder / f"calibration-{command}.svg")
 
 
 def _learning(curves: Mapping[str, Mapping[str, Sequence[float]]], path: Path) -> Drawn:
@@ -145,7 +143,7 @@ def _probe(result: Mapping[str, Any], folder: Path) -> Drawn:
 def _balance(result: Mapping[str, Any], folder: Path) -> Drawn:
     counts = {split: list(own.values()) for split, own in result["images"].items()}
     classes = list(next(iter(result["images"].values())))
-    said = "; ".join(f"{split} {min(own):,} to {max(own):,} a class" for split, own in counts.items())
+    said = "; ".join(f"{split} {min(own):,} to {max(own):,} per class" for split, own in counts.items())
     chart = plots.class_balance(counts, classes, folder / "class-balance.svg")
     yield "data", chart, f"Images by class: {said}."
 
@@ -163,7 +161,7 @@ TWO_TONE = (("#000000", "currentColor"), ("#ffffff", "var(--paper)"), ("#262626"
 
 
 def inlined(path: Path, text: str) -> Markup:
-    """Return a picture of matplotlib's as an `<svg>` element that follows the page's colours and says what it shows.
+    """Return a picture of matplotlib's as an `<svg>` element with the page's colours and an alternative text.
 
     Args:
         path: of an SVG file that `save_figure` wrote; what came from user data is escaped in it.

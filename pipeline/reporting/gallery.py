@@ -15,8 +15,8 @@ from bottleneck_features.pipeline.reporting.sources import visible
 from bottleneck_features.pipeline.reporting.thumbnails import data_uris
 
 SHOWN, NEAREST = 12, 4
-SIDE = 96  # pixels of a picture
-AT_A_TIME = 512  # samples whose features are read at a time
+_SIDE = 96  # pixels of a picture
+_AT_A_TIME = 512  # samples whose features are read at a time
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,9 @@ class Mistake:
         image: its picture, as a `data:` address.
         id: of the sample.
         true: its class.
-        predicted: what the method said.
-        confidence: the probability it gave that, 0..1.
-        others: what the other methods said, by their names.
+        predicted: the class that the method predicted.
+        confidence: its predicted probability, 0..1.
+        others: the classes that the other methods predicted, by the method's name.
         neighbours: the nearest training images, the nearest first.
     """
 
@@ -55,9 +55,9 @@ class Mistake:
 
 
 def most_confident_mistakes(
-    dataset: Dataset, cache: Features, layer: str, learned: Subset, predictions: Predictions, method: str
+    dataset: Dataset, cache: Features, *, layer: str, learned: Subset, predictions: Predictions, method: str
 ) -> list[Mistake]:
-    """Find the mistakes a method was surest of.
+    """Find the mistakes of a method with the highest confidence.
 
     Args:
         dataset: the open data set.
@@ -68,7 +68,7 @@ def most_confident_mistakes(
         method: whose mistakes.
 
     Returns:
-        At most `SHOWN` mistakes, the surest first.
+        At most `SHOWN` mistakes, the most confident first.
     """
     predicted, confidence = predictions.predicted[method], predictions.confidence[method]
     wrong = np.flatnonzero(predicted != predictions.labels)
@@ -76,12 +76,12 @@ def most_confident_mistakes(
     if not len(chosen):
         return []
     queries = predictions.positions(chosen, dataset.splits[predictions.split].ids)
-    near, cosines = nearest(cache, layer, Subset(predictions.split, queries), learned, NEAREST)
+    near, cosines = nearest_by_cosine(cache, layer, Subset(predictions.split, queries), learned, NEAREST)
     places = [Place(predictions.split, int(query)) for query in queries]
     places += [Place(learned.split, int(index)) for index in near.ravel()]
-    images = data_uris(dataset, places, SIDE)
+    images = data_uris(dataset, places, _SIDE)
     names = [visible(name) for name in dataset.class_names]
-    around = _neighbours(dataset, names, learned.split, near, cosines, images[len(queries) :])
+    around = _neighbours(dataset, names, split=learned.split, near=near, cosines=cosines, images=images[len(queries) :])
     return [
         Mistake(
             method,
@@ -97,7 +97,9 @@ def most_confident_mistakes(
     ]
 
 
-def nearest(cache: Features, layer: str, queries: Subset, known: Subset, count: int) -> tuple[np.ndarray, np.ndarray]:
+def nearest_by_cosine(
+    cache: Features, layer: str, queries: Subset, known: Subset, count: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Find the known samples nearest to each query by the cosine of a layer's features.
 
     Args:
@@ -114,8 +116,8 @@ def nearest(cache: Features, layer: str, queries: Subset, known: Subset, count: 
     wanted = unit_vectors(cache, layer, queries)
     best = np.full((len(wanted), count), -np.inf, np.float32)
     where = np.zeros((len(wanted), count), np.int64)
-    for start in range(0, len(known), AT_A_TIME):
-        part = Subset(known.split, known.indices[start : start + AT_A_TIME])
+    for start in range(0, len(known), _AT_A_TIME):
+        part = Subset(known.split, known.indices[start : start + _AT_A_TIME])
         cosines = np.concatenate([best, wanted @ unit_vectors(cache, layer, part).T], axis=1)
         places = np.concatenate([where, np.tile(part.indices, (len(wanted), 1))], axis=1)
         order = np.argsort(-cosines, axis=1, kind="stable")[:, :count]
@@ -126,14 +128,14 @@ def nearest(cache: Features, layer: str, queries: Subset, known: Subset, count: 
 def unit_vectors(cache: Features, layer: str, part: Subset) -> np.ndarray:
     """Return the `(len(part), d)` float32 features of samples, averaged over views and positions, at unit length."""
     rows = LayerRows(cache, (layer,), part)
-    step = AT_A_TIME * rows.views  # maps that keep their positions are large
+    step = _AT_A_TIME * rows.views  # maps that keep their positions are large
     pieces = [rows[start : start + step].astype(np.float32) for start in range(0, rows.shape[0], step)]
     means = np.concatenate(pieces).reshape(len(part), rows.views, -1).mean(axis=1)
     return means / np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12)
 
 
 def _neighbours(
-    dataset: Dataset, names: Sequence[str], split: str, near: np.ndarray, cosines: np.ndarray, images: list[str]
+    dataset: Dataset, names: Sequence[str], *, split: str, near: np.ndarray, cosines: np.ndarray, images: list[str]
 ) -> list[tuple[Neighbour, ...]]:
     samples, pictures = dataset.splits[split], iter(images)
     return [

@@ -9,12 +9,18 @@ from bottleneck_features.pipeline.reporting.page import data_uri, environment
 from bottleneck_features.pipeline.reporting.sources import visible
 from bottleneck_features.pipeline.results import write_text
 
-COLUMNS = ("what is known of an image", "accuracy from it alone [95 %]", "most frequent class", "warns", "gives away")
+SHORTCUT_COLUMNS = (
+    "property of the image",
+    "accuracy from it alone [95 %]",
+    "most frequent class",
+    "warns",
+    "gives away",
+)
 _TITLES = {"class-balance": "Class balance", "image-sizes": "Image sizes"}
 
 
 def shortcut_rows(shortcuts: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
-    """Return the shortcuts of a result object as text, one tuple each in the order of `COLUMNS`."""
+    """Return the shortcuts of a result object as text, one tuple each in the order of `SHORTCUT_COLUMNS`."""
     return [
         (
             f"{one['name']} (weak evidence)" if one["of_content"] else one["name"],
@@ -27,7 +33,7 @@ def shortcut_rows(shortcuts: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...
     ]
 
 
-def write_page(
+def write_inspect_page(
     result: Mapping[str, Any],
     class_names: Sequence[str],
     drawn: tuple[Sequence[Path], Sequence[Path], Sequence[Path]],
@@ -53,7 +59,7 @@ def write_page(
         .get_template("inspect.html")
         .render(
             result=shown,
-            columns=COLUMNS,
+            columns=SHORTCUT_COLUMNS,
             rows=shortcut_rows(shown["shortcuts"]),
             pictures=[(_TITLES[file.stem], _embedded(file)) for file in pictures],
             sheets=[(visible(name), _embedded(file)) for name, file in zip(class_names, sheets, strict=True)],

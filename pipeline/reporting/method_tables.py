@@ -46,12 +46,12 @@ def _probes(title: str, methods: list[Mapping[str, Any]], split: str, pairs: Seq
     return MethodTable(title, ("probe", PROBE_COLUMNS[2], split, PROBE_COLUMNS[4]), rows, pairs)
 
 
-COLUMNS = ("class", "images", "precision", "recall [95 %]", "F1")
+CLASS_COLUMNS = ("class", "images", "precision", "recall [95 %]", "F1")
 
 
 @dataclass(frozen=True)
 class ClassTable:
-    """A method's rows, the lowest F1 first, in the order of `COLUMNS`, and its unweighted mean F1."""
+    """A method's rows, the lowest F1 first, in the order of `CLASS_COLUMNS`, and its unweighted mean F1."""
 
     method: str
     rows: tuple[tuple[str, ...], ...]

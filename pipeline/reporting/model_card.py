@@ -26,7 +26,7 @@ def model_card(model: SavedModel, details: Mapping[str, Any], warnings: Sequence
     Args:
         model: what was exported.
         details: `exported`, `checked_images` and `against_pipeline` of the export's result.
-        warnings: what a reader must know of the data and the weights.
+        warnings: what a reader must know about the data and the weights.
     """
     templates = environment(autoescape=False)
     templates.filters |= {"percent": lambda share: f"{100 * share:.1f}", "thousands": lambda n: f"{n:,}"}

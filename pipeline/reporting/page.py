@@ -1,4 +1,4 @@
-"""Fills in templates, and writes a page: one HTML file that needs nothing else, and that may load nothing."""
+"""Fills in templates and writes pages: each is one HTML file that needs no other file and loads nothing."""
 
 import base64
 import hashlib
@@ -15,7 +15,7 @@ SCRIPT = files("bottleneck_features.pipeline") / "templates" / "report.js"
 
 
 def environment(autoescape: bool = True) -> Environment:
-    """Return what fills in the templates, which must be given every name they ask for; text of a page is escaped."""
+    """Return the template environment; a name that a template asks for and does not get is an error."""
     return Environment(
         loader=PackageLoader("bottleneck_features.pipeline"),
         autoescape=autoescape,

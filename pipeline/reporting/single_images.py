@@ -17,12 +17,12 @@ from bottleneck_features.pipeline.reporting.sources import visible
 def single_images(
     study: Study, results: Mapping[str, Mapping[str, Any]], found: tuple[str, Predictions] | None
 ) -> dict[str, Any]:
-    """Return what the page shows of single images, where a result has kept what was answered to each.
+    """Return what the page shows of single images, if a result has kept its predictions.
 
     Args:
         study: the experiment, opened.
         results: result objects by command.
-        found: the command whose answers are shown, and the answers.
+        found: the command whose predictions are shown, and the predictions.
     """
     if found is None:
         return {"classes": [], "mistakes": [], "map": None}
@@ -43,18 +43,22 @@ def single_images(
 def _map(study: Study, predictions: Predictions, method: Mapping[str, Any]) -> FeatureMap | None:
     layer = _layer(study.cache, method)
     seed = study.experiment.seed
-    return feature_map(study.dataset, study.cache, layer, predictions, method["name"], seed)
+    return feature_map(
+        study.dataset, study.cache, layer=layer, predictions=predictions, method=method["name"], seed=seed
+    )
 
 
 def _mistakes(study: Study, predictions: Predictions, result: Mapping[str, Any]) -> list[Mistake]:
-    """Beside training images of the run that made the mistakes, whatever this report was asked for."""
+    """Find the mistakes, and their neighbours among the training images of the run that made them."""
     dataset, cache, method, made_with = study.dataset, study.cache, best_method(result), result["experiment"]
     held = hold_out(dataset, made_with["head"]["validation_split"], made_with["seed"])
     layer = _layer(cache, method)
-    return most_confident_mistakes(dataset, cache, layer, held.train, predictions, method["name"])
+    return most_confident_mistakes(
+        dataset, cache, layer=layer, learned=held.train, predictions=predictions, method=method["name"]
+    )
 
 
 def _layer(cache: Features, method: Mapping[str, Any]) -> str:
-    """The last layer that a method sees; the cache's last for one that sees none."""
+    """Return the last layer that a method sees; the cache's last for one that sees none."""
     seen = [layer for layer in cache.layers if visible(layer) in method["layers"]]
     return (seen or cache.layers)[-1]

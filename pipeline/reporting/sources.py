@@ -1,4 +1,4 @@
-"""Finds the results that belong on an experiment's report, and says which do not and which are missing."""
+"""Finds the results that belong on an experiment's report, and names those that do not belong or are missing."""
 
 import json
 import shlex
@@ -18,12 +18,12 @@ SPLITTING = ("seed", "head.validation_split", "dataset")
 
 
 @dataclass(frozen=True)
-class Stage:
+class ReportedCommand:
     """A command whose result a report can show.
 
     Attributes:
         words: the command; that of a label curve lacks its sizes, which depend on the data.
-        adds: what it adds to the page; empty for what is shown where it is there and not missed where it is not.
+        adds: what it adds to the page; empty for a result that is optional: if there is none, it is not listed as missing.
         needs: keys its result must have.
         depends: sections and settings that its numbers depend on, besides the features.
     """
@@ -38,27 +38,34 @@ ALWAYS = (
     "command", "experiment", "cache_key", "seconds", "peak_memory_mib", "versions", "hardware", "warnings",
 )  # fmt: skip
 SCORED = ("methods", "scored_on")
-STAGES = {
-    "compare": Stage(
+REPORTED_COMMANDS = {
+    "compare": ReportedCommand(
         "compare",
         "methods against one another, accuracy against time, confusion, each class, calibration and mistakes",
         (*SCORED, "pairs", "confusion", "histories", "calibration", "predictions", "classes", "backbone", "duplicates"),
         (*SPLITTING, "head", "convnet", "finetune", "compare"),
     ),
-    "probe": Stage(
+    "probe": ReportedCommand(
         "probe", "every cached layer and family of probes", (*SCORED, "table", "backbone"), (*SPLITTING, "head")
     ),
-    "train-head": Stage("train-head", "", (*SCORED, "calibration", "confusion", "classes"), (*SPLITTING, "head")),
-    "label-curve": Stage(
+    "train-head": ReportedCommand(
+        "train-head", "", (*SCORED, "calibration", "confusion", "classes", "history"), (*SPLITTING, "head")
+    ),
+    "label-curve": ReportedCommand(
         "compare --label-curve",
         "how many labels it takes",
         ("points", "answer", "protocol", "data", "backbone"),
         (*SPLITTING, "convnet"),
     ),
-    "inspect": Stage("inspect", "problems of the data", ("images", "repeats", "files"), ("dataset",)),
-    "advise": Stage("advise", "which method suits the data", ("recommendation", "reasons"), SPLITTING),
+    "inspect": ReportedCommand("inspect", "problems of the data", ("images", "repeats", "files"), ("dataset",)),
+    "advise": ReportedCommand("advise", "which method suits the data", ("recommendation", "reasons"), SPLITTING),
     **{
-        method: Stage(f"fine-tune --method {method}", "", (*SCORED, "confusion", "classes"), (*SPLITTING, "finetune"))
+        method: ReportedCommand(
+            f"fine-tune --method {method}",
+            "",
+            (*SCORED, "calibration", "confusion", "classes", "history"),
+            (*SPLITTING, "finetune"),
+        )
         for method in NETWORKS
     },
 }
@@ -102,6 +109,7 @@ class Sources:
 def find_sources(
     runs: Path,
     experiment: Mapping[str, Any],
+    *,
     key: str,
     counts: Mapping[str, int],
     smallest: int,
@@ -113,7 +121,7 @@ def find_sources(
     of the same features with other settings is shown, and a remark names the settings.
 
     Args:
-        runs: the folder of the experiment's results, one folder a command.
+        runs: the folder of the experiment's results, one folder per command.
         experiment: as results have it.
         key: of the experiment's cache.
         counts: images by split.
@@ -124,7 +132,7 @@ def find_sources(
         The `Sources`.
     """
     sources = Sources()
-    for name, stage in STAGES.items():
+    for name, stage in REPORTED_COMMANDS.items():
         words = f"{stage.words} {curve_sizes(smallest)}" if name == "label-curve" else stage.words
         again = f"bottleneck {words} {shlex.join(options)}".rstrip()
         try:
@@ -135,7 +143,7 @@ def find_sources(
         except (OSError, ValueError) as error:
             result, reason = None, f"its result.json cannot be read ({visible(str(error))})"
         if result and not reason:
-            _take(sources, name, stage, result, experiment, options)
+            _take(sources, name, stage, result=result, experiment=experiment, options=options)
             continue
         if stage.adds:
             sources.missing[again] = stage.adds
@@ -145,7 +153,7 @@ def find_sources(
 
 
 def curve_sizes(smallest: int) -> str:
-    """Return sizes for `--label-curve` where the smallest class has so many training images, such as `1,5,10,all`."""
+    """Return sizes for `--label-curve`, such as `1,5,10,all`, if the smallest class has `smallest` training images."""
     return ",".join([*(str(size) for size in CURVE_SIZES if size <= smallest), "all"])
 
 
@@ -153,10 +161,10 @@ def last_settings(runs: Path, experiment: Mapping[str, Any]) -> tuple[str, ...]:
     """Return `section.key=value` of what the newest result with scores was made with, where that is not the experiment's.
 
     Args:
-        runs: the folder of the experiment's results, one folder a command.
+        runs: the folder of the experiment's results, one folder per command.
         experiment: as results have it.
     """
-    files = [runs / name / "result.json" for name, stage in STAGES.items() if "methods" in stage.needs]
+    files = [runs / name / "result.json" for name, stage in REPORTED_COMMANDS.items() if "methods" in stage.needs]
     there = sorted((file for file in files if file.is_file()), key=lambda file: -file.stat().st_mtime)
     for file in there:
         try:
@@ -173,8 +181,8 @@ def predictions_of(sources: Sources, runs: Path) -> tuple[tuple[str, Predictions
         if found := load_predictions(sources.results[name], runs / name):
             return (name, found), tuple(remarks)
         remarks.append(
-            f"The answers to single images of {name} are not shown: its predictions.npz is missing, or is not the one that "
-            f"result was written with. To make it again: {sources.commands[name]}"
+            f"The predictions of {name} for single images are not shown: its predictions.npz is missing, or belongs to "
+            f"another result. To make it again: {sources.commands[name]}"
         )
     return None, tuple(remarks)
 
@@ -182,7 +190,7 @@ def predictions_of(sources: Sources, runs: Path) -> tuple[tuple[str, Predictions
 def visible(value: Any) -> Any:
     """Return text, or a JSON value full of it, with control characters and changes of direction written out as `⟨202E⟩`.
 
-    A name that turns the direction of writing around could otherwise make a page say something else.
+    Otherwise a name that changes the direction of writing could make a page misleading.
     """
     if isinstance(value, str):
         return "".join(f"⟨{ord(one):04X}⟩" if one in TURNING or _is_control(one) else one for one in value)
@@ -203,7 +211,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _does_not_belong(
-    result: Any, stage: Stage, experiment: Mapping[str, Any], key: str, counts: Mapping[str, int]
+    result: Any, stage: ReportedCommand, experiment: Mapping[str, Any], key: str, counts: Mapping[str, int]
 ) -> str:
     lacks = [name for name in (*stage.needs, *ALWAYS) if name not in result]
     if lacks:
@@ -229,7 +237,8 @@ def _of_other_features(result: Mapping[str, Any], experiment: Mapping[str, Any],
 def _take(
     sources: Sources,
     name: str,
-    stage: Stage,
+    stage: ReportedCommand,
+    *,
     result: Mapping[str, Any],
     experiment: Mapping[str, Any],
     options: tuple[str, ...],
@@ -241,8 +250,8 @@ def _take(
     sources.commands[name] = f"bottleneck {words} {shlex.join((*options, *overrides))}".rstrip()
     if changed:
         sources.remarks.append(
-            f"The result of {name} was made with {_and(changed)}, which is not what this report was asked for: compare its "
-            "figures with others with care."
+            f"The result of {name} was made with {_and(changed)}, unlike this report: be careful when you compare its "
+            "figures with others."
         )
 
 

@@ -1,9 +1,8 @@
-"""Advice: which of the four methods suits a data set, by what cached features show on validation images."""
+"""Advice: which of the four methods suits a data set, from cached features and validation images."""
 
 import shlex
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,8 +12,7 @@ from bottleneck_features.models.parallel import Workers, workers
 from bottleneck_features.pipeline.evaluation.ranking import ranked
 from bottleneck_features.pipeline.evaluation.scores import mcnemar
 from bottleneck_features.pipeline.evaluation.splits import Holdout, Subset
-from bottleneck_features.pipeline.evaluation.study import Study, open_study
-from bottleneck_features.pipeline.experiment import Experiment
+from bottleneck_features.pipeline.evaluation.study import Study
 from bottleneck_features.pipeline.methods.layer_rows import layer_sets
 from bottleneck_features.pipeline.methods.probe_search import LOGISTIC, Candidate, logistic_probe, steps
 from bottleneck_features.pipeline.progress import progress
@@ -22,16 +20,16 @@ from bottleneck_features.pipeline.results import Result, Score
 
 SHARES = (0.125, 0.25, 0.5, 1.0)  # of the training images, for the learning curve
 DRAWS = 3  # of each smaller share
-WIDEST = 0.10  # how far below a validation accuracy its interval may reach for it to say something
-LARGE_PER_CLASS = 1000  # training images a class from which the rule of thumb calls data large
+_WIDEST = 0.10  # of the interval below a validation accuracy; with a wider one there is no advice
+LARGE_PER_CLASS = 1000  # training images per class from which the rule of thumb calls data large
 NOTHING_TO_GAIN = (
-    0.02  # error of the frozen features, at the far end of its interval, below which training gains little
+    0.02  # error of the frozen features, at the upper end of its interval, below which training gains little
 )
 TRAINING_COST = 6  # a training step in float32 against a forward pass in the extraction's precision, per image
 
 
 @dataclass(frozen=True)
-class CurvePoint:
+class LearningCurvePoint:
     """Validation accuracy of the best probe by the number of training images: the mean of `draws` draws."""
 
     images: int
@@ -69,18 +67,16 @@ class Evidence:
     p_value: float
     best: Score
     best_layers: tuple[str, ...]
-    curve: tuple[CurvePoint, ...]
+    curve: tuple[LearningCurvePoint, ...]
     doubled: float | None
     fine_tune_seconds: float | None
 
 
-def advise(experiment: Experiment, home: Path, options: tuple[str, ...] = ()) -> Result:
+def advise(study: Study) -> Result:
     """Recommend one of the four methods, or say that the evidence is not enough.
 
     Args:
-        experiment: the experiment; its cache must be complete.
-        home: the artifacts folder.
-        options: the command line's words, for the commands to run.
+        study: the experiment, opened; its cache must be complete.
 
     Returns:
         The `Result`, with `recommendation` (a method's name, or `not enough evidence`), `reasons`, `rule_of_thumb`,
@@ -91,8 +87,7 @@ def advise(experiment: Experiment, home: Path, options: tuple[str, ...] = ()) ->
         features.CacheError: there is one, which cannot be used; see `open_cache`.
         RequestError: a class has too few samples, or too few groups, to train and to validate.
     """
-    study = open_study(experiment, home, "advise", options)
-    cache, _ = study.cache, study.held  # classes too small to be split are named before anything is fitted
+    cache, _ = study.cache, study.holdout  # classes too small to be split are named before anything is fitted
     with study.clock.phase("probe"), workers() as team:
         evidence = gather(study, team)
     recommendation, reasons = recommend(evidence)
@@ -103,21 +98,21 @@ def advise(experiment: Experiment, home: Path, options: tuple[str, ...] = ()) ->
         "reasons": list(reasons),
         "rule_of_thumb": rule_of_thumb(evidence),
         "evidence": asdict(evidence),
-        "commands": commands(recommendation, evidence, options),
+        "commands": commands(recommendation, evidence, study.options),
     }
     return study.write(details, study.data_warnings(), cache.key)
 
 
 def gather(study: Study, team: Workers) -> Evidence:
     """Measure what the advice rests on; the test split is not looked at."""
-    experiment, cache, held = study.experiment, study.cache, study.held
+    experiment, cache, held = study.experiment, study.cache, study.holdout
     sets = layer_sets(cache.layers)
     total = steps(LOGISTIC) * (len(sets) + DRAWS * (len(SHARES) - 1))
     labels = study.labels(held.validation)
     with progress(total=total, desc="probes", unit="fit") as bar:
         found = {layers: logistic_probe(cache, layers, held, team, bar.update) for layers in sets}
         best, *_ = ranked(found.values(), labels, cache.layers)
-        curve = _curve(cache, best, held, experiment.seed, team, bar.update)
+        curve = _curve(cache, best, held, seed=experiment.seed, team=team, advance=bar.update)
     last = found[(cache.layers[-1],)]
     earlier = next(iter(ranked((found[(layer,)] for layer in cache.layers[:-1]), labels, cache.layers)), None)
     rate = study.images_per_second
@@ -141,35 +136,35 @@ def gather(study: Study, team: Workers) -> Evidence:
 def recommend(evidence: Evidence) -> tuple[str, tuple[str, ...]]:
     """Return the recommended method and the reasons, strongest first."""
     best = evidence.best
-    if best.accuracy - best.low > WIDEST:
+    if best.accuracy - best.low > _WIDEST:
         return "not enough evidence", (
-            f"{evidence.validation:,} validation images leave the best accuracy, {_percent(best)}, too uncertain. About "
-            f"{4 * evidence.validation:,} would halve the doubt: label more images.",
+            f"With {evidence.validation:,} validation images the best accuracy, {_percent(best)}, is too uncertain. About "
+            f"{4 * evidence.validation:,} would halve its interval: label more images.",
         )
     different = _is_different(evidence)
     frozen = "earlier" if different else "linear"
     reasons = [_of_layers(evidence), _of_the_best(evidence), _of_the_curve(evidence)]
     if 1 - best.low <= NOTHING_TO_GAIN:
         return frozen, (
-            f"Frozen features are within {100 * (1 - best.low):.1f} points of perfect, at the far end of their interval: "
-            "training the network can gain no more.",
+            f"Even at the lower end of the interval, frozen features are within {100 * (1 - best.low):.1f} points of 100 %: "
+            "training the network can gain no more than that.",
             *reasons,
         )
     if not _is_large(evidence):
         return frozen, (
-            f"{evidence.train // evidence.classes:,} training images a class are few, and a frozen network has little to "
-            "overfit with.",
+            f"{evidence.train // evidence.classes:,} training images per class are few, and a classifier on frozen features "
+            "overfits less than a network that is trained.",
             *reasons,
         )
     method = "from-pretrained" if different else "fine-tune"
     return method, (
-        f"{evidence.train // evidence.classes:,} training images a class are enough to train the network on.",
+        f"{evidence.train // evidence.classes:,} training images per class are enough to train the network.",
         *reasons,
     )
 
 
 def rule_of_thumb(evidence: Evidence) -> str:
-    """Return what the walk-throughs' table says of data of this size and likeness."""
+    """Return what the walk-throughs' table recommends for data of this size and similarity to ImageNet."""
     size, likeness = "large" if _is_large(evidence) else "small", "different" if _is_different(evidence) else "similar"
     method = {
         ("small", "similar"): "linear", ("small", "different"): "earlier",
@@ -178,7 +173,7 @@ def rule_of_thumb(evidence: Evidence) -> str:
     return f"data {size} and {likeness} to ImageNet: {method}"
 
 
-def extrapolated(curve: Sequence[CurvePoint]) -> float | None:
+def extrapolated(curve: Sequence[LearningCurvePoint]) -> float | None:
     """Return the accuracy expected with twice the images, by error = a · n^−b; None where the error does not fall.
 
     Source of the law: J. Hestness et al., Deep Learning Scaling is Predictable, Empirically, 2017.
@@ -207,7 +202,7 @@ def _is_large(evidence: Evidence) -> bool:
 
 
 def _is_different(evidence: Evidence) -> bool:
-    """An earlier layer is better than the last, and not by chance."""
+    """Tell whether an earlier layer is better than the last, and not by chance."""
     ahead = evidence.earlier is not None and evidence.earlier.accuracy > evidence.last.accuracy
     return ahead and _is_no_chance(evidence)
 
@@ -219,9 +214,7 @@ def _is_no_chance(evidence: Evidence) -> bool:
 
 def _of_layers(evidence: Evidence) -> str:
     if evidence.earlier is None:
-        return (
-            "One layer is cached, so its likeness to ImageNet cannot be measured: add earlier ones to backbone.layers."
-        )
+        return "Only one layer is cached, so similarity to ImageNet cannot be measured: add earlier layers to backbone.layers."
     gap = 100 * (evidence.last.accuracy - evidence.earlier.accuracy)
     chance = "" if _is_no_chance(evidence) else ", which may be chance"
     tried = f", the best of {evidence.earlier_tried} earlier layers," if evidence.earlier_tried > 1 else ""
@@ -239,7 +232,7 @@ def _of_the_best(evidence: Evidence) -> str:
     )
     return (
         f"The best probe ({' + '.join(evidence.best_layers)}) reaches {_percent(evidence.best)} on the {evidence.validation:,} "
-        f"validation images it was chosen by{cost}."
+        f"validation images it was chosen on{cost}."
     )
 
 
@@ -250,26 +243,26 @@ def _percent(score: Score) -> str:
 
 def _of_the_curve(evidence: Evidence) -> str:
     if evidence.doubled is None:
-        return "The learning curve of the frozen features shows no trend to go by."
+        return "The learning curve of the frozen features shows no trend."
     gain = 100 * (evidence.doubled - evidence.best.accuracy)
-    return f"Twice as many labelled images would bring about {max(gain, 0.0):.1f} points with frozen features."
+    return f"Twice as many labelled images would gain about {max(gain, 0.0):.1f} points with frozen features."
 
 
 def _curve(
-    cache: Features, best: Candidate, held: Holdout, seed: int, team: Workers, advance: Any
-) -> tuple[CurvePoint, ...]:
+    cache: Features, best: Candidate, held: Holdout, *, seed: int, team: Workers, advance: Any
+) -> tuple[LearningCurvePoint, ...]:
     points = []
     for share in SHARES[:-1]:
         count = round(share * len(held.train))
         drawn = [_drawn(cache, held, count, seed + draw) for draw in range(DRAWS)]
         found = [logistic_probe(cache, best.method.layers, part, team, advance) for part in drawn if part]
         if found:
-            points.append(CurvePoint(count, float(np.mean([_accuracy(one) for one in found])), len(found)))
-    return (*points, CurvePoint(len(held.train), _accuracy(best), 1))
+            points.append(LearningCurvePoint(count, float(np.mean([_accuracy(one) for one in found])), len(found)))
+    return (*points, LearningCurvePoint(len(held.train), _accuracy(best), 1))
 
 
 def _drawn(cache: Features, held: Holdout, count: int, seed: int) -> Holdout | None:
-    """A random part of the training samples; None where a class would be without one."""
+    """Return a random part of the training samples; None where a class would be without one."""
     chosen = np.sort(np.random.default_rng(seed).permutation(held.train.indices)[:count])
     if len(np.unique(cache[held.train.split].y[chosen])) < len(cache.class_names):
         return None

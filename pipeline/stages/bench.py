@@ -18,7 +18,7 @@ from bottleneck_features.pipeline.progress import progress
 from bottleneck_features.pipeline.results import Clock, Result, experiment_json, run_folder, write_result
 
 BASELINE = "walk-through"
-COLUMNS = (
+BENCH_COLUMNS = (
     "variant",
     "images/s",
     "min–max",
@@ -35,7 +35,7 @@ class Effort:
     """How much is measured.
 
     Attributes:
-        images: a run on a CPU, cut down to a multiple of the batch size; on a GPU it is `ON_GPU`.
+        images: per run on a CPU, rounded down to a multiple of the batch size; on a GPU it is `ON_GPU`.
         repeats: of every run, interleaved.
         precisions: of the engines.
     """
@@ -45,9 +45,9 @@ class Effort:
     precisions: tuple[str, ...]
 
 
-ON_GPU = 8192  # images a run
-QUICK = Effort(96, 3, ("auto", "int8"))
-FULL = Effort(512, 5, ("float32", "bfloat16", "float16", "int8"))
+ON_GPU = 8192  # images per run
+QUICK_EFFORT = Effort(96, 3, ("auto", "int8"))
+FULL_EFFORT = Effort(512, 5, ("float32", "bfloat16", "float16", "int8"))
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Measured:
 
     Attributes:
         name: such as `openvino bfloat16, full stage one`.
-        images_per_second: one value a repeat.
+        images_per_second: one value per repeat.
         peak_mib: largest resident memory of its process, which ran nothing else.
         above_import_mib: the same less what importing the framework takes.
         ratio: median of the repeats' ratios to the walk-through of the same round.
@@ -97,7 +97,7 @@ def bench(experiment: Experiment, home: Path, effort: Effort) -> Result:
     folder = run_folder(home, experiment.name, "bench")
     with tempfile.TemporaryDirectory(dir=home) as scratch:
         request = _request(experiment, effort, scratch)
-        workers = [_Worker({**request, **variant}) for variant in _variants(effort)]
+        workers = [BenchmarkProcess({**request, **variant}) for variant in _variants(effort)]
         try:
             with clock.phase("prepare"):
                 for worker in progress(iterable=workers, desc="getting ready", unit="variant"):
@@ -126,8 +126,8 @@ def bench(experiment: Experiment, home: Path, effort: Effort) -> Result:
     return result
 
 
-def table_rows(variants: list[dict[str, Any]]) -> list[tuple[str, ...]]:
-    """Return the figures as text in the order of `COLUMNS`."""
+def bench_rows(variants: list[dict[str, Any]]) -> list[tuple[str, ...]]:
+    """Return the figures as text in the order of `BENCH_COLUMNS`."""
     return [
         (
             variant["name"],
@@ -143,8 +143,8 @@ def table_rows(variants: list[dict[str, Any]]) -> list[tuple[str, ...]]:
     ]
 
 
-class _Worker:
-    """A process that holds one variant ready; `refused` says why it does not, where its results are wrong."""
+class BenchmarkProcess:
+    """A process that runs one variant; `refused` says why it was refused if its results are wrong."""
 
     def __init__(self, variant: dict[str, Any]) -> None:
         self.variant = variant
@@ -160,10 +160,12 @@ class _Worker:
         self.refused = ""
 
     def prepare(self) -> None:
+        """Start the variant; it may refuse, since it computes something else than the network."""
         self.about = self._ask(json.dumps(self.variant))
         self.refused = self.about.get("refused", "")
 
     def run(self, name: str) -> dict[str, Any]:
+        """Run `bare` or `stage` once; return its `seconds` and `peak_mib`."""
         return self._ask(name)
 
     def _ask(self, line: str) -> dict[str, Any]:
@@ -183,6 +185,7 @@ class _Worker:
         return content
 
     def close(self) -> None:
+        """End the process."""
         self._process.kill()
         self._process.wait()
 
@@ -213,14 +216,14 @@ def _variants(effort: Effort) -> list[dict[str, str]]:
     return found
 
 
-def _measure(workers: list[_Worker], effort: Effort) -> list[dict[tuple[str, str], dict[str, Any]]]:
+def _measure(workers: list[BenchmarkProcess], effort: Effort) -> list[dict[tuple[str, str], dict[str, Any]]]:
     rounds = []
     for _ in progress(iterable=range(effort.repeats), desc="measuring", unit="round"):
         rounds.append({(worker.name, run): worker.run(run) for worker in workers for run in worker.runs})
     return rounds
 
 
-def _evaluate(workers: list[_Worker], rounds: list[dict[tuple[str, str], dict[str, Any]]]) -> list[Measured]:
+def _evaluate(workers: list[BenchmarkProcess], rounds: list[dict[tuple[str, str], dict[str, Any]]]) -> list[Measured]:
     measured = []
     for worker in workers:
         count = worker.variant["images"]

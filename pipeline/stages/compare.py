@@ -1,32 +1,30 @@
 """The comparison: frozen features, fine-tuning and networks from scratch on the same images and splits."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from bottleneck_features.features.reader import Features
 from bottleneck_features.models.parallel import workers
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.evaluation.predictions import PREDICTIONS_FILE
-from bottleneck_features.pipeline.evaluation.scored import ScoredMethod, keep_predictions, scored
-from bottleneck_features.pipeline.evaluation.study import open_study
+from bottleneck_features.pipeline.evaluation.scored import ScoredMethod, keep_predictions, score_method
+from bottleneck_features.pipeline.evaluation.study import Study
 from bottleneck_features.pipeline.experiment import Experiment
 from bottleneck_features.pipeline.methods.compared import Training, train_compared
 from bottleneck_features.pipeline.methods.pixels import pixels_on_disk
 from bottleneck_features.pipeline.results import Result, label
 
 
-def compare(experiment: Experiment, home: Path) -> Result:
+def compare(study: Study) -> Result:
     """Compare the methods of an experiment on the same images.
 
     `linear` is the head on the last cached layer. Every earlier layer gets a head too; the best of them by validation
-    accuracy is `earlier`, and only its test accuracy is looked at. `probe` is the best logistic regression of
+    accuracy is `earlier`, and only this one is scored on the test images. `probe` is the best logistic regression of
     `bottleneck probe`. `fine-tune`, `from-pretrained` and `from-scratch` train the network itself; `convnet-…` are small
     networks trained from scratch.
 
     Args:
-        experiment: the experiment; its cache must be complete.
-        home: the artifacts folder.
+        study: the experiment, opened; its cache must be complete.
 
     Returns:
         The `Result`, with `methods`, `pairs` (of methods, on the same images), `duplicates` across splits,
@@ -38,14 +36,13 @@ def compare(experiment: Experiment, home: Path) -> Result:
         RequestError: one method is left, or a class has too few samples to train and to validate.
         PipelineError: a loss became NaN.
     """
-    study = open_study(experiment, home, "compare")
-    _require_two(experiment, study.cache)
+    _require_two(study.experiment, study.cache)
     evaluation = study.evaluation
-    with pixels_on_disk(study.dataset, home) as pixels, workers() as team:
+    with pixels_on_disk(study.dataset, study.home) as pixels, workers() as team:
         with study.clock.phase("train"):
             trained = list(train_compared(Training(study, pixels, team)))
         with study.clock.phase("evaluate"):
-            methods = [scored(study, one) for one in trained if one.compared]
+            methods = [score_method(study, one) for one in trained if one.compared]
     ruled_out = [one.method for one in trained if not one.compared]
     details: dict[str, Any] = {
         "data": study.dataset.title,
@@ -64,7 +61,7 @@ def compare(experiment: Experiment, home: Path) -> Result:
 
 
 def _by_method(methods: Sequence[ScoredMethod]) -> dict[str, Any]:
-    """What the result says of each method that was scored at the end, by its label."""
+    """Return what the result says of each method that was scored at the end, by its label."""
     return {
         "confusion": {label(one.row): one.confusion.tolist() for one in methods},
         "calibration": {label(one.row): one.calibration.as_json() for one in methods},

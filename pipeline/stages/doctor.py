@@ -1,4 +1,4 @@
-"""Looks at the machine and the installation: what works here, and what is missing for what."""
+"""Checks the machine and the installation: what works here, and which optional packages are missing."""
 
 import os
 import platform
@@ -14,6 +14,7 @@ from typing import Any
 import psutil
 
 from bottleneck_features import models
+from bottleneck_features.errors import first_line
 from bottleneck_features.pipeline.extraction.cache import cache_root
 from bottleneck_features.pipeline.results import hardware, versions
 
@@ -115,9 +116,8 @@ def _tried(engine: str, precision: str) -> Check:
     except models.EngineUnavailable as reason:
         return Check("engine", item, MISSING, str(reason))
     except Exception as reason:  # a driver or a library that does not fit may raise anything
-        said = (str(reason).strip() or type(reason).__name__).splitlines()[0]
-        return Check("engine", item, BROKEN, f"a tiny network fails: {said[:200]}")
-    return Check("engine", item, OK, f"a tiny network runs; {100 * error:.2g} % from float32")
+        return Check("engine", item, BROKEN, f"a tiny network fails: {first_line(reason, 200)}")
+    return Check("engine", item, OK, f"a tiny network runs; {100 * error:.2g} % error relative to float32")
 
 
 def _run(engine: str, precision: str) -> float:
@@ -145,7 +145,7 @@ def _folders(home: Path) -> Iterator[Check]:
     yield writable(home)
     usage = shutil.disk_usage(_existing(home))
     free = usage.free / 2**30
-    yield Check("folder", "free space", OK if free >= LEAST_FREE_GIB else LOW, f"{free:.1f} GiB beside {home}")
+    yield Check("folder", "free space", OK if free >= LEAST_FREE_GIB else LOW, f"{free:.1f} GiB on the disk of {home}")
     caches = [path for path in cache_root(home).glob("*") if path.is_dir()]
     yield Check("folder", "caches", OK, f"{len(caches):,} in {cache_root(home)}; bottleneck cache ls")
     weights = models.keras_home() / "models"
@@ -158,7 +158,7 @@ def _existing(path: Path) -> Path:
 
 
 def writable(home: Path) -> Check:
-    """Say whether an artifacts folder, or what it would be made in, can be written to."""
+    """Check whether an artifacts folder, or the folder it would be created in, can be written to."""
     try:
         with tempfile.TemporaryFile(dir=_existing(home)) as file:
             file.write(os.urandom(1 << 16))
@@ -166,7 +166,7 @@ def writable(home: Path) -> Check:
         return Check(
             "folder", "artifacts", BROKEN, f"'{home}' cannot be written to ({error.strerror}): give another --home"
         )
-    return Check("folder", "artifacts", OK, f"{home}{'' if home.is_dir() else ' (not made yet)'}")
+    return Check("folder", "artifacts", OK, f"{home}{'' if home.is_dir() else ' (not created yet)'}")
 
 
 def extras(table: Mapping[str, tuple[tuple[str, ...], str]]) -> Iterator[Check]:
@@ -198,6 +198,6 @@ def as_json(checks: tuple[Check, ...]) -> dict[str, Any]:
 
 
 def broken(checks: tuple[Check, ...]) -> list[Check]:
-    """Return what must be mended before anything works; an engine is not essential while another works."""
+    """Return what must be repaired before anything works; an engine is not essential while another one works."""
     found = [one for one in checks if one.state == BROKEN]
     return [one for one in found if one.area != "engine" or one.item == "any"]

@@ -20,9 +20,9 @@ from bottleneck_features.pipeline.use.inference import inference
 from bottleneck_features.pipeline.use.saved_model import SavedModel
 
 CHECKED = 64  # images
-SEED = 0
+_SEED = 0
 LIMIT = 1e-4  # of a probability, against float32
-AT_A_TIME = 16
+_AT_A_TIME = 16
 
 
 @dataclass(frozen=True)
@@ -56,12 +56,12 @@ def export_model(model: SavedModel, formats: Sequence[str], home: Path, to: Path
             never share a card.
 
     Returns:
-        The `Result`, with `model`, `to` (the folder), `exported` (a row a format: `path`, `largest_difference`),
+        The `Result`, with `model`, `to` (the folder), `exported` (a row per format: `path`, `largest_difference`),
         `checked_images`, `against_pipeline` (the exported model beside the pipeline as it runs, with its engine and
         precision) and `files`.
 
     Raises:
-        RequestError: a head of neighbours, which is no model of one graph.
+        RequestError: the head is k-NN, which cannot be exported.
         EngineUnavailable: a package that a format needs is missing.
         PipelineError: a format's predictions are not the pipeline's; it was removed.
     """
@@ -71,7 +71,7 @@ def export_model(model: SavedModel, formats: Sequence[str], home: Path, to: Path
     with clock.phase("open"):
         dataset = open_dataset(model.experiment, home)
         split = next(split for split in ("test", "validation", "train") if split in dataset.splits)
-        order = np.random.default_rng(SEED).permutation(len(dataset.splits[split]))
+        order = np.random.default_rng(_SEED).permutation(len(dataset.splits[split]))
         images = dataset.images(split, np.sort(order[:CHECKED]))
     with clock.phase("reference"):
         whole = deployed(model)
@@ -109,7 +109,7 @@ def deployed(model: SavedModel) -> Any:
     """Return a classifier as one Keras model of uint8 images; see `models.deployable`.
 
     Raises:
-        RequestError: a head of neighbours.
+        RequestError: the head is k-NN.
     """
     experiment, known = model.experiment, model.known
     settings = (model.image_shape[:2], experiment.input.size, experiment.input.resize, experiment.input.antialias)
@@ -122,8 +122,8 @@ def deployed(model: SavedModel) -> Any:
     if not model.head.classifier.is_linear:
         n = len(model.head.classifier.arrays["labels"])
         raise RequestError(
-            f"The head of --model {model.name} votes among {n:,} training images ({known['method']}), which is no model for "
-            "other runtimes. Export a linear one: bottleneck train-head with the same options, then --model train-head."
+            f"The head of --model {model.name} ({known['method']}) needs its {n:,} training images, so it cannot be exported. "
+            "Export a linear head: run bottleneck train-head with the same options, then use --model train-head."
         )
     backbone = models.load_backbone(
         experiment.backbone.name, experiment.backbone.weights, experiment.input.size, experiment.seed
@@ -136,7 +136,7 @@ def deployed(model: SavedModel) -> Any:
 
 
 def checked(name: str, path: Path, form: Format, images: np.ndarray, reference: np.ndarray) -> Exported:
-    """Compare what a format's own runtime predicts with the pipeline; remove what disagrees.
+    """Compare the predictions of a format's own runtime with the pipeline's; remove the file if they differ.
 
     Args:
         name: of the format.
@@ -146,7 +146,7 @@ def checked(name: str, path: Path, form: Format, images: np.ndarray, reference: 
         reference: `(n, classes)` probabilities by the pipeline in float32.
     """
     run: Run = form.load(path)
-    parts = [run(images[start : start + AT_A_TIME]) for start in range(0, len(images), AT_A_TIME)]
+    parts = [run(images[start : start + _AT_A_TIME]) for start in range(0, len(images), _AT_A_TIME)]
     difference = float(np.abs(np.concatenate(parts) - reference).max())
     if not difference <= LIMIT:  # NaN too
         remove(path)
@@ -159,8 +159,8 @@ def _refuse_failures(exported: Sequence[Exported]) -> None:
     if failed:
         found = "; ".join(f"{one.name}: {one.difference:.2g}" for one in failed)
         raise PipelineError(
-            f"The exported model does not predict what the pipeline predicts, so it was removed ({found}; the largest "
-            f"difference allowed is {LIMIT:g}). Export another format, and report this with the versions of result.json."
+            f"The exported model does not predict the same as the pipeline, so it was removed ({found}; the largest "
+            f"difference allowed is {LIMIT:g}). Export another format, and report this with the versions in result.json."
         )
 
 

@@ -9,21 +9,26 @@ import numpy as np
 from bottleneck_features import features
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.experiment import Experiment
-from bottleneck_features.pipeline.extraction.cache import cache_url, data_warnings, extraction_speed, remember_speed
+from bottleneck_features.pipeline.extraction.cache import (
+    cache_url,
+    remember_speed,
+)
 from bottleneck_features.pipeline.extraction.extract import (
-    Job,
     build,
+    cache_writer,
     fill,
     is_whole,
-    job_writer,
-    open_job,
+    open_for_extraction,
     outputs_of,
     say_what_differs,
     warn_of_others,
 )
-from bottleneck_features.pipeline.extraction.on_ray import fill_by_team, start_team
-from bottleneck_features.pipeline.extraction.ray_team import Cluster, connected
-from bottleneck_features.pipeline.results import Clock, Result, experiment_json, write_result
+from bottleneck_features.pipeline.extraction.on_ray import fill_with_workers, start_workers
+from bottleneck_features.pipeline.extraction.opened import OpenedExperiment
+from bottleneck_features.pipeline.extraction.ray_workers import Cluster, connected
+from bottleneck_features.pipeline.results import (
+    Result,
+)
 
 
 def extract_features(
@@ -49,29 +54,28 @@ def extract_features(
         DownloadError: data or weights cannot be downloaded; both are named.
         features.CacheError: the disk is full, or another run holds the cache, or it is complete and damaged.
     """
-    clock = Clock()
-    with clock.phase("open"):
-        job = open_job(experiment, home)
+    opened = open_for_extraction(experiment, home)
+    clock = opened.clock
     shared = True
-    if url := cache_url(experiment, job.path):
+    if url := cache_url(experiment, opened.cache_path):
         with clock.phase("store"):
-            shared = features.share(url, job.path)
-    say_what_differs(job)
-    if shared and is_whole(job.path):
-        return _finished(job, clock, _nothing_to_do(part))
+            shared = features.share(url, opened.cache_path)
+    say_what_differs(opened)
+    if shared and is_whole(opened.cache_path):
+        return _finished(opened, _nothing_to_do(part))
     with clock.phase("compile"):
-        extractor = build(job)
+        extractor = build(opened)
         outputs = outputs_of(extractor, experiment)
-    with job_writer(job, outputs, wait_seconds, part) as writer:
+    with cache_writer(opened, outputs, wait_seconds, part) as writer:
         done_before = writer.done_images
         warn_of_others(writer.begun_with, outputs.machine)
         with clock.phase("extract"):
-            fill(writer, job.dataset, extractor, experiment.compute.batch_size)
+            fill(writer, opened.dataset, extractor, experiment.compute.batch_size)
         shards_left = writer.finish()
     images = writer.total_images - done_before
-    remember_speed(job.folder, job.key, images, clock.seconds["extract"])
+    remember_speed(opened.folder, opened.cache_key, images, clock.seconds["extract"])
     details = {"images": images, "images_resumed": done_before, "part": str(part), "shards_left": shards_left}
-    return _finished(job, clock, {**details, "check": outputs.check})
+    return _finished(opened, {**details, "check": outputs.check})
 
 
 def _nothing_to_do(part: features.Partition) -> dict[str, Any]:
@@ -79,22 +83,19 @@ def _nothing_to_do(part: features.Partition) -> dict[str, Any]:
     return {"images": 0, "images_resumed": 0, "part": str(part), "shards_left": 0}
 
 
-def _finished(job: Job, clock: Clock, details: Mapping[str, Any]) -> Result:
+def _finished(opened: OpenedExperiment, details: Mapping[str, Any]) -> Result:
     """Write and return the result of stage one, with what is known of its cache added to the details."""
-    info = features.describe_cache(job.path)
+    info = features.describe_cache(opened.cache_path)
     details = {
         **details,
-        "images_per_second": extraction_speed(job.folder, job.key),
-        "engine": job.identity["compute.engine"],
-        "precision": job.identity["compute.precision"],
-        "cache": str(job.path),
+        "images_per_second": opened.images_per_second,
+        "engine": opened.identity["compute.engine"],
+        "precision": opened.identity["compute.precision"],
+        "cache": str(opened.cache_path),
         "cache_mib": round(info.bytes / 2**20, 1),
         "layers": {layer: list(shape) for layer, shape in (info.shapes or {}).items()},
     }
-    warnings = data_warnings(job.experiment, job.dataset)
-    result = Result("features", experiment_json(job.experiment), job.key, clock.seconds, warnings, details, job.folder)
-    write_result(result)
-    return result
+    return opened.write(details, opened.data_warnings(), opened.cache_key)
 
 
 def extract_on_ray(experiment: Experiment, home: Path, cluster: Cluster, wait_seconds: float = 0.0) -> Result:
@@ -118,29 +119,28 @@ def extract_on_ray(experiment: Experiment, home: Path, cluster: Cluster, wait_se
     """
     if experiment.features.store:
         raise RequestError(
-            "features.store does not go with --engine-on ray: workers write into one folder that all nodes see. Leave one "
-            "of them out; many processes fill a store with --shard I/N."
+            "features.store and --engine-on ray cannot be combined: Ray's workers write into one folder that all nodes see. "
+            "Leave one of them out. To fill a store with many processes, use --shard I/N."
         )
-    clock = Clock()
-    with clock.phase("open"):
-        job = open_job(experiment, home.resolve())
-    say_what_differs(job)
-    if is_whole(job.path):
-        return _finished(job, clock, _nothing_to_do(features.WHOLE))
+    opened = open_for_extraction(experiment, home.resolve())
+    clock = opened.clock
+    say_what_differs(opened)
+    if is_whole(opened.cache_path):
+        return _finished(opened, _nothing_to_do(features.WHOLE))
     with connected(cluster.address) as ray:
         with clock.phase("compile"):
-            team, workers = start_team(ray, job, cluster)
-            outputs = team.first_answer()
-        with job_writer(job, outputs, wait_seconds, features.SHARED) as writer:
+            pool, workers = start_workers(ray, opened, cluster)
+            outputs = pool.first_answer()
+        with cache_writer(opened, outputs, wait_seconds, features.SHARED) as writer:
             done_before = writer.done_images
             with clock.phase("extract"):
-                seconds = fill_by_team(team, writer)
+                seconds = fill_with_workers(pool, writer)
             left = writer.finish()
     images = writer.total_images - done_before
-    remember_speed(job.folder, job.key, images, clock.seconds["extract"])
+    remember_speed(opened.folder, opened.cache_key, images, clock.seconds["extract"])
     details = {**_nothing_to_do(features.WHOLE), "images": images, "images_resumed": done_before, "shards_left": left}
-    details |= {"check": outputs.check, "workers": workers, "worker_deaths": team.deaths}
-    return _finished(job, clock, {**details, "shard_seconds": _summary(seconds)})
+    details |= {"check": outputs.check, "workers": workers, "worker_deaths": pool.deaths}
+    return _finished(opened, {**details, "shard_seconds": _summary(seconds)})
 
 
 def _summary(seconds: list[float]) -> dict[str, float]:

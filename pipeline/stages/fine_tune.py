@@ -1,27 +1,24 @@
-"""Trains the pre-trained network itself, on the splits of the frozen methods."""
+"""Trains the network itself, on the same splits as the methods on frozen features."""
 
 import os
-from pathlib import Path
 from typing import Any
 
 from bottleneck_features.models.weights import file_digest
-from bottleneck_features.pipeline.evaluation.scored import scored, scored_details, scored_pictures
-from bottleneck_features.pipeline.evaluation.study import open_study
-from bottleneck_features.pipeline.experiment import Experiment, with_random_weights
+from bottleneck_features.pipeline.evaluation.scored import score_method, scored_details, scored_pictures
+from bottleneck_features.pipeline.evaluation.study import Study
+from bottleneck_features.pipeline.experiment import with_random_weights
 from bottleneck_features.pipeline.extraction.cache import backbone_label, data_warnings
 from bottleneck_features.pipeline.methods.network import starts_from_probe, train_network
 from bottleneck_features.pipeline.methods.pixels import pixels_on_disk
 from bottleneck_features.pipeline.results import Result
 
 
-def fine_tune(experiment: Experiment, home: Path, method: str = "fine-tune") -> Result:
+def fine_tune(study: Study) -> Result:
     """Train the network and score the test split once, if there is one.
 
     Args:
-        experiment: its `finetune` section is the recipe; the layer the new last layer stands on is the last of
-            `backbone.layers`.
-        home: the artifacts folder.
-        method: one of `NETWORKS`; see `train_network`.
+        study: the experiment, opened for one of `NETWORKS`, see `train_network`; its `finetune` section is the recipe, and the
+            new last layer stands on the last of its `backbone.layers`.
 
     Returns:
         The `Result`, with `methods`, `history`, `scored_on`, `confusion` (rows: true classes), `calibration` and `files`.
@@ -30,17 +27,17 @@ def fine_tune(experiment: Experiment, home: Path, method: str = "fine-tune") -> 
         NoCache: there is no cache, which the linear probe needs that `fine-tune` starts from.
         features.CacheError: there is one, which cannot be used; see `open_cache`.
         RequestError: a class has too few samples, or too few groups, to train and to validate.
-        models.ModelError: the backbone, `finetune.from_layer` or the weights are not to be had, or another setting is wrong.
+        models.ModelError: the backbone, `finetune.from_layer` or the weights are not available, or another setting is wrong.
         PipelineError: the loss became NaN.
     """
-    study = open_study(experiment, home, method)
+    experiment, method = study.experiment, study.command
     cache = study.cache if starts_from_probe(experiment, method) else study.cache_if_any
     evaluation = study.evaluation
-    with pixels_on_disk(study.dataset, home) as pixels:
+    with pixels_on_disk(study.dataset, study.home) as pixels:
         with study.clock.phase("train"):
             trained = train_network(study, pixels, method)
         with study.clock.phase("evaluate"):
-            found = scored(study, trained)
+            found = score_method(study, trained)
     with study.clock.phase("write"):
         unnamed = study.folder / f".model~{os.getpid()}.keras"
         trained.model.save(unnamed)

@@ -1,4 +1,4 @@
-"""What is in a data set, and what is wrong with it, before anything is computed from it."""
+"""The contents and the problems of a data set, before anything is computed from it."""
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -17,12 +17,12 @@ from bottleneck_features.pipeline.inspection.hints import hints
 from bottleneck_features.pipeline.inspection.repeats import Place, Repeats, describe_all, find_repeats
 from bottleneck_features.pipeline.inspection.shortcuts import Shortcut, find_shortcuts
 from bottleneck_features.pipeline.plots import class_balance, image_sizes
-from bottleneck_features.pipeline.reporting.inspect_page import write_page
+from bottleneck_features.pipeline.reporting.inspect_page import write_inspect_page
 from bottleneck_features.pipeline.results import Result, experiment_json, write_result
 
 SIZE = (64, 64)  # what image files are resized to for a look at them
 LISTED = 1000  # pairs in result.json
-SHOWN = 20  # pairs on the page, groups and conflicts in result.json
+_SHOWN = 20  # pairs on the page, groups and conflicts in result.json
 UNEVEN = 10  # times the smallest class
 
 
@@ -56,7 +56,7 @@ def inspect(experiment: Experiment, home: Path, options: tuple[str, ...] = ()) -
         counts = _counts(dataset)
         pictures = _pictures(dataset, counts, labels, folder)
         sheets = contact_sheets(dataset, folder, experiment.seed)
-        pairs = [place for pair in _worth_a_look(dataset, repeats)[:SHOWN] for place in (pair.first, pair.second)]
+        pairs = [place for pair in _worth_a_look(dataset, repeats)[:_SHOWN] for place in (pair.first, pair.second)]
         shown = [draw_sheet(dataset, pairs, folder / "repeats.jpg")] if pairs else []
     details: dict[str, Any] = {
         "data": dataset.title,
@@ -70,7 +70,9 @@ def inspect(experiment: Experiment, home: Path, options: tuple[str, ...] = ()) -
     small = why_no_holdout(dataset)
     warnings = (*dataset.notices, *_warnings(details, shortcuts), *([f"Classes: {small}"] if small else []))
     result = Result("inspect", experiment_json(experiment), "", clock.seconds, warnings, details, folder)
-    write_page(write_result(result), dataset.class_names, (pictures, sheets, shown), options, folder / "inspect.html")
+    write_inspect_page(
+        write_result(result), dataset.class_names, (pictures, sheets, shown), options, folder / "inspect.html"
+    )
     return result
 
 
@@ -105,7 +107,7 @@ def _pictures(dataset: Dataset, counts: dict[str, dict[str, int]], labels: np.nd
 
 
 def _summary(dataset: Dataset) -> dict[str, Any]:
-    """What kinds of pictures there are: sizes (width × height), formats, modes and aspect ratios with their counts."""
+    """Return what kinds of pictures there are: sizes (width × height), formats, modes and aspect ratios with their counts."""
     origins = list(dataset.origins())
     if not origins:
         height, width, _ = dataset.image_shape
@@ -130,11 +132,11 @@ def _straddling(dataset: Dataset) -> dict[str, Any]:
         for group in np.unique(groups).tolist():
             where[group].add(split)
     parted = sorted(group for group, splits in where.items() if len(splits) > 1)
-    return {"number": len(where), "in_several_splits": len(parted), "examples": parted[:SHOWN]}
+    return {"number": len(where), "in_several_splits": len(parted), "examples": parted[:_SHOWN]}
 
 
 def _worth_a_look(dataset: Dataset, repeats: Repeats) -> list[Any]:
-    """The pairs, those of different labels first, then those of different splits."""
+    """Return the pairs, those of different labels first, then those of different splits."""
     return sorted(
         repeats.pairs,
         key=lambda pair: (
@@ -164,7 +166,7 @@ def _repeats_json(dataset: Dataset, repeats: Repeats) -> dict[str, Any]:
         "across_splits": sum(count for splits, count in spread.items() if " and " in splits),
         "exact_across_splits": sum("exact" in pair.kind and pair.first.split != pair.second.split for pair in pairs),
         "conflicting_labels": len(conflicts),
-        "conflicts": [[named(place) for place in own[:SHOWN]] for own in conflicts[:SHOWN]],
+        "conflicts": [[named(place) for place in own[:_SHOWN]] for own in conflicts[:_SHOWN]],
         "pairs": [
             {**asdict(pair), "first": named(pair.first), "second": named(pair.second)} for pair in pairs[:LISTED]
         ],
@@ -182,15 +184,15 @@ def _warnings(details: dict[str, Any], shortcuts: Sequence[Shortcut]) -> list[st
     if repeats["across_splits"]:
         found.append(
             f"Leak: {repeats['across_splits']:,} sets of repeated images lie in more than one split "
-            f"({repeats['exact_across_splits']:,} exact pairs; near ones are for your eyes to judge: inspect.html shows the "
-            "first, result.json lists them under `repeats`). Remove the copies, or where no splits are given name by "
-            "dataset.group what belongs together: it stays in one split."
+            f"({repeats['exact_across_splits']:,} exact pairs; check near-duplicates by eye: inspect.html shows the first "
+            "ones, result.json lists them under `repeats`). Remove the copies, or, if the data have no splits of their own, "
+            "set dataset.group: images of one group stay in one split."
         )
     for split, counts in details["images"].items():
         least, most = (choose(counts, key=counts.__getitem__) for choose in (min, max))
         if counts[most] > UNEVEN * counts[least]:
             found.append(
-                f"Balance: in {split} the class {most!r} has {counts[most]:,} images, {least!r} {counts[least]:,}; accuracy "
-                "hides what becomes of small classes."
+                f"Balance: in {split} the class {most!r} has {counts[most]:,} images, {least!r} {counts[least]:,}; overall "
+                "accuracy says little about small classes."
             )
     return found

@@ -1,10 +1,9 @@
-"""The label curve: how many labelled images a class it takes until a ConvNet from scratch catches up with frozen features."""
+"""The label curve: how many labelled images per class it takes until a ConvNet from scratch catches up with frozen features."""
 
 import dataclasses
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,29 +17,29 @@ from bottleneck_features.pipeline.datasets import Dataset
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.evaluation.scores import CONFIDENCE
 from bottleneck_features.pipeline.evaluation.splits import Holdout, Subset, hold_out
-from bottleneck_features.pipeline.evaluation.study import open_study
+from bottleneck_features.pipeline.evaluation.study import Study
 from bottleneck_features.pipeline.experiment import Experiment
 from bottleneck_features.pipeline.methods.layer_rows import LayerRows
 from bottleneck_features.pipeline.methods.pixels import pixels_on_disk
 from bottleneck_features.pipeline.methods.probe_search import Candidate, logistic_probe
 from bottleneck_features.pipeline.methods.small_training import SmallConvnet
-from bottleneck_features.pipeline.methods.training import Recipe
+from bottleneck_features.pipeline.methods.training import TrainingRecipe
 from bottleneck_features.pipeline.progress import progress
 from bottleneck_features.pipeline.results import Result
 
 ALL = None  # instead of a number of images per class
 METHODS = ("linear", "earlier", "convnet-small")
-PROTOCOL = (
-    "Every point is scored on the whole test split, by the model it ends with; nothing is chosen by these scores. Per class, "
-    "a point trains on the given number of images and chooses its L2 value, layer or epoch on its share of further "
-    "validation images, at least one. Each seed draws its own images; a larger size contains the smaller ones. "
-    "Intervals: Student's t over seeds, 95 %; how other test images would turn out is not in them."
+CURVE_PROTOCOL = (
+    "Every point is the accuracy of its final model on the whole test split; nothing is chosen by these scores. A point "
+    "trains on the given number of images per class, and chooses its L2 value, layer or epoch on a proportional number of "
+    "validation images, at least one per class. Each seed draws its own images; a larger size contains the smaller ones. "
+    "Intervals: Student's t over seeds, 95 %; they do not include the uncertainty due to the choice of test images."
 )
 
 
 @dataclass(frozen=True)
-class CurvePoint:
-    """One method trained on one number of images per class, once a seed.
+class LabelCurvePoint:
+    """One method trained on one number of images per class, once per seed.
 
     Attributes:
         method: `linear` (logistic probe on the last layer), `earlier` (on the best earlier one) or `convnet-small`.
@@ -48,7 +47,7 @@ class CurvePoint:
         classes: how many.
         images: training images in all.
         validation: images that chose its settings.
-        accuracies: top-1 on the test split, one a seed.
+        accuracies: top-1 on the test split, one per seed.
         layers: the layer each seed's model sees; empty for the ConvNet.
     """
 
@@ -86,16 +85,15 @@ class CurvePoint:
         }
 
 
-def label_curve(experiment: Experiment, home: Path, sizes: tuple[int | None, ...], seeds: int) -> Result:
+def label_curve(study: Study, sizes: tuple[int | None, ...], seeds: int) -> Result:
     """Train every method on growing numbers of labelled images and score each on the test split.
 
-    The curve scores the test split once for every method, size and seed, by the model each ends with; no choice is made
-    from these scores. Settings (L2 value, earlier layer, epoch) are chosen on validation images that grow with the size:
-    as many for each training image as there are at `all`, but at least one of each class.
+    The curve scores the final model of every method, size and seed once on the test split; nothing is chosen by these
+    scores. Settings (L2 value, earlier layer, epoch) are chosen on validation images, whose number grows with the size: the
+    ratio to the training images is that at `all`, but there is at least one per class.
 
     Args:
-        experiment: the experiment; its cache must be complete.
-        home: the artifacts folder.
+        study: the experiment, opened; its cache must be complete.
         sizes: training images per class, rising; None stands for all. See `parse_sizes`.
         seeds: how many draws of images and initial weights, from the experiment's seed on.
 
@@ -108,14 +106,13 @@ def label_curve(experiment: Experiment, home: Path, sizes: tuple[int | None, ...
         RequestError: there is no test split, or a class has fewer images than asked for.
         PipelineError: a loss became NaN.
     """
-    study = open_study(experiment, home, "label-curve")
-    dataset, settings, clock = study.dataset, experiment.convnet, study.clock
-    draws = _draws(experiment, dataset, sizes, seeds)
+    experiment, dataset, clock = study.experiment, study.dataset, study.clock
+    settings, draws = experiment.convnet, _draws(experiment, dataset, sizes, seeds)
     cache = study.cache
     methods = [name for name in METHODS if name != "earlier" or len(cache.layers) > 1]
     scored: dict[tuple[str, int | None], list[tuple[float, str]]] = {(m, size): [] for m in methods for size in sizes}
     bar = progress(total=len(scored) * seeds, unit="model", desc="label curve")
-    with bar, pixels_on_disk(dataset, home) as pixels:
+    with bar, pixels_on_disk(dataset, study.home) as pixels:
         convnet = SmallConvnet(dataset, pixels)
         for (seed, size), held in draws.items():
             with clock.phase("probes"), workers() as team:
@@ -123,7 +120,7 @@ def label_curve(experiment: Experiment, home: Path, sizes: tuple[int | None, ...
                     scored[method, size].append(outcome)
                     bar.update()
             with clock.phase("convnet"):
-                convnet.train(held, Recipe(settings.epochs, settings.batch_size, settings.learning_rate, seed))
+                convnet.train(held, TrainingRecipe(settings.epochs, settings.batch_size, settings.learning_rate, seed))
                 scored["convnet-small", size].append((convnet.accuracy("test", settings.batch_size), ""))
                 bar.update()
     first = {size: held for (_, size), held in reversed(draws.items())}
@@ -138,7 +135,7 @@ def label_curve(experiment: Experiment, home: Path, sizes: tuple[int | None, ...
     details = {
         "data": dataset.title,
         "backbone": study.backbone,
-        "protocol": PROTOCOL,
+        "protocol": CURVE_PROTOCOL,
         "n_test": len(dataset.splits["test"]),
         "answer": answer,
         "points": rows,
@@ -147,8 +144,8 @@ def label_curve(experiment: Experiment, home: Path, sizes: tuple[int | None, ...
     return study.write(details, study.data_warnings(), cache.key)
 
 
-def crossing(points: Sequence[CurvePoint]) -> str:
-    """Return in one line at which sizes the better probe is ahead, at which the ConvNet, and where that cannot be told.
+def crossing(points: Sequence[LabelCurvePoint]) -> str:
+    """Return in one line at which sizes the better probe is ahead, at which the ConvNet, and at which neither clearly is.
 
     One is ahead where Student's t interval of the paired differences over seeds leaves 0 out; with one seed nothing has an
     interval, and the figures alone decide.
@@ -158,7 +155,7 @@ def crossing(points: Sequence[CurvePoint]) -> str:
     said = {
         "transfer": "transfer is ahead",
         "scratch": "the ConvNet from scratch is ahead",
-        "": "no difference can be told",
+        "": "no clear difference",
     }
     parts = []
     for who, words in said.items():
@@ -169,7 +166,7 @@ def crossing(points: Sequence[CurvePoint]) -> str:
     return f"{'; '.join(parts)} (images per class)"
 
 
-def _ahead(points: list[CurvePoint]) -> str:
+def _ahead(points: list[LabelCurvePoint]) -> str:
     """`transfer`, `scratch`, or neither."""
     scratch = next(point for point in points if not point.layers)
     transfer = max((point for point in points if point.layers), key=lambda point: point.mean)
@@ -264,8 +261,10 @@ def _probes(cache: Features, held: Holdout, team: Workers) -> dict[str, tuple[fl
 
 
 def _rank(probe: Candidate) -> tuple[float, float]:
-    """Validation accuracy, then log loss: with a few validation images accuracies often tie, and `ranked`, which takes the
-    latest layer of such a tie as `compare` and `advise` do, would all but choose by depth.
+    """Return validation accuracy, then log loss.
+
+    With few validation images accuracies are often equal. `ranked`, which `compare` and `advise` use, takes the latest
+    layer of equals, so it would mostly choose by depth here.
     """
     path = probe.path
     return -float(path.accuracy[path.best]), float(path.loss[path.best])
@@ -279,8 +278,10 @@ def _test_accuracy(probe: Candidate, cache: Features) -> float:
     return float((mean_over_views(scores, rows.views).argmax(axis=1) == rows.labels).mean())
 
 
-def _point(method: str, size: int | None, classes: int, held: Holdout, outcomes: list[tuple[float, str]]) -> CurvePoint:
+def _point(
+    method: str, size: int | None, classes: int, held: Holdout, outcomes: list[tuple[float, str]]
+) -> LabelCurvePoint:
     accuracies, layers = zip(*outcomes, strict=True)
-    return CurvePoint(
+    return LabelCurvePoint(
         method, size, classes, len(held.train), len(held.validation), accuracies, tuple(filter(None, layers))
     )

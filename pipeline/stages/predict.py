@@ -2,8 +2,6 @@
 
 import csv
 import io
-import os
-import platform
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,18 +10,21 @@ from typing import Any, TextIO
 
 import numpy as np
 
+from bottleneck_features.features.storage import whole_file
 from bottleneck_features.models.weights import file_digest
 from bottleneck_features.pipeline.errors import PipelineError
 from bottleneck_features.pipeline.progress import progress
 from bottleneck_features.pipeline.results import Clock, Result, experiment_json, run_folder, write_result
 from bottleneck_features.pipeline.use.inference import Inference, Predicted, inference
-from bottleneck_features.pipeline.use.picture_files import Batch, Files, decoded
+from bottleneck_features.pipeline.use.picture_files import PictureBatch, PictureFiles, decoded
 from bottleneck_features.pipeline.use.prediction import Prediction, header
 from bottleneck_features.pipeline.use.saved_model import SavedModel
 from bottleneck_features.pipeline.use.unfinished import forget, resumed
 
 
-def predict(model: SavedModel, files: Files, home: Path, top: int = 3, out: TextIO | Path | None = None) -> Result:
+def predict(
+    model: SavedModel, files: PictureFiles, home: Path, top: int = 3, out: TextIO | Path | None = None
+) -> Result:
     """Classify image files.
 
     Args:
@@ -31,8 +32,8 @@ def predict(model: SavedModel, files: Files, home: Path, top: int = 3, out: Text
         files: from `listed`.
         home: the artifacts folder.
         top: how many classes are given for each file.
-        out: where the CSV goes, whole or not at all where it is a file; None keeps the predictions in the result. What a
-            killed run predicted for the same file goes into it too.
+        out: where the CSV goes; a file is written completely or not at all. None keeps the predictions in the result.
+            Predictions that a killed run made for the same file are used again.
 
     Returns:
         The `Result`, with `model`, `files_found`, `resumed` (of them kept from a killed run), `classified`, `unlike`, `labels`
@@ -46,7 +47,7 @@ def predict(model: SavedModel, files: Files, home: Path, top: int = 3, out: Text
         run = inference(model)
     tally, kept = _Tally(), []
 
-    def classified(rest: Files) -> Iterator[Prediction]:
+    def classified(rest: PictureFiles) -> Iterator[Prediction]:
         tally.resumed = len(files) - len(rest)
         return _predictions(model, run, rest, top)
 
@@ -95,9 +96,9 @@ def _unfinished(out: Path) -> Path:
     return out.with_name(f".{out.name}.unfinished")
 
 
-def _predictions(model: SavedModel, run: Inference, files: Files, top: int) -> Iterator[Prediction]:
-    """The predictions in the order of the files; at most a few batches are in memory."""
-    waiting: deque[Batch] = deque()
+def _predictions(model: SavedModel, run: Inference, files: PictureFiles, top: int) -> Iterator[Prediction]:
+    """Return the predictions in the order of the files; at most a few batches are in memory."""
+    waiting: deque[PictureBatch] = deque()
     limit, size = model.experiment.dataset.max_pixels, model.experiment.compute.batch_size
 
     def images() -> Iterator[np.ndarray]:
@@ -114,7 +115,7 @@ def _predictions(model: SavedModel, run: Inference, files: Files, top: int) -> I
         yield from _named(batch, None, model.classes, top)
 
 
-def _named(batch: Batch, predicted: Predicted | None, classes: Sequence[str], top: int) -> Iterator[Prediction]:
+def _named(batch: PictureBatch, predicted: Predicted | None, classes: Sequence[str], top: int) -> Iterator[Prediction]:
     place = 0
     for file, problem in zip(batch.files, batch.problems, strict=True):
         if problem or predicted is None:
@@ -151,14 +152,11 @@ class _Tally:
 
 @contextmanager
 def _opened(out: TextIO | Path | None) -> Iterator[TextIO]:
-    """A stream for the CSV; a file gets its name when it is whole."""
+    """Return a stream for the CSV; a file gets its name when it is whole."""
     if not isinstance(out, Path):
         yield out or io.StringIO()
         return
-    temporary = out.with_name(f".{out.name}.{platform.node()}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("w", encoding="utf-8", newline="") as stream:
-            yield stream
-        temporary.replace(out)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole_file(out) as file:
+        stream = io.TextIOWrapper(file, encoding="utf-8", newline="")
+        yield stream
+        stream.detach()

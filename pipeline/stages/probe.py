@@ -1,8 +1,7 @@
-"""The probe: which layer and which cheap classifier get the most out of cached features, honestly measured."""
+"""The probe: which layer and which cheap classifier give the best accuracy on cached features."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,8 +11,7 @@ from bottleneck_features.pipeline import plots
 from bottleneck_features.pipeline.evaluation.ranking import level_with_best, ranked
 from bottleneck_features.pipeline.evaluation.scored import keep_predictions
 from bottleneck_features.pipeline.evaluation.splits import Subset
-from bottleneck_features.pipeline.evaluation.study import Study, open_study
-from bottleneck_features.pipeline.experiment import Experiment
+from bottleneck_features.pipeline.evaluation.study import Study
 from bottleneck_features.pipeline.methods.classifier import Classifier
 from bottleneck_features.pipeline.methods.head import TrainedMethod, fit_head
 from bottleneck_features.pipeline.methods.kept_head import finished_head, head_classifier
@@ -29,7 +27,7 @@ SPATIAL = (
 
 
 @dataclass(frozen=True)
-class Found:
+class ProbeSearch:
     """Every family on every set of layers, scored on validation samples.
 
     Attributes:
@@ -46,28 +44,28 @@ class Found:
         return [one.method for one in self.ranked]
 
     def warnings(self) -> tuple[str, ...]:
-        """Return what must be known of the choice of the best."""
+        """Return what a reader must know about how the best one was chosen."""
         best, level = self.ranked[0], level_with_best(self.ranked)
-        said = []
+        found = []
         if level > 1:
             score = best.method.scores["validation"]
-            said.append(
-                f"{level} of {len(self.ranked)} classifiers are level at {score.accuracy:.1%} of {score.n:,} validation images; "
-                "the log loss of their calibrated probabilities chose among them (k-NN last)."
+            found.append(
+                f"{level} of {len(self.ranked)} classifiers have the same accuracy, {score.accuracy:.1%} of {score.n:,} "
+                "validation images; the log loss of their calibrated probabilities decided between them (k-NN last)."
             )
         if (
             isinstance(best, Candidate)
             and best.path.setting == "l2"
             and best.path.best in (0, len(best.path.values) - 1)
         ):
-            said.append(
-                f"The best probe, {best.method.name}, took the last L2 value of its path ({best.path.chosen:g}): these "
-                "validation images set no end to it."
+            found.append(
+                f"The best probe, {best.method.name}, took an L2 value at the end of the searched range "
+                f"({best.path.chosen:g}): a value outside the range may be better."
             )
-        return tuple(said)
+        return tuple(found)
 
 
-def probe(experiment: Experiment, home: Path) -> Result:
+def probe(study: Study) -> Result:
     """Probe each cached layer, and layers side by side, with logistic regression, ridge, k-NN and the walk-through's head.
 
     Settings and layers are chosen on validation samples. The best of each family is fitted again on training and
@@ -75,11 +73,10 @@ def probe(experiment: Experiment, home: Path) -> Result:
     on the test split. The best family's classifier is kept in `head.npz`.
 
     Args:
-        experiment: the experiment; its cache must be complete.
-        home: the artifacts folder.
+        study: the experiment, opened; its cache must be complete.
 
     Returns:
-        The `Result`, with `methods` (one a family, scored), `table` (all, by validation accuracy), `paths`, `pairs`,
+        The `Result`, with `methods` (one per family, scored), `table` (all, by validation accuracy), `paths`, `pairs`,
         `calibration` (of the best family), `scored_on`, `test_scorings` and `files`.
 
     Raises:
@@ -88,13 +85,12 @@ def probe(experiment: Experiment, home: Path) -> Result:
         RequestError: a class has too few samples, or too few groups, to train and to validate.
         PipelineError: the Keras head's loss became NaN.
     """
-    study = open_study(experiment, home, "probe")
     cache, evaluation = study.cache, study.evaluation
     with study.clock.phase("search"):
         found = _search(study)
     with study.clock.phase("evaluate"), workers() as team:
         tested, best = _score_families(study, found, team)
-        validation = (study.labels(study.held.validation), found.ranked[0].validation_probabilities)
+        validation = (study.labels(study.holdout.validation), found.ranked[0].validation_probabilities)
         calibration = evaluation.calibration(tested[0].name, validation)
     searched = [_path_json(one) for one in found.candidates]
     with study.clock.phase("write"):
@@ -123,19 +119,19 @@ def probe(experiment: Experiment, home: Path) -> Result:
     return study.write(details, (*study.scored_warnings(details["methods"]), *found.warnings(), *spatial), cache.key)
 
 
-def _search(study: Study) -> Found:
-    cache, held, extract = study.cache, study.held, study.extraction_seconds
+def _search(study: Study) -> ProbeSearch:
+    cache, held, extract = study.cache, study.holdout, study.extraction_seconds
     sets = layer_sets(cache.layers)
     candidates: list[Candidate] = []
     with progress(total=steps() * len(sets), desc="probes", unit="fit") as bar, workers() as team:
         for layers in sets:
             bar.set_postfix_str(" + ".join(layers), refresh=False)
-            candidates += search_layers(cache, layers, held, extract, team, bar.update)
-    heads = [fit_head(study.experiment, cache, held, layer, "head", extract) for layer in cache.layers]
-    return Found(candidates, ranked([*candidates, *heads], study.labels(held.validation), cache.layers))
+            candidates += search_layers(cache, layers, held, extract=extract, team=team, advance=bar.update)
+    heads = [fit_head(study, layer, "head") for layer in cache.layers]
+    return ProbeSearch(candidates, ranked([*candidates, *heads], study.labels(held.validation), cache.layers))
 
 
-def _score_families(study: Study, found: Found, team: Workers) -> tuple[list[Method], Classifier]:
+def _score_families(study: Study, found: ProbeSearch, team: Workers) -> tuple[list[Method], Classifier]:
     """Score the best of each family once.
 
     Returns:
@@ -150,7 +146,7 @@ def _score_families(study: Study, found: Found, team: Workers) -> tuple[list[Met
 
 def _final(study: Study, one: Candidate | TrainedMethod, team: Workers) -> TrainedMethod:
     if isinstance(one, Candidate):
-        return finished(one, study.cache, study.held, study.scored, team)
+        return finished(one, study.cache, study.holdout, study.scored_images, team)
     classifier = head_classifier(one.model)
 
     def probabilities(part: Subset) -> np.ndarray:

@@ -1,16 +1,13 @@
-"""The report: everything known of an experiment on one self-contained page."""
+"""The report: all results of an experiment on one self-contained page."""
 
 import shlex
-from pathlib import Path
 from typing import Any
 
 from bottleneck_features.pipeline.evaluation.splits import smallest_class
-from bottleneck_features.pipeline.evaluation.study import open_study
-from bottleneck_features.pipeline.experiment import Experiment
+from bottleneck_features.pipeline.evaluation.study import Study
 from bottleneck_features.pipeline.reporting.answer import answer_of, question
 from bottleneck_features.pipeline.reporting.figures import draw
-from bottleneck_features.pipeline.reporting.method_tables import COLUMNS as CLASS_COLUMNS
-from bottleneck_features.pipeline.reporting.method_tables import method_tables
+from bottleneck_features.pipeline.reporting.method_tables import CLASS_COLUMNS, method_tables
 from bottleneck_features.pipeline.reporting.page import write_page
 from bottleneck_features.pipeline.reporting.provenance import provenance
 from bottleneck_features.pipeline.reporting.single_images import single_images
@@ -18,13 +15,11 @@ from bottleneck_features.pipeline.reporting.sources import find_sources, predict
 from bottleneck_features.pipeline.results import CURVE_SEEDS, Result, experiment_json
 
 
-def report(experiment: Experiment, home: Path, options: tuple[str, ...] = ()) -> Result:
+def report(study: Study) -> Result:
     """Collect the results of an experiment on one page; nothing is trained and nothing is scored.
 
     Args:
-        experiment: the experiment; its cache must be complete.
-        home: the artifacts folder.
-        options: the command line's words, so that the page can say how to repeat everything.
+        study: the experiment, opened; its cache must be complete.
 
     Returns:
         The `Result`, with `answer`, `shown` (commands whose results are on the page), `missing` (what other commands would
@@ -35,7 +30,7 @@ def report(experiment: Experiment, home: Path, options: tuple[str, ...] = ()) ->
         features.CacheError: there is one, which cannot be used; see `open_cache`.
         RequestError: no command that scores has run yet.
     """
-    study = open_study(experiment, home, "report", options)
+    experiment, options = study.experiment, study.options
     clock, cache, folder = study.clock, study.cache, study.folder
     page = folder / "report.html"
     with clock.phase("collect"):
@@ -43,7 +38,7 @@ def report(experiment: Experiment, home: Path, options: tuple[str, ...] = ()) ->
         seeds = range(experiment.seed, experiment.seed + CURVE_SEEDS)
         smallest = smallest_class(study.dataset, experiment.head.validation_split, seeds)
         plain = experiment_json(experiment)
-        sources = find_sources(folder.parent, plain, cache.key, counts, smallest, options)
+        sources = find_sources(folder.parent, plain, key=cache.key, counts=counts, smallest=smallest, options=options)
         sources.require_scores(experiment.name, options)
     with clock.phase("pictures"):
         pictures = draw(sources.results, folder)

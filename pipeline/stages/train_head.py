@@ -1,23 +1,19 @@
 """Stage two: train the walk-through's head on cached features."""
 
-from pathlib import Path
-
 from bottleneck_features.pipeline import plots
-from bottleneck_features.pipeline.evaluation.scored import scored, scored_details, scored_pictures
-from bottleneck_features.pipeline.evaluation.study import open_study
-from bottleneck_features.pipeline.experiment import Experiment
+from bottleneck_features.pipeline.evaluation.scored import score_method, scored_details, scored_pictures
+from bottleneck_features.pipeline.evaluation.study import Study
 from bottleneck_features.pipeline.methods.head import fit_head
 from bottleneck_features.pipeline.methods.kept_head import finished_head, head_classifier
 from bottleneck_features.pipeline.methods.saved_head import save_head
 from bottleneck_features.pipeline.results import Result, label
 
 
-def train_head(experiment: Experiment, home: Path) -> Result:
+def train_head(study: Study) -> Result:
     """Train the head on the last cached layer and score the test split once, if there is one.
 
     Args:
-        experiment: the experiment; its cache must be complete.
-        home: the artifacts folder.
+        study: the experiment, opened; its cache must be complete.
 
     Returns:
         The `Result`, with `methods`, `history`, `scored_on` (`test` or `validation`), `confusion` on it (rows: true
@@ -29,16 +25,15 @@ def train_head(experiment: Experiment, home: Path) -> Result:
         RequestError: a class has too few samples, or too few groups, to train and to validate.
         PipelineError: the loss became NaN.
     """
-    study = open_study(experiment, home, "train-head")
     cache, evaluation = study.cache, study.evaluation
     with study.clock.phase("train"):
-        trained = fit_head(experiment, cache, study.held, cache.layers[-1], "linear", study.extraction_seconds)
+        trained = fit_head(study, cache.layers[-1], "linear")
     with study.clock.phase("evaluate"):
-        method = scored(study, trained)
+        method = score_method(study, trained)
         details = scored_details(study, method)
     warnings = study.scored_warnings(details["methods"])
     with study.clock.phase("write"):
-        title = f"{label(method.row)} on {len(study.scored):,} {evaluation.kind} images; T fitted on validation"
+        title = f"{label(method.row)} on {len(study.scored_images):,} {evaluation.kind} images; T fitted on validation"
         calibration = method.calibration
         pictures = [
             *scored_pictures(study, method),

@@ -1,4 +1,4 @@
-// Draws the map of the features, says what a point is where the pointer or the arrow keys are, and opens what is folded before a print.
+// Draws the map of the features, describes the point at the pointer or the arrow keys, and opens folded sections before printing.
 "use strict";
 window.addEventListener("beforeprint", () => { for (const one of document.querySelectorAll("details")) one.open = true; });
 const source = document.getElementById("data");
@@ -69,7 +69,7 @@ function start(data) {
     draw();
     if (i < 0) return;
     const name = (label) => shortened(data.classes[label]), zoom = THUMB / data.side;
-    const answered = predicted[i] === labels[i] ? "answered right" : `answered ${name(predicted[i])}`;
+    const answered = predicted[i] === labels[i] ? "predicted correctly" : `predicted as ${name(predicted[i])}`;
     const words = `${shortened(data.ids[i])}: ${name(labels[i])}, ${answered}`;
     element("words").textContent = words;
     element("said").textContent = words;

@@ -1,1 +1,1 @@
-"""What a trained model is for: predictions of new images, and exports."""
+"""Using a trained model: predictions for new images, and exports."""

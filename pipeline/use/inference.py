@@ -8,7 +8,7 @@ import numpy as np
 
 from bottleneck_features.models.probes import mean_over_views
 from bottleneck_features.pipeline.evaluation.calibration import with_temperature
-from bottleneck_features.pipeline.extraction.extract import build_extractor
+from bottleneck_features.pipeline.extraction.extract import experiment_extractor
 from bottleneck_features.pipeline.methods.layer_rows import side_by_side
 from bottleneck_features.pipeline.methods.saved_head import SavedHead
 from bottleneck_features.pipeline.use.saved_model import SavedModel
@@ -16,12 +16,12 @@ from bottleneck_features.pipeline.use.saved_model import SavedModel
 
 @dataclass(frozen=True)
 class Predicted:
-    """What is predicted of a batch.
+    """The predictions for a batch.
 
     Attributes:
         probabilities: `(n, classes)` float64, calibrated.
-        distances: `(n,)` of the features from those of the training images, over the threshold; above 1 an image is unlike
-            anything seen. None where the model does not say.
+        distances: `(n,)` of the features from those of the training images, divided by the threshold; above 1 an image is
+            out-of-distribution. None if the model has no threshold.
     """
 
     probabilities: np.ndarray
@@ -47,7 +47,7 @@ def inference(model: SavedModel) -> Inference:
 
 
 def _head(model: SavedModel, head: SavedHead) -> Inference:
-    extractor = build_extractor(model.experiment, model.image_shape, head.calibration_images)
+    extractor = experiment_extractor(model.experiment, model.image_shape, head.calibration_images)
     dtype, views = model.experiment.features.dtype, len(model.experiment.input.views)
 
     def predicted(batches: Iterable[np.ndarray]) -> Iterator[Predicted]:

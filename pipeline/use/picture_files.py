@@ -13,11 +13,11 @@ from bottleneck_features.pipeline.datasets.listing import printable
 from bottleneck_features.pipeline.datasets.sources.folder import walk
 from bottleneck_features.pipeline.errors import RequestError
 
-Files = Sequence[tuple[Path, str]]  # each with why it cannot be used; empty: not known yet
+PictureFiles = Sequence[tuple[Path, str]]  # each with why it cannot be used; empty: not known yet
 
 
 @dataclass(frozen=True)
-class Batch:
+class PictureBatch:
     """Some files, one after the other.
 
     Attributes:
@@ -32,10 +32,10 @@ class Batch:
 
 
 def listed(paths: Sequence[Path]) -> Iterator[tuple[Path, str]]:
-    """Give every file with why it cannot be used (empty: not known yet), those of a folder in the order of their names.
+    """Yield every file with the reason why it cannot be used (empty: not known yet); a folder's files are sorted by name.
 
     Raises:
-        RequestError: a path is not there, or a folder holds no file.
+        RequestError: a path does not exist, or a folder has no file.
     """
     missing = [path for path in paths if not os.path.lexists(path)]
     if missing:
@@ -53,14 +53,14 @@ def listed(paths: Sequence[Path]) -> Iterator[tuple[Path, str]]:
         yield from ((path / problem.path, problem.reason) for problem in problems)
 
 
-def decoded(files: Files, resizing: Resizing, max_pixels: int, batch_size: int) -> Iterator[Batch]:
+def decoded(files: PictureFiles, resizing: Resizing, max_pixels: int, batch_size: int) -> Iterator[PictureBatch]:
     """Decode files in order.
 
     Args:
         files: from `listed`.
         resizing: what every image becomes.
         max_pixels: the largest width x height.
-        batch_size: files a batch.
+        batch_size: files per batch.
     """
 
     def read(file: tuple[Path, str]) -> np.ndarray | str:
@@ -77,4 +77,4 @@ def decoded(files: Files, resizing: Resizing, max_pixels: int, batch_size: int) 
             good = [one for one in found if isinstance(one, np.ndarray)]
             images = np.stack(good) if good else np.empty((0, *resizing.size, 3), np.uint8)
             problems = ["" if isinstance(one, np.ndarray) else one for one in found]
-            yield Batch([printable(str(path)) for path, _ in part], problems, images)
+            yield PictureBatch([printable(str(path)) for path, _ in part], problems, images)

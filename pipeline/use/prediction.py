@@ -1,4 +1,4 @@
-"""What is predicted of one image file, as a row of the table and as JSON."""
+"""The prediction for one image file, as a row of the table and as JSON."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,12 +8,12 @@ DECIMALS = 6
 
 @dataclass(frozen=True)
 class Prediction:
-    """What is predicted of one file.
+    """The prediction for one file.
 
     Attributes:
         file: as it was named, or found in a folder that was.
         classes: the most likely ones with their probabilities, falling; empty where the file cannot be used.
-        distance: from the training images, over the threshold; None where the model does not say.
+        distance: from the training images, divided by the threshold; None if the model has no threshold.
         problem: why the file cannot be used; empty where it can.
     """
 
@@ -24,7 +24,7 @@ class Prediction:
 
     @property
     def unlike(self) -> bool | None:
-        """Whether the image is unlike anything seen in training; None where the model does not say."""
+        """Whether the image is out-of-distribution; None if the model has no threshold."""
         return None if self.distance is None else self.distance > 1
 
     def as_json(self) -> dict[str, Any]:

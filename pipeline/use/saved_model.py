@@ -9,6 +9,7 @@ from typing import Any
 import keras
 
 from bottleneck_features import features, models
+from bottleneck_features.errors import first_line
 from bottleneck_features.models.weights import file_digest
 from bottleneck_features.pipeline.datasets.assembly import resizing_of
 from bottleneck_features.pipeline.datasets.decoding import POINT_SAMPLED, REVISION, Resizing
@@ -24,14 +25,14 @@ DECODING = "input.decoding"
 
 @dataclass(frozen=True)
 class SavedModel:
-    """A classifier of images, as one of the commands left it.
+    """A trained classifier of images.
 
     Attributes:
         name: one of `MODELS`.
         path: its file.
         known: JSON: `method`, `layers`, `classes`, `image_shape`, `temperature`, `data`, `backbone`, `scored_on`, `n`,
             `accuracy`, `interval`.
-        experiment: what it was trained by, with the engine and the precision its features came from.
+        experiment: the settings of its training, with the engine and the precision of its features.
         head: of features of the frozen network; None where the file is a whole network.
         network: the whole network; None where there is a head.
         warnings: what a reader of its predictions must know.
@@ -65,7 +66,7 @@ class SavedModel:
         return Resizing(self.image_shape[:2], self.experiment.input.resize, antialias)
 
     def as_json(self) -> dict[str, Any]:
-        """Return what results say of it."""
+        """Return its description in results."""
         kept = ("method", "layers", "backbone", "data", "scored_on", "n", "accuracy", "interval", "temperature")
         return {"name": self.name, "path": str(self.path), **{key: self.known[key] for key in kept}}
 
@@ -117,15 +118,15 @@ def _with_compute(recipe: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _usable(experiment: Experiment) -> tuple[Experiment, tuple[str, ...]]:
-    """The experiment with an engine and a precision that this machine has."""
+    """Return the experiment with an engine and a precision that this machine has."""
     compute = experiment.compute
     try:
         models.resolve_engine(compute.engine, compute.precision)
     except models.EngineUnavailable as reason:
         engine, precision = models.resolve_engine()
         warning = (
-            f"The features were made by {compute.engine} in {compute.precision}, which is not to be had here ({reason}); "
-            f"{engine} in {precision} is used: probabilities may differ a little."
+            f"The features were made by {compute.engine} in {compute.precision}, which is not available on this machine "
+            f"({reason}); {engine} in {precision} is used: probabilities may differ a little."
         )
         found: dict[str, Any] = {"engine": engine, "precision": precision}
         return replace(experiment, compute=replace(compute, **found)), (warning,)
@@ -141,8 +142,8 @@ def _refuse_what_differs(trained: Mapping[str, Any], experiment: Experiment, pat
     if found:
         lines = "\n".join(f"  {one.field}: {one.theirs} then, {one.ours} now" for one in found)
         raise RequestError(
-            f"{str(path)!r} was trained on other features than there would be now:\n{lines}\n"
-            "Give it what it was trained with (--set backbone.name=…, --set backbone.weights=…), or train it again."
+            f"{str(path)!r} was trained on other features than these settings give:\n{lines}\n"
+            "Use what it was trained with (--set backbone.name=…, --set backbone.weights=…), or train it again."
         )
 
 
@@ -152,7 +153,7 @@ def _refuse_other_input(trained: Experiment, asked: Experiment, name: str) -> No
     changed = [f"{key} ({now[key]} asked for, {then[key]} in training)" for key in then if then[key] != now[key]]
     if changed:
         raise RequestError(
-            f"--model {name} takes images as it was trained on them; leave out the settings that change {', '.join(changed)}, "
+            f"--model {name} needs images as in its training. Leave out the settings that change {', '.join(changed)}, "
             "or train it again with them."
         )
 
@@ -170,20 +171,19 @@ def _network(name: str, path: Path, overrides: tuple[str, ...]) -> SavedModel:
         }
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RequestError(
-            f"'{file}' does not say what {path.name} is ({type(error).__name__}: {error}). Write it again: bottleneck fine-tune "
-            f"--method {name}, which goes on from its checkpoints."
+            f"'{file}' does not describe {path.name} ({type(error).__name__}: {error}). Write it again: bottleneck fine-tune "
+            f"--method {name}, which continues from its checkpoints."
         ) from None
     try:
         network = models.load_classifier(path)
     except Exception as error:  # Keras lets anything through, from KeyError to h5py's OSError
-        first = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise RequestError(
-            f"'{path}' cannot be loaded ({first}). Write it again: bottleneck fine-tune --method {name}"
+            f"'{path}' cannot be loaded ({first_line(error)}). Write it again: bottleneck fine-tune --method {name}"
         ) from None
     if file_digest(path) != sha256:
         raise RequestError(
             f"'{path}' is not the network that '{file}' describes: a run was stopped between the two. Write both again: "
-            f"bottleneck fine-tune --method {name}, which goes on from its checkpoints."
+            f"bottleneck fine-tune --method {name}, which continues from its checkpoints."
         )
     known["image_shape"] = list(network.input_shape[1:])
     trained = restored_experiment(result["experiment"], str(file))

@@ -1,4 +1,4 @@
-"""Predictions kept in a file as they come, so that a command that was killed goes on where it stopped."""
+"""Predictions kept in a file one by one, so that a command that was killed continues where it stopped."""
 
 import json
 import os
@@ -10,16 +10,16 @@ from typing import Any, BinaryIO
 from filelock import FileLock, Timeout
 
 from bottleneck_features.pipeline.errors import PipelineError
-from bottleneck_features.pipeline.use.picture_files import Files
+from bottleneck_features.pipeline.use.picture_files import PictureFiles
 from bottleneck_features.pipeline.use.prediction import Prediction
 
 
 def resumed(
-    path: Path, work: Mapping[str, Any], files: Files, predict: Callable[[Files], Iterable[Prediction]]
+    path: Path, work: Mapping[str, Any], files: PictureFiles, predict: Callable[[PictureFiles], Iterable[Prediction]]
 ) -> Iterator[Prediction]:
-    """Give the prediction of every file in order: those kept of a killed run of the same work, then new ones, kept too.
+    """Yield the prediction of every file in order: first those kept by a killed run of the same work, then new ones.
 
-    From the first file on that is not the one of then (its name, size or time of change differs) all are predicted anew.
+    New predictions are kept too. From the first file whose name, size or time of change differs, all are predicted again.
 
     Args:
         path: where they are kept; `forget` removes it.
@@ -43,7 +43,7 @@ def resumed(
                 yield prediction
     except Timeout:
         raise PipelineError(
-            f"Another run is making this now ('{path}'). Wait for it, or write to another --out."
+            f"Another run is writing this now ('{path}'). Wait for it, or write to another --out."
         ) from None
 
 
@@ -57,8 +57,8 @@ def _lock(path: Path) -> Path:
     return path.with_name(f"{path.name}.lock")
 
 
-def _found(kept: BinaryIO, first: bytes, files: Files) -> Iterator[Prediction]:
-    """The predictions in the file that still hold; whatever comes after them is cut off."""
+def _found(kept: BinaryIO, first: bytes, files: PictureFiles) -> Iterator[Prediction]:
+    """Return the predictions in the file that still hold; whatever comes after them is cut off."""
     kept.seek(0)
     if kept.readline() != first:
         kept.truncate(0)

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bottleneck_features.features.entries import Batch, Entries, Entry
+from bottleneck_features.features.entries import FileEntry, FinishedShards, ShardTable
 
 entries = st.builds(
-    Entry,
+    FileEntry,
     st.integers(1, 3),
     st.integers(0, 99).map(lambda number: hashlib.sha256(bytes([number])).hexdigest()),
     st.sampled_from([{}, {"labels": 512}, {"labels": 512, "ids": 600}]),
@@ -21,29 +21,19 @@ entries = st.builds(
 
 
 def _of(shards, order):
-    return Entries.none(13).with_batches(Batch.of(index, shards[index]) for index in order)
+    return ShardTable.none(13).with_finished(FinishedShards.of(index, shards[index]) for index in order)
 
 
 @settings(max_examples=100, deadline=None)
 @given(shards=st.dictionaries(st.integers(0, 12), entries), data=st.data())
 def test_entries_come_back_whatever_the_order_they_were_entered_in(shards, data):
     made = _of(shards, data.draw(st.permutations(list(shards))))
-    for read in (made, Entries.from_json(json.loads(json.dumps(made.as_json())))):
+    for read in (made, ShardTable.from_json(json.loads(json.dumps(made.as_json())))):
         assert dict(read) == shards
         assert len(read) == len(shards)
         assert {index for index in range(-2, 15) if index in read} == shards.keys()
         assert read == _of(shards, sorted(shards))
         assert read.as_json() == _of(shards, sorted(shards)).as_json()
-
-
-@settings(max_examples=100, deadline=None)
-@given(shards=st.dictionaries(st.integers(0, 12), entries))
-def test_entries_of_format_version_1_read_the_same(shards):
-    hashes = [shards[index].sha256 if index in shards else None for index in range(13)]
-    layouts = [{"from": i, "bytes": shards[i].bytes, "offsets": shards[i].offsets} for i in sorted(shards)]
-    read = Entries.from_json({"shards": hashes, "layouts": layouts})
-    assert read == _of(shards, sorted(shards))
-    assert read.as_json() == _of(shards, sorted(shards)).as_json()
 
 
 @settings(max_examples=50, deadline=None)
@@ -54,7 +44,7 @@ def test_entries_differ_when_one_shard_does(shards, data):
     assert whole.without(index) != whole
     assert index not in whole.without(index)
     other = shards[index]._replace(bytes=shards[index].bytes + 7)
-    assert whole.with_batches([Batch.of(index, other)]) != whole
+    assert whole.with_finished([FinishedShards.of(index, other)]) != whole
 
 
 @pytest.mark.parametrize(
@@ -68,9 +58,9 @@ def test_entries_differ_when_one_shard_does(shards, data):
 )
 def test_shards_whose_columns_do_not_fit_together_are_an_error(changes, reason):
     sound = {"shards": ["aa" * 32, None], "bytes": [1, None], "layouts": [{"from": 0, "offsets": {}}]}
-    assert len(Entries.from_json(sound)) == 1
+    assert len(ShardTable.from_json(sound)) == 1
     with pytest.raises(ValueError, match=reason):
-        Entries.from_json({**sound, **changes})
+        ShardTable.from_json({**sound, **changes})
 
 
 @pytest.mark.slow

@@ -27,7 +27,7 @@ from bottleneck_features.features import (
     require_unchanged,
     verify,
 )
-from bottleneck_features.features.entries import Batch
+from bottleneck_features.features.entries import FinishedShards
 from bottleneck_features.features.manifest import load, save, update
 from bottleneck_features.features.storage import sha256_of, temporary_name
 
@@ -266,7 +266,9 @@ def test_no_entry_is_lost_when_many_change_the_manifest_at_once(copy):
     save(copy, manifest)
 
     def enter(shard):
-        update(copy, lambda present: present.with_batches([(shard.split, Batch.of(shard.index, entries[shard]))]))
+        update(
+            copy, lambda present: present.with_finished([(shard.split, FinishedShards.of(shard.index, entries[shard]))])
+        )
 
     with ThreadPoolExecutor(len(entries)) as pool:
         list(pool.map(enter, entries))

@@ -13,8 +13,8 @@ from bottleneck_features.features import CacheDamaged, open_features, quarantine
 @pytest.fixture
 def large(cache, monkeypatch):
     """The finished cache, counted as large."""
-    monkeypatch.setattr(reader, "LOOKED_AT", 5)
-    monkeypatch.setattr(quarantine, "LOOKED_AT", 5)
+    monkeypatch.setattr(reader, "EAGERLY_CHECKED", 5)
+    monkeypatch.setattr(quarantine, "EAGERLY_CHECKED", 5)
     return cache
 
 

@@ -29,7 +29,7 @@ from bottleneck_features.features import (
     remove_cache,
     verify,
 )
-from bottleneck_features.features.entries import Entry
+from bottleneck_features.features.entries import FileEntry
 from bottleneck_features.features.journal import JOURNAL, RECORD, journal_files
 from bottleneck_features.features.manifest import create, load
 
@@ -237,7 +237,7 @@ def test_a_journal_folder_that_vanishes_while_a_file_is_made_in_it_is_made_again
 
     monkeypatch.setattr(journal, "sync_folder", vanishing)
     with journal.Journal(tmp_path, "plan") as written:
-        written.enter("train", 3, Entry(bytes=10, sha256="00" * 32, offsets={}))
+        written.enter("train", 3, FileEntry(bytes=10, sha256="00" * 32, offsets={}))
     (records,) = journal.read_journals(tmp_path)
     assert records.rows["index"].tolist() == [3]
 

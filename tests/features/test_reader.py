@@ -125,7 +125,9 @@ def test_more_shards_than_a_process_may_have_files_open_are_read(tmp_path):
 def _written(folder, features, labels, ids, shard_size, compression):
     spec = {"layer": ArraySpec(features.shape[1:], features.dtype.name)}
     plan = {"train": SplitPlan(np.array(ids, dtype=object), labels)}
-    with CacheWriter(folder, {}, plan, spec, "abcde", shard_size, {}, compression) as writer:
+    with CacheWriter(
+        folder, {}, plan, spec, "abcde", shard_size=shard_size, provenance={}, compression=compression
+    ) as writer:
         for shard in writer.pending:
             writer.write(shard, {"layer": features[shard.start : shard.stop]})
         writer.finish()

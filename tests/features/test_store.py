@@ -238,7 +238,7 @@ def test_a_cache_that_was_damaged_here_is_not_published_until_it_is_mended(url, 
 
 
 def test_a_shard_that_is_lost_while_its_cache_is_published_is_computed_again(url, tmp_path, monkeypatch):
-    monkeypatch.setattr("bottleneck_features.features.quarantine.LOOKED_AT", 0)
+    monkeypatch.setattr("bottleneck_features.features.quarantine.EAGERLY_CHECKED", 0)
     plain = small_cache.make(tmp_path / "plain")
     (plain / "train" / "00001.h5").unlink()
     with _writer(url, plain) as writer:

@@ -144,7 +144,7 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
         small_cache.make(tmp_path / "file" / "cache")
 
 
-@pytest.mark.parametrize(("version", "advice"), [(3, "Upgrade bottleneck-features"), (0, "cache rm")])
+@pytest.mark.parametrize(("version", "advice"), [(3, "Upgrade bottleneck-features"), (1, "cache rm")])
 def test_another_format_version_is_refused_with_advice(cache, version, advice):
     content = json.loads((cache / "manifest.json").read_text())
     content["version"] = version

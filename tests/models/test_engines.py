@@ -8,7 +8,7 @@ import textwrap
 
 import pytest
 
-from bottleneck_features.models.engines import cpu_has_bfloat16, resolve_engine
+from bottleneck_features.models.engines import cpu_has_bfloat16, import_openvino, resolve_engine
 from bottleneck_features.models.errors import EngineUnavailable
 from bottleneck_features.models.extractor import build_extractor
 from bottleneck_features.models.parallel import core_limit
@@ -92,13 +92,18 @@ def test_a_precision_the_engine_lacks_is_refused(engine, precision):
 
 
 def test_openvino_and_nncf_report_to_nobody():
-    import bottleneck_features.models.engines.openvino  # noqa: F401, I001
+    import_openvino()
     import nncf.telemetry.wrapper
     import openvino.tools.ovc.telemetry_utils as ovc
 
     assert ovc.tm.__name__ == "openvino.tools.ovc.telemetry_stub"
     assert "openvino_telemetry" not in str(nncf.telemetry.wrapper.NNCFTelemetry)
     assert sys.modules["openvino_telemetry"] is None
+
+
+def test_importing_the_engines_leaves_the_process_as_it_is():
+    code = "import sys, bottleneck_features.models.engines; sys.exit('openvino_telemetry' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_threads_and_streams_change_no_bit(lite0, photographs, monkeypatch):

@@ -255,7 +255,7 @@ def test_networks_with_operations_for_layers_run_folded(name, photographs):
     ("settings", "says"),
     [
         ({"pooling": "mean"}, "features.pooling must be one of 'avg', 'max', 'none'"),
-        ({"pooling": ["avg", "max"]}, "one entry, or one a layer"),
+        ({"pooling": ["avg", "max"]}, "one entry, or one per layer"),
         ({"views": ["vflip"]}, "input.views must be one of"),
         ({"resize": "linear"}, "input.resize must be one of"),
         ({"engine": "jax"}, "compute.engine must be one of 'auto', 'tensorflow', 'openvino'"),

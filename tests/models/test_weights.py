@@ -9,7 +9,7 @@ import textwrap
 import pytest
 
 from bottleneck_features import models
-from bottleneck_features.models.errors import first_line, nearest
+from bottleneck_features.errors import first_line, nearest
 from bottleneck_features.models.registry import APPLICATIONS, LITE0_SHA256
 from bottleneck_features.models.weights import fetch, file_digest, has_hash, keras_home, weights_identity
 

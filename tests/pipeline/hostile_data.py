@@ -50,7 +50,9 @@ class Made:
     def sources(self, **changed: Any) -> Sources:
         """Find what belongs on a report of this experiment, with other sections."""
         experiment = {**self.compared["experiment"], **changed}
-        return find_sources(self.runs, experiment, self.compared["cache_key"], COUNTS, 5, self.options)
+        return find_sources(
+            self.runs, experiment, key=self.compared["cache_key"], counts=COUNTS, smallest=5, options=self.options
+        )
 
 
 def make(root: Path) -> Made:

@@ -7,7 +7,13 @@ from hypothesis import strategies as st
 
 from bottleneck_features.pipeline.evaluation.scores import score_counts
 from bottleneck_features.pipeline.results import Score
-from bottleneck_features.pipeline.stages.advise import CurvePoint, Evidence, extrapolated, recommend, rule_of_thumb
+from bottleneck_features.pipeline.stages.advise import (
+    Evidence,
+    LearningCurvePoint,
+    extrapolated,
+    recommend,
+    rule_of_thumb,
+)
 
 
 def _score(right: int, of: int = 1000) -> Score:
@@ -52,7 +58,7 @@ def test_where_nothing_is_left_to_gain_the_network_stays_frozen_whatever_the_rul
 def test_few_validation_images_are_not_enough_evidence_however_many_are_right(right, of):
     method, reasons = recommend(_evidence(validation=of, best=_score(right, of)))
     assert method == "not enough evidence"
-    assert f"About {4 * of} would halve the doubt: label more images" in reasons[0]
+    assert f"About {4 * of} would halve its interval: label more images" in reasons[0]
 
 
 def test_what_the_best_probe_reaches_is_said_to_be_of_the_images_that_chose_it():
@@ -63,7 +69,7 @@ def test_what_the_best_probe_reaches_is_said_to_be_of_the_images_that_chose_it()
 @given(scale=st.floats(0.5, 5), slope=st.floats(0.1, 0.9))
 def test_a_power_law_is_continued(scale, slope):
     sizes = (100, 200, 400, 800)
-    curve = [CurvePoint(n, 1 - scale * n**-slope, 1) for n in sizes]
+    curve = [LearningCurvePoint(n, 1 - scale * n**-slope, 1) for n in sizes]
     if min(point.accuracy for point in curve) < 0:
         return
     assert extrapolated(curve) == pytest.approx(1 - scale * 1600**-slope)
@@ -71,7 +77,7 @@ def test_a_power_law_is_continued(scale, slope):
 
 @pytest.mark.parametrize("accuracies", [(0.9, 0.8, 0.7), (1.0, 1.0, 1.0), (0.5, 0.6)])
 def test_a_curve_without_a_trend_is_not_continued(accuracies):
-    assert extrapolated([CurvePoint(10 * 2**i, accuracy, 1) for i, accuracy in enumerate(accuracies)]) is None
+    assert extrapolated([LearningCurvePoint(10 * 2**i, accuracy, 1) for i, accuracy in enumerate(accuracies)]) is None
 
 
 def test_the_command_gives_its_numbers_and_what_to_type_next(extracted):

@@ -4,7 +4,7 @@ import pytest
 from commandline import SMALL, bottleneck
 
 from bottleneck_features.pipeline.errors import PipelineError
-from bottleneck_features.pipeline.stages.bench import _Worker
+from bottleneck_features.pipeline.stages.bench import BenchmarkProcess
 
 
 @pytest.mark.slow
@@ -20,7 +20,7 @@ def test_the_benchmark_measures_every_engine_beside_the_walk_through(tmp_path):
     stages = [variant for name, variant in variants.items() if name.endswith("full stage one")]
     assert {name.split()[0] for name in variants} == {"walk-through", "tensorflow", "openvino"}
     assert all(0 < variant["share_of_bare"] < 3 for variant in stages)
-    assert (tmp_path / "runs" / "digits" / "bench" / "bench.png").stat().st_size > 10_000
+    assert (tmp_path / "runs" / "digits" / "bench" / "bench.png").read_bytes().startswith(b"\x89PNG")
     assert "Random weights" in result["warnings"][0]
     for warning in result["warnings"][1:]:  # untrained, the int8 network gives zeros on some machines
         assert "openvino int8 was not measured" in warning
@@ -41,7 +41,7 @@ def test_a_wrong_request_for_a_benchmark_is_one_message(tmp_path, override, expe
 
 
 def test_a_worker_that_died_between_two_rounds_is_named():
-    worker = _Worker({"engine": "openvino", "precision": "float32"})
+    worker = BenchmarkProcess({"engine": "openvino", "precision": "float32"})
     worker.close()
     with pytest.raises(PipelineError, match="benchmark of openvino float32 failed"):
         worker.run("stage")

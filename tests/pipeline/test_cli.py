@@ -72,7 +72,7 @@ def test_json_is_the_only_thing_on_stdout_and_is_what_is_kept(extracted):
     assert calibration["held_out"] is True
     assert sum(calibration["before"]["bins"]["count"]) == 120
     assert calibration["fitted_images"] == 24
-    assert set(calibration) == {"after", "before", "bins", "fitted_images", "fitted_on", "held_out", "temperature"}
+    assert {"after", "before", "bins", "fitted_images", "held_out", "temperature"} <= set(calibration)
     assert "reliability.png" in {Path(file).name for file in result["files"]}
     for file in result["files"]:
         assert Path(file).stat().st_size > 0

@@ -16,9 +16,9 @@ from bottleneck_features.pipeline.datasets.sources.cifar10 import Cifar10
 from bottleneck_features.pipeline.datasets.sources.embedded import photo_patches
 from bottleneck_features.pipeline.evaluation import duplicates
 from bottleneck_features.pipeline.evaluation.duplicates import Duplicates, find_duplicates
-from bottleneck_features.pipeline.evaluation.splits import Subset, hold_out, scored_part
+from bottleneck_features.pipeline.evaluation.splits import Subset, hold_out, scored_subset
 from bottleneck_features.pipeline.experiment import load_experiment
-from bottleneck_features.pipeline.extraction.cache import open_cache
+from bottleneck_features.pipeline.extraction.cache import experiment_identity, open_cache
 
 CLASSES = 10
 COPIES = 6  # planted test images of each kind
@@ -88,7 +88,12 @@ def _found(home: Path, options: tuple[str, ...]) -> tuple[Dataset, Duplicates]:
     experiment = load_experiment("cifar10", tuple(options[i + 1] for i in range(2, len(options), 2)))
     dataset = Cifar10(experiment.dataset.path)
     held = hold_out(dataset, 0.2, 0)
-    return dataset, find_duplicates(dataset, open_cache(experiment, home, dataset), held, scored_part(dataset, held))
+    return dataset, find_duplicates(
+        dataset,
+        open_cache(experiment, home, experiment_identity(experiment, dataset, home)),
+        held,
+        scored_subset(dataset, held),
+    )
 
 
 def test_planted_copies_are_found_with_their_kind_and_ids(leaky):
@@ -107,9 +112,9 @@ def test_what_was_found_is_remembered_for_the_same_samples_only(leaky, monkeypat
     home, options = leaky
     experiment = load_experiment("cifar10", tuple(options[i + 1] for i in range(2, len(options), 2)))
     dataset = Cifar10(experiment.dataset.path)
-    cache = open_cache(experiment, home, dataset)
+    cache = open_cache(experiment, home, experiment_identity(experiment, dataset, home))
     held = hold_out(dataset, experiment.head.validation_split, 0)
-    part = scored_part(dataset, held)
+    part = scored_subset(dataset, held)
     first = duplicates.known_duplicates(home, dataset, cache, held, part)
     with monkeypatch.context() as patch:
         patch.setattr(duplicates, "find_duplicates", lambda *_: pytest.fail("looked for again"))
@@ -176,5 +181,5 @@ def test_labels_sorted_before_splitting_still_give_every_class_to_both_parts(ord
     for part, count in ((held.train, 24), (held.validation, 6)):
         assert np.bincount(labels[part.indices]).tolist() == [count] * 10
     assert held.validation.indices.tolist() != list(range(240, 300))
-    assert scored_part(dataset, held) == held.validation
+    assert scored_subset(dataset, held) == held.validation
     assert isinstance(held.train, Subset)

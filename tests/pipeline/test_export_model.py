@@ -164,7 +164,7 @@ def test_a_head_of_neighbours_is_refused_with_advice(trained, tmp_path):
     save_head(replace(head, classifier=Classifier(arrays, 10)), folder / "head.npz")
     done = invoke("export", "-e", "digits", home=tmp_path)
     assert done.exit_code == 2, done.output
-    assert "votes among 6 training images" in done.stderr
+    assert "needs its 6 training images" in done.stderr
     assert "--model train-head" in done.stderr
 
 

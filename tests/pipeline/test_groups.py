@@ -14,7 +14,7 @@ from trained import trained_method
 from bottleneck_features.pipeline.datasets.dataset import ArrayDataset, Samples
 from bottleneck_features.pipeline.evaluation.duplicates import Duplicates
 from bottleneck_features.pipeline.evaluation.evaluation_set import EvaluationSet
-from bottleneck_features.pipeline.evaluation.groups import effective_images, groups_of, sign_flip_test
+from bottleneck_features.pipeline.evaluation.groups import effective_images, scored_groups, sign_flip_test
 from bottleneck_features.pipeline.evaluation.scores import accuracy_difference, mcnemar, paired_comparisons, score
 from bottleneck_features.pipeline.evaluation.splits import Subset
 from bottleneck_features.pipeline.results import Method
@@ -119,7 +119,7 @@ def test_groups_are_those_of_the_part_and_none_where_no_images_share_one(names, 
     samples = Samples(np.arange(5).astype(str), np.zeros(5, int))
     dataset = ArrayDataset("made", ("a",), {"test": np.zeros((5, 4, 4, 3), np.uint8)}, {"test": samples})
     dataset.groups = {"test": np.array(list(names))} if names else {}
-    found = groups_of(dataset, Subset("test", np.arange(1, 5)))
+    found = scored_groups(dataset, Subset("test", np.arange(1, 5)))
     assert (found if found is None else found.tolist()) == expected
 
 
@@ -167,4 +167,4 @@ def test_a_probe_of_images_in_groups_names_the_test_and_warns(tmp_path):
 
 
 def test_a_result_that_names_no_test_is_mcnemar_s():
-    assert evidence_text({"p_value": 0.25}) == "exact McNemar p = 0.25"
+    assert evidence_text({"test": "mcnemar", "p_value": 0.25}) == "exact McNemar p = 0.25"

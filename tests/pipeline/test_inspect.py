@@ -251,7 +251,7 @@ def test_the_text_begins_with_how_many_images_classes_and_splits_there_are(tmp_p
 def test_classes_too_small_to_train_on_are_named_before_anything_is_extracted(tmp_path):
     result = _folder(tmp_path / "home", class_folders(tmp_path / "pictures", images=2))
     (warning,) = [warning for warning in result["warnings"] if warning.startswith("Classes:")]
-    assert "of 'blue', 'green', 'red' there is 1 training image, and 2 are needed" in warning
+    assert "of 'blue', 'green', 'red' there is only 1 training image, and 2 are needed" in warning
 
 
 def test_the_row_is_a_hint_of_tables_only(numbered, tmp_path):

@@ -12,9 +12,9 @@ from bottleneck_features.pipeline.evaluation.splits import hold_out
 from bottleneck_features.pipeline.experiment import load_experiment
 from bottleneck_features.pipeline.methods.convnet import train_convnet
 from bottleneck_features.pipeline.methods.small_training import SmallConvnet
-from bottleneck_features.pipeline.methods.training import Recipe
+from bottleneck_features.pipeline.methods.training import TrainingRecipe
 from bottleneck_features.pipeline.plots import label_curve_chart
-from bottleneck_features.pipeline.stages.label_curve import CurvePoint, crossing, draw_labels, parse_sizes
+from bottleneck_features.pipeline.stages.label_curve import LabelCurvePoint, crossing, draw_labels, parse_sizes
 
 QUICK = ("--set", "convnet.epochs=3")
 
@@ -71,17 +71,17 @@ def test_the_quick_training_does_what_the_recipe_of_compare_does():
     one_batch = draw_labels(dataset, whole, 3, seed=0)
     convnet = SmallConvnet(dataset, pixels)
     settings = experiment.convnet
-    convnet.train(one_batch, Recipe(4, 32, 1e-2, seed=7))  # what it learned here must leave no trace
+    convnet.train(one_batch, TrainingRecipe(4, 32, 1e-2, seed=7))  # what it learned here must leave no trace
     losses = convnet.train(
-        one_batch, Recipe(settings.epochs, settings.batch_size, settings.learning_rate, experiment.seed)
+        one_batch, TrainingRecipe(settings.epochs, settings.batch_size, settings.learning_rate, experiment.seed)
     )
     reference = train_convnet(experiment, dataset, pixels, one_batch, "small")
     assert losses == pytest.approx(reference.curves["val_loss"], rel=1e-4)
 
 
-def _point(method: str, size: int | None, *accuracies: float) -> CurvePoint:
+def _point(method: str, size: int | None, *accuracies: float) -> LabelCurvePoint:
     layers = () if method == "convnet-small" else ("layer",)
-    return CurvePoint(method, size, 10, 10 * (size or 100), 10, accuracies, layers)
+    return LabelCurvePoint(method, size, 10, 10 * (size or 100), 10, accuracies, layers)
 
 
 def test_the_interval_is_students_over_seeds_and_one_seed_has_none():
@@ -98,7 +98,7 @@ def test_the_interval_is_students_over_seeds_and_one_seed_has_none():
         ((0.1, 0.7, 0.8), "transfer is ahead at 1; the ConvNet from scratch is ahead at 10, all (images per class)"),
         ((0.7, 0.8, 0.9), "the ConvNet from scratch is ahead at every size"),
         ((0.7, 0.2, 0.3), "transfer is ahead at 10, all; the ConvNet from scratch is ahead at 1 (images per class)"),
-        ((0.5, 0.5, 0.5), "no difference can be told at any size"),
+        ((0.5, 0.5, 0.5), "no clear difference at any size"),
     ],
 )
 def test_the_answer_says_at_which_sizes_which_is_ahead(scratch, expected):
@@ -109,7 +109,7 @@ def test_the_answer_says_at_which_sizes_which_is_ahead(scratch, expected):
 
 def test_means_that_seeds_do_not_tell_apart_are_no_answer():
     noisy = [_point("earlier", 10, 0.886, 0.896, 0.904), _point("convnet-small", 10, 0.914, 0.908, 0.904)]
-    assert crossing(noisy) == "no difference can be told at any size"
+    assert crossing(noisy) == "no clear difference at any size"
     steady = [_point("earlier", 10, 0.886, 0.876, 0.884), _point("convnet-small", 10, 0.914, 0.908, 0.914)]
     assert crossing(steady) == "the ConvNet from scratch is ahead at every size"
 

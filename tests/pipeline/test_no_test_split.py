@@ -49,7 +49,7 @@ def test_compare_shows_the_same_numbers_in_table_and_confusion_matrix(own):
     assert np.trace(matrix) / matrix.sum() == pytest.approx(probe["accuracy"]["validation"])
     for calibration in result["calibration"].values():
         assert calibration["held_out"] is False
-        assert "so it flatters" in calibration_sentence(calibration)
+        assert "so it is too optimistic" in calibration_sentence(calibration)
 
 
 def test_one_method_that_is_left_is_refused_before_anything_is_trained(tmp_path):

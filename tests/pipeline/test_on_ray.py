@@ -19,9 +19,9 @@ from imagefiles import class_folders
 from bottleneck_features.features.journal import read_journals
 from bottleneck_features.pipeline.errors import PipelineError, RequestError
 from bottleneck_features.pipeline.experiment import load_experiment
-from bottleneck_features.pipeline.extraction.extract import open_job
-from bottleneck_features.pipeline.extraction.on_ray import require_same
-from bottleneck_features.pipeline.extraction.ray_team import Cluster, share_out
+from bottleneck_features.pipeline.extraction.extract import open_for_extraction
+from bottleneck_features.pipeline.extraction.on_ray import require_same_identity
+from bottleneck_features.pipeline.extraction.ray_workers import Cluster, allocate_workers
 
 RAY = ("--engine-on", "ray", "--workers", "2")
 KILLS = 20
@@ -44,7 +44,7 @@ def test_without_ray_one_line_says_what_to_install(tmp_path, monkeypatch):
         (("--workers", "2"), "--workers: only with --engine-on ray."),
         (("--address", "auto"), "--address: only with --engine-on ray."),
         (("--devices-per-worker", "1"), "--devices-per-worker: only with --engine-on ray."),
-        (("--engine-on", "ray", "--shard", "1/2"), "--shard 1/2 and --engine-on ray exclude each other"),
+        (("--engine-on", "ray", "--shard", "1/2"), "--shard 1/2 and --engine-on ray cannot be combined"),
         (("--engine-on", "ray", "--workers", "0"), "0 is not in the range x>=1"),
         (("--engine-on", "spark"), "'spark' is not one of 'local', 'ray'"),
     ],
@@ -85,20 +85,24 @@ def test_an_address_without_a_cluster_is_one_line(tmp_path, address, message):
     ],
 )
 def test_every_worker_gets_as_many_threads_as_let_all_of_them_fit(nodes, asked, shared):
-    assert share_out(nodes, asked) == shared
+    assert allocate_workers(nodes, asked) == shared
 
 
 @pytest.mark.parametrize("asked", [Cluster(workers=5), Cluster(workers=1, devices=1)])
 def test_workers_that_do_not_fit_are_refused_with_what_there_is_room_for(asked):
-    with pytest.raises(RequestError, match=r"has no room for --workers \d, but for [04].*on 1 nodes with 4 processors"):
-        share_out([{"CPU": 4}], asked)
+    with pytest.raises(
+        RequestError, match=r"has no room for --workers \d, only for [04].*has 1 nodes with 4 processors"
+    ):
+        allocate_workers([{"CPU": 4}], asked)
 
 
 def test_a_worker_that_sees_other_data_stops_the_run_and_names_the_difference(tmp_path):
-    job = open_job(load_experiment("digits", ["dataset.limit=120"]), tmp_path)
-    require_same(job.identity, job)
-    with pytest.raises(PipelineError, match=r"(?s)The worker on .* does not see.*dataset\.train.*the same files under"):
-        require_same({**job.identity, "dataset.train": "0" * 64}, job)
+    opened = open_for_extraction(load_experiment("digits", ["dataset.limit=120"]), tmp_path)
+    require_same_identity(opened.identity, opened)
+    with pytest.raises(
+        PipelineError, match=r"(?s)The worker on .* has other data.*dataset\.train.*the same files under"
+    ):
+        require_same_identity({**opened.identity, "dataset.train": "0" * 64}, opened)
 
 
 @pytest.fixture(scope="module")

@@ -81,7 +81,10 @@ def test_what_looks_like_no_training_image_is_flagged_and_what_does_is_not(predi
 
 
 def test_a_threshold_of_few_validation_images_is_said_to_be_rough(trained, predicted):
-    assert "! `unlike` is rough here: its threshold comes from 24 validation images" in predicted[1]
+    assert (
+        "! `unlike` is unreliable here: its threshold is the largest distance of only 24 validation images"
+        in predicted[1]
+    )
     novelty = load_head(trained / "runs" / "digits" / "train-head" / "head.npz").novelty
     assert "99 validation images" in replace(novelty, validated=99).warning()
     assert replace(novelty, validated=100).warning() == ""
@@ -104,7 +107,9 @@ def test_json_gives_the_counts_and_classes_and_warns_of_an_engine_that_is_not_to
     assert [len(row["classes"]), row["error"], row["unlike"]] == [2, None, row["distance"] > 1]
     assert sum(result["labels"].values()) == result["classified"] == result["files_found"] == 1
     assert json.loads((tmp_path / "runs" / "digits" / "predict" / "result.json").read_text()) == result
-    assert any("tensorflow in float16, which is not to be had here" in warning for warning in result["warnings"])
+    assert any(
+        "tensorflow in float16, which is not available on this machine" in warning for warning in result["warnings"]
+    )
 
 
 def test_a_model_of_an_engine_that_is_not_to_be_had_runs_on_the_one_its_warning_names(trained, tmp_path):
@@ -159,7 +164,7 @@ def test_an_experiment_of_a_file_that_is_gone_is_found_by_its_name(trained, file
     wrong = invoke("predict", "-e", "mess", image, home=tmp_path)
     assert wrong.exit_code == 2
     assert "There is no experiment 'mess'. Nearest: " in wrong.stderr
-    assert f"With results in '{tmp_path}': messy." in wrong.stderr
+    assert f"Others with results in '{tmp_path}': messy." in wrong.stderr
 
 
 def test_without_any_trained_model_the_command_that_makes_one_is_named(tmp_path):

@@ -23,7 +23,7 @@ from bottleneck_features.pipeline.evaluation.predictions import Predictions, loa
 from bottleneck_features.pipeline.evaluation.splits import Subset
 from bottleneck_features.pipeline.plots.methods import DARK, ON_BLUES
 from bottleneck_features.pipeline.reporting.figures import TWO_TONE
-from bottleneck_features.pipeline.reporting.gallery import nearest
+from bottleneck_features.pipeline.reporting.gallery import nearest_by_cosine
 from bottleneck_features.pipeline.reporting.method_tables import class_table
 from bottleneck_features.pipeline.reporting.sources import curve_sizes, predictions_of, visible
 
@@ -127,20 +127,20 @@ def test_the_mistakes_shown_are_the_surest_ones(made):
     shown = [float(one) for one in re.findall(r"</b> \((\d+\.\d) %\), is", made.page)]
     assert shown == [round(100 * float(one), 1) for one in surest[: len(shown)]]
     assert len(shown) == min(12, int(wrong.sum())) > 0
-    assert "What linear got wrong and was surest of" in made.page
+    assert "The mistakes of linear with the highest confidence" in made.page
     assert "ringed where linear is wrong" in made.page
 
 
 def test_the_training_images_beside_a_mistake_are_its_nearest(made):
     cache = open_features(next((made.home / "features").iterdir()))
     queries, known = Subset("test", np.array([3, 0, 7])), Subset("train", np.arange(1, 28, 2))
-    places, cosines = nearest(cache, "block3b_add", queries, known, 3)
+    places, cosines = nearest_by_cosine(cache, "block3b_add", queries, known, 3)
     rows = {part.split: cache[part.split].x[part.indices].astype(np.float64) for part in (queries, known)}
     units = {split: own / np.linalg.norm(own, axis=1, keepdims=True) for split, own in rows.items()}
     expected = units["test"] @ units["train"].T
     np.testing.assert_array_equal(places, known.indices[np.argsort(-expected, axis=1)[:, :3]])
     np.testing.assert_allclose(cosines, -np.sort(-expected, axis=1)[:, :3], atol=1e-5)
-    assert len(nearest(cache, "block3b_add", queries, Subset("train", np.arange(2)), 4)[0][0]) == 2
+    assert len(nearest_by_cosine(cache, "block3b_add", queries, Subset("train", np.arange(2)), 4)[0][0]) == 2
 
 
 def test_what_would_add_to_the_page_is_named_with_its_command(made):
@@ -213,7 +213,9 @@ def test_predictions_of_another_run_are_not_taken_for_this_one(made):
     for _ in range(2):  # asking changes nothing
         found, (remark,) = predictions_of(sources, made.runs)
         assert found is None
-        assert "The answers to single images of compare are not shown: its predictions.npz is missing, or " in remark
+        assert (
+            "The predictions of compare for single images are not shown: its predictions.npz is missing, or " in remark
+        )
     assert not sources.remarks
     path.write_bytes(kept)
     assert predictions_of(made.sources(), made.runs)[0] is not None

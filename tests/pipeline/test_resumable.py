@@ -21,7 +21,9 @@ def _batches() -> tuple[EpochBatches, EpochBatches]:
     random = np.random.default_rng(0)
     labels = np.arange(48) % 2
     images = (random.integers(0, 100, (48, 8, 8, 3)) + 120 * labels[:, None, None, None]).astype(np.uint8)
-    return EpochBatches(images, labels, np.arange(32), 8, 0), EpochBatches(images, labels, np.arange(32, 48), 8, 0)
+    return tuple(
+        EpochBatches(images, labels, part, batch_size=8, seed=0) for part in (np.arange(32), np.arange(32, 48))
+    )
 
 
 def _model() -> keras.Model:
@@ -37,7 +39,9 @@ def _model() -> keras.Model:
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory) -> dict[str, list[float]]:
-    return dict(fit_resumable(_model, *_batches(), SCHEDULE, "made", tmp_path_factory.mktemp("whole"))[1])
+    return dict(
+        fit_resumable(_model, *_batches(), schedule=SCHEDULE, title="made", folder=tmp_path_factory.mktemp("whole"))[1]
+    )
 
 
 @pytest.mark.parametrize("kills", [(1,), (0, 2)])
@@ -46,8 +50,8 @@ def test_a_killed_training_ends_with_the_same_epochs_and_curves(tmp_path, undist
         with monkeypatch.context() as patch:
             patch.setattr(resumable, "_write", _interrupted_after(kill))
             with pytest.raises(KeyboardInterrupt):
-                fit_resumable(_model, *_batches(), SCHEDULE, "made", tmp_path)
-    _, history = fit_resumable(_model, *_batches(), SCHEDULE, "made", tmp_path)
+                fit_resumable(_model, *_batches(), schedule=SCHEDULE, title="made", folder=tmp_path)
+    _, history = fit_resumable(_model, *_batches(), schedule=SCHEDULE, title="made", folder=tmp_path)
     assert len(history["loss"]) == SCHEDULE.epochs
     assert len(history["seconds"]) == SCHEDULE.epochs
     for name in undisturbed.keys() - {"seconds"}:
@@ -69,42 +73,41 @@ def test_a_checkpoint_that_was_being_written_is_not_taken_up(tmp_path, undisturb
     with monkeypatch.context() as patch:
         patch.setattr(resumable, "_write", _interrupted_after(1))
         with pytest.raises(KeyboardInterrupt):
-            fit_resumable(_model, *_batches(), SCHEDULE, "made", tmp_path)
+            fit_resumable(_model, *_batches(), schedule=SCHEDULE, title="made", folder=tmp_path)
     half = tmp_path / "unfinished-1"
     half.mkdir()
     (half / "last.keras").write_bytes(b"half")
-    _, history = fit_resumable(_model, *_batches(), SCHEDULE, "made", tmp_path)
+    _, history = fit_resumable(_model, *_batches(), schedule=SCHEDULE, title="made", folder=tmp_path)
     np.testing.assert_allclose(history["loss"], undisturbed["loss"], rtol=1e-3)
 
 
 def test_a_finished_training_is_read_back_and_not_repeated(tmp_path):
-    first, _ = fit_resumable(_model, *_batches(), SCHEDULE, "made", tmp_path)
-    second, _ = fit_resumable(pytest.fail, *_batches(), SCHEDULE, "made", tmp_path)
+    first, _ = fit_resumable(_model, *_batches(), schedule=SCHEDULE, title="made", folder=tmp_path)
+    second, _ = fit_resumable(pytest.fail, *_batches(), schedule=SCHEDULE, title="made", folder=tmp_path)
     for a, b in zip(first.get_weights(), second.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
     assert not list(tmp_path.rglob("last.keras"))  # three times the size of the network, and of no more use
 
 
 def test_the_kept_model_is_that_of_the_lowest_validation_loss(tmp_path):
-    model, history = fit_resumable(_model, *_batches(), SCHEDULE, "made", tmp_path)
+    model, history = fit_resumable(_model, *_batches(), schedule=SCHEDULE, title="made", folder=tmp_path)
     loss, _ = model.evaluate(_batches()[1], verbose=0)
     assert loss == pytest.approx(min(history["val_loss"]), rel=1e-3)
     assert kept_epoch(history) == 1 + int(np.argmin(history["val_loss"]))
 
 
 def test_training_stops_when_validation_no_longer_improves(tmp_path):
-    _, history = fit_resumable(_model, *_batches(), Schedule(30, 0.5, 0, 2), "made", tmp_path)
+    _, history = fit_resumable(_model, *_batches(), schedule=Schedule(30, 0.5, 0, 2), title="made", folder=tmp_path)
     assert len(history["loss"]) < 30
 
 
 def test_a_loss_that_is_no_number_stops_with_advice(tmp_path):
     with pytest.raises(PipelineError, match=r"--set finetune\.learning_rate=1e\+28"):
-        fit_resumable(_model, *_batches(), Schedule(3, 1e29, 0, 3), "made", tmp_path)
+        fit_resumable(_model, *_batches(), schedule=Schedule(3, 1e29, 0, 3), title="made", folder=tmp_path)
     assert not list(tmp_path.glob("epoch-*"))
+    schedule = Schedule(3, 1e29, 0, 3, "finetune.fresh_learning_rate")
     with pytest.raises(PipelineError, match=r"--set finetune\.fresh_learning_rate=1e\+28"):
-        fit_resumable(
-            _model, *_batches(), Schedule(3, 1e29, 0, 3, "finetune.fresh_learning_rate"), "made", tmp_path / "fresh"
-        )
+        fit_resumable(_model, *_batches(), schedule=schedule, title="made", folder=tmp_path / "fresh")
 
 
 def test_another_recipe_has_a_folder_of_its_own(tmp_path):

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from bottleneck_features.pipeline.datasets.dataset import ArrayDataset, Samples
 from bottleneck_features.pipeline.datasets.splitting import grouped_split, stratified_split
 from bottleneck_features.pipeline.errors import RequestError
-from bottleneck_features.pipeline.evaluation.splits import hold_out, scored_part
+from bottleneck_features.pipeline.evaluation.splits import hold_out, scored_subset
 
 
 def _dataset(labels: np.ndarray, splits: tuple[str, ...], groups: dict[str, np.ndarray] | None = None) -> ArrayDataset:
@@ -41,7 +41,7 @@ def test_of_classes_of_few_images_one_each_is_held_out(images):
 @pytest.mark.parametrize("groups", [None, np.arange(7) // 3])
 def test_a_class_of_which_nothing_can_be_held_out_is_named(groups):
     dataset = _dataset(np.array([0, 0, 0, 0, 0, 0, 1]), ("train",), groups if groups is None else {"train": groups})
-    with pytest.raises(RequestError, match=r"of 'b' there is 1 .*, and 2 are needed\. Add images"):
+    with pytest.raises(RequestError, match=r"of 'b' there is only 1 .*, and 2 are needed\. Add images"):
         hold_out(dataset, 0.2, 0)
 
 
@@ -86,4 +86,4 @@ def test_a_validation_split_is_used_as_it_is_and_nothing_of_train_is_lost():
 def test_what_is_scored_at_the_end_is_the_test_split_or_else_the_validation_images(splits, expected):
     dataset = _dataset(np.tile([0, 1], 20), splits)
     held = hold_out(dataset, 0.2, 0)
-    assert scored_part(dataset, held).split == expected
+    assert scored_subset(dataset, held).split == expected

@@ -3,6 +3,7 @@ import io
 import json
 import os
 import platform
+import re
 import tarfile
 from pathlib import Path
 
@@ -233,8 +234,8 @@ def test_what_is_remembered_is_written_under_the_name_of_the_host_and_the_proces
 
     monkeypatch.setattr(Path, "replace", watched)
     _open(tar_of_folder(root, tmp_path / "x.tar"), tmp_path)
-    (name,) = (name for name in names if ".npz." in name)
-    assert name.endswith(f".npz.{platform.node()}.{os.getpid()}.tmp")
+    (name,) = (name for name in names if ".npz~" in name)
+    assert re.search(rf"\.npz~{re.escape(platform.node())}~{os.getpid()}~\w+\.tmp$", name)
 
 
 def test_a_sample_of_several_images_needs_a_choice(tmp_path):

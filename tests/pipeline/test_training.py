@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from bottleneck_features.models import build_head
 from bottleneck_features.pipeline.errors import PipelineError
-from bottleneck_features.pipeline.methods.training import Recipe, RowBatches, fit, predict
+from bottleneck_features.pipeline.methods.training import RowBatches, TrainingRecipe, fit, predicted_probabilities
 from bottleneck_features.pipeline.results import kept_epoch
 
 
@@ -21,7 +21,7 @@ def _blobs(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 def test_an_epoch_sees_every_sample_once_with_its_own_label(count, batch, seed):
     rows = np.arange(100, dtype=np.float16)[:, None]
     indices = np.random.default_rng(seed).permutation(100)[:count]
-    batches = RowBatches(rows, np.arange(100), indices, batch, seed)
+    batches = RowBatches(rows, np.arange(100), indices, batch_size=batch, seed=seed)
     for _ in range(2):
         seen = [batches[i] for i in range(len(batches))]
         assert all(np.array_equal(x[:, 0], y) for x, y in seen)
@@ -30,7 +30,7 @@ def test_an_epoch_sees_every_sample_once_with_its_own_label(count, batch, seed):
 
 
 def test_each_epoch_has_an_order_of_its_own():
-    batches = RowBatches(np.zeros((50, 1)), np.arange(50), np.arange(50), 50, 0)
+    batches = RowBatches(np.zeros((50, 1)), np.arange(50), np.arange(50), batch_size=50, seed=0)
     first = batches[0][1]
     batches.on_epoch_end()
     assert not np.array_equal(first, batches[0][1])
@@ -38,11 +38,11 @@ def test_each_epoch_has_an_order_of_its_own():
 
 def test_training_shows_one_view_of_a_sample_and_prediction_averages_all():
     rows = np.stack([np.full((6, 2), 1.0), np.full((6, 2), 3.0)], axis=1)
-    batch, _ = RowBatches(rows, np.zeros(6, int), np.arange(6), 6, 0, views=2)[0]
+    batch, _ = RowBatches(rows, np.zeros(6, int), np.arange(6), batch_size=6, seed=0, views=2)[0]
     assert batch.shape == (6, 2)
     assert set(np.unique(batch)) <= {1.0, 3.0}
     model = keras.Sequential([keras.layers.Input((2,)), keras.layers.Lambda(lambda x: x)])
-    assert np.allclose(predict(model, rows, np.arange(6), views=2), 2.0)
+    assert np.allclose(predicted_probabilities(model, rows, np.arange(6), views=2), 2.0)
 
 
 def test_the_best_epoch_by_validation_loss_is_kept():
@@ -50,10 +50,10 @@ def test_the_best_epoch_by_validation_loss_is_kept():
     keras.utils.set_random_seed(0)
     model = build_head((8,), 3, 0.0)
     train, held = np.arange(0, 120, 2), np.arange(1, 120, 2)
-    batches = [RowBatches(rows, labels, part, 16, 0) for part in (train, held)]
-    history = fit(model, *batches, Recipe(12, 16, 0.3, 0), "blobs")
+    batches = [RowBatches(rows, labels, part, batch_size=16, seed=0) for part in (train, held)]
+    history = fit(model, *batches, TrainingRecipe(12, 16, 0.3, 0), "blobs")
     assert kept_epoch(history) == 1 + int(np.argmin(history["val_loss"]))
-    probabilities = predict(model, rows, held)
+    probabilities = predicted_probabilities(model, rows, held)
     loss = -np.log(probabilities[np.arange(len(held)), labels[held]]).mean()
     assert loss == pytest.approx(min(history["val_loss"]), rel=1e-3)
 
@@ -62,6 +62,6 @@ def test_a_loss_that_is_no_number_stops_with_advice():
     rows, labels = _blobs()
     rows = rows.astype(np.float32)
     rows[5] = np.inf
-    batches = RowBatches(rows, labels, np.arange(120), 16, 0)
+    batches = RowBatches(rows, labels, np.arange(120), batch_size=16, seed=0)
     with pytest.raises(PipelineError, match="Lower the learning rate"):
-        fit(build_head((8,), 3, 0.0), batches, batches, Recipe(2, 16, 1e-3, 0), "blobs")
+        fit(build_head((8,), 3, 0.0), batches, batches, TrainingRecipe(2, 16, 1e-3, 0), "blobs")

@@ -19,14 +19,14 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from bottleneck_features.pipeline.datasets.sources.embedded import digits
-from bottleneck_features.pipeline.use.picture_files import Files
+from bottleneck_features.pipeline.use.picture_files import PictureFiles
 from bottleneck_features.pipeline.use.prediction import Prediction
 from bottleneck_features.pipeline.use.unfinished import forget, resumed
 
 FILES = 6
 
 
-def _by_content(files: Files) -> Iterator[Prediction]:
+def _by_content(files: PictureFiles) -> Iterator[Prediction]:
     """Predict of every file what is in it."""
     for path, problem in files:
         yield Prediction(path.name, () if problem else ((path.read_text(), 0.1 + 0.2),), 1 / 3, problem)
@@ -93,5 +93,5 @@ def test_two_commands_never_write_the_same_table(trained, copies, tmp_path):
     with FileLock(tmp_path / ".out.csv.unfinished.lock"):
         done = invoke("predict", "-e", "digits", str(copies / "0.png"), "--out", str(out), home=trained)
     assert done.exit_code == 1
-    assert "Another run is making this now" in done.stderr
+    assert "Another run is writing this now" in done.stderr
     assert "another --out" in done.stderr

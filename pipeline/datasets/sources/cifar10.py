@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from bottleneck_features import models
+from bottleneck_features.errors import first_line
 from bottleneck_features.pipeline.datasets.dataset import Dataset, Samples
 from bottleneck_features.pipeline.errors import DownloadError, PipelineError, RequestError
 
@@ -58,6 +59,7 @@ class Cifar10(Dataset):
         return Samples(np.array([f"{split}-{i:05d}" for i in range(len(joined))]), joined)
 
     def images(self, split: str, indices: np.ndarray) -> np.ndarray:
+        """See `Dataset.images`."""
         starts = np.cumsum([0, *self._lengths[split]])
         out = np.empty((len(indices), *self.image_shape), np.uint8)
         owners = np.searchsorted(starts, indices, side="right") - 1
@@ -97,16 +99,12 @@ def _downloaded_folder() -> Path:
         return _checked_folder(models.fetch(TARGET, URL, ARCHIVE_SHA256, "datasets", extract=True))
     except Exception as error:  # Keras raises a bare Exception for what urllib reports
         raise DownloadError(
-            f"CIFAR-10 is not on this machine and could not be downloaded ({_first_line(error)}).\n"
+            f"CIFAR-10 is not on this machine and could not be downloaded ({first_line(error)}).\n"
             f"  file:  {ARCHIVE}\n"
             f"  from:  {URL}\n"
             f"  to:    extract it, so that there is a folder {datasets / FOLDER}\n"
             f"Or name a local copy: --set dataset.path=/where/it/is/{FOLDER}"
         ) from error
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
 class _BatchUnpickler(pickle.Unpickler):
@@ -133,7 +131,7 @@ def _read_batch(path: Path) -> dict[str, Any]:
         labels, data = batch["labels"], np.asarray(batch["data"])
     except Exception as error:
         raise PipelineError(
-            f"'{path}' is not a readable CIFAR-10 batch ({_first_line(error)}). Extract {ARCHIVE} anew, or fetch it again."
+            f"'{path}' is not a readable CIFAR-10 batch ({first_line(error)}). Extract {ARCHIVE} anew, or fetch it again."
         ) from error
     if data.dtype != np.uint8 or data.shape != (len(labels), 3 * SIDE * SIDE) or not set(labels) <= set(range(10)):
         raise PipelineError(

@@ -95,7 +95,7 @@ def _existing_folder(path: str) -> Path:
 
 
 def _children(folder: Path) -> tuple[list[Path], list[Path]]:
-    """The class or split folders in a folder, and the files beside them."""
+    """Return the class or split folders in a folder, and the files beside them."""
     try:
         kept = sorted(child for child in folder.iterdir() if not ignored(child.name))
     except OSError as error:
@@ -111,7 +111,7 @@ def _children(folder: Path) -> tuple[list[Path], list[Path]]:
 
 
 def _parents_of_classes(root: Path) -> tuple[list[Path], FolderConvention]:
-    """The folders in which the classes are, the splits or the root, and how paths in them are read."""
+    """Return the folders in which the classes are, the splits or the root, and how paths in them are read."""
     folders, _ = _children(root)
     names = [folder.name for folder in folders]
     role = role_of_folders(names, lambda name: bool(_children(root / name)[0]))

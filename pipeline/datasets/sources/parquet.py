@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bottleneck_features.errors import first_line
 from bottleneck_features.pipeline.datasets.assembly import LabelledScan, assemble, resizing_of
 from bottleneck_features.pipeline.datasets.containers import (
     Container,
@@ -248,7 +249,7 @@ def _usual(schema: "pa.Schema", key: str, found: list[str]) -> str:
 
 
 def _column_of(name: str, names: Sequence[str]) -> str:
-    """The column of a name, which may be that of a field of a struct, such as `image.path`."""
+    """Return the column of a name, which may be that of a field of a struct, such as `image.path`."""
     return name if name in names else name.partition(".")[0]
 
 
@@ -277,7 +278,7 @@ def _class_names(schema: "pa.Schema", label: str) -> tuple[str, ...]:
 
 
 def _group_bytes(file: "ParquetFile", number: int, column: str) -> int:
-    """The bytes of a column in a row group, as the file says."""
+    """Return the bytes of a column in a row group, as the file says."""
     group = file.metadata.row_group(number)
     chunks = [group.column(i) for i in range(group.num_columns)]
     return sum(c.total_uncompressed_size for c in chunks if f"{c.path_in_schema}.".startswith(f"{column}."))
@@ -317,4 +318,4 @@ def _reading(container: Container) -> Iterator["ParquetFile"]:
         with _opened(container) as file:
             yield file
     except Exception as error:  # a store has errors of its own
-        raise UnusableImage(f"it cannot be read ({' '.join(str(error).split())[:200]})") from error
+        raise UnusableImage(f"it cannot be read ({first_line(error, 200)})") from error

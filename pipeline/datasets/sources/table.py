@@ -88,7 +88,7 @@ def _read(settings: DatasetSettings) -> tuple[list[str], list[list[str]]]:
 
 
 def _separator(text: str, settings: DatasetSettings) -> str:
-    """The separator that finds the columns asked for in the first row; the one csv.Sniffer guesses is tried first."""
+    """Return the separator that finds the columns asked for in the first row; the one csv.Sniffer guesses is tried first."""
     try:
         guess = csv.Sniffer().sniff(text[:SNIFFED], SEPARATORS).delimiter
     except csv.Error:
@@ -140,7 +140,7 @@ def _parse(number: int, record: list[str], header: list[str], columns: dict[str,
 
 
 def _root(settings: DatasetSettings, rows: list[Entry], problems: list[Problem]) -> Path:
-    """The folder in which most of the named files are; of `image_root`, or the CSV's own and `images` in it."""
+    """Return the folder in which most of the named files are; of `image_root`, or the CSV's own and `images` in it."""
     beside = Path(settings.path).expanduser().resolve().parent
     given = [Path(settings.image_root).expanduser()] if settings.image_root else []
     candidates = given or [beside, beside / "images"]
@@ -165,7 +165,7 @@ def _is_there(root: Path, path: str) -> bool:
 
 
 def _inside(root: Path, rows: list[Entry]) -> tuple[list[Entry], list[Problem]]:
-    """The rows with their paths relative to the root, and those whose path lies outside."""
+    """Return the rows with their paths relative to the root, and those whose path lies outside."""
     kept: list[Entry] = []
     outside: list[Problem] = []
     for row in rows:
@@ -178,7 +178,7 @@ def _inside(root: Path, rows: list[Entry]) -> tuple[list[Entry], list[Problem]]:
 
 
 def _relative(path: str, root: Path) -> str | None:
-    """A path below the root; None for an absolute one that is not there, be it by way of links."""
+    """Return a path below the root; None for an absolute one that is not there, be it by way of links."""
     if not posixpath.isabs(path):
         return path
     folder, name = posixpath.split(path)
@@ -201,7 +201,7 @@ def _with_whole_numbers(rows: list[Entry]) -> list[Entry]:
 
 
 def _one_row_an_image(rows: Iterable[Entry]) -> tuple[list[Entry], list[Problem], list[Problem]]:
-    """The images, the rows that contradict one another, and those that repeat an earlier one."""
+    """Return the images, the rows that contradict one another, and those that repeat an earlier one."""
     by_path: dict[str, list[Entry]] = defaultdict(list)
     for row in rows:
         by_path[row.path].append(row)
@@ -221,7 +221,7 @@ def _one_row_an_image(rows: Iterable[Entry]) -> tuple[list[Entry], list[Problem]
 
 
 def _unnamed(root: Path, named: list[str]) -> list[Problem]:
-    """The images that lie in a folder with named ones, and that no row names."""
+    """Return the images that lie in a folder with named ones, and that no row names."""
     known = set(named)
     folders = {posixpath.dirname(path) for path in named if not posixpath.isabs(path) and ".." not in path.split("/")}
     found = []

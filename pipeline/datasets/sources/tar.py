@@ -67,7 +67,7 @@ def open_tar(experiment: Experiment, home: Path) -> ImageDataset:
 
 
 def _labels(scan: ScanResult, class_of: Callable[[str], str]) -> tuple[np.ndarray, dict[int, str]]:
-    """The label of each image, and why some have none: one kind of note holds for all, else the class folder."""
+    """Return the label of each image, and why some have none: one kind of note holds for all, else the class folder."""
     kinds = [kind for kind in ANNOTATIONS if (scan.annotations[kind][scan.usable] != "").any()]
     labels = scan.annotations[kinds[0]] if kinds else text_array(class_of(path) for path in scan.ids)
     unlabelled = np.flatnonzero(labels == "").tolist()
@@ -78,7 +78,7 @@ def _labels(scan: ScanResult, class_of: Callable[[str], str]) -> tuple[np.ndarra
 
 
 def _crowded(scan: ScanResult) -> dict[int, str]:
-    """The images that are not the only one of their sample."""
+    """Return the images that are not the only one of their sample."""
     samples = scan.images[["container", "sample"]]
     _, inverse, counts = np.unique(samples, return_inverse=True, return_counts=True)
     reason = "its sample has several images: name the one to use, such as dataset.image_column=jpg"
@@ -153,7 +153,7 @@ def _piece(container: Container, offset: int, size: int) -> bytes:
 
 
 def _members(container: Container) -> Iterator[_Member]:
-    """The files in an archive, one header in memory at a time; the last one may say that the rest is damaged."""
+    """Return the files in an archive, one header in memory at a time; the last one may say that the rest is damaged."""
     with Path(container.url).open("rb") as stream:
         try:
             archive = tarfile.open(fileobj=stream, mode="r:", errorlevel=1)  # noqa: SIM115

@@ -1,4 +1,4 @@
-"""A team of Ray workers that outlives its members: it hands out shards, and replaces workers that die."""
+"""A pool of Ray workers: it hands out shards, and replaces workers that die."""
 
 import os
 import socket
@@ -9,16 +9,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from bottleneck_features import features
+from bottleneck_features.errors import first_line
 from bottleneck_features.pipeline.errors import PipelineError, RequestError
 
 RETRIES = 5  # of one shard, or of starting a worker without success in between
 
 
-class Team:
+class WorkerPool:
     """Workers that each prepare themselves and then extract one shard at a time.
 
-    Ray's own restarts are not used: the shard of a dead actor would wait for that actor to come back, for ever where its
-    node is gone, while others are idle.
+    Ray's own restarts are not used: the shard of a dead actor would wait for that actor to come back (for ever, if its node
+    is gone), while other workers are idle.
 
     Args:
         ray: the connected `ray` module.
@@ -40,7 +41,7 @@ class Team:
         self._ended: list[Any] = []
         self._idle: list[Any] = []
         for _ in range(size):
-            self._hire()
+            self._start_worker()
 
     def first_answer(self) -> Any:
         """Wait until one worker is ready, and return its answer to `prepare`."""
@@ -48,10 +49,10 @@ class Team:
             self._next()
         return self.answers[0]
 
-    def work_off(
+    def extract_all(
         self, shards: Sequence[features.Shard], is_finished: Callable[[features.Shard], bool]
     ) -> Iterator[tuple[features.Shard, Any]]:
-        """Have shards extracted, each by whoever is free.
+        """Have shards extracted, each by a free worker.
 
         Args:
             shards: what is to be done, in the order in which it is handed out.
@@ -61,7 +62,7 @@ class Team:
             A shard that is on disk, and what its worker answered; None if the worker died between the two.
 
         Raises:
-            PipelineError: one shard, or the start, has cost `RETRIES` workers their life.
+            PipelineError: `RETRIES` workers have died with the same shard, or at their start.
             Whatever a worker raises.
         """
         waiting = deque(shards)
@@ -75,7 +76,7 @@ class Team:
             elif done:
                 yield done, answer
 
-    def _hire(self) -> None:
+    def _start_worker(self) -> None:
         worker = self._start()
         self._tasks[self._prepare(worker)] = (worker, None)
 
@@ -101,10 +102,10 @@ class Team:
 
     def _replace(self, worker: Any, shard: features.Shard | None, error: Exception) -> None:
         self._ray.kill(worker)  # it may only be out of reach
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
         if getattr(error, "actor_init_failed", False):
+            last_line = str(error).strip().rpartition("\n")[2].strip() or type(error).__name__
             raise PipelineError(
-                f"A worker could not be started ({lines[-1]}). Install the version of bottleneck-features that runs here, "
+                f"A worker could not be started ({last_line}). Install the version of bottleneck-features that runs here, "
                 "with its extra `ray`, on every node."
             )
         self.deaths += 1
@@ -112,11 +113,11 @@ class Team:
         if self._failures[shard] >= RETRIES:
             at = f"with shard {shard.file}" if shard else "before they were ready"
             raise PipelineError(
-                f"{RETRIES} workers died {at}. Ray says of the last one: {lines[0]} "
-                "Every finished shard is kept: the same command continues. Workers that run out of memory need fewer of "
-                "them a node (--workers), or a lower compute.batch_size."
+                f"{RETRIES} workers died {at}. Ray's message for the last one: {first_line(error)} "
+                "Every finished shard is kept: the same command continues. If workers run out of memory, use fewer of them "
+                "(--workers) or a lower compute.batch_size."
             )
-        self._hire()
+        self._start_worker()
 
 
 OBJECT_STORE_BYTES = 100 << 20  # nothing large passes through it; by default Ray takes 30 % of the memory
@@ -135,7 +136,7 @@ class Cluster:
     Attributes:
         address: `HOST:PORT` or `ray://HOST:PORT` of a cluster, or `auto` for the one of this machine; "" starts one.
         workers: how many; 0 means one for each accelerator, or for each node where there are none.
-        devices: accelerators a worker; None means one where the cluster has any.
+        devices: accelerators per worker; None means one where the cluster has any.
     """
 
     address: str = ""
@@ -164,7 +165,7 @@ def connected(address: str) -> Iterator[Any]:
         if address:
             raise _no_cluster(address, error) from error
         raise PipelineError(
-            f"Ray could not be started on this machine: {_first_line(error)} Every finished shard is kept: try again, or "
+            f"Ray could not be started on this machine: {first_line(error)} Every finished shard is kept: try again, or "
             "without --engine-on ray."
         ) from error
     try:
@@ -173,7 +174,7 @@ def connected(address: str) -> Iterator[Any]:
         ray.shutdown()
 
 
-def share_out(nodes: Sequence[Mapping[str, float]], cluster: Cluster) -> tuple[int, int, int]:
+def allocate_workers(nodes: Sequence[Mapping[str, float]], cluster: Cluster) -> tuple[int, int, int]:
     """Share out the processors and accelerators of a cluster fairly.
 
     Args:
@@ -181,7 +182,7 @@ def share_out(nodes: Sequence[Mapping[str, float]], cluster: Cluster) -> tuple[i
         cluster: what is asked for.
 
     Returns:
-        Workers, accelerators a worker, and threads a worker: the most with which all workers fit.
+        Workers, accelerators per worker, and threads per worker: the most with which all workers fit.
 
     Raises:
         RequestError: they do not fit even with one thread each.
@@ -195,7 +196,7 @@ def share_out(nodes: Sequence[Mapping[str, float]], cluster: Cluster) -> tuple[i
         if sum(min(cpu // cores, room) for cpu, room in zip(cpus, most, strict=True)) >= workers:
             return workers, devices, cores
     raise RequestError(
-        f"The cluster has no room for --workers {workers}, but for {sum(most)}: with --devices-per-worker {devices}, on "
+        f"The cluster has no room for --workers {workers}, only for {sum(most)}, with --devices-per-worker {devices}: it has "
         f"{len(nodes)} nodes with {sum(cpus)} processors and {sum(gpus)} accelerators in all. Ask for fewer of either."
     )
 
@@ -211,7 +212,7 @@ def _ray() -> Any:
 
 
 def _require_listening(address: str) -> None:
-    """Ray itself would try for long, and write pages of what it thinks of it."""
+    """Check the address first: Ray itself would try for a long time and print long messages."""
     if address == "auto":
         return
     host, _, port = address.removeprefix("ray://").rpartition(":")
@@ -225,10 +226,6 @@ def _require_listening(address: str) -> None:
 
 def _no_cluster(address: str, error: Exception) -> RequestError:
     return RequestError(
-        f"--address '{address}': there is no Ray cluster ({_first_line(error)}). Start one by `ray start --head`, "
+        f"--address '{address}': there is no Ray cluster ({first_line(error)}). Start one with `ray start --head`, "
         "which prints its address, or leave --address out to start one on this machine for this run."
     )
-
-
-def _first_line(error: Exception) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

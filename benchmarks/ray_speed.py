@@ -1,6 +1,6 @@
-"""Measures Ray's overhead against a local run on the same cores, in turn, and what the driver spends on a shard.
+"""What Ray adds to a local run on the same cores, in turn, and what the driver spends on a shard.
 
-python tests/pipeline/ray_speed.py FOLDER ROUNDS -e cifar10 --set … (the options of `bottleneck features`)
+python benchmarks/ray_speed.py FOLDER ROUNDS -e cifar10 --set …     (the options of `bottleneck features`)
 """
 
 import json
@@ -10,9 +10,11 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
-from bottleneck_features.pipeline.extraction.ray_team import Team, connected
+import click
+from arguments import NEW
+
+from bottleneck_features.pipeline.extraction.ray_workers import WorkerPool, connected
 
 WAYS = {"local": (), "ray": ("--engine-on", "ray", "--workers", "2")}
 SHARDS = 3000
@@ -29,7 +31,7 @@ class Idler:
         return None
 
 
-def run(way: tuple[str, ...], options: list[str], home: Path) -> dict[str, float]:
+def run(way: tuple[str, ...], options: tuple[str, ...], home: Path) -> dict[str, float]:
     """Extract everything anew and give the seconds: of the command, and of the extraction alone."""
     shutil.rmtree(home / "features", ignore_errors=True)
     start = time.perf_counter()
@@ -46,12 +48,12 @@ def run(way: tuple[str, ...], options: list[str], home: Path) -> dict[str, float
 
 
 def hand_out() -> dict[str, float]:
-    """Give the driver's seconds a shard with two workers, and those of waiting for any of `CROWD` tasks."""
+    """Give the driver's seconds per shard with two workers, and those of waiting for any of `CROWD` tasks."""
     with connected("") as ray:
-        team = Team(ray, ray.remote(Idler).options(num_cpus=1).remote, lambda worker: worker.prepare.remote(), 2)
+        team = WorkerPool(ray, ray.remote(Idler).options(num_cpus=1).remote, lambda worker: worker.prepare.remote(), 2)
         team.first_answer()
         start = time.perf_counter()
-        done = sum(1 for _ in team.work_off(range(1, SHARDS + 1), lambda shard: False))
+        done = sum(1 for _ in team.extract_all(range(1, SHARDS + 1), lambda shard: False))
         two = (time.perf_counter() - start) / done
         never = ray.remote(Idler).options(num_cpus=2, resources={"nowhere": 1})
         crowd = [never.remote().prepare.remote() for _ in range(CROWD)]
@@ -62,13 +64,15 @@ def hand_out() -> dict[str, float]:
         return {"two workers": two, f"waiting for {CROWD}": (time.perf_counter() - start) / 100}
 
 
-def main() -> None:
-    folder, rounds, options = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]
-    rows: list[dict[str, Any]] = []
+@click.command(help=__doc__, context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.argument("folder", type=NEW)
+@click.argument("rounds", type=click.IntRange(min=0))
+@click.argument("options", nargs=-1, type=click.UNPROCESSED)
+def main(folder: Path, rounds: int, options: tuple[str, ...]) -> None:
+    """Print the seconds of each run, then the driver's a shard, as JSON."""
     for number in range(rounds):
         for name, way in WAYS.items():
-            rows.append({"round": number, "way": name, **run(way, options, folder / name)})
-            print(json.dumps(rows[-1]), flush=True)
+            print(json.dumps({"round": number, "way": name, **run(way, options, folder / name)}), flush=True)
     print(json.dumps(hand_out()))
 
 

@@ -1,13 +1,12 @@
 """How fast a cache opens and reads, beside np.load of an .npz and a gzip HDF5 of the same features.
 
-    python tests/features/reading_speed.py --samples 50000 --width 2048
+python benchmarks/reading_speed.py --samples 50000 --width 2048
 
-prints JSON: seconds, and bytes a second, of the features' float16 bytes; every figure is the median of its repeats.
+Prints JSON: seconds, and bytes a second, of the features' float16 bytes; every figure is the median of its repeats.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import statistics
 import subprocess
@@ -19,8 +18,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import click
 import h5py
 import numpy as np
+from arguments import FOLDER
 
 from bottleneck_features.features import ArraySpec, CacheWriter, SplitPlan, open_features
 
@@ -70,7 +71,9 @@ def _write(path: Path, features: np.ndarray, compression: str) -> None:
     plan = {"train": SplitPlan(ids, np.arange(samples) % CLASSES)}
     spec = {"avg_pool": ArraySpec((width,), "float16")}
     names = [str(label) for label in range(CLASSES)]
-    with CacheWriter(path, {"speed": samples}, plan, spec, names, SHARD, {}, compression=compression) as writer:
+    with CacheWriter(
+        path, {"speed": samples}, plan, spec, names, shard_size=SHARD, provenance={}, compression=compression
+    ) as writer:
         for shard in writer.pending:
             writer.write(shard, {"avg_pool": features[shard.start : shard.stop]})
         writer.finish()
@@ -119,15 +122,14 @@ def _seconds(action: Callable[[], Any]) -> float:
     return time.perf_counter() - started
 
 
-def main() -> None:
-    """Measures in a temporary folder and prints JSON."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--samples", type=int, default=50_000)
-    parser.add_argument("--width", type=int, default=2048)
-    parser.add_argument("--folder", type=Path, help="where to write (default: the temporary folder)")
-    arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
-        print(json.dumps(measure(Path(folder), arguments.samples, arguments.width), indent=1))
+@click.command(help=__doc__)
+@click.option("--samples", type=click.IntRange(min=1), default=50_000, show_default=True)
+@click.option("--width", type=click.IntRange(min=1), default=2048, show_default=True)
+@click.option("--folder", type=FOLDER, help="On the disk to be measured (default: where temporary files go).")
+def main(samples: int, width: int, folder: Path | None) -> None:
+    """Measure in a temporary folder and print JSON."""
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        print(json.dumps(measure(Path(scratch), samples, width), indent=1))
 
 
 if __name__ == "__main__":

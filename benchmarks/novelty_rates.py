@@ -1,13 +1,14 @@
-"""How often a head calls images of other data sets unlike anything seen: python tests/pipeline/novelty_rates.py HOME DATA
+"""How often a head calls images of other data sets unlike anything seen.
 
-HOME is an artifacts folder in which `probe -e natural-images` ran, DATA the folder of `$BOTTLENECK_REAL_DATA`.
+BOTTLENECK_REAL_DATA=… python benchmarks/novelty_rates.py HOME     (artifacts in which `probe -e natural-images` ran)
 """
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import numpy as np
+from arguments import FOLDER, real_data
 from PIL import Image
 
 from bottleneck_features.pipeline.datasets import Dataset, open_dataset
@@ -34,7 +35,11 @@ def _of(dataset: Dataset, model: SavedModel, chosen: np.ndarray) -> Iterator[np.
         yield _resized(dataset.images("test", chosen[start : start + size]), model)
 
 
+@click.command(help=__doc__)
+@click.argument("home", type=FOLDER)
+@real_data
 def main(home: Path, data: Path) -> None:
+    """Print the share that is flagged, with its interval, and the median distance, of each data set."""
     model = open_model(home, "natural-images")
     run = inference(model)
 
@@ -66,4 +71,4 @@ def main(home: Path, data: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main()

@@ -1,16 +1,19 @@
-"""Measures the probes on a real cache: python tests/models/probe_speed.py CACHE [LAYER] [--sklearn-values 3].
+"""How fast the probes are on a cache, beside the walk-through's Keras loop and scikit-learn.
+
+python benchmarks/probe_speed.py CACHE     (such as artifacts/features/cifar10-…; LAYER: its last one)
 
 In one process, in this order: the walk-through's Keras loop, one logistic regression of the same accuracy, the ridge path,
 the whole L-BFGS path, and scikit-learn's LogisticRegression at some of the same L2 values.
 """
 
-import argparse
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
+from arguments import FOLDER
 
 from bottleneck_features.features import Split, open_features
 from bottleneck_features.models.eigenbasis import eigenbasis
@@ -23,30 +26,29 @@ L2_OF_ONE = 0.03
 EPOCHS, BATCH, RATE, DROPOUT = 10, 32, 1e-3, 0.3
 
 
-def main() -> None:
+@click.command(help=__doc__)
+@click.argument("cache", type=FOLDER)
+@click.argument("layer", required=False)
+@click.option(
+    "--sklearn-values", type=click.IntRange(min=0), default=3, show_default=True, help="L2 values for scikit-learn."
+)
+def main(cache: Path, layer: str | None, sklearn_values: int) -> None:
     """Print seconds and test accuracy of each."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("cache", type=Path)
-    parser.add_argument("layer", nargs="?")
-    parser.add_argument("--sklearn-values", type=int, default=3)
-    arguments = parser.parse_args()
-    cache = open_features(arguments.cache)
-    layer = arguments.layer or cache.layers[-1]
-    x, y = _rows(cache["train"], layer), cache["train"].y
-    test, answers = _rows(cache["test"], layer), cache["test"].y
-    classes = len(cache.class_names)
+    opened = open_features(cache)
+    layer = layer or opened.layers[-1]
+    x, y = _rows(opened["train"], layer), opened["train"].y
+    test, answers = _rows(opened["test"], layer), opened["test"].y
+    classes = len(opened.class_names)
     print(f"{layer}: {x.shape[0]:,} × {x.shape[1]:,} training rows, {len(test):,} test rows")
     _timed("Keras: Dropout, softmax, Adam, 10 epochs of batches of 32", lambda: _keras(x, y, test, classes), answers)
     _timed("one logistic regression, few steps", lambda: _one(x, y, test, classes), answers)
-    with workers() as team:
-        train, held = _timed("eigenbasis and rotation", lambda: _coordinates(x, y, test, answers, team))
-        path, _ = _timed("ridge, 45 values", lambda: search_ridge(train, held, classes, L2_VALUES, team))
+    with workers() as pool:
+        train, held = _timed("eigenbasis and rotation", lambda: _coordinates(x, y, test, answers, pool))
+        path, _ = _timed("ridge, 45 values", lambda: search_ridge(train, held, classes, L2_VALUES, pool))
         print(f"    best {path.accuracy.max():.2%}")
-        path, _ = _timed(
-            "logistic, 45 values", lambda: search_logistic(train, held, classes, L2_VALUES, team, lambda: None)
-        )
+        path, _ = _timed("logistic, 45 values", lambda: search_logistic(train, held, classes, L2_VALUES, pool))
         print(f"    best {path.accuracy.max():.2%} at l2 = {path.chosen:.3g}")
-    for l2 in L2_VALUES[:: -(len(L2_VALUES) // max(1, arguments.sklearn_values))][: arguments.sklearn_values]:
+    for l2 in L2_VALUES[:: -(len(L2_VALUES) // max(1, sklearn_values))][:sklearn_values]:
         _timed(f"scikit-learn, l2 = {l2:.3g}", lambda l2=l2: _sklearn(x, y, test, l2), answers)
 
 
@@ -77,14 +79,14 @@ def _keras(x: np.ndarray, y: np.ndarray, test: np.ndarray, classes: int) -> np.n
 
 def _one(x: np.ndarray, y: np.ndarray, test: np.ndarray, classes: int) -> np.ndarray:
     mean, scale = x.mean(axis=0), x.std(axis=0) + 1e-6
-    with workers() as team:
-        (fit,) = logistic_path((x - mean) / scale, y, classes, (L2_OF_ONE,), team, tolerance=FEW_STEPS)
+    with workers() as pool:
+        (fit,) = logistic_path((x - mean) / scale, y, classes, (L2_OF_ONE,), pool, tolerance=FEW_STEPS)
     return fit.probabilities((test - mean) / scale).argmax(axis=1)
 
 
-def _coordinates(x: np.ndarray, y: np.ndarray, test: np.ndarray, answers: np.ndarray, team: Any) -> Any:
-    basis = eigenbasis(x, team)
-    return Coordinates(basis, basis.rotate(x, team), y), Coordinates(basis, basis.rotate(test, team), answers)
+def _coordinates(x: np.ndarray, y: np.ndarray, test: np.ndarray, answers: np.ndarray, pool: Any) -> Any:
+    basis = eigenbasis(x, pool)
+    return Coordinates(basis, basis.rotate(x, pool), y), Coordinates(basis, basis.rotate(test, pool), answers)
 
 
 def _sklearn(x: np.ndarray, y: np.ndarray, test: np.ndarray, l2: float) -> np.ndarray:

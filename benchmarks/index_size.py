@@ -1,4 +1,6 @@
-"""What the index of a large data set costs in memory: `python tests/pipeline/index_size.py FOLDER 1000000`.
+"""What the index of a large data set costs in memory.
+
+python benchmarks/index_size.py FOLDER 1000000
 
 Writes so many tiny JPEGs into tar shards of 10,000 (WebDataset's convention, 100 classes) and into Parquet files of 100,000
 (Hugging Face's) below FOLDER unless they are there, then opens both twice in processes of their own: looking at every image,
@@ -15,31 +17,46 @@ import time
 import tracemalloc
 from pathlib import Path
 
+import click
 import psutil
+from arguments import NEW
 
-sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parents[1])]
+from bottleneck_features.pipeline.datasets import open_dataset
+from bottleneck_features.pipeline.experiment import load_experiment
+from bottleneck_features.pipeline.results import peak_memory_mib
+
+sys.path.append(str(Path(__file__).parents[1] / "tests"))  # where images are packed as people pack them
+
+from imagefiles import encoded, picture
+from packing import parquet_of, tar_of
 
 FILES = {"tar": 10_000, "parquet": 100_000}
 CLASSES, ROW_GROUP = 100, 1000
 
 
-def main(folder: Path, images: int) -> None:
+@click.command(help=__doc__)
+@click.argument("folder", type=NEW)
+@click.argument("images", type=click.IntRange(min=1))
+@click.option("--source", "only", type=click.Choice(tuple(FILES)), help="Open only this one, in this process.")
+@click.option("--recall", is_flag=True, help="Of --source: it was opened before.")
+def main(folder: Path, images: int, only: str | None, recall: bool) -> None:
     """Print time, memory at rest and peak memory of both ways."""
+    if only:
+        print(json.dumps(_open(folder, only, traced=recall)))
+        return
     _write(folder, images)
     for source, way in itertools.product(FILES, ("look", "recall")):
-        command = [sys.executable, __file__, str(folder), source, way]
+        asked = ["--source", source, *["--recall"] * (way == "recall")]
+        command = [sys.executable, __file__, str(folder), str(images), *asked]
         found = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
         print(
             f"{source}, {way}: {found['images']:,} images in {found['seconds']:.1f} s ({found['cpu']:.1f} s of processor time), "
-            f"peak {found['peak'] / found['images']:.1f} bytes an image, held {found['held'] / found['images']:.1f}",
+            f"peak {found['peak'] / found['images']:.1f} bytes per image, held {found['held'] / found['images']:.1f}",
             flush=True,
         )
 
 
 def _write(folder: Path, images: int) -> None:
-    from imagefiles import encoded, picture
-    from packing import parquet_of, tar_of
-
     pictures = [encoded(picture(label, size=(8, 8))) for label in range(CLASSES)]
     for source, size in FILES.items():
         for first in range(0, images, size):
@@ -60,10 +77,7 @@ def _write(folder: Path, images: int) -> None:
             whole.rename(path)
 
 
-def _open(folder: Path, source: str, traced: bool) -> None:
-    from bottleneck_features.pipeline.datasets import open_dataset
-    from bottleneck_features.pipeline.experiment import load_experiment
-
+def _open(folder: Path, source: str, traced: bool) -> dict[str, float]:
     words = (
         f"dataset.source={source}",
         f"dataset.path={folder / source}",
@@ -76,34 +90,15 @@ def _open(folder: Path, source: str, traced: bool) -> None:
     before, started = process.memory_info().rss, time.perf_counter()
     dataset = open_dataset(experiment, folder / "home")
     seconds, cpu = time.perf_counter() - started, sum(process.cpu_times()[:2])
-    peak, held = _peak() - before, 0
+    images, peak, held = len(dataset.splits["train"]), int(peak_memory_mib() * 2**20) - before, 0
     if traced:
         del dataset
         tracemalloc.start()
         dataset = open_dataset(experiment, folder / "home")
         gc.collect()
         held, _ = tracemalloc.get_traced_memory()
-    print(
-        json.dumps(
-            {
-                "images": len(dataset.splits["train"]),
-                "seconds": seconds,
-                "cpu": cpu,
-                "peak": peak,
-                "held": held,
-            }
-        )
-    )
-
-
-def _peak() -> int:
-    from bottleneck_features.pipeline.results import peak_memory_mib
-
-    return int(peak_memory_mib() * 2**20)
+    return {"images": images, "seconds": seconds, "cpu": cpu, "peak": peak, "held": held}
 
 
 if __name__ == "__main__":
-    if sys.argv[2] in FILES:
-        _open(Path(sys.argv[1]), sys.argv[2], sys.argv[3] == "recall")
-    else:
-        main(Path(sys.argv[1]), int(sys.argv[2]))
+    main()

@@ -1,15 +1,15 @@
-"""Measures what each precision costs in accuracy: real CIFAR-10, two real ResNet-50s, the same logistic regression.
+"""What each precision costs in accuracy: real CIFAR-10, two real ResNet-50s, the same logistic regression.
 
-BOTTLENECK_REAL_DATA=… python tests/pipeline/precision_accuracy.py OUTPUT.json
+BOTTLENECK_REAL_DATA=… python benchmarks/precision_accuracy.py precision.json
 """
 
 import json
-import os
-import sys
 import time
 from pathlib import Path
 
+import click
 import numpy as np
+from arguments import NEW, real_data
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -29,14 +29,16 @@ BACKBONES = (("resnet50_v15_pqf", "conv5_block3_out"), ("resnet50_conv4_msra", "
 VARIANTS = (("float32", 0), ("bfloat16", 0), ("int8", 64))  # with the number of calibration images
 
 
-def main(output: Path) -> None:
+@click.command(help=__doc__)
+@click.argument("output", type=NEW)
+@real_data
+def main(output: Path, data: Path) -> None:
     """Measure every backbone and variant; `output` is written anew after each, so that nothing is lost."""
-    real = Path(os.environ["BOTTLENECK_REAL_DATA"])
-    dataset = Cifar10(str(real / "cifar-10-batches-py"))
+    dataset = Cifar10(str(data / "cifar-10-batches-py"))
     chosen = {split: stratified_sample(dataset.splits[split].labels, count) for split, count in IMAGES.items()}
     rows: list[dict[str, object]] = []
     for weights, layer in BACKBONES:
-        backbone = models.load_backbone(str(real / "weights" / f"{weights}.keras"), size=SIZE)
+        backbone = models.load_backbone(str(data / "weights" / f"{weights}.keras"), size=SIZE)
         reference: dict[str, np.ndarray] = {}
         for precision, calibration in VARIANTS:
             start = time.perf_counter()
@@ -98,4 +100,4 @@ def _cosine(a: np.ndarray, b: np.ndarray) -> float:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main()

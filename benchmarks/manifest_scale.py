@@ -1,11 +1,13 @@
-"""What a cache of a million shards costs to create, resume and open: `python manifest_scale.py --shards 1000000`.
+"""What a cache of a million shards costs to create, resume and open.
 
-Each step runs in a process of its own. The shards' files are not made: what is measured is the bookkeeping.
+python benchmarks/manifest_scale.py     (--compressed: every shard has a size of its own, as with Blosc2)
+
+Each step runs in a process of its own. The shards' files are not made: what is measured is the bookkeeping
+of caches so large that no file is looked at before it is used.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import resource
 import subprocess
@@ -18,12 +20,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
+from arguments import NEW
 
 from bottleneck_features.features import ArraySpec, CacheWriter, SplitPlan, list_caches, open_features, storage
-from bottleneck_features.features.entries import Entries
+from bottleneck_features.features.entries import ShardTable
 from bottleneck_features.features.journal import RECORD, Journal
-from bottleneck_features.features.manifest import load, save
+from bottleneck_features.features.manifest import LOOKED_AT, load, save
 
 STEPS = ("create", "enter", "journal", "resume", "complete", "open", "list")
 OFFSETS = {"labels": 2048, "ids": 2112, "features": 2240}
@@ -33,20 +37,22 @@ ENTERED = 200
 def _writer(folder: Path, shards: int) -> CacheWriter:
     """One sample a shard, so that the ids and labels are as small as they can be."""
     plan = SplitPlan(np.arange(shards).astype("U"), np.zeros(shards, np.int64))
-    return CacheWriter(folder, {"size": 1}, {"train": plan}, {"a": ArraySpec((2048,), "float16")}, ["a"], 1, {})
+    return CacheWriter(
+        folder, {"size": 1}, {"train": plan}, {"a": ArraySpec((2048,), "float16")}, ["a"], shard_size=1, provenance={}
+    )
 
 
-def _entries(shards: int, compressed: bool) -> Entries:
+def _entries(shards: int, compressed: bool) -> ShardTable:
     chance = np.random.default_rng(0)
     sizes = chance.integers(4000, 5000, shards) if compressed else np.full(shards, 4225024)
     hashes = chance.integers(0, 256, (shards, 32), np.uint8)
-    return Entries(sizes, hashes, np.zeros(shards, np.int64), [OFFSETS])
+    return ShardTable(sizes, hashes, np.zeros(shards, np.int64), [OFFSETS])
 
 
 def _journal(folder: Path, shards: int) -> None:
     """A journal with half of the shards, as a run that was killed in the middle leaves it."""
     entries = _entries(shards, compressed=False)
-    with Journal(folder, load(folder).plan) as journal:
+    with Journal(folder, load(folder).plan_digest) as journal:
         journal.enter("train", 0, entries[0])
     (path,) = (folder / ".journal").iterdir()
     half = shards // 2
@@ -108,20 +114,18 @@ def measure(folder: Path, shards: int, compressed: bool) -> Iterator[dict[str, A
                 path.unlink()
 
 
-def main() -> None:
-    """Prints one line a step."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--shards", type=int, default=1_000_000)
-    parser.add_argument("--compressed", action="store_true", help="every shard has a size of its own, as with Blosc2")
-    parser.add_argument("--step", choices=STEPS, help="only this one, in this process")
-    parser.add_argument("--folder", type=Path)
-    arguments = parser.parse_args()
-    if arguments.step:
-        storage.free_bytes = lambda folder: 1 << 60  # the files themselves are not written
-        print(json.dumps(step(arguments.step, arguments.folder, arguments.shards, arguments.compressed)))
+@click.command(help=__doc__)
+@click.option("--shards", type=click.IntRange(min=2 * LOOKED_AT + 2), default=1_000_000, show_default=True)
+@click.option("--compressed", is_flag=True, help="Every shard has a size of its own.")
+@click.option("--step", "only", type=click.Choice(STEPS), help="Only this one, in this process.")
+@click.option("--folder", type=NEW, help="The cache of --step.")
+def main(shards: int, compressed: bool, only: str | None, folder: Path | None) -> None:
+    """Print one line a step."""
+    if only and folder:
+        print(json.dumps(step(only, folder, shards, compressed)))
         return
-    with tempfile.TemporaryDirectory() as folder:
-        for row in measure(Path(folder) / "cache", arguments.shards, arguments.compressed):
+    with tempfile.TemporaryDirectory() as scratch:
+        for row in measure(Path(scratch) / "cache", shards, compressed):
             print({key: round(value, 4) if isinstance(value, float) else value for key, value in row.items()})
 
 

@@ -5,9 +5,7 @@ from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
-
-from bottleneck_features.pipeline.commandline.simulate import main
-from bottleneck_features.pipeline.extraction.simulate_scale import Assumptions, simulate
+from simulate_scale import Assumptions, main, simulate
 
 UNTROUBLED = Assumptions(
     shards=1000, seconds=10.0, deviation=0.0, start=20.0, hand_out=0.0, watch=0.0, days_between_deaths=1e9,

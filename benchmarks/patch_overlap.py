@@ -1,21 +1,22 @@
 """How little 680 overlapping test patches of 17 photographs say of other photographs.
 
-python tests/pipeline/patch_overlap.py FOLDER     (such as artifacts/runs/photo-patches/compare)
+python benchmarks/patch_overlap.py artifacts/runs/photo-patches/compare
 """
 
 import re
-import sys
 from pathlib import Path
 
+import click
 import numpy as np
+from arguments import FOLDER
 from scipy.stats import bootstrap
 
-sys.path[:0] = [str(Path(__file__).parents[2])]
-
-from bottleneck_features.pipeline.datasets.sources.embedded import PATCH  # noqa: E402
-from bottleneck_features.pipeline.evaluation.predictions import PREDICTIONS_FILE  # noqa: E402
+from bottleneck_features.pipeline.datasets.sources.embedded import PATCH
+from bottleneck_features.pipeline.evaluation.predictions import PREDICTIONS_FILE
 
 
+@click.command(help=__doc__)
+@click.argument("folder", type=FOLDER)
 def main(folder: Path) -> None:
     """Print which share of the patches overlaps another, and each method's accuracy bootstrapped over photographs."""
     with np.load(folder / PREDICTIONS_FILE, allow_pickle=False) as kept:
@@ -36,4 +37,4 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main()

@@ -1,30 +1,36 @@
-"""How fast packed images are read, against loose files: `BOTTLENECK_REAL_DATA=… python tests/pipeline/packed_speed.py`.
+"""How fast packed images are read, against loose files.
+
+BOTTLENECK_REAL_DATA=… python benchmarks/packed_speed.py
 
 Reads and decodes the training images of mini natural images (224×224) from the folder, a tar archive and a Parquet file, in
 turn, in batches of 32; everything is in the page cache.
 """
 
-import os
 import sys
 import tempfile
 import time
 from pathlib import Path
 from statistics import median
 
+import click
 import numpy as np
+from arguments import real_data
 
-sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parents[1])]
+from bottleneck_features.pipeline.datasets import Dataset, open_dataset
+from bottleneck_features.pipeline.experiment import load_experiment
 
-from packing import parquet_of_folder, tar_of_folder  # noqa: E402
+sys.path.append(str(Path(__file__).parents[1] / "tests"))  # where images are packed as people pack them
 
-from bottleneck_features.pipeline.datasets import Dataset, open_dataset  # noqa: E402
-from bottleneck_features.pipeline.experiment import load_experiment  # noqa: E402
+from packing import parquet_of_folder, tar_of_folder
 
 BATCH, ROUNDS = 32, 7
 
 
-def main(root: Path) -> None:
+@click.command(help=__doc__)
+@real_data
+def main(data: Path) -> None:
     """Print images/s of each source: the median of the rounds, the least and the most."""
+    root = data / "mini_natural_images" / "train"
     with tempfile.TemporaryDirectory() as scratch:
         home = Path(scratch)
         paths = {
@@ -57,4 +63,4 @@ def _rate(dataset: Dataset) -> float:
 
 
 if __name__ == "__main__":
-    main(Path(os.environ["BOTTLENECK_REAL_DATA"]) / "mini_natural_images" / "train")
+    main()

@@ -1,13 +1,14 @@
-"""Measures what crops of one photo on both sides of a split are worth: random against grouped 5-fold cross-validation.
+"""What crops of one photo on both sides of a split are worth: random against grouped 5-fold cross-validation.
 
-python tests/pipeline/grouped_leak.py CACHE CSV     (a cache of emergency_small; its CSV with a `photo` column)
+python benchmarks/grouped_leak.py CACHE TABLE     (a cache of emergency_small; its CSV with a `photo` column)
 """
 
 import csv
-import sys
 from pathlib import Path
 
+import click
 import numpy as np
+from arguments import FILE, FOLDER
 from scipy.stats import sem, t
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, cross_val_predict
@@ -19,6 +20,9 @@ from bottleneck_features.features import open_features
 SEEDS, FOLDS = 20, 5
 
 
+@click.command(help=__doc__)
+@click.argument("cache", type=FOLDER)
+@click.argument("table", type=FILE)
 def main(cache: Path, table: Path) -> None:
     """Print the accuracy of both protocols: mean over seeds with a t interval, and the paired difference."""
     splits = open_features(cache)
@@ -43,4 +47,4 @@ def main(cache: Path, table: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main()

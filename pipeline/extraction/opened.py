@@ -1,0 +1,117 @@
+"""An experiment, opened: its data, the cache that its features belong in, and where its results go."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from bottleneck_features import features
+from bottleneck_features.pipeline.datasets import Dataset
+from bottleneck_features.pipeline.errors import NoCache
+from bottleneck_features.pipeline.experiment import Experiment
+from bottleneck_features.pipeline.extraction.cache import (
+    backbone_label,
+    cache_name,
+    cache_root,
+    data_warnings,
+    experiment_identity,
+    extraction_speed,
+    open_cache,
+)
+from bottleneck_features.pipeline.results import Clock, Result, experiment_json, run_folder, write_result
+
+
+@dataclass(frozen=True, eq=False)
+class OpenedExperiment:
+    """One experiment, opened. Expensive parts are made on first use, and then kept.
+
+    Attributes:
+        experiment: the experiment.
+        home: the artifacts folder.
+        command: what it is opened for, such as `probe`; its results go into a folder of that name.
+        dataset: the open data set.
+        clock: the seconds of the command, by phase.
+        options: the words that name the experiment on the command line, so that results can say how to repeat them.
+    """
+
+    experiment: Experiment
+    home: Path
+    command: str
+    dataset: Dataset
+    clock: Clock
+    options: tuple[str, ...] = field(default=())
+
+    @cached_property
+    def folder(self) -> Path:
+        """Where the results go."""
+        return run_folder(self.home, self.experiment.name, self.command)
+
+    @cached_property
+    def identity(self) -> Mapping[str, Any]:
+        """Everything that changes the features' numbers, by the name of the setting it comes from."""
+        with self.clock.phase("open"):
+            return experiment_identity(self.experiment, self.dataset, self.home)
+
+    @cached_property
+    def cache_key(self) -> str:
+        """SHA-256 of the identity."""
+        return features.identity_key(self.identity)
+
+    @cached_property
+    def cache_path(self) -> Path:
+        """The folder of the cache, whether it is there or not."""
+        return features.cache_path(cache_root(self.home), cache_name(self.experiment), self.identity)
+
+    @cached_property
+    def cache(self) -> features.Features:
+        """The complete features of exactly this experiment; `open_cache` lists the errors."""
+        identity = self.identity
+        with self.clock.phase("open"):
+            return open_cache(self.experiment, self.home, identity)
+
+    @cached_property
+    def cache_if_any(self) -> features.Features | None:
+        """The same; None where nothing has been extracted."""
+        try:
+            return self.cache
+        except NoCache:
+            return None
+
+    @property
+    def images_per_second(self) -> float | None:
+        """How fast the features were extracted, over all runs that made them; None where it is not known."""
+        return extraction_speed(run_folder(self.home, self.experiment.name, "features"), self.cache_key)
+
+    @property
+    def extraction_seconds(self) -> float | None:
+        """How long extracting the whole cache takes at that speed."""
+        rate = self.images_per_second
+        return sum(len(split) for split in self.cache.values()) / rate if rate else None
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes."""
+        return tuple(self.dataset.class_names)
+
+    @property
+    def backbone(self) -> str:
+        """The backbone's name as results show it."""
+        return backbone_label(self.experiment)
+
+    def data_warnings(self) -> tuple[str, ...]:
+        """Return warnings about the data and the weights."""
+        return data_warnings(self.experiment, self.dataset)
+
+    def write(self, details: Mapping[str, Any], warnings: Sequence[str], cache_key: str) -> Result:
+        """Write the result of the command, and return it.
+
+        Args:
+            details: what the command adds to what all results have.
+            warnings: sentences that a reader of the figures must know.
+            cache_key: of the features it is of; empty where it is of none.
+        """
+        settings = experiment_json(self.experiment)
+        result = Result(self.command, settings, cache_key, self.clock.seconds, tuple(warnings), details, self.folder)
+        write_result(result)
+        return result
