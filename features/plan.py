@@ -48,6 +48,7 @@ def make_plan(
     splits: Mapping[str, SplitPlan],
     arrays: Mapping[str, ArraySpec],
     class_names: Sequence[str],
+    *,
     shard_size: int,
     provenance: Mapping[str, Any],
     compression: str,

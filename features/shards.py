@@ -88,14 +88,20 @@ def encode_virtual(manifest: Manifest, split: str) -> tuple[bytes, FileEntry]:
     def fill(file: h5py.File) -> dict[str, int]:
         for name, (shape, dtype, missing) in fills.items():
             parts = [(shard.file, shard.start, shard.stop) for shard in manifest.shards(split)]
-            _virtual_dataset(file, name, (record.samples, *shape), dtype, missing, parts)
+            _virtual_dataset(file, name, shape=(record.samples, *shape), dtype=dtype, missing=missing, parts=parts)
         return {}
 
     return _image(fill, 0)
 
 
 def _virtual_dataset(
-    file: h5py.File, name: str, shape: tuple[int, ...], dtype: np.dtype, missing: Any, parts: list[tuple[str, int, int]]
+    file: h5py.File,
+    name: str,
+    *,
+    shape: tuple[int, ...],
+    dtype: np.dtype,
+    missing: Any,
+    parts: list[tuple[str, int, int]],
 ) -> None:
     """Do what `h5py.Group.create_virtual_dataset` does, which cannot leave out the time of creation."""
     options = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
@@ -114,11 +120,7 @@ def _virtual_dataset(
 
 
 def _image(fill: Callable[[h5py.File], dict[str, int]], size: int) -> tuple[bytes, FileEntry]:
-    options: dict[str, Any] = {
-        "libver": _LIBVER,
-        "alignment_threshold": _ALIGNMENT,
-        "alignment_interval": _ALIGNMENT,
-    }
+    options: dict[str, Any] = {"libver": _LIBVER, "alignment_threshold": _ALIGNMENT, "alignment_interval": _ALIGNMENT}
     with h5py.File(
         uuid.uuid4().hex, "w", driver="core", backing_store=False, block_size=size + OVERHEAD_BYTES, **options
     ) as file:

@@ -78,7 +78,9 @@ class CacheWriter:
         self.path = Path(path)
         self.requeued: tuple[DamagedFile, ...] = ()
         self._wait_seconds = wait_seconds
-        self._plan = make_plan(identity, splits, arrays, class_names, shard_size, provenance, compression)
+        self._plan = make_plan(
+            identity, splits, arrays, class_names, shard_size=shard_size, provenance=provenance, compression=compression
+        )
         self._manifest = self._plan.manifest
         self._part = part
         self._written: set[Shard] = set()

@@ -167,7 +167,7 @@ def build_extractor(
         poolings *= len(layers)
     recipe = Recipe(layers, poolings, input_shape or backbone.size, backbone.size, resize, antialias, tuple(views))
     model = truncated(backbone.model, layers)
-    running = _engine(engine, model, recipe, precision, batch_size, calibration)
+    running = _engine(engine, model, recipe, precision=precision, batch_size=batch_size, calibration=calibration)
     images = _check_images(recipe, calibration, batch_size)
     reference = _reference(model, recipe, images)
     shapes = {layer: array.shape[1:] for layer, array in reference.items()}
@@ -178,7 +178,7 @@ def build_extractor(
 
 
 def _engine(
-    name: str, model: keras.Model, recipe: Recipe, precision: str, batch_size: int, calibration: np.ndarray | None
+    name: str, model: keras.Model, recipe: Recipe, *, precision: str, batch_size: int, calibration: np.ndarray | None
 ) -> Engine:
     if name == "openvino":
         from bottleneck_features.models.engines.openvino import OpenVINOEngine

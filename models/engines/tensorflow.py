@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -43,14 +44,15 @@ class TensorFlowEngine:
         gpus = [device.name for device in tf.config.list_logical_devices("GPU")]
         self.devices = tuple(devices or gpus or ["/CPU:0"])
         compiled = bool(gpus) if compiled is None else compiled
-        self._functions = [self._on(device, model, recipe, precision, batch_size, compiled) for device in self.devices]
+        settings: dict[str, Any] = {"precision": precision, "batch_size": batch_size, "compiled": compiled}
+        self._functions = [self._on(device, model, recipe, **settings) for device in self.devices]
         self._names = [f"out{i}" for i in range(len(recipe.layers))]
         self._turn = itertools.cycle(range(len(self.devices)))
         self.depth = IN_FLIGHT_PER_DEVICE * len(self.devices) if gpus else len(self.devices)
 
     @staticmethod
     def _on(
-        device: str, model: keras.Model, recipe: Recipe, precision: str, batch_size: int, compiled: bool
+        device: str, model: keras.Model, recipe: Recipe, *, precision: str, batch_size: int, compiled: bool
     ) -> Callable:
         with tf.device(device):
             return trace(inference_copy(model, precision), recipe, batch_size, compiled)
