@@ -35,7 +35,7 @@ ENTERED = 200
 
 
 def _writer(folder: Path, shards: int) -> CacheWriter:
-    """One sample a shard, so that the ids and labels are as small as they can be."""
+    """One sample per shard, so that the ids and labels are as small as they can be."""
     plan = SplitPlan(np.arange(shards).astype("U"), np.zeros(shards, np.int64))
     return CacheWriter(
         folder, {"size": 1}, {"train": plan}, {"a": ArraySpec((2048,), "float16")}, ["a"], shard_size=1, provenance={}

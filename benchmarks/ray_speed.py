@@ -69,7 +69,7 @@ def hand_out() -> dict[str, float]:
 @click.argument("rounds", type=click.IntRange(min=0))
 @click.argument("options", nargs=-1, type=click.UNPROCESSED)
 def main(folder: Path, rounds: int, options: tuple[str, ...]) -> None:
-    """Print the seconds of each run, then the driver's a shard, as JSON."""
+    """Print the seconds of each run, then the driver's per shard, as JSON."""
     for number in range(rounds):
         for name, way in WAYS.items():
             print(json.dumps({"round": number, "way": name, **run(way, options, folder / name)}), flush=True)

@@ -2,7 +2,7 @@
 
 python benchmarks/reading_speed.py --samples 50000 --width 2048
 
-Prints JSON: seconds, and bytes a second, of the features' float16 bytes; every figure is the median of its repeats.
+Prints JSON: seconds, and bytes per second, of the features' float16 bytes; every figure is the median of its repeats.
 """
 
 from __future__ import annotations

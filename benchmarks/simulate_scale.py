@@ -174,13 +174,15 @@ def scale_chart(rows: Sequence[Mapping[str, Any]], seeds: int, title: str, path:
 
 @click.command(context_settings={"show_default": True, "help_option_names": ["-h", "--help"]})
 @click.option("--images", type=click.IntRange(min=1), default=10**9)
-@click.option("--shard-size", type=click.IntRange(min=1), default=1024, help="Images a shard.")
+@click.option("--shard-size", type=click.IntRange(min=1), default=1024, help="Images per shard.")
 @click.option("--seconds", type=click.FloatRange(min=0, min_open=True), default=SECONDS, help="A shard, measured.")
 @click.option("--deviation", type=click.FloatRange(min=0), default=DEVIATION, help="Its standard deviation, measured.")
 @click.option("--start", type=click.FloatRange(min=0), default=START, help="Seconds until a worker is ready, measured.")
-@click.option("--hand-out", type=click.FloatRange(min=0), default=HAND_OUT, help="Driver's seconds a shard, measured.")
 @click.option(
-    "--watch", type=click.FloatRange(min=0), default=WATCH, help="Driver's seconds a shard and worker, measured."
+    "--hand-out", type=click.FloatRange(min=0), default=HAND_OUT, help="Driver's seconds per shard, measured."
+)
+@click.option(
+    "--watch", type=click.FloatRange(min=0), default=WATCH, help="Driver's seconds per worker at each check, measured."
 )
 @click.option(
     "--days-between-deaths", type=click.FloatRange(min=0, min_open=True), default=1.0, help="Of a worker, assumed."

@@ -55,7 +55,7 @@ class Method:
         layers: the backbone layers it sees; empty for a network trained from scratch.
         parameters: how many numbers it trains.
         scores: the `Score` by split (`train`, `validation`, `test`); a split that was not scored is absent.
-            `without_duplicates` is of the images scored at the end less those that repeat an image learned from.
+            `without_duplicates` is of the evaluation set without images that repeat an image used for training.
         seconds: `extract` (None: not known) and `train`.
         hyperparameters: what was chosen on validation samples, by name; empty where nothing was.
         refitted_on: training and validation images together, where it was fitted on both at the end; else 0.

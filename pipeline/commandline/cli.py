@@ -195,7 +195,7 @@ def features_command(request: Request, rehash: bool, wait: float, shard: str, en
              bottleneck features -e cifar10 --set dataset.path=~/cifar-10-batches-py --set dataset.limit=5000
              bottleneck features -e cifar10 --shard 3/16     (see docs/scaling.md)
              bottleneck features -e cifar10 --engine-on ray --workers 2
-             bottleneck features -e cifar10 --set features.store=s3://bucket/caches     (the same)
+             bottleneck features -e cifar10 --set features.store=s3://bucket/caches
     """
     from bottleneck_features.pipeline.extraction.cache import forget_fingerprints
 

@@ -14,7 +14,7 @@ SHORTCUT_COLUMNS = (
     "accuracy from it alone [95 %]",
     "most frequent class",
     "warns",
-    "gives away",
+    "classes it identifies",
 )
 _TITLES = {"class-balance": "Class balance", "image-sizes": "Image sizes"}
 

@@ -50,7 +50,7 @@ def test_where_nothing_is_left_to_gain_the_network_stays_frozen_whatever_the_rul
     evidence = _evidence(best=_score(990), last=_score(990))
     method, reasons = recommend(evidence)
     assert method == "linear"
-    assert "within 1.8 points of perfect" in reasons[0]
+    assert "within 1.8 points of 100 %" in reasons[0]
     assert rule_of_thumb(evidence).endswith("fine-tune")
 
 
@@ -63,7 +63,7 @@ def test_few_validation_images_are_not_enough_evidence_however_many_are_right(ri
 
 def test_what_the_best_probe_reaches_is_said_to_be_of_the_images_that_chose_it():
     _, reasons = recommend(_evidence())
-    assert any("80.0 % [77.4, 82.4] on the 1,000 validation images it was chosen by" in one for one in reasons)
+    assert any("80.0 % [77.4, 82.4] on the 1,000 validation images it was chosen on" in one for one in reasons)
 
 
 @given(scale=st.floats(0.5, 5), slope=st.floats(0.1, 0.9))

@@ -24,7 +24,7 @@ def test_the_doctor_runs_every_engine_and_says_what_it_found(tmp_path):
     assert report["works"]
     found = {(row["area"], row["item"]): row for row in report["checks"]}
     assert found["engine", "tensorflow float32"]["state"] == OK
-    assert "from float32" in found["engine", "tensorflow float32"]["detail"]
+    assert "relative to float32" in found["engine", "tensorflow float32"]["detail"]
     assert found["engine", "tensorflow int8"]["state"] == MISSING
     assert found["version", "python"]["detail"] == sys.version.split()[0]
     assert found["folder", "artifacts"]["state"] == OK

@@ -168,7 +168,7 @@ def test_where_every_scored_image_is_a_copy_nothing_is_left_to_score():
     found = Duplicates((), np.array([True, True]), "")
     (sentence,) = found.warnings([{"name": "linear", "without_duplicates": None}])
     assert "2 of the 2" in sentence
-    assert "nothing is left" in sentence
+    assert "no image is left" in sentence
 
 
 @pytest.mark.parametrize("order", ["sorted by label", "sorted by label, backwards"])

@@ -189,7 +189,7 @@ def test_two_models_of_one_experiment_are_exported_into_folders_of_their_own(tra
         assert json.loads(done.stdout)["to"] == str(folder)
         assert json.loads((runs / "export" / "result.json").read_text())["to"] == str(folder)
         assert {path.name for path in folder.iterdir()} == {"model.keras", "labels.txt", "model-card.md"}
-        assert f"from what `{name}` left" in (folder / "model-card.md").read_text()
+        assert f"from the model of `{name}`" in (folder / "model-card.md").read_text()
 
 
 def test_a_class_name_of_two_lines_is_one_in_labels_txt_and_in_the_card(trained, tmp_path, nothing_computed):

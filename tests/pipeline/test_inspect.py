@@ -82,7 +82,7 @@ def test_images_of_one_kind_in_two_classes_have_no_shortcut(tmp_path):
     assert result["warnings"] == []
     assert result["repeats"]["sets"] == 0
     page = Path(result["files"][-1]).read_text()
-    assert "Nothing was found" in page
+    assert "No problem was found" in page
 
 
 def test_the_page_may_load_nothing_and_shows_what_turns_the_direction_of_writing(tmp_path):

@@ -109,7 +109,7 @@ def test_test_images_are_refused_to_a_method_that_saw_them():
     assert final.score(trained_method(method, lambda part: np.eye(2)[[0] * len(part)])).scores[
         "test"
     ].accuracy == pytest.approx(1 / 3)
-    with pytest.raises(PipelineError, match="'linear' already"):
+    with pytest.raises(PipelineError, match="'linear' was already scored"):
         final.score(trained_method(method, lambda part: np.eye(2)[[1] * len(part)]))
     assert final.scorings == 1
 

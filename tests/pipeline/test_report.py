@@ -124,11 +124,11 @@ def test_the_mistakes_shown_are_the_surest_ones(made):
     assert kept is not None
     wrong = kept.predicted["linear"] != kept.labels
     surest = np.sort(kept.confidence["linear"][wrong])[::-1]
-    shown = [float(one) for one in re.findall(r"</b> \((\d+\.\d) %\), is", made.page)]
+    shown = [float(one) for one in re.findall(r"</b> \((\d+\.\d) %\), true", made.page)]
     assert shown == [round(100 * float(one), 1) for one in surest[: len(shown)]]
     assert len(shown) == min(12, int(wrong.sum())) > 0
     assert "The mistakes of linear with the highest confidence" in made.page
-    assert "ringed where linear is wrong" in made.page
+    assert "a ring marks the mistakes of linear" in made.page
 
 
 def test_the_training_images_beside_a_mistake_are_its_nearest(made):
@@ -189,7 +189,7 @@ def test_a_result_with_other_settings_is_shown_with_a_remark(made):
     head = {**made.compared["experiment"]["head"], "epochs": 9}
     found = made.sources(head=head, seed=3)
     assert list(found.results) == ["compare", "inspect"]
-    assert "The result of compare was made with seed=0 and head.epochs=2, which is not what" in found.remarks[0]
+    assert "The result of compare was made with seed=0 and head.epochs=2, unlike this report" in found.remarks[0]
     assert found.commands["compare"].endswith(" --set seed=0 --set head.epochs=2")
     assert len(found.remarks) == 1
 

@@ -81,7 +81,7 @@ def test_a_killed_command_goes_on_after_the_last_file_it_classified(trained, cop
     before = kept.read_bytes().count(b"\n") - 1
     done = invoke(*words, home=trained)
     assert done.exit_code == 0, done.output
-    assert f"{before:,} of them by the run that was stopped" in done.stderr
+    assert f"{before:,} of them are from the earlier run that was stopped" in done.stderr
     rows = {int(Path(row["file"]).stem): row for row in csv.DictReader(out.open())}
     assert len(rows) == 900
     assert len({(number % 2, row["label"], row["probability"], row["distance"]) for number, row in rows.items()}) == 2
