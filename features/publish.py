@@ -21,7 +21,7 @@ from bottleneck_features.features.storage import make_folder, publish_bytes, pub
 from bottleneck_features.features.store import Store, begin, complete, published, put_shard, reopen
 from bottleneck_features.features.writer import CacheWriter
 
-AT_A_TIME = 8  # objects
+_AT_A_TIME = 8  # objects
 
 
 class PublishingWriter(CacheWriter):
@@ -205,7 +205,7 @@ def _fetched(store: Store, manifest: Manifest, folder: Path) -> list[DamagedFile
     require_space(folder, sum(entry.bytes for _, entry in missing), f"Fetching {store.url}")
     for split in manifest.splits:
         make_folder(folder / split)
-    with ThreadPoolExecutor(AT_A_TIME, "fetch") as pool:
+    with ThreadPoolExecutor(_AT_A_TIME, "fetch") as pool:
         found = list(pool.map(lambda item: _fetch_one(store, folder, *item), missing))
     damaged = [problem for problem in found if problem]
     if not damaged:

@@ -27,9 +27,9 @@ from bottleneck_features.features.shards import LABEL, blosc2_filter, dataset_na
 from bottleneck_features.features.storage import sha256_of
 from bottleneck_features.features.writer import finalise
 
-BLOCK_BYTES = 16 << 20
+_BLOCK_BYTES = 16 << 20
 HASHED_WHOLE = 2 << 30  # bytes of shards: of larger caches only what is newer than the manifest is hashed
-AT_A_TIME = 4  # shards; hashing leaves the interpreter's lock
+_AT_A_TIME = 4  # shards; hashing leaves the interpreter's lock
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def require_unchanged(path: Path | str) -> None:
         for shard, entry in manifest.finished()
         if hashes_all or not _as_it_was(folder / shard.file, entry, completed)
     ]
-    with ThreadPoolExecutor(AT_A_TIME, "hash") as pool:
+    with ThreadPoolExecutor(_AT_A_TIME, "hash") as pool:
         reasons = list(pool.map(lambda item: _file_problem(*item), doubtful))
     damaged = [(file, reason) for (file, _), reason in zip(doubtful, reasons, strict=True) if reason]
     if damaged:
@@ -225,7 +225,7 @@ def _content_problem(folder: Path, manifest: Manifest, shard: Shard, entry: File
 
 
 def _finite(data: h5py.Dataset) -> bool:
-    rows = max(1, BLOCK_BYTES // max(1, data.nbytes // max(1, len(data))))
+    rows = max(1, _BLOCK_BYTES // max(1, data.nbytes // max(1, len(data))))
     return all(np.isfinite(data[start : start + rows]).all() for start in range(0, len(data), rows))
 
 

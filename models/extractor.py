@@ -173,7 +173,9 @@ def build_extractor(
     shapes = {layer: array.shape[1:] for layer, array in reference.items()}
     gflop = gflop_per_image(model, len(recipe.views))
     unchecked = Extractor(recipe, engine, precision, batch_size, shapes, {}, gflop, running.depth, running)
-    check = compare(unchecked(images), reference, f"The {engine} engine in {precision}", LEAST_COSINE[precision])
+    check = require_agreement(
+        unchecked(images), reference, f"The {engine} engine in {precision}", LEAST_COSINE[precision]
+    )
     return replace(unchecked, check=check)
 
 
@@ -228,7 +230,7 @@ def _positions(layer: keras.layers.Layer) -> int:
     return 1 if output is None else math.prod(size or 1 for size in output.shape[1:-1])
 
 
-def compare(
+def require_agreement(
     features: dict[str, np.ndarray], reference: dict[str, np.ndarray], who: str, least_cosine: float
 ) -> dict[str, dict[str, float]]:
     """Compare features with the reference, layer by layer.

@@ -12,7 +12,7 @@ from scipy.special import softmax
 
 from bottleneck_features.models.parallel import Workers
 
-BLOCK = 512  # rows of one product: with 2,048 features 4 MiB, which stay in the processor's cache
+_BLOCK = 512  # rows of one product: with 2,048 features 4 MiB, which stay in the processor's cache
 CORRECTIONS = 10  # pairs of differences L-BFGS remembers
 ITERATIONS = 200  # for each L2 value at most; 62 were the most that seven small cross_entropy sets took
 TOLERANCE = 1e-6  # nats; the losses it leaves were at most 6e-6 above those of 1e-8 (4,000 × 2,048 features)
@@ -113,7 +113,7 @@ class _CrossEntropy:
                 offsets += residual.sum(axis=0, dtype=np.float64)
             return loss, slopes, offsets
 
-        totals = self._pool.totals(share, len(self._rows), BLOCK)
+        totals = self._pool.totals(share, len(self._rows), _BLOCK)
         loss, slopes, offsets = (np.sum(parts, axis=0) / len(self._rows) for parts in zip(*totals, strict=True))
         return float(loss), slopes, offsets
 
@@ -131,7 +131,7 @@ class _CrossEntropy:
                 offsets += spread.sum(axis=0, dtype=np.float64)
             return slopes, offsets
 
-        totals = self._pool.totals(share, len(self._rows), BLOCK)
+        totals = self._pool.totals(share, len(self._rows), _BLOCK)
         slopes, offsets = (np.sum(parts, axis=0) / len(self._rows) for parts in zip(*totals, strict=True))
         return slopes, offsets
 

@@ -1,7 +1,6 @@
 """Errors a user can cause, each with the exit code it ends the command with."""
 
 from bottleneck_features.errors import BottleneckError
-from bottleneck_features.errors import nearest as nearest
 
 
 class PipelineError(BottleneckError):

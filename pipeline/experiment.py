@@ -9,7 +9,8 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 from pydantic.dataclasses import dataclass
 
-from bottleneck_features.pipeline.errors import RequestError, nearest
+from bottleneck_features.errors import nearest
+from bottleneck_features.pipeline.errors import RequestError
 
 READY_MADE = Path(__file__).parent / "experiments"
 

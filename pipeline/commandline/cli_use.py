@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from bottleneck_features.errors import nearest
 from bottleneck_features.pipeline.commandline.cli_frame import ModelRequest, home_option, json_option, of_trained, show
 from bottleneck_features.pipeline.commandline.completion import completion_script
 from bottleneck_features.pipeline.commandline.output import (
@@ -14,7 +15,7 @@ from bottleneck_features.pipeline.commandline.output import (
     print_predictions,
     print_table,
 )
-from bottleneck_features.pipeline.errors import RequestError, nearest
+from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.quiet import import_tensorflow
 from bottleneck_features.pipeline.results import MODELS
 

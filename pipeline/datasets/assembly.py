@@ -25,7 +25,7 @@ from bottleneck_features.pipeline.errors import PipelineError, RequestError
 from bottleneck_features.pipeline.experiment import DatasetSettings, Experiment
 from bottleneck_features.pipeline.results import write_text
 
-QUARANTINE = "quarantine.csv"
+QUARANTINE_FILE = "quarantine.csv"
 SHOWN = 3  # reasons in a message; all are in the quarantine file
 FEWEST = 2  # images of a class, so that one can be held out
 
@@ -120,7 +120,7 @@ def assemble(
     usable = labelled.usable()
     problems = [*(listing.problems if listing else ()), *labelled.unusable()]
     left_out = listing.left_out if listing else ()
-    notices = _quarantine(len(usable), problems, left_out, settings, home / "runs" / experiment.name / QUARANTINE)
+    notices = _quarantine(len(usable), problems, left_out, settings, home / "runs" / experiment.name / QUARANTINE_FILE)
     parts = _splits(usable, settings)
     _require_classes(parts, location)
     across = straddling({split: part.groups for split, part in parts.items()})

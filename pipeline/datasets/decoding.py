@@ -31,7 +31,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from bottleneck_features.errors import first_line
 
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "DIB", "GIF", "TIFF")
+PILLOW_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "DIB", "GIF", "TIFF")
 ENDINGS = frozenset(
     (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".bmp", ".dib", ".gif", ".tif", ".tiff")
 )
@@ -232,7 +232,7 @@ def opened(content: bytes, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Image
     Raises:
         UnusableImage: it is no image, has no pixels, or more than `max_pixels`.
     """
-    with _pillow.changed(max_pixels), _guarded(Image.open, io.BytesIO(content), "r", FORMATS) as image:
+    with _pillow.changed(max_pixels), _guarded(Image.open, io.BytesIO(content), "r", PILLOW_FORMATS) as image:
         if image.width * image.height > max_pixels:
             raise UnusableImage(_too_large(f"{image.width}x{image.height} pixels", max_pixels))
         if not image.width or not image.height:

@@ -33,7 +33,7 @@ IMAGE = np.dtype(
         ("sha256", "u1", 32), ("width", "<u4"), ("height", "<u4"),
     ]
 )  # fmt: skip
-HELD = 64  # images of a container whose bytes are in memory
+_HELD = 64  # images of a container whose bytes are in memory
 FILES_AT_A_TIME = 1024  # handed to the threads
 UNREADABLE = bytes(32)  # stands for the hash of what cannot be read
 QUICK = 2000  # so few files need no progress bar
@@ -165,7 +165,7 @@ def scan_containers(
             found = memory.recall(container.url, partial(_parsed, annotations=annotations, state=state))
             if found is None:
                 with container.nearby() as near:
-                    parts = list(_scan(images(near), partial(_look, max_pixels=max_pixels), HELD, annotations))
+                    parts = list(_scan(images(near), partial(_look, max_pixels=max_pixels), _HELD, annotations))
                 found = _one_after_another([_batch((), (), annotations), *parts])
                 memory.remember(container.url, _as_arrays(found, state))
             found.images["container"] = number

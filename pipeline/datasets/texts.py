@@ -7,13 +7,13 @@ from typing import TypeVar
 import numpy as np
 
 TEXT = np.dtypes.StringDType()
-BLOCK = 1 << 16  # texts that are Python objects at a time
+_BLOCK = 1 << 16  # texts that are Python objects at a time
 Item = TypeVar("Item")
 
 
 def text_array(values: Iterable[str]) -> np.ndarray:
     """Return texts as a `(n,)` array of variable width."""
-    arrays = [np.array(block, TEXT) for block in batches(values, BLOCK)]
+    arrays = [np.array(block, TEXT) for block in batches(values, _BLOCK)]
     return np.concatenate(arrays) if arrays else np.empty(0, TEXT)
 
 
@@ -43,8 +43,8 @@ def utf8(texts: np.ndarray) -> np.ndarray:
 
 def joined(texts: np.ndarray) -> Iterator[bytes]:
     """Give `(n,)` texts joined by zeros, in UTF-8, block by block."""
-    for start in range(0, len(texts), BLOCK):
-        block = "\0".join(texts[start : start + BLOCK].tolist())
+    for start in range(0, len(texts), _BLOCK):
+        block = "\0".join(texts[start : start + _BLOCK].tolist())
         yield (("\0" if start else "") + block).encode()
 
 

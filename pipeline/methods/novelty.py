@@ -19,7 +19,7 @@ from bottleneck_features.pipeline.methods.layer_rows import LayerRows
 
 KTH = 5  # one odd training image is not enough to make similar images in-distribution
 FLAGGED = 0.01  # share of validation images beyond the threshold
-KEPT = 5_000  # training images; Sun et al. lose next to nothing with 1 % of ImageNet
+_KEPT = 5_000  # training images; Sun et al. lose next to nothing with 1 % of ImageNet
 _SEED = 0
 ENOUGH = round(1 / FLAGGED)  # validation images; with fewer, the threshold is the largest of their distances
 PREFIX = "seen_"
@@ -92,7 +92,7 @@ def learn_novelty(cache: Features, layers: tuple[str, ...], held: Holdout) -> No
         The `Novelty`.
     """
     order = np.random.default_rng(_SEED).permutation(len(held.train))
-    chosen = Subset(held.train.split, held.train.indices[np.sort(order[:KEPT])])
+    chosen = Subset(held.train.split, held.train.indices[np.sort(order[:_KEPT])])
     rows = _at_unit_length(_by_image(LayerRows(cache, layers, chosen))).astype(np.float16)
     distances = Novelty(rows, 1.0, 0).distances(_by_image(LayerRows(cache, layers, held.validation)))
     threshold = float(np.quantile(distances, 1 - FLAGGED, method="higher"))

@@ -6,7 +6,7 @@ import pytest
 from bottleneck_features import models
 from bottleneck_features.models.engines import cpu_has_bfloat16
 from bottleneck_features.models.errors import EngineMismatch, EngineUnavailable, InvalidSetting
-from bottleneck_features.models.extractor import compare, gflop_per_image
+from bottleneck_features.models.extractor import gflop_per_image, require_agreement
 
 LAYERS = ("relu1", "bn2", "conv3")
 LITE0_LAYERS = ("block3b_add", "block5c_add", "top_activation")
@@ -212,13 +212,13 @@ def test_the_work_for_an_image_is_the_published_one():
 def test_an_overflow_stops_the_run_with_the_layer():
     reference = {"deep": np.ones((2, 4), np.float32)}
     with pytest.raises(EngineMismatch, match="NaN or infinity in layer 'deep'"):
-        compare({"deep": np.array([[1, 2, np.inf, 3]] * 2)}, reference, "The engine", 0.9)
+        require_agreement({"deep": np.array([[1, 2, np.inf, 3]] * 2)}, reference, "The engine", 0.9)
 
 
 def test_a_wrong_engine_stops_the_run_with_the_layer():
     reference = {"deep": np.array([[1.0, 0, 0, 1]])}
     with pytest.raises(EngineMismatch, match="disagrees with float32 Keras in layer 'deep'"):
-        compare({"deep": np.array([[0, 1.0, 1, 0]])}, reference, "The engine", 0.9)
+        require_agreement({"deep": np.array([[0, 1.0, 1, 0]])}, reference, "The engine", 0.9)
 
 
 def test_a_network_that_overflows_in_float16_is_caught_at_start_up(tmp_path):
@@ -234,13 +234,13 @@ def test_a_network_that_overflows_in_float16_is_caught_at_start_up(tmp_path):
     white = np.full((2, 8, 8, 3), 255, np.uint8)
     precise, half = (TensorFlowEngine(model, recipe, p, 2).submit(white)() for p in ("float32", "float16"))
     with pytest.raises(EngineMismatch, match="layer 'large'"):
-        compare({"large": half[0]}, {"large": precise[0]}, "float16", 0.9)
+        require_agreement({"large": half[0]}, {"large": precise[0]}, "float16", 0.9)
 
 
 def test_an_engine_that_gives_only_zeros_is_caught():
     reference = {"deep": np.ones((2, 4))}
     with pytest.raises(EngineMismatch, match=r"cosine 0\.0000"):
-        compare({"deep": np.zeros((2, 4))}, reference, "The engine", 0.8)
+        require_agreement({"deep": np.zeros((2, 4))}, reference, "The engine", 0.8)
 
 
 @pytest.mark.parametrize("name", ["mobilenetv2", pytest.param("convnexttiny", marks=pytest.mark.slow)])

@@ -19,7 +19,7 @@ from bottleneck_features.pipeline.errors import DownloadError, PipelineError, Re
 
 FILES = {"train": [f"data_batch_{i}" for i in range(1, 6)], "test": ["test_batch"]}
 ARCHIVE = "cifar-10-python.tar.gz"
-FOLDER = "cifar-10-batches-py"
+_FOLDER = "cifar-10-batches-py"
 TARGET = "cifar-10-batches-py-target"  # where Keras extracts it
 URL = f"https://www.cs.toronto.edu/~kriz/{ARCHIVE}"
 ARCHIVE_SHA256 = "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce"
@@ -76,13 +76,13 @@ class Cifar10(Dataset):
 
 
 def _checked_folder(folder: Path) -> Path:
-    if (folder / FOLDER).is_dir():
-        folder = folder / FOLDER
+    if (folder / _FOLDER).is_dir():
+        folder = folder / _FOLDER
     wanted = [*FILES["train"], *FILES["test"]]
     missing = [name for name in wanted if not (folder / name).is_file()]
     if not folder.is_dir() or len(missing) == len(wanted):
         raise RequestError(
-            f"dataset.path must name an extracted {FOLDER} folder (with {wanted[0]} … {wanted[-1]}). Received: '{folder}'"
+            f"dataset.path must name an extracted {_FOLDER} folder (with {wanted[0]} … {wanted[-1]}). Received: '{folder}'"
         )
     if missing:
         raise RequestError(f"'{folder}' lacks {', '.join(missing)}. Extract {ARCHIVE} anew.")
@@ -91,7 +91,7 @@ def _checked_folder(folder: Path) -> Path:
 
 def _downloaded_folder() -> Path:
     datasets = models.keras_home() / "datasets"
-    for extracted in (datasets / FOLDER, datasets / TARGET / FOLDER):
+    for extracted in (datasets / _FOLDER, datasets / TARGET / _FOLDER):
         if all((extracted / name).is_file() for names in FILES.values() for name in names):
             return extracted
     shutil.rmtree(datasets / TARGET, ignore_errors=True)  # what an interrupted run left half extracted
@@ -102,8 +102,8 @@ def _downloaded_folder() -> Path:
             f"CIFAR-10 is not on this machine and could not be downloaded ({first_line(error)}).\n"
             f"  file:  {ARCHIVE}\n"
             f"  from:  {URL}\n"
-            f"  to:    extract it, so that there is a folder {datasets / FOLDER}\n"
-            f"Or name a local copy: --set dataset.path=/where/it/is/{FOLDER}"
+            f"  to:    extract it, so that there is a folder {datasets / _FOLDER}\n"
+            f"Or name a local copy: --set dataset.path=/where/it/is/{_FOLDER}"
         ) from error
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bottleneck_features.errors import first_line
+from bottleneck_features.errors import first_line, nearest
 from bottleneck_features.pipeline.datasets.assembly import LabelledScan, assemble, resizing_of
 from bottleneck_features.pipeline.datasets.containers import (
     Container,
@@ -27,16 +27,16 @@ from bottleneck_features.pipeline.datasets.folder_convention import SPLIT_SYNONY
 from bottleneck_features.pipeline.datasets.image_dataset import ImageDataset, StoredImage
 from bottleneck_features.pipeline.datasets.scanning import UnscannedImage, scan_containers
 from bottleneck_features.pipeline.datasets.texts import text_array
-from bottleneck_features.pipeline.errors import RequestError, nearest
+from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.experiment import DatasetSettings, Experiment
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from pyarrow.parquet import ParquetFile
 
-ANNOTATIONS = ("label", "split", "group")
+_ANNOTATIONS = ("label", "split", "group")
 ROWS = 64  # whose bytes are held while they are looked at
-HELD = 1 << 30  # bytes of the row groups that are held while a data set is read; one is held whatever its size
+_HELD = 1 << 30  # bytes of the row groups that are held while a data set is read; one is held whatever its size
 LARGEST_GROUP = 1 << 30  # bytes
 USUAL_LABELS = ("label", "labels", "class", "fine_label")
 
@@ -62,9 +62,9 @@ def open_parquet(experiment: Experiment, home: Path) -> ImageDataset:
     resizing_of(experiment)  # refuses what cannot be before every image is read
     containers = find_containers(settings.path, ".parquet")
     named = ("",) * len(containers) if settings.split_column else named_splits(containers)
-    columns = table_columns(containers[0], settings)
+    columns = parquet_columns(containers[0], settings)
     images = partial(parquet_images, columns=columns)
-    scan = scan_containers(containers, images, ANNOTATIONS, home, settings.max_pixels)
+    scan = scan_containers(containers, images, _ANNOTATIONS, home, settings.max_pixels)
     owners, said = scan.images["container"], scan.annotations
     ids, repeated = unique_ids(scan.ids, owners, containers)
     splits = said["split"] if settings.split_column else text_array(named[owner] for owner in owners)
@@ -119,12 +119,12 @@ class ParquetReader:
         return self._held[number, group]
 
     def _make_room(self, size: int) -> None:
-        while self._held and self._held_bytes + size > HELD:
+        while self._held and self._held_bytes + size > _HELD:
             _, rows = self._held.popitem(last=False)
             self._held_bytes -= rows.nbytes
 
 
-def table_columns(container: Container, settings: DatasetSettings) -> TableColumns:
+def parquet_columns(container: Container, settings: DatasetSettings) -> TableColumns:
     """Find the columns that settings name, or that are the only ones that can be meant.
 
     Args:

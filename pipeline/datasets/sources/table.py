@@ -11,12 +11,13 @@ from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
+from bottleneck_features.errors import nearest
 from bottleneck_features.pipeline.datasets.decoding import ENDINGS
 from bottleneck_features.pipeline.datasets.folder_convention import SPLIT_SYNONYMS
 from bottleneck_features.pipeline.datasets.image_dataset import ImageDataset
 from bottleneck_features.pipeline.datasets.listing import Entry, Listing, Problem, ignored, in_full, printable
 from bottleneck_features.pipeline.datasets.sources.image_files import open_listing
-from bottleneck_features.pipeline.errors import RequestError, nearest
+from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.experiment import DatasetSettings, Experiment
 
 SEPARATORS = ",;\t"

@@ -27,11 +27,11 @@ from bottleneck_features.pipeline.datasets.scanning import ScanResult, Unscanned
 from bottleneck_features.pipeline.datasets.texts import text_array
 from bottleneck_features.pipeline.experiment import Experiment
 
-ANNOTATIONS = ("cls", "json", "txt")
+_ANNOTATIONS = ("cls", "json", "txt")
 LABEL_FIELDS = ("label", "cls", "class")  # looked for in a .json, in this order
 LONGEST_LABEL = 200
 LARGEST_NOTE = 1 << 20  # bytes of a .cls, .json or .txt
-RECORD = 512
+_RECORD = 512
 
 
 def open_tar(experiment: Experiment, home: Path) -> ImageDataset:
@@ -51,7 +51,7 @@ def open_tar(experiment: Experiment, home: Path) -> ImageDataset:
     containers = find_containers(settings.path, ".tar")
     named = named_splits(containers)
     images = partial(tar_images, label_field=settings.label_column, ending=settings.image_column)
-    scan = scan_containers(containers, images, ANNOTATIONS, home, settings.max_pixels)
+    scan = scan_containers(containers, images, _ANNOTATIONS, home, settings.max_pixels)
     owners, usable = scan.images["container"], scan.usable
     ids, repeated = unique_ids(scan.ids, owners, containers)
     convention = convention_of(scan.ids[usable])
@@ -68,7 +68,7 @@ def open_tar(experiment: Experiment, home: Path) -> ImageDataset:
 
 def _labels(scan: ScanResult, class_of: Callable[[str], str]) -> tuple[np.ndarray, dict[int, str]]:
     """Return the label of each image, and why some have none: one kind of note holds for all, else the class folder."""
-    kinds = [kind for kind in ANNOTATIONS if (scan.annotations[kind][scan.usable] != "").any()]
+    kinds = [kind for kind in _ANNOTATIONS if (scan.annotations[kind][scan.usable] != "").any()]
     labels = scan.annotations[kinds[0]] if kinds else text_array(class_of(path) for path in scan.ids)
     unlabelled = np.flatnonzero(labels == "").tolist()
     if not kinds:
@@ -123,16 +123,16 @@ def tar_images(container: Container, label_field: str, ending: str) -> Iterator[
         PipelineError: it is no tar archive.
     """
     fields = (label_field,) if label_field else LABEL_FIELDS
-    sample, number, notes, images = "", 0, dict.fromkeys(ANNOTATIONS, ""), list[UnscannedImage]()
+    sample, number, notes, images = "", 0, dict.fromkeys(_ANNOTATIONS, ""), list[UnscannedImage]()
     for member in _members(container):
         if _sample(member.name) != sample:
             yield from images  # whose notes may have followed them
-            sample, number, notes, images = _sample(member.name), number + 1, dict.fromkeys(ANNOTATIONS, ""), []
+            sample, number, notes, images = _sample(member.name), number + 1, dict.fromkeys(_ANNOTATIONS, ""), []
         kind = Path(member.name).suffix.lower()
         if member.problem or (kind in ENDINGS and ending.lower() in ("", _ending(member.name))):
             read = partial(_content, container, member)
             images.append(UnscannedImage(printable(member.name), read, member.offset, number, notes))
-        elif kind[1:] in ANNOTATIONS and member.size <= LARGEST_NOTE:
+        elif kind[1:] in _ANNOTATIONS and member.size <= LARGEST_NOTE:
             notes[kind[1:]] = _note(container.read(member.offset, member.size), kind, fields)
     yield from images
 
@@ -174,7 +174,7 @@ def _members(container: Container) -> Iterator[_Member]:
 def _unfinished(stream: BinaryIO, end: int) -> str:
     """Why what ends at a byte is not the end of an archive; tarfile takes a broken header for the end."""
     stream.seek(max(0, end))
-    record = stream.read(RECORD)
+    record = stream.read(_RECORD)
     if not record:
         return f"the archive ends after byte {end:,} without the mark of its end: it may be cut off"
     return f"the archive is damaged at byte {end:,}: what follows is not read" if record.strip(b"\0") else ""
