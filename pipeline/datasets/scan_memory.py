@@ -15,9 +15,9 @@ import PIL
 
 from bottleneck_features.pipeline.results import write_bytes
 
-_FOLDER = "scans"
+SCAN_FOLDER = "scans"
 _VERSION = 2  # raise it when what is remembered, or the check that leads to it, changes
-_KEPT = 20  # data sets
+SCANS_KEPT = 20  # data sets
 UNUSED_DAYS = 90  # after so many, a file of a data set that is still used has gone from it
 Found = TypeVar("Found")
 
@@ -25,7 +25,7 @@ Found = TypeVar("Found")
 class ScanMemory:
     """What was found in the files of one data set; two processes may use it at once.
 
-    Opening it forgets what was not used for long: all but the `_KEPT` last used data sets, and files of this one.
+    Opening it forgets what was not used for long: all but the `SCANS_KEPT` last used data sets, and files of this one.
 
     Args:
         home: the artifacts folder; `scans` in it holds a folder for each data set.
@@ -34,9 +34,9 @@ class ScanMemory:
 
     def __init__(self, home: Path, *key: object) -> None:
         state = "\0".join(map(str, (*key, PIL.__version__, _VERSION)))
-        self._folder = home / _FOLDER / hashlib.sha256(os.fsencode(state)).hexdigest()[:32]
-        others = [path for path in (home / _FOLDER).glob("*") if path != self._folder]
-        for path in sorted(others, key=_last_used, reverse=True)[_KEPT - 1 :]:
+        self._folder = home / SCAN_FOLDER / hashlib.sha256(os.fsencode(state)).hexdigest()[:32]
+        others = [path for path in (home / SCAN_FOLDER).glob("*") if path != self._folder]
+        for path in sorted(others, key=_last_used, reverse=True)[SCANS_KEPT - 1 :]:
             _remove(path)
         for path in self._folder.glob("*"):
             if _last_used(path) < time.time() - UNUSED_DAYS * 86400:
@@ -68,7 +68,7 @@ class ScanMemory:
 
 def forget_scans(home: Path) -> None:
     """Forget what was found in any file, so that the next command reads them all again."""
-    shutil.rmtree(home / _FOLDER, ignore_errors=True)
+    shutil.rmtree(home / SCAN_FOLDER, ignore_errors=True)
 
 
 def _last_used(path: Path) -> float:

@@ -157,7 +157,7 @@ def test_a_file_that_changes_after_the_scan_stops_the_run(root, tmp_path):
 def test_row_groups_are_held_up_to_a_number_of_bytes_and_rows_in_any_order_are_right(
     root, tmp_path, monkeypatch, limit
 ):
-    monkeypatch.setattr(parquet, "HELD", limit)
+    monkeypatch.setattr(parquet, "ROW_GROUP_BYTES", limit)
     path = parquet_of_folder(root, tmp_path / "x.parquet", row_group_size=3)
     with pq.ParquetFile(path) as file:
         groups = [file.read_row_group(i, columns=["image"]).nbytes for i in range(10)]

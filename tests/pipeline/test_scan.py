@@ -9,7 +9,7 @@ import pytest
 from imagefiles import encoded, picture, write
 
 from bottleneck_features.pipeline.datasets import scan_memory, scanning
-from bottleneck_features.pipeline.datasets.scan_memory import _FOLDER, _KEPT, ScanMemory, forget_scans
+from bottleneck_features.pipeline.datasets.scan_memory import SCAN_FOLDER, SCANS_KEPT, ScanMemory, forget_scans
 from bottleneck_features.pipeline.datasets.scanning import ScanResult, scan_files
 from bottleneck_features.pipeline.results import write_text
 
@@ -61,7 +61,7 @@ def test_a_file_is_decoded_once_until_it_changes_or_is_forgotten(root, tmp_path,
 
 def test_a_damaged_memory_is_made_anew(root, tmp_path):
     first = _hashes(scan_files(root, PATHS, tmp_path))
-    (memory,) = (tmp_path / _FOLDER).rglob("*.npz")
+    (memory,) = (tmp_path / SCAN_FOLDER).rglob("*.npz")
     whole = memory.read_bytes()
     for damage in (b"{", b"", b"PK", whole[:-100], whole[:200] + bytes(100) + whole[300:]):
         memory.write_bytes(damage)
@@ -160,7 +160,7 @@ def test_files_that_are_gone_are_forgotten_and_those_another_table_names_are_not
     (root / "4.jpg").unlink()
     write(root / "5.jpg", encoded(picture(5)))
     scan_files(root, ["0.jpg", "5.jpg"], tmp_path)
-    (memory,) = (tmp_path / _FOLDER).rglob("*.npz")
+    (memory,) = (tmp_path / SCAN_FOLDER).rglob("*.npz")
     with np.load(memory) as arrays:
         assert sorted(arrays["ids"].tolist()) == [f"{i}.jpg".encode() for i in (0, 1, 2, 3, 5)]
 
@@ -175,17 +175,23 @@ def _used(home: Path, number: int) -> bool:
 
 
 def test_only_the_data_sets_used_last_are_remembered(tmp_path):
-    folder = tmp_path / _FOLDER
+    folder = tmp_path / SCAN_FOLDER
     folder.mkdir()
     (folder / "of an earlier release.json").write_text("[]")
-    uses = [*range(_KEPT), 0, _KEPT, _KEPT + 1]
+    uses = [*range(SCANS_KEPT), 0, SCANS_KEPT, SCANS_KEPT + 1]
     for seconds, number in enumerate(uses):
         for path in folder.iterdir():  # a clock that ticks before each use
             if path.stat().st_mtime > len(uses):
                 os.utime(path, (seconds, seconds))
         _used(tmp_path, number)
-    assert len(list(folder.iterdir())) == _KEPT
-    assert [_used(tmp_path, number) for number in (0, _KEPT, _KEPT + 1, 3, 2)] == [True, True, True, True, False]
+    assert len(list(folder.iterdir())) == SCANS_KEPT
+    assert [_used(tmp_path, number) for number in (0, SCANS_KEPT, SCANS_KEPT + 1, 3, 2)] == [
+        True,
+        True,
+        True,
+        True,
+        False,
+    ]
 
 
 def test_an_archive_that_was_not_used_for_long_is_forgotten_with_its_data_set_still_in_use(tmp_path):
@@ -193,7 +199,7 @@ def test_an_archive_that_was_not_used_for_long_is_forgotten_with_its_data_set_st
     for name in ("used", "unused"):
         memory.remember(name, {"x": np.array(1)})
         long_ago = time.time() - (scan_memory.UNUSED_DAYS + 1) * 86400
-    for path in (tmp_path / _FOLDER).rglob("*.npz"):
+    for path in (tmp_path / SCAN_FOLDER).rglob("*.npz"):
         os.utime(path, (long_ago, long_ago))
     assert memory.recall("used", len) == 1
     again = ScanMemory(tmp_path, "a data set")

@@ -36,7 +36,9 @@ if TYPE_CHECKING:
 
 _ANNOTATIONS = ("label", "split", "group")
 ROWS = 64  # whose bytes are held while they are looked at
-_HELD = 1 << 30  # bytes of the row groups that are held while a data set is read; one is held whatever its size
+ROW_GROUP_BYTES = (
+    1 << 30
+)  # bytes of the row groups that are held while a data set is read; one is held whatever its size
 LARGEST_GROUP = 1 << 30  # bytes
 USUAL_LABELS = ("label", "labels", "class", "fine_label")
 
@@ -119,7 +121,7 @@ class ParquetReader:
         return self._held[number, group]
 
     def _make_room(self, size: int) -> None:
-        while self._held and self._held_bytes + size > _HELD:
+        while self._held and self._held_bytes + size > ROW_GROUP_BYTES:
             _, rows = self._held.popitem(last=False)
             self._held_bytes -= rows.nbytes
 
