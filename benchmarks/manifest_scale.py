@@ -27,7 +27,7 @@ from arguments import NEW
 from bottleneck_features.features import ArraySpec, CacheWriter, SplitPlan, list_caches, open_features, storage
 from bottleneck_features.features.entries import ShardTable
 from bottleneck_features.features.journal import RECORD, Journal
-from bottleneck_features.features.manifest import LOOKED_AT, load, save
+from bottleneck_features.features.manifest import EAGERLY_CHECKED, load, save
 
 STEPS = ("create", "enter", "journal", "resume", "complete", "open", "list")
 OFFSETS = {"labels": 2048, "ids": 2112, "features": 2240}
@@ -115,7 +115,7 @@ def measure(folder: Path, shards: int, compressed: bool) -> Iterator[dict[str, A
 
 
 @click.command(help=__doc__)
-@click.option("--shards", type=click.IntRange(min=2 * LOOKED_AT + 2), default=1_000_000, show_default=True)
+@click.option("--shards", type=click.IntRange(min=2 * EAGERLY_CHECKED + 2), default=1_000_000, show_default=True)
 @click.option("--compressed", is_flag=True, help="Every shard has a size of its own.")
 @click.option("--step", "only", type=click.Choice(STEPS), help="Only this one, in this process.")
 @click.option("--folder", type=NEW, help="The cache of --step.")
