@@ -13,9 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
 
-import keras
 import numpy as np
-import tensorflow as tf
 
 from bottleneck_features import features, models
 from bottleneck_features.pipeline.datasets.dataset import ArrayDataset, Dataset, Samples
@@ -70,6 +68,8 @@ def _baseline(
     backbone: models.Backbone, layer: str, images: np.ndarray, folder: Path
 ) -> tuple[dict[str, Callable[[], Any]], dict[str, Any]]:
     import keras
+
+    from bottleneck_features.pipeline.extraction.walk_through import walk_through
 
     model = keras.Model(backbone.model.input, backbone.model.get_layer(layer).output)
     return {"stage": lambda: walk_through(model, images, backbone.size, folder / "features.npz")}, {}
@@ -131,25 +131,3 @@ def _say(answers: TextIO, content: dict[str, Any]) -> None:
 
 if __name__ == "__main__":
     main()
-
-
-def walk_through(model: keras.Model, images: np.ndarray, size: tuple[int, int], target: Path) -> np.ndarray:
-    """Extract features as the walk-through does.
-
-    Args:
-        model: takes float32 RGB 0..255 of `size` and gives spatial features.
-        images: `(n, height, width, 3)` uint8.
-        size: height and width of the model's input.
-        target: the .npz file to write.
-
-    Returns:
-        The features, `(n, channels)` float32, pooled by their average.
-    """
-    resized = np.concatenate(
-        [tf.image.resize(images[start : start + 500], size).numpy() for start in range(0, len(images), 500)]
-    )
-    features = model.predict(resized, batch_size=32, verbose=0)
-    if features.ndim == 4:
-        features = features.mean(axis=(1, 2))
-    np.savez(target, features=features)
-    return features
