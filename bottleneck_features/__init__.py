@@ -36,7 +36,7 @@ __all__ = [
     "open_features",
 ]
 
-_ROOMS = {
+_MODULE_OF = {
     "CacheDamaged": "features",
     "CacheError": "features",
     "CacheIncomplete": "features",
@@ -58,9 +58,9 @@ if (Path(__file__).parent / "pipeline").is_file():
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _ROOMS:
+    if name not in _MODULE_OF:
         raise AttributeError(f"module 'bottleneck_features' has no attribute '{name}'")
-    return getattr(importlib.import_module(f"bottleneck_features.{_ROOMS[name]}"), name)
+    return getattr(importlib.import_module(f"bottleneck_features.{_MODULE_OF[name]}"), name)
 
 
 def __dir__() -> list[str]:

@@ -11,11 +11,11 @@ class BottleneckError(Exception):
 
     Attributes:
         exit_code: what the command line ends with: 1, the work failed; 2, the request was wrong.
-        helps: what to type, as `Type first: bottleneck …`; the command line adds it with the words that name the experiment.
+        remedy: what to type, as `Type first: bottleneck …`; the command line adds it with the words that name the experiment.
     """
 
     exit_code = 1
-    helps = ""
+    remedy = ""
 
 
 def first_line(error: BaseException, longest: int = 300) -> str:

@@ -16,13 +16,13 @@ class RequestError(PipelineError):
 class NoCache(RequestError):
     """There is no cache with exactly the requested features; they have to be extracted first."""
 
-    helps = "Type first: bottleneck features"
+    remedy = "Type first: bottleneck features"
 
 
 class ChangedImage(PipelineError):
     """An image has changed since it was scanned: restore it, or read all images again."""
 
-    helps = "To start again with the images as they are now: bottleneck features --rehash"
+    remedy = "To start again with the images as they are now: bottleneck features --rehash"
 
 
 class DownloadError(PipelineError):

@@ -100,7 +100,7 @@ class Method:
         }
 
 
-def label(method: Method) -> str:
+def display_name(method: Method) -> str:
     """Return a method's name with the layers it sees."""
     return f"{method.name} ({', '.join(method.layers)})" if method.layers else method.name
 

@@ -12,7 +12,7 @@ import click
 from bottleneck_features import features
 from bottleneck_features.pipeline.commandline.cli_cache import cache
 from bottleneck_features.pipeline.commandline.cli_frame import (
-    SETTINGS,
+    CLICK_CONTEXT,
     Commands,
     Request,
     asked,
@@ -93,7 +93,7 @@ def on_cluster(part: features.Partition, on_ray: Mapping[str, Any]) -> Callable[
     return partial(extract_on_ray, cluster=cluster)
 
 
-@click.group(cls=Commands, context_settings=SETTINGS)
+@click.group(cls=Commands, context_settings=CLICK_CONTEXT)
 @click.option("--debug", is_flag=True, help="Show the traceback of a failure.")
 @click.version_option(version("bottleneck-features"), prog_name="bottleneck")
 def main(debug: bool) -> None:

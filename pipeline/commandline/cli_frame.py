@@ -21,9 +21,9 @@ from bottleneck_features.pipeline.results import Result
 
 DEFAULT_HOME = Path("artifacts")
 READY_OR_FILE = "A ready-made experiment (see `bottleneck experiments`) or the path of a .toml file."
-SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
+CLICK_CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
-STOPPED = {
+INTERRUPT_MESSAGES = {
     "features": "Stopped. Every finished shard is kept: the same command continues where this one stopped.",
     "predict": "Stopped. With --out every prediction is kept: the same command continues after the last one.",
     "fine-tune": "Stopped. Every finished epoch is kept: the same command continues after the last one.",
@@ -40,7 +40,7 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            fail(STOPPED.get(ctx.invoked_subcommand or "", "Stopped."), 1)
+            fail(INTERRUPT_MESSAGES.get(ctx.invoked_subcommand or "", "Stopped."), 1)
         except BottleneckError as error:
             fail(str(error), error.exit_code)
         except MemoryError:
@@ -115,9 +115,9 @@ def asked(function: Callable[..., None]) -> Callable[..., None]:
         try:
             function(request, **others)
         except BottleneckError as error:
-            if not error.helps:
+            if not error.remedy:
                 raise
-            raise type(error)(f"{error}\n{error.helps} {shlex.join(request.options)}") from error
+            raise type(error)(f"{error}\n{error.remedy} {shlex.join(request.options)}") from error
 
     return _with_options(functools.update_wrapper(run, function), READY_OR_FILE)
 

@@ -14,7 +14,13 @@ import numpy as np
 
 from bottleneck_features.features import FeatureArray, Features
 from bottleneck_features.pipeline.datasets import Dataset
-from bottleneck_features.pipeline.evaluation.likeness import SMALLEST_SIDE, UNMISTAKABLE, alike, describe, flipped
+from bottleneck_features.pipeline.evaluation.likeness import (
+    SMALLEST_SIDE,
+    UNMISTAKABLE,
+    flipped,
+    near_duplicate_pairs,
+    perceptual_hashes,
+)
 from bottleneck_features.pipeline.evaluation.scores import score
 from bottleneck_features.pipeline.evaluation.splits import Holdout, Subset, digest
 from bottleneck_features.pipeline.results import Method, write_text
@@ -146,7 +152,7 @@ def find_duplicates(dataset: Dataset, cache: Features | None, held: Holdout, sco
         dataset: the open data set.
         cache: its complete cache; without one only exact duplicates are found.
         held: the samples trained and validated on.
-        scored: from `scored_part`, the samples of the evaluation set.
+        scored: from `scored_subset`, the samples of the evaluation set.
 
     Returns:
         The `Duplicates`.
@@ -154,8 +160,8 @@ def find_duplicates(dataset: Dataset, cache: Features | None, held: Holdout, sco
     learned = (held.train, held.validation) if scored.split == "test" else (held.train,)
     theirs = [(part.split, index) for part in learned for index in part.indices]
     ids = dataset.splits[scored.split].ids[scored.indices]
-    described = np.concatenate([describe(dataset, part) for part in learned])
-    own = describe(dataset, scored)
+    described = np.concatenate([perceptual_hashes(dataset, part) for part in learned])
+    own = perceptual_hashes(dataset, scored)
     found = _exact_matches(described["digest"], own)
     near_ones = "low DCT frequencies and feature cosine"
     if min(dataset.image_shape[:2]) < SMALLEST_SIDE:
@@ -193,7 +199,7 @@ def _near_matches(
     learned = frequencies.reshape(len(frequencies), -1)
     found: dict[int, Match] = {}
     for kind, queries in (("near", own), ("mirrored-near", flipped(own))):
-        for row, other, similarity in alike(learned, queries.reshape(len(own), -1)):
+        for row, other, similarity in near_duplicate_pairs(learned, queries.reshape(len(own), -1)):
             cosine = _feature_cosine(cache, theirs[other], (scored.split, int(scored.indices[row])))
             enough = PLAUSIBLE if similarity >= UNMISTAKABLE else SAME_CONTENT
             if cosine >= enough and similarity > found.get(row, (0, "", -1.0, None))[2]:

@@ -22,9 +22,9 @@ class EvaluationSet:
 
     Args:
         labels: `(n,)` integers, of the samples of `part`.
-        part: from `scored_part`.
+        part: from `scored_subset`.
         duplicates: those of them that repeat an image used for training; every method is also scored without them.
-        groups: from `groups_of`, `(n,)` integers where some of the samples are in the same group.
+        groups: from `scored_groups`, `(n,)` integers where some of the samples are in the same group.
     """
 
     def __init__(

@@ -19,7 +19,7 @@ SIMILAR, UNMISTAKABLE = 0.90, 0.985
 DISTINCT = 0.4
 
 
-def describe(dataset: Dataset, part: Subset) -> np.ndarray:
+def perceptual_hashes(dataset: Dataset, part: Subset) -> np.ndarray:
     """Describe images by properties that re-encoding and resizing do not change; images are read one batch at a time.
 
     Idea: C. Zauner, Implementation and Benchmarking of Perceptual Image Hash Functions, 2010.
@@ -60,7 +60,9 @@ def flipped(frequencies: np.ndarray) -> np.ndarray:
     return frequencies * (-1.0) ** np.arange(frequencies.shape[2], dtype=np.float32)[None, None, :, None]
 
 
-def alike(learned: np.ndarray, queries: np.ndarray, own: np.ndarray | None = None) -> list[tuple[int, int, float]]:
+def near_duplicate_pairs(
+    learned: np.ndarray, queries: np.ndarray, own: np.ndarray | None = None
+) -> list[tuple[int, int, float]]:
     """Find the images whose nearest other image is much nearer than the others.
 
     A pair is alike when its similarity s is at least 0.985, or at least 0.90 and much above the tenth nearest image's

@@ -10,7 +10,7 @@ from bottleneck_features.pipeline.evaluation.calibration import Calibration
 from bottleneck_features.pipeline.evaluation.predictions import save_predictions
 from bottleneck_features.pipeline.evaluation.study import Study
 from bottleneck_features.pipeline.evaluation.trained import TrainedMethod
-from bottleneck_features.pipeline.results import Method, kept_epoch, label
+from bottleneck_features.pipeline.results import Method, display_name, kept_epoch
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def scored_pictures(study: Study, method: ScoredMethod) -> list[Path]:
     """Draw the learning curves and the confusion matrix of a method."""
     from bottleneck_features.pipeline import plots
 
-    title = label(method.row)
+    title = display_name(method.row)
     return [
         plots.learning_curves({title: method.trained.curves}, study.folder / "learning-curves.png"),
         plots.confusion_matrices({title: method.confusion}, study.classes, study.folder / "confusion.png"),

@@ -263,7 +263,7 @@ def say_what_differs(opened: OpenedExperiment) -> None:
             )
 
 
-def warn_of_others(begun: Mapping[str, Any], current: Mapping[str, Any]) -> None:
+def warn_if_machine_differs(begun: Mapping[str, Any], current: Mapping[str, Any]) -> None:
     """Warn if the cache has shards from other library versions or another processor: low bits may differ.
 
     Args:
@@ -279,7 +279,7 @@ def warn_of_others(begun: Mapping[str, Any], current: Mapping[str, Any]) -> None
             logger.warning("This cache was begun with other %s: %s.", name, "; ".join(changed))
 
 
-def is_whole(path: Path) -> bool:
+def is_complete_and_valid(path: Path) -> bool:
     """Whether the cache is complete and passes the checks of opening; if it does not, the writer continues it.
 
     Raises:

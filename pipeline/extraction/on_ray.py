@@ -19,7 +19,7 @@ from bottleneck_features.pipeline.extraction.extract import (
     extract_shards,
     open_for_extraction,
     outputs_of,
-    warn_of_others,
+    warn_if_machine_differs,
 )
 from bottleneck_features.pipeline.extraction.opened import OpenedExperiment
 from bottleneck_features.pipeline.extraction.ray_workers import Cluster, WorkerPool, allocate_workers
@@ -90,7 +90,7 @@ def fill_with_workers(pool: WorkerPool, writer: features.CacheWriter) -> list[fl
             bar.update(len(shard))
             all_seconds += [seconds] if seconds is not None else []
     for machine in _unique(outputs.machine for outputs in pool.answers):
-        warn_of_others(begun, machine)
+        warn_if_machine_differs(begun, machine)
     return all_seconds
 
 

@@ -10,7 +10,13 @@ from scipy.sparse.csgraph import connected_components
 
 from bottleneck_features.pipeline.datasets import Dataset
 from bottleneck_features.pipeline.datasets.texts import batches
-from bottleneck_features.pipeline.evaluation.likeness import FREQUENCIES, SMALLEST_SIDE, alike, describe, flipped
+from bottleneck_features.pipeline.evaluation.likeness import (
+    FREQUENCIES,
+    SMALLEST_SIDE,
+    flipped,
+    near_duplicate_pairs,
+    perceptual_hashes,
+)
 from bottleneck_features.pipeline.evaluation.splits import Subset
 
 FINEST = 4 * FREQUENCIES  # frequencies compared per side, where images have so many
@@ -62,19 +68,19 @@ class Repeats:
 
 
 def describe_all(dataset: Dataset) -> tuple[list[Place], np.ndarray]:
-    """Return the place and the description (see `describe`) of every image of every split."""
+    """Return the place and the description (see `perceptual_hashes`) of every image of every split."""
     parts = [Subset(split, np.arange(len(samples))) for split, samples in dataset.splits.items()]
     places = [Place(part.split, index) for part in parts for index in range(len(part))]
-    return places, np.concatenate([describe(dataset, part) for part in parts])
+    return places, np.concatenate([perceptual_hashes(dataset, part) for part in parts])
 
 
 def find_repeats(dataset: Dataset, places: list[Place], described: np.ndarray) -> Repeats:
     """Find images that a data set holds more than once; needs no network.
 
-    Exact ones have the same pixels, as they are or mirrored. Near ones are those that `alike` finds by their low frequencies
-    and whose 32×32 lowest frequencies of brightness, without the 8×8 lowest, have a cosine of at least 0.75: re-encoding
-    keeps an image's details, and two different seas under a horizon share none. Cropped, shifted or rotated copies are not
-    covered.
+    Exact ones have the same pixels, as they are or mirrored. Near ones are those that `near_duplicate_pairs` finds by
+    their low frequencies and whose 32×32 lowest frequencies of brightness, without the 8×8 lowest, have a cosine of at
+    least 0.75: re-encoding keeps an image's details, and two different seas under a horizon share none. Cropped, shifted or
+    rotated copies are not covered.
 
     Args:
         dataset: the open data set.
@@ -121,7 +127,7 @@ def _near(
     flat, count = own.reshape(len(own), -1), np.arange(len(own))
     candidates: dict[tuple[int, int], tuple[str, float]] = {}
     for kind, queries in (("near", flat), ("mirrored-near", flipped(own).reshape(len(own), -1))):
-        for query, other, similarity in alike(flat, queries, count):
+        for query, other, similarity in near_duplicate_pairs(flat, queries, count):
             a, b = sorted((int(originals[query]), int(originals[other])))
             candidates.setdefault((a, b), (kind, similarity))
     for several in batches(candidates.items(), _AT_A_TIME):
@@ -144,7 +150,7 @@ def images_at(dataset: Dataset, places: Sequence[Place]) -> list[np.ndarray]:
 
 
 def detail_cosine(first: np.ndarray, second: np.ndarray) -> float:
-    """Return how alike two images are in what `describe` leaves out: the cosine of their middle frequencies.
+    """Return how alike two images are in what `perceptual_hashes` leaves out: the cosine of their middle frequencies.
 
     Args:
         first: `(height, width, 3)` uint8.

@@ -42,8 +42,8 @@ class Classifier:
             return rows.astype(np.float64) @ self.arrays["coefficients"].T + self.arrays["intercept"]
         queries = ((rows - self.arrays["mean"]) / self.arrays["scale"]).astype(np.float32)
         known, k = self.arrays["rows"].astype(np.float32), int(self.arrays["k"])
-        with workers() as team:
-            return vote_shares(nearest_labels(queries, known, self.arrays["labels"], k, team), self.classes)
+        with workers() as pool:
+            return vote_shares(nearest_labels(queries, known, self.arrays["labels"], k, pool), self.classes)
 
     def probabilities(self, rows: np.ndarray, views: int = 1) -> np.ndarray:
         """Return `(n, classes)` probabilities, not calibrated, of `(n · views, d)` raw features."""

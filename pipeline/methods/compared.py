@@ -13,7 +13,7 @@ from bottleneck_features.pipeline.methods.convnet import train_convnet
 from bottleneck_features.pipeline.methods.head import fit_head
 from bottleneck_features.pipeline.methods.layer_rows import layer_sets
 from bottleneck_features.pipeline.methods.network import train_network
-from bottleneck_features.pipeline.methods.probe_search import LOGISTIC, finished, search_layers, steps
+from bottleneck_features.pipeline.methods.probe_search import LOGISTIC, refitted, search_layers, steps
 from bottleneck_features.pipeline.progress import progress
 from bottleneck_features.pipeline.results import Method
 
@@ -25,12 +25,12 @@ class Training:
     Attributes:
         study: the experiment, opened.
         pixels: its images by split, uint8 `(n, height, width, 3)`.
-        team: the threads of the probes.
+        pool: the threads of the probes.
     """
 
     study: Study
     pixels: Mapping[str, np.ndarray]
-    team: Workers
+    pool: Workers
 
 
 def train_compared(training: Training) -> Iterator[TrainedMethod]:
@@ -67,11 +67,11 @@ def _probe(training: Training, name: str) -> Iterator[TrainedMethod]:
             one
             for layers in sets
             for one in search_layers(
-                cache, layers, study.holdout, extract=seconds, team=training.team, advance=bar.update, families=LOGISTIC
+                cache, layers, study.holdout, extract=seconds, pool=training.pool, advance=bar.update, families=LOGISTIC
             )
         ]
     best, *_ = ranked(found, study.labels(study.holdout.validation), cache.layers)
-    final = finished(best, cache, study.holdout, study.scored_images, training.team)
+    final = refitted(best, cache, study.holdout, study.scored_images, training.pool)
     yield replace(final, method=replace(with_time_of_all(final.method, [one.method for one in found]), name=name))
 
 

@@ -10,8 +10,8 @@ from bottleneck_features import models
 from bottleneck_features.pipeline.datasets import Dataset
 from bottleneck_features.pipeline.evaluation.scores import held_scores
 from bottleneck_features.pipeline.evaluation.splits import Holdout, labels_of
+from bottleneck_features.pipeline.evaluation.trained import TrainedMethod
 from bottleneck_features.pipeline.experiment import Experiment
-from bottleneck_features.pipeline.methods.head import TrainedMethod
 from bottleneck_features.pipeline.methods.pixels import pixel_batches, pixel_probabilities
 from bottleneck_features.pipeline.methods.training import RowBatches, TrainingRecipe, fit
 from bottleneck_features.pipeline.results import Clock, Method

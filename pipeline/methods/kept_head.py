@@ -13,7 +13,7 @@ from bottleneck_features.pipeline.methods.saved_head import SavedHead
 from bottleneck_features.pipeline.results import Method, experiment_json
 
 
-def finished_head(study: Study, method: Method, classifier: Classifier, temperature: float) -> SavedHead:
+def build_saved_head(study: Study, method: Method, classifier: Classifier, temperature: float) -> SavedHead:
     """Return a classifier with everything that `predict` needs: `predict` reads neither the data nor the cache.
 
     Args:

@@ -68,7 +68,7 @@ def search_layers(
     held: Holdout,
     *,
     extract: float | None,
-    team: Workers,
+    pool: Workers,
     advance: ProgressCallback,
     families: tuple[str, ...] = FAMILIES,
 ) -> list[Candidate]:
@@ -79,7 +79,7 @@ def search_layers(
         layers: put side by side, every feature standardised.
         held: which samples train and which choose.
         extract: seconds the extraction took, or None.
-        team: the threads to use.
+        pool: the threads to use.
         advance: called `steps(families)` times.
         families: some of `FAMILIES`.
 
@@ -89,13 +89,13 @@ def search_layers(
     classes, clock = len(cache.class_names), Clock()
     with clock.phase("prepare"):
         rows, own = LayerRows(cache, layers, held.train), LayerRows(cache, layers, held.validation)
-        train = _coordinates(rows, eigenbasis(rows, team), team)
-        checked = _coordinates(own, train.basis, team)
+        train = _coordinates(rows, eigenbasis(rows, pool), pool)
+        checked = _coordinates(own, train.basis, pool)
         advance()
     candidates = []
     for family in families:
         with clock.phase(family):
-            found = _SEARCHES[family](train, checked, classes, team, advance)
+            found = _SEARCHES[family](train, checked, classes, pool, advance)
         seconds = {"extract": extract, "train": clock.seconds["prepare"] + clock.seconds[family]}
         candidates.append(
             _candidate(family, layers, found, train=train, held=checked, classes=classes, seconds=seconds)
@@ -104,10 +104,10 @@ def search_layers(
 
 
 def logistic_probe(
-    cache: Features, layers: tuple[str, ...], held: Holdout, team: Workers, advance: ProgressCallback = lambda: None
+    cache: Features, layers: tuple[str, ...], held: Holdout, pool: Workers, advance: ProgressCallback = lambda: None
 ) -> Candidate:
     """Search the logistic regression alone; as `search_layers`, without the seconds of the extraction."""
-    (found,) = search_layers(cache, layers, held, extract=None, team=team, advance=advance, families=LOGISTIC)
+    (found,) = search_layers(cache, layers, held, extract=None, pool=pool, advance=advance, families=LOGISTIC)
     return found
 
 
@@ -124,24 +124,24 @@ class _Found:
 
 
 def _search_logistic(
-    train: Coordinates, held: Coordinates, classes: int, team: Workers, advance: ProgressCallback
+    train: Coordinates, held: Coordinates, classes: int, pool: Workers, advance: ProgressCallback
 ) -> _Found:
-    path, linear = search_logistic(train, held, classes, L2_VALUES, team, progress=advance)
+    path, linear = search_logistic(train, held, classes, L2_VALUES, pool, progress=advance)
     return _Found(path, linear, _scores(held, linear))
 
 
 def _search_ridge(
-    train: Coordinates, held: Coordinates, classes: int, team: Workers, advance: ProgressCallback
+    train: Coordinates, held: Coordinates, classes: int, pool: Workers, advance: ProgressCallback
 ) -> _Found:
-    path, linear = search_ridge(train, held, classes, L2_VALUES, team)
+    path, linear = search_ridge(train, held, classes, L2_VALUES, pool)
     advance()
     return _Found(path, linear, _scores(held, linear))
 
 
 def _search_neighbours(
-    train: Coordinates, held: Coordinates, classes: int, team: Workers, advance: ProgressCallback
+    train: Coordinates, held: Coordinates, classes: int, pool: Workers, advance: ProgressCallback
 ) -> _Found:
-    path, shares = search_neighbours(train, held, classes, LARGEST_K, team)
+    path, shares = search_neighbours(train, held, classes, LARGEST_K, pool)
     advance()
     return _Found(path, None, shares)
 
@@ -153,24 +153,24 @@ def _scores(held: Coordinates, linear: Linear) -> np.ndarray:
     return mean_over_views(linear_scores(held.rows, linear), held.views)
 
 
-def finished(candidate: Candidate, cache: Features, held: Holdout, scored: Subset, team: Workers) -> TrainedMethod:
+def refitted(candidate: Candidate, cache: Features, held: Holdout, scored: Subset, pool: Workers) -> TrainedMethod:
     """Fit a chosen candidate's setting on training and validation samples together, to be scored on test images.
 
     Without test images, the candidate is scored as it was in the search: a new fit would include the images it is scored on.
     """
-    fitted = _refit(candidate, cache, held, team)
+    fitted = _refit(candidate, cache, held, pool)
     if scored.split == "test":
         return fitted
     return replace(fitted, method=candidate.method, probabilities=lambda part: candidate.validation_probabilities)
 
 
-def _refit(candidate: Candidate, cache: Features, held: Holdout, team: Workers) -> TrainedMethod:
+def _refit(candidate: Candidate, cache: Features, held: Holdout, pool: Workers) -> TrainedMethod:
     layers, clock = candidate.method.layers, Clock()
     with clock.phase("refit"):
         rows = LayerRows(cache, layers, held.train, held.validation)
-        basis = eigenbasis(rows, team)
+        basis = eigenbasis(rows, pool)
         arrays = (_linear_arrays if candidate.start else _neighbours)(
-            candidate, rows, basis, len(cache.class_names), team
+            candidate, rows, basis, len(cache.class_names), pool
         )
     seconds = {**candidate.method.seconds, "refit": clock.seconds["refit"]}
     classifier = Classifier(arrays, len(cache.class_names))
@@ -183,20 +183,20 @@ def _refit(candidate: Candidate, cache: Features, held: Holdout, team: Workers) 
 
 
 def _linear_arrays(
-    candidate: Candidate, rows: LayerRows, basis: Eigenbasis, classes: int, team: Workers
+    candidate: Candidate, rows: LayerRows, basis: Eigenbasis, classes: int, pool: Workers
 ) -> Mapping[str, np.ndarray]:
-    both, chosen = _coordinates(rows, basis, team), candidate.path.chosen
+    both, chosen = _coordinates(rows, basis, pool), candidate.path.chosen
     if candidate.method.name == "ridge":
-        linear = fit_ridge(both, classes, chosen, team)
+        linear = fit_ridge(both, classes, chosen, pool)
     else:
         assert candidate.start is not None
-        linear = fit_logistic(both, classes, chosen, Linear(*basis.from_features(*candidate.start)), team)
+        linear = fit_logistic(both, classes, chosen, Linear(*basis.from_features(*candidate.start)), pool)
     coefficients, intercept = basis.to_features(linear.weights, linear.bias)
     return {"coefficients": coefficients, "intercept": intercept}
 
 
 def _neighbours(
-    candidate: Candidate, rows: LayerRows, basis: Eigenbasis, classes: int, team: Workers
+    candidate: Candidate, rows: LayerRows, basis: Eigenbasis, classes: int, pool: Workers
 ) -> Mapping[str, np.ndarray]:
     standardised = [((part - basis.mean) / basis.scale).astype(np.float16) for part in slices(rows)]
     return {
@@ -208,8 +208,8 @@ def _neighbours(
     }
 
 
-def _coordinates(rows: LayerRows, basis: Eigenbasis, team: Workers) -> Coordinates:
-    return Coordinates(basis, basis.rotate(rows, team), rows.labels, rows.views)
+def _coordinates(rows: LayerRows, basis: Eigenbasis, pool: Workers) -> Coordinates:
+    return Coordinates(basis, basis.rotate(rows, pool), rows.labels, rows.views)
 
 
 def _candidate(

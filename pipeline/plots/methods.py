@@ -16,7 +16,7 @@ from bottleneck_features.pipeline.plots.style import (
     save_figure,
     shortened,
 )
-from bottleneck_features.pipeline.results import Method, kept_epoch, label
+from bottleneck_features.pipeline.results import Method, display_name, kept_epoch
 from bottleneck_features.pipeline.tables import share_text
 
 ANNOTATED_CLASSES = 20
@@ -51,14 +51,14 @@ def learning_curves(histories: Mapping[str, Curves], path: Path) -> Path:
     return save_figure(figure, path)
 
 
-def _curve(axes: Axes, curves: Curves, metric: str, label: str) -> None:
+def _curve(axes: Axes, curves: Curves, metric: str, name: str) -> None:
     epochs = np.arange(1, len(curves[metric]) + 1)
     marker = "o" if len(epochs) == 1 else None
     axes.plot(epochs, curves[metric], color=COLOURS[0], label="training", lw=1.6, marker=marker)
     validation = curves[f"val_{metric}"]
     axes.plot(epochs, validation, color=COLOURS[1], label="validation", ls="--", lw=1.6, marker=marker)
     axes.axvline(kept_epoch(curves), color="0.4", lw=1, ls=":", label="kept epoch")
-    axes.set(xlabel="epoch", ylabel=label)
+    axes.set(xlabel="epoch", ylabel=name)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.grid(alpha=0.25)
     axes.legend(frameon=False, fontsize=8)
@@ -110,7 +110,7 @@ def comparison(methods: Sequence[Method], backbone: str, path: Path) -> Path:
         note = f"{value.accuracy:.1%} {split}, n = {value.n:,}"
         side, shift = ("right", 8) if value.accuracy > 0.5 else ("left", -8)
         axes.annotate(note, (value.accuracy, row), (shift, 9), textcoords="offset points", ha=side, fontsize=8)
-    names = [shortened(label(method), LONGEST) for method in methods]
+    names = [shortened(display_name(method), LONGEST) for method in methods]
     axes.set_yticks(range(len(methods)), names, fontsize=9, parse_math=False)
     axes.set_ylim(len(methods) - 0.4, -0.8)
     axes.set_xlim(0, 1.04)
@@ -131,7 +131,7 @@ def accuracy_over_time(methods: Sequence[Method], split: str, path: Path) -> Pat
         colour = COLOURS[number % len(COLOURS)]
         axes.plot([seconds, seconds], [value.low, value.high], color=colour, lw=2.4, solid_capstyle="butt")
         unknown = ", extraction not counted" if method.seconds.get("extract") is None else ""
-        name = f"{shortened(label(method), LONGEST)}: {value.accuracy:.1%}{unknown}"
+        name = f"{shortened(display_name(method), LONGEST)}: {value.accuracy:.1%}{unknown}"
         axes.plot(seconds, value.accuracy, MARKERS[number % len(MARKERS)], color=colour, ms=8, label=name)
     axes.set_xscale("log")
     axes.margins(x=0.25, y=0.12)

@@ -10,7 +10,7 @@ import numpy as np
 from markupsafe import Markup, escape
 
 from bottleneck_features.pipeline import plots
-from bottleneck_features.pipeline.results import NETWORKS, Method, kept_epoch, label
+from bottleneck_features.pipeline.results import NETWORKS, Method, display_name, kept_epoch
 from bottleneck_features.pipeline.tables import accuracy_text, calibration_sentence, share_text
 
 TRAINERS = ("train-head", *NETWORKS)
@@ -85,7 +85,7 @@ def _comparison(result: Mapping[str, Any], folder: Path) -> Drawn:
 
 def _trained(result: Mapping[str, Any], folder: Path) -> Drawn:
     (row,) = result["methods"]
-    command, name = result["command"], label(Method.from_json(row))
+    command, name = result["command"], display_name(Method.from_json(row))
     yield from _learning({name: result["history"]}, folder / f"learning-curves-{command}.svg")
     yield _confusion(name, np.array(result["confusion"]), result["classes"], folder / f"confusion-{command}.svg")
     yield _calibration(name, result["calibration"], result["scored_on"], folder / f"calibration-{command}.svg")

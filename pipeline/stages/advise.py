@@ -88,8 +88,8 @@ def advise(study: Study) -> Result:
         RequestError: a class has too few samples, or too few groups, to train and to validate.
     """
     cache, _ = study.cache, study.holdout  # classes too small to be split are named before anything is fitted
-    with study.clock.phase("probe"), workers() as team:
-        evidence = gather(study, team)
+    with study.clock.phase("probe"), workers() as pool:
+        evidence = gather(study, pool)
     recommendation, reasons = recommend(evidence)
     details: dict[str, Any] = {
         "data": study.dataset.title,
@@ -103,16 +103,16 @@ def advise(study: Study) -> Result:
     return study.write(details, study.data_warnings(), cache.key)
 
 
-def gather(study: Study, team: Workers) -> Evidence:
+def gather(study: Study, pool: Workers) -> Evidence:
     """Measure what the advice rests on; the test split is not looked at."""
     experiment, cache, held = study.experiment, study.cache, study.holdout
     sets = layer_sets(cache.layers)
     total = steps(LOGISTIC) * (len(sets) + DRAWS * (len(SHARES) - 1))
     labels = study.labels(held.validation)
     with progress(total=total, desc="probes", unit="fit") as bar:
-        found = {layers: logistic_probe(cache, layers, held, team, bar.update) for layers in sets}
+        found = {layers: logistic_probe(cache, layers, held, pool, bar.update) for layers in sets}
         best, *_ = ranked(found.values(), labels, cache.layers)
-        curve = _curve(cache, best, held, seed=experiment.seed, team=team, advance=bar.update)
+        curve = _curve(cache, best, held, seed=experiment.seed, pool=pool, advance=bar.update)
     last = found[(cache.layers[-1],)]
     earlier = next(iter(ranked((found[(layer,)] for layer in cache.layers[:-1]), labels, cache.layers)), None)
     rate = study.images_per_second
@@ -249,13 +249,13 @@ def _of_the_curve(evidence: Evidence) -> str:
 
 
 def _curve(
-    cache: Features, best: Candidate, held: Holdout, *, seed: int, team: Workers, advance: Any
+    cache: Features, best: Candidate, held: Holdout, *, seed: int, pool: Workers, advance: Any
 ) -> tuple[LearningCurvePoint, ...]:
     points = []
     for share in SHARES[:-1]:
         count = round(share * len(held.train))
         drawn = [_drawn(cache, held, count, seed + draw) for draw in range(DRAWS)]
-        found = [logistic_probe(cache, best.method.layers, part, team, advance) for part in drawn if part]
+        found = [logistic_probe(cache, best.method.layers, part, pool, advance) for part in drawn if part]
         if found:
             points.append(LearningCurvePoint(count, float(np.mean([_accuracy(one) for one in found])), len(found)))
     return (*points, LearningCurvePoint(len(held.train), _accuracy(best), 1))

@@ -12,7 +12,7 @@ from bottleneck_features.pipeline.evaluation.study import Study
 from bottleneck_features.pipeline.experiment import Experiment
 from bottleneck_features.pipeline.methods.compared import Training, train_compared
 from bottleneck_features.pipeline.methods.pixels import pixels_on_disk
-from bottleneck_features.pipeline.results import Result, label
+from bottleneck_features.pipeline.results import Result, display_name
 
 
 def compare(study: Study) -> Result:
@@ -38,9 +38,9 @@ def compare(study: Study) -> Result:
     """
     _require_two(study.experiment, study.cache)
     evaluation = study.evaluation
-    with pixels_on_disk(study.dataset, study.home) as pixels, workers() as team:
+    with pixels_on_disk(study.dataset, study.home) as pixels, workers() as pool:
         with study.clock.phase("train"):
-            trained = list(train_compared(Training(study, pixels, team)))
+            trained = list(train_compared(Training(study, pixels, pool)))
         with study.clock.phase("evaluate"):
             methods = [score_method(study, one) for one in trained if one.compared]
     ruled_out = [one.method for one in trained if not one.compared]
@@ -63,9 +63,9 @@ def compare(study: Study) -> Result:
 def _by_method(methods: Sequence[ScoredMethod]) -> dict[str, Any]:
     """Return what the result says of each method that was scored at the end, by its label."""
     return {
-        "confusion": {label(one.row): one.confusion.tolist() for one in methods},
-        "calibration": {label(one.row): one.calibration.as_json() for one in methods},
-        "histories": {label(one.row): dict(one.trained.curves) for one in methods if one.trained.curves},
+        "confusion": {display_name(one.row): one.confusion.tolist() for one in methods},
+        "calibration": {display_name(one.row): one.calibration.as_json() for one in methods},
+        "histories": {display_name(one.row): dict(one.trained.curves) for one in methods if one.trained.curves},
     }
 
 

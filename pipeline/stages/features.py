@@ -17,11 +17,11 @@ from bottleneck_features.pipeline.extraction.extract import (
     build,
     cache_writer,
     fill,
-    is_whole,
+    is_complete_and_valid,
     open_for_extraction,
     outputs_of,
     say_what_differs,
-    warn_of_others,
+    warn_if_machine_differs,
 )
 from bottleneck_features.pipeline.extraction.on_ray import fill_with_workers, start_workers
 from bottleneck_features.pipeline.extraction.opened import OpenedExperiment
@@ -61,14 +61,14 @@ def extract_features(
         with clock.phase("store"):
             shared = features.share(url, opened.cache_path)
     say_what_differs(opened)
-    if shared and is_whole(opened.cache_path):
+    if shared and is_complete_and_valid(opened.cache_path):
         return _finished(opened, _nothing_to_do(part))
     with clock.phase("compile"):
         extractor = build(opened)
         outputs = outputs_of(extractor, experiment)
     with cache_writer(opened, outputs, wait_seconds, part) as writer:
         done_before = writer.done_images
-        warn_of_others(writer.begun_with, outputs.machine)
+        warn_if_machine_differs(writer.begun_with, outputs.machine)
         with clock.phase("extract"):
             fill(writer, opened.dataset, extractor, experiment.compute.batch_size)
         shards_left = writer.finish()
@@ -125,7 +125,7 @@ def extract_on_ray(experiment: Experiment, home: Path, cluster: Cluster, wait_se
     opened = open_for_extraction(experiment, home.resolve())
     clock = opened.clock
     say_what_differs(opened)
-    if is_whole(opened.cache_path):
+    if is_complete_and_valid(opened.cache_path):
         return _finished(opened, _nothing_to_do(features.WHOLE))
     with connected(cluster.address) as ray:
         with clock.phase("compile"):

@@ -115,8 +115,8 @@ def label_curve(study: Study, sizes: tuple[int | None, ...], seeds: int) -> Resu
     with bar, pixels_on_disk(dataset, study.home) as pixels:
         convnet = SmallConvnet(dataset, pixels)
         for (seed, size), held in draws.items():
-            with clock.phase("probes"), workers() as team:
-                for method, outcome in _probes(cache, held, team).items():
+            with clock.phase("probes"), workers() as pool:
+                for method, outcome in _probes(cache, held, pool).items():
                     scored[method, size].append(outcome)
                     bar.update()
             with clock.phase("convnet"):
@@ -252,9 +252,9 @@ def _draws(
     return draws
 
 
-def _probes(cache: Features, held: Holdout, team: Workers) -> dict[str, tuple[float, str]]:
+def _probes(cache: Features, held: Holdout, pool: Workers) -> dict[str, tuple[float, str]]:
     """Return the test accuracy and the layer of each probe; the earlier layer is the best by validation (`_rank`)."""
-    found = {layer: logistic_probe(cache, (layer,), held, team) for layer in reversed(cache.layers)}
+    found = {layer: logistic_probe(cache, (layer,), held, pool) for layer in reversed(cache.layers)}
     last, *earlier = found.values()
     chosen = {"linear": last} | ({"earlier": min(earlier, key=_rank)} if earlier else {})
     return {name: (_test_accuracy(probe, cache), probe.method.layers[0]) for name, probe in chosen.items()}

@@ -12,11 +12,12 @@ from bottleneck_features.pipeline.evaluation.ranking import level_with_best, ran
 from bottleneck_features.pipeline.evaluation.scored import keep_predictions
 from bottleneck_features.pipeline.evaluation.splits import Subset
 from bottleneck_features.pipeline.evaluation.study import Study
+from bottleneck_features.pipeline.evaluation.trained import TrainedMethod
 from bottleneck_features.pipeline.methods.classifier import Classifier
-from bottleneck_features.pipeline.methods.head import TrainedMethod, fit_head
-from bottleneck_features.pipeline.methods.kept_head import finished_head, head_classifier
+from bottleneck_features.pipeline.methods.head import fit_head
+from bottleneck_features.pipeline.methods.kept_head import build_saved_head, head_classifier
 from bottleneck_features.pipeline.methods.layer_rows import LayerRows, is_spatial, layer_sets
-from bottleneck_features.pipeline.methods.probe_search import Candidate, finished, search_layers, steps
+from bottleneck_features.pipeline.methods.probe_search import Candidate, refitted, search_layers, steps
 from bottleneck_features.pipeline.methods.saved_head import save_head
 from bottleneck_features.pipeline.progress import progress
 from bottleneck_features.pipeline.results import Method, Result
@@ -88,13 +89,13 @@ def probe(study: Study) -> Result:
     cache, evaluation = study.cache, study.evaluation
     with study.clock.phase("search"):
         found = _search(study)
-    with study.clock.phase("evaluate"), workers() as team:
-        tested, best = _score_families(study, found, team)
+    with study.clock.phase("evaluate"), workers() as pool:
+        tested, best = _score_families(study, found, pool)
         validation = (study.labels(study.holdout.validation), found.ranked[0].validation_probabilities)
         calibration = evaluation.calibration(tested[0].name, validation)
     searched = [_path_json(one) for one in found.candidates]
     with study.clock.phase("write"):
-        head = finished_head(study, tested[0], best, calibration.temperature)
+        head = build_saved_head(study, tested[0], best, calibration.temperature)
         files = [
             save_head(head, study.folder / "head.npz"),
             plots.paths(searched, study.folder / "paths.png"),
@@ -123,15 +124,15 @@ def _search(study: Study) -> ProbeSearch:
     cache, held, extract = study.cache, study.holdout, study.extraction_seconds
     sets = layer_sets(cache.layers)
     candidates: list[Candidate] = []
-    with progress(total=steps() * len(sets), desc="probes", unit="fit") as bar, workers() as team:
+    with progress(total=steps() * len(sets), desc="probes", unit="fit") as bar, workers() as pool:
         for layers in sets:
             bar.set_postfix_str(" + ".join(layers), refresh=False)
-            candidates += search_layers(cache, layers, held, extract=extract, team=team, advance=bar.update)
+            candidates += search_layers(cache, layers, held, extract=extract, pool=pool, advance=bar.update)
     heads = [fit_head(study, layer, "head") for layer in cache.layers]
     return ProbeSearch(candidates, ranked([*candidates, *heads], study.labels(held.validation), cache.layers))
 
 
-def _score_families(study: Study, found: ProbeSearch, team: Workers) -> tuple[list[Method], Classifier]:
+def _score_families(study: Study, found: ProbeSearch, pool: Workers) -> tuple[list[Method], Classifier]:
     """Score the best of each family once.
 
     Returns:
@@ -140,13 +141,13 @@ def _score_families(study: Study, found: ProbeSearch, team: Workers) -> tuple[li
     best: dict[str, Candidate | TrainedMethod] = {}
     for one in found.ranked:
         best.setdefault(one.method.name, one)
-    finals = [_final(study, one, team) for one in best.values()]
+    finals = [_final(study, one, pool) for one in best.values()]
     return [study.evaluation.score(final) for final in finals], finals[0].model
 
 
-def _final(study: Study, one: Candidate | TrainedMethod, team: Workers) -> TrainedMethod:
+def _final(study: Study, one: Candidate | TrainedMethod, pool: Workers) -> TrainedMethod:
     if isinstance(one, Candidate):
-        return finished(one, study.cache, study.holdout, study.scored_images, team)
+        return refitted(one, study.cache, study.holdout, study.scored_images, pool)
     classifier = head_classifier(one.model)
 
     def probabilities(part: Subset) -> np.ndarray:

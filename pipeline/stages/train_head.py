@@ -4,9 +4,9 @@ from bottleneck_features.pipeline import plots
 from bottleneck_features.pipeline.evaluation.scored import score_method, scored_details, scored_pictures
 from bottleneck_features.pipeline.evaluation.study import Study
 from bottleneck_features.pipeline.methods.head import fit_head
-from bottleneck_features.pipeline.methods.kept_head import finished_head, head_classifier
+from bottleneck_features.pipeline.methods.kept_head import build_saved_head, head_classifier
 from bottleneck_features.pipeline.methods.saved_head import save_head
-from bottleneck_features.pipeline.results import Result, label
+from bottleneck_features.pipeline.results import Result, display_name
 
 
 def train_head(study: Study) -> Result:
@@ -33,13 +33,13 @@ def train_head(study: Study) -> Result:
         details = scored_details(study, method)
     warnings = study.scored_warnings(details["methods"])
     with study.clock.phase("write"):
-        title = f"{label(method.row)} on {len(study.scored_images):,} {evaluation.kind} images; T fitted on validation"
+        title = f"{display_name(method.row)} on {len(study.scored_images):,} {evaluation.kind} images; T fitted on validation"
         calibration = method.calibration
         pictures = [
             *scored_pictures(study, method),
             plots.reliability_diagram(calibration.as_json(), title, study.folder / "reliability.png"),
         ]
-        head = finished_head(study, method.row, head_classifier(trained.model), calibration.temperature)
+        head = build_saved_head(study, method.row, head_classifier(trained.model), calibration.temperature)
         files = [save_head(head, study.folder / "head.npz"), *pictures]
     details |= {"images_per_second": study.images_per_second, "files": [str(file) for file in files]}
     return study.write(details, warnings, cache.key)
