@@ -24,6 +24,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import joblib
 import numpy as np
@@ -109,37 +110,51 @@ class _PillowSettings:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._decoding = 0
-        self._before: tuple[int, int | None] = (logging.NOTSET, None)
+        self._level = logging.NOTSET
+        self._limits: tuple[int | None, int | None] = (None, None)
+        self._filters: list[Any] = []
 
     @contextmanager
     def changed(self, max_pixels: int) -> Iterator[None]:
-        """Raise Pillow's limit to `max_pixels`, let nothing be printed, and make a decompression bomb an error."""
-        logger = logging.getLogger("PIL")
+        """Raise Pillow's limit to `max_pixels`, let nothing be printed, and make a decompression bomb an error.
+
+        Changing the filters of warnings makes Python forget which ones it has shown: whoever decodes many images keeps this
+        open around all of them.
+        """
         with self._lock:
             if not self._decoding:
-                self._before = (logger.level, Image.MAX_IMAGE_PIXELS)
-                logger.setLevel(logging.CRITICAL)
-                warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
-                warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
+                self._begin()
             self._decoding += 1
             if Image.MAX_IMAGE_PIXELS is not None:  # it takes no argument; lower limits are held to by `opened`
                 Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS, max_pixels)
+                self._limits = (self._limits[0], Image.MAX_IMAGE_PIXELS)
         try:
             yield
         finally:
             with self._lock:
                 self._decoding -= 1
                 if not self._decoding:
-                    level, Image.MAX_IMAGE_PIXELS = self._before
-                    logger.setLevel(level)
-                    for (
-                        added
-                    ) in _WARNING_FILTERS:  # `warnings.catch_warnings` would undo what other threads did meanwhile
-                        with suppress(ValueError):
-                            warnings.filters.remove(added)  # type: ignore[attr-defined]
+                    self._end()
+
+    def _begin(self) -> None:
+        logger = logging.getLogger("PIL")
+        self._level, self._limits = logger.level, (Image.MAX_IMAGE_PIXELS, Image.MAX_IMAGE_PIXELS)
+        logger.setLevel(logging.CRITICAL)
+        self._filters = [one for one in _WARNING_FILTERS if one not in warnings.filters]
+        warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+        warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
+
+    def _end(self) -> None:
+        logging.getLogger("PIL").setLevel(self._level)
+        before, ours = self._limits
+        if ours == Image.MAX_IMAGE_PIXELS:  # else somebody has set it meanwhile
+            Image.MAX_IMAGE_PIXELS = before
+        for added in self._filters:  # `warnings.catch_warnings` would undo what other threads did meanwhile
+            with suppress(ValueError):
+                warnings.filters.remove(added)  # type: ignore[attr-defined]
 
 
-_pillow = _PillowSettings()
+decoding_settings = _PillowSettings().changed
 
 
 def decoding_threads() -> int:
@@ -232,7 +247,7 @@ def opened(content: bytes, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Image
     Raises:
         UnusableImage: it is no image, has no pixels, or more than `max_pixels`.
     """
-    with _pillow.changed(max_pixels), _guarded(Image.open, io.BytesIO(content), "r", PILLOW_FORMATS) as image:
+    with decoding_settings(max_pixels), _guarded(Image.open, io.BytesIO(content), "r", PILLOW_FORMATS) as image:
         if image.width * image.height > max_pixels:
             raise UnusableImage(_too_large(f"{image.width}x{image.height} pixels", max_pixels))
         if not image.width or not image.height:

@@ -9,7 +9,14 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from bottleneck_features.pipeline.datasets.dataset import Dataset, ImageOrigin, Samples
-from bottleneck_features.pipeline.datasets.decoding import REVISION, Header, Resizing, UnusableImage, load_bytes
+from bottleneck_features.pipeline.datasets.decoding import (
+    REVISION,
+    Header,
+    Resizing,
+    UnusableImage,
+    decoding_settings,
+    load_bytes,
+)
 from bottleneck_features.pipeline.datasets.listing import natural_key
 from bottleneck_features.pipeline.errors import ChangedImage
 
@@ -124,7 +131,7 @@ class ImageDataset(Dataset):
         def fill(place: int) -> None:
             out[place] = self._image(self._tables[split], int(indices[place]))
 
-        with ThreadPoolExecutor(self._reader.threads, "decode") as pool:
+        with ThreadPoolExecutor(self._reader.threads, "decode") as pool, decoding_settings(self._max_pixels):
             for _ in pool.map(fill, range(len(indices))):
                 pass
         return out

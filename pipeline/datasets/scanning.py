@@ -19,6 +19,7 @@ from bottleneck_features.pipeline.datasets.decoding import (
     MAX_PIXELS,
     UnusableImage,
     check,
+    decoding_settings,
     decoding_threads,
     read_file,
 )
@@ -182,7 +183,7 @@ def _scan(
     on_image: Callable[[], object] = lambda: None,
 ) -> Iterator[ScanResult]:
     """Look at images, batch by batch; a batch that is interrupted is given as far as it came."""
-    with ThreadPoolExecutor(decoding_threads(), "scan") as pool:
+    with ThreadPoolExecutor(decoding_threads(), "scan") as pool, decoding_settings(MAX_PIXELS):
         for batch in batches(images, at_a_time):
             looks = []
             try:

@@ -8,7 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from bottleneck_features.pipeline.datasets.decoding import Resizing, UnusableImage, decoding_threads, load
+from bottleneck_features.pipeline.datasets.decoding import (
+    Resizing,
+    UnusableImage,
+    decoding_settings,
+    decoding_threads,
+    load,
+)
 from bottleneck_features.pipeline.datasets.listing import printable
 from bottleneck_features.pipeline.datasets.sources.folder import walk
 from bottleneck_features.pipeline.errors import RequestError
@@ -70,7 +76,7 @@ def decoded(files: PictureFiles, resizing: Resizing, max_pixels: int, batch_size
         except UnusableImage as reason:
             return str(reason)
 
-    with ThreadPoolExecutor(decoding_threads(), "decode") as pool:
+    with ThreadPoolExecutor(decoding_threads(), "decode") as pool, decoding_settings(max_pixels):
         for start in range(0, len(files), batch_size):
             part = files[start : start + batch_size]
             found = list(pool.map(read, part))

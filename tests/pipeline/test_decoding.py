@@ -211,6 +211,22 @@ def test_decoding_leaves_no_setting_of_the_process_changed():
     assert _settings_of_pillow() == before
 
 
+def test_a_program_that_has_settings_of_its_own_keeps_them():
+    content = encoded(picture(0))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
+        before = list(warnings.filters)
+        check(content)
+        assert sorted(map(str, warnings.filters)) == sorted(map(str, before))
+    own = Image.MAX_IMAGE_PIXELS
+    try:
+        with opened(content, 2 * MAX_PIXELS):
+            Image.MAX_IMAGE_PIXELS = 10**9
+        assert Image.MAX_IMAGE_PIXELS == 10**9
+    finally:
+        Image.MAX_IMAGE_PIXELS = own
+
+
 def test_importing_the_data_sets_changes_no_setting_of_pillow():
     code = (
         "import logging, warnings; from PIL import Image; before = Image.MAX_IMAGE_PIXELS\n"
