@@ -60,12 +60,12 @@ def extract_features(
     if url := cache_url(experiment, opened.cache_path):
         with clock.phase("store"):
             shared = features.share(url, opened.cache_path)
-    say_what_differs(opened)
     if shared and is_complete_and_valid(opened.cache_path):
         return _finished(opened, _nothing_to_do(part))
     with clock.phase("compile"):
         extractor = build(opened)
         outputs = outputs_of(extractor, experiment)
+    say_what_differs(opened)
     with cache_writer(opened, outputs, wait_seconds, part) as writer:
         done_before = writer.done_images
         warn_if_machine_differs(writer.begun_with, outputs.machine)
@@ -124,13 +124,13 @@ def extract_on_ray(experiment: Experiment, home: Path, cluster: Cluster, wait_se
         )
     opened = open_for_extraction(experiment, home.resolve())
     clock = opened.clock
-    say_what_differs(opened)
     if is_complete_and_valid(opened.cache_path):
         return _finished(opened, _nothing_to_do(features.WHOLE))
     with connected(cluster.address) as ray:
         with clock.phase("compile"):
             pool, workers = start_workers(ray, opened, cluster)
             outputs = pool.first_answer()
+        say_what_differs(opened)
         with cache_writer(opened, outputs, wait_seconds, features.SHARED) as writer:
             done_before = writer.done_images
             with clock.phase("extract"):
