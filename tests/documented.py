@@ -90,7 +90,11 @@ def made_by(words: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
     Raises:
         ValueError: make knows no such target.
     """
-    own = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKEOVERRIDES", "MFLAGS")}
+    own = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("ARGS", "EXPERIMENT", "MAKEFLAGS", "MAKEOVERRIDES", "MFLAGS")
+    }
     said = subprocess.run([*words, "--dry-run"], cwd=ROOT, env=own, capture_output=True, text=True, check=False)
     if said.returncode:
         raise ValueError(said.stderr)

@@ -63,8 +63,7 @@ def token_network(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.mark.parametrize("layer", ["map", "tokens"])
-@pytest.mark.parametrize("views", ["identity", "identity,hflip"])
+@pytest.mark.parametrize(("layer", "views"), [("map", "identity"), ("tokens", "identity,hflip")])
 def test_fine_tuning_starts_from_a_probe_on_whatever_shape_the_cached_features_have(
     tmp_path, token_network, layer, views
 ):
