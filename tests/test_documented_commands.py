@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from importlib.util import find_spec
 
 import click
 import pytest
@@ -57,6 +58,14 @@ def test_make_knows_every_documented_target_and_the_command_line_what_it_runs(do
 def test_every_documented_script_is_there(page):
     named = set(SCRIPT.findall((ROOT / page).read_text(encoding="utf-8")))
     assert not [script for script in named if not (ROOT / script).is_file()]
+
+
+def test_every_module_that_a_page_or_the_notebook_starts_is_there():
+    files = [*(ROOT / page for page in PAGES), *(ROOT / "examples").glob("*.ipynb")]
+    way = re.compile(r"""(?<![\w-])-m(?: |\\?", \\?")([a-z_]\w*)""")
+    started = {name for file in files for name in way.findall(file.read_text(encoding="utf-8"))}
+    assert "bottleneck_features" in started
+    assert not {name for name in started if name not in ("http", "slow") and find_spec(name) is None}
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from bottleneck_features.pipeline import plots
 from bottleneck_features.pipeline.evaluation.calibration import Calibration
 from bottleneck_features.pipeline.evaluation.predictions import save_predictions
 from bottleneck_features.pipeline.evaluation.study import Study
@@ -62,8 +63,6 @@ def keep_predictions(study: Study) -> dict[str, str]:
 
 def scored_pictures(study: Study, method: ScoredMethod) -> list[Path]:
     """Draw the learning curves and the confusion matrix of a method."""
-    from bottleneck_features.pipeline import plots
-
     title = display_name(method.row)
     return [
         plots.learning_curves({title: method.trained.curves}, study.folder / "learning-curves.png"),

@@ -11,6 +11,7 @@ from statistics import median
 from typing import Any
 
 from bottleneck_features import models
+from bottleneck_features.pipeline import plots
 from bottleneck_features.pipeline.errors import PipelineError, RequestError
 from bottleneck_features.pipeline.experiment import Experiment
 from bottleneck_features.pipeline.extraction.cache import backbone_label
@@ -91,8 +92,6 @@ def bench(experiment: Experiment, home: Path, effort: Effort) -> Result:
         RequestError: there is no such backbone, layer or weights.
         PipelineError: the process of a variant died.
     """
-    from bottleneck_features.pipeline import plots
-
     clock = Clock()
     folder = run_folder(home, experiment.name, "bench")
     with tempfile.TemporaryDirectory(dir=home) as scratch:

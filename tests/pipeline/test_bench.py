@@ -40,6 +40,18 @@ def test_a_wrong_request_for_a_benchmark_is_one_message(tmp_path, override, expe
     assert expected in done.stderr
 
 
+def test_the_walk_through_gets_ready_and_runs(tmp_path):
+    variant = {"engine": "baseline", "precision": "float32", "backbone": "efficientnet-lite0", "weights": "random"}
+    variant |= {"layer": "block1a_project_bn", "size": [32, 32], "batch_size": 2, "images": 2, "scratch": str(tmp_path)}
+    process = BenchmarkProcess(variant)
+    try:
+        process.prepare()
+        assert not process.refused
+        assert process.run("stage")["seconds"] > 0
+    finally:
+        process.close()
+
+
 def test_a_worker_that_died_between_two_rounds_is_named():
     worker = BenchmarkProcess({"engine": "openvino", "precision": "float32"})
     worker.close()
