@@ -9,7 +9,6 @@ of caches so large that no file is looked at before it is used.
 from __future__ import annotations
 
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -28,6 +27,7 @@ from bottleneck_features.features import ArraySpec, CacheWriter, SplitPlan, list
 from bottleneck_features.features.entries import ShardTable
 from bottleneck_features.features.journal import RECORD, Journal
 from bottleneck_features.features.manifest import EAGERLY_CHECKED, load, save
+from bottleneck_features.pipeline.results import peak_memory_mib
 
 STEPS = ("create", "enter", "journal", "resume", "complete", "open", "list")
 OFFSETS = {"labels": 2048, "ids": 2112, "features": 2240}
@@ -97,9 +97,8 @@ def step(name: str, folder: Path, shards: int, compressed: bool) -> dict[str, An
         assert len(open_features(folder)["train"]) == shards
     elif name == "list":
         assert list_caches(folder.parent)[0].done_images == shards
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     seconds = time.perf_counter() - started
-    return {"step": name, "seconds": seconds, "cpu": time.process_time() - cpu, "peak_mib": peak, **extra}
+    return {"step": name, "seconds": seconds, "cpu": time.process_time() - cpu, "peak_mib": peak_memory_mib(), **extra}
 
 
 def measure(folder: Path, shards: int, compressed: bool) -> Iterator[dict[str, Any]]:

@@ -252,7 +252,7 @@ def test_a_fine_tuned_network_is_predicted_with_and_exported(extracted, tmp_path
     for setting in ("input.size=64,64", "input.resize=nearest"):
         refused = invoke(*words, "--set", setting, home=extracted)
         assert refused.exit_code == 2, refused.output
-        assert "as it was trained on them" in refused.stderr
+        assert "needs images as in its training" in refused.stderr
     with (extracted / "runs" / "digits" / "fine-tune" / "model.keras").open("ab") as stream:
         stream.write(b" ")
     other = invoke(*words, home=extracted)

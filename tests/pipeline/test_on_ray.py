@@ -257,7 +257,7 @@ def test_workers_that_always_die_end_the_run_with_one_line(tmp_path):
         time.sleep(0.2)
     _, error = process.communicate()
     assert process.returncode == 1
-    assert "Error: 5 workers died before they were ready. Ray says of the last one: " in error
+    assert "Error: 5 workers died before they were ready. Ray's message for the last one: " in error
     assert "Traceback" not in error
 
 
