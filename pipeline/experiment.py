@@ -6,7 +6,7 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import ConfigDict, Field, FiniteFloat, TypeAdapter, ValidationError, model_validator
 from pydantic.dataclasses import dataclass
 
 from bottleneck_features.errors import nearest
@@ -21,38 +21,77 @@ Fraction = Annotated[float, Field(gt=0, lt=1)]
 Side = Annotated[int, Field(ge=8, le=2048)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 FILE_SOURCES = ("folder", "csv", "tar", "parquet")
+DEFAULT_TEST_FRACTION = 0.2
+MISSING_LABELS = ("NA", "N/A", "n/a", "<NA>", "#N/A", "null", "NULL", "nan", "NaN", "NAN")
+_FOR_ALL_FILES = (
+    "test_fraction", "group", "on_error", "error_limit", "max_pixels", "common_size", "value_range", "bands",
+    "fold_case", "small_classes",
+)  # fmt: skip
 _ONLY_FOR = {
     "path": ("cifar10", *FILE_SOURCES),
-    **dict.fromkeys(("test_fraction", "group", "on_error", "error_limit", "max_pixels", "common_size"), FILE_SOURCES),
+    **dict.fromkeys(_FOR_ALL_FILES, FILE_SOURCES),
+    **dict.fromkeys(("splits", "class_level"), ("folder", "tar")),
+    "follow_links": ("folder", "csv"),
     **dict.fromkeys(("image_column", "label_column"), ("csv", "tar", "parquet")),
-    "split_column": ("csv", "parquet"),
-    "image_root": ("csv",),
+    **dict.fromkeys(("split_column", "missing_labels"), ("csv", "parquet")),
+    **dict.fromkeys(("image_root", "header", "label_columns"), ("csv",)),
     "id_column": ("parquet",),
 }
+
+
+@dataclass(frozen=True, config=_CONFIG)
+class SplitFolders:
+    """The folders of the splits, below `dataset.path`; all empty: they are recognised by their names."""
+
+    train: str = ""
+    validation: str = ""
+    test: str = ""
+
+    @model_validator(mode="after")
+    def _there_is_a_training_split(self) -> "SplitFolders":
+        if (self.validation or self.test) and not self.train:
+            raise ValueError("give splits.train too: the folder of the training images")
+        return self
 
 
 @dataclass(frozen=True, config=_CONFIG)
 class DatasetSettings:
     """Where the images come from; `limit` is the number of images per split (0 = all), drawn stratified.
 
-    For image files (`folder`, `csv`, `tar`, `parquet`): `test_fraction` is the share drawn as test split where the data have
-    none (0 = no test split); `group` keeps images together that must not be parted, a regular expression on the path or a
-    column; `on_error` and `error_limit` say what becomes of files that cannot be used; `max_pixels` is the largest width x
-    height. With `common_size` (height, width) every image is first brought to that size, so that none has more detail than
-    another.
+    For image files (`folder`, `csv`, `tar`, `parquet`): `test_fraction` is the share drawn as test split (0 = none; not given:
+    0.2 where the data have neither a test nor a validation split); `group` keeps images together that must not be parted, a
+    regular expression on the path or a column; `on_error` and `error_limit` say what becomes of files that cannot be used;
+    `max_pixels` is the largest width x height. With `common_size` (height, width) every image is first brought to that size,
+    so that none has more detail than another. `value_range` is the lowest and highest value of images of more than 8 bits
+    (empty: as found in the first scan); `bands` are the three that are red, green and blue, counted from 1. `small_classes`
+    says what becomes of classes of fewer than two training images, `fold_case` joins labels that differ only in case.
+
+    Folders and archives: `splits` names the folders of the splits, `class_level` how deep below the root or the split the
+    folders of classes are (0: recognised). Tables: `missing_labels` are the cells that say that there is no label (an empty
+    one always does), `label_columns` the 0/1 columns of classes, and without a `header` columns are numbers, from 1.
     """
 
     source: Literal["cifar10", "photo-patches", "digits", "folder", "csv", "tar", "parquet"]
     path: str = ""
     limit: Annotated[int, Field(ge=0)] = 0
-    test_fraction: Share = 0.2
+    test_fraction: Share | None = None
     group: str = ""
     on_error: Literal["quarantine", "fail"] = "quarantine"
     error_limit: Annotated[float, Field(ge=0, le=1)] = 0.05
     max_pixels: Positive = 89_478_485
     common_size: tuple[Side, ...] = ()
+    value_range: tuple[FiniteFloat, ...] = ()
+    bands: tuple[Positive, ...] = ()
+    splits: SplitFolders = SplitFolders()
+    class_level: Annotated[int, Field(ge=0, le=9)] = 0
+    follow_links: bool = True
+    fold_case: bool = False
+    small_classes: Literal["leave-out", "fail"] = "leave-out"
+    missing_labels: tuple[str, ...] = MISSING_LABELS
+    header: bool = True
     image_column: str = ""
     label_column: str = ""
+    label_columns: tuple[str, ...] = ()
     split_column: str = ""
     id_column: str = ""
     image_root: str = ""
@@ -61,6 +100,16 @@ class DatasetSettings:
     def _common_size_is_a_height_and_a_width(self) -> "DatasetSettings":
         if len(self.common_size) not in (0, 2):
             raise ValueError(f"common_size takes a height and a width, such as 100,100. Received: {self.common_size!r}")
+        return self
+
+    @model_validator(mode="after")
+    def _bands_and_values_can_be(self) -> "DatasetSettings":
+        if len(self.bands) not in (0, 3):
+            raise ValueError(f"bands takes three numbers from 1 on, such as 3,2,1. Received: {self.bands!r}")
+        if self.value_range and not (len(self.value_range) == 2 and self.value_range[0] < self.value_range[1]):
+            raise ValueError(
+                f"value_range takes the lowest and the highest value, such as 0,4095. Received: {self.value_range!r}"
+            )
         return self
 
     @model_validator(mode="after")
@@ -318,7 +367,8 @@ def _parse(raw: str, kind: Any) -> Any:
     if kind is str:
         return raw
     if get_origin(kind) is tuple and not raw.startswith("["):
-        return [_scalar(part.strip()) for part in raw.split(",")]
+        words = [part.strip() for part in raw.split(",")] if raw else []
+        return words if get_args(kind)[0] is str else [_scalar(word) for word in words]
     return _scalar(raw)
 
 
@@ -340,12 +390,20 @@ def _type_of(parts: list[str]) -> Any:
 
 def setting_names() -> list[str]:
     """Return every `key` and `section.key` that `--set` takes."""
-    names = []
-    for field in dataclasses.fields(Experiment):
-        section = _type_of([field.name])
-        inner = [one.name for one in dataclasses.fields(section)] if dataclasses.is_dataclass(section) else []
-        names += [f"{field.name}.{name}" for name in inner] or [field.name]
-    return names
+    return _names_in(Experiment)
+
+
+def _names_in(owner: Any) -> list[str]:
+    kinds = get_type_hints(owner)
+    return [
+        name
+        for field in dataclasses.fields(owner)
+        for name in (
+            [f"{field.name}.{inner}" for inner in _names_in(kinds[field.name])]
+            if dataclasses.is_dataclass(kinds[field.name])
+            else [field.name]
+        )
+    ]
 
 
 def setting_choices(name: str) -> list[str]:

@@ -22,7 +22,7 @@ from bottleneck_features.pipeline.datasets.scanning import ScanResult
 from bottleneck_features.pipeline.datasets.splitting import draw_test, straddling
 from bottleneck_features.pipeline.datasets.texts import factorized
 from bottleneck_features.pipeline.errors import PipelineError, RequestError
-from bottleneck_features.pipeline.experiment import DatasetSettings, Experiment
+from bottleneck_features.pipeline.experiment import DEFAULT_TEST_FRACTION, DatasetSettings, Experiment
 from bottleneck_features.pipeline.results import write_text
 
 QUARANTINE_FILE = "quarantine.csv"
@@ -179,11 +179,19 @@ def _splits(images: ImageTable, settings: DatasetSettings) -> dict[str, ImageTab
     codes = np.maximum(images.splits, SPLIT_NAMES.index("train"))  # what the data do not say of is for training
     given = {name: images.take(codes == code) for code, name in enumerate(SPLIT_NAMES) if (codes == code).any()}
     _require_enough(given.get("train"))
-    if "test" in given or "validation" in given or not settings.test_fraction:
+    fraction = settings.test_fraction
+    if fraction and "test" in given:
+        raise RequestError(
+            f"dataset.test_fraction={fraction}: the data bring a test split of {len(given['test']):,} images, so none is drawn. "
+            "Leave the setting out, or take the test split away."
+        )
+    if fraction is None:
+        fraction = 0.0 if "test" in given or "validation" in given else DEFAULT_TEST_FRACTION
+    if not fraction:
         return given
     whole = given["train"]
-    train, test = draw_test(whole.labels, whole.names, whole.groups, settings.test_fraction)
-    return {"train": whole.take(train), "test": whole.take(test)}
+    train, test = draw_test(whole.labels, whole.names, whole.groups, fraction)
+    return {**given, "train": whole.take(train), "test": whole.take(test)}
 
 
 def _require_enough(train: ImageTable | None) -> None:
