@@ -45,12 +45,20 @@ class Listing:
         entries: what may be an image; no path twice, sorted by path.
         problems: what cannot be used.
         left_out: what is left out without being wrong, such as files no row names.
+        unlabelled: images of which nothing says what they show, in places where that is usual.
+        empty_classes: names of classes without any image.
+        notices: sentences a reader of any number from these data must know.
+        unit: what a problem is one of: `files` or `rows`.
     """
 
     root: Path
     entries: tuple[Entry, ...]
     problems: tuple[Problem, ...] = ()
     left_out: tuple[Problem, ...] = ()
+    unlabelled: tuple[Problem, ...] = ()
+    empty_classes: tuple[str, ...] = ()
+    notices: tuple[str, ...] = ()
+    unit: str = "files"
 
 
 def natural_key(name: str) -> tuple[list[tuple[bool, int, str]], str]:

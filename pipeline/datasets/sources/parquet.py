@@ -208,8 +208,6 @@ def _unscanned(values: Mapping[str, Any], row: int, stem: str, columns: TableCol
         problem = f"its split is none of {', '.join(SPLIT_SYNONYMS)}: {_text(values, columns.split)!r}"
     elif columns.group and not annotations["group"]:
         problem = "its group is missing"
-    elif not annotations["label"]:
-        problem = "its label is missing"
     read = partial(_image_bytes, values[columns.image], problem)
     return UnscannedImage(identifier or f"{stem}/{row:09d}", read, row, annotations=annotations)
 

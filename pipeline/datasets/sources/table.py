@@ -18,10 +18,9 @@ from bottleneck_features.pipeline.datasets.image_dataset import ImageDataset
 from bottleneck_features.pipeline.datasets.listing import Entry, Listing, Problem, ignored, in_full, printable
 from bottleneck_features.pipeline.datasets.sources.image_files import open_listing
 from bottleneck_features.pipeline.errors import RequestError
-from bottleneck_features.pipeline.experiment import DatasetSettings, Experiment
+from bottleneck_features.pipeline.experiment import MISSING_LABELS, DatasetSettings, Experiment
 
 SEPARATORS = ",;\t"
-MISSING = ("", "nan")  # how a table says that there is no label
 LEAVES = "the path leaves the image root"
 HEADER_ROW = 1
 SNIFFED = 1 << 13  # the guess takes quadratic time
@@ -64,7 +63,7 @@ def list_table(settings: DatasetSettings) -> Listing:
     problems += conflicts
     left_out = [*repeated, *_unnamed(root, [row.path for row in rows] + [problem.path for problem in problems])]
     by_path = sorted(entries, key=lambda entry: entry.path)
-    return Listing(root, tuple(by_path), tuple(problems), tuple(left_out))
+    return Listing(root, tuple(by_path), tuple(problems), tuple(left_out), unit="rows")
 
 
 def _read(settings: DatasetSettings) -> tuple[list[str], list[list[str]]]:
@@ -130,8 +129,6 @@ def _parse(number: int, record: list[str], header: list[str], columns: dict[str,
     path = posixpath.normpath(named.replace("\\", "/"))
     if path.split("/")[0] == ".." or re.match(r"[A-Za-z]:/", path):
         return Problem(named, LEAVES, number)
-    if cells["label_column"].lower() in MISSING:
-        return Problem(named, "its label is missing", number)
     split = cells.get("split_column", "")
     if "split_column" in cells and split.lower() not in SPLIT_SYNONYMS:
         return Problem(named, f"its split is none of {', '.join(SPLIT_SYNONYMS)}: {split!r}", number)
@@ -196,9 +193,10 @@ def _real(folder: str) -> str:
 
 def _with_whole_numbers(rows: list[Entry]) -> list[Entry]:
     """Labels such as 1.0 as 1, where all are whole numbers: what a table program makes of integers beside empty cells."""
-    if not all(re.fullmatch(r"[+-]?\d{1,15}(\.0+)?", row.label) for row in rows):
+    numbers = re.compile(r"[+-]?\d{1,15}(\.0+)?")
+    if not all(numbers.fullmatch(row.label) for row in rows if row.label not in ("", *MISSING_LABELS)):
         return rows
-    return [replace(row, label=str(int(float(row.label)))) for row in rows]
+    return [replace(row, label=str(int(float(row.label)))) if numbers.fullmatch(row.label) else row for row in rows]
 
 
 def _one_row_an_image(rows: Iterable[Entry]) -> tuple[list[Entry], list[Problem], list[Problem]]:

@@ -55,26 +55,24 @@ def open_tar(experiment: Experiment, home: Path) -> ImageDataset:
     owners, usable = scan.images["container"], scan.usable
     ids, repeated = unique_ids(scan.ids, owners, containers)
     convention = convention_of(scan.ids[usable])
-    labels, unlabelled = _labels(scan, convention.class_of)
+    labels, wrong = _labels(scan, convention.class_of)
     groups = np.full(len(ids) if settings.group else 0, "", ids.dtype)
     if settings.group:
         groups[usable] = text_array(groups_of(ids[usable], settings.group))
     places = zip(scan.ids, owners, strict=True)
     splits = text_array(convention.split_of(path) or named[owner] for path, owner in places)
-    problems = {**unlabelled, **repeated, **scan.problems}
+    problems = {**wrong, **repeated, **scan.problems}
     labelled = LabelledScan(scan, ids, labels, splits, groups, problems)
     return assemble(experiment, home, labelled, reader=TarReader(containers), location=settings.path)
 
 
 def _labels(scan: ScanResult, class_of: Callable[[str], str]) -> tuple[np.ndarray, dict[int, str]]:
-    """Return the label of each image, and why some have none: one kind of note holds for all, else the class folder."""
+    """Return the label of each image, and what is wrong with some: one kind of note holds for all, else the class folder."""
     kinds = [kind for kind in _ANNOTATIONS if (scan.annotations[kind][scan.usable] != "").any()]
     labels = scan.annotations[kinds[0]] if kinds else text_array(class_of(path) for path in scan.ids)
-    unlabelled = np.flatnonzero(labels == "").tolist()
-    if not kinds:
-        return labels, dict.fromkeys(unlabelled, "it is in no class folder")
-    reason = f"its label is missing: no .{kinds[0]} file stands beside it in the archive"
-    return labels, {**_crowded(scan), **dict.fromkeys(unlabelled, reason)}
+    if kinds:
+        return labels, _crowded(scan)
+    return labels, dict.fromkeys(np.flatnonzero(labels == "").tolist(), "it is in no class folder")
 
 
 def _crowded(scan: ScanResult) -> dict[int, str]:
