@@ -24,6 +24,7 @@ from bottleneck_features.pipeline.evaluation.likeness import (
 from bottleneck_features.pipeline.evaluation.scores import score
 from bottleneck_features.pipeline.evaluation.splits import Holdout, Subset, digest
 from bottleneck_features.pipeline.results import Method, write_text
+from bottleneck_features.pipeline.tables import percent_text
 
 # Chosen by looking at CIFAR-10's pairs with a ResNet-50: docs/results.md says what each one keeps out.
 SAME_CONTENT, PLAUSIBLE = 0.85, 0.80
@@ -98,7 +99,7 @@ class Duplicates:
         if not self.affected.any():
             return ()
         without = ", ".join(
-            f"{method['name']} {100 * method['without_duplicates']['accuracy']:.1f} %"
+            f"{method['name']} {percent_text(method['without_duplicates']['accuracy'])}"
             for method in methods
             if method["without_duplicates"]
         )

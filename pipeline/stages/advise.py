@@ -17,6 +17,7 @@ from bottleneck_features.pipeline.methods.layer_rows import layer_sets
 from bottleneck_features.pipeline.methods.probe_search import LOGISTIC, Candidate, logistic_probe, steps
 from bottleneck_features.pipeline.progress import progress
 from bottleneck_features.pipeline.results import Result, Score
+from bottleneck_features.pipeline.tables import score_text
 
 SHARES = (0.125, 0.25, 0.5, 1.0)  # of the training images, for the learning curve
 DRAWS = 3  # of each smaller share
@@ -138,7 +139,7 @@ def recommend(evidence: Evidence) -> tuple[str, tuple[str, ...]]:
     best = evidence.best
     if best.accuracy - best.low > _WIDEST:
         return "not enough evidence", (
-            f"With {evidence.validation:,} validation images the best accuracy, {_percent(best)}, is too uncertain. About "
+            f"With {evidence.validation:,} validation images the best accuracy, {score_text(best)}, is too uncertain. About "
             f"{4 * evidence.validation:,} would halve its interval: label more images.",
         )
     different = _is_different(evidence)
@@ -231,14 +232,9 @@ def _of_the_best(evidence: Evidence) -> str:
         else ""
     )
     return (
-        f"The best probe ({' + '.join(evidence.best_layers)}) reaches {_percent(evidence.best)} on the {evidence.validation:,} "
+        f"The best probe ({' + '.join(evidence.best_layers)}) reaches {score_text(evidence.best)} on the {evidence.validation:,} "
         f"validation images it was chosen on{cost}."
     )
-
-
-def _percent(score: Score) -> str:
-    low, value, high = (100 * part for part in (score.low, score.accuracy, score.high))
-    return f"{value:.1f} % [{low:.1f}, {high:.1f}]"
 
 
 def _of_the_curve(evidence: Evidence) -> str:
