@@ -69,7 +69,7 @@ def search_layers(
     *,
     extract: float | None,
     pool: Workers,
-    advance: ProgressCallback,
+    progress: ProgressCallback,
     families: tuple[str, ...] = FAMILIES,
 ) -> list[Candidate]:
     """Search families of probes on one set of layers, sharing one eigenbasis.
@@ -80,7 +80,7 @@ def search_layers(
         held: which samples train and which choose.
         extract: seconds the extraction took, or None.
         pool: the threads to use.
-        advance: called `steps(families)` times.
+        progress: called `steps(families)` times.
         families: some of `FAMILIES`.
 
     Returns:
@@ -91,11 +91,11 @@ def search_layers(
         rows, own = LayerRows(cache, layers, held.train), LayerRows(cache, layers, held.validation)
         train = _coordinates(rows, eigenbasis(rows, pool), pool)
         checked = _coordinates(own, train.basis, pool)
-        advance()
+        progress()
     candidates = []
     for family in families:
         with clock.phase(family):
-            found = _SEARCHES[family](train, checked, classes, pool, advance)
+            found = _SEARCHES[family](train, checked, classes, pool, progress)
         seconds = {"extract": extract, "train": clock.seconds["prepare"] + clock.seconds[family]}
         candidates.append(
             _candidate(family, layers, found, train=train, held=checked, classes=classes, seconds=seconds)
@@ -104,15 +104,15 @@ def search_layers(
 
 
 def logistic_probe(
-    cache: Features, layers: tuple[str, ...], held: Holdout, pool: Workers, advance: ProgressCallback = lambda: None
+    cache: Features, layers: tuple[str, ...], held: Holdout, pool: Workers, progress: ProgressCallback = lambda: None
 ) -> Candidate:
     """Search the logistic regression alone; as `search_layers`, without the seconds of the extraction."""
-    (found,) = search_layers(cache, layers, held, extract=None, pool=pool, advance=advance, families=LOGISTIC)
+    (found,) = search_layers(cache, layers, held, extract=None, pool=pool, progress=progress, families=LOGISTIC)
     return found
 
 
 def steps(families: tuple[str, ...] = FAMILIES) -> int:
-    """Return how often `search_layers` calls `advance`."""
+    """Return how often `search_layers` calls `progress`."""
     return 1 + sum(len(L2_VALUES) if family == "logistic" else 1 for family in families)
 
 
@@ -124,25 +124,25 @@ class _Found:
 
 
 def _search_logistic(
-    train: Coordinates, held: Coordinates, classes: int, pool: Workers, advance: ProgressCallback
+    train: Coordinates, held: Coordinates, classes: int, pool: Workers, progress: ProgressCallback
 ) -> _Found:
-    path, linear = search_logistic(train, held, classes, L2_VALUES, pool, progress=advance)
+    path, linear = search_logistic(train, held, classes, L2_VALUES, pool, progress=progress)
     return _Found(path, linear, _scores(held, linear))
 
 
 def _search_ridge(
-    train: Coordinates, held: Coordinates, classes: int, pool: Workers, advance: ProgressCallback
+    train: Coordinates, held: Coordinates, classes: int, pool: Workers, progress: ProgressCallback
 ) -> _Found:
     path, linear = search_ridge(train, held, classes, L2_VALUES, pool)
-    advance()
+    progress()
     return _Found(path, linear, _scores(held, linear))
 
 
 def _search_neighbours(
-    train: Coordinates, held: Coordinates, classes: int, pool: Workers, advance: ProgressCallback
+    train: Coordinates, held: Coordinates, classes: int, pool: Workers, progress: ProgressCallback
 ) -> _Found:
     path, shares = search_neighbours(train, held, classes, LARGEST_K, pool)
-    advance()
+    progress()
     return _Found(path, None, shares)
 
 

@@ -23,8 +23,9 @@ from filelock import FileLock, Timeout
 
 from bottleneck_features import models
 from bottleneck_features.pipeline.errors import PipelineError
-from bottleneck_features.pipeline.methods.training import Curves, EpochBatches, RowBatches
+from bottleneck_features.pipeline.methods.training import EpochBatches, RowBatches
 from bottleneck_features.pipeline.progress import progress
+from bottleneck_features.pipeline.results import Curves
 
 BEST, LAST, CURVES = "best.keras", "last.keras", "history.json"
 KEPT_RECIPES = 5  # trainings of an experiment; a checkpoint has three times the network's size
@@ -151,7 +152,7 @@ def fit_resumable(
     return models.load_classifier(_newest(folder) / BEST), curves
 
 
-def _taken_up(folder: Path) -> Curves:
+def _taken_up(folder: Path) -> dict[str, list[float]]:
     return json.loads((_newest(folder) / CURVES).read_text()) if _epochs(folder) else {}
 
 
@@ -204,7 +205,7 @@ def _require_finite(figures: Curves, title: str, schedule: Schedule, epoch: int)
     )
 
 
-def _add(curves: Curves, epoch: Curves) -> None:
+def _add(curves: dict[str, list[float]], epoch: Curves) -> None:
     for name, values in epoch.items():
         curves.setdefault(name, []).append(float(values[-1]))
 

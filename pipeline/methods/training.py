@@ -8,9 +8,9 @@ import numpy as np
 
 from bottleneck_features.pipeline.errors import PipelineError
 from bottleneck_features.pipeline.progress import progress
+from bottleneck_features.pipeline.results import Curves
 
 PREDICTED_AT_A_TIME = 512  # rows of features
-Curves = dict[str, list[float]]
 
 
 class RowSource(Protocol):

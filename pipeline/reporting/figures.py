@@ -10,7 +10,7 @@ import numpy as np
 from markupsafe import Markup, escape
 
 from bottleneck_features.pipeline import plots
-from bottleneck_features.pipeline.results import NETWORKS, Method, display_name, kept_epoch
+from bottleneck_features.pipeline.results import NETWORKS, Curves, Method, display_name, kept_epoch
 from bottleneck_features.pipeline.tables import accuracy_text, calibration_sentence, share_text
 
 TRAINERS = ("train-head", *NETWORKS)
@@ -91,7 +91,7 @@ def _trained(result: Mapping[str, Any], folder: Path) -> Drawn:
     yield _calibration(name, result["calibration"], result["scored_on"], folder / f"calibration-{command}.svg")
 
 
-def _learning(curves: Mapping[str, Mapping[str, Sequence[float]]], path: Path) -> Drawn:
+def _learning(curves: Mapping[str, Curves], path: Path) -> Drawn:
     if not curves:
         return
     epochs = {name: kept_epoch(own) for name, own in curves.items()}

@@ -9,6 +9,7 @@ import numpy as np
 
 from bottleneck_features.features import Features
 from bottleneck_features.models.parallel import Workers, workers
+from bottleneck_features.models.probes import ProgressCallback
 from bottleneck_features.pipeline.evaluation.ranking import ranked
 from bottleneck_features.pipeline.evaluation.scores import mcnemar
 from bottleneck_features.pipeline.evaluation.splits import Holdout, Subset
@@ -113,7 +114,7 @@ def gather(study: Study, pool: Workers) -> Evidence:
     with progress(total=total, desc="probes", unit="fit") as bar:
         found = {layers: logistic_probe(cache, layers, held, pool, bar.update) for layers in sets}
         best, *_ = ranked(found.values(), labels, cache.layers)
-        curve = _curve(cache, best, held, seed=experiment.seed, pool=pool, advance=bar.update)
+        curve = _curve(cache, best, held, seed=experiment.seed, pool=pool, progress=bar.update)
     last = found[(cache.layers[-1],)]
     earlier = next(iter(ranked((found[(layer,)] for layer in cache.layers[:-1]), labels, cache.layers)), None)
     rate = study.images_per_second
@@ -245,13 +246,13 @@ def _of_the_curve(evidence: Evidence) -> str:
 
 
 def _curve(
-    cache: Features, best: Candidate, held: Holdout, *, seed: int, pool: Workers, advance: Any
+    cache: Features, best: Candidate, held: Holdout, *, seed: int, pool: Workers, progress: ProgressCallback
 ) -> tuple[LearningCurvePoint, ...]:
     points = []
     for share in SHARES[:-1]:
         count = round(share * len(held.train))
         drawn = [_drawn(cache, held, count, seed + draw) for draw in range(DRAWS)]
-        found = [logistic_probe(cache, best.method.layers, part, pool, advance) for part in drawn if part]
+        found = [logistic_probe(cache, best.method.layers, part, pool, progress) for part in drawn if part]
         if found:
             points.append(LearningCurvePoint(count, float(np.mean([_accuracy(one) for one in found])), len(found)))
     return (*points, LearningCurvePoint(len(held.train), _accuracy(best), 1))

@@ -127,7 +127,7 @@ def _search(study: Study) -> ProbeSearch:
     with progress(total=steps() * len(sets), desc="probes", unit="fit") as bar, workers() as pool:
         for layers in sets:
             bar.set_postfix_str(" + ".join(layers), refresh=False)
-            candidates += search_layers(cache, layers, held, extract=extract, pool=pool, advance=bar.update)
+            candidates += search_layers(cache, layers, held, extract=extract, pool=pool, progress=bar.update)
     heads = [fit_head(study, layer, "head") for layer in cache.layers]
     return ProbeSearch(candidates, ranked([*candidates, *heads], study.labels(held.validation), cache.layers))
 
