@@ -109,19 +109,21 @@ class Duplicates:
         )
 
 
-def known_duplicates(home: Path, dataset: Dataset, cache: Features | None, held: Holdout, scored: Subset) -> Duplicates:
+def known_duplicates(
+    home: Path, dataset: Dataset, cache: Features | None, holdout: Holdout, scored: Subset
+) -> Duplicates:
     """Return the remembered result of `find_duplicates` for the same cache and samples, or call it now.
 
     Args:
         home: the artifacts folder; `duplicates/` in it remembers.
         dataset: see `find_duplicates`.
         cache: see `find_duplicates`; without one nothing is remembered.
-        held: see `find_duplicates`.
+        holdout: see `find_duplicates`.
         scored: see `find_duplicates`.
     """
     if cache is None:
-        return find_duplicates(dataset, cache, held, scored)
-    samples = digest(held.train, held.validation, scored)
+        return find_duplicates(dataset, cache, holdout, scored)
+    samples = digest(holdout.train, holdout.validation, scored)
     name = hashlib.sha256(f"{RULE}\0{cache.key}\0{samples}".encode()).hexdigest()[:16]
     file = home / "duplicates" / f"{name}.json"
     try:
@@ -130,12 +132,12 @@ def known_duplicates(home: Path, dataset: Dataset, cache: Features | None, held:
         affected = np.isin(dataset.splits[scored.split].ids[scored.indices], [pair.scored_id for pair in pairs])
         return Duplicates(pairs, affected, known["near_ones"])
     except (OSError, ValueError, KeyError, TypeError):
-        found = find_duplicates(dataset, cache, held, scored)
+        found = find_duplicates(dataset, cache, holdout, scored)
         write_text(file, json.dumps(found.as_json()))
         return found
 
 
-def find_duplicates(dataset: Dataset, cache: Features | None, held: Holdout, scored: Subset) -> Duplicates:
+def find_duplicates(dataset: Dataset, cache: Features | None, holdout: Holdout, scored: Subset) -> Duplicates:
     """Find the images of the evaluation set that repeat an image used for training.
 
     Exact ones have the same SHA-256 of their pixels, as they are or mirrored. For near ones an image is described by its
@@ -152,13 +154,13 @@ def find_duplicates(dataset: Dataset, cache: Features | None, held: Holdout, sco
     Args:
         dataset: the open data set.
         cache: its complete cache; without one only exact duplicates are found.
-        held: the samples trained and validated on.
+        holdout: the samples trained and validated on.
         scored: from `scored_subset`, the samples of the evaluation set.
 
     Returns:
         The `Duplicates`.
     """
-    learned = (held.train, held.validation) if scored.split == "test" else (held.train,)
+    learned = (holdout.train, holdout.validation) if scored.split == "test" else (holdout.train,)
     theirs = [(part.split, index) for part in learned for index in part.indices]
     ids = dataset.splits[scored.split].ids[scored.indices]
     described = np.concatenate([perceptual_hashes(dataset, part) for part in learned])

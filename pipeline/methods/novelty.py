@@ -80,21 +80,21 @@ def from_arrays(arrays: Mapping[str, np.ndarray]) -> Novelty:
     return Novelty(rows, float(threshold), int(validated))
 
 
-def learn_novelty(cache: Features, layers: tuple[str, ...], held: Holdout) -> Novelty:
+def learn_novelty(cache: Features, layers: tuple[str, ...], holdout: Holdout) -> Novelty:
     """Keep the features of training images, and take the threshold from validation images.
 
     Args:
         cache: the open cache.
         layers: whose features are put side by side; an image's views are averaged.
-        held: at most 5,000 of its training images are kept, drawn at random; its validation images give the threshold.
+        holdout: at most 5,000 of its training images are kept, drawn at random; its validation images give the threshold.
 
     Returns:
         The `Novelty`.
     """
-    order = np.random.default_rng(_SEED).permutation(len(held.train))
-    chosen = Subset(held.train.split, held.train.indices[np.sort(order[:_KEPT])])
+    order = np.random.default_rng(_SEED).permutation(len(holdout.train))
+    chosen = Subset(holdout.train.split, holdout.train.indices[np.sort(order[:_KEPT])])
     rows = _at_unit_length(_by_image(LayerRows(cache, layers, chosen))).astype(np.float16)
-    distances = Novelty(rows, 1.0, 0).distances(_by_image(LayerRows(cache, layers, held.validation)))
+    distances = Novelty(rows, 1.0, 0).distances(_by_image(LayerRows(cache, layers, holdout.validation)))
     threshold = float(np.quantile(distances, 1 - FLAGGED, method="higher"))
     return Novelty(rows, max(threshold, float(np.finfo(np.float16).eps)), len(distances))
 

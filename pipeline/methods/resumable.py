@@ -101,7 +101,7 @@ def _forget_oldest(current: Path) -> None:
 def fit_resumable(
     build: Callable[[], keras.Model],
     train: EpochBatches,
-    held: RowBatches,
+    validation: RowBatches,
     *,
     schedule: Schedule,
     title: str,
@@ -116,7 +116,7 @@ def fit_resumable(
     Args:
         build: makes the uncompiled model, which gives class probabilities.
         train: training batches.
-        held: validation batches.
+        validation: validation batches.
         schedule: how long and how fast.
         title: shown in the progress bar.
         folder: from `recipe_folder`.
@@ -140,7 +140,7 @@ def fit_resumable(
             _draw_anew(model, train.seed, epoch)
             model.optimizer.learning_rate = schedule.rate(epoch)
             start = time.perf_counter()
-            fitted = model.fit(train, validation_data=held, epochs=1, verbose=0, shuffle=False)
+            fitted = model.fit(train, validation_data=validation, epochs=1, verbose=0, shuffle=False)
             seconds = {"seconds": [time.perf_counter() - start]}
             _require_finite(fitted.history, title, schedule, epoch)
             _add(curves, {**fitted.history, **seconds})
