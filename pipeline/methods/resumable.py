@@ -144,7 +144,7 @@ def fit_resumable(
             seconds = {"seconds": [time.perf_counter() - start]}
             _require_finite(fitted.history, title, schedule, epoch)
             _add(curves, {**fitted.history, **seconds})
-            _write(folder, epoch, model, curves)
+            write_checkpoint(folder, epoch, model, curves)
             log({name: values[-1] for name, values in curves.items()}, epoch)
             bar.set_postfix_str(f"train {curves['accuracy'][-1]:.1%}, validation {curves['val_accuracy'][-1]:.1%}")
             bar.update()
@@ -210,7 +210,8 @@ def _add(curves: dict[str, list[float]], epoch: Curves) -> None:
         curves.setdefault(name, []).append(float(values[-1]))
 
 
-def _write(folder: Path, epoch: int, model: keras.Model, curves: Curves) -> None:
+def write_checkpoint(folder: Path, epoch: int, model: keras.Model, curves: Curves) -> None:
+    """Keep the state after an epoch, counted from 0, in place of the one before; half-written states are removed."""
     before = _epochs(folder)
     for left in folder.glob("unfinished-*"):
         shutil.rmtree(left, ignore_errors=True)
