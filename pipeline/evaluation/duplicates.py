@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from bottleneck_features.features import FeatureArray, Features
+from bottleneck_features.features import Features
+from bottleneck_features.models.rows import mean_over_positions, unit_rows
 from bottleneck_features.pipeline.datasets import Dataset
 from bottleneck_features.pipeline.evaluation.likeness import (
     SMALLEST_SIDE,
@@ -213,12 +214,7 @@ def _near_matches(
 def _feature_cosine(cache: Features, learned: tuple[str, int], scored: tuple[str, int]) -> float:
     """Return the largest cosine between any two views; spatial maps are averaged over their positions first."""
     views = len(cache.identity["input.views"])
-    first, second = (_vectors(cache[split].x, index, views) for split, index in (learned, scored))
+    first, second = (
+        unit_rows(mean_over_positions(cache[split].x[[index]], views)) for split, index in (learned, scored)
+    )
     return float((first @ second.T).max())
-
-
-def _vectors(rows: FeatureArray, index: int, views: int) -> np.ndarray:
-    """Return the `(views, channels)` unit vectors of one sample."""
-    sample = rows[index].astype(np.float32)
-    sample = sample.reshape(views, -1, sample.shape[-1]).mean(axis=1)
-    return sample / np.maximum(np.linalg.norm(sample, axis=1, keepdims=True), 1e-12)

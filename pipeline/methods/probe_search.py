@@ -19,15 +19,15 @@ from bottleneck_features.models.probes import (
     fit_logistic,
     fit_ridge,
     linear_scores,
-    mean_over_views,
     search_logistic,
     search_neighbours,
     search_ridge,
 )
+from bottleneck_features.models.rows import mean_over_views
 from bottleneck_features.pipeline.evaluation.scores import score_counts
 from bottleneck_features.pipeline.evaluation.splits import Holdout, Subset
 from bottleneck_features.pipeline.evaluation.trained import TrainedMethod
-from bottleneck_features.pipeline.methods.classifier import Classifier, slices, smoothed
+from bottleneck_features.pipeline.methods.classifier import Classifier, smoothed
 from bottleneck_features.pipeline.methods.layer_rows import LayerRows
 from bottleneck_features.pipeline.results import Clock, Method
 
@@ -198,7 +198,7 @@ def _linear_arrays(
 def _neighbours(
     candidate: Candidate, rows: LayerRows, basis: Eigenbasis, classes: int, pool: Workers
 ) -> Mapping[str, np.ndarray]:
-    standardised = [((part - basis.mean) / basis.scale).astype(np.float16) for part in slices(rows)]
+    standardised = [((part - basis.mean) / basis.scale).astype(np.float16) for part in rows.slices()]
     return {
         "mean": basis.mean,
         "scale": basis.scale,

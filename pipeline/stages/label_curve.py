@@ -11,7 +11,7 @@ from scipy.stats import sem, t
 
 from bottleneck_features.features import Features
 from bottleneck_features.models.parallel import Workers, workers
-from bottleneck_features.models.probes import mean_over_views
+from bottleneck_features.models.rows import mean_over_views
 from bottleneck_features.pipeline import plots
 from bottleneck_features.pipeline.datasets import Dataset
 from bottleneck_features.pipeline.errors import RequestError
