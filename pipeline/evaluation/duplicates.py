@@ -24,7 +24,8 @@ from bottleneck_features.pipeline.evaluation.likeness import (
 )
 from bottleneck_features.pipeline.evaluation.scores import score
 from bottleneck_features.pipeline.evaluation.splits import Holdout, Subset, digest
-from bottleneck_features.pipeline.results import Method, write_text
+from bottleneck_features.pipeline.method_row import Method
+from bottleneck_features.pipeline.results import write_text
 from bottleneck_features.pipeline.tables import percent_text
 
 # Chosen by looking at CIFAR-10's pairs with a ResNet-50: docs/results.md says what each one keeps out.

@@ -11,7 +11,7 @@ from bottleneck_features.pipeline.evaluation.predictions import Predictions
 from bottleneck_features.pipeline.evaluation.scores import confusion, paired_comparisons, score
 from bottleneck_features.pipeline.evaluation.splits import Subset
 from bottleneck_features.pipeline.evaluation.trained import TrainedMethod
-from bottleneck_features.pipeline.results import Method
+from bottleneck_features.pipeline.method_row import Method
 
 
 class EvaluationSet:

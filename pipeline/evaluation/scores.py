@@ -12,7 +12,7 @@ from sklearn.metrics import confusion_matrix
 
 from bottleneck_features.pipeline.evaluation.groups import effective_images, sign_flip_test
 from bottleneck_features.pipeline.evaluation.splits import Holdout, Subset
-from bottleneck_features.pipeline.results import Score
+from bottleneck_features.pipeline.method_row import Score
 
 CONFIDENCE = 0.95
 

@@ -23,9 +23,9 @@ from filelock import FileLock, Timeout
 
 from bottleneck_features import models
 from bottleneck_features.pipeline.errors import PipelineError
+from bottleneck_features.pipeline.method_row import Curves
 from bottleneck_features.pipeline.methods.training import EpochBatches, RowBatches
 from bottleneck_features.pipeline.progress import progress
-from bottleneck_features.pipeline.results import Curves
 
 BEST, LAST, CURVES = "best.keras", "last.keras", "history.json"
 KEPT_RECIPES = 5  # trainings of an experiment; a checkpoint has three times the network's size

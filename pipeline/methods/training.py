@@ -7,8 +7,8 @@ import keras
 import numpy as np
 
 from bottleneck_features.pipeline.errors import PipelineError
+from bottleneck_features.pipeline.method_row import Curves
 from bottleneck_features.pipeline.progress import progress
-from bottleneck_features.pipeline.results import Curves
 
 PREDICTED_AT_A_TIME = 512  # rows of features
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from bottleneck_features import models
 from bottleneck_features.models.formats import one_line
+from bottleneck_features.pipeline.machine import versions
 from bottleneck_features.pipeline.reporting.page import environment
-from bottleneck_features.pipeline.results import versions
 from bottleneck_features.pipeline.tables import accuracy_text
 from bottleneck_features.pipeline.use.saved_model import SavedModel
 

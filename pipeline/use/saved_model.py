@@ -16,8 +16,8 @@ from bottleneck_features.pipeline.datasets.decoding import POINT_SAMPLED, REVISI
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.experiment import FILE_SOURCES, Experiment, restored_experiment, with_random_weights
 from bottleneck_features.pipeline.extraction.cache import settings_identity
+from bottleneck_features.pipeline.method_row import HEADS, MODELS, NETWORKS
 from bottleneck_features.pipeline.methods.saved_head import SavedHead, load_head
-from bottleneck_features.pipeline.results import HEADS, MODELS, NETWORKS
 
 HEAD_FILE, NETWORK_FILE, RESULT_FILE = "head.npz", "model.keras", "result.json"
 DECODING = "input.decoding"
