@@ -145,17 +145,10 @@ def ridge_path(
     Returns:
         Weights `(len(l2), classes, r)` and the bias `(classes,)` that all share, float64.
     """
-    count, width = rows.shape
+    count = len(rows)
     bias = np.bincount(labels, minlength=classes) / count
     targets = (np.eye(classes) - bias).astype(np.float32)
-
-    def share(parts: list[slice]) -> np.ndarray:
-        total = np.zeros((classes, width))
-        for part in parts:
-            total += targets[labels[part]].T @ rows[part]
-        return total
-
-    cross = np.sum(pool.totals(share, count, BLOCK), axis=0) / count
+    cross = pool.total(lambda part: targets[labels[part]].T @ rows[part], count, BLOCK) / count
     return np.stack([cross / (eigenvalues + value) for value in l2]), bias
 
 
