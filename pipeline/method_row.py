@@ -96,6 +96,11 @@ def display_name(method: Method) -> str:
     return f"{method.name} ({', '.join(method.layers)})" if method.layers else method.name
 
 
+def training_command(model: str) -> str:
+    """Return the command, with its options, that trains one of `MODELS`."""
+    return model if model in HEADS else f"fine-tune --method {model}"
+
+
 def kept_epoch(curves: Curves) -> int:
     """Return the epoch of the lowest validation loss, counted from 1, whose weights are kept.
 
