@@ -66,8 +66,8 @@ def search_logistic(
     points: list[tuple[float, float, float]] = []
     best: tuple[tuple[float, float], Linear] | None = None
     for fit in logistic_path(train.rows, train.row_labels, classes, l2, pool, tolerance=tolerance):
-        chances = mean_over_views(fit.probabilities(validation.rows), validation.views)
-        accuracy, loss = _accuracy(chances, validation.labels), log_loss(chances, validation.labels)
+        probabilities = mean_over_views(fit.probabilities(validation.rows), validation.views)
+        accuracy, loss = _accuracy(probabilities, validation.labels), log_loss(probabilities, validation.labels)
         points.append((fit.l2, accuracy, loss))
         if best is None or (-accuracy, loss) < best[0]:
             best = (-accuracy, loss), Linear(fit.weights, fit.bias)

@@ -87,7 +87,7 @@ class EvaluationSet:
         Args:
             ids: `(n,)` of all samples of the split.
         """
-        confidence = {name: chances.max(axis=1) for name, chances in self._probabilities.items()}
+        confidence = {name: probabilities.max(axis=1) for name, probabilities in self._probabilities.items()}
         return Predictions(self._part.split, ids[self._part.indices], self._labels, self._answers(), confidence)
 
     def comparisons(self) -> list[dict[str, Any]]:

@@ -60,10 +60,10 @@ def holdout_scores(
     Returns:
         The `Score` of `train` and of `validation`, and the `(n, classes)` probabilities of the validation samples.
     """
-    chances = {"train": predict(holdout.train), "validation": predict(holdout.validation)}
+    probabilities = {"train": predict(holdout.train), "validation": predict(holdout.validation)}
     parts = {"train": holdout.train, "validation": holdout.validation}
-    scores = {name: score(labels(part), chances[name].argmax(axis=1)) for name, part in parts.items()}
-    return scores, chances["validation"]
+    scores = {name: score(labels(part), probabilities[name].argmax(axis=1)) for name, part in parts.items()}
+    return scores, probabilities["validation"]
 
 
 def confusion(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
