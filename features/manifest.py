@@ -232,7 +232,7 @@ def parsed(text: bytes, path: Path | str) -> Manifest:
     try:
         content = json.loads(text)
         _check_version(content, path)
-        if _seal(content) != content["sha256"]:
+        if seal(content) != content["sha256"]:
             raise ValueError("its hash is not the one written in it")
         return _from_json(content)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -297,11 +297,12 @@ def _check_version(content: Mapping[str, Any], path: Path | str) -> None:
 def encoded(manifest: Manifest) -> bytes:
     """Return the content of the file of a manifest, sealed."""
     content = _to_json(manifest)
-    content["sha256"] = _seal(content)
+    content["sha256"] = seal(content)
     return json.dumps(content, indent=1).encode() + b"\n"
 
 
-def _seal(content: Mapping[str, Any]) -> str:
+def seal(content: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of a manifest's content, its entry `sha256` left out."""
     rest = {name: value for name, value in content.items() if name != "sha256"}
     return hashlib.sha256(canonical_json(rest).encode()).hexdigest()
 
