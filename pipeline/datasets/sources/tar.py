@@ -1,9 +1,11 @@
 """Tar archives as data sets: images by their place in the archive, labels beside them or in their folder's name."""
 
 import json
+import posixpath
 import re
 import tarfile
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -20,14 +22,17 @@ from bottleneck_features.pipeline.datasets.containers import (
     unique_ids,
 )
 from bottleneck_features.pipeline.datasets.decoding import ENDINGS, MAX_BYTES, UnusableImage
-from bottleneck_features.pipeline.datasets.folder_convention import convention_of, groups_of
+from bottleneck_features.pipeline.datasets.folder_convention import UNLABELLED, FolderConvention, Place, groups_of
+from bottleneck_features.pipeline.datasets.folder_recognition import convention_of, split_convention_of
+from bottleneck_features.pipeline.datasets.folder_refusals import Location
 from bottleneck_features.pipeline.datasets.image_dataset import ImageDataset, StoredImage
-from bottleneck_features.pipeline.datasets.listing import ignored, printable
+from bottleneck_features.pipeline.datasets.listing import Listing, Problem, ignored, printable
+from bottleneck_features.pipeline.datasets.placing import MISPLACED, NO_SPLIT, passed_over_notice
+from bottleneck_features.pipeline.datasets.sample_names import ANNOTATIONS, name_parting
 from bottleneck_features.pipeline.datasets.scanning import ScanResult, UnscannedImage, scan_containers
 from bottleneck_features.pipeline.datasets.texts import text_array
 from bottleneck_features.pipeline.experiment import Experiment
 
-_ANNOTATIONS = ("cls", "json", "txt")
 LABEL_FIELDS = ("label", "cls", "class")  # looked for in a .json, in this order
 LONGEST_LABEL = 200
 LARGEST_NOTE = 1 << 20  # bytes of a .cls, .json or .txt
@@ -50,29 +55,71 @@ def open_tar(experiment: Experiment, home: Path) -> ImageDataset:
     resizing_of(experiment)  # refuses what cannot be before every image is read
     containers = find_containers(settings.path, ".tar")
     named = named_splits(containers)
-    images = partial(tar_images, label_field=settings.label_column, ending=settings.image_column)
-    scan = scan_containers(containers, images, _ANNOTATIONS, home, settings.max_pixels)
+    images = partial(images_in_tar, label_field=settings.label_column, ending=settings.image_column)
+    scan = scan_containers(containers, images, ANNOTATIONS, home, settings.max_pixels)
     owners, usable = scan.images["container"], scan.usable
     ids, repeated = unique_ids(scan.ids, owners, containers)
-    convention = convention_of(scan.ids[usable])
-    labels, wrong = _labels(scan, convention.class_of)
+    kinds = [kind for kind in ANNOTATIONS if (scan.annotations[kind][usable] != "").any()]
+    recognised = split_convention_of if kinds else convention_of
+    convention = recognised(scan.ids[usable], settings, Location(f"'{settings.path}'"))
+    folders = [posixpath.dirname(path) for path in scan.ids]
+    place_of = {folder: _place_in(convention, folder) for folder in set(folders)}
+    places = [place_of[folder] for folder in folders]
+    said = [place.split if place else "" for place in places]
+    splits = text_array(
+        "" if split == UNLABELLED else split or named[owner] for split, owner in zip(said, owners, strict=True)
+    )
+    if kinds:
+        labels, wrong = scan.annotations[kinds[0]], _crowded(scan)
+    else:
+        labels = text_array(place.label if place else "" for place in places)
+        wrong = dict.fromkeys(_without_class(labels, said, owners, named), MISPLACED)
     groups = np.full(len(ids) if settings.group else 0, "", ids.dtype)
     if settings.group:
         groups[usable] = text_array(groups_of(ids[usable], settings.group))
-    places = zip(scan.ids, owners, strict=True)
-    splits = text_array(convention.split_of(path) or named[owner] for path, owner in places)
-    problems = {**wrong, **repeated, **scan.problems}
-    labelled = LabelledScan(scan, ids, labels, splits, groups, problems)
-    return assemble(experiment, home, labelled, reader=TarReader(containers), location=settings.path)
+    labelled = LabelledScan(scan, ids, labels, splits, groups, {**wrong, **repeated, **scan.problems})
+    outside = [i for i, place in enumerate(places) if place is None]
+    listing = Listing(
+        Path(settings.path),
+        (),
+        left_out=tuple(Problem(str(ids[i]), NO_SPLIT) for i in outside),
+        notices=(*convention.notices, *_passed_over(scan.ids[outside], convention)),
+        unit="images",
+    )
+    labelled = _without(labelled, outside)
+    return assemble(experiment, home, labelled, reader=TarReader(containers), location=settings.path, listing=listing)
 
 
-def _labels(scan: ScanResult, class_of: Callable[[str], str]) -> tuple[np.ndarray, dict[int, str]]:
-    """Return the label of each image, and what is wrong with some: one kind of note holds for all, else the class folder."""
-    kinds = [kind for kind in _ANNOTATIONS if (scan.annotations[kind][scan.usable] != "").any()]
-    labels = scan.annotations[kinds[0]] if kinds else text_array(class_of(path) for path in scan.ids)
-    if kinds:
-        return labels, _crowded(scan)
-    return labels, dict.fromkeys(np.flatnonzero(labels == "").tolist(), "it is in no class folder")
+def _place_in(convention: FolderConvention, folder: str) -> Place | None:
+    """Return what a folder says; None where the settings name splits, and it is in none of them."""
+    place = convention.place_of(folder)
+    return place if place or convention.asked else Place("", "")
+
+
+def _without_class(labels: np.ndarray, said: list[str], owners: np.ndarray, named: tuple[str, ...]) -> list[int]:
+    """Return the images in no class folder, but for those of an unlabelled folder, or of a test archive without classes."""
+    with_classes = set(owners[labels != ""].tolist())
+    bare = {owner for owner, split in enumerate(named) if split in ("validation", "test") and owner not in with_classes}
+    return [i for i in np.flatnonzero(labels == "").tolist() if said[i] != UNLABELLED and owners[i] not in bare]
+
+
+def _passed_over(paths: np.ndarray, convention: FolderConvention) -> tuple[str, ...]:
+    return passed_over_notice(Counter(convention.passed_over(posixpath.dirname(path)) for path in paths))
+
+
+def _without(labelled: LabelledScan, outside: list[int]) -> LabelledScan:
+    """Leave out images at some positions."""
+    if not outside:
+        return labelled
+    kept = np.setdiff1d(np.arange(len(labelled.ids)), outside)
+    return LabelledScan(
+        labelled.scan.take(kept),
+        labelled.ids[kept],
+        labelled.labels[kept],
+        labelled.splits[kept],
+        labelled.groups[kept] if len(labelled.groups) else labelled.groups,
+        {new: labelled.problems[old] for new, old in enumerate(kept.tolist()) if old in labelled.problems},
+    )
 
 
 def _crowded(scan: ScanResult) -> dict[int, str]:
@@ -106,31 +153,33 @@ class _Member(NamedTuple):
     problem: str = ""
 
 
-def tar_images(container: Container, label_field: str, ending: str) -> Iterator[UnscannedImage]:
+def images_in_tar(container: Container, label_field: str, ending: str) -> Iterator[UnscannedImage]:
     """Give the images of an archive in its order.
 
-    Members that follow one another and share their name up to its first dot are one sample (WebDataset's convention):
-    `.cls`, `.json` and `.txt` say what its images show.
+    Members that follow one another and share their name up to its first dot are one sample (WebDataset's convention), or up
+    to its last dot where names have dots of their own: `.cls`, `.json` and `.txt` say what its images show.
 
     Args:
         container: an archive on a disk.
         label_field: of the `.json`, the field with the label; empty: `label`, `cls` or `class`.
-        ending: of the images' names after their first dot, where a sample has several; empty: any image's.
+        ending: of the images' names after the sample's, where a sample has several; empty: any image's.
 
     Raises:
         PipelineError: it is no tar archive.
     """
     fields = (label_field,) if label_field else LABEL_FIELDS
-    sample, number, notes, images = "", 0, dict.fromkeys(_ANNOTATIONS, ""), list[UnscannedImage]()
+    parted = name_parting(member.name for member in _members(container))
+    sample, number, notes, images = "", 0, dict.fromkeys(ANNOTATIONS, ""), list[UnscannedImage]()
     for member in _members(container):
-        if _sample(member.name) != sample:
+        own_sample, own_ending = parted(member.name)
+        if own_sample != sample:
             yield from images  # whose notes may have followed them
-            sample, number, notes, images = _sample(member.name), number + 1, dict.fromkeys(_ANNOTATIONS, ""), []
+            sample, number, notes, images = own_sample, number + 1, dict.fromkeys(ANNOTATIONS, ""), []
         kind = Path(member.name).suffix.lower()
-        if member.problem or (kind in ENDINGS and ending.lower() in ("", _ending(member.name))):
+        if member.problem or (kind in ENDINGS and ending.lower() in ("", own_ending)):
             read = partial(_content, container, member)
             images.append(UnscannedImage(printable(member.name), read, member.offset, number, notes))
-        elif kind[1:] in _ANNOTATIONS and member.size <= LARGEST_NOTE:
+        elif kind[1:] in ANNOTATIONS and member.size <= LARGEST_NOTE:
             notes[kind[1:]] = _note(container.read(member.offset, member.size), kind, fields)
     yield from images
 
@@ -190,15 +239,6 @@ def _wrong(member: tarfile.TarInfo) -> str:
 
 def _plain(name: str) -> str:
     return re.sub(r"/+", "/", re.sub(r"^(\./)+", "", name)).lstrip("/")
-
-
-def _sample(name: str) -> str:
-    folder, slash, file = name.rpartition("/")
-    return folder + slash + file.partition(".")[0]
-
-
-def _ending(name: str) -> str:
-    return name.rpartition("/")[2].partition(".")[2].lower()
 
 
 def _note(content: bytes, kind: str, fields: tuple[str, ...]) -> str:
