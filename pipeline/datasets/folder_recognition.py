@@ -217,7 +217,7 @@ def _classes(base: ImageFolder, where: Location) -> FolderConvention:
         f"Data: '{refusals.printable(name)}' is taken as a class, since the folders beside it are; if its images have no "
         "label, move it away."
         for name, split in said.items()
-        if split in ("validation", "test")
+        if split == "test"
     ]
     _refuse_one_folder(classes, where)
     notices += _doubts(classes, where, 0)

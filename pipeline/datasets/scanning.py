@@ -234,15 +234,18 @@ def _looks(scan: ScanResult) -> dict[str, _Look]:
 def _file(root: Path, path: str, follow_links: bool) -> UnscannedImage:
     where, name = root / path, printable(path)
     return UnscannedImage(
-        name, partial(read_file, where), state=partial(_file_state, where, name == path, follow_links)
+        name, partial(read_file, where), state=partial(_file_state, where, root, name == path, follow_links)
     )
 
 
-def _file_state(where: Path, is_utf8: bool, follow_links: bool) -> tuple[int, int] | None:
+def _file_state(where: Path, root: Path, is_utf8: bool, follow_links: bool) -> tuple[int, int] | None:
     if not is_utf8:
         raise UnusableImage("its name is not UTF-8")
+    plain = os.path.normpath(where)
+    if not plain.startswith(f"{root}/".replace("//", "/")):
+        raise UnusableImage(f"it is outside '{root}'")
     try:
-        if not follow_links and os.path.realpath(where) != os.path.normpath(where):
+        if not follow_links and os.path.realpath(where) != plain:
             raise UnusableImage("reached by a symbolic link, which dataset.follow_links=false does not follow")
         status = where.stat()
         return (status.st_size, status.st_mtime_ns) if os.access(where, os.R_OK) else None

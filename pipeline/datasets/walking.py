@@ -83,12 +83,19 @@ def _inner_folders(
         name = _joined(path, child.name)
         if child.is_symlink() and not follow_links:
             found.links.append(Problem(printable(name), LINK))
-        elif not child.is_dir():
+        elif not _is_folder(child):
             (found.beside if beside_images(child.name) else found.files).append(name)
         elif Path(child.name).suffix.lower() in ENDINGS:
             found.unlisted.append(Problem(printable(name), "a folder with the name of an image"))
         else:
             yield child
+
+
+def _is_folder(child: "os.DirEntry[str]") -> bool:
+    try:
+        return child.is_dir()
+    except OSError:  # a link to itself: reading it says so
+        return False
 
 
 def _joined(path: str, name: str) -> str:

@@ -5,6 +5,7 @@ import os
 import platform
 import re
 import tarfile
+from collections.abc import Iterable
 from pathlib import Path
 
 import hostile
@@ -255,13 +256,68 @@ def test_a_sample_of_several_images_needs_a_choice(tmp_path):
     assert dataset.notices == ()
 
 
-def test_an_image_without_its_note_is_quarantined(tmp_path):
+def test_an_image_without_its_note_has_no_label(tmp_path):
     members = []
     for number in range(12):
         members.append((f"{number}.jpg", encoded(picture(number, COLOURS[NAMES[number % 3]]))))
         members += [(f"{number}.cls", NAMES[number % 3].encode())] if number else []
-    _open(tar_of(tmp_path / "x.tar", members), tmp_path, "dataset.error_limit=0.1")
-    assert _quarantined(tmp_path) == {"0.jpg": "its label is missing: no .cls file stands beside it in the archive"}
+    dataset = _open(tar_of(tmp_path / "x.tar", members), tmp_path)
+    assert _quarantined(tmp_path) == {"0.jpg": "it has no label"}
+    assert "1 images have no label" in dataset.notices[0]
+
+
+def _dotted(names: Iterable[str], *endings: str) -> list[tuple[str, bytes]]:
+    """Members of one image for each name, with a note of its class; `endings` of the images."""
+    members = []
+    for number, name in enumerate(names):
+        colour = NAMES[number % 3]
+        members += [(f"{name}.{ending}", encoded(picture(number, COLOURS[colour]))) for ending in endings]
+        members.append((f"{name}.cls", colour.encode()))
+    return members
+
+
+@pytest.mark.parametrize("name", ["img.v1.{:04d}", "v2.0/2021.05.{:02d}", "cat.{}", "a.b/{}", "Mr. X. {}"])
+def test_dots_in_names_make_no_sample_of_several_images(tmp_path, name):
+    members = _dotted((name.format(number) for number in range(12)), "jpg")
+    dataset = _open(tar_of(tmp_path / "x.tar", members), tmp_path, "dataset.test_fraction=0")
+    assert dataset.class_names == NAMES
+    assert len(dataset.splits["train"]) == 12
+    assert dataset.notices == ()
+    missing = _open(tar_of(tmp_path / "y.tar", members[:-1]), tmp_path, "dataset.test_fraction=0")
+    assert len(missing.splits["train"]) == 11
+    assert "1 images have no label" in missing.notices[0]
+
+
+@pytest.mark.parametrize("count", [1, 2, 12])
+def test_two_views_of_each_sample_stay_one_sample(tmp_path, count):
+    members = _dotted((f"{number:03d}" for number in range(count)), "left.jpg", "right.jpg")
+    archive = tar_of(tmp_path / "x.tar", members)
+    with pytest.raises(PipelineError, match="its sample has several images"):
+        _open(archive, tmp_path)
+    if count > 6:
+        assert (
+            len(_open(archive, tmp_path, "dataset.image_column=left.jpg", "dataset.test_fraction=0").splits["train"])
+            == 12
+        )
+
+
+def test_an_archive_of_test_images_in_no_class_folder_has_no_labels(root, tmp_path):
+    tar_of_folder(root, tmp_path / "shards" / "train.tar")
+    tar_of(tmp_path / "shards" / "test.tar", [(f"{number}.jpg", JPEG) for number in range(5)])
+    dataset = _open(tmp_path / "shards", tmp_path)
+    assert {split: len(samples) for split, samples in dataset.splits.items() if split != "test"} == {"train": 24}
+    assert set(_quarantined(tmp_path).values()) == {"it has no label"}
+
+
+def test_notes_say_the_labels_and_folders_the_splits_though_no_folder_is_a_class(tmp_path):
+    members = _dotted((f"{split}/{number}" for split in ("train", "val") for number in range(12)), "jpg")
+    dataset = _open(tar_of(tmp_path / "x.tar", members), tmp_path)
+    assert {split: len(samples) for split, samples in dataset.splits.items()} == {"train": 12, "validation": 12}
+    folds = _dotted((f"fold{fold}/{kind}/{number}" for fold in (1, 2) for kind in "ab" for number in range(6)), "jpg")
+    assert _open(tar_of(tmp_path / "y.tar", folds), tmp_path, "dataset.test_fraction=0").class_names == NAMES
+    asked = _open(tmp_path / "y.tar", tmp_path, "dataset.splits.train=fold1/a", "dataset.splits.test=fold2")
+    assert {split: len(samples) for split, samples in asked.splits.items()} == {"train": 6, "test": 12}
+    assert any("passed over: 'fold1/b' (6 files)" in notice for notice in asked.notices)
 
 
 def test_a_pattern_names_shards_and_a_missing_one_is_said(root, tmp_path):
@@ -310,7 +366,7 @@ def _some_silent(folder: Path) -> Path:
         (lambda folder: write(folder / "x.tar", b""), PipelineError, "'x.tar' cannot be read as a tar archive"),
         (lambda folder: write(folder / "d" / "x.tar.gz", b"\x1f\x8b").parent, RequestError, "is compressed"),
         (lambda folder: tar_of(folder / "x.tar", []), RequestError, "No training image is usable"),
-        (_two_layouts, RequestError, "hold a train folder and, beside it, 'extra'"),
+        (_two_layouts, RequestError, r"'train' .*'test' .*beside them others with images: 'extra'"),
         (_torn_name, RequestError, "says more than one split"),
         (_some_silent, RequestError, "others do not, such as 'extra.tar'"),
     ],
