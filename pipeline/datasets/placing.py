@@ -123,7 +123,8 @@ def beside_notice(beside: Iterable[str], convention: FolderConvention) -> tuple[
     ]
     if not endings:
         return ()
-    counts = ", ".join(f"{ending} {count:,}" for ending, count in Counter(endings).most_common(SHOWN))
+    most = sorted(Counter(endings).items(), key=lambda item: (-item[1], item[0]))
+    counts = ", ".join(f"{ending} {count:,}" for ending, count in most[:SHOWN]) + (", …" if most[SHOWN:] else "")
     return (f"Data: {len(endings):,} files that come beside images are ignored: {counts}.",)
 
 

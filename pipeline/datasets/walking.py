@@ -48,37 +48,36 @@ def walk(root: Path, *, follow_links: bool = True) -> Walk:
     """
     found = Walk()
     seen: dict[tuple[int, int], str] = {}
-    waiting: list[tuple[Path, str, tuple[tuple[int, int], ...]]] = [(root, "", (_identity(root),))]
+    waiting: list[tuple[str, tuple[tuple[int, int], ...]]] = [("", ())]
     while waiting:
-        folder, path, above = waiting.pop()
+        path, above = waiting.pop()
         try:
-            children = sorted((child for child in os.scandir(folder) if not ignored(child.name)), key=lambda c: c.name)
+            identity = _identity(root / path)
+            children = _children(root / path)
         except OSError as error:
-            if folder is root:
+            if not path:
                 raise
             found.unlisted.append(Problem(printable(path), f"it cannot be listed ({error.strerror})"))
             continue
+        if identity in above:
+            found.passed_over.append(Problem(printable(path), "a symbolic link to a folder above it, which has no end"))
+            continue
         if path:
             found.folders.append(path)
-            if (first := seen.setdefault(above[-1], path)) != path:
+            if (first := seen.setdefault(identity, path)) != path:
                 found.repeated[path] = first
         inner = list(_inner_folders(found, path, children, follow_links))
-        for child in reversed(inner):
-            name = _joined(path, child.name)
-            identity = _identity(Path(child.path))
-            if identity in above:
-                found.passed_over.append(
-                    Problem(printable(name), "a symbolic link to a folder above it, which has no end")
-                )
-            else:
-                waiting.append((Path(child.path), name, (*above, identity)))
+        waiting += [(name, (*above, identity)) for name in reversed(inner)]
     return found
 
 
-def _inner_folders(
-    found: Walk, path: str, children: list[os.DirEntry[str]], follow_links: bool
-) -> Iterator[os.DirEntry[str]]:
-    """Give the folders among what lies in a folder, and enter the rest."""
+def _children(folder: Path) -> "list[os.DirEntry[str]]":
+    with os.scandir(folder) as children:
+        return sorted((child for child in children if not ignored(child.name)), key=lambda child: child.name)
+
+
+def _inner_folders(found: Walk, path: str, children: "list[os.DirEntry[str]]", follow_links: bool) -> Iterator[str]:
+    """Give the paths of the folders among what lies in a folder, and enter the rest."""
     for child in children:
         name = _joined(path, child.name)
         if child.is_symlink() and not follow_links:
@@ -88,7 +87,7 @@ def _inner_folders(
         elif Path(child.name).suffix.lower() in ENDINGS:
             found.unlisted.append(Problem(printable(name), "a folder with the name of an image"))
         else:
-            yield child
+            yield name
 
 
 def _is_folder(child: "os.DirEntry[str]") -> bool:

@@ -308,9 +308,8 @@ def test_no_image_vanishes_whatever_splits_are_asked_for(tree, data):
 def _nothing_vanishes(paths: list[str], settings: DatasetSettings, where: Location) -> None:
     try:
         convention = convention_of(paths, settings, where)
-    except RequestError as refused:
-        assert re.search(r"dataset\.\w+", str(refused))
-        return
+    except RequestError:
+        return  # what a refusal says is tested above
     found = placed(paths, convention)
     others = [problem.path for problem in (*found.unlabelled, *found.misplaced, *found.left_out)]
     assert sorted([*(path for path, _ in found.labelled), *others]) == paths
