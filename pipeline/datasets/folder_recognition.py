@@ -65,8 +65,13 @@ def split_convention_of(paths: Iterable[str], settings: DatasetSettings, where: 
 
 
 def _tree(paths: Iterable[str]) -> ImageFolder:
-    every = list(paths)
-    return tree_of([path for path in every if looks_like_image(path)] or every)
+    """Return the tree of what is named like an image; where nothing is, of all that may be one."""
+    named, every = Counter[str](), Counter[str]()
+    for path in paths:
+        folder = posixpath.dirname(path)
+        every[folder] += 1
+        named[folder] += looks_like_image(path)
+    return tree_of(+named or every)
 
 
 def _below_shared(tree: ImageFolder) -> ImageFolder:
@@ -246,7 +251,7 @@ def _doubts(base: ImageFolder, where: Location, above: int) -> tuple[str, ...]:
     `above` is how many folders above the classes `dataset.class_level` does not count.
     """
     folders = list(base.folders.values())
-    if len(folders) > 1 and all(plain_name(folder.name) in PICTURES | MASKS for folder in folders):
+    if _pictures_and_masks(base.folders):
         raise refusals.pictures_and_masks(where, folders)
     nested = {folder.name: _inner(folder) for folder in folders if folder.folders and not folder.images}
     several = [folder for folder in nested.values() if len(folder.folders) > 1]
@@ -273,6 +278,12 @@ def _doubts(base: ImageFolder, where: Location, above: int) -> tuple[str, ...]:
     )
 
 
+def _pictures_and_masks(names: Collection[str]) -> bool:
+    """Whether names of folders are those of pictures and of their masks, and of nothing else."""
+    plain = {plain_name(name) for name in names}
+    return bool(plain & PICTURES and plain & MASKS and plain <= PICTURES | MASKS)
+
+
 def _shared(folders: Collection[ImageFolder]) -> list[str]:
     """Return the names of folders that several folders hold."""
     times = Counter(plain_label(name) for folder in folders for name in folder.folders)
@@ -284,8 +295,8 @@ def _refuse_shared(folders: Collection[ImageFolder], shared: Collection[str], wh
     if len(set(splits_said(shared).values())) > 1:
         raise refusals.splits_inside_classes(where, folders)
     sharing = [folder for folder in folders if sum(plain_label(name) in shared for name in folder.folders) > 1]
-    if len(sharing) < 2:
+    if len(sharing) < max(2, len(folders) / 2):
         return
-    if all(plain_name(name) in PICTURES | MASKS for name in shared):
+    if _pictures_and_masks(shared):
         raise refusals.masks_inside_classes(where, sharing, shared)
     raise refusals.shared_folders(where, sharing, shared, level)

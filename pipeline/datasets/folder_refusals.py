@@ -32,6 +32,16 @@ class Location:
     shared: int = 0
 
     @property
+    def layouts(self) -> str:
+        """Where images are to be put."""
+        if self.root:
+            return LAYOUTS
+        return (
+            "An image's label is its class folder in the archive, <class>/… or {train,val,test}/<class>/…, or what a .cls file "
+            "beside it says, or the field label of a .json."
+        )
+
+    @property
     def classes_setting(self) -> str:
         """The setting that makes the highest folders that differ the classes."""
         return f"dataset.class_level={self.shared + 1}"
@@ -90,7 +100,7 @@ def level_too_deep(level: int, folder: ImageFolder, where: Location) -> RequestE
         f"dataset.class_level={level}: no image lies {level} folders below {base}; the deepest lies {folder.levels} below. "
         f"Give a level from 1 to {folder.levels}."
         if folder.levels
-        else f"dataset.class_level={level}: {base} has {folder.images:,} images and no folder of a class. {LAYOUTS}"
+        else f"dataset.class_level={level}: {base} has {folder.images:,} images and no folder of a class. {where.layouts}"
     )
 
 
@@ -98,7 +108,7 @@ def not_in_folders(where: Location, tree: ImageFolder) -> RequestError:
     """Of images that lie in no folder at all."""
     return RequestError(
         f"{where.name} holds {tree.images:,} images, but no folder of a class with images in it; one folder per class is "
-        f"expected. {LAYOUTS}"
+        f"expected. {where.layouts}"
     )
 
 

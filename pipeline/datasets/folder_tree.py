@@ -1,9 +1,8 @@
-"""The folders that images lie in, as a tree, made of the images' paths alone."""
+"""The folders that images lie in, as a tree."""
 
 import posixpath
 import unicodedata
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 
@@ -66,9 +65,8 @@ class ImageFolder:
             yield from folder.at_level(level - 1)
 
 
-def tree_of(paths: Iterable[str]) -> ImageFolder:
-    """Return the tree of the folders that the images with these paths lie in."""
-    counts = Counter(posixpath.dirname(path) for path in paths)
+def tree_of(counts: Mapping[str, int]) -> ImageFolder:
+    """Return the tree of the folders with these paths, and with so many images in each."""
     return _folder("", {tuple(folder.split("/")) if folder else (): count for folder, count in counts.items()})
 
 

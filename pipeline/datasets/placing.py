@@ -117,15 +117,21 @@ def passed_over_notice(*counts: Mapping[str, int]) -> tuple[str, ...]:
 def beside_notice(beside: Iterable[str], convention: FolderConvention) -> tuple[str, ...]:
     """Count the files that come beside images, where images are."""
     endings = [
-        posixpath.splitext(path)[1].lower() or "without an ending"
+        posixpath.splitext(path)[1].lower()
         for path in beside
         if (place := convention.place_of(posixpath.dirname(path))) and (place.label or place.split == UNLABELLED)
     ]
-    if not endings:
+    return counted_endings(Counter(endings))
+
+
+def counted_endings(counts: Mapping[str, int]) -> tuple[str, ...]:
+    """Say how many files are ignored, by their endings; nothing where there are none."""
+    if not counts:
         return ()
-    most = sorted(Counter(endings).items(), key=lambda item: (-item[1], item[0]))
-    counts = ", ".join(f"{ending} {count:,}" for ending, count in most[:SHOWN]) + (", …" if most[SHOWN:] else "")
-    return (f"Data: {len(endings):,} files that come beside images are ignored: {counts}.",)
+    most = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    named = ", ".join(f"{ending or 'without an ending'} {count:,}" for ending, count in most[:SHOWN])
+    more = ", …" if most[SHOWN:] else ""
+    return (f"Data: {sum(counts.values()):,} files that come beside images are ignored: {named}{more}.",)
 
 
 def _with_those_above(files: Iterable[str]) -> set[str]:

@@ -21,10 +21,12 @@ def name_parting(names: Iterable[str]) -> Parting:
         names: of all members, in the archive's order.
     """
     known = [name for name in names if _kind(name) in ENDINGS or _kind(name)[1:] in ANNOTATIONS]
-    first, last = _samples(known, at_first_dot), _samples(known, at_last_dot)
+    first = _samples(known, at_first_dot)
     if max((len(_images(sample)) for sample in first), default=0) < 2:
         return at_first_dot
-    with_notes = [sample for sample in last if _images(sample) and len(_images(sample)) < len(sample)]
+    with_notes = [
+        sample for sample in _samples(known, at_last_dot) if _images(sample) and len(_images(sample)) < len(sample)
+    ]
     if not with_notes:
         return at_first_dot
     fields = {at_first_dot(name)[1] for sample in first for name in _images(sample)}

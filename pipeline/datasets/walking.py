@@ -34,7 +34,7 @@ class Walk:
     repeated: dict[str, str] = field(default_factory=dict)
 
 
-def walk(root: Path, *, follow_links: bool = True) -> Walk:
+def walk(root: Path, *, follow_links: bool = True, without: Path | None = None) -> Walk:
     """Look for files in a folder and in those below it.
 
     Hidden files and what systems leave behind are passed over.
@@ -42,11 +42,13 @@ def walk(root: Path, *, follow_links: bool = True) -> Walk:
     Args:
         root: the folder; it may be a link itself.
         follow_links: whether links to files and folders stand for what they point to, wherever that is.
+        without: a folder that is not looked into, wherever it is.
 
     Raises:
         OSError: the folder itself cannot be listed.
     """
     found = Walk()
+    excluded = _identity(without) if without and without.is_dir() else None
     seen: dict[tuple[int, int], str] = {}
     waiting: list[tuple[str, tuple[tuple[int, int], ...]]] = [("", ())]
     while waiting:
@@ -58,6 +60,8 @@ def walk(root: Path, *, follow_links: bool = True) -> Walk:
             if not path:
                 raise
             found.unlisted.append(Problem(printable(path), f"it cannot be listed ({error.strerror})"))
+            continue
+        if identity == excluded:
             continue
         if identity in above:
             found.passed_over.append(Problem(printable(path), "a symbolic link to a folder above it, which has no end"))

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from imagefiles import encoded, picture, write
 
+from bottleneck_features.pipeline.datasets.image_dataset import path_in_class
 from bottleneck_features.pipeline.datasets.listing import natural_key
 from bottleneck_features.pipeline.datasets.sources.folder import list_folder
 from bottleneck_features.pipeline.datasets.sources.table import list_table
@@ -15,6 +16,7 @@ from bottleneck_features.pipeline.datasets.splitting import draw_test, straddlin
 from bottleneck_features.pipeline.datasets.texts import TEXT, text_array
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.experiment import DatasetSettings
+from bottleneck_features.pipeline.use.picture_files import listed
 
 JPEG = encoded(picture())
 
@@ -82,7 +84,7 @@ def test_files_that_come_beside_images_are_counted_and_are_no_images(tmp_path):
     listing = _folder(tmp_path)
     assert _paths(listing) == ["cat/1.jpg", "dog/1.jpg", "dog/x.pdf"]
     assert listing.notices == (
-        "Data: 4 files that come beside images are ignored: .xml 2, .txt 1, without an ending 1.",
+        "Data: 4 files that come beside images are ignored: .xml 2, without an ending 1, .txt 1.",
     )
 
 
@@ -145,6 +147,39 @@ def test_a_link_to_a_folder_above_it_is_passed_over_and_one_to_another_is_said(t
     assert "1 folders are there twice, with all that is in them, such as 'puma', which is 'cat'" in listing.notices[0]
 
 
+def test_the_artifacts_folder_below_the_root_is_no_class(tmp_path):
+    for name in ("cat/1.jpg", "dog/1.jpg", "artifacts/runs/mine/inspect/class-000.jpg"):
+        write(tmp_path / name, JPEG)
+    listing = list_folder(DatasetSettings("folder", str(tmp_path)), tmp_path / "artifacts")
+    assert _paths(listing) == ["cat/1.jpg", "dog/1.jpg"]
+    assert listing.notices == ()
+
+
+def test_predict_follows_links_as_the_training_does(tmp_path):
+    root = _linked(tmp_path)
+    (root / "dog" / "up").symlink_to("..")
+    found = {path.relative_to(root).as_posix(): reason for path, reason in listed([root])}
+    reason = found.pop("dog/up")
+    assert found == dict.fromkeys(["cat/1.jpg", "dog/3.jpg", "dog/4.jpg", "dog/more/2.jpg"], "")
+    assert "link" in reason
+
+
+@pytest.mark.parametrize(
+    ("identifier", "label", "path"),
+    [
+        ("train/cat/a/1.jpg", "cat", "a/1.jpg"),
+        ("train/ cat /1.jpg", "cat", "1.jpg"),
+        ("train/cafe\u0301/1.jpg", "caf\u00e9", "1.jpg"),
+        ("Cat/1.jpg", "cat", "1.jpg"),
+        ("train/Train/1.jpg", "Train", "1.jpg"),
+        ("images/1.jpg", "cat", "images/1.jpg"),
+        ("cat.jpg", "cat", "cat.jpg"),
+    ],
+)
+def test_the_path_in_its_class_is_found_however_the_folder_writes_the_label(identifier, label, path):
+    assert path_in_class(identifier, label) == path
+
+
 def test_two_folders_that_link_to_one_another_end(tmp_path):
     for name in ("cat/1.jpg", "dog/1.jpg"):
         write(tmp_path / name, JPEG)
@@ -156,12 +191,12 @@ def test_two_folders_that_link_to_one_another_end(tmp_path):
 def test_a_folder_that_cannot_be_listed_is_a_problem_and_no_image(tmp_path, monkeypatch):
     for name in ("cat/1.jpg", "dog/1.jpg", "dog/shut/2.jpg"):
         write(tmp_path / name, JPEG)
-    listed = os.scandir
+    opened = os.scandir
 
     def scandir(path):
         if Path(path).name == "shut":
             raise PermissionError(13, "Permission denied", str(path))
-        return listed(path)
+        return opened(path)
 
     monkeypatch.setattr(os, "scandir", scandir)  # root may list everything
     listing = _folder(tmp_path)

@@ -309,6 +309,25 @@ def test_an_archive_of_test_images_in_no_class_folder_has_no_labels(root, tmp_pa
     assert set(_quarantined(tmp_path).values()) == {"it has no label"}
 
 
+def test_members_that_are_neither_images_nor_notes_are_counted(root, tmp_path):
+    files = [(file.relative_to(root).as_posix(), file.read_bytes()) for file in image_files(root)]
+    files += [(name.replace(".jpg", ".xml"), b"<annotation/>") for name, _ in files[:20]]
+    files += [("red/boxes.npy", b"x"), ("README.md", b"x")]
+    dataset = _open(tar_of(tmp_path / "x.tar", files), tmp_path)
+    assert dataset.notices == ("Data: 21 files that come beside images are ignored: .xml 20, .npy 1.",)
+    assert _open(tmp_path / "x.tar", tmp_path).notices == dataset.notices
+
+
+def test_texts_that_are_all_different_are_captions_and_no_labels(root, tmp_path):
+    members = []
+    for number, file in enumerate(image_files(root)):
+        name = file.relative_to(root).as_posix()
+        members += [(name, file.read_bytes()), (name.replace(".jpg", ".txt"), f"0 0.5 0.{number}".encode())]
+    dataset = _open(tar_of(tmp_path / "x.tar", members), tmp_path)
+    assert dataset.class_names == NAMES
+    assert "the .txt files beside 30 images are ignored: with 30 different texts" in dataset.notices[0]
+
+
 def test_notes_say_the_labels_and_folders_the_splits_though_no_folder_is_a_class(tmp_path):
     members = _dotted((f"{split}/{number}" for split in ("train", "val") for number in range(12)), "jpg")
     dataset = _open(tar_of(tmp_path / "x.tar", members), tmp_path)

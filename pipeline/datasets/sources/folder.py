@@ -27,15 +27,16 @@ def open_folder(experiment: Experiment, home: Path) -> ImageDataset:
         RequestError: the folder or a setting cannot be right.
         PipelineError: more files than `dataset.error_limit` cannot be used, or any with `on_error = "fail"`.
     """
-    return open_listing(experiment, home, list_folder(experiment.dataset))
+    return open_listing(experiment, home, list_folder(experiment.dataset, home))
 
 
-def list_folder(settings: DatasetSettings) -> Listing:
+def list_folder(settings: DatasetSettings, home: Path | None = None) -> Listing:
     """List `root/<class>/…`, or `root/{train,val,test}/<class>/…`; a class may have folders of its own.
 
     Args:
         settings: `path`, `splits`, `class_level`, `follow_links`, and `group`: a regular expression on the path; its first
             group, or the whole match, names an image's group.
+        home: the artifacts folder, whose pictures are no images of the data, should it lie below the root.
 
     Returns:
         The `Listing`. Hidden files, `__MACOSX` and what systems leave behind are not in it.
@@ -45,7 +46,7 @@ def list_folder(settings: DatasetSettings) -> Listing:
     """
     root = _existing_folder(settings.path)
     try:
-        found = walk(root, follow_links=settings.follow_links)
+        found = walk(root, follow_links=settings.follow_links, without=home)
     except OSError as error:
         raise RequestError(f"'{printable(str(root))}' cannot be listed ({error.strerror}).") from error
     if not found.files:
