@@ -93,12 +93,14 @@ def _asked_splits(tree: ImageFolder, settings: DatasetSettings, where: Location)
         if folder is None or not folder.total:
             raise refusals.no_such_split(where, split, given, tree)
         for other in bases:
-            if f"{other}/".startswith(f"{folder.path}/".lstrip("/")) or f"{folder.path}/".startswith(
-                f"{other}/".lstrip("/")
-            ):
+            if _is_within(folder.path, other) or _is_within(other, folder.path):
                 raise refusals.splits_in_one_another(other or ".", folder.path or ".")
         bases[folder.path] = split
     return bases
+
+
+def _is_within(path: str, folder: str) -> bool:
+    return not folder or f"{path}/".startswith(f"{folder}/")
 
 
 def _relative(given: str, root: Path | None) -> str:
@@ -139,14 +141,16 @@ def _splits(tree: ImageFolder, bases: Mapping[str, str], class_level: int, where
     classes = list(train.at_level(level))
     names = {plain_name(folder.name) for folder in classes}
     inner = {path: _inner(folder, names) for path, folder in folders.items()}
-    read = {inner[path].path: UNLABELLED if inner[path].levels < level else split for path, split in bases.items()}
-    bare = [folder for folder in inner.values() if read[folder.path] == UNLABELLED]
-    notices = [
-        f"Data: '{refusals.printable(folder.path)}' has no class folders, so its {folder.total:,} images have no label."
-        for folder in bare
-    ]
+    bare = {path for path, split in bases.items() if split == UNLABELLED or inner[path].levels < level}
+    read = {inner[path].path: UNLABELLED if path in bare else split for path, split in bases.items()}
+    notices = [_without_labels(inner[path], bases[path]) for path in bases if path in bare]
     notices += _joined(classes) if class_level else _doubts(train, Location(where.name), train.depth)
     return FolderConvention(read, level, notices=tuple(notices))
+
+
+def _without_labels(folder: ImageFolder, split: str) -> str:
+    why = "is called as unlabelled images are" if split == UNLABELLED else "has no class folders"
+    return f"Data: '{refusals.printable(folder.path)}' {why}, so its {folder.total:,} images have no label."
 
 
 def _classes_at(tree: ImageFolder, level: int, where: Location) -> FolderConvention:
@@ -240,7 +244,7 @@ def _refuse_one_folder(base: ImageFolder, where: Location) -> None:
         return
     only = next(iter(base.folders.values()))
     inner = _below_shared(only)
-    _refuse_splits(inner, where)
+    _refuse_splits(inner, replace(where, shared=inner.depth))
     if len(inner.folders) > 1 and not inner.images:
         raise refusals.class_of_classes(where, only, inner)
 

@@ -309,6 +309,20 @@ def test_an_archive_of_test_images_in_no_class_folder_has_no_labels(root, tmp_pa
     assert set(_quarantined(tmp_path).values()) == {"it has no label"}
 
 
+def test_shards_in_a_linked_folder_are_found(root, tmp_path):
+    web_dataset(root, tmp_path / "store", 10)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "shards").symlink_to("../store")
+    assert len(_open(tmp_path / "data", tmp_path, "dataset.test_fraction=0").splits["train"]) == 30
+
+
+def test_a_class_level_takes_the_folders_though_there_are_notes(tmp_path):
+    members = _dotted((f"set/{kind}/{number}" for kind in ("cat", "dog") for number in range(6)), "jpg")
+    archive = tar_of(tmp_path / "x.tar", members)
+    assert _open(archive, tmp_path, "dataset.test_fraction=0").class_names == NAMES
+    assert _open(archive, tmp_path, "dataset.class_level=2", "dataset.test_fraction=0").class_names == ("cat", "dog")
+
+
 def test_members_that_are_neither_images_nor_notes_are_counted(root, tmp_path):
     files = [(file.relative_to(root).as_posix(), file.read_bytes()) for file in image_files(root)]
     files += [(name.replace(".jpg", ".xml"), b"<annotation/>") for name, _ in files[:20]]

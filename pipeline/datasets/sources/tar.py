@@ -78,8 +78,8 @@ class _Said(NamedTuple):
 
 
 def _said(scan: ScanResult, settings: DatasetSettings, named: tuple[str, ...]) -> _Said:
-    """Read what the archives say; one kind of note holds for all images, else their folders."""
-    kind, notices = _kind_of_notes(scan)
+    """Read what the archives say; one kind of note holds for all images, else, or where a setting says so, their folders."""
+    kind, notices = ("", ()) if settings.class_level else _kind_of_notes(scan)
     recognised = split_convention_of if kind else convention_of
     convention = recognised(scan.ids[scan.usable], settings, Location(f"'{settings.path}'"))
     places = _places(scan, convention)
