@@ -24,6 +24,7 @@ MASKS = frozenset(
         "segmentationclass", "segmentationobject", "trimaps",
     )
 )  # fmt: skip
+SPLITS = ("train", "validation", "test", UNLABELLED)
 NO_CLASS = PICTURES | {"unknown", "unlabelled", "unlabeled", "unclassified", "none"}
 
 
@@ -180,15 +181,15 @@ def _refuse_splits(base: ImageFolder, where: Location) -> None:
     named: dict[str, list[ImageFolder]] = defaultdict(list)
     for name, split in said.items():
         named[split].append(base.folders[name])
-    every = [folder for split, folders in named.items() for folder in folders]
-    usable: dict[str, ImageFolder] = {
-        split: named[split][0] for split in ("train", "validation", "test") if split in named
-    }
+    every = [folder for split in SPLITS for folder in named.get(split, ())]
+    usable = {split: named[split][0] for split in SPLITS if split in named and split != UNLABELLED}
     with_classes = [folder for folder in every if said[folder.name] != UNLABELLED and _inner(folder).folders]
     if not said or (not with_classes and others and len(usable) < 2):
         return
     if not with_classes and ("train" in named or not others):
         raise refusals.splits_without_classes(where, every)
+    if "train" not in named and others and not any(folder.folders for folder in others):
+        raise refusals.classes_beside_splits(where, usable, others)
     if "train" not in named:
         raise refusals.no_training_split(where, every, _with_a_training_split(usable, others))
     if others:
@@ -223,10 +224,9 @@ def _classes(base: ImageFolder, where: Location) -> FolderConvention:
         for folder in bare.values()
     ]
     notices += [
-        f"Data: '{refusals.printable(name)}' is taken as a class, since the folders beside it are; if its images have no "
-        "label, move it away."
-        for name, split in said.items()
-        if split == "test"
+        f"Data: '{refusals.printable(name)}' is taken as a class, as the folders beside it are; if it is none, move it away."
+        for name in classes.folders
+        if said.get(name) == "test" or plain_name(name) in PICTURES | MASKS
     ]
     _refuse_one_folder(classes, where)
     notices += _doubts(classes, where, 0)
@@ -238,8 +238,11 @@ def _refuse_one_folder(base: ImageFolder, where: Location) -> None:
     """Say where the splits or classes are that a folder too high was given for."""
     for folder in base.folders.values():
         inner = _below_shared(folder)
-        if len(_recognised_splits(inner)) > (len(base.folders) > 1):
-            raise refusals.level_too_high(where, inner)
+        splits = {split: inner.find(posixpath.basename(path)) for path, split in _recognised_splits(inner).items()}
+        if len(splits) > (len(base.folders) > 1):
+            raise refusals.level_too_high(
+                where, inner, {split: f for split, f in splits.items() if f and split != UNLABELLED}
+            )
     if len(base.folders) > 1:
         return
     only = next(iter(base.folders.values()))
@@ -271,7 +274,7 @@ def _doubts(base: ImageFolder, where: Location, above: int) -> tuple[str, ...]:
     names = listed(folder.path for folder in several)
     if len(nested) < len(folders):
         return (
-            f"Data: {names} hold folders of images, {inside}, and are taken as one class each, like the folders "
+            f"Data: the folders {names} hold folders of images, {inside}, and are taken as one class each, like the folders "
             f"beside them. If that is right, {where.classes_setting} says so; if not, give each class a folder of its own.",
         )
     joined = f" Folders of the same name would be one class: {listed(shared)}." if shared else ""

@@ -72,7 +72,8 @@ def counted(folders: Collection[ImageFolder]) -> str:
 
 def split_settings(folders: Mapping[str, ImageFolder]) -> str:
     """Return the settings that name the folder of each split."""
-    return " ".join(_setting(f"splits.{split}", folder.path) for split, folder in folders.items())
+    given = [(split, folders[split]) for split in ("train", "validation", "test") if split in folders]
+    return " ".join(_setting(f"splits.{split}", folder.path) for split, folder in given)
 
 
 def no_such_split(where: Location, split: str, given: str, tree: ImageFolder) -> RequestError:
@@ -142,6 +143,17 @@ def no_training_split(
     )
 
 
+def classes_beside_splits(
+    where: Location, splits: Mapping[str, ImageFolder], classes: Collection[ImageFolder]
+) -> RequestError:
+    """Of folders that may be the classes of training images, beside validation or test images."""
+    return RequestError(
+        f"{where.name} has folders that are called as splits are, {counted(splits.values())}, but no train folder beside them, "
+        f"only {counted(classes)}. If these are the classes of the training images, move them into a folder train and give "
+        f"dataset.splits.train=train {split_settings(splits)}; {where.as_classes}."
+    )
+
+
 def splits_without_classes(where: Location, flat: Collection[ImageFolder]) -> RequestError:
     """Of training images in no class folders."""
     example = f"{printable(next(iter(flat)).path)}/<class>/…".lstrip("/")
@@ -180,11 +192,11 @@ def masks_inside_classes(where: Location, classes: Collection[ImageFolder], shar
     )
 
 
-def level_too_high(where: Location, folder: ImageFolder) -> RequestError:
+def level_too_high(where: Location, folder: ImageFolder, splits: Mapping[str, ImageFolder]) -> RequestError:
     """Of splits in one of the folders."""
+    setting = where.path_setting(folder) if where.root else split_settings(splits)
     return RequestError(
-        f"{where.name} is a level too high: '{printable(folder.path)}' in it has a train folder and others. "
-        f"Give {where.path_setting(folder)}"
+        f"{where.name} is a level too high: '{printable(folder.path)}' in it has a train folder and others. Give {setting}"
     )
 
 
@@ -200,13 +212,14 @@ def shared_folders(
     where: Location, folders: Collection[ImageFolder], shared: Collection[str], level: int
 ) -> RequestError:
     """Of folders side by side with the same folders in them: folds, sites, or splits of other names."""
-    first, *_, last = folders
+    first = max(folders, key=lambda folder: ("train" in folder.path.casefold(), folder.total))
+    last = next(folder for folder in reversed(list(folders)) if folder is not first)
+    group = "/".join(["[^/]+"] * first.depth)
     return RequestError(
         f"In {where.name} the folders {counted(folders)} hold folders of the same names, {listed(shared)}, so they hardly are "
         f"the classes. If they are folds, sites or sessions of the same classes, give dataset.class_level={level} (with "
-        f"dataset.group='{'[^/]+/' * (first.depth - 1)}[^/]+' no test set is drawn across them); if they are splits, such as "
-        f"{split_settings({'train': first, 'test': last})}; if they are the classes themselves, "
-        f"{where.classes_setting}."
+        f"dataset.group='{group}' no test set is drawn across them); if they are splits, name them, such as "
+        f"{split_settings({'train': first, 'test': last})}; if they are the classes themselves, {where.classes_setting}."
     )
 
 

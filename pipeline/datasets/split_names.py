@@ -43,12 +43,6 @@ def splits_said(names: Collection[str]) -> dict[str, str]:
     return short if together else {}
 
 
-def says_train(name: str) -> bool:
-    """Whether a name has a word for the training split, be it with others."""
-    found = _said(name)
-    return bool(found and found[0] == "train")
-
-
 def _said(name: str) -> tuple[str, str] | None:
     """Return the split that the one such word in a name says, and the name's other words; None without such a word."""
     words = [word for part in _SEPARATORS.split(_with_humps_parted(name)) for word in _unglued(part)]

@@ -91,6 +91,12 @@ UNDERSTOOD = {
     "languages": (_images("en", "te", "tr"), (), {"train": {"en": 3, "te": 3, "tr": 3}}, ""),
     "valid and invalid": (_images("invalid", "valid"), (), {"train": {"invalid": 3, "valid": 3}}, ""),
     "unlabeled beside classes": (_images("cat", "dog", "unlabeled"), (), {"train": TWO}, r"'unlabeled' \(3 images\) says"),
+    "annotations beside classes": (
+        _images("cat", "dog", "masks"),
+        (),
+        {"train": {**TWO, "masks": 3}},
+        "'masks' is taken as a class, as the folders beside it are",
+    ),
     "one folder in each class": (_images("cat/images", "dog/images"), (), {"train": TWO}, ""),
     "a class with folders": (_images("cat", "dog", "cat/more"), (), {"train": {"cat": 6, "dog": 3}}, ""),
     "hierarchy": (
@@ -175,6 +181,11 @@ REFUSED = {
     "yolo": (_images("train/images", "val/images"), (), "no class folders in them: 'train' .*'val'"),
     "flat train": ([*_images("train"), *_split("test")], (), "no class folders in them: 'train'"),
     "without train": ([*_split("val"), *_split("test")], (), r"no train folder beside them.*dataset\.splits\.train=val"),
+    "test beside flat classes": (
+        [*_split("test"), *_images("cat", "dog")],
+        (),
+        r"'test' \(6 images\), but no train folder .*'cat' .*'dog' .*splits\.train=train dataset\.splits\.test=test;",
+    ),
     "test beside classes": (
         [*_split("test"), *_split("learn", "cat", "dog", "car")],
         (),
@@ -291,15 +302,33 @@ names = st.sampled_from(
 trees = st.lists(st.tuples(st.lists(names, max_size=4), st.integers(1, 3)), min_size=1, max_size=8)
 
 
+def _paths_of(tree: list[tuple[list[str], int]]) -> list[str]:
+    return sorted({f"{'/'.join(folders)}/{i}.jpg".lstrip("/") for folders, count in tree for i in range(count)})
+
+
+@given(st.data())
+def test_a_folder_and_its_archive_are_read_alike(data):
+    paths = data.draw(trees.map(_paths_of))
+    level = data.draw(st.integers(0, 2))
+    answers = []
+    for where in (ROOT, Location("'root'")):
+        try:
+            answers.append(convention_of(paths, DatasetSettings("folder", class_level=level), where))
+        except RequestError:
+            answers.append(None)
+    if len({path.partition("/")[0] for path in paths}) > 1:  # else an archive is read below the folder that all share
+        assert answers[0] == answers[1]
+
+
 @given(trees, st.integers(0, 3), st.sampled_from([ROOT, Location("'x.tar'")]))
 def test_no_image_vanishes_whatever_the_folders_are(tree, level, where):
-    paths = sorted({f"{'/'.join(folders)}/{i}.jpg".lstrip("/") for folders, count in tree for i in range(count)})
+    paths = _paths_of(tree)
     _nothing_vanishes(paths, DatasetSettings("folder", class_level=level), where)
 
 
 @given(trees, st.data())
 def test_no_image_vanishes_whatever_splits_are_asked_for(tree, data):
-    paths = sorted({f"{'/'.join(folders)}/{i}.jpg".lstrip("/") for folders, count in tree for i in range(count)})
+    paths = _paths_of(tree)
     folders = st.sampled_from(sorted({"/".join(folders[:2]) for folders, _ in tree}))
     splits = {"train": data.draw(folders) or ".", "test": data.draw(folders | st.just(""))}
     _nothing_vanishes(paths, DatasetSettings("folder", splits=splits), ROOT)
