@@ -1,6 +1,7 @@
 """Which members of an archive are one sample, by their names: up to the first dot, or up to the last."""
 
 import itertools
+import os
 import posixpath
 from collections.abc import Callable, Iterable, Sequence
 
@@ -45,6 +46,12 @@ def at_last_dot(name: str) -> tuple[str, str]:
     """Part a name at its last dot."""
     stem, ending = posixpath.splitext(name)
     return stem, ending[1:].lower()
+
+
+def differing_endings(names: Sequence[str]) -> list[str]:
+    """Return what tells the images of one sample apart: their names after the last dot that all share."""
+    shared = os.path.commonprefix(names).rpartition(".")[0]
+    return [name[len(shared) + 1 :].lower() for name in names]
 
 
 def _samples(names: Sequence[str], parted: Parting) -> list[list[str]]:

@@ -1,5 +1,6 @@
 import csv
 import io
+import itertools
 import json
 import os
 import platform
@@ -12,11 +13,14 @@ import hostile
 import numpy as np
 import pytest
 from commandline import invoke
+from hypothesis import given
+from hypothesis import strategies as st
 from imagefiles import COLOURS, class_folders, encoded, picture, write
 from packing import image_files, tar_of, tar_of_folder, web_dataset
 
 from bottleneck_features.pipeline.datasets import Dataset, open_dataset
 from bottleneck_features.pipeline.datasets.decoding import ENDINGS
+from bottleneck_features.pipeline.datasets.sample_names import name_parting
 from bottleneck_features.pipeline.errors import PipelineError, RequestError
 from bottleneck_features.pipeline.experiment import load_experiment
 from bottleneck_features.pipeline.extraction.cache import experiment_identity
@@ -288,11 +292,21 @@ def test_dots_in_names_make_no_sample_of_several_images(tmp_path, name):
     assert "1 images have no label" in missing.notices[0]
 
 
+@given(
+    st.lists(st.text("ab.1", min_size=1, max_size=6).map(lambda name: f"x{name}x"), min_size=1, max_size=8, unique=True)
+)
+def test_an_image_with_a_note_of_its_own_is_a_sample_of_its_own_whatever_dots_its_name_has(names):
+    members = [f"{name}.{ending}" for name in sorted(names) for ending in ("cls", "jpg")]
+    parted = name_parting(members)
+    samples = [list(sample) for _, sample in itertools.groupby(members, lambda name: parted(name)[0])]
+    assert [len(sample) for sample in samples] == [2] * len(names)
+
+
 @pytest.mark.parametrize("count", [1, 2, 12])
 def test_two_views_of_each_sample_stay_one_sample(tmp_path, count):
     members = _dotted((f"{number:03d}" for number in range(count)), "left.jpg", "right.jpg")
     archive = tar_of(tmp_path / "x.tar", members)
-    with pytest.raises(PipelineError, match="its sample has several images"):
+    with pytest.raises(PipelineError, match=r"its sample has several images.*dataset\.image_column=left\.jpg"):
         _open(archive, tmp_path)
     if count > 6:
         assert (

@@ -17,10 +17,10 @@ from bottleneck_features.pipeline.datasets.folder_refusals import Location
 from bottleneck_features.pipeline.datasets.image_dataset import ImageDataset
 from bottleneck_features.pipeline.datasets.listing import Listing, Problem
 from bottleneck_features.pipeline.datasets.placing import MISPLACED, NO_SPLIT, counted_endings, passed_over_notice
-from bottleneck_features.pipeline.datasets.sample_names import ANNOTATIONS
+from bottleneck_features.pipeline.datasets.sample_names import ANNOTATIONS, differing_endings
 from bottleneck_features.pipeline.datasets.scanning import ScanResult, scan_containers
 from bottleneck_features.pipeline.datasets.sources.tar_members import BESIDE, TarReader, images_in_tar
-from bottleneck_features.pipeline.datasets.texts import text_array
+from bottleneck_features.pipeline.datasets.texts import factorized, text_array
 from bottleneck_features.pipeline.experiment import DatasetSettings, Experiment
 
 CAPTIONS = 10  # so many .txt that are mostly different are captions and no labels
@@ -108,7 +108,7 @@ def _kind_of_notes(scan: ScanResult) -> tuple[str, tuple[str, ...]]:
     for kind in ANNOTATIONS:
         texts = scan.annotations[kind][scan.usable]
         texts = texts[texts != ""]
-        different = len(np.unique(texts))
+        different = len(factorized(texts)[0])
         if kind == "txt" and len(texts) >= CAPTIONS and 2 * different > len(texts):
             return "", (
                 f"Data: the .txt files beside {len(texts):,} images are ignored: with {different:,} different texts they are "
@@ -143,8 +143,12 @@ def _crowded(scan: ScanResult) -> dict[int, str]:
     """Return the images that are not the only one of their sample."""
     samples = scan.images[["container", "sample"]]
     _, inverse, counts = np.unique(samples, return_inverse=True, return_counts=True)
-    reason = "its sample has several images: name the one to use, such as dataset.image_column=jpg"
-    return dict.fromkeys(np.flatnonzero(counts[inverse] > 1).tolist(), reason)
+    crowded = np.flatnonzero(counts[inverse] > 1)
+    if not len(crowded):
+        return {}
+    ending = differing_endings(scan.ids[inverse == inverse[crowded[0]]].tolist())[0]
+    reason = f"its sample has several images: name the one to use, such as dataset.image_column={ending}"
+    return dict.fromkeys(crowded.tolist(), reason)
 
 
 def _beside(scan: ScanResult) -> tuple[str, ...]:
