@@ -22,7 +22,7 @@ class LeftOut:
         problems: what cannot be used.
         unlabelled: images without a label.
         others: what is left out without being wrong.
-        unit: what a problem is one of: `images`, `files` or `rows`.
+        unit: what a problem is one of: `images`, `rows`, `files` or `files and folders`.
     """
 
     problems: tuple[Problem, ...]
@@ -79,7 +79,13 @@ class LeftOut:
                 if bare
                 else ()
             ),
-            *([f"Data: {others:,} files without a row, or repeated rows, are left out; see {path}."] if others else ()),
+            *([f"Data: {others:,} {self._others} are left out; see {path}."] if others else ()),
+        )
+
+    @property
+    def _others(self) -> str:
+        return (
+            "files without a row, or repeated rows," if self.unit == "rows" else "files or links that are passed over"
         )
 
 
