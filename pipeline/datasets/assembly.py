@@ -165,7 +165,7 @@ def assemble(
 
 def _vanished(labels: np.ndarray, usable: ImageTable, listing: Listing | None) -> tuple[str, ...]:
     """Name the classes of which not one image can be used."""
-    named = {*np.unique(labels).tolist(), *(plain_label(name) for name in (listing.empty_classes if listing else ()))}
+    named = {*factorized(labels)[0], *(plain_label(name) for name in (listing.empty_classes if listing else ()))}
     gone = sorted(named - {""} - _classes(usable), key=natural_key)
     if not gone:
         return ()

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from bottleneck_features.pipeline.datasets import Dataset
+from bottleneck_features.pipeline.datasets.texts import concatenated, factorized
 from bottleneck_features.pipeline.evaluation.splits import why_no_holdout
 from bottleneck_features.pipeline.evaluation.study import open_study
 from bottleneck_features.pipeline.experiment import Experiment, InputSettings
@@ -47,7 +48,8 @@ def inspect(experiment: Experiment, home: Path, options: tuple[str, ...] = ()) -
     with clock.phase("describe"):
         places, described = describe_all(dataset)
     labels = np.concatenate([samples.labels for samples in dataset.splits.values()])
-    groups = np.concatenate([dataset.groups[split] for split in dataset.splits]) if dataset.groups else None
+    named = [dataset.groups[split] for split in dataset.splits if dataset.groups]
+    groups = factorized(concatenated(named))[1] if named else None
     with clock.phase("repeats"):
         repeats = find_repeats(dataset, places, described)
     with clock.phase("shortcuts"):
@@ -129,7 +131,7 @@ def _summary(dataset: Dataset) -> dict[str, Any]:
 def _straddling(dataset: Dataset) -> dict[str, Any]:
     where: dict[str, set[str]] = defaultdict(set)
     for split, groups in dataset.groups.items():
-        for group in np.unique(groups).tolist():
+        for group in factorized(groups)[0]:
             where[group].add(split)
     parted = sorted(group for group, splits in where.items() if len(splits) > 1)
     return {"number": len(where), "in_several_splits": len(parted), "examples": parted[:_SHOWN]}
