@@ -58,6 +58,7 @@ class LabelledScan:
         groups: `(n,)` text, or `(0,)` where there are none.
         problems: why images cannot be used, by position.
         rows: `(n,)` int32, of the table that names them, counting its header as 1; None where there is none.
+        place: where the labels are written, as messages name it; empty where they are names of folders.
     """
 
     scan: ScanResult
@@ -67,6 +68,7 @@ class LabelledScan:
     groups: np.ndarray
     problems: Mapping[int, str]
     rows: np.ndarray | None = None
+    place: str = ""
 
     def unusable(self) -> list[Problem]:
         """Return the images that cannot be used, in their order."""
@@ -127,7 +129,7 @@ def assemble(
     """
     settings = experiment.dataset
     resizing = resizing_of(experiment)
-    labels = read_labels(labelled.labels, settings)
+    labels = read_labels(labelled.labels, settings, labelled.place)
     labelled = replace(labelled, labels=labels.texts)
     usable = labelled.usable()
     left_out = LeftOut(

@@ -77,7 +77,7 @@ def several_labels(labels: Collection[str]) -> set[str]:
 
 def list_in(label: str) -> tuple[str, ...] | None:
     """Return what a list such as `['a', 'b']` holds; None for a label that is none."""
-    if len(label) > LONGEST or not (label[:1] + label[-1:] in ("[]", "{}")):
+    if len(label) > LONGEST or label[:1] + label[-1:] not in ("[]", "{}"):
         return None
     for parse in (json.loads, ast.literal_eval):
         try:

@@ -55,24 +55,24 @@ def open_tar(experiment: Experiment, home: Path) -> ImageDataset:
     owners, usable = scan.images["container"], scan.usable
     ids, repeated = unique_ids(scan.ids, owners, containers)
     convention = convention_of(scan.ids[usable])
-    labels, wrong = _labels(scan, convention.class_of)
+    labels, wrong, place = _labels(scan, convention.class_of)
     groups = np.full(len(ids) if settings.group else 0, "", ids.dtype)
     if settings.group:
         groups[usable] = text_array(groups_of(ids[usable], settings.group))
     places = zip(scan.ids, owners, strict=True)
     splits = text_array(convention.split_of(path) or named[owner] for path, owner in places)
     problems = {**wrong, **repeated, **scan.problems}
-    labelled = LabelledScan(scan, ids, labels, splits, groups, problems)
+    labelled = LabelledScan(scan, ids, labels, splits, groups, problems, place=place)
     return assemble(experiment, home, labelled, reader=TarReader(containers), location=settings.path)
 
 
-def _labels(scan: ScanResult, class_of: Callable[[str], str]) -> tuple[np.ndarray, dict[int, str]]:
-    """Return the label of each image, and what is wrong with some: one kind of note holds for all, else the class folder."""
+def _labels(scan: ScanResult, class_of: Callable[[str], str]) -> tuple[np.ndarray, dict[int, str], str]:
+    """Return the label of each image, what is wrong with some, and where labels are: one kind of note, or the class folders."""
     kinds = [kind for kind in _ANNOTATIONS if (scan.annotations[kind][scan.usable] != "").any()]
     labels = scan.annotations[kinds[0]] if kinds else text_array(class_of(path) for path in scan.ids)
     if kinds:
-        return labels, _crowded(scan)
-    return labels, dict.fromkeys(np.flatnonzero(labels == "").tolist(), "it is in no class folder")
+        return labels, _crowded(scan), f"the .{kinds[0]} files"
+    return labels, dict.fromkeys(np.flatnonzero(labels == "").tolist(), "it is in no class folder"), ""
 
 
 def _crowded(scan: ScanResult) -> dict[int, str]:
@@ -209,5 +209,6 @@ def _note(content: bytes, kind: str, fields: tuple[str, ...]) -> str:
         except ValueError:
             return ""
         present = [found[name] for name in fields if name in found] if isinstance(found, dict) else []
-        note = str(present[0]) if present and not isinstance(present[0], dict | list | None) else ""
+        label = present[0] if present and not isinstance(present[0], dict) else None
+        note = json.dumps(label) if isinstance(label, list) else "" if label is None else str(label)
     return " ".join(note.split())[:LONGEST_LABEL]
