@@ -162,6 +162,7 @@ def assemble(
             *small,
             *_straddling_notice(parts),
         ),
+        group_candidates=listing.group_candidates if listing else (),
     )
 
 

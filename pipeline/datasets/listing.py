@@ -49,6 +49,7 @@ class Listing:
         empty_classes: names of classes without any image.
         notices: sentences a reader of any number from these data must know.
         unit: what a problem is one of: `files` or `rows`.
+        group_candidates: columns that look like groups.
     """
 
     root: Path
@@ -59,6 +60,7 @@ class Listing:
     empty_classes: tuple[str, ...] = ()
     notices: tuple[str, ...] = ()
     unit: str = "files"
+    group_candidates: tuple[str, ...] = ()
 
 
 def natural_key(name: str) -> tuple[list[tuple[bool, int, str]], str]:

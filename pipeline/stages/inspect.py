@@ -1,5 +1,6 @@
 """The contents and the problems of a data set, before anything is computed from it."""
 
+import shlex
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
@@ -70,7 +71,10 @@ def inspect(experiment: Experiment, home: Path, options: tuple[str, ...] = ()) -
         "files": [str(path) for path in (*pictures, *sheets, *shown, folder / "inspect.html")],
     }
     small = why_no_holdout(dataset)
-    warnings = (*dataset.notices, *_warnings(details, shortcuts), *([f"Classes: {small}"] if small else []))
+    warnings = (
+        *dataset.notices, *_warnings(details, shortcuts), *map(_group_hint, dataset.group_candidates),
+        *([f"Classes: {small}"] if small else []),
+    )  # fmt: skip
     result = Result("inspect", experiment_json(experiment), "", clock.seconds, warnings, details, folder)
     write_inspect_page(
         write_result(result), dataset.class_names, (pictures, sheets, shown), options, folder / "inspect.html"
@@ -173,6 +177,14 @@ def _repeats_json(dataset: Dataset, repeats: Repeats) -> dict[str, Any]:
             {**asdict(pair), "first": named(pair.first), "second": named(pair.second)} for pair in pairs[:LISTED]
         ],
     }
+
+
+def _group_hint(column: str) -> str:
+    return (
+        f"Groups: column {column!r} has few values with many images each. If images with the same value belong together (one "
+        "sender, one scene), they must not be trained and tested on at once: "
+        f"--set {shlex.quote(f'dataset.group={column}')} keeps them in one split."
+    )
 
 
 def _warnings(details: dict[str, Any], shortcuts: Sequence[Shortcut]) -> list[str]:

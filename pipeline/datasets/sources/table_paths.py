@@ -1,0 +1,245 @@
+"""From the cells of a table that name images to files below a folder."""
+
+import difflib
+import os
+import posixpath
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from bottleneck_features.errors import quoted
+from bottleneck_features.pipeline.datasets.decoding import ENDINGS
+from bottleneck_features.pipeline.datasets.listing import ignored
+from bottleneck_features.pipeline.datasets.split_cells import splits_in
+from bottleneck_features.pipeline.errors import RequestError
+
+LEAVES = "the path leaves the image root"
+URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+_DRIVE = re.compile(r"[A-Za-z]:/")
+_SAMPLED = 500  # paths by which it is found out where all are
+_LOOKED_AT = 50_000  # files and folders, when files are not where they should be
+_COMPARED = 2000  # names, for the nearest
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where the images of a table are.
+
+    Attributes:
+        folder: below the base folder, empty where it is that folder itself.
+        relative: how many leading folders of the table's relative paths are not there.
+        elsewhere: how many of its absolute paths, which are those of another machine.
+        dropped: those folders, as a message shows them.
+        found: how many of the paths that were tried are there.
+    """
+
+    folder: str
+    relative: int
+    elsewhere: int
+    dropped: tuple[str, ...]
+    found: int
+
+
+class Files:
+    """The files below a folder, each folder in it listed once."""
+
+    def __init__(self, base: Path) -> None:
+        self.base = base
+        self._real: dict[str, str | None] = {}  # folders as paths have them, and as they are
+        self._listed: dict[str, tuple[set[str], dict[str, list[str]], dict[str, list[str]], dict[str, list[str]]]] = {}
+
+    def find(self, path: str) -> tuple[str, ...]:
+        """Return the files that a relative path can mean.
+
+        The file itself; else those whose names differ in case or in Unicode's form only; else, if the path has no ending of
+        an image, those images that have one more.
+        """
+        folder, name = posixpath.split(path)
+        real = self.real(folder)
+        if real is None:
+            return ()
+        names, alike, stems, _ = self._names(real)
+        if name in names:
+            found = [name]
+        elif posixpath.splitext(name)[1].lower() in ENDINGS:
+            found = alike.get(_plain(name), [])
+        else:
+            found = alike.get(_plain(name)) or stems.get(_plain(name), [])
+            found = [one for one in found if one.startswith(name)] or found
+        return tuple(posixpath.join(real, one) for one in found)
+
+    def real(self, folder: str) -> str | None:
+        """Return the folder that a relative path means, in whatever case; None where there is none, or several."""
+        if folder not in self._real:
+            self._real[folder] = self._folder(folder)
+        return self._real[folder]
+
+    def folders(self) -> list[str]:
+        """Return the folders in the base folder."""
+        return sorted(name for same in self._names("")[3].values() for name in same if not ignored(name))
+
+    def names(self, folder: str) -> list[str]:
+        """Return the images in a folder."""
+        return sorted(name for same in self._names(folder)[2].values() for name in same if not ignored(name))
+
+    def _folder(self, path: str) -> str | None:
+        """Return the folder of a path, whose names may be in another case; None where there is none, or several."""
+        if path in self._listed or not path or (self.base / path).is_dir():
+            return path
+        above, name = posixpath.split(path)
+        real = self._folder(above)
+        found = [] if real is None else self._names(real)[3].get(_plain(name), [])
+        return posixpath.join(real or "", found[0]) if len(found) == 1 else None
+
+    def _names(self, folder: str) -> tuple[set[str], dict[str, list[str]], dict[str, list[str]], dict[str, list[str]]]:
+        """Return the names of files in a folder, and by what they are found in another case, without ending; its folders."""
+        if folder not in self._listed:
+            files, alike, stems, folders = (
+                set[str](),
+                dict[str, list[str]](),
+                dict[str, list[str]](),
+                dict[str, list[str]](),
+            )
+            try:
+                entries = sorted(os.scandir(self.base / folder), key=lambda entry: entry.name)
+            except OSError:
+                entries = []
+            for entry in entries:
+                if entry.is_dir():
+                    folders.setdefault(_plain(entry.name), []).append(entry.name)
+                    continue
+                files.add(entry.name)
+                alike.setdefault(_plain(entry.name), []).append(entry.name)
+                stem, ending = posixpath.splitext(entry.name)
+                if ending.lower() in ENDINGS:
+                    stems.setdefault(_plain(stem), []).append(entry.name)
+            self._listed[folder] = files, alike, stems, folders
+        return self._listed[folder]
+
+
+def plain_path(cell: str) -> str:
+    r"""Return a path with `/` for `\`, and without `.` and `x/..` in it."""
+    return posixpath.normpath(re.sub(r"^//+", "/", cell.replace("\\", "/")))
+
+
+def wrong_path(cell: str) -> str:
+    """Return why a cell can name no image; empty where it can."""
+    if not cell:
+        return "the row names no file"
+    if URL.match(cell):
+        return "a URL: images are not downloaded"
+    return LEAVES if plain_path(cell).split("/")[0] == ".." else ""
+
+
+def place(paths: Sequence[str], files: Files, split: str) -> Placement:
+    """Find out where the images of a table are.
+
+    Tried are the base folder, `images` in it, and the folders in it that are called like the table's split. Leading folders
+    that all paths share may be those of another place: the longest rest by which most are found is taken, once for all.
+
+    Args:
+        paths: of the images, as `plain_path` returns them.
+        files: below the base folder.
+        split: of the table; may be empty.
+
+    Raises:
+        RequestError: several of these folders have them.
+    """
+    named = [name for name in files.folders() if split and splits_in(name) == (split,)]
+    tried = [_placed(paths, files, folder) for folder in dict.fromkeys(["", "images", *named])]
+    best = max(tried, key=lambda placement: placement.found)
+    same = [placement.folder for placement in tried if best.folder in named and placement.found == best.found]
+    if len(same) > 1:
+        raise RequestError(
+            f"The files that the {split} table names are in several folders: {quoted(same)}. Write the folder into the paths, or "
+            f"give one by --set dataset.image_root={files.base / same[0]}"
+        )
+    return best
+
+
+def relative(path: str, placement: Placement, base: Path) -> str | None:
+    """Return a path relative to the folder of a placement; None where it lies outside of it.
+
+    Args:
+        path: as `plain_path` returns it.
+        placement: of its table.
+        base: the base folder.
+    """
+    if not _is_absolute(path):
+        return "/".join(path.split("/")[placement.relative :])
+    inside = _below(path, base / placement.folder)
+    if inside is not None:
+        return inside
+    return "/".join(path.split("/")[placement.elsewhere :]) if placement.elsewhere else None
+
+
+def where_else(path: str, files: Files) -> str:
+    """Return a hint where a file may be that was not found: in another folder, or under a name that is nearly the same."""
+    name, seen = posixpath.basename(path), 0
+    for folder, inside, names in os.walk(files.base):
+        inside[:] = sorted(one for one in inside if not ignored(one))
+        if name in names:
+            return f" There is '{posixpath.join(folder, name)}': give dataset.image_root={folder}."
+        seen += len(inside) + len(names)
+        if seen > _LOOKED_AT:
+            break
+    for folder in ("", "images"):
+        if there := files.names(folder):
+            near = difflib.get_close_matches(name, there[:_COMPARED], 1, 0.75)
+            like = f"the nearest name is '{near[0]}'" if near else f"such as '{there[0]}'"
+            return f" There are {len(there):,} images in '{files.base / folder}': {like}."
+    return f" There is no image in '{files.base}'."
+
+
+def _placed(paths: Sequence[str], files: Files, folder: str) -> Placement:
+    root = files.base / folder
+    ours = [path for path in paths if not _is_absolute(path)]
+    absolute = [path for path in paths if _is_absolute(path)]
+    inside = [below for path in absolute if (below := _below(path, root)) is not None]
+    foreign = [path for path in absolute if _below(path, root) is None]
+    found = sum(bool(files.find(posixpath.join(folder, path))) for path in _sample(inside))
+    relative, dropped, count = _dropped(ours, files, folder, least=0)
+    elsewhere, dropped_too, more = _dropped(foreign, files, folder, least=1)
+    shown = tuple(one for one in (dropped, dropped_too) if one)
+    return Placement(folder, relative, elsewhere, shown, found + count + more)
+
+
+def _dropped(paths: Sequence[str], files: Files, folder: str, least: int) -> tuple[int, str, int]:
+    """Return how many leading folders of paths to leave out, these folders, and how many files are found so."""
+    parts = [path.split("/") for path in paths]
+    shared = os.path.commonprefix([own[:-1] for own in parts]) if parts else []
+    best, most = 0, 0
+    for count in range(least, len(shared) + 1):
+        found = sum(bool(files.find(posixpath.join(folder, *own[count:]))) for own in _sample(parts))
+        if found > most:
+            best, most = count, found
+    return best, "/".join(shared[:best]), most
+
+
+def _sample(items: Sequence) -> Sequence:
+    return items[:: max(1, len(items) // _SAMPLED)]
+
+
+def _is_absolute(path: str) -> bool:
+    return posixpath.isabs(path) or bool(_DRIVE.match(path))
+
+
+def _below(path: str, root: Path) -> str | None:
+    """Return an absolute path below a folder; None for one that is not there, be it by way of links."""
+    folder, name = posixpath.split(path)
+    for inside, base in ((folder, str(root.absolute())), (_real(folder), _real(str(root)))):
+        if f"{inside}/".startswith(f"{base.rstrip('/')}/"):
+            return posixpath.relpath(posixpath.join(inside, name), base)
+    return None
+
+
+@lru_cache(maxsize=1 << 12)
+def _real(folder: str) -> str:
+    return os.path.realpath(folder)
+
+
+def _plain(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
