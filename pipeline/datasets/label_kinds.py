@@ -66,9 +66,9 @@ def several_labels(labels: Collection[str]) -> set[str]:
     if all(map(_is_interval, lists.values())):
         several = set()
     for separator in SEPARATORS if not several else ():
-        parts = {label: _parts(label, separator) for label in labels if label not in lists}
-        longer = {label: own for label, own in parts.items() if len(own) > 1}
-        joined = _words_are_labels(longer, labels) if separator == " " else _parts_are_labels(longer, parts, separator)
+        split = {label: _parts(label, separator) for label in labels if label not in lists}
+        longer = {label: own for label, own in split.items() if len(own) > 1}
+        joined = _words_are_labels(longer, labels) if separator == " " else _parts_are_labels(longer, split, separator)
         if joined:
             several = set(longer)
             break

@@ -95,7 +95,7 @@ def _is_there(cell: str, files: Files) -> bool:
 
 def _below_one_root(read: Sequence[Rows], files: Files) -> tuple[Path, list[Rows]]:
     """Return the folder of all images, and the rows with paths relative to it."""
-    folders = {files.real(rows.placement.folder) or "" for rows in read if rows.placement}
+    folders = {files.real(rows.placement.folder) or "" for rows in read if rows.placement and rows.entries}
     if len(folders) == 1:
         return (files.base / folders.pop()).resolve(), list(read)
     below = []
@@ -133,7 +133,7 @@ def _other_columns(
         found = []
         for rows, own in by_row:
             column = rows.table.header.index(name)
-            for entry, _ in zip(place, rows.entries, strict=False):
+            for _, entry in zip(rows.entries, place, strict=False):
                 found += [own[entry.row][column]] if entry.label else []
         return found
 

@@ -2,6 +2,7 @@
 
 import posixpath
 import re
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -104,45 +105,46 @@ def class_columns(settings: DatasetSettings, header: Sequence[str]) -> tuple[str
 
 def _why(table: Table, settings: DatasetSettings, wrong: dict[str, str], names_a_file: NamesAFile) -> str:
     """Return what is wrong with the names of columns, and what to type instead."""
-    first = next((cell for cell in table.header if _is_image(cell) or names_a_file(cell)), None)
-    if settings.header and first is not None:
+    first = [
+        c
+        for i, c in enumerate(table.header)
+        if _is_image(c) or (names_a_file(c) and all(map(names_a_file, _first(table, i))))
+    ]
+    if settings.header and first:
         rows = ((1, list(table.header)), *table.rows)
         numbered = Table(table.path, table.split, tuple(str(i + 1) for i in range(len(table.header))), rows)
         return (
-            f"The first row of '{table.path}' is no header, for it names the image '{first}'. Give --set dataset.header=false, "
-            f"and columns by their numbers: {' '.join(_guessed(numbered, names_a_file))}"
+            f"The first row of '{table.path}' is no header, for it names the image '{first[0]}'. Say so, and give columns by "
+            f"their numbers: --set dataset.header=false {_typed(_guessed(numbered, names_a_file))}"
         )
-    listed = f"Columns: {', '.join(table.header)}."
-    problems = [_wrong(key.partition(" ")[0], name, table, settings.header) for key, name in wrong.items() if name]
+    said = [_not_there(key.partition(" ")[0], name, table) for key, name in wrong.items() if name]
     missing = [f"dataset.{key}" for key, name in wrong.items() if not name]
     if missing:
-        guesses = [
-            word
-            for word in _guessed(table, names_a_file)
-            if any(f"{key}=" in word or f"{key}s=" in word for key in missing)
-        ]
-        guess = f" By what is in them, perhaps: {' '.join(f'--set {word}' for word in guesses)}." if guesses else ""
-        what = {"dataset.image_column": "names the image files", "dataset.label_column": "holds the classes"}
-        say = " and ".join(f"which column {what[key]} ({key})" for key in missing)
-        problems.append(f"Say {say}: it is missing for '{table.path}'.{guess}{_several(table, missing)}")
-    near = [name for name in wrong.values() if name and name not in table.header]
-    nearby = f" Nearest: {', '.join(nearest(near[0], table.header))}." if near and settings.header else ""
-    return f"{' '.join(problems)} {listed}{nearby}"
+        said.append(f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing for '{table.path}'.")
+    said.append(f"{'Columns' if settings.header else 'Columns, by their numbers'}: {', '.join(table.header)}.")
+    strangers = [name for name in wrong.values() if name and name not in table.header]
+    if strangers and settings.header:
+        said.append(f"Nearest: {', '.join(nearest(strangers[0], table.header))}.")
+    if "dataset.label_column" in missing:
+        said.append(_not_one_hot(table))
+    keys = {key.partition("_column")[0] for key in wrong}
+    guesses = [
+        one for one in _guessed(table, names_a_file) if one.removeprefix("dataset.").partition("_column")[0] in keys
+    ]
+    if guesses:
+        said.append(f"By what is in them, perhaps: {_typed(guesses)}")
+    return " ".join(filter(None, said))
 
 
-def _wrong(key: str, name: str, table: Table, header: bool) -> str:
+def _not_there(key: str, name: str, table: Table) -> str:
     count = table.header.count(name)
-    if count:
-        return f"dataset.{key}: {count} columns are called {name!r} in '{table.path}'."
-    number = (
-        "" if header else f"; without a header (dataset.header=false) columns are numbers from 1 to {len(table.header)}"
-    )
-    return f"dataset.{key}: there is no column {name!r} in '{table.path}'{number}."
+    wrong = f"{count} columns are called {name!r}" if count else f"there is no column {name!r}"
+    return f"dataset.{key}: {wrong} in '{table.path}'."
 
 
 def _guessed(table: Table, names_a_file: NamesAFile) -> list[str]:
     """Return settings of columns that look as if they named files and classes."""
-    hits = [sum(_is_image(c) or names_a_file(c) for c in _first(table, i)) for i in range(len(table.header))]
+    hits = [sum(_is_image(c) + names_a_file(c) for c in _first(table, i)) for i in range(len(table.header))]
     image = hits.index(max(hits)) if max(hits, default=0) > 0 else None
     others = [i for i in range(len(table.header)) if i != image]
     found = [] if image is None else [f"dataset.image_column={table.header[image]}"]
@@ -155,16 +157,20 @@ def _guessed(table: Table, names_a_file: NamesAFile) -> list[str]:
     return found if label is None else [*found, f"dataset.label_column={table.header[label]}"]
 
 
-def _several(table: Table, missing: Sequence[str]) -> str:
-    """Return what there is to say of 0/1 columns with more or fewer than one 1 in a row, where no labels are named."""
+def _not_one_hot(table: Table) -> str:
+    """Return what there is to say of 0/1 columns with more or fewer than one 1 in a row; empty where there are none."""
     classes = [i for i in range(len(table.header)) if _all_in(table, i, (*ON, *OFF))]
     odd = [number for number, row in table.rows if _ones(row, classes) != 1]
-    if "dataset.label_column" not in missing or len(classes) < 3 or not odd:
+    if len(classes) < 3 or not odd:
         return ""
     return (
-        f" The columns {quoted(table.header[i] for i in classes[:5])} … hold 0 and 1, but not a single 1 in {len(odd):,} of "
+        f"The columns {quoted(table.header[i] for i in classes[:5])} … hold 0 and 1, but not a single 1 in {len(odd):,} of "
         f"{len(table.rows):,} rows, the first of which is row {odd[0]}: several labels an image are not supported."
     )
+
+
+def _typed(settings: Sequence[str]) -> str:
+    return " ".join(f"--set {shlex.quote(setting)}" for setting in settings)
 
 
 def _looks_like_labels(table: Table, column: int) -> bool:

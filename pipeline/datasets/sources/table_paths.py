@@ -5,9 +5,9 @@ import os
 import posixpath
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 from bottleneck_features.errors import quoted
@@ -43,13 +43,48 @@ class Placement:
     found: int
 
 
+class _Folder:
+    """The names in one folder."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            with os.scandir(path) as entries:
+                kinds = {entry.name: entry.is_dir() for entry in entries}
+        except OSError:
+            kinds = {}
+        self.files = {name for name, is_folder in kinds.items() if not is_folder}
+        self.folders = sorted(name for name, is_folder in kinds.items() if is_folder)
+
+    @cached_property
+    def images(self) -> list[str]:
+        """The names of images, sorted."""
+        return sorted(
+            name for name in self.files if posixpath.splitext(name)[1].lower() in ENDINGS and not ignored(name)
+        )
+
+    @cached_property
+    def alike(self) -> dict[str, list[str]]:
+        """The names of files by what names in another case have in common."""
+        return _by_name(sorted(self.files), _plain)
+
+    @cached_property
+    def stems(self) -> dict[str, list[str]]:
+        """Likewise those of images, without their ending."""
+        return _by_name(self.images, lambda name: _plain(posixpath.splitext(name)[0]))
+
+    @cached_property
+    def folders_alike(self) -> dict[str, list[str]]:
+        """Likewise those of folders."""
+        return _by_name(self.folders, _plain)
+
+
 class Files:
     """The files below a folder, each folder in it listed once."""
 
     def __init__(self, base: Path) -> None:
         self.base = base
         self._real: dict[str, str | None] = {}  # folders as paths have them, and as they are
-        self._listed: dict[str, tuple[set[str], dict[str, list[str]], dict[str, list[str]], dict[str, list[str]]]] = {}
+        self._listed: dict[str, _Folder] = {}
 
     def find(self, path: str) -> tuple[str, ...]:
         """Return the files that a relative path can mean.
@@ -57,67 +92,45 @@ class Files:
         The file itself; else those whose names differ in case or in Unicode's form only; else, if the path has no ending of
         an image, those images that have one more.
         """
-        folder, name = posixpath.split(path)
+        folder, _, name = path.rpartition("/")
         real = self.real(folder)
         if real is None:
             return ()
-        names, alike, stems, _ = self._names(real)
-        if name in names:
-            found = [name]
-        elif posixpath.splitext(name)[1].lower() in ENDINGS:
-            found = alike.get(_plain(name), [])
-        else:
-            found = alike.get(_plain(name)) or stems.get(_plain(name), [])
-            found = [one for one in found if one.startswith(name)] or found
-        return tuple(posixpath.join(real, one) for one in found)
+        listed, above = self._folder(real), f"{real}/" if real else ""
+        if name in listed.files:
+            return (above + name,)
+        found = listed.alike.get(_plain(name), [])
+        if not found and posixpath.splitext(name)[1].lower() not in ENDINGS:
+            found = listed.stems.get(_plain(name), [])
+            found = [one for one in found if one.startswith(f"{name}.")] or found
+        return tuple(above + one for one in found)
 
     def real(self, folder: str) -> str | None:
         """Return the folder that a relative path means, in whatever case; None where there is none, or several."""
         if folder not in self._real:
-            self._real[folder] = self._folder(folder)
+            self._real[folder] = self._real_folder(folder)
         return self._real[folder]
 
     def folders(self) -> list[str]:
         """Return the folders in the base folder."""
-        return sorted(name for same in self._names("")[3].values() for name in same if not ignored(name))
+        return [name for name in self._folder("").folders if not ignored(name)]
 
-    def names(self, folder: str) -> list[str]:
-        """Return the images in a folder."""
-        return sorted(name for same in self._names(folder)[2].values() for name in same if not ignored(name))
+    def images(self, folder: str) -> list[str]:
+        """Return the names of the images in a folder."""
+        return self._folder(folder).images
 
-    def _folder(self, path: str) -> str | None:
-        """Return the folder of a path, whose names may be in another case; None where there is none, or several."""
-        if path in self._listed or not path or (self.base / path).is_dir():
+    def _real_folder(self, path: str) -> str | None:
+        if not path or (self.base / path).is_dir():
             return path
-        above, name = posixpath.split(path)
-        real = self._folder(above)
-        found = [] if real is None else self._names(real)[3].get(_plain(name), [])
+        above, _, name = path.rpartition("/")
+        real = self.real(above)
+        found = [] if real is None else self._folder(real).folders_alike.get(_plain(name), [])
         return posixpath.join(real or "", found[0]) if len(found) == 1 else None
 
-    def _names(self, folder: str) -> tuple[set[str], dict[str, list[str]], dict[str, list[str]], dict[str, list[str]]]:
-        """Return the names of files in a folder, and by what they are found in another case, without ending; its folders."""
-        if folder not in self._listed:
-            files, alike, stems, folders = (
-                set[str](),
-                dict[str, list[str]](),
-                dict[str, list[str]](),
-                dict[str, list[str]](),
-            )
-            try:
-                entries = sorted(os.scandir(self.base / folder), key=lambda entry: entry.name)
-            except OSError:
-                entries = []
-            for entry in entries:
-                if entry.is_dir():
-                    folders.setdefault(_plain(entry.name), []).append(entry.name)
-                    continue
-                files.add(entry.name)
-                alike.setdefault(_plain(entry.name), []).append(entry.name)
-                stem, ending = posixpath.splitext(entry.name)
-                if ending.lower() in ENDINGS:
-                    stems.setdefault(_plain(stem), []).append(entry.name)
-            self._listed[folder] = files, alike, stems, folders
-        return self._listed[folder]
+    def _folder(self, path: str) -> _Folder:
+        if path not in self._listed:
+            self._listed[path] = _Folder(self.base / path)
+        return self._listed[path]
 
 
 def plain_path(cell: str) -> str:
@@ -187,7 +200,7 @@ def where_else(path: str, files: Files) -> str:
         if seen > _LOOKED_AT:
             break
     for folder in ("", "images"):
-        if there := files.names(folder):
+        if there := files.images(folder):
             near = difflib.get_close_matches(name, there[:_COMPARED], 1, 0.75)
             like = f"the nearest name is '{near[0]}'" if near else f"such as '{there[0]}'"
             return f" There are {len(there):,} images in '{files.base / folder}': {like}."
@@ -209,11 +222,12 @@ def _placed(paths: Sequence[str], files: Files, folder: str) -> Placement:
 
 def _dropped(paths: Sequence[str], files: Files, folder: str, least: int) -> tuple[int, str, int]:
     """Return how many leading folders of paths to leave out, these folders, and how many files are found so."""
-    parts = [path.split("/") for path in paths]
-    shared = os.path.commonprefix([own[:-1] for own in parts]) if parts else []
+    common = os.path.commonprefix([min(paths), max(paths)]) if paths else ""  # which is that of all
+    shared = common.split("/")[:-1]
+    tried = [path.split("/") for path in _sample(paths)]
     best, most = 0, 0
     for count in range(least, len(shared) + 1):
-        found = sum(bool(files.find(posixpath.join(folder, *own[count:]))) for own in _sample(parts))
+        found = sum(bool(files.find(posixpath.join(folder, *own[count:]))) for own in tried)
         if found > most:
             best, most = count, found
     return best, "/".join(shared[:best]), most
@@ -243,3 +257,10 @@ def _real(folder: str) -> str:
 
 def _plain(name: str) -> str:
     return unicodedata.normalize("NFC", name).casefold()
+
+
+def _by_name(names: Iterable[str], key: Callable[[str], str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for name in names:
+        found.setdefault(key(name), []).append(name)
+    return found

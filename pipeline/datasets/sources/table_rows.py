@@ -70,11 +70,11 @@ def read_rows(table: Table, columns: Columns, settings: DatasetSettings) -> Rows
     ]
     entries = []
     for (number, row), label in zip(whole, _labels(table, whole, columns, settings), strict=True):
-        entry, wrong = _entry(table, columns, row, label)
+        entry, wrong = _entry(table, columns, number, row, label)
         if wrong:
             problems.append(Problem(row[columns.image], wrong, number))
         else:
-            entries.append(replace(entry, row=number))
+            entries.append(entry)
     if not entries:
         raise RequestError(_nothing_usable(table, columns, problems))
     return Rows(table, columns, tuple(entries), tuple(problems))
@@ -94,22 +94,30 @@ def find_files(rows: Rows, files: Files, settings: DatasetSettings) -> Rows:
     split = rows.table.split or "".join(splits_in(rows.table.path.stem)[:1])
     placement = place([entry.path for entry in rows.entries], files, split)
     entries, problems, lost, count = list[Entry](), list(rows.problems), list[Problem](), 0
+    above = f"{folder}/" if (folder := files.real(placement.folder)) else ""
     for entry in rows.entries:
         path = relative(entry.path, placement, files.base)
-        found = () if path is None else files.find(posixpath.join(placement.folder, path))
+        found = () if path is None else _found(path, placement, files)
         count += bool(found)
         if path is None:
             problems.append(Problem(entry.path, LEAVES, entry.row))
         elif len(found) > 1:
             problems.append(Problem(entry.path, f"it may be {quoted(found)}: write the whole name", entry.row))
         elif found or rows.columns.labelled:
-            real = posixpath.relpath(found[0], files.real(placement.folder) or ".") if found else path
-            entries.append(replace(entry, path=real))
+            entries.append(replace(entry, path=found[0].removeprefix(above) if found else path))
         else:
             lost.append(Problem(entry.path, NO_FILE, entry.row))
     if not count and rows.columns.labelled:
         raise RequestError(_not_there(rows, placement, files, settings))
     return replace(rows, entries=tuple(entries), problems=tuple(problems), placement=placement, lost=tuple(lost))
+
+
+def _found(path: str, placement: Placement, files: Files) -> tuple[str, ...]:
+    """Return the files that a path can mean, which may have the folder of the placement in it."""
+    inside = files.find(posixpath.join(placement.folder, path))
+    if inside or not placement.folder:
+        return inside
+    return tuple(file for file in files.find(path) if file.startswith(f"{files.real(placement.folder)}/"))
 
 
 def one_row_an_image(rows: Iterable[Entry]) -> tuple[list[Entry], list[Problem], list[Problem]]:
@@ -142,7 +150,7 @@ def _labels(
     return [row[columns.label] if columns.label is not None else "" for _, row in rows]
 
 
-def _entry(table: Table, columns: Columns, row: Sequence[str], label: str) -> tuple[Entry, str]:
+def _entry(table: Table, columns: Columns, number: int, row: Sequence[str], label: str) -> tuple[Entry, str]:
     """Return what a row says, and what is wrong with it."""
     cell, split, group = row[columns.image], table.split, ""
     wrong = wrong_path(cell)
@@ -152,7 +160,7 @@ def _entry(table: Table, columns: Columns, row: Sequence[str], label: str) -> tu
     if columns.group is not None:
         group = row[columns.group]
         wrong = wrong or ("" if group else "its group is missing")
-    return Entry(plain_path(cell), label, split, group), wrong
+    return Entry(plain_path(cell), label, split, group, number), wrong
 
 
 def _nothing_usable(table: Table, columns: Columns, problems: Sequence[Problem]) -> str:
