@@ -59,6 +59,7 @@ class LabelledScan:
         problems: why images cannot be used, by position.
         rows: `(n,)` int32, of the table that names them, counting its header as 1; None where there is none.
         place: where the labels are written, as messages name it; empty where they are names of folders.
+        group_candidates: columns that look like groups.
     """
 
     scan: ScanResult
@@ -69,6 +70,7 @@ class LabelledScan:
     problems: Mapping[int, str]
     rows: np.ndarray | None = None
     place: str = ""
+    group_candidates: tuple[str, ...] = ()
 
     def unusable(self) -> list[Problem]:
         """Return the images that cannot be used, in their order."""
@@ -162,7 +164,7 @@ def assemble(
             *small,
             *_straddling_notice(parts),
         ),
-        group_candidates=listing.group_candidates if listing else (),
+        group_candidates=labelled.group_candidates,
     )
 
 

@@ -62,6 +62,11 @@ def read_labels(texts: np.ndarray, settings: DatasetSettings, place: str = "") -
         missing = _missing(_totals(plain, counts), settings)
         plain = _whole_numbers({text: "" if label in missing else label for text, label in plain.items()})
     totals = _totals(plain, counts)
+    if place and len(texts) and totals.keys() == {""}:
+        raise RequestError(
+            f"There is no label in {place}: all {len(texts):,} cells are empty or say that there is none. Learning needs images "
+            "with labels; `bottleneck predict` labels images by a model."
+        )
     if place:
         require_classes({label: count for label, count in totals.items() if label}, place)
     variants = _differing_in_case(totals)

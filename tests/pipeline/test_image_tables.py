@@ -338,13 +338,14 @@ def test_files_that_are_not_there_are_named_with_the_nearest_and_advice_is_not_r
     images = str(table.parent / "images")
     with pytest.raises(
         RequestError,
-        match=r"such as '00\.jpg', is in .*There are 10 images in '.*/images': the nearest name is '0.jpg'",
+        match=r"such as '00\.jpg', is in .*There are 10 images in '.*/images'; the nearest name is '0.jpg'",
     ) as said:
         _listed(table, "file,label\n00.jpg,a\n", image_root=images)
     assert "image_root" not in str(said.value)
     write(table.parent / "deep" / "er" / "x.jpg", JPEG)
     with pytest.raises(
-        RequestError, match=f"There is '{table.parent}/deep/er/x.jpg': give dataset.image_root={table.parent}/deep/er"
+        RequestError,
+        match=f"There is '{table.parent}/deep/er/x.jpg': give --set dataset.image_root={table.parent}/deep/er$",
     ) as said:
         _listed(table, "file,label\nx.jpg,a\n")
     assert len(_listed(table, "file,label\nx.jpg,a\n", image_root=f"{table.parent}/deep/er").entries) == 1

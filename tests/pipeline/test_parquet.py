@@ -395,3 +395,17 @@ def test_true_in_a_column_called_is_valid_is_the_validation_split(tmp_path):
     path = _table(tmp_path / "x.parquet", is_valid=[i >= 9 for i in range(12)])
     dataset = _open(path, tmp_path, "dataset.label_column=kind", "dataset.split_column=is_valid")
     assert {split: len(samples) for split, samples in dataset.splits.items()} == {"train": 9, "validation": 3}
+
+
+def test_columns_that_look_like_groups_are_found(tmp_path):
+    path = _table(
+        tmp_path / "x.parquet",
+        sender=[f"s{i // 4}" for i in range(12)],
+        version=["v1"] * 12,
+        number=list(range(12)),
+        note=[None, *map(str, range(11))],
+        damaged=pa.array([b"\xff"] * 6 + [b"a"] * 6).view(pa.string()),
+        tags=[["a"]] * 12,
+    )
+    assert _open(path, tmp_path, "dataset.label_column=kind", NO_TEST).group_candidates == ("sender",)
+    assert _open(path, tmp_path, "dataset.label_column=kind", "dataset.group=sender", NO_TEST).group_candidates == ()

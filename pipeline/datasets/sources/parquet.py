@@ -2,8 +2,8 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -22,6 +22,7 @@ from bottleneck_features.pipeline.datasets.containers import (
     unique_ids,
 )
 from bottleneck_features.pipeline.datasets.decoding import UnusableImage
+from bottleneck_features.pipeline.datasets.group_candidates import group_candidates
 from bottleneck_features.pipeline.datasets.image_dataset import ImageDataset, StoredImage
 from bottleneck_features.pipeline.datasets.labels import HIDDEN, without_hidden
 from bottleneck_features.pipeline.datasets.scanning import ScanResult, UnscannedImage, scan_containers
@@ -30,6 +31,7 @@ from bottleneck_features.pipeline.datasets.sources.parquet_columns import (
     class_names,
     find_columns,
     label_text,
+    other_columns,
     require_columns,
 )
 from bottleneck_features.pipeline.datasets.split_cells import said_split, why_no_split
@@ -47,6 +49,7 @@ ROW_GROUP_BYTES = (
     1 << 30
 )  # bytes of the row groups that are held while a data set is read; one is held whatever its size
 LARGEST_GROUP = 1 << 30  # bytes
+MOST_ROWS, MOST_FILES, MOST_BYTES = 200_000, 100, 1 << 25  # in which columns that look like groups are looked for
 NAMELESS, NAMED = 1, 2  # kept as the sample of an image: its label is a number, or the name that its file gives to one
 
 
@@ -71,7 +74,9 @@ def open_parquet(experiment: Experiment, home: Path) -> ImageDataset:
     if named_labels.any() and settings.missing_labels == MISSING_LABELS:
         settings = replace(settings, missing_labels=())  # names of classes are not cells that may be empty
     labels, problems = without_hidden(labels, splits), {**repeated, **scan.problems}
-    labelled = LabelledScan(scan, ids, labels, splits, groups, problems, place=f"column '{columns.label}'")
+    candidates = () if settings.group else _group_candidates(containers, columns, labels)
+    place = f"column '{columns.label}'"
+    labelled = LabelledScan(scan, ids, labels, splits, groups, problems, place=place, group_candidates=candidates)
     reader = ParquetReader(containers, columns.image)
     return assemble(replace(experiment, dataset=settings), home, labelled, reader=reader, location=settings.path)
 
@@ -141,6 +146,31 @@ def _require_names(scan: ScanResult, containers: tuple[Container, ...], column: 
             f"them; '{containers[owners[name]].name}' names its classes, such as '{said[name]}'. Which number is which class is "
             "not known: write the names into both files (a ClassLabel of Hugging Face's datasets), or the labels as text."
         )
+
+
+def _group_candidates(containers: tuple[Container, ...], columns: TableColumns, labels: np.ndarray) -> tuple[str, ...]:
+    """Return the columns that look like groups; none where looking would take long."""
+    if any(container.store is not None for container in containers) or len(labels) > MOST_ROWS:
+        return ()
+    with ExitStack() as stack:
+        files = [stack.enter_context(_opened(container)) for container in containers[:MOST_FILES]]
+        names = [] if len(files) < len(containers) else other_columns([file.schema_arrow for file in files], columns)
+        known = np.flatnonzero(labels != "").tolist()
+        cells = ((name, _cells(files, name)) for name in names)
+        whole = ((name, [own[i] for i in known]) for name, own in cells if len(own) == len(labels))
+        return group_candidates(whole, labels[known].tolist())
+
+
+def _cells(files: Sequence["ParquetFile"], name: str) -> list[str]:
+    """Return the cells of a column; none where they are too much, or damaged: nothing but a hint depends on them."""
+    groups = [(file, i) for file in files for i in range(file.metadata.num_row_groups)]
+    if sum(_group_bytes(file, i, name) for file, i in groups) > MOST_BYTES:
+        return []
+    try:
+        values = [value for file in files for value in file.read(columns=[name]).column(name).to_pylist()]
+    except (OSError, ValueError, NotImplementedError):
+        return []
+    return ["" if value is None else str(value) for value in values]
 
 
 def parquet_images(container: Container, columns: TableColumns) -> Iterator[UnscannedImage]:

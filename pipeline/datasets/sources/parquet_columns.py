@@ -137,6 +137,25 @@ def label_text(value: Any, names: tuple[str, ...]) -> str:
     return str(int(value) if isinstance(value, float) and value.is_integer() else value).replace("\0", "").strip()
 
 
+def other_columns(schemas: Sequence["pa.Schema"], columns: TableColumns) -> list[str]:
+    """Return the columns of text and whole numbers that all files have and nothing asks for."""
+    import pyarrow as pa
+
+    used = {
+        columns.image,
+        columns.label,
+        *(column_of(name, schemas[0].names) for name in (columns.split, columns.id) if name),
+    }
+    checks = (pa.types.is_string, pa.types.is_large_string, pa.types.is_integer)
+
+    def fits(name: str) -> bool:
+        kinds = [schema.field(name).type for schema in schemas if schema.names.count(name) == 1]
+        kinds = [kind.value_type if pa.types.is_dictionary(kind) else kind for kind in kinds]
+        return len(kinds) == len(schemas) and all(any(check(kind) for check in checks) for kind in kinds)
+
+    return [name for name in schemas[0].names if name not in used and fits(name)]
+
+
 def _usual(schema: "pa.Schema", key: str, found: list[str]) -> str:
     if len(found) == 1 or (found and key == "label_column"):
         return found[0]

@@ -3,6 +3,7 @@
 import posixpath
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from bottleneck_features.errors import quoted
@@ -13,7 +14,7 @@ from bottleneck_features.pipeline.datasets.labels import read_labels, without_hi
 from bottleneck_features.pipeline.datasets.listing import Entry, Listing, Problem, ignored, printable
 from bottleneck_features.pipeline.datasets.sources.image_files import open_listing
 from bottleneck_features.pipeline.datasets.sources.table_columns import find_columns
-from bottleneck_features.pipeline.datasets.sources.table_paths import Files, plain_path, wrong_path
+from bottleneck_features.pipeline.datasets.sources.table_paths import Files, names_a_file
 from bottleneck_features.pipeline.datasets.sources.table_reading import Table, read_tables
 from bottleneck_features.pipeline.datasets.sources.table_rows import Rows, find_files, one_row_an_image, read_rows
 from bottleneck_features.pipeline.datasets.texts import text_array
@@ -49,7 +50,7 @@ def list_table(settings: DatasetSettings) -> Listing:
     tables, passed_over = read_tables(settings)
     files, kept = Files(_base(settings)), _with_images(tables, settings.image_column)
     passed_over += tuple(table.path for table in tables if table not in kept)
-    columns = [find_columns(table, settings, lambda cell: _is_there(cell, files)) for table in kept]
+    columns = [find_columns(table, settings, partial(names_a_file, files)) for table in kept]
     read = [read_rows(table, own, settings) for table, own in zip(kept, columns, strict=True)]
     root, read = _below_one_root([find_files(rows, files, settings) for rows in read], files)
     labelled = _with_labels([rows for rows in read if rows.columns.labelled], settings)
@@ -57,15 +58,14 @@ def list_table(settings: DatasetSettings) -> Listing:
     entries, conflicts, repeated = one_row_an_image(labelled)
     problems = [*(problem for rows in read for problem in rows.problems), *conflicts]
     named = [entry.path for entry in (*labelled, *bare)] + [problem.path for problem in problems]
-    over = [Problem(printable(file.name), "a table that is not read") for file in passed_over]
-    left_out = (*repeated, *(lost for rows in read for lost in rows.lost), *_unnamed(root, named), *over)
+    left_out = (*repeated, *(lost for rows in read for lost in rows.lost), *_unnamed(root, named))
     return Listing(
         root,
         tuple(sorted(entries, key=lambda entry: entry.path)),
         tuple(problems),
         left_out,
         unlabelled=tuple(Problem(entry.path, NO_LABEL, entry.row) for entry in bare),
-        notices=tuple(_notices(read, over, root)),
+        notices=tuple(_notices(read, passed_over, root)),
         unit="rows",
         group_candidates=() if settings.group else group_candidates(*_other_columns(read, labelled)),
     )
@@ -86,11 +86,6 @@ def _with_images(tables: Sequence[Table], image_column: str) -> tuple[Table, ...
     """Return the tables without those that lack the column of images while another of the same split has it."""
     having = {table.split for table in tables if image_column in table.header}
     return tuple(table for table in tables if image_column in table.header or table.split not in having)
-
-
-def _is_there(cell: str, files: Files) -> bool:
-    path = "" if wrong_path(cell) else plain_path(cell)
-    return bool(path) and any(files.find(posixpath.join(folder, path)) for folder in ("", "images"))
 
 
 def _below_one_root(read: Sequence[Rows], files: Files) -> tuple[Path, list[Rows]]:
@@ -142,15 +137,15 @@ def _other_columns(
     return ((name, cells(name)) for name in names if name not in used), [entry.label for entry in known]
 
 
-def _notices(read: Sequence[Rows], over: Sequence[Problem], root: Path) -> Iterator[str]:
+def _notices(read: Sequence[Rows], passed_over: Sequence[Path], root: Path) -> Iterator[str]:
     for rows in read:
         for dropped in rows.placement.dropped if rows.placement else ():
             yield (
                 f"Data: paths in '{rows.table.path.name}' begin with '{dropped}', which is not here; the rest of each was found "
                 f"below '{root}'."
             )
-    if over:
-        yield f"Data: other tables are not read: {quoted(problem.path for problem in over)}."
+    if passed_over:
+        yield f"Data: other tables are not read: {quoted(printable(file.name) for file in passed_over)}."
 
 
 def _unnamed(root: Path, named: Sequence[str]) -> list[Problem]:

@@ -100,7 +100,13 @@ def class_columns(settings: DatasetSettings, header: Sequence[str]) -> tuple[str
             )
         return settings.label_columns
     parts = tuple(part.strip() for part in settings.label_column.split(","))
-    return parts if len(parts) > 1 and settings.label_column not in header and set(parts) <= set(header) else ()
+    return parts if len(parts) > 1 and settings.label_column not in header and set(parts) & set(header) else ()
+
+
+def image_column(table: Table, names_a_file: NamesAFile) -> int | None:
+    """Return the column whose cells look most like names of images, or name files that are there; None where none does."""
+    hits = [sum(_is_image(c) + names_a_file(c) for c in _first(table, i)) for i in range(len(table.header))]
+    return hits.index(max(hits)) if max(hits, default=0) > 0 else None
 
 
 def _why(table: Table, settings: DatasetSettings, wrong: dict[str, str], names_a_file: NamesAFile) -> str:
@@ -125,9 +131,10 @@ def _why(table: Table, settings: DatasetSettings, wrong: dict[str, str], names_a
     strangers = [name for name in wrong.values() if name and name not in table.header]
     if strangers and settings.header:
         said.append(f"Nearest: {', '.join(nearest(strangers[0], table.header))}.")
-    if "dataset.label_column" in missing:
-        said.append(_not_one_hot(table))
     keys = {key.partition("_column")[0] for key in wrong}
+    if "dataset.label_column" in missing and (several := _not_one_hot(table)):
+        said.append(several)
+        keys.discard("label")
     guesses = [
         one for one in _guessed(table, names_a_file) if one.removeprefix("dataset.").partition("_column")[0] in keys
     ]
@@ -144,8 +151,7 @@ def _not_there(key: str, name: str, table: Table) -> str:
 
 def _guessed(table: Table, names_a_file: NamesAFile) -> list[str]:
     """Return settings of columns that look as if they named files and classes."""
-    hits = [sum(_is_image(c) + names_a_file(c) for c in _first(table, i)) for i in range(len(table.header))]
-    image = hits.index(max(hits)) if max(hits, default=0) > 0 else None
+    image = image_column(table, names_a_file)
     others = [i for i in range(len(table.header)) if i != image]
     found = [] if image is None else [f"dataset.image_column={table.header[image]}"]
     classes = [i for i in others if _all_in(table, i, (*ON, *OFF))]

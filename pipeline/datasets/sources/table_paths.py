@@ -4,6 +4,7 @@ import difflib
 import os
 import posixpath
 import re
+import shlex
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -147,6 +148,12 @@ def wrong_path(cell: str) -> str:
     return LEAVES if plain_path(cell).split("/")[0] == ".." else ""
 
 
+def names_a_file(files: Files, cell: str) -> bool:
+    """Whether a cell names a file in the base folder or in `images` in it."""
+    path = "" if wrong_path(cell) else plain_path(cell)
+    return bool(path) and any(files.find(posixpath.join(folder, path)) for folder in ("", "images"))
+
+
 def place(paths: Sequence[str], files: Files, split: str) -> Placement:
     """Find out where the images of a table are.
 
@@ -189,21 +196,25 @@ def relative(path: str, placement: Placement, base: Path) -> str | None:
     return "/".join(path.split("/")[placement.elsewhere :]) if placement.elsewhere else None
 
 
-def where_else(path: str, files: Files) -> str:
-    """Return a hint where a file may be that was not found: in another folder, or under a name that is nearly the same."""
-    name, seen = posixpath.basename(path), 0
+def where_else(paths: Sequence[str], files: Files) -> str:
+    """Return a hint where the first of some files that were not found may be: in another folder, or under another name."""
+    name, seen = posixpath.basename(paths[0]), 0
     for folder, inside, names in os.walk(files.base):
         inside[:] = sorted(one for one in inside if not ignored(one))
         if name in names:
-            return f" There is '{posixpath.join(folder, name)}': give dataset.image_root={folder}."
+            there = posixpath.join(folder, name)
+            if _placed(paths, Files(Path(folder)), "").found:
+                return f" There is '{there}': give --set {shlex.quote(f'dataset.image_root={folder}')}"
+            below = posixpath.relpath(there, files.base)
+            return f" There is '{there}': if it is meant, write '{below}' into the table instead of '{paths[0]}'."
         seen += len(inside) + len(names)
         if seen > _LOOKED_AT:
             break
     for folder in ("", "images"):
-        if there := files.images(folder):
-            near = difflib.get_close_matches(name, there[:_COMPARED], 1, 0.75)
-            like = f"the nearest name is '{near[0]}'" if near else f"such as '{there[0]}'"
-            return f" There are {len(there):,} images in '{files.base / folder}': {like}."
+        if beside := files.images(folder):
+            near = difflib.get_close_matches(name, beside[:_COMPARED], 1, 0.75)
+            like = f"the nearest name is '{near[0]}'" if near else f"the first is '{beside[0]}'"
+            return f" There are {len(beside):,} images in '{files.base / folder}'; {like}."
     return f" There is no image in '{files.base}'."
 
 

@@ -4,16 +4,18 @@ import posixpath
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from bottleneck_features.errors import quoted
 from bottleneck_features.pipeline.datasets.listing import Entry, Problem
-from bottleneck_features.pipeline.datasets.sources.table_columns import Columns
+from bottleneck_features.pipeline.datasets.sources.table_columns import Columns, image_column
 from bottleneck_features.pipeline.datasets.sources.table_labels import one_hot_labels
 from bottleneck_features.pipeline.datasets.sources.table_paths import (
     LEAVES,
     URL,
     Files,
     Placement,
+    names_a_file,
     place,
     plain_path,
     relative,
@@ -108,7 +110,7 @@ def find_files(rows: Rows, files: Files, settings: DatasetSettings) -> Rows:
         else:
             lost.append(Problem(entry.path, NO_FILE, entry.row))
     if not count and rows.columns.labelled:
-        raise RequestError(_not_there(rows, placement, files, settings))
+        raise RequestError(_not_there(rows, files, settings))
     return replace(rows, entries=tuple(entries), problems=tuple(problems), placement=placement, lost=tuple(lost))
 
 
@@ -176,12 +178,18 @@ def _nothing_usable(table: Table, columns: Columns, problems: Sequence[Problem])
     )
 
 
-def _not_there(rows: Rows, placement: Placement, files: Files, settings: DatasetSettings) -> str:
+def _not_there(rows: Rows, files: Files, settings: DatasetSettings) -> str:
     example, folders = rows.entries[0].path, [files.base, files.base / "images"]
-    column = rows.table.header[rows.columns.image]
-    advice = "" if settings.image_root else " If they are elsewhere, give their folder as dataset.image_root."
+    column, better = rows.table.header[rows.columns.image], image_column(rows.table, partial(names_a_file, files))
+    hint = where_else([entry.path for entry in rows.entries], files)
+    if better not in (None, rows.columns.image):
+        hint = (
+            f" Column '{rows.table.header[better]}' names files: --set dataset.image_column={rows.table.header[better]}"
+        )
+    elif "image_root" not in hint and not settings.image_root:
+        hint += " If they are elsewhere, give their folder as dataset.image_root."
     return (
         f"None of the {len(rows.entries):,} files named in column {column!r} of '{rows.table.path}', such as {example!r}, is in "
         f"{' or '.join(repr(str(folder)) for folder in folders if folder == files.base or folder.is_dir())}."
-        f"{where_else(example, files)}{advice}"
+        f"{hint}"
     )
