@@ -14,7 +14,7 @@ from bottleneck_features.pipeline.datasets.labels import read_labels, without_hi
 from bottleneck_features.pipeline.datasets.listing import Entry, Listing, Problem, ignored, printable
 from bottleneck_features.pipeline.datasets.sources.image_files import open_listing
 from bottleneck_features.pipeline.datasets.sources.table_columns import find_columns
-from bottleneck_features.pipeline.datasets.sources.table_paths import Files, names_a_file
+from bottleneck_features.pipeline.datasets.sources.table_paths import Files, is_folder, names_a_file
 from bottleneck_features.pipeline.datasets.sources.table_reading import Table, read_tables
 from bottleneck_features.pipeline.datasets.sources.table_rows import Rows, find_files, one_row_an_image, read_rows
 from bottleneck_features.pipeline.datasets.texts import text_array
@@ -154,7 +154,7 @@ def _unnamed(root: Path, named: Sequence[str]) -> list[Problem]:
     folders = {posixpath.dirname(path) for path in named if not posixpath.isabs(path) and ".." not in path.split("/")}
     found = []
     for folder in sorted(folders):
-        if "\0" in folder or not (root / folder).is_dir():
+        if not is_folder(root / folder):
             continue
         names = sorted(file.name for file in (root / folder).iterdir() if not ignored(file.name))
         paths = [posixpath.join(folder, name) for name in names if Path(name).suffix.lower() in ENDINGS]

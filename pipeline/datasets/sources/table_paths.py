@@ -121,7 +121,7 @@ class Files:
         return self._folder(folder).images
 
     def _real_folder(self, path: str) -> str | None:
-        if not path or (self.base / path).is_dir():
+        if not path or is_folder(self.base / path):
             return path
         above, _, name = path.rpartition("/")
         real = self.real(above)
@@ -132,6 +132,14 @@ class Files:
         if path not in self._listed:
             self._listed[path] = _Folder(self.base / path)
         return self._listed[path]
+
+
+def is_folder(path: Path) -> bool:
+    """Whether there is a folder; a path that is too long is none."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
 
 
 def plain_path(cell: str) -> str:
