@@ -1,7 +1,6 @@
 """Recognising labels that are no classes: several labels in a cell, measured numbers, and texts that never repeat."""
 
-import ast
-import json
+import csv
 import re
 from collections import Counter
 from collections.abc import Collection, Mapping
@@ -79,18 +78,19 @@ def list_in(label: str) -> tuple[str, ...] | None:
     """Return what a list such as `['a', 'b']` holds; None for a label that is none."""
     if len(label) > LONGEST or label[:1] + label[-1:] not in ("[]", "{}"):
         return None
-    for parse in (json.loads, ast.literal_eval):
-        try:
-            found = parse(label)
-        except (ValueError, SyntaxError, RecursionError, MemoryError):
-            continue
-        return tuple(map(str, found)) if isinstance(found, list | set) else None
-    return tuple(word.strip("'\"") for word in re.split(r"[\s,;]+", label[1:-1]) if word)
+    inside, quote = label[1:-1], '"' if '"' in label else "'"
+    try:
+        parts = next(csv.reader([inside], quotechar=quote, skipinitialspace=True), [])
+    except csv.Error:
+        return None
+    if len(parts) == 1 and quote not in inside:
+        parts = inside.split()  # as NumPy writes it
+    return tuple(part.strip() for part in parts if part.strip())
 
 
 def is_continuous(totals: Mapping[str, int]) -> bool:
     """Whether labels are measured numbers: with decimals and many of them, or numbers that hardly repeat."""
-    numbers = {label: float(label.replace(",", ".")) for label in totals if _NUMBER.fullmatch(label)}
+    numbers = {label: _number(label) for label in totals if _NUMBER.fullmatch(label)}
     images, values = sum(totals[label] for label in numbers), set(numbers.values())
     if images < NUMBERS * sum(totals.values()) or len(values) < 3:
         return False
@@ -106,7 +106,11 @@ def _is_one_hot(parts: tuple[str, ...]) -> bool:
 
 
 def _is_interval(parts: tuple[str, ...]) -> bool:
-    return len(parts) == 2 and all(map(_NUMBER.fullmatch, parts)) and float(parts[0]) < float(parts[1])
+    return len(parts) == 2 and all(map(_NUMBER.fullmatch, parts)) and _number(parts[0]) < _number(parts[1])
+
+
+def _number(text: str) -> float:
+    return float(text.replace(",", "."))
 
 
 def _parts(label: str, separator: str) -> tuple[str, ...]:
@@ -117,11 +121,11 @@ def _parts_are_labels(
     longer: Mapping[str, tuple[str, ...]], parts: Mapping[str, tuple[str, ...]], separator: str
 ) -> bool:
     """Whether most parts of labels with a separator in them are labels: they stand alone, or in other combinations too."""
-    if not longer or _are_fields(parts.values()):
+    different = {part for own in longer.values() for part in own}
+    if not longer or (_are_fields(longer.values()) and different.isdisjoint(parts)):
         return False
     numbers = separator == "," and all(_NUMBER.fullmatch(label) for label in parts)  # 3,5 may be three and a half
     where = Counter(part for label, own in parts.items() for part in set(own) if not numbers or label not in longer)
-    different = {part for own in longer.values() for part in own}
     shared = sum(where[part] > (0 if numbers else 1) for part in different)
     return shared > MOST * len(different)
 

@@ -127,6 +127,17 @@ def test_labels_that_differ_in_case_are_named_or_joined():
     assert joined.notices == ()
 
 
+@given(st.lists(st.text("[]{}'\",;| 01ab.-e", max_size=9), max_size=12))
+def test_any_text_is_some_classes_or_a_refusal_of_labels_that_are_there(labels):
+    found = several_labels(set(labels))
+    assert found <= set(labels)
+    try:
+        read = _read(labels)
+    except RequestError:
+        return
+    assert not several_labels(set(read) - {""})
+
+
 TAGS = ("scab", "rust", "healthy", "complex")
 
 
@@ -191,6 +202,7 @@ def test_lists_of_every_make_are_several_labels(labels):
             "blue bus",
             "small blue car",
         ],
+        ["Gull, black", "Gull, white", "Albatross, black", "Albatross, white", "Puffin"],
         ["Smith, John", "Smith, Anna", "Miller, Eve", "Braun, Max"],
         ["Paris, France", "Lyon, France", "Rome, Italy"],
         ["[0, 10]", "[10, 20]", "[20, 30]"],
