@@ -1,5 +1,6 @@
 """Labels: what is the same label, what says that there is none, and what is no class at all."""
 
+import json
 import re
 import shlex
 import unicodedata
@@ -9,7 +10,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from imagefiles import write
+from packing import tar_of
+from tablefiles import JPEG
 
+from bottleneck_features.pipeline.datasets import open_dataset
 from bottleneck_features.pipeline.datasets.label_kinds import is_continuous, several_labels
 from bottleneck_features.pipeline.datasets.labels import plain_label, read_labels, without_hidden
 from bottleneck_features.pipeline.datasets.texts import text_array
@@ -216,6 +221,19 @@ def test_lists_of_every_make_are_several_labels(labels):
 )
 def test_names_of_several_words_are_classes(labels):
     assert several_labels(labels) == set()
+
+
+def test_notes_in_archives_are_looked_at_too_and_names_of_folders_are_not(tmp_path):
+    notes = [json.dumps({"label": ["cat", "dog"] if i % 2 else ["cat"]}).encode() for i in range(12)]
+    members = [(f"{i}{end}", content) for i in range(12) for end, content in ((".jpg", JPEG), (".json", notes[i]))]
+    words = ("dataset.source=tar", f"dataset.path={tar_of(tmp_path / 'x.tar', members)}", "input.size=32,32")
+    with pytest.raises(RequestError, match="several labels in a cell of the .json files, in 6 of 12 rows"):
+        open_dataset(load_experiment("natural-images", words), tmp_path)
+    for name in ("cat", "dog", "cat,dog"):
+        for i in range(4):
+            write(tmp_path / "folder" / name / f"{i}.jpg", JPEG)
+    folder = (f"dataset.path={tmp_path / 'folder'}", "input.size=32,32")
+    assert open_dataset(load_experiment("natural-images", folder), tmp_path).class_names == ("cat", "cat,dog", "dog")
 
 
 def test_a_list_of_one_is_its_label():

@@ -214,7 +214,10 @@ def test_text_that_is_not_utf_8_stops_the_run_and_its_file_is_named(tmp_path):
             ("dataset.label_column=kind", "dataset.image_column=picture.bytes"),
             r"dataset.image_column: there is no column 'picture\.bytes'.*Nearest: picture",
         ),
-        ((), r"dataset\.label_column is missing: no column can be meant\. Columns: picture, kind, other"),
+        (
+            (),
+            r"dataset\.label_column is missing: no column can be meant\. Columns: picture \(binary\), kind \(string\), other",
+        ),
     ],
 )
 def test_a_wrong_column_is_refused_with_those_there_are(tmp_path, overrides, message):
@@ -262,7 +265,9 @@ def test_files_that_are_no_parquet_or_lack_a_column_are_named(tmp_path):
 
 def test_several_columns_of_images_need_a_choice(tmp_path):
     path = _table(tmp_path / "x.parquet", thumbnail=[b"x"] * 12)
-    with pytest.raises(RequestError, match=r"dataset\.image_column is missing: several columns can be meant"):
+    with pytest.raises(
+        RequestError, match=r"dataset\.image_column is missing: several columns hold the bytes of images"
+    ):
         _open(path, tmp_path, "dataset.label_column=kind")
 
 

@@ -159,9 +159,10 @@ def other_columns(schemas: Sequence["pa.Schema"], columns: TableColumns) -> list
 def _usual(schema: "pa.Schema", key: str, found: list[str]) -> str:
     if len(found) == 1 or (found and key == "label_column"):
         return found[0]
+    what = "hold the bytes of images" if key == "image_column" else "can be meant"
+    listed = ", ".join(f"{field.name} ({str(field.type)[:40]})" for field in schema)
     raise RequestError(
-        f"dataset.{key} is missing: {'several columns' if found else 'no column'} can be meant. "
-        f"Columns: {', '.join(schema.names)}."
+        f"dataset.{key} is missing: {'several columns' if found else 'no column'} {what}. Columns: {listed}."
     )
 
 
