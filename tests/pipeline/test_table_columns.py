@@ -185,6 +185,17 @@ def test_a_test_table_without_labels_is_unlabelled_and_other_tables_are_named_an
     assert reasons["gone.jpg"] == "there is no such file"
 
 
+def test_a_test_table_beside_the_only_one_is_named(table):
+    folder = _split_tables(
+        table.parent, train=rows(NAMES[:6], "ababab"), test=rows(NAMES[6:8], "ab"), notes="a,b\n1,2\n"
+    )
+    listing = _of_folder(folder / "train.csv")
+    assert len(listing.entries) == 6
+    assert listing.notices == (
+        f"Data: other tables are not read: 'test.csv'. dataset.path={folder} reads a table for each split.",
+    )
+
+
 def test_tables_whose_folders_are_called_like_them_have_their_images_there(tmp_path):
     for split in ("train", "test"):
         for i in range(4):

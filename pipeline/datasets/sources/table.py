@@ -65,7 +65,7 @@ def list_table(settings: DatasetSettings) -> Listing:
         tuple(problems),
         left_out,
         unlabelled=tuple(Problem(entry.path, NO_LABEL, entry.row) for entry in bare),
-        notices=tuple(_notices(read, passed_over, root)),
+        notices=tuple(_notices(read, passed_over, root, settings)),
         unit="rows",
         group_candidates=() if settings.group else group_candidates(*_other_columns(read, labelled)),
     )
@@ -137,7 +137,7 @@ def _other_columns(
     return ((name, cells(name)) for name in names if name not in used), [entry.label for entry in known]
 
 
-def _notices(read: Sequence[Rows], passed_over: Sequence[Path], root: Path) -> Iterator[str]:
+def _notices(read: Sequence[Rows], passed_over: Sequence[Path], root: Path, settings: DatasetSettings) -> Iterator[str]:
     for rows in read:
         for dropped in rows.placement.dropped if rows.placement else ():
             yield (
@@ -145,7 +145,10 @@ def _notices(read: Sequence[Rows], passed_over: Sequence[Path], root: Path) -> I
                 f"below '{root}'."
             )
     if passed_over:
-        yield f"Data: other tables are not read: {quoted(printable(file.name) for file in passed_over)}."
+        names = quoted(printable(file.name) for file in passed_over)
+        single = read[0].table.path == Path(settings.path).expanduser()
+        more = f" dataset.path={read[0].table.path.parent} reads a table for each split." if single else ""
+        yield f"Data: other tables are not read: {names}.{more}"
 
 
 def _unnamed(root: Path, named: Sequence[str]) -> list[Problem]:

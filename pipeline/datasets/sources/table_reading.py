@@ -58,7 +58,7 @@ def read_tables(settings: DatasetSettings) -> tuple[tuple[Table, ...], tuple[Pat
         settings: `path`, `header`, and the columns by which a separator is recognised.
 
     Returns:
-        The tables, and the files that were passed over, because their names say no split.
+        The tables, and the files that were passed over: their names say no split, or one other than that of the only table.
 
     Raises:
         RequestError: there is none, they cannot be read, or it cannot be told which are meant.
@@ -72,7 +72,7 @@ def read_tables(settings: DatasetSettings) -> tuple[tuple[Table, ...], tuple[Pat
         raise RequestError(f"dataset.path: tables must lie on a disk. Copy it there first. Received: '{settings.path}'")
     path = Path(settings.path).expanduser()
     if path.is_file():
-        return (_read(path, "", settings),), ()
+        return (_read(path, "", settings),), _of_other_splits(path)
     if path.is_dir():
         found = _tables_in(path)
     elif PATTERN.search(settings.path):
@@ -81,6 +81,15 @@ def read_tables(settings: DatasetSettings) -> tuple[tuple[Table, ...], tuple[Pat
         raise RequestError(f"dataset.path must be a CSV file, or a folder of them. There is no file {in_full(path)}.")
     named, passed_over = _with_splits(found, settings.path)
     return tuple(_read(file, split, settings) for file, split in named), tuple(passed_over)
+
+
+def _of_other_splits(table: Path) -> tuple[Path, ...]:
+    """Return the tables beside a training table whose names say another split."""
+    if splits_in(table.stem) != ("train",):
+        return ()
+    beside = [file for file in sorted(table.parent.iterdir()) if file.suffix.lower() == table.suffix.lower()]
+    said = {file: splits_in(file.stem) for file in beside if SUBMISSION not in file.name.lower()}
+    return tuple(file for file, splits in said.items() if len(splits) == 1 and splits != ("train",))
 
 
 def _tables_in(folder: Path) -> list[Path]:
