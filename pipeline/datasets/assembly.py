@@ -58,6 +58,8 @@ class LabelledScan:
         groups: `(n,)` text, or `(0,)` where there are none.
         problems: why images cannot be used, by position.
         rows: `(n,)` int32, of the table that names them, counting its header as 1; None where there is none.
+        place: where the labels are written, as messages name it; empty where they are names of folders.
+        group_candidates: columns that look like groups.
     """
 
     scan: ScanResult
@@ -67,6 +69,8 @@ class LabelledScan:
     groups: np.ndarray
     problems: Mapping[int, str]
     rows: np.ndarray | None = None
+    place: str = ""
+    group_candidates: tuple[str, ...] = ()
 
     def unusable(self) -> list[Problem]:
         """Return the images that cannot be used, in their order."""
@@ -127,7 +131,7 @@ def assemble(
     """
     settings = experiment.dataset
     resizing = resizing_of(experiment)
-    labels = read_labels(labelled.labels, settings)
+    labels = read_labels(labelled.labels, settings, labelled.place)
     labelled = replace(labelled, labels=labels.texts)
     usable = labelled.usable()
     left_out = LeftOut(
@@ -160,12 +164,13 @@ def assemble(
             *small,
             *_straddling_notice(parts),
         ),
+        group_candidates=labelled.group_candidates,
     )
 
 
 def _vanished(labels: np.ndarray, usable: ImageTable, listing: Listing | None) -> tuple[str, ...]:
     """Name the classes of which not one image can be used."""
-    named = {*np.unique(labels).tolist(), *(plain_label(name) for name in (listing.empty_classes if listing else ()))}
+    named = {*factorized(labels)[0], *(plain_label(name) for name in (listing.empty_classes if listing else ()))}
     gone = sorted(named - {""} - _classes(usable), key=natural_key)
     if not gone:
         return ()

@@ -97,6 +97,7 @@ class ImageDataset(Dataset):
         max_pixels: the largest width x height.
         identity: see `Dataset`.
         notices: see `Dataset`.
+        group_candidates: see `Dataset`.
     """
 
     def __init__(
@@ -109,9 +110,11 @@ class ImageDataset(Dataset):
         max_pixels: int,
         identity: Mapping[str, Any],
         notices: tuple[str, ...],
+        group_candidates: tuple[str, ...] = (),
     ) -> None:
         self.title = title
         self.notices = notices
+        self.group_candidates = group_candidates
         train = tables["train"]
         self.class_names = tuple(sorted((train.names[i] for i in np.unique(train.labels)), key=natural_key))
         self.image_shape = (*resizing.size, 3)

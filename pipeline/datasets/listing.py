@@ -61,6 +61,7 @@ class Listing:
         empty_classes: names of classes without any image.
         notices: sentences a reader of any number from these data must know.
         unit: what a problem is one of: `rows`, `files` or `files and folders`; of archives `images`.
+        group_candidates: columns that look like groups.
     """
 
     root: Path
@@ -71,6 +72,7 @@ class Listing:
     empty_classes: tuple[str, ...] = ()
     notices: tuple[str, ...] = ()
     unit: str = "files"
+    group_candidates: tuple[str, ...] = ()
 
 
 def natural_key(name: str) -> tuple[list[tuple[bool, int, str]], str]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from bottleneck_features.pipeline.datasets import Dataset
 from bottleneck_features.pipeline.datasets.splitting import grouped_split, stratified_split
+from bottleneck_features.pipeline.datasets.texts import factorized
 from bottleneck_features.pipeline.errors import RequestError
 
 _SHOWN = 10  # classes in a message
@@ -71,7 +72,8 @@ def hold_out(dataset: Dataset, fraction: float, seed: int) -> Holdout:
     if problem := why_no_holdout(dataset):
         raise RequestError(problem)
     if "train" in dataset.groups:
-        train, validation = grouped_split(samples.labels, dataset.groups["train"], fraction, seed)
+        groups = factorized(dataset.groups["train"])[1]
+        train, validation = grouped_split(samples.labels, groups, fraction, seed)
     else:
         train, validation = stratified_split(samples.labels, fraction, seed)
     return Holdout(Subset("train", train), Subset("train", validation))
@@ -83,7 +85,7 @@ def why_no_holdout(dataset: Dataset) -> str:
         return ""
     labels, what = dataset.splits["train"].labels, "training image"
     if "train" in dataset.groups:
-        _, groups = np.unique(dataset.groups["train"], return_inverse=True)
+        _, groups = factorized(dataset.groups["train"])
         labels, what = np.unique(np.stack([labels, groups]), axis=1)[0], "group of training images"
     few = [dataset.class_names[label] for label in np.flatnonzero(np.bincount(labels) == 1)]
     if not few:

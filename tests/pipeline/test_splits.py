@@ -4,7 +4,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from bottleneck_features.pipeline.datasets.dataset import ArrayDataset, Samples
-from bottleneck_features.pipeline.datasets.splitting import grouped_split, stratified_split
+from bottleneck_features.pipeline.datasets.splitting import grouped_split, straddling, stratified_split
+from bottleneck_features.pipeline.datasets.texts import factorized, text_array
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.evaluation.splits import hold_out, scored_subset
 
@@ -87,3 +88,11 @@ def test_what_is_scored_at_the_end_is_the_test_split_or_else_the_validation_imag
     dataset = _dataset(np.tile([0, 1], 20), splits)
     holdout = hold_out(dataset, 0.2, 0)
     assert scored_subset(dataset, holdout).split == expected
+
+
+def test_many_texts_that_come_twice_in_the_same_order_are_told_apart():
+    texts = [f"patient {i}" for i in range(1000)] * 2
+    names, codes = factorized(text_array(texts))
+    assert names == tuple(sorted(set(texts)))
+    assert [names[code] for code in codes] == texts
+    assert straddling({"train": text_array(texts), "test": text_array(texts[::-1])}) == 1000

@@ -39,6 +39,9 @@ def open_listing(experiment: Experiment, home: Path, listing: Listing) -> ImageD
     groups, rows = text_array(printable(entry.group) for entry in entries), np.array([e.row for e in entries], np.int32)
     labels, splits = text_array(entry.label for entry in entries), text_array(entry.split for entry in entries)
     groups = groups if (groups != "").any() else groups[:0]
-    labelled = LabelledScan(scan, scan.ids, labels, splits, groups, scan.problems, rows if rows.any() else None)
+    numbers, candidates = rows if rows.any() else None, listing.group_candidates
+    labelled = LabelledScan(
+        scan, scan.ids, labels, splits, groups, scan.problems, rows=numbers, group_candidates=candidates
+    )
     location = str(Path(settings.path).expanduser().resolve())
     return assemble(experiment, home, labelled, reader=FileReader(listing.root), location=location, listing=listing)

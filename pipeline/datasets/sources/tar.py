@@ -3,6 +3,7 @@
 import json
 import posixpath
 from collections import Counter
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -46,7 +47,8 @@ def open_tar(experiment: Experiment, home: Path) -> ImageDataset:
     ids, repeated = unique_ids(scan.ids, scan.images["container"], containers)
     said = _said(scan, settings, named_splits(containers))
     groups = _groups(ids, scan.usable & ~said.outside, settings.group)
-    labelled = LabelledScan(scan, ids, said.labels, said.splits, groups, {**said.problems, **repeated, **scan.problems})
+    problems = {**said.problems, **repeated, **scan.problems}
+    labelled = LabelledScan(scan, ids, said.labels, said.splits, groups, problems, place=said.place)
     left_out = tuple(Problem(str(name), NO_SPLIT) for name in ids[said.outside])
     listing = Listing(Path(settings.path), (), left_out=left_out, notices=said.notices, unit="images")
     return assemble(
@@ -68,6 +70,7 @@ class _Said(NamedTuple):
         problems: why images cannot be used, by position.
         outside: `(n,)` mask of those that are passed over, since the settings name splits, and they are in none.
         notices: sentences a reader of any number from these data must know.
+        place: where the labels are written; empty where they are names of folders.
     """
 
     labels: np.ndarray
@@ -75,6 +78,7 @@ class _Said(NamedTuple):
     problems: dict[int, str]
     outside: np.ndarray
     notices: tuple[str, ...]
+    place: str
 
 
 def _said(scan: ScanResult, settings: DatasetSettings, named: tuple[str, ...]) -> _Said:
@@ -100,6 +104,7 @@ def _said(scan: ScanResult, settings: DatasetSettings, named: tuple[str, ...]) -
         problems,
         outside,
         (*convention.notices, *notices, *passed_over_notice(over), *_beside(scan)),
+        f"the .{kind} files" if kind else "",
     )
 
 
@@ -173,11 +178,12 @@ def _inside(labelled: LabelledScan, outside: np.ndarray) -> LabelledScan:
     if not outside.any():
         return labelled
     kept = np.flatnonzero(~outside)
-    return LabelledScan(
-        labelled.scan.take(kept),
-        labelled.ids[kept],
-        labelled.labels[kept],
-        labelled.splits[kept],
-        labelled.groups[kept] if len(labelled.groups) else labelled.groups,
-        {new: labelled.problems[old] for new, old in enumerate(kept.tolist()) if old in labelled.problems},
+    return replace(
+        labelled,
+        scan=labelled.scan.take(kept),
+        ids=labelled.ids[kept],
+        labels=labelled.labels[kept],
+        splits=labelled.splits[kept],
+        groups=labelled.groups[kept] if len(labelled.groups) else labelled.groups,
+        problems={new: labelled.problems[old] for new, old in enumerate(kept.tolist()) if old in labelled.problems},
     )

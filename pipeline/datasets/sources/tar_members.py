@@ -158,8 +158,9 @@ def _note(content: bytes, kind: str, fields: tuple[str, ...]) -> str:
     if kind == ".json":
         try:
             found = json.loads(note)
-        except ValueError:
+        except (ValueError, RecursionError):
             return ""
         present = [found[name] for name in fields if name in found] if isinstance(found, dict) else []
-        note = str(present[0]) if present and not isinstance(present[0], dict | list | None) else ""
+        label = present[0] if present and not isinstance(present[0], dict) else None
+        note = json.dumps(label) if isinstance(label, list) else "" if label is None else str(label)
     return " ".join(note.split())[:LONGEST_LABEL]
