@@ -414,3 +414,19 @@ def test_columns_that_look_like_groups_are_found(tmp_path):
     )
     assert _open(path, tmp_path, "dataset.label_column=kind", NO_TEST).group_candidates == ("sender",)
     assert _open(path, tmp_path, "dataset.label_column=kind", "dataset.group=sender", NO_TEST).group_candidates == ()
+
+
+def test_a_value_that_a_dictionary_has_once_is_in_memory_once_however_often_it_is_repeated(tmp_path):
+    pictures = [encoded(picture(i, COLOURS[NAMES[i % 3]])) for i in range(12)]
+    values = pa.DictionaryArray.from_arrays(
+        [*range(12), *[12] * 300], pa.array([*pictures, bytes(1 << 22)], pa.binary())
+    )
+    table = pa.table({"image": values, "label": [*NAMES] * 4 + ["red"] * 300})
+    pq.write_table(
+        table, tmp_path / "x.parquet", compression="zstd", store_schema=False, dictionary_pagesize_limit=1 << 30
+    )
+    dataset = _open(tmp_path / "x.parquet", tmp_path, "dataset.error_limit=1", NO_TEST)
+    dataset.images("train", np.arange(12))
+    (held,) = dataset._reader._held.values()
+    assert len(held.contents) == 312
+    assert held.nbytes == sum(map(len, pictures)) + (1 << 22)

@@ -4,7 +4,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -44,7 +44,8 @@ if TYPE_CHECKING:
     from pyarrow.parquet import ParquetFile
 
 _ANNOTATIONS = ("label", "split", "group")
-ROWS = 64  # whose bytes are held while they are looked at
+ROWS = 4  # that are unpacked at a time: a value that a dictionary has once, and a million rows repeat, is unpacked for each
+HELD = 64  # of which contents that are the same are one copy
 ROW_GROUP_BYTES = (
     1 << 30
 )  # bytes of the row groups that are held while a data set is read; one is held whatever its size
@@ -81,6 +82,30 @@ def open_parquet(experiment: Experiment, home: Path) -> ImageDataset:
     return assemble(replace(experiment, dataset=settings), home, labelled, reader=reader, location=settings.path)
 
 
+@dataclass(frozen=True)
+class _RowGroup:
+    """The images of a row group; of contents that are the same there is one copy.
+
+    Attributes:
+        contents: of each row; None where there is none.
+        nbytes: how much memory they take.
+    """
+
+    contents: list[bytes | None]
+    nbytes: int
+
+    @classmethod
+    def of(cls, file: "ParquetFile", group: int, column: str) -> "_RowGroup":
+        """Read a row group."""
+        copies: dict[bytes | None, bytes | None] = {}
+        contents = []
+        for batch in file.iter_batches(ROWS, row_groups=[group], columns=[column]):
+            for value in batch.column(column).to_pylist():
+                content = _content(value)
+                contents.append(copies.setdefault(content, content))
+        return cls(contents, sum(len(content or b"") for content in copies))
+
+
 class ParquetReader:
     """Reads images in Parquet files, row groups of up to 1 GiB of them in memory (an `ImageReader`)."""
 
@@ -88,7 +113,7 @@ class ParquetReader:
         self._containers, self._column = containers, column
         self._lock = threading.Lock()
         self._starts: dict[int, np.ndarray] = {}
-        self._held: OrderedDict[tuple[int, int], Any] = OrderedDict()
+        self._held: OrderedDict[tuple[int, int], _RowGroup] = OrderedDict()
         self._held_bytes = 0
         self.threads = reading_threads(containers)
 
@@ -99,9 +124,9 @@ class ParquetReader:
             group = int(np.searchsorted(starts, image.offset, "right")) - 1
             rows = self._rows(image.container, group)
         row = image.offset - int(starts[group])
-        if row >= len(rows):
+        if row >= len(rows.contents):
             raise UnusableImage("the file has fewer rows than it had")
-        return _image_bytes(rows[row].as_py())
+        return _image_bytes(rows.contents[row])
 
     def location(self, image: StoredImage) -> str:
         """See `ImageReader`."""
@@ -114,11 +139,11 @@ class ParquetReader:
             self._starts[number] = np.cumsum([0, *sizes[:-1]])
         return self._starts[number]
 
-    def _rows(self, number: int, group: int) -> Any:
+    def _rows(self, number: int, group: int) -> "_RowGroup":
         if (number, group) not in self._held:
             with _reading(self._containers[number]) as file:
                 self._make_room(_group_bytes(file, group, self._column))
-                rows = file.read_row_group(group, columns=[self._column]).column(self._column)
+                rows = _RowGroup.of(file, group, self._column)
             self._make_room(rows.nbytes)
             self._held[number, group] = rows
             self._held_bytes += rows.nbytes
@@ -190,7 +215,8 @@ def parquet_images(container: Container, columns: TableColumns) -> Iterator[Unsc
         wanted = require_columns(schema, columns, container.name)
         _require_small_groups(file, container, columns.image)
         classes = class_names(schema, columns.label, container.name)
-        for row, values in enumerate(_values(file, container, wanted)):
+        rows = _one_copy_each(_values(file, container, wanted), columns.image)
+        for row, values in enumerate(rows):
             yield _unscanned(values, row, stem, columns, classes)
 
 
@@ -214,6 +240,20 @@ def _values(file: "ParquetFile", container: Container, wanted: list[str]) -> Ite
         yield from rows
 
 
+def _one_copy_each(rows: Iterator[dict[str, Any]], column: str) -> Iterator[dict[str, Any]]:
+    """Give rows whose contents are those of one of the last rows where they are the same."""
+    copies: OrderedDict[bytes, bytes] = OrderedDict()
+    for values in rows:
+        content = _content(values[column])
+        if content:
+            copy = copies.pop(content, content)
+            copies[copy] = copy
+            values[column] = {**values[column], "bytes": copy} if isinstance(values[column], dict) else copy
+        if len(copies) > HELD:
+            copies.popitem(last=False)
+        yield values
+
+
 def _unscanned(
     values: Mapping[str, Any], row: int, stem: str, columns: TableColumns, classes: tuple[str, ...]
 ) -> UnscannedImage:
@@ -235,12 +275,17 @@ def _unscanned(
     return UnscannedImage(identifier or f"{stem}/{row:09d}", read, row, origin, annotations)
 
 
+def _content(value: Any) -> bytes | None:
+    content: bytes | None = value.get("bytes") if isinstance(value, dict) else value
+    return content
+
+
 def _image_bytes(value: Any, problem: str = "") -> bytes:
     if problem:
         raise UnusableImage(problem)
-    content = value.get("bytes") if isinstance(value, dict) else value
+    content = _content(value)
     if content:
-        return bytes(content)
+        return content
     path = value.get("path") if isinstance(value, dict) else None
     raise UnusableImage(
         f"the row names a file ({path}) and does not hold its bytes" if path else "the row holds no image"
