@@ -50,7 +50,7 @@ def list_folder(settings: DatasetSettings, home: Path | None = None) -> Listing:
     except OSError as error:
         raise RequestError(f"'{printable(str(root))}' cannot be listed ({error.strerror}).") from error
     if not found.files:
-        raise RequestError(f"{_nothing_in(root, found)} {LAYOUTS}")
+        raise RequestError(_nothing_in(root, found))
     convention = convention_of(found.files, settings, Location(f"'{root}'", root))
     places = placed(found.files, convention)
     entries = tuple(Entry(path, place.label, place.split) for path, place in places.labelled)
@@ -99,8 +99,10 @@ def _nothing_in(root: Path, found: Walk) -> str:
         first = found.unlisted[0]
         return f"There is no file to be seen in '{root}': '{first.path}': {first.reason}."
     if found.beside:
-        return f"There is no image in '{root}', only {len(found.beside):,} other files such as '{printable(found.beside[0])}'."
-    return f"There is no file in '{root}'" + (f", only {len(found.folders):,} folders." if found.folders else ".")
+        shown = printable(found.beside[0])
+        return f"There is no image in '{root}', only {len(found.beside):,} other files such as '{shown}'. {LAYOUTS}"
+    folders = f", only {len(found.folders):,} folders" if found.folders else ""
+    return f"There is no file in '{root}'{folders}. {LAYOUTS}"
 
 
 def _refuse_names_that_are_no_text(names: Iterable[str]) -> None:
