@@ -94,16 +94,34 @@ class SavedArray:
         """
         self.require_rows()
         with _readable(self.path):
-            if self.fortran:
-                whole = self._columns()
-                yield from (np.ascontiguousarray(whole[part]) for part in parts)
-                return
-            with self._stream() as stream:
-                position = 0
-                for part in parts:
-                    stream.seek((part.start - position) * self.row_bytes, 1)
-                    position = part.stop
-                    yield self._read(stream, part.stop - part.start)
+            yield from self._of_columns(parts) if self.fortran else self._of_rows(parts)
+
+    def _of_rows(self, parts: Iterable[slice]) -> Iterator[np.ndarray]:
+        with self._stream() as stream:
+            position = 0
+            for part in parts:
+                stream.seek((part.start - position) * self.row_bytes, 1)
+                position = part.stop
+                yield self._read(stream, part.stop - part.start)
+
+    def _of_columns(self, parts: Iterable[slice]) -> Iterator[np.ndarray]:
+        if self.name:
+            whole = self._whole()
+            yield from (np.ascontiguousarray(whole[part]) for part in parts)
+            return
+        with self.path.open("rb", buffering=0) as file:
+            for part in parts:
+                yield np.ascontiguousarray(self._turned(file, part.start, part.stop - part.start))
+
+    def _turned(self, file: IO[bytes], start: int, count: int) -> np.ndarray:
+        columns = np.empty((math.prod(self.shape[1:]), count), self.dtype)
+        for number, column in enumerate(columns):
+            file.seek(self.offset + (number * self.shape[0] + start) * self.dtype.itemsize)
+            content = file.read(column.nbytes)
+            if len(content) < column.nbytes:
+                raise _cut_short(self.path)
+            column[:] = np.frombuffer(content, self.dtype)
+        return columns.T.reshape((count, *self.shape[1:]), order="F")
 
     def _read(self, stream: IO[bytes], count: int) -> np.ndarray:
         content = stream.read(count * self.row_bytes)
@@ -111,9 +129,7 @@ class SavedArray:
             raise _cut_short(self.path)
         return np.frombuffer(content, self.dtype).reshape(count, *self.shape[1:])
 
-    def _columns(self) -> np.ndarray:
-        if not self.name:
-            return np.memmap(self.path, self.dtype, "r", self.offset, self.shape, order="F")
+    def _whole(self) -> np.ndarray:
         size = self.shape[0] * self.row_bytes
         if size > WHOLE_BYTES:
             raise ImportRefused(
@@ -153,7 +169,7 @@ def saved_arrays(path: Path) -> tuple[SavedArray, ...]:
         if not start.startswith(_ZIP):
             raise ImportRefused(f"{path} {_what_it_is(start)}")
         with zipfile.ZipFile(path) as archive:
-            members = [member for member in archive.infolist() if member.filename.endswith(".npy")]
+            members = [member for member in archive.infolist() if Path(member.filename).suffix == ".npy"]
             if not members or len(members) > MOST_ARRAYS:
                 raise ImportRefused(f"{path} holds {len(members):,} arrays; 1 to {MOST_ARRAYS:,} are taken. {_TAKEN}.")
             return tuple(_from_member(path, archive, member) for member in members)

@@ -280,6 +280,14 @@ def test_a_file_of_another_kind_is_named_for_what_it_is(tmp_path, content, messa
     assert "not a zip" not in str(refused.value)
 
 
+def test_an_array_without_a_name_in_an_npz_is_no_array(tmp_path):
+    np.savez(tmp_path / "a.npz", **{"": np.zeros((5, 4)), "labels": np.zeros(5)})
+    with pytest.raises(
+        ImportRefused, match=r"holds the features of the train split. It has:\n  'labels' float64 \(5,\)\n"
+    ):
+        _import(tmp_path, {"train": tmp_path / "a.npz"})
+
+
 def test_a_missing_file_and_a_folder_are_named(tmp_path):
     with pytest.raises(ImportRefused, match=r"There is no file .*b\.npz"):
         _import(tmp_path, {"train": tmp_path / "b.npz"})
