@@ -310,7 +310,7 @@ def encoded(manifest: Manifest) -> bytes:
 
 
 def seal(content: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of all that a manifest says, which is written in it."""
+    """Return the SHA-256 of a manifest's content, its entry `sha256` left out."""
     rest = {name: value for name, value in content.items() if name != "sha256"}
     return hashlib.sha256(canonical_json(rest).encode()).hexdigest()
 

@@ -182,8 +182,8 @@ def _minimise(
 def _warn_unfinished(l2: float) -> None:
     from sklearn.exceptions import ConvergenceWarning
 
-    said = f"The logistic regression with l2 = {l2:.3g} is not finished after {ITERATIONS} iterations."
-    warnings.warn(said, ConvergenceWarning, stacklevel=3)
+    message = f"The logistic regression with l2 = {l2:.3g} is not finished after {ITERATIONS} iterations."
+    warnings.warn(message, ConvergenceWarning, stacklevel=3)
 
 
 class _Objective:

@@ -37,8 +37,8 @@ def limit_cores(count: int) -> None:
 
 def core_limit() -> int | None:
     """Return how many cores OMP_NUM_THREADS leaves this process; None where it says nothing."""
-    said = os.environ.get("OMP_NUM_THREADS", "")
-    return max(1, int(said)) if said.isdecimal() else None
+    setting = os.environ.get("OMP_NUM_THREADS", "")
+    return max(1, int(setting)) if setting.isdecimal() else None
 
 
 class Workers:

@@ -15,6 +15,7 @@ from bottleneck_features.models.eigenbasis import BLOCK, Eigenbasis
 from bottleneck_features.models.logistic import TOLERANCE, logistic_path
 from bottleneck_features.models.neighbours import majority_path, nearest_labels, vote_shares
 from bottleneck_features.models.parallel import Workers
+from bottleneck_features.models.rows import mean_over_views
 
 LARGEST_K = 200  # neighbours that vote at most
 SMALLEST_PROBABILITY = float(np.finfo(np.float32).tiny)  # what a logarithm is taken of where a probability is 0
@@ -49,11 +50,6 @@ class Linear:
 
     weights: np.ndarray
     bias: np.ndarray
-
-
-def mean_over_views(scores: np.ndarray, views: int) -> np.ndarray:
-    """Return `(n, classes)` means of `(n · views, classes)` scores."""
-    return scores if views == 1 else scores.reshape(-1, views, scores.shape[1]).mean(axis=1)
 
 
 def search_logistic(

@@ -24,13 +24,15 @@ PACKAGES = ("bottleneck-features", "tensorflow", "keras", "numpy", "h5py", "open
 FROZEN = ("linear", "earlier", "probe")
 PRETRAINED = ("fine-tune", "from-pretrained")
 SCRATCH = ("from-scratch", "convnet-small", "convnet-strong")
-NETWORKS = ("fine-tune", "from-pretrained", "from-scratch")  # what `fine-tune --method` trains
+NETWORKS = (*PRETRAINED, "from-scratch")  # what `fine-tune --method` trains
 
 CURVE_SEEDS = 3  # draws of every point of a label curve, where --seeds is not given
 
 # what is left that can classify new images: heads by the command that trained them, and networks
 HEADS = ("probe", "train-head")
 MODELS = (*HEADS, *NETWORKS)  # without --model the first one there is
+
+Curves = Mapping[str, Sequence[float]]  # learning curves by name, one value per epoch
 
 
 @dataclass(frozen=True)
@@ -105,11 +107,11 @@ def display_name(method: Method) -> str:
     return f"{method.name} ({', '.join(method.layers)})" if method.layers else method.name
 
 
-def kept_epoch(curves: Mapping[str, Sequence[float]]) -> int:
+def kept_epoch(curves: Curves) -> int:
     """Return the epoch of the lowest validation loss, counted from 1, whose weights are kept.
 
     Args:
-        curves: learning curves by name, one value per epoch.
+        curves: of a training, with `val_loss`.
     """
     losses = curves["val_loss"]
     return 1 + min(range(len(losses)), key=lambda epoch: (math.isnan(losses[epoch]), losses[epoch]))

@@ -13,8 +13,11 @@ from rich.table import Table
 from bottleneck_features.pipeline.reporting.answer import answer
 from bottleneck_features.pipeline.tables import (
     PROBE_COLUMNS,
+    accuracy_text,
     calibration_sentence,
+    interval_text,
     pair_line,
+    percent_text,
     probe_rows,
     table_columns,
     table_rows,
@@ -76,8 +79,7 @@ def print_label_curve(result: Mapping[str, Any]) -> None:
 
 
 def _mean(point: Mapping[str, Any]) -> str:
-    interval = f" [{100 * point['interval'][0]:.1f}, {100 * point['interval'][1]:.1f}]" if point["interval"] else ""
-    return f"{100 * point['mean']:.1f} %{interval}"
+    return interval_text(point["mean"], *point["interval"]) if point["interval"] else percent_text(point["mean"])
 
 
 def print_scored(result: Mapping[str, Any]) -> None:
@@ -181,10 +183,9 @@ def print_export(result: Mapping[str, Any]) -> None:
 def model_line(model: Mapping[str, Any]) -> str:
     """Return which trained model it is and how good it was, in one line."""
     kind = model["scored_on"]
-    low, high = (100 * bound for bound in model["interval"][kind])
     return (
         f"{model['name']} ({model['method']}, {' + '.join(model['layers'])} of {model['backbone']}, trained on {model['data']}): "
-        f"{kind} accuracy {100 * model['accuracy'][kind]:.1f} % [{low:.1f}, {high:.1f}] of {model['n'][kind]:,} images"
+        f"{kind} accuracy {accuracy_text(model, kind)} of {model['n'][kind]:,} images"
     )
 
 

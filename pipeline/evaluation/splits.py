@@ -71,10 +71,10 @@ def hold_out(dataset: Dataset, fraction: float, seed: int) -> Holdout:
     if problem := why_no_holdout(dataset):
         raise RequestError(problem)
     if "train" in dataset.groups:
-        train, held = grouped_split(samples.labels, dataset.groups["train"], fraction, seed)
+        train, validation = grouped_split(samples.labels, dataset.groups["train"], fraction, seed)
     else:
-        train, held = stratified_split(samples.labels, fraction, seed)
-    return Holdout(Subset("train", train), Subset("train", held))
+        train, validation = stratified_split(samples.labels, fraction, seed)
+    return Holdout(Subset("train", train), Subset("train", validation))
 
 
 def why_no_holdout(dataset: Dataset) -> str:
@@ -105,16 +105,16 @@ def smallest_class(dataset: Dataset, fraction: float, seeds: Iterable[int]) -> i
     """
     samples, classes = dataset.splits["train"], len(dataset.class_names)
     try:
-        held = [hold_out(dataset, fraction, seed) for seed in seeds]
+        holdouts = [hold_out(dataset, fraction, seed) for seed in seeds]
     except RequestError:
         return 0
-    return min(int(np.bincount(samples.labels[one.train.indices], minlength=classes).min()) for one in held)
+    return min(int(np.bincount(samples.labels[one.train.indices], minlength=classes).min()) for one in holdouts)
 
 
-def scored_subset(dataset: Dataset, held: Holdout) -> Subset:
+def scored_subset(dataset: Dataset, holdout: Holdout) -> Subset:
     """Return the samples of the evaluation set: the whole test split, or the validation samples where there is none."""
     if "test" not in dataset.splits:
-        return held.validation
+        return holdout.validation
     return Subset("test", np.arange(len(dataset.splits["test"])))
 
 

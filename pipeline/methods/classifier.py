@@ -1,6 +1,6 @@
 """A chosen classifier as plain arrays that turn raw features into probabilities."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,12 +8,11 @@ from scipy.special import softmax
 
 from bottleneck_features.models.neighbours import nearest_labels, vote_shares
 from bottleneck_features.models.parallel import workers
-from bottleneck_features.models.probes import mean_over_views
+from bottleneck_features.models.rows import mean_over_views
 from bottleneck_features.pipeline.methods.layer_rows import LayerRows
 
 LINEAR_ARRAYS = frozenset({"coefficients", "intercept"})
 NEIGHBOUR_ARRAYS = frozenset({"mean", "scale", "rows", "labels", "k"})
-ROWS_AT_A_TIME = 1024
 
 
 @dataclass(frozen=True)
@@ -92,14 +91,7 @@ class Classifier:
 
     def probabilities_of(self, rows: LayerRows) -> np.ndarray:
         """Return `(samples, classes)` probabilities, not calibrated, of rows that are read a slice at a time."""
-        return np.concatenate([self.probabilities(part, rows.views) for part in slices(rows)])
-
-
-def slices(rows: LayerRows) -> Iterator[np.ndarray]:
-    """Give `(samples · views, d)` rows, whole samples at a time."""
-    step = ROWS_AT_A_TIME * rows.views
-    for start in range(0, rows.shape[0], step):
-        yield rows[start : min(start + step, rows.shape[0])]
+        return np.concatenate([self.probabilities(part, rows.views) for part in rows.slices()])
 
 
 def smoothed(shares: np.ndarray, k: int) -> np.ndarray:

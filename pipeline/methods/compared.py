@@ -67,7 +67,13 @@ def _probe(training: Training, name: str) -> Iterator[TrainedMethod]:
             one
             for layers in sets
             for one in search_layers(
-                cache, layers, study.holdout, extract=seconds, pool=training.pool, advance=bar.update, families=LOGISTIC
+                cache,
+                layers,
+                study.holdout,
+                extract=seconds,
+                pool=training.pool,
+                progress=bar.update,
+                families=LOGISTIC,
             )
         ]
     best, *_ = ranked(found, study.labels(study.holdout.validation), cache.layers)

@@ -8,9 +8,9 @@ import numpy as np
 
 from bottleneck_features.pipeline.errors import PipelineError
 from bottleneck_features.pipeline.progress import progress
+from bottleneck_features.pipeline.results import Curves
 
 PREDICTED_AT_A_TIME = 512  # rows of features
-Curves = dict[str, list[float]]
 
 
 class RowSource(Protocol):
@@ -83,13 +83,13 @@ class EpochBatches(RowBatches):
         """Keep the order until the next `begin`."""
 
 
-def fit(model: keras.Model, train: RowBatches, held: RowBatches, recipe: TrainingRecipe, title: str) -> Curves:
+def fit(model: keras.Model, train: RowBatches, validation: RowBatches, recipe: TrainingRecipe, title: str) -> Curves:
     """Train a classifier and leave it with the weights of its best epoch by validation loss.
 
     Args:
         model: gives class probabilities.
         train: training batches.
-        held: validation batches.
+        validation: validation batches.
         recipe: optimiser settings.
         title: shown in the progress bar.
 
@@ -104,7 +104,7 @@ def fit(model: keras.Model, train: RowBatches, held: RowBatches, recipe: Trainin
     )
     best = keras.callbacks.EarlyStopping("val_loss", patience=recipe.epochs, restore_best_weights=True)
     callbacks = [best, keras.callbacks.TerminateOnNaN(), _Progress(title, recipe.epochs)]
-    fitted = model.fit(train, validation_data=held, epochs=recipe.epochs, verbose=0, callbacks=callbacks)
+    fitted = model.fit(train, validation_data=validation, epochs=recipe.epochs, verbose=0, callbacks=callbacks)
     curves = {name: [float(value) for value in values] for name, values in fitted.history.items()}
     if not all(np.isfinite(curves["loss"])) or not np.isfinite(curves.get("val_loss", [np.nan])).any():
         raise PipelineError(
@@ -134,8 +134,8 @@ class _Progress(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         logs = logs or {}
-        held = logs.get("val_accuracy", np.nan)
-        self._bar.set_postfix_str(f"train {logs['accuracy']:.1%}, validation {held:.1%}", refresh=False)
+        validation = logs.get("val_accuracy", np.nan)
+        self._bar.set_postfix_str(f"train {logs['accuracy']:.1%}, validation {validation:.1%}", refresh=False)
         self._bar.update()
 
     def on_train_end(self, logs: dict[str, float] | None = None) -> None:

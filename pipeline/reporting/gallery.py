@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bottleneck_features.features import Features
+from bottleneck_features.models.rows import unit_rows
 from bottleneck_features.pipeline.datasets import Dataset
 from bottleneck_features.pipeline.evaluation.predictions import Predictions
 from bottleneck_features.pipeline.evaluation.splits import Subset
@@ -127,11 +128,7 @@ def nearest_by_cosine(
 
 def unit_vectors(cache: Features, layer: str, part: Subset) -> np.ndarray:
     """Return the `(len(part), d)` float32 features of samples, averaged over views and positions, at unit length."""
-    rows = LayerRows(cache, (layer,), part)
-    step = _AT_A_TIME * rows.views  # maps that keep their positions are large
-    pieces = [rows[start : start + step].astype(np.float32) for start in range(0, rows.shape[0], step)]
-    means = np.concatenate(pieces).reshape(len(part), rows.views, -1).mean(axis=1)
-    return means / np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12)
+    return unit_rows(LayerRows(cache, (layer,), part).by_sample())
 
 
 def _neighbours(

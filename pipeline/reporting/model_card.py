@@ -8,6 +8,7 @@ from bottleneck_features import models
 from bottleneck_features.models.formats import one_line
 from bottleneck_features.pipeline.reporting.page import environment
 from bottleneck_features.pipeline.results import versions
+from bottleneck_features.pipeline.tables import accuracy_text
 from bottleneck_features.pipeline.use.saved_model import SavedModel
 
 CARD = "model-card.md"
@@ -29,7 +30,7 @@ def model_card(model: SavedModel, details: Mapping[str, Any], warnings: Sequence
         warnings: what a reader must know about the data and the weights.
     """
     templates = environment(autoescape=False)
-    templates.filters |= {"percent": lambda share: f"{100 * share:.1f}", "thousands": lambda n: f"{n:,}"}
+    templates.filters |= {"thousands": lambda n: f"{n:,}"}
     backbone, known = model.experiment.backbone, model.known
     splits = [split for split in ("validation", "test") if known["accuracy"][split] is not None]
     return templates.get_template(CARD).render(
@@ -37,7 +38,7 @@ def model_card(model: SavedModel, details: Mapping[str, Any], warnings: Sequence
         model=model,
         classes=[one_line(name) for name in model.classes],
         known=known,
-        scores=[(split, known["accuracy"][split], known["interval"][split], known["n"][split]) for split in splits],
+        scores=[(split, known["n"][split], accuracy_text(known, split)) for split in splits],
         warnings=warnings,
         weights=models.weights_identity(backbone.name, backbone.weights, model.experiment.seed),
         resizing=model.resizing,

@@ -51,6 +51,6 @@ def _agreed(tables: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str]]:
         values: dict[str, list[str]] = {}
         for command, table in tables.items():
             values.setdefault(str(table.get(key, "unknown")), []).append(command)
-        said = [value if len(values) == 1 else f"{value} ({', '.join(own)})" for value, own in values.items()]
-        rows.append((key, "; ".join(said)))
+        entries = [value if len(values) == 1 else f"{value} ({', '.join(own)})" for value, own in values.items()]
+        rows.append((key, "; ".join(entries)))
     return rows

@@ -51,10 +51,10 @@ def _map(study: Study, predictions: Predictions, method: Mapping[str, Any]) -> F
 def _mistakes(study: Study, predictions: Predictions, result: Mapping[str, Any]) -> list[Mistake]:
     """Find the mistakes, and their neighbours among the training images of the run that made them."""
     dataset, cache, method, made_with = study.dataset, study.cache, best_method(result), result["experiment"]
-    held = hold_out(dataset, made_with["head"]["validation_split"], made_with["seed"])
+    holdout = hold_out(dataset, made_with["head"]["validation_split"], made_with["seed"])
     layer = _layer(cache, method)
     return most_confident_mistakes(
-        dataset, cache, layer=layer, learned=held.train, predictions=predictions, method=method["name"]
+        dataset, cache, layer=layer, learned=holdout.train, predictions=predictions, method=method["name"]
     )
 
 

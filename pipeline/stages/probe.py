@@ -121,15 +121,15 @@ def probe(study: Study) -> Result:
 
 
 def _search(study: Study) -> ProbeSearch:
-    cache, held, extract = study.cache, study.holdout, study.extraction_seconds
+    cache, holdout, extract = study.cache, study.holdout, study.extraction_seconds
     sets = layer_sets(cache.layers)
     candidates: list[Candidate] = []
     with progress(total=steps() * len(sets), desc="probes", unit="fit") as bar, workers() as pool:
         for layers in sets:
             bar.set_postfix_str(" + ".join(layers), refresh=False)
-            candidates += search_layers(cache, layers, held, extract=extract, pool=pool, advance=bar.update)
+            candidates += search_layers(cache, layers, holdout, extract=extract, pool=pool, progress=bar.update)
     heads = [fit_head(study, layer, "head") for layer in cache.layers]
-    return ProbeSearch(candidates, ranked([*candidates, *heads], study.labels(held.validation), cache.layers))
+    return ProbeSearch(candidates, ranked([*candidates, *heads], study.labels(holdout.validation), cache.layers))
 
 
 def _score_families(study: Study, found: ProbeSearch, pool: Workers) -> tuple[list[Method], Classifier]:
