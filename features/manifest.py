@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from bottleneck_features.errors import first_line
 from bottleneck_features.features.entries import FileEntry, FinishedShards, ShardTable
 from bottleneck_features.features.errors import CacheDamaged, CacheError, CacheMissing, CacheVersion
 from bottleneck_features.features.identity import canonical_json, identity_key
@@ -242,10 +243,13 @@ def parsed(text: bytes, path: Path | str) -> Manifest:
     except CacheVersion:
         raise
     except (CacheError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
-        raise CacheDamaged(
-            f"The manifest {path} is damaged ({error}). `cache verify --repair` puts it aside, so that the features "
-            "are extracted again."
-        ) from error
+        raise CacheDamaged(f"The manifest {path} is damaged ({first_line(error, 200)}). {_remedy(path)}") from error
+
+
+def _remedy(path: Path | str) -> str:
+    if isinstance(path, Path):
+        return "`cache verify --repair` puts it aside, so that the features are extracted again."
+    return "Remove that cache from the store; `bottleneck features` publishes it again."
 
 
 def save(folder: Path, manifest: Manifest) -> None:
