@@ -55,9 +55,7 @@ def read_labels(texts: np.ndarray, settings: DatasetSettings) -> Labels:
     variants = _differing_in_case(totals)
     if settings.fold_case:
         plain = {text: variants.get(label, (label,))[0] for text, label in plain.items()}
-        notices = ()
-    else:
-        notices = _case_notices(set(variants.values()), totals)
+    notices = () if settings.fold_case else _case_notices(set(variants.values()), totals)
     return Labels(text_array(plain[text] for text in different.tolist())[places] if len(texts) else texts, notices)
 
 

@@ -67,7 +67,7 @@ class Classifier:
             and labels.shape == rows.shape[:1]
             and labels.dtype.kind in "iu"
             and k.shape == ()
-            and 1 <= k <= len(rows)
+            and 1 <= int(k) <= len(rows)
             and bool((labels >= 0).all() and (labels < self.classes).all() and (scale > 0).all())
         )
 
