@@ -45,6 +45,12 @@ _ONLY_FOR = {
 }
 
 
+def _shown(value: Any) -> str:
+    """Return a received value as messages show it: the beginning of a long one."""
+    text = repr(value)
+    return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}… ({len(text):,} characters)"
+
+
 @dataclass(frozen=True, config=_CONFIG)
 class SplitFolders:
     """The folders of the splits, below `dataset.path`; all empty: they are recognised by their names."""
@@ -105,16 +111,18 @@ class DatasetSettings:
     @model_validator(mode="after")
     def _common_size_is_a_height_and_a_width(self) -> "DatasetSettings":
         if len(self.common_size) not in (0, 2):
-            raise ValueError(f"common_size takes a height and a width, such as 100,100. Received: {self.common_size!r}")
+            raise ValueError(
+                f"common_size takes a height and a width, such as 100,100. Received: {_shown(self.common_size)}"
+            )
         return self
 
     @model_validator(mode="after")
     def _bands_and_values_can_be(self) -> "DatasetSettings":
         if len(self.bands) not in (0, 3):
-            raise ValueError(f"bands takes three numbers from 1 on, such as 3,2,1. Received: {self.bands!r}")
+            raise ValueError(f"bands takes three numbers from 1 on, such as 3,2,1. Received: {_shown(self.bands)}")
         if self.value_range and not (len(self.value_range) == 2 and self.value_range[0] < self.value_range[1]):
             raise ValueError(
-                f"value_range takes the lowest and the highest value, such as 0,4095. Received: {self.value_range!r}"
+                f"value_range takes the lowest and the highest value, such as 0,4095. Received: {_shown(self.value_range)}"
             )
         return self
 
@@ -125,7 +133,7 @@ class DatasetSettings:
             if self.source not in sources and getattr(self, key) != defaults[key]:
                 raise ValueError(
                     f"{key} is for source {' or '.join(sources)}, not for {self.source}: leave it out, or change "
-                    f"dataset.source. Received: {getattr(self, key)!r}"
+                    f"dataset.source. Received: {_shown(getattr(self, key))}"
                 )
         return self
 
@@ -179,7 +187,7 @@ class FeatureSettings:
     def _the_store_is_a_url(self) -> "FeatureSettings":
         if self.store and "://" not in self.store:
             raise ValueError(
-                f"store must be a URL such as s3://bucket/prefix; a folder is --home. Received: {self.store!r}"
+                f"store must be a URL such as s3://bucket/prefix; a folder is --home. Received: {_shown(self.store)}"
             )
         return self
 
@@ -366,12 +374,14 @@ def _apply(table: dict[str, Any], override: str) -> None:
     key, equals, raw = override.partition("=")
     parts = key.strip().split(".")
     if not equals or not all(parts):
-        raise RequestError(f"--set takes section.key=value. Received: {override!r}")
+        raise RequestError(f"--set takes section.key=value. Received: {_shown(override)}")
     owner = table
     for part in parts[:-1]:
         owner = owner.setdefault(part, {})
         if not isinstance(owner, dict):
-            raise RequestError(f"--set {override}: {part!r} is not a section. Sections: {', '.join(_sections())}")
+            raise RequestError(
+                f"--set {override[:LONGEST_VALUE]}: {_shown(part)} is not a section. Sections: {', '.join(_sections())}"
+            )
     owner[parts[-1]] = _parse(raw.strip(), _type_of(parts))
 
 
@@ -439,11 +449,6 @@ def _follows(detail: Any, details: list[Any]) -> bool:
     )
 
 
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}… ({len(text):,} characters)"
-
-
 def _explain(detail: Any, source: str, overrides: tuple[str, ...]) -> str:
     parts = [str(part) for part in detail["loc"] if not isinstance(part, int)]
     key = ".".join(parts)
@@ -452,8 +457,8 @@ def _explain(detail: Any, source: str, overrides: tuple[str, ...]) -> str:
         owner = _type_of(parts[:-1]) if parts[:-1] else Experiment
         valid = [field.name for field in dataclasses.fields(owner)]
         typed = [word for word in overrides if f"{word.partition('=')[0].strip()}.".startswith(f"{key}.")]
-        where = f"--set {typed[-1]}" if typed else source
-        return f"Unknown key {key!r} in {where}. Nearest: {', '.join(nearest(parts[-1], valid))}."
+        where = f"--set {typed[-1][:LONGEST_VALUE]}" if typed else source
+        return f"Unknown key {_shown(key)} in {where}. Nearest: {', '.join(nearest(parts[-1], valid))}."
     if detail["type"] == "literal_error":
         return f"{key}: unknown value. Valid: {detail['ctx']['expected']}. {received}"
     if detail["type"] in ("missing", "missing_argument"):
