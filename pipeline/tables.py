@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from bottleneck_features.pipeline.results import Score
+from bottleneck_features.pipeline.method_row import Score
 
 SMALLEST_P = 1e-300
 FEW = 50  # validation images: a temperature fitted on fewer can make other images far worse

@@ -43,7 +43,8 @@ from bottleneck_features.pipeline.commandline.output import (
 )
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.experiment import load_experiment
-from bottleneck_features.pipeline.results import CURVE_SEEDS, NETWORKS, Result, experiment_json
+from bottleneck_features.pipeline.method_row import CURVE_SEEDS, NETWORKS
+from bottleneck_features.pipeline.results import Result, experiment_json
 
 if TYPE_CHECKING:  # it loads what computes, and --help needs none of that
     from bottleneck_features.pipeline.evaluation.study import Study

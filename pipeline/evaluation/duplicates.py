@@ -24,7 +24,8 @@ from bottleneck_features.pipeline.evaluation.likeness import (
 )
 from bottleneck_features.pipeline.evaluation.scores import score
 from bottleneck_features.pipeline.evaluation.splits import Holdout, Subset, digest
-from bottleneck_features.pipeline.results import Method, write_text
+from bottleneck_features.pipeline.method_row import Method
+from bottleneck_features.pipeline.results import write_text
 from bottleneck_features.pipeline.tables import percent_text
 
 # Chosen by looking at CIFAR-10's pairs with a ResNet-50: docs/results.md says what each one keeps out.
@@ -161,10 +162,10 @@ def find_duplicates(dataset: Dataset, cache: Features | None, holdout: Holdout, 
     Returns:
         The `Duplicates`.
     """
-    learned = (holdout.train, holdout.validation) if scored.split == "test" else (holdout.train,)
-    theirs = [(part.split, index) for part in learned for index in part.indices]
+    used = (holdout.train, holdout.validation) if scored.split == "test" else (holdout.train,)
+    theirs = [(part.split, index) for part in used for index in part.indices]
     ids = dataset.splits[scored.split].ids[scored.indices]
-    described = np.concatenate([perceptual_hashes(dataset, part) for part in learned])
+    described = np.concatenate([perceptual_hashes(dataset, part) for part in used])
     own = perceptual_hashes(dataset, scored)
     found = _exact_matches(described["digest"], own)
     near_ones = "low DCT frequencies and feature cosine"
@@ -200,10 +201,10 @@ def _exact_matches(digests: np.ndarray, own: np.ndarray) -> dict[int, Match]:
 def _near_matches(
     frequencies: np.ndarray, own: np.ndarray, theirs: list[tuple[str, int]], scored: Subset, cache: Features
 ) -> dict[int, Match]:
-    learned = frequencies.reshape(len(frequencies), -1)
+    candidates = frequencies.reshape(len(frequencies), -1)
     found: dict[int, Match] = {}
     for kind, queries in (("near", own), ("mirrored-near", flipped(own))):
-        for row, other, similarity in near_duplicate_pairs(learned, queries.reshape(len(own), -1)):
+        for row, other, similarity in near_duplicate_pairs(candidates, queries.reshape(len(own), -1)):
             cosine = _feature_cosine(cache, theirs[other], (scored.split, int(scored.indices[row])))
             enough = PLAUSIBLE if similarity >= UNMISTAKABLE else SAME_CONTENT
             if cosine >= enough and similarity > found.get(row, (0, "", -1.0, None))[2]:
@@ -211,10 +212,8 @@ def _near_matches(
     return found
 
 
-def _feature_cosine(cache: Features, learned: tuple[str, int], scored: tuple[str, int]) -> float:
+def _feature_cosine(cache: Features, used: tuple[str, int], scored: tuple[str, int]) -> float:
     """Return the largest cosine between any two views; spatial maps are averaged over their positions first."""
     views = len(cache.identity["input.views"])
-    first, second = (
-        unit_rows(mean_over_positions(cache[split].x[[index]], views)) for split, index in (learned, scored)
-    )
+    first, second = (unit_rows(mean_over_positions(cache[split].x[[index]], views)) for split, index in (used, scored))
     return float((first @ second.T).max())

@@ -12,7 +12,7 @@ from sklearn.metrics import confusion_matrix
 
 from bottleneck_features.pipeline.evaluation.groups import effective_images, sign_flip_test
 from bottleneck_features.pipeline.evaluation.splits import Holdout, Subset
-from bottleneck_features.pipeline.results import Score
+from bottleneck_features.pipeline.method_row import Score
 
 CONFIDENCE = 0.95
 
@@ -60,10 +60,10 @@ def holdout_scores(
     Returns:
         The `Score` of `train` and of `validation`, and the `(n, classes)` probabilities of the validation samples.
     """
-    chances = {"train": predict(holdout.train), "validation": predict(holdout.validation)}
+    probabilities = {"train": predict(holdout.train), "validation": predict(holdout.validation)}
     parts = {"train": holdout.train, "validation": holdout.validation}
-    scores = {name: score(labels(part), chances[name].argmax(axis=1)) for name, part in parts.items()}
-    return scores, chances["validation"]
+    scores = {name: score(labels(part), probabilities[name].argmax(axis=1)) for name, part in parts.items()}
+    return scores, probabilities["validation"]
 
 
 def confusion(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:

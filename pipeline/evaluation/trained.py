@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from bottleneck_features.pipeline.evaluation.splits import Subset
-from bottleneck_features.pipeline.results import Curves, Method
+from bottleneck_features.pipeline.method_row import Curves, Method
 
 
 @dataclass(frozen=True)

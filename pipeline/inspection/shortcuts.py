@@ -11,7 +11,7 @@ from sklearn.tree import DecisionTreeClassifier
 from bottleneck_features.pipeline.datasets.dataset import stratified_sample
 from bottleneck_features.pipeline.evaluation.scores import mcnemar, score
 from bottleneck_features.pipeline.inspection.hints import Hint
-from bottleneck_features.pipeline.results import Score
+from bottleneck_features.pipeline.method_row import Score
 from bottleneck_features.pipeline.tables import percent_text, score_text
 
 FOLDS = 5

@@ -12,9 +12,10 @@ from bottleneck_features.pipeline.evaluation.scores import holdout_scores
 from bottleneck_features.pipeline.evaluation.splits import Holdout, labels_of
 from bottleneck_features.pipeline.evaluation.trained import TrainedMethod
 from bottleneck_features.pipeline.experiment import Experiment
+from bottleneck_features.pipeline.method_row import Method
 from bottleneck_features.pipeline.methods.pixels import pixel_batches, pixel_probabilities
 from bottleneck_features.pipeline.methods.training import RowBatches, TrainingRecipe, fit
-from bottleneck_features.pipeline.results import Clock, Method
+from bottleneck_features.pipeline.results import Clock
 
 
 def train_convnet(

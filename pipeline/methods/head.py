@@ -8,6 +8,7 @@ from bottleneck_features.pipeline.evaluation.scores import holdout_scores
 from bottleneck_features.pipeline.evaluation.splits import Subset
 from bottleneck_features.pipeline.evaluation.study import Study
 from bottleneck_features.pipeline.evaluation.trained import TrainedMethod
+from bottleneck_features.pipeline.method_row import Method
 from bottleneck_features.pipeline.methods.training import (
     PREDICTED_AT_A_TIME,
     RowBatches,
@@ -15,7 +16,7 @@ from bottleneck_features.pipeline.methods.training import (
     fit,
     predicted_probabilities,
 )
-from bottleneck_features.pipeline.results import Clock, Method
+from bottleneck_features.pipeline.results import Clock
 
 
 def fit_head(study: Study, layer: str, name: str) -> TrainedMethod:

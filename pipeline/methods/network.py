@@ -12,11 +12,12 @@ from bottleneck_features.pipeline.evaluation.splits import digest
 from bottleneck_features.pipeline.evaluation.study import Study
 from bottleneck_features.pipeline.evaluation.trained import TrainedMethod
 from bottleneck_features.pipeline.experiment import Experiment
+from bottleneck_features.pipeline.method_row import Method
 from bottleneck_features.pipeline.methods.layer_rows import LayerRows
 from bottleneck_features.pipeline.methods.pixels import pixel_batches, pixel_probabilities
 from bottleneck_features.pipeline.methods.resumable import Schedule, fit_resumable, recipe_folder, sole_training
 from bottleneck_features.pipeline.methods.training import EpochBatches
-from bottleneck_features.pipeline.results import Method, run_folder
+from bottleneck_features.pipeline.results import run_folder
 
 
 def starts_from_probe(experiment: Experiment, method: str) -> bool:

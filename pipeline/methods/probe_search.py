@@ -27,9 +27,10 @@ from bottleneck_features.models.rows import mean_over_views
 from bottleneck_features.pipeline.evaluation.scores import score_counts
 from bottleneck_features.pipeline.evaluation.splits import Holdout, Subset
 from bottleneck_features.pipeline.evaluation.trained import TrainedMethod
+from bottleneck_features.pipeline.method_row import Method
 from bottleneck_features.pipeline.methods.classifier import Classifier, smoothed
 from bottleneck_features.pipeline.methods.layer_rows import LayerRows
-from bottleneck_features.pipeline.results import Clock, Method
+from bottleneck_features.pipeline.results import Clock
 
 FAMILIES = ("logistic", "ridge", "knn")
 LOGISTIC = ("logistic",)

@@ -23,9 +23,9 @@ from filelock import FileLock, Timeout
 
 from bottleneck_features import models
 from bottleneck_features.pipeline.errors import PipelineError
+from bottleneck_features.pipeline.method_row import Curves, kept_epoch
 from bottleneck_features.pipeline.methods.training import EpochBatches, RowBatches
 from bottleneck_features.pipeline.progress import progress
-from bottleneck_features.pipeline.results import Curves
 
 BEST, LAST, CURVES = "best.keras", "last.keras", "history.json"
 KEPT_RECIPES = 5  # trainings of an experiment; a checkpoint has three times the network's size
@@ -192,7 +192,7 @@ def _length(curves: Curves) -> int:
 
 def _best(curves: Curves) -> int:
     """Return the epoch of the lowest validation loss, counted from 0."""
-    return int(np.argmin(curves["val_loss"])) if curves else 0
+    return kept_epoch(curves) - 1 if curves else 0
 
 
 def _require_finite(figures: Curves, title: str, schedule: Schedule, epoch: int) -> None:

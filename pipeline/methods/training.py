@@ -6,9 +6,10 @@ from typing import Any, Protocol
 import keras
 import numpy as np
 
+from bottleneck_features.models.rows import mean_over_views
 from bottleneck_features.pipeline.errors import PipelineError
+from bottleneck_features.pipeline.method_row import Curves
 from bottleneck_features.pipeline.progress import progress
-from bottleneck_features.pipeline.results import Curves
 
 PREDICTED_AT_A_TIME = 512  # rows of features
 
@@ -122,8 +123,7 @@ def predicted_probabilities(
     for start in range(0, len(indices), batch_size):
         batch = _for_device(rows[indices[start : start + batch_size]])
         flat = batch.reshape(-1, *batch.shape[2:]) if views > 1 else batch
-        probabilities = model.predict_on_batch(flat)
-        parts.append(probabilities.reshape(len(batch), views, -1).mean(axis=1))
+        parts.append(mean_over_views(model.predict_on_batch(flat), views))
     return np.concatenate(parts)
 
 

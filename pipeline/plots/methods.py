@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
+from bottleneck_features.pipeline.method_row import Curves, Method, display_name, kept_epoch
 from bottleneck_features.pipeline.plots.style import (
     COLOURS,
     LONGEST,
@@ -16,7 +17,6 @@ from bottleneck_features.pipeline.plots.style import (
     save_figure,
     shortened,
 )
-from bottleneck_features.pipeline.results import Curves, Method, display_name, kept_epoch
 from bottleneck_features.pipeline.tables import share_text
 
 ANNOTATED_CLASSES = 20

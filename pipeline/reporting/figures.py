@@ -10,7 +10,7 @@ import numpy as np
 from markupsafe import Markup, escape
 
 from bottleneck_features.pipeline import plots
-from bottleneck_features.pipeline.results import NETWORKS, Curves, Method, display_name, kept_epoch
+from bottleneck_features.pipeline.method_row import NETWORKS, Curves, Method, display_name, kept_epoch
 from bottleneck_features.pipeline.tables import accuracy_text, calibration_sentence, share_text
 
 TRAINERS = ("train-head", *NETWORKS)

@@ -56,7 +56,7 @@ class Mistake:
 
 
 def most_confident_mistakes(
-    dataset: Dataset, cache: Features, *, layer: str, learned: Subset, predictions: Predictions, method: str
+    dataset: Dataset, cache: Features, *, layer: str, train: Subset, predictions: Predictions, method: str
 ) -> list[Mistake]:
     """Find the mistakes of a method with the highest confidence.
 
@@ -64,7 +64,7 @@ def most_confident_mistakes(
         dataset: the open data set.
         cache: its complete cache.
         layer: of the cache, whose features say what is near: by cosine, averaged over views and positions.
-        learned: the training samples.
+        train: the training samples.
         predictions: with the confidence of `method`.
         method: whose mistakes.
 
@@ -77,12 +77,12 @@ def most_confident_mistakes(
     if not len(chosen):
         return []
     queries = predictions.positions(chosen, dataset.splits[predictions.split].ids)
-    near, cosines = nearest_by_cosine(cache, layer, Subset(predictions.split, queries), learned, NEAREST)
+    near, cosines = nearest_by_cosine(cache, layer, Subset(predictions.split, queries), train, NEAREST)
     places = [Place(predictions.split, int(query)) for query in queries]
-    places += [Place(learned.split, int(index)) for index in near.ravel()]
+    places += [Place(train.split, int(index)) for index in near.ravel()]
     images = data_uris(dataset, places, _SIDE)
     names = [visible(name) for name in dataset.class_names]
-    around = _neighbours(dataset, names, split=learned.split, near=near, cosines=cosines, images=images[len(queries) :])
+    around = _neighbours(dataset, names, split=train.split, near=near, cosines=cosines, images=images[len(queries) :])
     return [
         Mistake(
             method,

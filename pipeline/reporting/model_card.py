@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bottleneck_features import models
+from bottleneck_features.pipeline.machine import versions
 from bottleneck_features.pipeline.reporting.page import environment
-from bottleneck_features.pipeline.results import versions
 from bottleneck_features.pipeline.tables import accuracy_text
 from bottleneck_features.pipeline.use.saved_model import SavedModel
 from bottleneck_features.plain import markdown, one_line

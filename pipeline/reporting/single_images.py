@@ -54,7 +54,7 @@ def _mistakes(study: Study, predictions: Predictions, result: Mapping[str, Any])
     holdout = hold_out(dataset, made_with["head"]["validation_split"], made_with["seed"])
     layer = _layer(cache, method)
     return most_confident_mistakes(
-        dataset, cache, layer=layer, learned=holdout.train, predictions=predictions, method=method["name"]
+        dataset, cache, layer=layer, train=holdout.train, predictions=predictions, method=method["name"]
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.evaluation.predictions import Predictions, load_predictions
-from bottleneck_features.pipeline.results import NETWORKS
+from bottleneck_features.pipeline.method_row import NETWORKS, training_command
 
 TURNING = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"  # direction of writing
 CURVE_SIZES = (1, 5, 10, 50)  # images per class, then all there are
@@ -61,7 +61,7 @@ REPORTED_COMMANDS = {
     "advise": ReportedCommand("advise", "which method suits the data", ("recommendation", "reasons"), SPLITTING),
     **{
         method: ReportedCommand(
-            f"fine-tune --method {method}",
+            training_command(method),
             "",
             (*SCORED, "calibration", "confusion", "classes", "history"),
             (*SPLITTING, "finetune"),

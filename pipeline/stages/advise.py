@@ -14,10 +14,11 @@ from bottleneck_features.pipeline.evaluation.ranking import ranked
 from bottleneck_features.pipeline.evaluation.scores import mcnemar
 from bottleneck_features.pipeline.evaluation.splits import Holdout, Subset
 from bottleneck_features.pipeline.evaluation.study import Study
+from bottleneck_features.pipeline.method_row import Score
 from bottleneck_features.pipeline.methods.layer_rows import layer_sets
 from bottleneck_features.pipeline.methods.probe_search import LOGISTIC, Candidate, logistic_probe, steps
 from bottleneck_features.pipeline.progress import progress
-from bottleneck_features.pipeline.results import Result, Score
+from bottleneck_features.pipeline.results import Result
 from bottleneck_features.pipeline.tables import score_text
 
 SHARES = (0.125, 0.25, 0.5, 1.0)  # of the training images, for the learning curve

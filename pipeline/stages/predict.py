@@ -122,10 +122,10 @@ def _named(batch: PictureBatch, predicted: Predicted | None, classes: Sequence[s
         if problem or predicted is None:
             yield Prediction(file, problem=problem)
             continue
-        chances = predicted.probabilities[place]
-        best = np.argsort(-chances, kind="stable")[:top]
+        probabilities = predicted.probabilities[place]
+        best = np.argsort(-probabilities, kind="stable")[:top]
         distance = None if predicted.distances is None else float(predicted.distances[place])
-        yield Prediction(file, tuple((classes[i], float(chances[i])) for i in best), distance)
+        yield Prediction(file, tuple((classes[i], float(probabilities[i])) for i in best), distance)
         place += 1
 
 

@@ -13,6 +13,7 @@ from bottleneck_features.pipeline.evaluation.scored import keep_predictions
 from bottleneck_features.pipeline.evaluation.splits import Subset
 from bottleneck_features.pipeline.evaluation.study import Study
 from bottleneck_features.pipeline.evaluation.trained import TrainedMethod
+from bottleneck_features.pipeline.method_row import Method
 from bottleneck_features.pipeline.methods.classifier import Classifier
 from bottleneck_features.pipeline.methods.head import fit_head
 from bottleneck_features.pipeline.methods.kept_head import build_saved_head, head_classifier
@@ -20,7 +21,7 @@ from bottleneck_features.pipeline.methods.layer_rows import LayerRows, is_spatia
 from bottleneck_features.pipeline.methods.probe_search import Candidate, refitted, search_layers, steps
 from bottleneck_features.pipeline.methods.saved_head import save_head
 from bottleneck_features.pipeline.progress import progress
-from bottleneck_features.pipeline.results import Method, Result
+from bottleneck_features.pipeline.results import Result
 
 SPATIAL = (
     "Spatial maps (pooling none) were averaged over their positions before the probes; the Keras head pools as well."

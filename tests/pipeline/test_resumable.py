@@ -9,10 +9,10 @@ from bottleneck_features import models
 from bottleneck_features.models.backbones import Backbone
 from bottleneck_features.models.weights import WeightsIdentity
 from bottleneck_features.pipeline.errors import PipelineError
+from bottleneck_features.pipeline.method_row import kept_epoch
 from bottleneck_features.pipeline.methods import resumable
 from bottleneck_features.pipeline.methods.resumable import Schedule, fit_resumable, recipe_folder, sole_training
 from bottleneck_features.pipeline.methods.training import EpochBatches
-from bottleneck_features.pipeline.results import kept_epoch
 
 SCHEDULE = Schedule(epochs=4, learning_rate=1e-2, drop_every=2, patience=4)
 

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from bottleneck_features.models import build_head
 from bottleneck_features.pipeline.errors import PipelineError
+from bottleneck_features.pipeline.method_row import kept_epoch
 from bottleneck_features.pipeline.methods.training import RowBatches, TrainingRecipe, fit, predicted_probabilities
-from bottleneck_features.pipeline.results import kept_epoch
 
 
 def _blobs(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
