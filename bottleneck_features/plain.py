@@ -2,7 +2,9 @@
 
 import re
 from collections.abc import Iterable
+from typing import TypeVar
 
+Shown = TypeVar("Shown")
 CSV_FORMULA = re.compile(r"[=+@\t\r]|-(?![\d.])")  # how a cell begins that a spreadsheet would compute
 _MARKDOWN = re.compile(r"[\\`*_{}\[\]<>#|!~$&]")
 _HARMFUL = re.compile(
@@ -15,12 +17,16 @@ _HARMFUL = re.compile(
 )
 
 
-def visible(text: str) -> str:
-    r"""Return text as a terminal or a page may show it: control and direction characters as `\u001b`.
+def visible(value: Shown) -> Shown:
+    r"""Return text, or a JSON value full of it, as a terminal or a page may show it: control characters as `\u001b`.
 
     In JSON that is the same text, so that a whole JSON document may be passed too.
     """
-    return _HARMFUL.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+    if isinstance(value, str):
+        return _HARMFUL.sub(lambda match: f"\\u{ord(match[0]):04x}", value)  # type: ignore[return-value]
+    if isinstance(value, dict):
+        return {visible(key): visible(one) for key, one in value.items()}  # type: ignore[return-value]
+    return [visible(one) for one in value] if isinstance(value, list) else value  # type: ignore[return-value]
 
 
 def one_line(text: str) -> str:
