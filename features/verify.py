@@ -23,7 +23,7 @@ from bottleneck_features.features.quarantine import (
     quarantine_manifest,
     size_problem,
 )
-from bottleneck_features.features.shards import LABEL, blosc2_filter, dataset_name, stored_dtype
+from bottleneck_features.features.shards import LABEL, blosc2_filter, dataset_name, stored_dataset, stored_dtype
 from bottleneck_features.features.storage import sha256_of
 from bottleneck_features.features.writer import finalise
 
@@ -209,14 +209,18 @@ def _content_problem(folder: Path, manifest: Manifest, shard: Shard, entry: File
     try:
         with h5py.File(folder / shard.file, "r", locking=False) as file:
             for name, (shape, dtype) in expected.items():
-                data = file[name]
+                data = stored_dataset(file, name)
                 if data.shape != shape or data.dtype != dtype:
                     return f"{name} is {data.dtype} {data.shape}, not {dtype} {shape}"
                 if dtype.kind == "f" and not _finite(data):
                     return f"{name} has values that are not finite"
-            wrong = [name for name, offset in entry.offsets.items() if file[name].id.get_offset() != offset]
-            labels = file["labels"][:]
-    except (OSError, KeyError) as error:
+            wrong = [
+                name for name, offset in entry.offsets.items() if stored_dataset(file, name).id.get_offset() != offset
+            ]
+            ids, labels = stored_dataset(file, "ids"), stored_dataset(file, "labels")[:]
+            if ids.shape != (len(shard),) or ids.dtype.kind != "S":
+                return f"ids is {ids.dtype} {ids.shape}, not text of shape {(len(shard),)}"
+    except (OSError, KeyError, RuntimeError) as error:  # HDF5 has no errors of its own
         return f"not the HDF5 file it should be ({error})"
     if wrong:
         return f"{wrong[0]} does not lie where the manifest says"

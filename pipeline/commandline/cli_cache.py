@@ -8,7 +8,7 @@ import click
 
 from bottleneck_features import features
 from bottleneck_features.pipeline.commandline.cli_frame import home_option, json_option
-from bottleneck_features.pipeline.commandline.output import fail, print_json, print_table
+from bottleneck_features.pipeline.commandline.output import echo, fail, print_json, print_table
 from bottleneck_features.pipeline.errors import RequestError
 
 _FILES = "Name files as SPLIT=FILE, such as train=train.npz or train=features.npy,labels.npy"
@@ -40,12 +40,12 @@ def cache_ls(home: Path, as_json: bool) -> None:
         print_json(rows)
         return
     if not rows:
-        click.echo(f"No cache in {home}. Make one: bottleneck features -e photo-patches")
+        echo(f"No cache in {home}. Make one: bottleneck features -e photo-patches")
         return
     print_table(_COLUMNS, [tuple(str(row.get(column, "")) for column in _COLUMNS) for row in rows])
     for row in rows:
         if row["problem"]:
-            click.echo(f"! {row['problem']}", err=True)
+            echo(f"! {row['problem']}", err=True)
 
 
 @cache.command("verify")
@@ -65,7 +65,7 @@ def cache_verify(path: Path, home: Path, repair: bool, as_json: bool) -> None:
         problems = [{"file": problem.file, "reason": problem.reason} for problem in report.problems]
         print_json({"cache": str(folder), "shards": report.shards, "pending": report.pending, "problems": problems})
     else:
-        click.echo(
+        echo(
             f"{report.shards:,} shards, {report.bytes / 2**20:,.1f} MiB checked in {report.seconds:.1f} s; "
             f"{report.pending:,} pending"
         )
@@ -96,7 +96,7 @@ def cache_export(path: Path, home: Path, kind: str, target: Path | None, layer: 
     folder = located(path, home)
     features.require_unchanged(folder)
     for file in features.export_features(folder, target or home, folder.name, kind, layer):
-        click.echo(file)
+        echo(file)
 
 
 @cache.command("import")
@@ -122,11 +122,11 @@ def cache_import(name: str, files: tuple[str, ...], home: Path) -> None:
     """
     imported = features.import_features(_caches(home), name, _sources(files))
     for split, taken in imported.taken.items():
-        click.echo(f"{split}: {taken}", err=True)
+        echo(f"{split}: {taken}", err=True)
     names = imported.class_names
     more = ", …" if len(names) > _SHOWN else ""
-    click.echo(f"{len(names):,} classes: {', '.join(map(repr, names[:_SHOWN]))}{more}", err=True)
-    click.echo(imported.path)
+    echo(f"{len(names):,} classes: {', '.join(map(repr, names[:_SHOWN]))}{more}", err=True)
+    echo(imported.path)
 
 
 @cache.command("rm")
@@ -142,7 +142,7 @@ def cache_rm(path: Path, home: Path, yes: bool) -> None:
     folder = located(path, home)
     gone = features.remove_cache(folder) if yes else features.removal(folder)
     verb = "removed" if yes else "would be removed; run the command again with --yes"
-    click.echo(f"{len(gone.files):,} files, {gone.bytes / 2**20:,.1f} MiB of {gone.path} {verb}")
+    echo(f"{len(gone.files):,} files, {gone.bytes / 2**20:,.1f} MiB of {gone.path} {verb}")
 
 
 def located(path: Path, home: Path) -> Path:

@@ -9,6 +9,7 @@ from bottleneck_features.pipeline.datasets.listing import Problem
 from bottleneck_features.pipeline.errors import PipelineError
 from bottleneck_features.pipeline.experiment import DatasetSettings
 from bottleneck_features.pipeline.results import write_text
+from bottleneck_features.plain import csv_row
 
 QUARANTINE_FILE = "quarantine.csv"
 SHOWN = 3  # reasons in a message; all are in the file
@@ -39,7 +40,7 @@ class LeftOut:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(("path", "reason", "row"))
         everything = (*self.problems, *self.unlabelled, *self.others)
-        writer.writerows((item.path, item.reason, item.row or "") for item in everything)
+        writer.writerows(csv_row((item.path, item.reason, item.row or "")) for item in everything)
         write_text(path, stream.getvalue())
 
     def require_few_problems(self, usable: int, settings: DatasetSettings, path: Path) -> None:

@@ -38,6 +38,18 @@ class Novelty:
     threshold: float
     validated: int
 
+    def require_whole(self, features: int) -> None:
+        """Check that this is one of so many features, as what a file holds may not be.
+
+        Raises:
+            ValueError: saying what cannot be.
+        """
+        rows = self.rows
+        if rows.shape != (max(1, len(rows)), features) or rows.dtype.kind != "f" or not np.isfinite(rows).all():
+            raise ValueError(f"its training images' features are no rows of {features:,} finite numbers")
+        if not 0 < self.threshold < np.inf or self.validated < 0:
+            raise ValueError(f"its threshold of {self.threshold} from {self.validated:,} images cannot be")
+
     def warning(self) -> str:
         """Return a warning if the threshold comes from too few validation images; else an empty text."""
         if self.validated >= ENOUGH:

@@ -12,8 +12,8 @@ from bottleneck_features.pipeline.evaluation.predictions import Predictions
 from bottleneck_features.pipeline.evaluation.splits import Subset
 from bottleneck_features.pipeline.inspection.repeats import Place
 from bottleneck_features.pipeline.methods.layer_rows import LayerRows
-from bottleneck_features.pipeline.reporting.sources import visible
 from bottleneck_features.pipeline.reporting.thumbnails import data_uris
+from bottleneck_features.plain import visible
 
 SHOWN, NEAREST = 12, 4
 _SIDE = 96  # pixels of a picture

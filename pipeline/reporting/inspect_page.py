@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from bottleneck_features.pipeline.reporting.page import data_uri, environment
-from bottleneck_features.pipeline.reporting.sources import visible
 from bottleneck_features.pipeline.results import write_text
 from bottleneck_features.pipeline.tables import interval_text, percent_text
+from bottleneck_features.plain import visible
 
 SHORTCUT_COLUMNS = (
     "property of the image",

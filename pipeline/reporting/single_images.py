@@ -11,7 +11,7 @@ from bottleneck_features.pipeline.reporting.answer import best_method
 from bottleneck_features.pipeline.reporting.feature_map import FeatureMap, feature_map
 from bottleneck_features.pipeline.reporting.gallery import Mistake, most_confident_mistakes
 from bottleneck_features.pipeline.reporting.method_tables import class_table
-from bottleneck_features.pipeline.reporting.sources import visible
+from bottleneck_features.plain import visible
 
 
 def single_images(

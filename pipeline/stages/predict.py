@@ -20,6 +20,7 @@ from bottleneck_features.pipeline.use.picture_files import PictureBatch, Picture
 from bottleneck_features.pipeline.use.prediction import Prediction, header
 from bottleneck_features.pipeline.use.saved_model import SavedModel
 from bottleneck_features.pipeline.use.unfinished import forget, resumed
+from bottleneck_features.plain import csv_row
 
 
 def predict(
@@ -64,7 +65,7 @@ def predict(
             if out is None:
                 kept.append(prediction.as_json())
             else:
-                writer.writerow(prediction.row(top))
+                writer.writerow(csv_row(prediction.row(top)))
     if isinstance(out, Path):
         forget(_unfinished(out))
     details: dict[str, Any] = {

@@ -12,8 +12,9 @@ from bottleneck_features.pipeline.reporting.method_tables import CLASS_COLUMNS, 
 from bottleneck_features.pipeline.reporting.page import write_page
 from bottleneck_features.pipeline.reporting.provenance import provenance
 from bottleneck_features.pipeline.reporting.single_images import single_images
-from bottleneck_features.pipeline.reporting.sources import find_sources, predictions_of, visible
+from bottleneck_features.pipeline.reporting.sources import find_sources, predictions_of
 from bottleneck_features.pipeline.results import Result, experiment_json
+from bottleneck_features.plain import visible
 
 
 def report(study: Study) -> Result:

@@ -17,6 +17,7 @@ from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.experiment import FILE_SOURCES, Experiment, restored_experiment, with_random_weights
 from bottleneck_features.pipeline.extraction.cache import settings_identity
 from bottleneck_features.pipeline.method_row import HEADS, MODELS, NETWORKS, training_command
+from bottleneck_features.pipeline.methods.recipe import TrainedRecord, require
 from bottleneck_features.pipeline.methods.saved_head import SavedHead, load_head
 
 HEAD_FILE, NETWORK_FILE, RESULT_FILE = "head.npz", "model.keras", "result.json"
@@ -169,7 +170,8 @@ def _network(name: str, path: Path, overrides: tuple[str, ...]) -> SavedModel:
             **{key: method[key] for key in ("layers", "n", "accuracy", "interval")},
             **{key: result[key] for key in ("classes", "data", "backbone", "scored_on")},
         }
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        require(TrainedRecord, known)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise RequestError(
             f"'{file}' does not describe {path.name} ({type(error).__name__}: {error}). Write it again: bottleneck "
             f"{training_command(name)}, which continues from its checkpoints."
