@@ -258,9 +258,10 @@ def unique_ids(
         owners: `(n,)`, the number of the container each is in.
         containers: all of them.
     """
-    if len(containers) > 1 and len(np.unique(ids)) < len(ids):
+    names, first = np.unique(ids, return_index=True)  # which sorts stably, see `factorized`
+    if len(containers) > 1 and len(names) < len(ids):
         ids = text_array(f"{containers[owner].name}/{name}" for owner, name in zip(owners, ids, strict=True))
-    names, first = np.unique(ids, return_index=True)
+        names, first = np.unique(ids, return_index=True)
     if len(names) == len(ids):
         return ids, {}
     repeated = np.setdiff1d(np.arange(len(ids)), first).tolist()
