@@ -129,8 +129,9 @@ def _why(table: Table, settings: DatasetSettings, wrong: dict[str, str], names_a
         said.append(f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing for '{table.path}'.")
     said.append(f"{'Columns' if settings.header else 'Columns, by their numbers'}: {', '.join(table.header)}.")
     strangers = [name for name in wrong.values() if name and name not in table.header]
-    if strangers and settings.header:
-        said.append(f"Nearest: {', '.join(nearest(strangers[0], table.header))}.")
+    near = nearest(strangers[0], table.header) if strangers and settings.header else []
+    if near and len(near) < len(table.header):  # else none is
+        said.append(f"Nearest: {', '.join(near)}.")
     keys = {key.partition("_column")[0] for key in wrong}
     if "dataset.label_column" in missing and (several := _not_one_hot(table)):
         said.append(several)
