@@ -3,7 +3,7 @@
 import csv
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,7 @@ from bottleneck_features.pipeline.datasets.listing import Listing, Problem, natu
 from bottleneck_features.pipeline.datasets.scanning import ScanResult
 from bottleneck_features.pipeline.datasets.splitting import draw_test, straddling
 from bottleneck_features.pipeline.datasets.texts import factorized
+from bottleneck_features.pipeline.datasets.value_ranges import data_ranges
 from bottleneck_features.pipeline.errors import PipelineError, RequestError
 from bottleneck_features.pipeline.experiment import DEFAULT_TEST_FRACTION, DatasetSettings, Experiment
 from bottleneck_features.pipeline.results import write_text
@@ -43,7 +44,8 @@ def resizing_of(experiment: Experiment) -> Resizing:
             f"Received: {settings.resize!r}"
         )
     height, width = experiment.dataset.common_size or settings.size
-    return Resizing((height, width), settings.resize, settings.antialias or settings.resize == "area")
+    antialias = settings.antialias or settings.resize == "area"
+    return Resizing((height, width), settings.resize, antialias, experiment.dataset.bands)
 
 
 @dataclass(frozen=True)
@@ -130,15 +132,17 @@ def assemble(
             "one split; without splits of their own (one folder a class, no split column) dataset.group keeps groups whole.",
         )
     title = f"{Path(location).name} ({sum(len(part) for part in parts.values()):,} image files)"
+    mask = ~np.isin(np.arange(len(labelled.ids)), list(labelled.problems))
+    values = data_ranges(labelled.scan.images[mask], labelled.splits[mask] == "test", settings, home)
     identity = {"dataset.common_size": list(settings.common_size)} if settings.common_size else {}
     return ImageDataset(
         title,
         parts,
         reader=reader,
-        resizing=resizing,
+        resizing=replace(resizing, ranges=values.ranges),
         max_pixels=settings.max_pixels,
-        identity=identity,
-        notices=notices,
+        identity={**identity, **values.identity},
+        notices=(*notices, *values.notices),
     )
 
 

@@ -19,7 +19,8 @@ from bottleneck_features.pipeline.datasets.containers import (
     reading_threads,
     unique_ids,
 )
-from bottleneck_features.pipeline.datasets.decoding import ENDINGS, MAX_BYTES, UnusableImage
+from bottleneck_features.pipeline.datasets.decoding import ENDINGS, UnusableImage
+from bottleneck_features.pipeline.datasets.file_bytes import MAX_BYTES
 from bottleneck_features.pipeline.datasets.folder_convention import convention_of, groups_of
 from bottleneck_features.pipeline.datasets.image_dataset import ImageDataset, StoredImage
 from bottleneck_features.pipeline.datasets.listing import ignored, printable
@@ -51,7 +52,7 @@ def open_tar(experiment: Experiment, home: Path) -> ImageDataset:
     containers = find_containers(settings.path, ".tar")
     named = named_splits(containers)
     images = partial(tar_images, label_field=settings.label_column, ending=settings.image_column)
-    scan = scan_containers(containers, images, _ANNOTATIONS, home, settings.max_pixels)
+    scan = scan_containers(containers, images, _ANNOTATIONS, home, max_pixels=settings.max_pixels, bands=settings.bands)
     owners, usable = scan.images["container"], scan.usable
     ids, repeated = unique_ids(scan.ids, owners, containers)
     convention = convention_of(scan.ids[usable])
