@@ -57,7 +57,6 @@ class Layout:
         orientation: 1 to 8.
         no_data: the number that means that there is none; None where there is no such number.
         tags: the values of all tags that are read.
-        big: whether it is a BigTIFF.
     """
 
     width: int
@@ -69,7 +68,6 @@ class Layout:
     orientation: int
     no_data: float | None
     tags: Mapping[int, np.ndarray]
-    big: bool
 
     @property
     def decoded_bytes(self) -> int:
@@ -128,8 +126,7 @@ def layout_of(content: bytes) -> Layout:
         UnusableImage: the tags cannot be read, or are not possible.
     """
     try:
-        tags, big = _tags(content)
-        layout = _layout(content, tags, big)
+        layout = _layout(content, _tags(content))
         if not layout.width or not layout.height:
             raise UnusableImage("a picture without pixels")
         if not all(layout.block):
@@ -185,7 +182,7 @@ def _colours(layout: Layout) -> list[int]:
     )
 
 
-def _tags(content: bytes) -> tuple[dict[int, np.ndarray], bool]:
+def _tags(content: bytes) -> dict[int, np.ndarray]:
     order, big = ("<" if content[:2] == b"II" else ">"), content[2:4] in (b"+\0", b"\0+")
     where, count_of, entry = (8, "Q", "HHQ") if big else (4, "H", "HHI")
     (start,) = struct.unpack_from(f"{order}{'Q' if big else 'I'}", content, where)
@@ -206,10 +203,10 @@ def _tags(content: bytes) -> tuple[dict[int, np.ndarray], bool]:
         tags[tag] = np.frombuffer(content, f"{order}{_TYPES[kind]}", n, at)
     if total > 2 * len(content) + (1 << 16):  # Pillow reads them all
         raise ValueError(f"its tags claim {total:,} bytes")
-    return tags, big
+    return tags
 
 
-def _layout(content: bytes, tags: Mapping[int, np.ndarray], big: bool) -> Layout:
+def _layout(content: bytes, tags: Mapping[int, np.ndarray]) -> Layout:
     bands = _first(tags, SAMPLES, 1)
     bits = set(tags.get(BITS, np.ones(1, int))[: max(bands, 1)].tolist())
     formats = set(tags.get(SAMPLE_FORMAT, np.ones(1, int))[: max(bands, 1)].tolist())
@@ -226,7 +223,6 @@ def _layout(content: bytes, tags: Mapping[int, np.ndarray], big: bool) -> Layout
         orientation=_first(tags, ORIENTATION, 1),
         no_data=_number(tags.get(NO_DATA)),
         tags=tags,
-        big=big,
     )
 
 
@@ -277,7 +273,7 @@ def _plane(content: bytes, layout: Layout, number: int, bands: int) -> np.ndarra
             entries[tag] = tags[tag][number * parts : (number + 1) * parts]
             if len(entries[tag]) < parts:
                 raise UnusableImage("a TIFF image that lacks some of its parts: it is damaged or truncated")
-    with Image.open(io.BytesIO(_with_tags(content, entries, layout.big)), formats=["TIFF"]) as image:
+    with Image.open(io.BytesIO(_with_tags(content, entries)), formats=["TIFF"]) as image:
         rows = np.asarray(image).reshape(layout.height, across, block[1] * pixel)
     values = _values(rows, layout.dtype, bands, _first(tags, PREDICTOR, 1))
     return values.reshape(layout.height, across * block[1], bands)[:, : layout.width]
@@ -299,23 +295,18 @@ def _values(rows: np.ndarray, dtype: np.dtype, bands: int, predictor: int) -> np
     return values
 
 
-def _with_tags(content: bytes, entries: Mapping[int, Sequence[int] | np.ndarray], big: bool) -> bytes:
-    """Return a TIFF with other tags, which are put at its end; what they point to stays where it was."""
-    order = "<" if content[:2] == b"II" else ">"
-    kind, letter, inline = (16, "Q", 8) if big else (4, "I", 4)
+def _with_tags(content: bytes, entries: Mapping[int, Sequence[int] | np.ndarray]) -> bytes:
+    """Return a TIFF with other tags, which are put at its end; what they point to stays where it was.
+
+    It is a small, little-endian one whatever it was: the order of bytes in numbers means nothing to a reader of bytes.
+    """
     start = len(content) + len(content) % 2
-    after = start + (8 + 20 * len(entries) + 8 if big else 2 + 12 * len(entries) + 4)
-    table, arrays = struct.pack(f"{order}{'Q' if big else 'H'}", len(entries)), b""
+    after = start + 2 + 12 * len(entries) + 4
+    table, arrays = struct.pack("<H", len(entries)), b""
     for tag, values in sorted(entries.items()):
-        packed = np.asarray(values).astype(f"{order}u{inline}").tobytes()
-        if tag == BITS:
-            packed = struct.pack(f"{order}H", 8).ljust(inline, b"\0")
-        table += struct.pack(f"{order}HH{letter}", tag, 3 if tag == BITS else kind, len(values))
-        if len(packed) <= inline:
-            table += packed.ljust(inline, b"\0")
-        else:
-            table += struct.pack(f"{order}{letter}", after + len(arrays))
-            arrays += packed
-    table += bytes(inline)
-    head = content[:8] + struct.pack(f"{order}Q", start) if big else content[:4] + struct.pack(f"{order}I", start)
-    return head + content[len(head) :] + bytes(start - len(content)) + table + arrays
+        packed = np.asarray(values).astype("<u4").tobytes()
+        short = tag == BITS  # the one tag that may not be long
+        table += struct.pack("<HHI", tag, 3 if short else 4, len(values))
+        table += packed if len(packed) == 4 else struct.pack("<I", after + len(arrays))
+        arrays += packed if len(packed) > 4 else b""
+    return b"II*\0" + struct.pack("<I", start) + content[8:] + bytes(start - len(content)) + table + bytes(4) + arrays
