@@ -274,14 +274,14 @@ def _decoded(content: bytes, size: tuple[int, int] | None, max_pixels: int, band
             return _own_tiff(content, layout, max_pixels, bands)
     with opened(content, max_pixels) as image:
         header = Header(image.width, image.height, image.mode, image.format or "")
-        turn = _orientation(image)
-        if layout:  # whose `load` turns it, and has exchanged the sides already
-            header, turn = Header(layout.width, layout.height, image.mode, "TIFF"), 1
         if header.format == "JPEG2000":  # which is decoded to 32 bits
             require_possible(
                 image.width, image.height, 4 * image.width * image.height * len(image.getbands()), max_pixels
             )
-        numbers = numbers_of(content, image)
+        numbers = numbers_of(content, image)  # before a PNG is loaded for its orientation
+        turn = _orientation(image)
+        if layout:  # whose `load` turns it, and has exchanged the sides already
+            header, turn = Header(layout.width, layout.height, image.mode, "TIFF"), 1
         if numbers:
             return _Picture(header, turn, _of_bands(numbers, bands), alpha_is_a_picture(numbers.alpha))
         if size:

@@ -149,9 +149,9 @@ def _levels(values: np.ndarray, low: float, high: float, numbers: Numbers) -> np
         return out
     for part, target in zip(_blocks(values), _blocks(out), strict=True):
         with np.errstate(invalid="ignore"):  # what is missing
-            scaled = (part.astype(np.float64) / 2 - low / 2) / span * 255
+            scaled = (np.clip(part.astype(np.float64), low, high) / 2 - low / 2) / span * 255
         scaled[~numbers.is_there(part)] = 0
-        target[:] = np.rint(np.clip(scaled, 0, 255))
+        target[:] = np.rint(scaled)
     return out
 
 

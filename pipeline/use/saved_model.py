@@ -63,7 +63,7 @@ class SavedModel:
     def resizing(self) -> Resizing:
         """What image files become, by the ranges of values of the training images or by `dataset.value_range`."""
         settings = self.experiment.dataset
-        ranges = ranges_asked(settings) or kept_ranges(self.known["cache_identity"])
+        ranges = ranges_asked(settings) or kept_ranges(self.known.get("cache_identity", {}))
         if settings.source in FILE_SOURCES:
             return replace(resizing_of(self.experiment), ranges=ranges)
         antialias = self.experiment.input.antialias or self.experiment.input.resize not in POINT_SAMPLED

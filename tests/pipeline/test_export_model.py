@@ -127,7 +127,7 @@ def test_the_cards_code_decodes_files_as_training_did(trained, tmp_path, make, a
     model = open_model(trained, "digits")
     seen = replace(
         model.experiment,
-        dataset=DatasetSettings("folder", "pictures"),
+        dataset=DatasetSettings("folder", "pictures", value_range=(0, 65535)),
         input=InputSettings((24, 40), antialias=antialias),
     )
     model, names = replace(model, experiment=seen), {}
