@@ -1,5 +1,7 @@
 """What a file says of its picture is read: turned once, every number by its own type, transparency only where it is said."""
 
+import io
+
 import numpy as np
 import pytest
 from deepfiles import png16, stored_for, tiff, turned
@@ -88,8 +90,6 @@ def test_every_number_of_a_tiff_is_read_in_every_order_and_compression(order, co
 ])  # fmt: skip
 def test_bands_are_read_however_they_are_laid_out(how):
     tifffile = pytest.importorskip("tifffile")
-    import io
-
     pixels, stream = _numbers((37, 45, 5)), io.BytesIO()
     how = {"compression": "zlib", **how} if "predictor" in how else how
     stored = np.moveaxis(pixels, -1, 0) if "planarconfig" in how else pixels
@@ -103,7 +103,13 @@ def test_floats_stored_as_differences_are_read():
     planes = values.astype(">f4").view(np.uint8).reshape(6, 36, 4).swapaxes(1, 2).reshape(6, -1, 4)
     rows = np.diff(planes, axis=1, prepend=np.zeros((6, 1, 4), np.uint8)).astype(np.uint8).reshape(6, -1)
     content = tiff(values, compression=8, predictor=3, photometric=1, extra=[0] * 3)
-    own = tiff(np.frombuffer(rows.tobytes(), "<f4").reshape(values.shape), compression=8, predictor=3, photometric=1, extra=[0] * 3)
+    own = tiff(
+        np.frombuffer(rows.tobytes(), "<f4").reshape(values.shape),
+        compression=8,
+        predictor=3,
+        photometric=1,
+        extra=[0] * 3,
+    )
     assert content != own
     np.testing.assert_array_equal(_decoded(own, bands=(1, 2, 4)), np.rint(values[..., [0, 1, 3]].astype(float) * 255))
 
@@ -133,7 +139,8 @@ def test_a_png_of_sixteen_bits_keeps_the_lower_byte(bands, interlaced):
     assert (found.numbers, found.highest) == ("u2", colours.max())
     levels = colours / 4095 * 255
     np.testing.assert_array_equal(
-        _decoded(png16(pixels, interlaced), {"unsigned": (0, 4095)}), np.rint(levels) if bands > 2 else _grey(levels[..., 0])
+        _decoded(png16(pixels, interlaced), {"unsigned": (0, 4095)}),
+        np.rint(levels) if bands > 2 else _grey(levels[..., 0]),
     )
 
 
@@ -148,12 +155,17 @@ def test_white_is_zero_where_the_file_says_so():
     for order in "<>":
         found = _decoded(tiff(values, order, photometric=0), {"unsigned": (0, 4095)})
         np.testing.assert_array_equal(found, 255 - _grey(values / 4095 * 255))
-    np.testing.assert_array_equal(_decoded(tiff((values % 256).astype(np.uint8), photometric=0)), _grey(255 - values % 256))
+    np.testing.assert_array_equal(
+        _decoded(tiff((values % 256).astype(np.uint8), photometric=0)), _grey(255 - values % 256)
+    )
 
 
 def test_a_range_that_a_file_states_is_its_own():
     values = _numbers((6, 7), high=1001)
-    for header, content in ((b"P5 7 6 1000\n", values.astype(">u2").tobytes()), (b"P2 7 6 1000\n", " ".join(map(str, values.ravel())).encode())):
+    for header, content in (
+        (b"P5 7 6 1000\n", values.astype(">u2").tobytes()),
+        (b"P2 7 6 1000\n", " ".join(map(str, values.ravel())).encode()),
+    ):
         assert not check(header + content).numbers
         assert np.abs(_decoded(header + content, {}).astype(int) - _grey(values / 1000 * 255)).max() <= 1
     deep = _numbers((6, 7, 3), high=4096)
@@ -188,7 +200,9 @@ def test_a_fourth_band_is_transparency_only_where_it_is_said():
     four = np.dstack([pixels, fourth])
     laid = _decoded(encoded(Image.fromarray(four), "PNG"))
     for depth in (1, 257):
-        deep = four.astype(np.uint8 if depth == 1 else np.uint16) * np.uint16(depth).astype(np.uint8 if depth == 1 else np.uint16)
+        deep = four.astype(np.uint8 if depth == 1 else np.uint16) * np.uint16(depth).astype(
+            np.uint8 if depth == 1 else np.uint16
+        )
         for extra in ((), (0,)):
             np.testing.assert_array_equal(_decoded(tiff(deep, extra=extra)), pixels)
         np.testing.assert_array_equal(_decoded(tiff(deep, extra=(2,))), laid)
@@ -214,7 +228,10 @@ def test_bands_are_chosen_from_any_file_that_has_them(mode, there):
     content = encoded(image, "PNG")
     assert _decoded(content, bands=(there, 1, 1)).shape == (6, 8, 3)
     np.testing.assert_array_equal(
-        _decoded(content, bands=(1, 1, 1))[..., 2], np.asarray(image.convert("RGB" if mode == "P" else image.mode).getchannel(0) if mode != "1" else image.convert("L"))
+        _decoded(content, bands=(1, 1, 1))[..., 2],
+        np.asarray(
+            image.convert("RGB" if mode == "P" else image.mode).getchannel(0) if mode != "1" else image.convert("L")
+        ),
     )
     with pytest.raises(UnusableImage, match=rf"it has {there} bands?, and dataset\.bands=1,1,5 asks for number 5"):
         check(content, bands=(1, 1, 5))
@@ -228,10 +245,16 @@ def test_bands_that_nothing_names_are_refused_with_the_setting(bands):
 
 
 WHOLE = [
-    tiff(_numbers((6, 7, 5)), extra=[0] * 4, photometric=1), tiff(_numbers((6, 7, 3)), ">", 8), tiff(_numbers((6, 7), "f8", 9), compression=5),
-    tiff(_numbers((6, 7, 4)), extra=(2,), compression=32773), png16(_numbers((6, 7, 3))), png16(_numbers((6, 7, 2)), interlaced=True),
-    b"P6 7 6 65535\n" + bytes(6 * 7 * 6), encoded(Image.fromarray(_numbers((16, 17))), "JPEG2000"), encoded(picture(), "AVIF"),
-]  # fmt: skip
+    tiff(_numbers((6, 7, 5)), extra=[0] * 4, photometric=1),
+    tiff(_numbers((6, 7, 3)), ">", 8),
+    tiff(_numbers((6, 7), "f8", 9), compression=5),
+    tiff(_numbers((6, 7, 4)), extra=(2,), compression=32773),
+    png16(_numbers((6, 7, 3))),
+    png16(_numbers((6, 7, 2)), interlaced=True),
+    b"P6 7 6 65535\n" + bytes(6 * 7 * 6),
+    encoded(Image.fromarray(_numbers((16, 17))), "JPEG2000"),
+    encoded(picture(), "AVIF"),
+]
 
 
 @settings(max_examples=400, deadline=None)
