@@ -246,7 +246,7 @@ def _identified(content: bytes, formats: tuple[str, ...]) -> Image.Image:
     try:
         return Image.open(io.BytesIO(content), "r", formats)
     except UnidentifiedImageError as error:
-        raise UnusableImage(what_it_is(content)) from error
+        raise UnusableImage(layout_of(content).why_not_read() if is_tiff(content) else what_it_is(content)) from error
 
 
 def _guarded(function, *arguments):  # type: ignore[no-untyped-def]
@@ -257,6 +257,8 @@ def _guarded(function, *arguments):  # type: ignore[no-untyped-def]
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise UnusableImage(_too_large("a picture", Image.MAX_IMAGE_PIXELS or 0)) from error
+    except UnidentifiedImageError as error:  # whose message has an address in memory
+        raise UnusableImage("broken: its picture cannot be decoded") from error
     except MemoryError as error:
         raise UnusableImage("it does not fit into memory") from error
     except Exception as error:  # decoders raise SyntaxError, struct.error, ValueError, zlib.error, KeyError, …

@@ -19,9 +19,13 @@ from bottleneck_features.pipeline.datasets.unusable import UnusableImage
 WIDTH, LENGTH, BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER, ORIENTATION, SAMPLES = 256, 257, 258, 259, 262, 266, 274, 277
 STRIPS, STRIP_ROWS, STRIP_BYTES, TILE_WIDTH, TILE_LENGTH, TILES, TILE_BYTES = 273, 278, 279, 322, 323, 324, 325
 PLANAR, PREDICTOR, EXTRA_SAMPLES, SAMPLE_FORMAT, NO_DATA = 284, 317, 338, 339, 42113
+KIND_OF_PAGE, FURTHER_PAGES, DNG_VERSION = 254, 330, 50706
 _READ = frozenset(
-    (WIDTH, LENGTH, BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER, ORIENTATION, SAMPLES, STRIPS, STRIP_ROWS, STRIP_BYTES,
-     TILE_WIDTH, TILE_LENGTH, TILES, TILE_BYTES, PLANAR, PREDICTOR, EXTRA_SAMPLES, SAMPLE_FORMAT, NO_DATA)
+    (
+        WIDTH, LENGTH, BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER, ORIENTATION, SAMPLES, STRIPS, STRIP_ROWS, STRIP_BYTES,
+        TILE_WIDTH, TILE_LENGTH, TILES, TILE_BYTES, PLANAR, PREDICTOR, EXTRA_SAMPLES, SAMPLE_FORMAT, NO_DATA, KIND_OF_PAGE,
+        FURTHER_PAGES, DNG_VERSION,
+    )
 )  # fmt: skip
 _TYPES = {1: "u1", 2: "u1", 3: "u2", 4: "u4", 6: "i1", 8: "i2", 9: "i4", 13: "u4", 16: "u8", 18: "u8"}
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
@@ -105,6 +109,14 @@ class Layout:
             return self.bands == 3 or (self.bands == 4 and self.extra in ((), (0,), (1,), (2,)))
         return self.bands == 1 or (self.bands == 2 and self.extra in ((1,), (2,)))
 
+    def why_not_read(self) -> str:
+        """Return why neither Pillow nor `read_numbers` reads it, in one line."""
+        bits = "- and ".join(map(str, sorted(set(self.tags[BITS].tolist())))) if BITS in self.tags else "1"
+        return (
+            f"a TIFF image of {self.bands} bands of {bits} bits (photometric {self.photometric}, compression "
+            f"{_first(self.tags, COMPRESSION, 1)}), which is not read: write it as grey or RGB of 8 or 16 bits"
+        )
+
     @property
     def fourth_is_no_alpha(self) -> bool:
         """Whether it has a fourth band of which it does not say what it is; Pillow takes it for transparency."""
@@ -129,8 +141,12 @@ def layout_of(content: bytes) -> Layout:
         layout = _layout(content, _tags(content))
         if not layout.width or not layout.height:
             raise UnusableImage("a picture without pixels")
-        if not all(layout.block):
-            raise ValueError("tiles without pixels")
+        if not all(layout.block) or not layout.bands:
+            raise ValueError("tiles without pixels, or pixels without bands")
+        if _is_raw(content, layout.tags):
+            raise UnusableImage(
+                "a raw camera file (such as DNG, CR2 or NEF), which is not read: develop it to TIFF or JPEG"
+            )
     except (struct.error, ValueError, IndexError, KeyError, OverflowError) as error:
         raise UnusableImage(f"a TIFF image whose tags cannot be read: it is damaged or truncated ({error})") from error
     return layout
@@ -167,6 +183,12 @@ def read_numbers(content: bytes, layout: Layout, bands: Sequence[int] = ()) -> N
         white_is_zero=layout.photometric == _WHITE_IS_ZERO,
         no_data=layout.no_data,
     )
+
+
+def _is_raw(content: bytes, tags: Mapping[int, np.ndarray]) -> bool:
+    """Whether the first picture of the file is but a preview of what a camera's sensor saw."""
+    previews = FURTHER_PAGES in tags and bool(_first(tags, KIND_OF_PAGE, 0) & 1)
+    return DNG_VERSION in tags or content[8:10] == b"CR" or previews
 
 
 def _colours(layout: Layout) -> list[int]:

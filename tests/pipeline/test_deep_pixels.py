@@ -288,3 +288,18 @@ def test_a_tiff_that_would_unpack_to_gigabytes_is_refused_before(monkeypatch):
         check(tiff(small, photometric=1, width=9000, height=9000))
     with pytest.raises(UnusableImage, match="the longest side"):
         check(tiff(np.zeros((2, 2), np.uint16), width=1, height=1 << 20))
+
+
+def test_a_tiff_that_is_not_read_says_what_it_is():
+    for content, reason in (
+        (tiff(np.zeros((4, 4, 5), np.uint8), photometric=6), "5 bands of 8 bits"),
+        (tiff(np.zeros((4, 4, 2), np.uint16), photometric=5), "2 bands of 16 bits"),
+        (
+            tiff(np.zeros((4, 4, 3), np.uint16)).replace(
+                b"\x03\x01\x03\0\x01\0\0\0\x01\0", b"\x03\x01\x03\0\x01\0\0\0\x07\0"
+            ),
+            "JPEG",
+        ),
+    ):
+        with pytest.raises(UnusableImage, match=f"a TIFF image of .*{reason}"):
+            check(content)
