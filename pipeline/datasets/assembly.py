@@ -160,8 +160,10 @@ def _quarantine(
     bad = len(problems)
     total = usable + bad
     limit = settings.error_limit if settings.on_error == "quarantine" else 0.0
+    shown = "\n".join(f"  {_location(item)}: {item.reason}" for item in problems[:SHOWN])
+    if bad and not usable:
+        raise PipelineError(f"None of the {bad:,} images can be used:\n{shown}\nAll are listed in {path}. Mend them.")
     if bad > limit * total:
-        shown = "\n".join(f"  {_location(item)}: {item.reason}" for item in problems[:SHOWN])
         allowed = (
             f"dataset.error_limit={limit}" if limit or settings.on_error == "quarantine" else "on_error=fail allows"
         )

@@ -6,7 +6,7 @@ import re
 READ = "JPEG, PNG, TIFF, WebP, GIF, BMP, AVIF, JPEG 2000, PPM, PGM or PBM"
 HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 _LOOKED_AT = 1 << 12  # bytes
-_BROKEN = "a {} image whose header cannot be read: it is damaged or truncated"
+_BROKEN = "a {} image that cannot be read: it is damaged, truncated, or of a kind that Pillow does not read"
 _CONVERT = "{}, which is not read: convert it to PNG or TIFF"
 _RAW = "{}, which is not read: develop it to TIFF or JPEG"
 _UNPACK = "{}, not an image: unpack it"
@@ -112,7 +112,7 @@ def what_it_is(content: bytes) -> str:
         content: the file's bytes.
     """
     if is_heif(content):
-        return "a HEIC (HEIF) image: pip install pillow-heif, by which it is read, or convert it to JPEG"
+        return "a HEIC (HEIF) image: pip install pillow-heif and it is read, or convert it to JPEG"
     for offset, magic, kind in _BY_BYTES:
         if content.startswith(magic, offset):
             return kind

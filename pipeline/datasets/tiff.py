@@ -181,7 +181,7 @@ def read_numbers(content: bytes, layout: Layout, bands: Sequence[int] = ()) -> N
         None if alpha is None else values[..., read.index(alpha)],
         premultiplied=_ASSOCIATED in layout.extra,
         white_is_zero=layout.photometric == _WHITE_IS_ZERO,
-        no_data=layout.no_data,
+        no_data=None if layout.dtype == np.uint8 else layout.no_data,  # as in files that Pillow reads
     )
 
 
