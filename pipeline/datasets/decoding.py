@@ -29,6 +29,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from bottleneck_features.errors import first_line
 from bottleneck_features.pipeline.datasets.deep_pixels import (
+    MOSTLY,
     Numbers,
     alpha_is_a_picture,
     as_rgb,
@@ -39,7 +40,7 @@ from bottleneck_features.pipeline.datasets.deep_pixels import (
 from bottleneck_features.pipeline.datasets.file_bytes import read_file
 from bottleneck_features.pipeline.datasets.file_kinds import is_heif, what_it_is
 from bottleneck_features.pipeline.datasets.pillow_settings import decoding_settings
-from bottleneck_features.pipeline.datasets.sixteen_bits import numbers_of
+from bottleneck_features.pipeline.datasets.sixteen_bits import decoded_bytes, numbers_of
 from bottleneck_features.pipeline.datasets.tiff import Layout, is_tiff, layout_of, read_numbers
 from bottleneck_features.pipeline.datasets.unusable import UnusableImage
 
@@ -276,24 +277,23 @@ def _decoded(content: bytes, size: tuple[int, int] | None, max_pixels: int, band
             return _own_tiff(content, layout, max_pixels, bands)
     with opened(content, max_pixels) as image:
         header = Header(image.width, image.height, image.mode, image.format or "")
-        if header.format == "JPEG2000":  # which is decoded to 32 bits
-            require_possible(
-                image.width, image.height, 4 * image.width * image.height * len(image.getbands()), max_pixels
-            )
+        require_possible(image.width, image.height, decoded_bytes(image), max_pixels)
         numbers = numbers_of(content, image)  # before a PNG is loaded for its orientation
         turn = _orientation(image)
         if layout:  # whose `load` turns it, and has exchanged the sides already
             header, turn = Header(layout.width, layout.height, image.mode, "TIFF"), 1
         if numbers:
-            return _Picture(header, turn, _of_bands(numbers, bands), alpha_is_a_picture(numbers.alpha))
+            numbers = _of_bands(numbers, bands)
+            return _Picture(header, turn, numbers, alpha_is_a_picture(numbers.alpha))
         if size:
             height, width = size if turn not in _LIES_ON_ITS_SIDE else size[::-1]
             image.draft(None, (DRAFT_GAP * width, DRAFT_GAP * height))
         image.load()
         if layout and layout.fourth_is_no_alpha:
             return _Picture(header, turn, image.convert("RGB"))
-        odd = image.mode in ("RGBA", "LA") and alpha_is_a_picture(np.asarray(image.getchannel("A")))
-        return _Picture(header, turn, _chosen(image, bands) if bands else _flat(image), odd and not bands)
+        if bands:
+            return _Picture(header, turn, _chosen(image, bands))
+        return _Picture(header, turn, _flat(image), _has_odd_alpha(image))
 
 
 def _own_tiff(content: bytes, layout: Layout, max_pixels: int, bands: Sequence[int]) -> _Picture:
@@ -314,6 +314,13 @@ def _flat(image: Image.Image) -> Image.Image:
     if image.has_transparency_data:
         return over_white(image.convert("RGBA"))
     return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _has_odd_alpha(image: Image.Image) -> bool:
+    if image.mode not in ("LA", "RGBA"):
+        return False
+    clear, *between, opaque = image.getchannel("A").histogram()
+    return sum(between) > MOSTLY * (clear + sum(between) + opaque)
 
 
 def _chosen(image: Image.Image, bands: Sequence[int]) -> Image.Image:

@@ -11,7 +11,7 @@ from bottleneck_features.pipeline.datasets.unusable import UnusableImage
 NUMBER_KINDS = {"u": "unsigned", "i": "signed", "f": "float"}  # by NumPy's kind; each has a range of its own
 EIGHT_BITS = "u1"  # needs no range
 _AT_A_TIME = 1 << 18  # numbers
-_MOSTLY = 0.5  # so much of a mask is neither black nor white: it is rather a picture
+MOSTLY = 0.5  # so much of a mask is neither black nor white: it is rather a picture
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ def alpha_is_a_picture(alpha: np.ndarray | None) -> bool:
     """Return whether most of a transparency lies between its ends, which is rather a picture than a mask."""
     if alpha is None or not alpha.size:
         return False
-    return bool(np.mean((alpha != 0) & (alpha != alpha.max())) > _MOSTLY)
+    return bool(np.mean((alpha != 0) & (alpha != alpha.max())) > MOSTLY)
 
 
 def type_names(types: Sequence[str]) -> str:

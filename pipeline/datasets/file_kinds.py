@@ -30,6 +30,8 @@ _BY_BYTES = (
     (0, b"II\xbc\x01", _CONVERT.format("a JPEG XR image")),
     (0, b"DDS ", _CONVERT.format("a DDS texture")),
     (0, b"qoif", _CONVERT.format("a QOI image")),
+    (0, b"P7\n", _CONVERT.format("a PAM image")),
+    (0, b"PF\n", _CONVERT.format("a PFM image of colours")),
     (0, b"\0\0\1\0", _CONVERT.format("an icon (ICO)")),
     (0, b"icns", _CONVERT.format("an icon (ICNS)")),
     (0, b"\x01\xda\x00", _CONVERT.format("an SGI image")),

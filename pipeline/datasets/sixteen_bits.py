@@ -7,47 +7,83 @@ import numpy as np
 from PIL import Image
 
 from bottleneck_features.pipeline.datasets.deep_pixels import Numbers
+from bottleneck_features.pipeline.datasets.unusable import UnusableImage
 
 _CODESTREAM = b"\xff\x4f\xff\x51"  # of JPEG 2000: SOC and SIZ
 _COMPONENT = 42  # where, from there on, the first component's precision is
 _SIGNED = 0x80
 _MOST = 65535
+_MOST_IN_TEXT = 1 << 22  # numbers of a PPM that is written as text, which Pillow reads one by one
+
+
+def decoded_bytes(image: Image.Image) -> int:
+    """Return how many bytes the numbers of a picture take when they are decoded.
+
+    Args:
+        image: from `Image.open`, not loaded yet.
+    """
+    deep = image.mode.startswith("I;16") or ";16B" in str(_rawmode(image))
+    each = 4 if image.format == "JPEG2000" or image.mode in ("I", "F") else 2 if deep else 1
+    return each * len(image.getbands()) * image.width * image.height
 
 
 def numbers_of(content: bytes, image: Image.Image) -> Numbers | None:
-    """Return the numbers of a picture of more than 8 bits; None where it has 8.
+    """Return the numbers of a picture of more than 8 bits, or of a range it states; None where it has 8 bits.
 
     Args:
         content: the file's bytes.
         image: from `Image.open` of them, not loaded yet; no TIFF of other than 12 bits.
+
+    Raises:
+        UnusableImage: it is a text that is too long.
     """
+    if image.format == "PPM":
+        return _of_ppm(content, image)
     rawmode = _rawmode(image)
     if image.format == "PNG" and rawmode == "LA;16B":
         bytes_of = _decoded(content, "zip", "RGBA").astype(np.uint16)  # which are two of each number
         return Numbers(bytes_of[..., :1] << 8 | bytes_of[..., 1:2], bytes_of[..., 2] << 8 | bytes_of[..., 3])
     if image.format == "PNG" and rawmode in ("RGB;16B", "RGBA;16B"):
         return _without_key(image, _both_bytes(content, "zip", image.mode))
-    if image.format == "PPM" and rawmode == ("RGB", _MOST) and image.tile[0].codec_name == "ppm":  # type: ignore[attr-defined]
-        return _colour(_both_bytes(content, "raw", "RGB"))
     if not image.mode.startswith("I") and image.mode != "F":
         return None
+    values = _loaded(image)
+    return _of_precision(values, content) if image.format == "JPEG2000" else _without_key(image, values)
+
+
+def _of_ppm(content: bytes, image: Image.Image) -> Numbers | None:
+    """Return the numbers of a PPM, PGM or PFM, which states its largest value; that of 16 bits says no more than that."""
+    (codec, *_), rawmode = image.tile[0], _rawmode(image)  # type: ignore[attr-defined]
+    if codec == "ppm_plain" and image.width * image.height * len(image.getbands()) > _MOST_IN_TEXT:
+        raise UnusableImage(
+            f"a PPM, PGM or PBM image written as text, of more than {_MOST_IN_TEXT:,} numbers: write it in its binary form"
+        )
+    if codec == "ppm":
+        mode, most = rawmode
+        deep = most > 255
+        if mode == "RGB" and deep:
+            values = _both_bytes(content, "raw", mode)
+        else:
+            values = np.atleast_3d(_decoded(content, "raw", "I;16B" if deep else mode))
+        return Numbers(values, stated=None if most == _MOST else (0, most))
+    if image.mode not in ("I", "F"):
+        return None
+    values = _loaded(image)
+    if image.mode == "F" or rawmode == "I;16B":
+        return Numbers(values if image.mode == "F" else values.astype(np.uint16))
+    return Numbers(values.astype(np.uint16), stated=None if rawmode[-1] == _MOST else (0, _MOST))  # spread by Pillow
+
+
+def _loaded(image: Image.Image) -> np.ndarray:
     image.load()
     values = np.asarray(image)
-    values = values.astype(values.dtype.newbyteorder("="), copy=False)[..., None]
-    if image.format == "PPM" and image.mode == "I":  # Pillow has spread what the file states over 16 bits
-        return Numbers(values.astype(np.uint16), stated=None if _states_all(rawmode) else (0, _MOST))
-    if image.format == "JPEG2000":
-        return _of_precision(values, content)
-    return _without_key(image, values)
+    return values.astype(values.dtype.newbyteorder("="), copy=False)[..., None]
 
 
 def _rawmode(image: Image.Image) -> Any:
-    return image.tile[0].args if image.tile else None  # type: ignore[attr-defined]
-
-
-def _states_all(rawmode: Any) -> bool:
-    """Whether a PGM's largest value is that of 16 bits, which says no more than that it has 16 bits."""
-    return rawmode == "I;16B" or (isinstance(rawmode, tuple) and rawmode[-1] == _MOST)
+    tiles = getattr(image, "tile", None)
+    args = tiles[0].args if tiles else None
+    return args[0] if isinstance(args, tuple) and image.mode == "F" else args
 
 
 def _both_bytes(content: bytes, codec: str, mode: str) -> np.ndarray:

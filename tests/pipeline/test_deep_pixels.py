@@ -160,18 +160,35 @@ def test_white_is_zero_where_the_file_says_so():
     )
 
 
-def test_a_range_that_a_file_states_is_its_own():
-    values = _numbers((6, 7), high=1001)
-    for header, content in (
-        (b"P5 7 6 1000\n", values.astype(">u2").tobytes()),
-        (b"P2 7 6 1000\n", " ".join(map(str, values.ravel())).encode()),
-    ):
-        assert not check(header + content).numbers
-        assert np.abs(_decoded(header + content, {}).astype(int) - _grey(values / 1000 * 255)).max() <= 1
-    deep = _numbers((6, 7, 3), high=4096)
-    content = b"P6 7 6 65535\n" + deep.astype(">u2").tobytes()
-    assert check(content).highest == deep.max()
-    np.testing.assert_array_equal(_decoded(content, {"unsigned": (0, 4095)}), np.rint(deep / 4095 * 255))
+@pytest.mark.parametrize("most", [9, 100, 255, 1000, 4095])
+@pytest.mark.parametrize("bands", [1, 3])
+def test_a_largest_value_that_a_file_states_is_its_white(most, bands):
+    values = _numbers((6, 7, bands), high=most + 1)
+    binary = values.astype(">u2" if most > 255 else "u1").tobytes()
+    text = " ".join(map(str, values.ravel())).encode()
+    levels = np.broadcast_to(np.rint(values / most * 255), (6, 7, 3))
+    for number, body in ((5 + bands // 2, binary), (2 + bands // 2, text)):
+        content = b"P%d 7 6 %d\n" % (number, most) + body
+        assert not check(content).numbers
+        assert np.abs(_decoded(content, {}) - levels).max() <= 1
+
+
+@pytest.mark.parametrize("bands", [1, 3])
+def test_a_largest_value_of_sixteen_bits_states_nothing(bands):
+    values = _numbers((6, 7, bands), high=4096)
+    content = b"P%d 7 6 65535\n" % (5 + bands // 2) + values.astype(">u2").tobytes()
+    assert check(content).highest == values.max()
+    expected = np.broadcast_to(np.rint(values / 4095 * 255), (6, 7, 3))
+    np.testing.assert_array_equal(_decoded(content, {"unsigned": (0, 4095)}), expected)
+
+
+def test_floats_of_a_pfm_and_a_long_text():
+    values = RANDOM.random((6, 7)).astype("<f4")
+    content = b"Pf\n7 6\n-1.0\n" + values[::-1].tobytes()
+    assert check(content).numbers == "f4"
+    np.testing.assert_array_equal(_decoded(content), _grey(values.astype(float) * 255))
+    with pytest.raises(UnusableImage, match="written as text"):
+        check(b"P2 3000 3000 255\n" + b"0 " * 99)
 
 
 def test_what_is_missing_becomes_the_lowest_and_does_not_count():

@@ -253,6 +253,15 @@ def test_a_fine_tuned_network_is_predicted_with_and_exported(extracted, tmp_path
         refused = invoke(*words, "--set", setting, home=extracted)
         assert refused.exit_code == 2, refused.output
         assert "needs images as in its training" in refused.stderr
+    result = extracted / "runs" / "digits" / "fine-tune" / "result.json"
+    made = result.read_text()
+    older = json.loads(made)
+    older["experiment"]["dataset"] |= {"source": "folder", "path": "pictures"}
+    result.write_text(json.dumps(older))
+    refused = invoke(*words, home=extracted)
+    assert refused.exit_code == 2
+    assert "decoded in another way" in refused.stderr
+    result.write_text(made)
     with (extracted / "runs" / "digits" / "fine-tune" / "model.keras").open("ab") as stream:
         stream.write(b" ")
     other = invoke(*words, home=extracted)
