@@ -40,7 +40,7 @@ from bottleneck_features.pipeline.datasets.deep_pixels import (
 from bottleneck_features.pipeline.datasets.file_bytes import read_file
 from bottleneck_features.pipeline.datasets.file_kinds import is_heif, what_it_is
 from bottleneck_features.pipeline.datasets.pillow_settings import decoding_settings
-from bottleneck_features.pipeline.datasets.sixteen_bits import decoded_bytes, numbers_of
+from bottleneck_features.pipeline.datasets.sixteen_bits import decoded_bytes, numbers_of, stored_as
 from bottleneck_features.pipeline.datasets.tiff import Layout, is_tiff, layout_of, read_numbers
 from bottleneck_features.pipeline.datasets.unusable import UnusableImage
 
@@ -53,7 +53,7 @@ ENDINGS = frozenset(
 )  # fmt: skip
 MAX_PIXELS = 89_478_485  # Pillow's own limit: a quarter of a gibibyte of RGB
 MAX_SIDE = 1 << 18  # pixels; a decoder holds a pointer for each row
-BYTES_OF_A_PIXEL = 6  # RGB of 16 bits; a picture of more needs as many fewer pixels
+BYTES_OF_A_PIXEL = 3  # RGB of 8 bits; a picture of larger numbers may have as many fewer pixels
 PIXEL_RECIPE = 2  # raise it when the pixels of a file change
 RECIPE = f"Pillow, uint8, draft at twice the size, {PIXEL_RECIPE}"  # in the cache's identity
 DRAFT_GAP = 2  # libjpeg may shrink to this multiple of the target before Pillow resizes (Pillow's own `reducing_gap`)
@@ -271,18 +271,16 @@ def _guarded(function, *arguments):  # type: ignore[no-untyped-def]
 def _decoded(content: bytes, size: tuple[int, int] | None, max_pixels: int, bands: Sequence[int]) -> _Picture:
     """Decode a picture; a JPEG only so large that it can be resized to `size`, (height, width), where one is given."""
     layout = layout_of(content) if is_tiff(content) else None
-    if layout:
-        require_possible(layout.width, layout.height, layout.decoded_bytes, max_pixels)
-        if not layout.is_for_pillow(bands):
-            return _own_tiff(content, layout, max_pixels, bands)
+    if layout and not layout.is_for_pillow(bands):
+        return _own_tiff(content, layout, max_pixels, bands)
     with opened(content, max_pixels) as image:
         header = Header(image.width, image.height, image.mode, image.format or "")
         require_possible(image.width, image.height, decoded_bytes(image), max_pixels)
-        numbers = numbers_of(content, image)  # before a PNG is loaded for its orientation
-        turn = _orientation(image)
+        stored = stored_as(image)
+        turn = _orientation(image)  # which loads a PNG
         if layout:  # whose `load` turns it, and has exchanged the sides already
             header, turn = Header(layout.width, layout.height, image.mode, "TIFF"), 1
-        if numbers:
+        if numbers := numbers_of(content, image, stored):
             numbers = _of_bands(numbers, bands)
             return _Picture(header, turn, numbers, alpha_is_a_picture(numbers.alpha))
         if size:
@@ -297,6 +295,7 @@ def _decoded(content: bytes, size: tuple[int, int] | None, max_pixels: int, band
 
 
 def _own_tiff(content: bytes, layout: Layout, max_pixels: int, bands: Sequence[int]) -> _Picture:
+    require_possible(layout.width, layout.height, layout.decoded_bytes, max_pixels)
     with decoding_settings(BYTES_OF_A_PIXEL * max_pixels):
         numbers = read_numbers(content, layout, bands)
     header = Header(layout.width, layout.height, layout.mode, "TIFF")

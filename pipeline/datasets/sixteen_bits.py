@@ -16,44 +16,50 @@ _MOST = 65535
 _MOST_IN_TEXT = 1 << 22  # numbers of a PPM that is written as text, which Pillow reads one by one
 
 
+def stored_as(image: Image.Image) -> tuple[str, Any]:
+    """Return Pillow's decoder and its name of how numbers are stored; what a picture that is loaded does not know any more."""
+    tiles = getattr(image, "tile", None)
+    return (tiles[0].codec_name, tiles[0].args) if tiles else ("", None)
+
+
 def decoded_bytes(image: Image.Image) -> int:
-    """Return how many bytes the numbers of a picture take when they are decoded.
+    """Return how many bytes the numbers of a picture take when they are decoded; 0 where it has 8 bits.
 
     Args:
         image: from `Image.open`, not loaded yet.
     """
-    deep = image.mode.startswith("I;16") or ";16B" in str(_rawmode(image))
-    each = 4 if image.format == "JPEG2000" or image.mode in ("I", "F") else 2 if deep else 1
+    deep = image.mode.startswith("I;16") or ";16B" in str(stored_as(image))
+    each = 4 if image.format == "JPEG2000" or image.mode in ("I", "F") else 2 if deep else 0
     return each * len(image.getbands()) * image.width * image.height
 
 
-def numbers_of(content: bytes, image: Image.Image) -> Numbers | None:
+def numbers_of(content: bytes, image: Image.Image, stored: tuple[str, Any]) -> Numbers | None:
     """Return the numbers of a picture of more than 8 bits, or of a range it states; None where it has 8 bits.
 
     Args:
         content: the file's bytes.
-        image: from `Image.open` of them, not loaded yet; no TIFF of other than 12 bits.
+        image: from `Image.open` of them; no TIFF of other than 12 bits.
+        stored: from `stored_as`, before it was loaded.
 
     Raises:
         UnusableImage: it is a text that is too long.
     """
     if image.format == "PPM":
-        return _of_ppm(content, image)
-    rawmode = _rawmode(image)
+        return _of_ppm(content, image, *stored)
+    _, rawmode = stored
     if image.format == "PNG" and rawmode == "LA;16B":
         bytes_of = _decoded(content, "zip", "RGBA").astype(np.uint16)  # which are two of each number
         return Numbers(bytes_of[..., :1] << 8 | bytes_of[..., 1:2], bytes_of[..., 2] << 8 | bytes_of[..., 3])
     if image.format == "PNG" and rawmode in ("RGB;16B", "RGBA;16B"):
-        return _without_key(image, _both_bytes(content, "zip", image.mode))
+        return _without_key(image, _with_lower_byte(np.asarray(image), content, "zip", image.mode))
     if not image.mode.startswith("I") and image.mode != "F":
         return None
     values = _loaded(image)
     return _of_precision(values, content) if image.format == "JPEG2000" else _without_key(image, values)
 
 
-def _of_ppm(content: bytes, image: Image.Image) -> Numbers | None:
+def _of_ppm(content: bytes, image: Image.Image, codec: str, rawmode: Any) -> Numbers | None:
     """Return the numbers of a PPM, PGM or PFM, which states its largest value; that of 16 bits says no more than that."""
-    (codec, *_), rawmode = image.tile[0], _rawmode(image)  # type: ignore[attr-defined]
     if codec == "ppm_plain" and image.width * image.height * len(image.getbands()) > _MOST_IN_TEXT:
         raise UnusableImage(
             f"a PPM, PGM or PBM image written as text, of more than {_MOST_IN_TEXT:,} numbers: write it in its binary form"
@@ -62,7 +68,7 @@ def _of_ppm(content: bytes, image: Image.Image) -> Numbers | None:
         mode, most = rawmode
         deep = most > 255
         if mode == "RGB" and deep:
-            values = _both_bytes(content, "raw", mode)
+            values = _with_lower_byte(_decoded(content, "raw", f"{mode};16B"), content, "raw", mode)
         else:
             values = np.atleast_3d(_decoded(content, "raw", "I;16B" if deep else mode))
         return Numbers(values, stated=None if most == _MOST else (0, most))
@@ -80,17 +86,11 @@ def _loaded(image: Image.Image) -> np.ndarray:
     return values.astype(values.dtype.newbyteorder("="), copy=False)[..., None]
 
 
-def _rawmode(image: Image.Image) -> Any:
-    tiles = getattr(image, "tile", None)
-    args = tiles[0].args if tiles else None
-    return args[0] if isinstance(args, tuple) and image.mode == "F" else args
-
-
-def _both_bytes(content: bytes, codec: str, mode: str) -> np.ndarray:
-    """Decode twice: read as little-endian, a big-endian number's lower byte is the one that Pillow keeps."""
-    values = _decoded(content, codec, f"{mode};16B").astype(np.uint16) << 8
-    values |= _decoded(content, codec, f"{mode};16L")
-    return values
+def _with_lower_byte(upper: np.ndarray, content: bytes, codec: str, mode: str) -> np.ndarray:
+    """Decode again: read as little-endian, a big-endian number's lower byte is the one that Pillow keeps."""
+    pairs = np.empty((*upper.shape, 2), np.uint8)
+    pairs[..., 1], pairs[..., 0] = upper, _decoded(content, codec, f"{mode};16L")
+    return pairs.view("<u2")[..., 0].astype(np.uint16, copy=False)
 
 
 def _decoded(content: bytes, codec: str, rawmode: str) -> np.ndarray:

@@ -124,6 +124,15 @@ def test_a_bomb_is_not_unpacked():
     assert check(content, max_pixels=36_000_000).header.width == 6000
 
 
+def test_the_limit_of_bytes_is_for_large_numbers_only():
+    for format in ("PNG", "TIFF"):
+        content = encoded(picture(size=(20, 10)).convert("RGBA"), format)
+        assert check(content, max_pixels=200).header.width == 20
+    deep = Image.fromarray(np.zeros((10, 20), np.float32))
+    with pytest.raises(UnusableImage, match=r"20x10 pixels of 4 bytes each.*dataset\.max_pixels=200"):
+        check(encoded(deep, "TIFF"), max_pixels=200)
+
+
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM", "JPEG2000", "AVIF"])
 @pytest.mark.parametrize("share", [0.05, 0.5, 0.9])
 def test_a_truncated_file_is_refused(format, share):
