@@ -1,6 +1,7 @@
 """Which numbers are black and white is one choice for a whole data set: made by its first scan, kept, and said."""
 
 import json
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from PIL import Image
 from bottleneck_features.pipeline.datasets import open_dataset
 from bottleneck_features.pipeline.datasets.image_dataset import ImageDataset
 from bottleneck_features.pipeline.datasets.value_ranges import RANGES_FILE
-from bottleneck_features.pipeline.errors import PipelineError
+from bottleneck_features.pipeline.errors import PipelineError, RequestError
 from bottleneck_features.pipeline.experiment import load_experiment
 
 LITE = (
@@ -122,6 +123,30 @@ def test_value_range_sets_it_and_keeps_nothing(tmp_path):
     assert _images(wide).max() <= 16
     assert not (tmp_path / RANGES_FILE).exists()
     assert _open(root, tmp_path).identity["dataset.value_range"] == {"unsigned": [0, 4095]}
+
+
+def test_what_is_for_files_is_refused_where_there_are_none(tmp_path):
+    for setting in ("dataset.value_range=0,9", "dataset.bands=3,2,1"):
+        with pytest.raises(RequestError, match="are for image files, and digits has none"):
+            open_dataset(load_experiment("digits", (setting,)), tmp_path)
+
+
+@pytest.mark.parametrize("ending", ["tar", "parquet"])
+def test_numbers_in_containers_have_the_range_of_a_folder(tmp_path, ending):
+    root = _fill(tmp_path / "data", lambda pixels: tiff(_scaled(pixels, -100, 900, "i2")))
+    if ending == "tar":
+        with tarfile.open(tmp_path / "data.tar", "w") as archive:
+            archive.add(root, "data")
+    else:
+        parquet = pytest.importorskip("pyarrow.parquet")
+        arrow = pytest.importorskip("pyarrow")
+        paths = sorted(root.glob("*/*.png"))
+        columns = {"image": [path.read_bytes() for path in paths], "label": [path.parent.name for path in paths]}
+        parquet.write_table(arrow.table(columns), tmp_path / "data.parquet")
+    packed = _open(tmp_path / f"data.{ending}", tmp_path / "home", f"dataset.source={ending}")
+    loose = _open(root, tmp_path / "home")
+    assert packed.identity["dataset.value_range"] == loose.identity["dataset.value_range"] == {"signed": [-100, 900]}
+    np.testing.assert_array_equal(_images(packed), _images(loose))
 
 
 @pytest.mark.parametrize("damage", ["", "{", "[]", '{"x": 3}', '{"x": {"unsigned": [1]}}'])
