@@ -54,6 +54,7 @@ ENDINGS = frozenset(
 MAX_PIXELS = 89_478_485  # Pillow's own limit: a quarter of a gibibyte of RGB
 MAX_SIDE = 1 << 18  # pixels; a decoder holds a pointer for each row
 BYTES_OF_A_PIXEL = 3  # RGB of 8 bits; a picture of larger numbers may have as many fewer pixels
+MOST_SCANS = 100  # of a progressive JPEG, each of which takes the time of all its pixels; writers make about ten
 PIXEL_RECIPE = 2  # raise it when the pixels of a file change
 RECIPE = f"Pillow, uint8, draft at twice the size, {PIXEL_RECIPE}"  # in the cache's identity
 DRAFT_GAP = 2  # libjpeg may shrink to this multiple of the target before Pillow resizes (Pillow's own `reducing_gap`)
@@ -276,6 +277,8 @@ def _decoded(content: bytes, size: tuple[int, int] | None, max_pixels: int, band
     with opened(content, max_pixels) as image:
         header = Header(image.width, image.height, image.mode, image.format or "")
         require_possible(image.width, image.height, decoded_bytes(image), max_pixels)
+        if image.info.get("progressive") and (scans := content.count(b"\xff\xda")) > MOST_SCANS:
+            raise UnusableImage(f"a progressive JPEG of {scans:,} scans; at most {MOST_SCANS} are read")
         stored = stored_as(image)
         turn = _orientation(image)  # which loads a PNG
         if layout:  # whose `load` turns it, and has exchanged the sides already

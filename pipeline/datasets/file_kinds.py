@@ -36,6 +36,7 @@ _BY_BYTES = (
     (0, b"icns", _CONVERT.format("an icon (ICNS)")),
     (0, b"\x01\xda\x00", _CONVERT.format("an SGI image")),
     (0, b"\x01\xda\x01", _CONVERT.format("an SGI image")),
+    (0, b"\n\5\1", _CONVERT.format("a PCX image")),
     (0, b"n+1\0", _DATA.format("a NIfTI volume")),
     (344, b"n+1\0", _DATA.format("a NIfTI volume")),
     (0, b"gimp xcf", _CONVERT.format("a GIMP file (XCF)")),
@@ -118,6 +119,8 @@ def what_it_is(content: bytes) -> str:
     for offset, magic, kind in _BY_BYTES:
         if content.startswith(magic, offset):
             return kind
+    if content.endswith(b"TRUEVISION-XFILE.\0"):
+        return _CONVERT.format("a TGA image")
     text = _text(content[:_LOOKED_AT])
     if text is None:
         return f"not an image that is read ({READ}), and not known by its first bytes"

@@ -133,6 +133,15 @@ def test_the_limit_of_bytes_is_for_large_numbers_only():
         check(encoded(deep, "TIFF"), max_pixels=200)
 
 
+def test_a_progressive_jpeg_of_very_many_scans_is_not_decoded():
+    content = encoded(picture(size=(200, 150)), progressive=True)
+    assert check(content).header.format == "JPEG"
+    last = content.rindex(b"\xff\xda")
+    scan = content[last : last + 2 + int.from_bytes(content[last + 2 : last + 4], "big")] + bytes(10)
+    with pytest.raises(UnusableImage, match=r"a progressive JPEG of 5,0\d\d scans; at most 100"):
+        check(content[:-2] + scan * 5000 + b"\xff\xd9")
+
+
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM", "JPEG2000", "AVIF"])
 @pytest.mark.parametrize("share", [0.05, 0.5, 0.9])
 def test_a_truncated_file_is_refused(format, share):

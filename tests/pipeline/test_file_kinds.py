@@ -82,6 +82,12 @@ def test_what_an_image_format_begins_with_is_never_denied(format):
     assert what_it_is(content).startswith(f"a {name} image that cannot be read")
 
 
+@pytest.mark.parametrize("format", ["TGA", "PCX", "SGI", "ICO", "ICNS", "DDS"])
+def test_an_image_format_that_is_not_read_is_named(format):
+    with pytest.raises(UnusableImage, match=f"{format}.*convert it"):
+        check(encoded(picture(size=(64, 64)), format))
+
+
 @pytest.mark.parametrize("part", [b"<!---->", b"<", b"<!--", b" ", b"{", b"<?xml >", b"[", b"<!-- -->\n"])
 def test_no_text_makes_the_search_long(part):
     begun = time.perf_counter()
