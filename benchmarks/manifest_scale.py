@@ -27,7 +27,7 @@ from bottleneck_features.features import ArraySpec, CacheWriter, SplitPlan, list
 from bottleneck_features.features.entries import ShardTable
 from bottleneck_features.features.journal import RECORD, Journal
 from bottleneck_features.features.manifest import EAGERLY_CHECKED, load, save
-from bottleneck_features.pipeline.results import peak_memory_mib
+from bottleneck_features.pipeline.machine import peak_memory_mib
 
 STEPS = ("create", "enter", "journal", "resume", "complete", "open", "list")
 OFFSETS = {"labels": 2048, "ids": 2112, "features": 2240}

@@ -43,10 +43,10 @@ def main(cache: Path, layer: str | None, sklearn_values: int) -> None:
     _timed("Keras: Dropout, softmax, Adam, 10 epochs of batches of 32", lambda: _keras(x, y, test, classes), answers)
     _timed("one logistic regression, few steps", lambda: _one(x, y, test, classes), answers)
     with workers() as pool:
-        train, held = _timed("eigenbasis and rotation", lambda: _coordinates(x, y, test, answers, pool))
-        path, _ = _timed("ridge, 45 values", lambda: search_ridge(train, held, classes, L2_VALUES, pool))
+        train, validation = _timed("eigenbasis and rotation", lambda: _coordinates(x, y, test, answers, pool))
+        path, _ = _timed("ridge, 45 values", lambda: search_ridge(train, validation, classes, L2_VALUES, pool))
         print(f"    best {path.accuracy.max():.2%}")
-        path, _ = _timed("logistic, 45 values", lambda: search_logistic(train, held, classes, L2_VALUES, pool))
+        path, _ = _timed("logistic, 45 values", lambda: search_logistic(train, validation, classes, L2_VALUES, pool))
         print(f"    best {path.accuracy.max():.2%} at l2 = {path.chosen:.3g}")
     for l2 in L2_VALUES[:: -(len(L2_VALUES) // max(1, sklearn_values))][:sklearn_values]:
         _timed(f"scikit-learn, l2 = {l2:.3g}", lambda l2=l2: _sklearn(x, y, test, l2), answers)

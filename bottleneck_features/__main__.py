@@ -1,12 +1,17 @@
 """`python -m bottleneck_features` is the command `bottleneck`."""
 
-from bottleneck_features.pipeline.stopping import stopping_at_once
+import os
+import sys
+
+from bottleneck_features.pipeline.stopping import stopping_as_ctrl_c_does, stopping_at_once
 
 
 def main() -> None:
     """Run the command line, which takes a while to import: Ctrl-C ends that too with one line."""
+    sys.stdout, sys.stderr = (stream or open(os.devnull, "w") for stream in (sys.stdout, sys.stderr))  # noqa: SIM115, PTH123
     with stopping_at_once():
         from bottleneck_features.pipeline.commandline import cli
+    stopping_as_ctrl_c_does()
     cli.main()
 
 

@@ -1,5 +1,6 @@
 """The feature cache: identity, shards, manifest, reading, export; imports no deep-learning framework."""
 
+from bottleneck_features.features.arraynames import splits_in
 from bottleneck_features.features.arrays import FeatureArray
 from bottleneck_features.features.catalog import describe_cache, find_cache, list_caches, removal, remove_cache
 from bottleneck_features.features.errors import (
@@ -12,13 +13,14 @@ from bottleneck_features.features.errors import (
     CacheVersion,
     DiskFull,
     FeatureError,
+    ImportRefused,
     StoreError,
     StoreUnavailable,
 )
 from bottleneck_features.features.export import EXPORT_FORMATS, export_features
 from bottleneck_features.features.identity import cache_path, differences, identity_key
+from bottleneck_features.features.imported import Imported, import_features
 from bottleneck_features.features.manifest import ArraySpec, Shard
-from bottleneck_features.features.npz import import_npz
 from bottleneck_features.features.partition import SHARED, WHOLE, Partition
 from bottleneck_features.features.plan import SplitPlan
 from bottleneck_features.features.publish import PublishingWriter, fetch, share
@@ -49,6 +51,8 @@ __all__ = [
     "FeatureArray",
     "FeatureError",
     "Features",
+    "ImportRefused",
+    "Imported",
     "Partition",
     "PublishingWriter",
     "Shard",
@@ -64,7 +68,7 @@ __all__ = [
     "filesystem",
     "find_cache",
     "identity_key",
-    "import_npz",
+    "import_features",
     "is_url",
     "list_caches",
     "open_features",
@@ -73,6 +77,7 @@ __all__ = [
     "repair",
     "require_unchanged",
     "share",
+    "splits_in",
     "store_error",
     "verify",
 ]

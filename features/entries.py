@@ -84,7 +84,7 @@ class ShardTable(Mapping[int, FileEntry]):
         if (np.diff(starts) <= 0).any() or (runs[done] < 0).any():
             raise ValueError("its layouts do not cover its shards")
         sizes = np.array([UNFINISHED if size is None else size for size in split["bytes"]], np.int64)
-        if len(sizes) != len(hashes) or (done != (sizes != UNFINISHED)).any():
+        if len(sizes) != len(hashes) or (done != (sizes >= 0)).any() or (sizes < UNFINISHED).any():
             raise ValueError("its sizes are not those of its shards")
         offsets: list[Mapping[str, int]] = []
         for layout in layouts:

@@ -76,6 +76,12 @@ class FeatureError(CacheError):
     """Features, labels or ids that must not be stored: wrong shape, not finite, too large for the dtype."""
 
 
+class ImportRefused(CacheError):
+    """Files that someone saved and that cannot become a cache; the message says what they have and what to do."""
+
+    exit_code = 2
+
+
 class StoreError(CacheError):
     """An object store did not answer, or refused; what was published before is kept."""
 

@@ -13,12 +13,13 @@ import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Self
+from typing import BinaryIO, Self
 
 import numpy as np
 
 from bottleneck_features.features.entries import HASH_BYTES, FileEntry, FinishedShards
 from bottleneck_features.features.identity import canonical_json
+from bottleneck_features.features.schema import MOST_BYTES, JournalHeader
 from bottleneck_features.features.storage import make_folder, sync_folder, write_error
 
 JOURNAL = ".journal"
@@ -46,7 +47,7 @@ class Records:
 
     def finished(self, count: int) -> FinishedShards:
         """Return those of the first `count` shards of the split."""
-        rows = self.rows[self.rows["index"] < count]
+        rows = self.rows[(self.rows["index"] < count) & (self.rows["bytes"] <= MOST_BYTES)]
         return FinishedShards(
             rows["index"].astype(np.int64), rows["bytes"].astype(np.int64), rows["sha256"], self.offsets
         )
@@ -160,12 +161,15 @@ def _read(path: Path) -> Iterator[Records]:
     seal, _, header = head.partition(b" ")
     if seal.decode("ascii", "replace") != hashlib.sha256(header).hexdigest():
         return
-    content: dict[str, Any] = json.loads(header)
+    try:
+        content = JournalHeader.model_validate(json.loads(header))
+    except (ValueError, RecursionError):  # sealed, but not by this code
+        return
     rows = np.frombuffer(body[: len(body) - len(body) % RECORD.itemsize], RECORD)
     plain = rows.tobytes()
     starts = range(0, len(plain), RECORD.itemsize)
     checks = np.fromiter((zlib.crc32(plain[i : i + _CHECKED]) for i in starts), np.uint32, len(rows))
-    yield Records(content["plan"], content["split"], content["offsets"], rows[rows["check"] == checks])
+    yield Records(content.plan, content.split, content.offsets, rows[rows["check"] == checks])
 
 
 def _write(file: BinaryIO, content: bytes) -> None:

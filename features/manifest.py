@@ -11,12 +11,14 @@ from typing import Any
 
 import numpy as np
 
+from bottleneck_features.errors import first_line
 from bottleneck_features.features.entries import FileEntry, FinishedShards, ShardTable
 from bottleneck_features.features.errors import CacheDamaged, CacheError, CacheMissing, CacheVersion
 from bottleneck_features.features.identity import canonical_json, identity_key
 from bottleneck_features.features.journal import journal_files, read_journals, remove_journals
 from bottleneck_features.features.lock import manifest_lock
 from bottleneck_features.features.partition import WHOLE, Partition
+from bottleneck_features.features.schema import require_manifest
 from bottleneck_features.features.storage import publish_bytes, publish_new
 
 FORMAT = "bottleneck-features"
@@ -231,15 +233,23 @@ def parsed(text: bytes, path: Path | str) -> Manifest:
     """
     try:
         content = json.loads(text)
+        if not isinstance(content, dict):
+            raise ValueError("it is no JSON object")
         _check_version(content, path)
-        if _seal(content) != content["sha256"]:
+        if seal(content) != content["sha256"]:
             raise ValueError("its hash is not the one written in it")
+        require_manifest(content)
         return _from_json(content)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CacheDamaged(
-            f"The manifest {path} is damaged ({error}). `cache verify --repair` puts it aside, so that the features "
-            "are extracted again."
-        ) from error
+    except CacheVersion:
+        raise
+    except (CacheError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+        raise CacheDamaged(f"The manifest {path} is damaged ({first_line(error, 200)}). {_remedy(path)}") from error
+
+
+def _remedy(path: Path | str) -> str:
+    if isinstance(path, Path):
+        return "`cache verify --repair` puts it aside, so that the features are extracted again."
+    return "Remove that cache from the store; `bottleneck features` publishes it again."
 
 
 def save(folder: Path, manifest: Manifest) -> None:
@@ -282,6 +292,8 @@ def _check_version(content: Mapping[str, Any], path: Path | str) -> None:
     if content["format"] != FORMAT:
         raise ValueError(f"its format is {content['format']!r}, not {FORMAT!r}")
     version = content["version"]
+    if not isinstance(version, int):
+        raise ValueError(f"its version is {version!r}, not a number")
     if version > VERSION:
         raise CacheVersion(
             f"{path} has format version {version}; this release reads version {VERSION}. "
@@ -297,11 +309,12 @@ def _check_version(content: Mapping[str, Any], path: Path | str) -> None:
 def encoded(manifest: Manifest) -> bytes:
     """Return the content of the file of a manifest, sealed."""
     content = _to_json(manifest)
-    content["sha256"] = _seal(content)
+    content["sha256"] = seal(content)
     return json.dumps(content, indent=1).encode() + b"\n"
 
 
-def _seal(content: Mapping[str, Any]) -> str:
+def seal(content: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of a manifest's content, its entry `sha256` left out."""
     rest = {name: value for name, value in content.items() if name != "sha256"}
     return hashlib.sha256(canonical_json(rest).encode()).hexdigest()
 
@@ -336,6 +349,8 @@ def _split_to_json(manifest: Manifest, split: str) -> dict[str, Any]:
 
 
 def _from_json(content: Mapping[str, Any]) -> Manifest:
+    if content["key"] != identity_key(content["identity"]):
+        raise ValueError("its key is not that of its identity")
     return Manifest(
         identity=content["identity"],
         layers={layer["name"]: ArraySpec(tuple(layer["shape"]), layer["dtype"]) for layer in content["layers"]},
@@ -353,6 +368,8 @@ def _split_from_json(split: Mapping[str, Any], shard_size: int) -> SplitRecord:
     shards = ShardTable.from_json(split)
     if len(shards.done) != shard_count(split["samples"], shard_size):
         raise ValueError("it does not have an item for each shard")
+    if shards.done.all() and int(shards.sizes.sum()) < split["samples"] * split["id_bytes"]:
+        raise ValueError("its shards are too small for its samples")
     return SplitRecord(
         samples=split["samples"],
         id_bytes=split["id_bytes"],

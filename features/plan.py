@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,11 +13,10 @@ from bottleneck_features.features.entries import ShardTable
 from bottleneck_features.features.errors import CacheError, CacheMismatch, FeatureError
 from bottleneck_features.features.identity import differences, normalised
 from bottleneck_features.features.manifest import ArraySpec, Manifest, SplitRecord, plan_sha256, shard_count
+from bottleneck_features.features.schema import is_layer_name, is_split_name
 from bottleneck_features.features.shards import COMPRESSIONS, LABEL
 
 DTYPES = ("float16", "float32")
-_SPLIT_NAME = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9_-]*$")
-_RESERVED = {"quarantine"}
 
 
 @dataclass(frozen=True)
@@ -120,7 +118,7 @@ def _compared(manifest: Manifest) -> dict[str, Any]:
 
 
 def _check_layer(layer: str, spec: ArraySpec) -> None:
-    if not layer or "/" in layer or layer in (".", ".."):
+    if not is_layer_name(layer):
         raise CacheError(f"A layer's name must be non-empty text without '/'. Received: {layer!r}")
     if spec.dtype not in DTYPES:
         raise CacheError(f"Layer {layer!r}: dtype must be one of {', '.join(DTYPES)}. Received: {spec.dtype!r}")
@@ -129,7 +127,7 @@ def _check_layer(layer: str, spec: ArraySpec) -> None:
 
 
 def _encoded_ids(split: str, ids: np.ndarray) -> np.ndarray:
-    if not _SPLIT_NAME.match(split) or split in _RESERVED:
+    if not is_split_name(split):
         raise CacheError(f"A split's name must be letters, digits, '_' and '-', such as 'train'. Received: {split!r}")
     texts = [str(text) for text in ids]
     encoded = np.array([text.encode() for text in texts], dtype=np.bytes_)

@@ -17,8 +17,9 @@ from bottleneck_features.features.manifest import MANIFEST, Manifest, Shard, enc
 from bottleneck_features.features.partition import WHOLE
 from bottleneck_features.features.plan import require_same
 from bottleneck_features.features.quarantine import WRONG_HASH, DamagedFile
-from bottleneck_features.features.storage import make_folder, publish_bytes, publish_new, require_space, sha256_of
+from bottleneck_features.features.storage import make_folder, publish_bytes, publish_new, require_space
 from bottleneck_features.features.store import Store, begin, complete, published, put_shard, reopen
+from bottleneck_features.features.verify import file_problem
 from bottleneck_features.features.writer import CacheWriter
 
 _AT_A_TIME = 8  # objects
@@ -181,7 +182,7 @@ def share(url: str, folder: Path) -> bool:
         return (here is not None and here.complete) or not _fetched(store, there, folder)
     if here is None or not here.complete:
         return False
-    if not all(_is_there(folder / shard.file, entry) for shard, entry in here.finished()):
+    if any(file_problem(folder / shard.file, entry) for shard, entry in here.finished()):
         return False
     begun = begin(store, _without_shards(here))
     if begun.plan_digest != here.plan_digest:
@@ -201,7 +202,7 @@ def local_copy(url: str) -> Path:
 def _fetched(store: Store, manifest: Manifest, folder: Path) -> list[DamagedFile]:
     """Fetch what is missing, the manifest last, if all the rest is right; else return what is damaged in the store."""
     wanted = list(_files(manifest))
-    missing = [(problem, entry) for problem, entry in wanted if not _is_there(folder / problem.file, entry)]
+    missing = [(problem, entry) for problem, entry in wanted if file_problem(folder / problem.file, entry)]
     require_space(folder, sum(entry.bytes for _, entry in missing), f"Fetching {store.url}")
     for split in manifest.splits:
         make_folder(folder / split)
@@ -247,13 +248,6 @@ def _put_if_right(store: Store, folder: Path, shard: Shard, entry: FileEntry) ->
         return False
     put_shard(store, shard, content, entry)
     return True
-
-
-def _is_there(path: Path, entry: FileEntry) -> bool:
-    try:
-        return sha256_of(path) == entry.sha256
-    except OSError:
-        return False
 
 
 def _without_shards(manifest: Manifest) -> Manifest:

@@ -156,8 +156,13 @@ def _incomplete(folder: Path, manifest: Manifest) -> CacheIncomplete:
 
 def _labels_and_ids(folder: Path, manifest: Manifest, split: str) -> tuple[np.ndarray, np.ndarray]:
     record = manifest.splits[split]
-    labels = np.empty(record.samples, LABEL)
-    ids = np.empty(record.samples, f"S{record.id_bytes}")
+    try:
+        labels, ids = np.empty(record.samples, LABEL), np.empty(record.samples, f"S{record.id_bytes}")
+    except (MemoryError, ValueError) as error:
+        raise CacheDamaged(
+            f"The ids of the {record.samples:,} samples that the manifest of {folder} says the split {split!r} has do not fit "
+            "into memory."
+        ) from error
     for shard in manifest.shards(split):
         entry = record.shards.get(shard.index)
         if entry is None:
@@ -174,7 +179,7 @@ def _labels_and_ids(folder: Path, manifest: Manifest, split: str) -> tuple[np.nd
                     file.readinto(array.view(np.uint8).data)
         except FileNotFoundError:
             raise missing_shard(path) from None
-        except OSError as error:
+        except (OSError, KeyError) as error:
             raise unreadable_shard(path, error) from error
     if plan_sha256(ids.tobytes(), labels.tobytes()) != record.plan_sha256:
         raise CacheDamaged(

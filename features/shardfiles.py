@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import mmap
 import threading
 from collections import OrderedDict
@@ -12,8 +13,8 @@ import h5py
 import numpy as np
 
 from bottleneck_features.features.errors import CacheDamaged
-from bottleneck_features.features.manifest import Manifest
-from bottleneck_features.features.shards import blosc2_filter
+from bottleneck_features.features.manifest import MANIFEST, Manifest
+from bottleneck_features.features.shards import blosc2_filter, stored_dataset
 
 SPARSE = 4
 
@@ -70,12 +71,15 @@ class ShardFiles:
         Returns:
             Array (rows, *shape); a read-only view of the file for a slice of a contiguous dataset, else a copy.
         """
-        opened = self._opened(index)
-        if isinstance(opened, h5py.File):
-            return _from_hdf5(opened[dataset], rows)
-        count = len(self._manifest.shard(self._split, index))
-        offset = self._entries[index].offsets[dataset]
-        whole: np.ndarray = np.frombuffer(opened, dtype, count * int(np.prod(shape)), offset).reshape(count, *shape)
+        opened, shard = self._opened(index), self._manifest.shard(self._split, index)
+        try:
+            if isinstance(opened, h5py.File):
+                return _from_hdf5(stored_dataset(opened, dataset), (len(shard), *shape), rows)
+            offset = self._entries[index].offsets[dataset]
+            values = np.frombuffer(opened, dtype, len(shard) * math.prod(shape), offset)
+        except (KeyError, ValueError, OverflowError, OSError, RuntimeError) as error:
+            raise unreadable_shard(self.folder / shard.file, error) from error
+        whole: np.ndarray = values.reshape(len(shard), *shape)
         return whole[rows] if isinstance(rows, slice) else whole.take(rows, axis=0)
 
     def _opened(self, index: int) -> mmap.mmap | h5py.File:
@@ -105,8 +109,10 @@ class ShardFiles:
             raise unreadable_shard(path, error) from error
 
 
-def _from_hdf5(data: h5py.Dataset, rows: slice | np.ndarray) -> np.ndarray:
+def _from_hdf5(data: h5py.Dataset, shape: tuple[int, ...], rows: slice | np.ndarray) -> np.ndarray:
     """Read rows in any order: HDF5 takes them in increasing order, each once, and reads many faster as one block."""
+    if data.shape != shape:
+        raise ValueError(f"its {data.name} has the shape {data.shape} instead of {shape}")
     if isinstance(rows, slice):
         sliced: np.ndarray = data[rows]
         return sliced
@@ -126,6 +132,11 @@ def unreadable_shard(path: Path, error: Exception) -> CacheDamaged:
 
 def missing_shard(path: Path) -> CacheDamaged:
     """Return the error for a shard that is in the manifest and not on disk."""
+    folder = path.parents[1]
+    if not (folder / MANIFEST).exists():
+        return CacheDamaged(
+            f"The cache {folder} was removed while it was read. Run the extraction again to make it anew."
+        )
     return CacheDamaged(
         f"The shard {path} is missing. `cache verify --repair` marks it as missing; then run the extraction again, "
         "which computes only what is not there."

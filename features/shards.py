@@ -66,6 +66,20 @@ def encode_shard(
     return _image(fill, total)
 
 
+def stored_dataset(file: h5py.File, name: str) -> h5py.Dataset:
+    """Return a dataset of a shard whose values lie in the shard itself.
+
+    Raises:
+        KeyError: there is none, or what is there leads to another file.
+    """
+    parts = name.split("/")
+    links = [file.get("/".join(parts[: i + 1]), getlink=True) for i in range(len(parts))]
+    data = file[name] if all(isinstance(link, h5py.HardLink) for link in links) else None
+    if not isinstance(data, h5py.Dataset) or data.is_virtual or data.external:
+        raise KeyError(f"{name} is no dataset of this file")
+    return data
+
+
 def encode_virtual(manifest: Manifest, split: str) -> tuple[bytes, FileEntry]:
     """Build the file that shows a split's shards as one array.
 

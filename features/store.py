@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import json
 import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping
@@ -18,13 +17,14 @@ from bottleneck_features.features.identity import canonical_json
 from bottleneck_features.features.manifest import MANIFEST, Manifest, Shard, encoded, parsed
 from bottleneck_features.features.quarantine import DamagedFile
 from bottleneck_features.features.remote import filesystem, store_error
+from bottleneck_features.features.schema import read_offsets
 from bottleneck_features.features.shards import encode_virtual
 
 JOURNAL = ".journal"
 PLAN = f"{JOURNAL}/{MANIFEST}"
 LAYOUT_DIGITS = 16
 ENTERED = re.compile(
-    rf"{re.escape(JOURNAL)}/(?P<split>[^/]+)/(?P<index>\d+)~(?P<bytes>\d+)~(?P<sha256>[0-9a-f]{{64}})~(?P<layout>[0-9a-f]+)"
+    rf"{re.escape(JOURNAL)}/(?P<split>[^/]+)/(?P<index>\d{{1,18}})~(?P<bytes>\d{{1,18}})~(?P<sha256>[0-9a-f]{{64}})~(?P<layout>[0-9a-f]+)"
 )
 Answer = TypeVar("Answer")
 
@@ -193,8 +193,10 @@ def _entered(store: Store, plan: Manifest, names: list[str]) -> list[tuple[str, 
         ):
             row = (int(match["index"]), int(match["bytes"]), bytes.fromhex(match["sha256"]))
             found[match["split"], match["layout"]].append(row)
-    layouts = {layout: json.loads(store.get(_layout(layout)) or b"null") for layout in {layout for _, layout in found}}
-    return [(split, _finished(rows, layouts[layout])) for (split, layout), rows in found.items() if layouts[layout]]
+    layouts = {layout: read_offsets(store.get(_layout(layout)) or b"") for layout in {layout for _, layout in found}}
+    return [
+        (split, _finished(rows, offsets)) for (split, layout), rows in found.items() if (offsets := layouts[layout])
+    ]
 
 
 def _entry_of(store: Store, shard: Shard, image: bytes) -> FileEntry | None:
@@ -206,8 +208,8 @@ def _entry_of(store: Store, shard: Shard, image: bytes) -> FileEntry | None:
             continue
         if (int(match["bytes"]), match["sha256"]) != (len(image), digest):
             continue
-        if layout := store.get(_layout(match["layout"])):
-            return FileEntry(len(image), digest, json.loads(layout))
+        if offsets := read_offsets(store.get(_layout(match["layout"])) or b""):
+            return FileEntry(len(image), digest, offsets)
     return None
 
 

@@ -23,7 +23,7 @@ from bottleneck_features.features.quarantine import (
     quarantine_manifest,
     size_problem,
 )
-from bottleneck_features.features.shards import LABEL, blosc2_filter, dataset_name, stored_dtype
+from bottleneck_features.features.shards import LABEL, blosc2_filter, dataset_name, stored_dataset, stored_dtype
 from bottleneck_features.features.storage import sha256_of
 from bottleneck_features.features.writer import finalise
 
@@ -108,7 +108,7 @@ def require_unchanged(path: Path | str) -> None:
         if hashes_all or not _as_it_was(folder / shard.file, entry, completed)
     ]
     with ThreadPoolExecutor(_AT_A_TIME, "hash") as pool:
-        reasons = list(pool.map(lambda item: _file_problem(*item), doubtful))
+        reasons = list(pool.map(lambda item: file_problem(*item), doubtful))
     damaged = [(file, reason) for (file, _), reason in zip(doubtful, reasons, strict=True) if reason]
     if damaged:
         (file, reason), more = damaged[0], len(damaged) - 1
@@ -157,7 +157,7 @@ def _shard_problems(folder: Path, manifest: Manifest) -> Iterator[DamagedFile]:
             entry = record.shards.get(shard.index)
             if entry is None:
                 continue
-            reason = _file_problem(folder / shard.file, entry) or _content_problem(folder, manifest, shard, entry)
+            reason = file_problem(folder / shard.file, entry) or _content_problem(folder, manifest, shard, entry)
             if reason:
                 yield DamagedFile(shard.file, reason, shard)
                 continue
@@ -177,7 +177,7 @@ def _virtual_problems(folder: Path, manifest: Manifest) -> Iterator[DamagedFile]
     for split, record in manifest.splits.items():
         if record.virtual is None:
             continue
-        reason = _file_problem(folder / f"{split}.h5", record.virtual)
+        reason = file_problem(folder / f"{split}.h5", record.virtual)
         if reason:
             yield DamagedFile(f"{split}.h5", reason)
 
@@ -191,7 +191,8 @@ def _as_it_was(path: Path, entry: FileEntry, completed: int) -> bool:
     return status.st_size == entry.bytes and status.st_mtime_ns < completed
 
 
-def _file_problem(path: Path, entry: FileEntry) -> str:
+def file_problem(path: Path, entry: FileEntry) -> str:
+    """Return what is wrong with a file that its entry describes, found by its size and hash; else an empty text."""
     try:
         return size_problem(path, entry) or ("" if sha256_of(path) == entry.sha256 else WRONG_HASH)
     except OSError as error:
@@ -208,14 +209,18 @@ def _content_problem(folder: Path, manifest: Manifest, shard: Shard, entry: File
     try:
         with h5py.File(folder / shard.file, "r", locking=False) as file:
             for name, (shape, dtype) in expected.items():
-                data = file[name]
+                data = stored_dataset(file, name)
                 if data.shape != shape or data.dtype != dtype:
                     return f"{name} is {data.dtype} {data.shape}, not {dtype} {shape}"
                 if dtype.kind == "f" and not _finite(data):
                     return f"{name} has values that are not finite"
-            wrong = [name for name, offset in entry.offsets.items() if file[name].id.get_offset() != offset]
-            labels = file["labels"][:]
-    except (OSError, KeyError) as error:
+            wrong = [
+                name for name, offset in entry.offsets.items() if stored_dataset(file, name).id.get_offset() != offset
+            ]
+            ids, labels = stored_dataset(file, "ids"), stored_dataset(file, "labels")[:]
+            if ids.shape != (len(shard),) or ids.dtype.kind != "S":
+                return f"ids is {ids.dtype} {ids.shape}, not text of shape {(len(shard),)}"
+    except (OSError, KeyError, RuntimeError) as error:  # HDF5 has no errors of its own
         return f"not the HDF5 file it should be ({error})"
     if wrong:
         return f"{wrong[0]} does not lie where the manifest says"

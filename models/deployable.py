@@ -96,8 +96,8 @@ def _pooled(outputs: list[keras.KerasTensor], poolings: tuple[str, ...]) -> kera
 
 def _probabilities(scores: list[keras.KerasTensor], head: LinearHead) -> keras.KerasTensor:
     if head.averages == "probabilities" and len(scores) > 1:
-        chances = layers.Average()([ops.softmax(one) for one in scores])
-        logits = ops.log(ops.maximum(chances, SMALLEST_PROBABILITY))
+        probabilities = layers.Average()([ops.softmax(one) for one in scores])
+        logits = ops.log(ops.maximum(probabilities, SMALLEST_PROBABILITY))
     else:
         logits = layers.Average()(scores) if len(scores) > 1 else scores[0]
     return layers.Softmax(name=PROBABILITIES)(logits / head.temperature)

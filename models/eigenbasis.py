@@ -96,43 +96,28 @@ def _from_inner_products(standardised: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 
 def _moments(rows: Rows, pool: Workers) -> tuple[np.ndarray, np.ndarray]:
-    count, width = rows.shape
+    count = rows.shape[0]
+    mean = pool.total(lambda part: rows[part].sum(axis=0, dtype=np.float64), count, BLOCK) / count
 
-    def sums(parts: list[slice]) -> np.ndarray:
-        total = np.zeros(width)
-        for part in parts:
-            total += rows[part].sum(axis=0, dtype=np.float64)
-        return total
+    def squares(part: slice) -> np.ndarray:
+        centred = rows[part] - mean
+        return np.einsum("ij,ij->j", centred, centred)
 
-    mean = np.sum(pool.totals(sums, count, BLOCK), axis=0) / count
-
-    def squares(parts: list[slice]) -> np.ndarray:
-        total = np.zeros(width)
-        for part in parts:
-            centred = rows[part] - mean
-            total += np.einsum("ij,ij->j", centred, centred)
-        return total
-
-    deviation = np.sqrt(np.sum(pool.totals(squares, count, BLOCK), axis=0) / count)
+    deviation = np.sqrt(pool.total(squares, count, BLOCK) / count)
     constant = deviation <= CONSTANT * np.abs(mean)
     return mean, np.where(constant | (deviation == 0), 1.0, deviation)
 
 
 def _correlation(rows: Rows, mean: np.ndarray, scale: np.ndarray, pool: Workers) -> np.ndarray:
-    count, width = rows.shape
+    count = rows.shape[0]
 
-    def products(parts: list[slice]) -> np.ndarray:
-        total = np.zeros((width, width))
-        for part in parts:
-            block = _standardised(rows[part], mean, scale)
-            total += block.T @ block
-        return total
+    def products(part: slice) -> np.ndarray:
+        block = _standardised(rows[part], mean, scale)
+        return block.T @ block
 
-    first, *others = pool.totals(products, count, BLOCK)
-    for other in others:
-        first += other
-    first /= count
-    return first
+    total = pool.total(products, count, BLOCK)
+    total /= count
+    return total
 
 
 def _standardised(rows: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> np.ndarray:

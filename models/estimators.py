@@ -76,12 +76,12 @@ class LogisticPath(ClassifierMixin, BaseEstimator):
         classes = len(self.classes_)
         if classes < 2:
             raise ValueError(f"A classifier needs two classes; y has one class: {self.classes_.tolist()}")
-        train, held = self._hold_out(labels)
+        parts = self._hold_out(labels)
         l2 = tuple(self.l2) if self.l2 is not None else L2_VALUES
         with workers() as pool:
-            basis = eigenbasis(X[train], pool)
-            learned, checked = (Coordinates(basis, basis.rotate(X[part], pool), labels[part]) for part in (train, held))
-            self.path_, best = search_logistic(learned, checked, classes, l2, pool, tolerance=self.tolerance)
+            basis = eigenbasis(X[parts[0]], pool)
+            train, validation = (Coordinates(basis, basis.rotate(X[part], pool), labels[part]) for part in parts)
+            self.path_, best = search_logistic(train, validation, classes, l2, pool, tolerance=self.tolerance)
             self.l2_ = self.path_.chosen
             basis, searched = eigenbasis(X, pool), basis
             start = Linear(*basis.from_features(*searched.to_features(best.weights, best.bias)))
@@ -118,10 +118,10 @@ class LogisticPath(ClassifierMixin, BaseEstimator):
         if rare and len(labels) < 3:
             raise ValueError(f"Nothing can be held out of n_samples={len(labels)} of {len(self.classes_)} classes.")
         least = len(self.classes_) / len(labels)  # a stratified part has room for every class
-        train, held = train_test_split(
+        train, validation = train_test_split(
             np.arange(len(labels)),
             test_size=self.validation_fraction if rare else max(self.validation_fraction, least),
             stratify=None if rare else labels,
             random_state=self.random_state,
         )
-        return np.sort(train), np.sort(held)
+        return np.sort(train), np.sort(validation)

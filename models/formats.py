@@ -19,6 +19,7 @@ import numpy as np
 from bottleneck_features.models.deployable import IMAGES, PROBABILITIES
 from bottleneck_features.models.engines import import_openvino
 from bottleneck_features.models.errors import EngineUnavailable
+from bottleneck_features.plain import one_line
 
 LABELS = "labels.txt"
 OPSET = 17
@@ -64,13 +65,8 @@ def remove(path: Path) -> None:
 
 
 def label_lines(labels: Sequence[str]) -> str:
-    """Return the class names as text of exactly one line per class: a line break inside a name becomes a space."""
+    """Return the class names as text of exactly one line per class: line breaks become spaces."""
     return "".join(f"{one_line(label)}\n" for label in labels)
-
-
-def one_line(label: str) -> str:
-    """Return a class name without line breaks, whichever `str.splitlines` would see: whoever reads lines must not count more."""
-    return " ".join(label.splitlines())
 
 
 def _traced(model: keras.Model) -> Callable:

@@ -125,8 +125,8 @@ class _CrossEntropy:
             slopes, offsets = np.zeros(self.shape), np.zeros(self.shape[0])
             for part in parts:
                 block = self._rows[part]
-                chance = softmax(block @ matrix + offset, axis=1)
-                spread = chance * (1 - chance)
+                probabilities = softmax(block @ matrix + offset, axis=1)
+                spread = probabilities * (1 - probabilities)
                 slopes += spread.T @ np.square(block)
                 offsets += spread.sum(axis=0, dtype=np.float64)
             return slopes, offsets
@@ -182,8 +182,8 @@ def _minimise(
 def _warn_unfinished(l2: float) -> None:
     from sklearn.exceptions import ConvergenceWarning
 
-    said = f"The logistic regression with l2 = {l2:.3g} is not finished after {ITERATIONS} iterations."
-    warnings.warn(said, ConvergenceWarning, stacklevel=3)
+    message = f"The logistic regression with l2 = {l2:.3g} is not finished after {ITERATIONS} iterations."
+    warnings.warn(message, ConvergenceWarning, stacklevel=3)
 
 
 class _Objective:

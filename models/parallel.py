@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 import joblib
+import numpy as np
 from threadpoolctl import threadpool_limits
 
 T = TypeVar("T")
@@ -37,8 +38,8 @@ def limit_cores(count: int) -> None:
 
 def core_limit() -> int | None:
     """Return how many cores OMP_NUM_THREADS leaves this process; None where it says nothing."""
-    said = os.environ.get("OMP_NUM_THREADS", "")
-    return max(1, int(said)) if said.isdecimal() else None
+    setting = os.environ.get("OMP_NUM_THREADS", "")
+    return max(1, int(setting)) if setting.isdecimal() else None
 
 
 class Workers:
@@ -57,6 +58,20 @@ class Workers:
         slices = [slice(start, min(start + block, rows)) for start in range(0, rows, block)]
         shares = [slices[thread :: self.threads] for thread in range(min(self.threads, len(slices)))]
         return list(self._pool.map(work, shares))
+
+    def total(self, work: Callable[[slice], np.ndarray], rows: int, block: int) -> np.ndarray:
+        """Return the sum of `work(slice)` over all rows, in float64; each thread sums over its own share of them."""
+
+        def share(parts: list[slice]) -> np.ndarray:
+            own = work(parts[0]).astype(np.float64)
+            for part in parts[1:]:
+                own += work(part)
+            return own
+
+        whole, *others = self.totals(share, rows, block)
+        for other in others:
+            whole += other
+        return whole
 
 
 @contextmanager

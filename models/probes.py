@@ -15,6 +15,7 @@ from bottleneck_features.models.eigenbasis import BLOCK, Eigenbasis
 from bottleneck_features.models.logistic import TOLERANCE, logistic_path
 from bottleneck_features.models.neighbours import majority_path, nearest_labels, vote_shares
 from bottleneck_features.models.parallel import Workers
+from bottleneck_features.models.rows import mean_over_views
 
 LARGEST_K = 200  # neighbours that vote at most
 SMALLEST_PROBABILITY = float(np.finfo(np.float32).tiny)  # what a logarithm is taken of where a probability is 0
@@ -51,11 +52,6 @@ class Linear:
     bias: np.ndarray
 
 
-def mean_over_views(scores: np.ndarray, views: int) -> np.ndarray:
-    """Return `(n, classes)` means of `(n · views, classes)` scores."""
-    return scores if views == 1 else scores.reshape(-1, views, scores.shape[1]).mean(axis=1)
-
-
 def search_logistic(
     train: Coordinates,
     validation: Coordinates,
@@ -70,8 +66,8 @@ def search_logistic(
     points: list[tuple[float, float, float]] = []
     best: tuple[tuple[float, float], Linear] | None = None
     for fit in logistic_path(train.rows, train.row_labels, classes, l2, pool, tolerance=tolerance):
-        chances = mean_over_views(fit.probabilities(validation.rows), validation.views)
-        accuracy, loss = _accuracy(chances, validation.labels), log_loss(chances, validation.labels)
+        probabilities = mean_over_views(fit.probabilities(validation.rows), validation.views)
+        accuracy, loss = _accuracy(probabilities, validation.labels), log_loss(probabilities, validation.labels)
         points.append((fit.l2, accuracy, loss))
         if best is None or (-accuracy, loss) < best[0]:
             best = (-accuracy, loss), Linear(fit.weights, fit.bias)
@@ -149,17 +145,10 @@ def ridge_path(
     Returns:
         Weights `(len(l2), classes, r)` and the bias `(classes,)` that all share, float64.
     """
-    count, width = rows.shape
+    count = len(rows)
     bias = np.bincount(labels, minlength=classes) / count
     targets = (np.eye(classes) - bias).astype(np.float32)
-
-    def share(parts: list[slice]) -> np.ndarray:
-        total = np.zeros((classes, width))
-        for part in parts:
-            total += targets[labels[part]].T @ rows[part]
-        return total
-
-    cross = np.sum(pool.totals(share, count, BLOCK), axis=0) / count
+    cross = pool.total(lambda part: targets[labels[part]].T @ rows[part], count, BLOCK) / count
     return np.stack([cross / (eigenvalues + value) for value in l2]), bias
 
 

@@ -48,6 +48,7 @@ def load_tensors(path: str | Path) -> dict[str, np.ndarray]:
 
 MAGIC = 0x1950A86A20F9469CFC6C
 PROTOCOL = 1001
+MOST_SHARED = 8  # tensors that share the bytes of one storage, on average
 STORAGE_DTYPES = {
     "FloatStorage": "<f4", "DoubleStorage": "<f8", "HalfStorage": "<f2", "LongStorage": "<i8", "IntStorage": "<i4",
     "ShortStorage": "<i2", "CharStorage": "<i1", "ByteStorage": "<u1", "BoolStorage": "?",
@@ -62,14 +63,14 @@ class _Tensor:
     ) -> None:
         self.storage, self.offset, self.shape, self.strides = storage, offset, shape, strides
 
-    def array(self, values: np.ndarray) -> np.ndarray:
+    def view(self, values: np.ndarray) -> np.ndarray:
         last = self.offset + sum((n - 1) * step for n, step in zip(self.shape, self.strides, strict=True))
         if min(self.offset, *self.shape, *self.strides, 0) < 0 or last >= values.size > 0:
             raise pickle.UnpicklingError("a tensor reaches beyond its storage")
         if math.prod(self.shape) > values.size:
             raise pickle.UnpicklingError("a tensor is larger than its storage")
         strides = tuple(step * values.itemsize for step in self.strides)
-        return np.lib.stride_tricks.as_strided(values[self.offset :], self.shape, strides).copy()
+        return np.lib.stride_tricks.as_strided(values[self.offset :], self.shape, strides)
 
 
 class _Storage:
@@ -116,7 +117,7 @@ def read_legacy(file: BinaryIO) -> dict[str, np.ndarray]:
     unpickler = _TensorUnpickler(file)
     state = _tensors(unpickler.load())
     values = {key: _read_storage(file, unpickler.storages[key], size) for key in _TensorUnpickler(file).load()}
-    return {name: tensor.array(values[tensor.storage.key]) for name, tensor in state.items()}
+    return _arrays(state, values)
 
 
 def read_zipped(file: BinaryIO) -> dict[str, np.ndarray]:
@@ -125,7 +126,11 @@ def read_zipped(file: BinaryIO) -> dict[str, np.ndarray]:
     Raises:
         Exception: of many kinds, if it is no such file.
     """
+    size = file.seek(0, os.SEEK_END)
     with zipfile.ZipFile(file) as archive:
+        unpacked = sum(member.file_size for member in archive.infolist())
+        if unpacked > size:  # torch compresses nothing
+            raise ValueError(f"it would unpack to {unpacked:,} bytes, more than its {size:,}")
         (name,) = [name for name in archive.namelist() if name.endswith("/data.pkl")]
         folder = name.removesuffix("data.pkl")
         if f"{folder}byteorder" in archive.namelist() and archive.read(f"{folder}byteorder") != b"little":
@@ -138,7 +143,16 @@ def read_zipped(file: BinaryIO) -> dict[str, np.ndarray]:
         values = {
             key: np.frombuffer(archive.read(files[key]), storage.dtype) for key, storage in unpickler.storages.items()
         }
-    return {name: tensor.array(values[tensor.storage.key]) for name, tensor in state.items()}
+    return _arrays(state, values)
+
+
+def _arrays(state: dict[str, _Tensor], values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Copy the tensors out of their storages; tensors may share one, but not so often that they are a bomb."""
+    views = {name: tensor.view(values[tensor.storage.key]) for name, tensor in state.items()}
+    wanted, stored = (sum(array.nbytes for array in arrays.values()) for arrays in (views, values))
+    if wanted > MOST_SHARED * stored:
+        raise ValueError(f"its tensors have {wanted:,} bytes, {MOST_SHARED} times more than the {stored:,} it stores")
+    return {name: view.copy() for name, view in views.items()}
 
 
 def _tensors(state: Any) -> dict[str, _Tensor]:

@@ -137,12 +137,12 @@ def load_checkpoint(model: keras.Model, path: Path) -> None:
         WeightsMismatch: if the checkpoint is damaged or of another architecture.
         OSError: if it cannot be opened.
     """
-    prefix_of = _vgg_prefix if model.name == "vgg16-bn" else _resnet_prefix
+    prefix_of = vgg_prefix if model.name == "vgg16-bn" else resnet_prefix
     flattened = {"fc1": (VGG16_FILTERS[-1], *VGG16_MAP)}
     checkpoints.load_checkpoint(model, path, prefix_of, unneeded=("fc.", "classifier."), flattened=flattened)
 
 
-def _resnet_prefix(name: str) -> str:
+def resnet_prefix(name: str) -> str:
     """Return `layer2.1.bn1` for `conv3_block2_1_bn`, and `layer2.0.downsample.0` for `conv3_block1_0_conv`."""
     if name.startswith("conv1_"):
         return name.removeprefix("conv1_").replace("conv", "conv1").replace("bn", "bn1")
@@ -153,7 +153,7 @@ def _resnet_prefix(name: str) -> str:
     return f"{owner}.{kind}{number}"
 
 
-def _vgg_prefix(name: str) -> str:
+def vgg_prefix(name: str) -> str:
     """Return `features.7` for `block2_conv1`: torch counts the layers through, with norm, ReLU and pooling in between."""
     if name.startswith("fc"):
         return f"classifier.{0 if name == 'fc1' else 3}"

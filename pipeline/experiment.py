@@ -9,14 +9,20 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 from pydantic import ConfigDict, Field, FiniteFloat, TypeAdapter, ValidationError, model_validator
 from pydantic.dataclasses import dataclass
 
-from bottleneck_features.errors import nearest
+from bottleneck_features.errors import first_line, nearest
 from bottleneck_features.pipeline.errors import RequestError
 
 READY_MADE = Path(__file__).parent / "experiments"
 
 _CONFIG = ConfigDict(extra="forbid")
-Positive = Annotated[int, Field(ge=1)]
-Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+LONGEST_VALUE = 80  # characters of a received value in a message
+Images = Annotated[int, Field(ge=0, le=2**31 - 1)]
+Pixels = Annotated[int, Field(ge=1, le=2**31 - 1)]
+Epochs = Annotated[int, Field(ge=1, le=100_000)]
+Batch = Annotated[int, Field(ge=1, le=65_536)]
+Band = Annotated[int, Field(ge=1, le=65_535)]
+Rate = Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)]
+Text = Annotated[str, Field(max_length=4096)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Side = Annotated[int, Field(ge=8, le=2048)]
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -39,13 +45,19 @@ _ONLY_FOR = {
 }
 
 
+def _shown(value: Any) -> str:
+    """Return a received value as messages show it: the beginning of a long one."""
+    text = repr(value)
+    return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}… ({len(text):,} characters)"
+
+
 @dataclass(frozen=True, config=_CONFIG)
 class SplitFolders:
     """The folders of the splits, below `dataset.path`; all empty: they are recognised by their names."""
 
-    train: str = ""
-    validation: str = ""
-    test: str = ""
+    train: Text = ""
+    validation: Text = ""
+    test: Text = ""
 
     @model_validator(mode="after")
     def _there_is_a_training_split(self) -> "SplitFolders":
@@ -72,16 +84,16 @@ class DatasetSettings:
     """
 
     source: Literal["cifar10", "photo-patches", "digits", "folder", "csv", "tar", "parquet"]
-    path: str = ""
-    limit: Annotated[int, Field(ge=0)] = 0
+    path: Text = ""
+    limit: Images = 0
     test_fraction: Share | None = None
-    group: str = ""
+    group: Text = ""
     on_error: Literal["quarantine", "fail"] = "quarantine"
     error_limit: Annotated[float, Field(ge=0, le=1)] = 0.05
-    max_pixels: Positive = 89_478_485
+    max_pixels: Pixels = 89_478_485
     common_size: tuple[Side, ...] = ()
     value_range: tuple[FiniteFloat, ...] = ()
-    bands: tuple[Positive, ...] = ()
+    bands: tuple[Band, ...] = ()
     splits: SplitFolders = SplitFolders()
     class_level: Annotated[int, Field(ge=0, le=9)] = 0
     follow_links: bool = True
@@ -89,26 +101,28 @@ class DatasetSettings:
     small_classes: Literal["leave-out", "fail"] = "leave-out"
     missing_labels: tuple[str, ...] = MISSING_LABELS
     header: bool = True
-    image_column: str = ""
-    label_column: str = ""
+    image_column: Text = ""
+    label_column: Text = ""
     label_columns: tuple[str, ...] = ()
-    split_column: str = ""
-    id_column: str = ""
-    image_root: str = ""
+    split_column: Text = ""
+    id_column: Text = ""
+    image_root: Text = ""
 
     @model_validator(mode="after")
     def _common_size_is_a_height_and_a_width(self) -> "DatasetSettings":
         if len(self.common_size) not in (0, 2):
-            raise ValueError(f"common_size takes a height and a width, such as 100,100. Received: {self.common_size!r}")
+            raise ValueError(
+                f"common_size takes a height and a width, such as 100,100. Received: {_shown(self.common_size)}"
+            )
         return self
 
     @model_validator(mode="after")
     def _bands_and_values_can_be(self) -> "DatasetSettings":
         if len(self.bands) not in (0, 3):
-            raise ValueError(f"bands takes three numbers from 1 on, such as 3,2,1. Received: {self.bands!r}")
+            raise ValueError(f"bands takes three numbers from 1 on, such as 3,2,1. Received: {_shown(self.bands)}")
         if self.value_range and not (len(self.value_range) == 2 and self.value_range[0] < self.value_range[1]):
             raise ValueError(
-                f"value_range takes the lowest and the highest value, such as 0,4095. Received: {self.value_range!r}"
+                f"value_range takes the lowest and the highest value, such as 0,4095. Received: {_shown(self.value_range)}"
             )
         return self
 
@@ -119,7 +133,7 @@ class DatasetSettings:
             if self.source not in sources and getattr(self, key) != defaults[key]:
                 raise ValueError(
                     f"{key} is for source {' or '.join(sources)}, not for {self.source}: leave it out, or change "
-                    f"dataset.source. Received: {getattr(self, key)!r}"
+                    f"dataset.source. Received: {_shown(getattr(self, key))}"
                 )
         return self
 
@@ -144,9 +158,9 @@ class InputSettings:
 class BackboneSettings:
     """The frozen network: a registered name or a .keras file, its weights, and the layers to keep."""
 
-    name: str
-    layers: Annotated[tuple[str, ...], Field(min_length=1)]
-    weights: str = "imagenet"
+    name: Text
+    layers: Annotated[tuple[Text, ...], Field(min_length=1, max_length=1000)]
+    weights: Text = "imagenet"
 
     @model_validator(mode="after")
     def _layers_are_distinct(self) -> "BackboneSettings":
@@ -166,14 +180,14 @@ class FeatureSettings:
     pooling: Annotated[tuple[Literal["avg", "max", "none"], ...], Field(min_length=1)] = ("avg",)
     dtype: Literal["float16", "float32"] = "float16"
     compression: Literal["none", "blosc2"] = "none"
-    shard_size: Annotated[int, Field(ge=0)] = 0
-    store: str = ""
+    shard_size: Images = 0
+    store: Text = ""
 
     @model_validator(mode="after")
     def _the_store_is_a_url(self) -> "FeatureSettings":
         if self.store and "://" not in self.store:
             raise ValueError(
-                f"store must be a URL such as s3://bucket/prefix; a folder is --home. Received: {self.store!r}"
+                f"store must be a URL such as s3://bucket/prefix; a folder is --home. Received: {_shown(self.store)}"
             )
         return self
 
@@ -184,8 +198,8 @@ class ComputeSettings:
 
     engine: Literal["auto", "tensorflow", "openvino"] = "auto"
     precision: Literal["auto", "float32", "bfloat16", "float16", "int8"] = "auto"
-    batch_size: Positive = 32
-    calibration: Positive = 64
+    batch_size: Batch = 32
+    calibration: Batch = 64
 
 
 @dataclass(frozen=True, config=_CONFIG)
@@ -193,8 +207,8 @@ class HeadSettings:
     """The walk-through's head: Dropout and a softmax layer trained with Adam, best epoch by validation loss kept."""
 
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.3
-    epochs: Positive = 10
-    batch_size: Positive = 32
+    epochs: Epochs = 10
+    batch_size: Batch = 32
     learning_rate: Rate = 1e-3
     validation_split: Fraction = 0.2
 
@@ -203,8 +217,8 @@ class HeadSettings:
 class ConvnetSettings:
     """The ConvNets trained from scratch."""
 
-    epochs: Positive = 15
-    batch_size: Positive = 128
+    epochs: Epochs = 15
+    batch_size: Batch = 128
     learning_rate: Rate = 1e-3
     flip: bool = True
 
@@ -251,13 +265,13 @@ class FineTuneSettings:
     """
 
     start: Literal["probe", "fresh"] = "probe"
-    from_layer: str = ""
-    epochs: Positive = 10
-    batch_size: Positive = 16
+    from_layer: Text = ""
+    epochs: Epochs = 10
+    batch_size: Batch = 16
     learning_rate: Rate = 1e-4
     fresh_learning_rate: Rate = 1e-3
-    drop_every: Annotated[int, Field(ge=0)] = 7
-    patience: Positive = 5
+    drop_every: Annotated[int, Field(ge=0, le=100_000)] = 7
+    patience: Epochs = 5
     crop_area: Annotated[float, Field(gt=0, le=1)] = 0.25
     flip: bool = True
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
@@ -271,10 +285,10 @@ class Experiment:
     Sections are the tables of the TOML file; unknown keys and wrong types are refused by `load_experiment`.
     """
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
     dataset: DatasetSettings
     backbone: BackboneSettings
-    description: str = ""
+    description: Text = ""
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 0
     input: InputSettings = dataclasses.field(default_factory=InputSettings)
     features: FeatureSettings = dataclasses.field(default_factory=FeatureSettings)
@@ -320,8 +334,10 @@ def load_experiment(name_or_file: str, overrides: tuple[str, ...] = ()) -> Exper
         )
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise RequestError(f"{path} is not valid TOML: {error}") from error
+    except (ValueError, RecursionError) as error:  # of TOML, of UTF-8, of numbers that are too long, of nesting
+        raise RequestError(f"{path} is not valid TOML: {first_line(error, 200)}") from error
+    except OSError as error:
+        raise RequestError(f"{path} cannot be read: {error.strerror}.") from error
     return restored_experiment(table, str(path), overrides)
 
 
@@ -344,7 +360,11 @@ def restored_experiment(table: dict[str, Any], source: str, overrides: tuple[str
     for override in overrides:
         _apply(table, override)
     try:
-        return TypeAdapter(Experiment).validate_json(json.dumps(table, default=str), strict=True)
+        text = json.dumps(table, default=str)
+    except (ValueError, RecursionError) as error:
+        raise RequestError(f"{source} has a value that no setting can have: {first_line(error, 200)}") from error
+    try:
+        return TypeAdapter(Experiment).validate_json(text, strict=True)
     except ValidationError as error:
         details = [detail for detail in error.errors() if not _follows(detail, error.errors())]
         raise RequestError("\n".join(_explain(detail, source, overrides) for detail in details)) from None
@@ -354,12 +374,14 @@ def _apply(table: dict[str, Any], override: str) -> None:
     key, equals, raw = override.partition("=")
     parts = key.strip().split(".")
     if not equals or not all(parts):
-        raise RequestError(f"--set takes section.key=value. Received: {override!r}")
+        raise RequestError(f"--set takes section.key=value. Received: {_shown(override)}")
     owner = table
     for part in parts[:-1]:
         owner = owner.setdefault(part, {})
         if not isinstance(owner, dict):
-            raise RequestError(f"--set {override}: {part!r} is not a section. Sections: {', '.join(_sections())}")
+            raise RequestError(
+                f"--set {override[:LONGEST_VALUE]}: {_shown(part)} is not a section. Sections: {', '.join(_sections())}"
+            )
     owner[parts[-1]] = _parse(raw.strip(), _type_of(parts))
 
 
@@ -375,7 +397,7 @@ def _parse(raw: str, kind: Any) -> Any:
 def _scalar(raw: str) -> Any:
     try:
         return tomllib.loads(f"value = {raw}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return raw
 
 
@@ -430,13 +452,13 @@ def _follows(detail: Any, details: list[Any]) -> bool:
 def _explain(detail: Any, source: str, overrides: tuple[str, ...]) -> str:
     parts = [str(part) for part in detail["loc"] if not isinstance(part, int)]
     key = ".".join(parts)
-    received = f"Received: {detail['input']!r}."
+    received = f"Received: {_shown(detail['input'])}."
     if detail["type"] == "unexpected_keyword_argument":
         owner = _type_of(parts[:-1]) if parts[:-1] else Experiment
         valid = [field.name for field in dataclasses.fields(owner)]
         typed = [word for word in overrides if f"{word.partition('=')[0].strip()}.".startswith(f"{key}.")]
-        where = f"--set {typed[-1]}" if typed else source
-        return f"Unknown key {key!r} in {where}. Nearest: {', '.join(nearest(parts[-1], valid))}."
+        where = f"--set {typed[-1][:LONGEST_VALUE]}" if typed else source
+        return f"Unknown key {_shown(key)} in {where}. Nearest: {', '.join(nearest(parts[-1], valid))}."
     if detail["type"] == "literal_error":
         return f"{key}: unknown value. Valid: {detail['ctx']['expected']}. {received}"
     if detail["type"] in ("missing", "missing_argument"):

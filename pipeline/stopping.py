@@ -1,4 +1,4 @@
-"""Ends the command at Ctrl-C with one line while modules are imported, when there is nothing yet to tidy up."""
+"""Ends the command at Ctrl-C, or when the system asks it to end, with one line and nothing half done."""
 
 import os
 import signal
@@ -6,10 +6,22 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+
+
+def stopping_as_ctrl_c_does() -> None:
+    """Let what a batch system or a closed terminal sends (SIGTERM, SIGHUP) do what Ctrl-C does.
+
+    Who ignores a signal, as `nohup` does, goes on ignoring it.
+    """
+    for number in SIGNALS:
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, signal.default_int_handler)
+
 
 @contextmanager
 def stopping_at_once(stream: int = 2) -> Iterator[None]:
-    """Let Ctrl-C end the process inside, without an exception.
+    """Let Ctrl-C, SIGTERM and SIGHUP end the process inside, without an exception.
 
     Inside an import KeyboardInterrupt may come out as an ImportError of a compiled module, or be shown and lost in a callback.
 
@@ -17,16 +29,19 @@ def stopping_at_once(stream: int = 2) -> Iterator[None]:
         stream: the file descriptor that says so.
     """
     ours = threading.current_thread() is threading.main_thread()
-    if not ours or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-        yield
-        return
+    before = {number: signal.getsignal(number) for number in SIGNALS} if ours else {}
+    heeded = {
+        number: handler for number, handler in before.items() if handler in (signal.default_int_handler, signal.SIG_DFL)
+    }
 
     def stop(*_: object) -> None:
         os.write(stream, b"Error: Stopped.\n")
         os._exit(1)
 
-    signal.signal(signal.SIGINT, stop)
+    for number in heeded:
+        signal.signal(number, stop)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for number, handler in heeded.items():
+            signal.signal(number, handler)

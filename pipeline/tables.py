@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from bottleneck_features.pipeline.method_row import Score
+
 SMALLEST_P = 1e-300
 FEW = 50  # validation images: a temperature fitted on fewer can make other images far worse
 TESTS = {"mcnemar": "exact McNemar", "group sign-flip": "exact sign-flip test over groups,"}
@@ -63,10 +65,23 @@ def probe_rows(methods: list[Mapping[str, Any]], split: str) -> list[tuple[str, 
 
 def accuracy_text(method: Mapping[str, Any], split: str) -> str:
     """Return a method's accuracy on a split with its interval, in per cent; a dash where it was not scored."""
-    value, interval = method["accuracy"][split], method["interval"][split]
-    if value is None:
-        return "–"
-    return f"{100 * value:.1f} % [{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]"
+    value = method["accuracy"][split]
+    return "–" if value is None else interval_text(value, *method["interval"][split])
+
+
+def interval_text(share: float, low: float, high: float) -> str:
+    """Return a share, 0 to 1, with its interval, in per cent."""
+    return f"{percent_text(share)} [{100 * low:.1f}, {100 * high:.1f}]"
+
+
+def score_text(score: Score) -> str:
+    """Return an accuracy with its interval, in per cent."""
+    return interval_text(score.accuracy, score.low, score.high)
+
+
+def percent_text(share: float) -> str:
+    """Return a share, 0 to 1, in per cent with one decimal."""
+    return f"{100 * share:.1f} %"
 
 
 def duration_text(seconds: float | None) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 
 from bottleneck_features.pipeline.evaluation.splits import Subset
 from bottleneck_features.pipeline.evaluation.trained import TrainedMethod
-from bottleneck_features.pipeline.results import Method
+from bottleneck_features.pipeline.method_row import Method
 
 
 def trained_method(method: Method, probabilities: Callable[[Subset], np.ndarray]) -> TrainedMethod:

@@ -28,6 +28,7 @@ from bottleneck_features.pipeline.commandline.cli_use import (
     predict_command,
 )
 from bottleneck_features.pipeline.commandline.output import (
+    echo,
     print_advice,
     print_bench,
     print_comparison,
@@ -42,7 +43,8 @@ from bottleneck_features.pipeline.commandline.output import (
 )
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.experiment import load_experiment
-from bottleneck_features.pipeline.results import CURVE_SEEDS, NETWORKS, Result, experiment_json
+from bottleneck_features.pipeline.method_row import CURVE_SEEDS, NETWORKS
+from bottleneck_features.pipeline.results import Result, experiment_json
 
 if TYPE_CHECKING:  # it loads what computes, and --help needs none of that
     from bottleneck_features.pipeline.evaluation.study import Study
@@ -127,7 +129,7 @@ def experiments(as_json: bool) -> None:
         print_json([{"name": name, "description": text} for name, text in found.items()])
         return
     for name, text in found.items():
-        click.echo(f"{name:<20}{text}")
+        echo(f"{name:<20}{text}")
 
 
 @main.command("inspect")
@@ -145,7 +147,7 @@ def inspect_command(request: Request) -> None:
     from bottleneck_features.pipeline.stages.inspect import inspect, overview
 
     def say(content: Mapping[str, Any]) -> None:
-        click.echo(overview(content))
+        echo(overview(content))
         print_inspection(content)
 
     show(request, inspect(request.experiment, request.home, request.options), say)

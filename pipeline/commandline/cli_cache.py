@@ -8,9 +8,11 @@ import click
 
 from bottleneck_features import features
 from bottleneck_features.pipeline.commandline.cli_frame import home_option, json_option
-from bottleneck_features.pipeline.commandline.output import fail, print_json, print_table
+from bottleneck_features.pipeline.commandline.output import echo, fail, print_json, print_table
 from bottleneck_features.pipeline.errors import RequestError
 
+_FILES = "Name files as SPLIT=FILE, such as train=train.npz or train=features.npy,labels.npy"
+_SHOWN = 10
 _COLUMNS = ("cache", "layers", "dtype", "images", "MiB", "age", "state")
 
 cache_argument = click.argument("path", metavar="CACHE", type=click.Path(path_type=Path))
@@ -38,12 +40,12 @@ def cache_ls(home: Path, as_json: bool) -> None:
         print_json(rows)
         return
     if not rows:
-        click.echo(f"No cache in {home}. Make one: bottleneck features -e photo-patches")
+        echo(f"No cache in {home}. Make one: bottleneck features -e photo-patches")
         return
     print_table(_COLUMNS, [tuple(str(row.get(column, "")) for column in _COLUMNS) for row in rows])
     for row in rows:
         if row["problem"]:
-            click.echo(f"! {row['problem']}", err=True)
+            echo(f"! {row['problem']}", err=True)
 
 
 @cache.command("verify")
@@ -63,7 +65,7 @@ def cache_verify(path: Path, home: Path, repair: bool, as_json: bool) -> None:
         problems = [{"file": problem.file, "reason": problem.reason} for problem in report.problems]
         print_json({"cache": str(folder), "shards": report.shards, "pending": report.pending, "problems": problems})
     else:
-        click.echo(
+        echo(
             f"{report.shards:,} shards, {report.bytes / 2**20:,.1f} MiB checked in {report.seconds:.1f} s; "
             f"{report.pending:,} pending"
         )
@@ -94,31 +96,37 @@ def cache_export(path: Path, home: Path, kind: str, target: Path | None, layer: 
     folder = located(path, home)
     features.require_unchanged(folder)
     for file in features.export_features(folder, target or home, folder.name, kind, layer):
-        click.echo(file)
+        echo(file)
 
 
 @cache.command("import")
 @click.argument("name")
-@click.argument("files", nargs=-1, required=True, metavar="SPLIT=FILE.npz…")
+@click.argument("files", nargs=-1, required=True, metavar="SPLIT=FILE[,LABELS]…")
 @home_option
 def cache_import(name: str, files: tuple[str, ...], home: Path) -> None:
-    """Make a cache of .npz files with `features` and `labels`, such as the walk-through saved.
+    """Make a cache of features and labels that others saved with NumPy: .npz files, or .npy files in pairs.
+
+    FILE is an .npz with features and labels, or an .npy of features; then LABELS is the .npy of its labels, and may be
+    left out where it lies beside FILE and is called alike, such as train_features.npy and train_labels.npy. FILE.npz:ARRAY
+    names an array that is not found by its name or shape. Without SPLIT= one file (and its labels) is the train split, or
+    an .npz the splits that its names tell apart, such as X_train and X_test.
 
     Use it with `open_features` in Python and with `cache export`. Other commands do not use it: without the images they
     cannot check where it came from.
 
     \b
     Example: bottleneck cache import cifar10 train=CIFAR10_train.npz test=CIFAR10_test.npz
+             bottleneck cache import dogs train=X_train.npy,y_train.npy test=X_test.npy,y_test.npy
+             bottleneck cache import birds train=birds.npz:codes,birds.npz:species
+             bottleneck cache import cats features.npy labels.npy
     """
-    sources = {}
-    for word in files:
-        split, equals, file = word.partition("=")
-        if not (equals and split and file):
-            raise RequestError(f"Name files as SPLIT=FILE.npz, such as train=features_train.npz. Received: {word!r}")
-        if not Path(file).is_file():
-            raise RequestError(f"There is no file '{file}'. Give the file of the {split} split. Received: {word!r}")
-        sources[split] = Path(file)
-    click.echo(features.import_npz(_caches(home), name, sources))
+    imported = features.import_features(_caches(home), name, _sources(files))
+    for split, taken in imported.taken.items():
+        echo(f"{split}: {taken}", err=True)
+    names = imported.class_names
+    more = ", …" if len(names) > _SHOWN else ""
+    echo(f"{len(names):,} classes: {', '.join(map(repr, names[:_SHOWN]))}{more}", err=True)
+    echo(imported.path)
 
 
 @cache.command("rm")
@@ -134,7 +142,7 @@ def cache_rm(path: Path, home: Path, yes: bool) -> None:
     folder = located(path, home)
     gone = features.remove_cache(folder) if yes else features.removal(folder)
     verb = "removed" if yes else "would be removed; run the command again with --yes"
-    click.echo(f"{len(gone.files):,} files, {gone.bytes / 2**20:,.1f} MiB of {gone.path} {verb}")
+    echo(f"{len(gone.files):,} files, {gone.bytes / 2**20:,.1f} MiB of {gone.path} {verb}")
 
 
 def located(path: Path, home: Path) -> Path:
@@ -154,6 +162,43 @@ def _caches(home: Path) -> Path:
     from bottleneck_features.pipeline.extraction.cache import cache_root
 
     return cache_root(home)
+
+
+def _sources(words: tuple[str, ...]) -> dict[str, str | tuple[str, str]]:
+    """Return the file, or the files of features and labels, of each split that was named."""
+    if len(words) <= 2 and not any(_is_named(word) for word in words):
+        return _unnamed(_pair(",".join(words)))
+    sources: dict[str, str | tuple[str, str]] = {}
+    for word in words:
+        split, equals, file = word.partition("=")
+        if not (equals and split and file):
+            raise RequestError(f"{_FILES}. Received: {word!r}")
+        if split in sources:
+            raise RequestError(f"Name each split once. Received twice: {split!r}")
+        sources[split] = _pair(file)
+    return sources
+
+
+def _is_named(word: str) -> bool:
+    return "=" in word and not Path(word).is_file()
+
+
+def _unnamed(files: str | tuple[str, str]) -> dict[str, str | tuple[str, str]]:
+    if isinstance(files, str):
+        return dict.fromkeys(features.splits_in(files), files)
+    if all(file.endswith(".npz") for file in files):
+        raise RequestError(f"Which split is which? {_FILES}. Received: {' '.join(files)}")
+    return {"train": files}
+
+
+def _pair(text: str) -> str | tuple[str, str]:
+    """Return FILE, or FILE and LABELS, of `FILE[,LABELS]`; the name of FILE may have commas too."""
+    first, comma, second = text.rpartition(",")
+    if not comma or Path(text).exists():
+        return text
+    if not (first and second):
+        raise RequestError(f"{_FILES}. Received: {text!r}")
+    return first, second
 
 
 def _row(info: features.CacheInfo) -> dict[str, Any]:

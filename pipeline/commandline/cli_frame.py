@@ -1,5 +1,6 @@
 """What all commands share: their options, the request these make, and how a failure ends."""
 
+import errno
 import functools
 import os
 import shlex
@@ -19,6 +20,7 @@ from bottleneck_features.pipeline.experiment import Experiment, load_experiment,
 from bottleneck_features.pipeline.quiet import import_tensorflow
 from bottleneck_features.pipeline.results import Result
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 DEFAULT_HOME = Path("artifacts")
 READY_OR_FILE = "A ready-made experiment (see `bottleneck experiments`) or the path of a .toml file."
 CLICK_CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
@@ -49,10 +51,19 @@ class Commands(click.Group):
             sys.stderr.close()
             sys.exit(1)
         except OSError as error:
-            fail(
-                f"{error.strerror or error}: {error.filename or 'unknown file'}. Check that it may be read and written.",
-                1,
-            )
+            fail(_what_the_system_refused(error), 1)
+
+
+def _what_the_system_refused(error: OSError) -> str:
+    if error.errno in FULL:
+        where = f" ('{error.filename}')" if error.filename else ""
+        return (
+            f"{error.strerror}{where}. Free some space where --home and the temporary folder are, then type the same command "
+            "again: what was finished is kept."
+        )
+    if error.filename:
+        return f"{error.strerror or error}: {error.filename}. Check that it may be read and written."
+    return f"{error.strerror or error}."
 
 
 home_option = click.option(

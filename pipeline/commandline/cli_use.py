@@ -16,8 +16,8 @@ from bottleneck_features.pipeline.commandline.output import (
     print_table,
 )
 from bottleneck_features.pipeline.errors import RequestError
+from bottleneck_features.pipeline.method_row import MODELS
 from bottleneck_features.pipeline.quiet import import_tensorflow
-from bottleneck_features.pipeline.results import MODELS
 
 FORMAT_NAMES = ("keras", "savedmodel", "onnx", "openvino", "litert")
 

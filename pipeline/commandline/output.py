@@ -13,12 +13,16 @@ from rich.table import Table
 from bottleneck_features.pipeline.reporting.answer import answer
 from bottleneck_features.pipeline.tables import (
     PROBE_COLUMNS,
+    accuracy_text,
     calibration_sentence,
+    interval_text,
     pair_line,
+    percent_text,
     probe_rows,
     table_columns,
     table_rows,
 )
+from bottleneck_features.plain import visible
 
 _SCORED = {
     "test": "the test images were scored at the end of this run",
@@ -27,38 +31,43 @@ _SCORED = {
 LOG_WIDTH = 160  # columns of a table that goes to a file
 
 
+def echo(text: object, err: bool = False) -> None:
+    """Print a line on stdout or, with `err`, on the error stream, as a terminal may show it."""
+    click.echo(visible(str(text)), err=err)
+
+
 def print_json(content: Any) -> None:
     """Print an object as JSON on stdout."""
-    click.echo(json.dumps(content, indent=2, ensure_ascii=False))
+    echo(json.dumps(content, indent=2, ensure_ascii=False))
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print rows of text under their column names."""
-    table = Table(*columns, box=None, header_style="bold", pad_edge=False)
+    table = Table(*map(visible, columns), box=None, header_style="bold", pad_edge=False)
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(visible, row))
     Console(width=None if sys.stdout.isatty() else LOG_WIDTH, highlight=False, markup=False).print(table)
 
 
 def print_methods(result: Mapping[str, Any]) -> None:
     """Print the methods of a result as a table, with a line that explains the numbers."""
     print_table(table_columns(result["methods"]), table_rows(result["methods"]))
-    click.echo(f"top-1 accuracy with its 95 % Wilson interval; {_SCORED[result['scored_on']]}")
+    echo(f"top-1 accuracy with its 95 % Wilson interval; {_SCORED[result['scored_on']]}")
     if result["images_per_second"]:
-        click.echo(f"extraction: {result['images_per_second']:,.1f} images/s, all layers in one pass")
+        echo(f"extraction: {result['images_per_second']:,.1f} images/s, all layers in one pass")
 
 
 def print_probe(result: Mapping[str, Any]) -> None:
     """Print the rows of a probe by validation accuracy, the best of each family with its score, and the files."""
     print_table(PROBE_COLUMNS, probe_rows(result["table"], "validation"))
-    click.echo(f"\nThe best of each family on {result['scored_on']} images:")
+    echo(f"\nThe best of each family on {result['scored_on']} images:")
     print_table(
         (*PROBE_COLUMNS[:3], result["scored_on"], PROBE_COLUMNS[4]), probe_rows(result["methods"], result["scored_on"])
     )
-    click.echo(f"top-1 accuracy with its 95 % Wilson interval; {_SCORED[result['scored_on']]}")
+    echo(f"top-1 accuracy with its 95 % Wilson interval; {_SCORED[result['scored_on']]}")
     for pair in result["pairs"]:
-        click.echo(pair_line(pair, result["scored_on"]))
-    click.echo(f"{result['methods'][0]['name']}, {calibration_sentence(result['calibration'])}")
+        echo(pair_line(pair, result["scored_on"]))
+    echo(f"{result['methods'][0]['name']}, {calibration_sentence(result['calibration'])}")
     _print_files(result)
 
 
@@ -69,15 +78,14 @@ def print_label_curve(result: Mapping[str, Any]) -> None:
     cells = {(point["per_class"], point["method"]): _mean(point) for point in points}
     rows = [(str(size), *(cells[size, method] for method in methods)) for size in sizes]
     print_table(("images per class", *methods), rows)
-    click.echo(f"top-1 accuracy on {result['n_test']:,} test images, mean over n = {points[0]['seeds']} seeds")
-    click.echo(result["protocol"])
-    click.echo(result["answer"])
+    echo(f"top-1 accuracy on {result['n_test']:,} test images, mean over n = {points[0]['seeds']} seeds")
+    echo(result["protocol"])
+    echo(result["answer"])
     _print_files(result)
 
 
 def _mean(point: Mapping[str, Any]) -> str:
-    interval = f" [{100 * point['interval'][0]:.1f}, {100 * point['interval'][1]:.1f}]" if point["interval"] else ""
-    return f"{100 * point['mean']:.1f} %{interval}"
+    return interval_text(point["mean"], *point["interval"]) if point["interval"] else percent_text(point["mean"])
 
 
 def print_scored(result: Mapping[str, Any]) -> None:
@@ -89,33 +97,33 @@ def print_scored(result: Mapping[str, Any]) -> None:
 def print_head(result: Mapping[str, Any]) -> None:
     """Print the trained head, its calibration, and its files."""
     print_methods(result)
-    click.echo(calibration_sentence(result["calibration"]))
+    echo(calibration_sentence(result["calibration"]))
     _print_files(result)
 
 
 def print_report(result: Mapping[str, Any]) -> None:
     """Print the answer, the results that are missing with their commands, and the path of the page."""
-    click.echo(result["answer"])
+    echo(result["answer"])
     for command, adds in result["missing"].items():
-        click.echo(f"not on the page yet: {adds}\n  {command}")
-    click.echo(f"report: {result['files'][0]}")
+        echo(f"not on the page yet: {adds}\n  {command}")
+    echo(f"report: {result['files'][0]}")
 
 
 def print_comparison(result: Mapping[str, Any], report: Mapping[str, Any]) -> None:
     """Print the compared methods, the answer, and where the report is."""
     print_methods(result)
-    click.echo(answer(result))
-    click.echo(f"report: {report['files'][0]}")
+    echo(answer(result))
+    echo(f"report: {report['files'][0]}")
 
 
 def print_advice(result: Mapping[str, Any]) -> None:
     """Print the recommended method, why, and what to type next."""
-    click.echo(f"Recommended: {result['recommendation']}")
+    echo(f"Recommended: {result['recommendation']}")
     for reason in result["reasons"]:
-        click.echo(f"- {reason}")
-    click.echo(f"Rule of thumb: {result['rule_of_thumb']}")
+        echo(f"- {reason}")
+    echo(f"Rule of thumb: {result['rule_of_thumb']}")
     for line in result["commands"]:
-        click.echo(f"next:  {line}")
+        echo(f"next:  {line}")
 
 
 def print_inspection(result: Mapping[str, Any]) -> None:
@@ -124,53 +132,53 @@ def print_inspection(result: Mapping[str, Any]) -> None:
 
     print_table(SHORTCUT_COLUMNS, shortcut_rows(result["shortcuts"]))
     repeats = result["repeats"]
-    click.echo(
+    echo(
         f"{repeats['sets']:,} sets of repeated images ({repeats['across_splits']:,} across splits, "
         f"{repeats['conflicting_labels']:,} with conflicting labels); near ones: {repeats['near_ones']}"
     )
-    click.echo(f"page: {result['files'][-1]}")
+    echo(f"page: {result['files'][-1]}")
 
 
 def print_extraction(result: Mapping[str, Any], options: Sequence[str]) -> None:
     """Print the speed of the extraction, the cache, and the next command with the same options."""
     if result["images"]:
-        click.echo(
+        echo(
             f"{result['images']:,} images at {result['images_per_second']:,.1f} images/s "
             f"({result['engine']}, {result['precision']}), peak memory {result['peak_memory_mib']:,.0f} MiB"
         )
     else:
-        click.echo("All features are already in the cache: nothing to do.")
-    click.echo(f"cache: {result['cache']} ({result['cache_mib']:,.1f} MiB)")
+        echo("All features are already in the cache: nothing to do.")
+    echo(f"cache: {result['cache']} ({result['cache_mib']:,.1f} MiB)")
     if result["shards_left"]:
-        click.echo(
+        echo(
             f"Part {result['part']} is done. {result['shards_left']:,} shards of the other parts are still to be computed."
         )
         return
-    click.echo(f"next:  bottleneck train-head {shlex.join(options)}")
+    echo(f"next:  bottleneck train-head {shlex.join(options)}")
 
 
 def print_predictions(result: Mapping[str, Any]) -> None:
     """Print the model and the number of files on the error stream; the table is on stdout."""
-    click.echo(f"model: {model_line(result['model'])}", err=True)
+    echo(f"model: {model_line(result['model'])}", err=True)
     broken = result["files_found"] - result["classified"]
-    click.echo(
+    echo(
         f"{result['files_found']:,} files: {result['classified']:,} classified, {result['unlike']:,} of them unlike anything "
         f"seen in training; {broken:,} could not be used",
         err=True,
     )
     if result["resumed"]:
-        click.echo(f"{result['resumed']:,} of them are from the earlier run that was stopped", err=True)
+        echo(f"{result['resumed']:,} of them are from the earlier run that was stopped", err=True)
     if result["out"]:
-        click.echo(result["out"])
+        echo(result["out"])
 
 
 def print_export(result: Mapping[str, Any]) -> None:
     """Print which model was written, how far each format is from the pipeline, and the files."""
-    click.echo(f"model: {model_line(result['model'])}")
+    echo(f"model: {model_line(result['model'])}")
     checked, own = result["checked_images"], result["against_pipeline"]
     rows = [(row["format"], f"{row['largest_difference']:.1e}", row["path"]) for row in result["exported"]]
     print_table(("format", "largest difference", "file"), rows)
-    click.echo(
+    echo(
         f"largest difference of any probability of {checked['n']} {checked['split']} images from the pipeline in float32 "
         f"(limit {checked['limit']:g}); the pipeline in {own['engine']} {own['precision']}: {own['largest_difference']:.1e}, "
         f"same class for {own['same_class']} of {checked['n']}"
@@ -181,10 +189,9 @@ def print_export(result: Mapping[str, Any]) -> None:
 def model_line(model: Mapping[str, Any]) -> str:
     """Return which trained model it is and how good it was, in one line."""
     kind = model["scored_on"]
-    low, high = (100 * bound for bound in model["interval"][kind])
     return (
         f"{model['name']} ({model['method']}, {' + '.join(model['layers'])} of {model['backbone']}, trained on {model['data']}): "
-        f"{kind} accuracy {100 * model['accuracy'][kind]:.1f} % [{low:.1f}, {high:.1f}] of {model['n'][kind]:,} images"
+        f"{kind} accuracy {accuracy_text(model, kind)} of {model['n'][kind]:,} images"
     )
 
 
@@ -198,16 +205,16 @@ def print_bench(result: Mapping[str, Any]) -> None:
 
 def _print_files(result: Mapping[str, Any]) -> None:
     for file in result["files"]:
-        click.echo(file)
+        echo(file)
 
 
 def print_warnings(result: Mapping[str, Any]) -> None:
     """Print a result's warnings on the error stream."""
     for warning in result["warnings"]:
-        click.echo(f"! {warning}", err=True)
+        echo(f"! {warning}", err=True)
 
 
 def fail(message: str, code: int) -> NoReturn:
     """Print an error and end with its exit code."""
-    click.echo(f"Error: {message}", err=True)
+    echo(f"Error: {message}", err=True)
     sys.exit(code)

@@ -1,7 +1,5 @@
 """From scanned images to a data set: what cannot be used is put aside, the rest is divided into splits."""
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.lib.recfunctions import repack_fields
 
+from bottleneck_features.errors import quoted
 from bottleneck_features.pipeline.datasets.decoding import POINT_SAMPLED, Resizing
 from bottleneck_features.pipeline.datasets.image_dataset import (
     SPLIT_NAMES,
@@ -17,17 +16,18 @@ from bottleneck_features.pipeline.datasets.image_dataset import (
     ImageReader,
     ImageTable,
 )
+from bottleneck_features.pipeline.datasets.labels import plain_label, read_labels
 from bottleneck_features.pipeline.datasets.listing import Listing, Problem, natural_key
+from bottleneck_features.pipeline.datasets.quarantine import QUARANTINE_FILE, LeftOut
 from bottleneck_features.pipeline.datasets.scanning import ScanResult
 from bottleneck_features.pipeline.datasets.splitting import draw_test, straddling
 from bottleneck_features.pipeline.datasets.texts import factorized
 from bottleneck_features.pipeline.datasets.value_ranges import data_ranges
-from bottleneck_features.pipeline.errors import PipelineError, RequestError
+from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.experiment import DEFAULT_TEST_FRACTION, DatasetSettings, Experiment
-from bottleneck_features.pipeline.results import write_text
 
-QUARANTINE_FILE = "quarantine.csv"
-SHOWN = 3  # reasons in a message; all are in the quarantine file
+SHOWN = 10  # names in a message
+NO_LABEL = "it has no label"
 FEWEST = 2  # images of a class, so that one can be held out
 
 
@@ -55,11 +55,13 @@ class LabelledScan:
     Attributes:
         scan: what the scan found.
         ids: `(n,)` text, unique among those without a problem.
-        labels: `(n,)` text.
+        labels: `(n,)` text; empty where there is none.
         splits: `(n,)` text, names of splits; empty where the data do not say.
         groups: `(n,)` text, or `(0,)` where there are none.
         problems: why images cannot be used, by position.
         rows: `(n,)` int32, of the table that names them, counting its header as 1; None where there is none.
+        place: where the labels are written, as messages name it; empty where they are names of folders.
+        group_candidates: columns that look like groups.
     """
 
     scan: ScanResult
@@ -69,15 +71,32 @@ class LabelledScan:
     groups: np.ndarray
     problems: Mapping[int, str]
     rows: np.ndarray | None = None
+    place: str = ""
+    group_candidates: tuple[str, ...] = ()
 
     def unusable(self) -> list[Problem]:
         """Return the images that cannot be used, in their order."""
-        rows = np.zeros(len(self.ids), np.int32) if self.rows is None else self.rows
-        return [Problem(str(self.ids[i]), self.problems[i], int(rows[i])) for i in sorted(self.problems)]
+        return [self._problem(i, self.problems[i]) for i in sorted(self.problems)]
+
+    def unlabelled(self) -> list[Problem]:
+        """Return the others that have no label, in their order."""
+        return [self._problem(i, NO_LABEL) for i in np.flatnonzero((self.labels == "") & self._sound).tolist()]
+
+    @property
+    def _sound(self) -> np.ndarray:
+        return ~np.isin(np.arange(len(self.ids)), list(self.problems))
+
+    @property
+    def labelled(self) -> np.ndarray:
+        """A mask of the images that are neither."""
+        return (self.labels != "") & self._sound
+
+    def _problem(self, place: int, reason: str) -> Problem:
+        return Problem(str(self.ids[place]), reason, 0 if self.rows is None else int(self.rows[place]))
 
     def usable(self) -> ImageTable:
-        """Return the other images."""
-        mask = ~np.isin(np.arange(len(self.ids)), list(self.problems))
+        """Return the images that are neither."""
+        mask = self.labelled
         names, labels = factorized(self.labels[mask])
         split_names, splits = factorized(self.splits[mask])
         kind_names, kinds = np.unique(self.scan.kinds[mask], return_inverse=True)
@@ -119,20 +138,24 @@ def assemble(
     """
     settings = experiment.dataset
     resizing = resizing_of(experiment)
+    labels = read_labels(labelled.labels, settings, labelled.place)
+    labelled = replace(labelled, labels=labels.texts)
     usable = labelled.usable()
-    problems = [*(listing.problems if listing else ()), *labelled.unusable()]
-    left_out = listing.left_out if listing else ()
-    notices = _quarantine(len(usable), problems, left_out, settings, home / "runs" / experiment.name / QUARANTINE_FILE)
+    left_out = LeftOut(
+        (*(listing.problems if listing else ()), *labelled.unusable()),
+        (*(listing.unlabelled if listing else ()), *labelled.unlabelled()),
+        listing.left_out if listing else (),
+        listing.unit if listing else "images",
+    )
+    quarantine = home / "runs" / experiment.name / QUARANTINE_FILE
+    left_out.write(quarantine)
+    left_out.require_few_problems(len(usable), settings, quarantine)
+    whole = usable
+    usable, small = _without_small_classes(whole, settings)
     parts = _splits(usable, settings)
     _require_classes(parts, location)
-    across = straddling({split: part.groups for split, part in parts.items()})
-    if across:
-        notices += (
-            f"Data: {across:,} groups have images in more than one split of the data as given. Put all images of a group into "
-            "one split; without splits of their own (one folder a class, no split column) dataset.group keeps groups whole.",
-        )
     title = f"{Path(location).name} ({sum(len(part) for part in parts.values()):,} image files)"
-    mask = ~np.isin(np.arange(len(labelled.ids)), list(labelled.problems))
+    mask = labelled.labelled
     values = data_ranges(labelled.scan.images[mask], labelled.splits[mask] == "test", settings, home)
     identity = {"dataset.common_size": list(settings.common_size)} if settings.common_size else {}
     return ImageDataset(
@@ -142,43 +165,60 @@ def assemble(
         resizing=replace(resizing, ranges=values.ranges),
         max_pixels=settings.max_pixels,
         identity={**identity, **values.identity},
-        notices=(*notices, *values.notices),
+        notices=(
+            *(listing.notices if listing else ()),
+            *labels.notices,
+            *left_out.notices(len(whole), quarantine),
+            *_vanished(labels.texts, whole, listing),
+            *small,
+            *_straddling_notice(parts),
+            *values.notices,
+        ),
+        group_candidates=labelled.group_candidates,
     )
 
 
-def _quarantine(
-    usable: int, problems: Sequence[Problem], left_out: Sequence[Problem], settings: DatasetSettings, path: Path
-) -> tuple[str, ...]:
-    """Write what is left out, stop if it is too much, and return what a reader must know of it."""
-    path.unlink(missing_ok=True)
-    if problems or left_out:
-        stream = io.StringIO()
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(("path", "reason", "row"))
-        writer.writerows((item.path, item.reason, item.row or "") for item in (*problems, *left_out))
-        write_text(path, stream.getvalue())
-    bad = len(problems)
-    total = usable + bad
-    limit = settings.error_limit if settings.on_error == "quarantine" else 0.0
-    shown = "\n".join(f"  {_location(item)}: {item.reason}" for item in problems[:SHOWN])
-    if bad and not usable:
-        raise PipelineError(f"None of the {bad:,} images can be used:\n{shown}\nAll are listed in {path}. Mend them.")
-    if bad > limit * total:
-        allowed = (
-            f"dataset.error_limit={limit}" if limit or settings.on_error == "quarantine" else "on_error=fail allows"
-        )
-        raise PipelineError(
-            f"{bad:,} of {total:,} images cannot be used, more than {allowed}:\n{shown}\n"
-            f"All are listed in {path}. Mend them, or change dataset.on_error or dataset.error_limit."
-        )
-    notices = (f"Data: {bad:,} of {total:,} images cannot be used and are left out; see {path}.",) if bad else ()
-    if not left_out:
-        return notices
-    return (*notices, f"Data: {len(left_out):,} files without a row, or repeated rows, are left out; see {path}.")
+def _vanished(labels: np.ndarray, usable: ImageTable, listing: Listing | None) -> tuple[str, ...]:
+    """Name the classes of which not one image can be used."""
+    named = {*factorized(labels)[0], *(plain_label(name) for name in (listing.empty_classes if listing else ()))}
+    gone = sorted(named - {""} - _classes(usable), key=natural_key)
+    if not gone:
+        return ()
+    return (f"Data: not one image of these classes can be used, so they are left out: {_listed(gone)}.",)
 
 
-def _location(item: Problem) -> str:
-    return f"row {item.row}, {item.path or 'no path'}" if item.row else item.path
+def _without_small_classes(images: ImageTable, settings: DatasetSettings) -> tuple[ImageTable, tuple[str, ...]]:
+    """Leave out the classes that cannot be in training and validation at once, and name them."""
+    training = images.labels[images.splits <= SPLIT_NAMES.index("train")]
+    counts = np.bincount(training, minlength=len(images.names))
+    few = {images.names[i]: int(counts[i]) for i in np.unique(training) if counts[i] < FEWEST}
+    if not few:
+        return images, ()
+    listed = _listed(sorted(few, key=natural_key))
+    if settings.small_classes == "fail":
+        raise RequestError(
+            f"Every class needs at least {FEWEST} usable training images (dataset.small_classes=fail). Too few: {listed}. "
+            "Add images, or take the class away."
+        )
+    kept = images.take(~np.isin(images.labels, [images.names.index(name) for name in few]))
+    return kept, (
+        f"Data: classes with fewer than {FEWEST} usable training images are too small to be split and are left out with all "
+        f"their {len(images) - len(kept):,} images: {listed}. dataset.small_classes=fail stops instead.",
+    )
+
+
+def _straddling_notice(parts: Mapping[str, ImageTable]) -> tuple[str, ...]:
+    across = straddling({split: part.groups for split, part in parts.items()})
+    if not across:
+        return ()
+    return (
+        f"Data: {across:,} groups have images in more than one split of the data as given. Put all images of a group into "
+        "one split; without splits of their own (one folder a class, no split column) dataset.group keeps groups whole.",
+    )
+
+
+def _listed(names: Sequence[str]) -> str:
+    return quoted(names[:SHOWN]) + (f" and {len(names) - SHOWN:,} more" if names[SHOWN:] else "")
 
 
 def _splits(images: ImageTable, settings: DatasetSettings) -> dict[str, ImageTable]:
@@ -209,12 +249,6 @@ def _require_enough(train: ImageTable | None) -> None:
             else "No training image is usable"
         )
         raise RequestError(f"{found}. There must be two classes at least: one folder, or one label, for each.")
-    few = sorted((name for name, count in counts.items() if count < FEWEST), key=natural_key)
-    if few:
-        raise RequestError(
-            f"Every class needs at least {FEWEST} usable training images. Too few: {', '.join(few[:10])}. "
-            "Add images, or take the class away."
-        )
 
 
 def _require_classes(splits: Mapping[str, ImageTable], location: str) -> None:

@@ -16,8 +16,9 @@ from bottleneck_features import features
 from bottleneck_features.errors import first_line
 from bottleneck_features.pipeline.datasets.decoding import UnusableImage, decoding_threads
 from bottleneck_features.pipeline.datasets.folder_convention import SPLIT_SYNONYMS
-from bottleneck_features.pipeline.datasets.listing import ignored, in_full
+from bottleneck_features.pipeline.datasets.listing import in_full
 from bottleneck_features.pipeline.datasets.texts import text_array
+from bottleneck_features.pipeline.datasets.walking import walk
 from bottleneck_features.pipeline.errors import PipelineError, RequestError
 
 FAR_THREADS = 16  # a store answers many requests at once, each after some milliseconds
@@ -164,8 +165,11 @@ def _on_disk(path: str, ending: str) -> list[Container]:
 
 
 def _inside(folder: Path, ending: str) -> list[Path]:
-    files = [file for file in sorted(folder.rglob("*")) if file.is_file() and not ignored(file.name)]
-    return [file for file in files if _fits(file.name, ending)]
+    try:
+        files = walk(folder).files
+    except OSError as error:
+        raise RequestError(f"'{folder}' cannot be listed ({error.strerror}).") from error
+    return [file for file in sorted(folder / name for name in files) if _fits(file.name, ending) and file.is_file()]
 
 
 def _fits(name: str, ending: str) -> bool:

@@ -75,6 +75,7 @@ class Dataset(ABC):
         groups: `(n,)` strings a split, where samples of the same group must not be parted; empty where there are none.
         identity: what else, besides the content, changes the pixels that `images` gives.
         notices: sentences a reader of any number from these data must know.
+        group_candidates: columns that look like groups, where no groups were asked for.
     """
 
     title: str
@@ -85,6 +86,7 @@ class Dataset(ABC):
     groups: Mapping[str, np.ndarray] = MappingProxyType({})
     identity: Mapping[str, Any] = MappingProxyType({})
     notices: tuple[str, ...] = ()
+    group_candidates: tuple[str, ...] = ()
 
     @abstractmethod
     def images(self, split: str, indices: np.ndarray) -> np.ndarray:
@@ -152,6 +154,7 @@ class LimitedDataset(Dataset):
         self.files = whole.files
         self.identity = whole.identity
         self.notices = whole.notices
+        self.group_candidates = whole.group_candidates
         self._whole = whole
         self._kept = {split: stratified_sample(samples.labels, limit) for split, samples in whole.splits.items()}
         self.splits = {split: samples.take(self._kept[split]) for split, samples in whole.splits.items()}

@@ -1,9 +1,9 @@
 """What the folders of an image's path say, on a disk and in archives alike: its split, its class and its group."""
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import NamedTuple
 
 from bottleneck_features.pipeline.datasets.listing import printable
 from bottleneck_features.pipeline.errors import RequestError
@@ -13,75 +13,67 @@ SPLIT_SYNONYMS = {
     **dict.fromkeys(("val", "validation", "valid", "dev"), "validation"),
     **dict.fromkeys(("test", "testing"), "test"),
 }
+UNLABELLED = "unlabelled"  # the split of images of which no folder says what they show
+
+
+class Place(NamedTuple):
+    """What a folder says of the images in it.
+
+    Attributes:
+        split: `train`, `validation`, `test`, `UNLABELLED`, or empty where it says none.
+        label: the class folder's name; empty where there is none.
+    """
+
+    split: str
+    label: str
 
 
 @dataclass(frozen=True)
 class FolderConvention:
-    """How a path is read: `<class>/…/<file>` or `<split>/<class>/…/<file>`, perhaps below folders that all images share.
+    """How paths are read: `<base>/<class>/…/<file>`, or with folders between the base and the class.
 
     Attributes:
-        above: how many leading folders are those of all images and say nothing.
-        splits: whether the next one names the split.
+        bases: folders with classes in them, and the split of each (empty: none is said); the root is the empty path. Of bases
+            inside one another the inner one counts.
+        level: how many folders below its base a class folder is; 1: in it.
+        asked: whether settings name the bases, so that all else is passed over.
+        notices: sentences a reader of any number from these data must know.
     """
 
-    above: int
-    splits: bool
+    bases: Mapping[str, str]
+    level: int = 1
+    asked: bool = False
+    notices: tuple[str, ...] = ()
 
-    def split_of(self, path: str) -> str:
-        """Return the split that a path says; empty where none does."""
-        folders = path.split("/")[self.above : -1]
-        return SPLIT_SYNONYMS.get(folders[0].lower(), "") if self.splits and folders else ""
+    def place_of(self, folder: str) -> Place | None:
+        """Return what a folder (a path with `/`) says; None where it is below no base."""
+        base = self.base_of(folder)
+        if base is None:
+            return None
+        split, inside = self.bases[base], _below(folder, base)
+        label = inside[self.level - 1] if split != UNLABELLED and len(inside) >= self.level else ""
+        return Place(split, label)
 
-    def class_of(self, path: str) -> str:
-        """Return the class folder of a path; empty where there is none."""
-        folders = path.split("/")[self.above + self.splits : -1]
-        return folders[0] if folders else ""
+    def base_of(self, folder: str) -> str | None:
+        """Return the base that a folder is, or is below; None where there is none."""
+        parts = folder.split("/") if folder else []
+        paths = ("/".join(parts[:count]) for count in range(len(parts), -1, -1))
+        return next((path for path in paths if path in self.bases), None)
 
+    def is_class_folder(self, folder: str) -> bool:
+        """Whether a folder is where the folder of a class of training images has its place."""
+        base = self.base_of(folder)
+        return base is not None and self.bases[base] in ("", "train") and len(_below(folder, base)) == self.level
 
-def role_of_folders(
-    folders: Collection[str], has_folders: Callable[[str], bool]
-) -> Literal["splits", "classes", "mixed"]:
-    """Return what the folders that lie side by side stand for.
+    def leads_to_a_base(self, folder: str) -> bool:
+        """Whether a base lies below a folder."""
+        return any(base.startswith(f"{folder}/" if folder else "") for base in self.bases if base)
 
-    Args:
-        folders: their names.
-        has_folders: says whether there are folders in the one of a name; asked where a class may be called train.
-
-    Returns:
-        `splits`, `classes`, or `mixed` where folders of splits have others beside them.
-    """
-    splits = {folder: SPLIT_SYNONYMS.get(folder.lower()) for folder in folders}
-    if "train" not in splits.values():
-        return "classes"
-    if all(splits.values()):
-        return "splits"
-    return "mixed" if any(has_folders(folder) for folder in folders if splits[folder] == "train") else "classes"
-
-
-def convention_of(paths: Iterable[str]) -> FolderConvention:
-    """Find out how the paths of images in archives are to be read.
-
-    Raises:
-        RequestError: there are folders of splits and others beside them.
-    """
-    parents = list(dict.fromkeys(tuple(path.split("/")[:-1]) for path in paths))
-    above = 0
-    while (folder := _shared(parents, above)) and folder.lower() not in SPLIT_SYNONYMS:
-        if _shared(parents, above + 1) is None:
-            break
-        above += 1
-    folders: dict[str, bool] = {}
-    for parent in parents:
-        if len(parent) > above:
-            folders[parent[above]] = folders.get(parent[above], False) or len(parent) > above + 1
-    role = role_of_folders(folders, folders.__getitem__)
-    if role == "mixed":
-        stranger = next(folder for folder in folders if folder.lower() not in SPLIT_SYNONYMS)
-        raise RequestError(
-            f"The archives hold a train folder and, beside it, '{stranger}': one folder a split (train, val, test) or one "
-            "folder a class, not both."
-        )
-    return FolderConvention(above, role == "splits")
+    def passed_over(self, folder: str) -> str:
+        """Return the highest folder of a path that is neither below a base nor leads to one."""
+        parts = folder.split("/")
+        paths = ["/".join(parts[:count]) for count in range(1, len(parts) + 1)]
+        return next((path for path in paths if not self.leads_to_a_base(path)), folder)
 
 
 def groups_of(paths: Iterable[str], expression: str) -> Iterator[str]:
@@ -105,13 +97,6 @@ def groups_of(paths: Iterable[str], expression: str) -> Iterator[str]:
         yield found
 
 
-def _shared(parents: Iterable[Sequence[str]], depth: int) -> str | None:
-    """Return the folder that all have at a depth; empty where they differ; None where one has no folder there."""
-    shared = None
-    for parent in parents:
-        if len(parent) <= depth:
-            return None
-        if shared not in (None, parent[depth]):
-            return ""
-        shared = parent[depth]
-    return shared
+def _below(folder: str, base: str) -> list[str]:
+    inside = folder.removeprefix(base).strip("/")
+    return inside.split("/") if inside else []

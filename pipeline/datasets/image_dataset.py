@@ -16,6 +16,8 @@ from bottleneck_features.pipeline.datasets.decoding import (
     UnusableImage,
     load_bytes,
 )
+from bottleneck_features.pipeline.datasets.folder_tree import plain_name
+from bottleneck_features.pipeline.datasets.labels import plain_label
 from bottleneck_features.pipeline.datasets.listing import natural_key
 from bottleneck_features.pipeline.datasets.pillow_settings import decoding_settings
 from bottleneck_features.pipeline.errors import ChangedImage
@@ -95,6 +97,7 @@ class ImageDataset(Dataset):
         max_pixels: the largest width x height.
         identity: see `Dataset`.
         notices: see `Dataset`.
+        group_candidates: see `Dataset`.
     """
 
     def __init__(
@@ -107,9 +110,11 @@ class ImageDataset(Dataset):
         max_pixels: int,
         identity: Mapping[str, Any],
         notices: tuple[str, ...],
+        group_candidates: tuple[str, ...] = (),
     ) -> None:
         self.title = title
         self.notices = notices
+        self.group_candidates = group_candidates
         train = tables["train"]
         self.class_names = tuple(sorted((train.names[i] for i in np.unique(train.labels)), key=natural_key))
         self.image_shape = (*resizing.size, 3)
@@ -143,7 +148,7 @@ class ImageDataset(Dataset):
         image, (format, _, mode) = table.images[index], table.kind_names[table.kinds[index]].partition(" ")
         return ImageOrigin(
             location=self._reader.location(stored),
-            path_in_class=stored.id if row else _path_in_class(stored.id, table.names[table.labels[index]]),
+            path_in_class=stored.id if row else path_in_class(stored.id, table.names[table.labels[index]]),
             row=row,
             size=stored.size,
             sha256=image["sha256"].tobytes().hex(),
@@ -179,7 +184,11 @@ def _stored(table: ImageTable, index: int) -> StoredImage:
     return StoredImage(str(table.ids[index]), *table.images[["container", "offset", "size"]][index].item())
 
 
-def _path_in_class(identifier: str, label: str) -> str:
+def path_in_class(identifier: str, label: str) -> str:
     """Return the path below the class folder; all of it where no folder says the class."""
-    _, folder, below = f"/{identifier}".partition(f"/{label}/")
-    return below if folder else identifier
+    *folders, _ = identifier.split("/")
+    for alike in (plain_label, plain_name):
+        found = [place for place, name in enumerate(folders) if alike(name) == alike(label)]
+        if found:
+            return "/".join(identifier.split("/")[found[0] + 1 :])
+    return identifier

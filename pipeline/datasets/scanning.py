@@ -114,16 +114,23 @@ class _Look(NamedTuple):
 
 
 def scan_files(
-    root: Path, paths: Sequence[str], home: Path, max_pixels: int = MAX_PIXELS, bands: Sequence[int] = ()
+    root: Path,
+    paths: Sequence[str],
+    home: Path,
+    max_pixels: int = MAX_PIXELS,
+    *,
+    bands: Sequence[int] = (),
+    follow_links: bool = True,
 ) -> ScanResult:
     """Look at files, each read and decoded once until its size or its time of change is another.
 
     Args:
-        root: the folder they are in. What a symbolic link leads out of it is not read.
+        root: the folder they are in.
         paths: relative to `root`, with `/`.
         home: the artifacts folder, which remembers. `forget_scans` makes every file be read again.
         max_pixels: the largest width x height of an image.
         bands: as `dataset.bands`.
+        follow_links: whether a symbolic link stands for the file that it points to, wherever that is.
 
     Returns:
         The `ScanResult` of the paths, in order; an id is the path as it can be printed.
@@ -132,7 +139,7 @@ def scan_files(
     memory = ScanMemory(home, "files", root, max_pixels, *bands)
     before = memory.recall("files", _parsed) or _batch((), ())
     known = _looks(before)
-    images = (_file(root, path) for path in paths)
+    images = (_file(root, path, follow_links) for path in paths)
     scanned = [_batch((), ())]
     with progress(total=len(paths), unit="file", desc="scan", disable=len(paths) < QUICK) as bar:
         try:
@@ -254,17 +261,22 @@ def _looks(scan: ScanResult) -> dict[str, _Look]:
     }
 
 
-def _file(root: Path, path: str) -> UnscannedImage:
+def _file(root: Path, path: str, follow_links: bool) -> UnscannedImage:
     where, name = root / path, printable(path)
-    return UnscannedImage(name, partial(read_file, where), state=partial(_file_state, where, root, name == path))
+    return UnscannedImage(
+        name, partial(read_file, where), state=partial(_file_state, where, root, name == path, follow_links)
+    )
 
 
-def _file_state(where: Path, root: Path, is_utf8: bool) -> tuple[int, int] | None:
+def _file_state(where: Path, root: Path, is_utf8: bool, follow_links: bool) -> tuple[int, int] | None:
     if not is_utf8:
         raise UnusableImage("its name is not UTF-8")
+    plain = os.path.normpath(where)
+    if not plain.startswith(f"{root}/".replace("//", "/")):
+        raise UnusableImage(f"it is outside '{root}'")
     try:
-        if not Path(os.path.realpath(where)).is_relative_to(root):
-            raise UnusableImage(f"it is outside '{root}' (a symbolic link, or '..')")
+        if not follow_links and os.path.realpath(where) != plain:
+            raise UnusableImage("reached by a symbolic link, which dataset.follow_links=false does not follow")
         status = where.stat()
         return (status.st_size, status.st_mtime_ns) if os.access(where, os.R_OK) else None
     except (OSError, ValueError):

@@ -2,10 +2,12 @@
 
 import math
 import warnings
+from collections import Counter
 from collections.abc import Mapping
 
 import numpy as np
 
+from bottleneck_features.pipeline.datasets.texts import factorized
 from bottleneck_features.pipeline.errors import RequestError
 
 SPLIT_SEED = 0  # not the experiment's: another seed must not mean another cache
@@ -35,11 +37,8 @@ def draw_test(
 
 def straddling(groups: Mapping[str, np.ndarray]) -> int:
     """Return how many groups have images in more than one split, `(n,)` groups being given for each."""
-    found = [np.unique(part) for part in groups.values() if len(part)]
-    if not found:
-        return 0
-    names, counts = np.unique(np.concatenate(found), return_counts=True)
-    return int(((counts > 1) & (names != "")).sum())
+    counts = Counter(name for part in groups.values() for name in factorized(part)[0] if name)
+    return sum(count > 1 for count in counts.values())
 
 
 def _stratified(labels: np.ndarray, fraction: float) -> np.ndarray:
@@ -55,7 +54,7 @@ def _stratified(labels: np.ndarray, fraction: float) -> np.ndarray:
 
 def _grouped(labels: np.ndarray, names: tuple[str, ...], groups: np.ndarray, fraction: float) -> np.ndarray:
     present, labels = np.unique(labels, return_inverse=True)
-    _, groups = np.unique(groups, return_inverse=True)
+    _, groups = factorized(groups)
     alone = [names[label] for i, label in enumerate(present) if len(np.unique(groups[labels == i])) < 2]
     if alone:
         raise RequestError(

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from bottleneck_features.features import FeatureArray, Features
+from bottleneck_features.features import Features
+from bottleneck_features.models.rows import mean_over_positions, unit_rows
 from bottleneck_features.pipeline.datasets import Dataset
 from bottleneck_features.pipeline.evaluation.likeness import (
     SMALLEST_SIDE,
@@ -23,7 +24,9 @@ from bottleneck_features.pipeline.evaluation.likeness import (
 )
 from bottleneck_features.pipeline.evaluation.scores import score
 from bottleneck_features.pipeline.evaluation.splits import Holdout, Subset, digest
-from bottleneck_features.pipeline.results import Method, write_text
+from bottleneck_features.pipeline.method_row import Method
+from bottleneck_features.pipeline.results import write_text
+from bottleneck_features.pipeline.tables import percent_text
 
 # Chosen by looking at CIFAR-10's pairs with a ResNet-50: docs/results.md says what each one keeps out.
 SAME_CONTENT, PLAUSIBLE = 0.85, 0.80
@@ -98,7 +101,7 @@ class Duplicates:
         if not self.affected.any():
             return ()
         without = ", ".join(
-            f"{method['name']} {100 * method['without_duplicates']['accuracy']:.1f} %"
+            f"{method['name']} {percent_text(method['without_duplicates']['accuracy'])}"
             for method in methods
             if method["without_duplicates"]
         )
@@ -108,19 +111,21 @@ class Duplicates:
         )
 
 
-def known_duplicates(home: Path, dataset: Dataset, cache: Features | None, held: Holdout, scored: Subset) -> Duplicates:
+def known_duplicates(
+    home: Path, dataset: Dataset, cache: Features | None, holdout: Holdout, scored: Subset
+) -> Duplicates:
     """Return the remembered result of `find_duplicates` for the same cache and samples, or call it now.
 
     Args:
         home: the artifacts folder; `duplicates/` in it remembers.
         dataset: see `find_duplicates`.
         cache: see `find_duplicates`; without one nothing is remembered.
-        held: see `find_duplicates`.
+        holdout: see `find_duplicates`.
         scored: see `find_duplicates`.
     """
     if cache is None:
-        return find_duplicates(dataset, cache, held, scored)
-    samples = digest(held.train, held.validation, scored)
+        return find_duplicates(dataset, cache, holdout, scored)
+    samples = digest(holdout.train, holdout.validation, scored)
     name = hashlib.sha256(f"{RULE}\0{cache.key}\0{samples}".encode()).hexdigest()[:16]
     file = home / "duplicates" / f"{name}.json"
     try:
@@ -129,12 +134,12 @@ def known_duplicates(home: Path, dataset: Dataset, cache: Features | None, held:
         affected = np.isin(dataset.splits[scored.split].ids[scored.indices], [pair.scored_id for pair in pairs])
         return Duplicates(pairs, affected, known["near_ones"])
     except (OSError, ValueError, KeyError, TypeError):
-        found = find_duplicates(dataset, cache, held, scored)
+        found = find_duplicates(dataset, cache, holdout, scored)
         write_text(file, json.dumps(found.as_json()))
         return found
 
 
-def find_duplicates(dataset: Dataset, cache: Features | None, held: Holdout, scored: Subset) -> Duplicates:
+def find_duplicates(dataset: Dataset, cache: Features | None, holdout: Holdout, scored: Subset) -> Duplicates:
     """Find the images of the evaluation set that repeat an image used for training.
 
     Exact ones have the same SHA-256 of their pixels, as they are or mirrored. For near ones an image is described by its
@@ -151,16 +156,16 @@ def find_duplicates(dataset: Dataset, cache: Features | None, held: Holdout, sco
     Args:
         dataset: the open data set.
         cache: its complete cache; without one only exact duplicates are found.
-        held: the samples trained and validated on.
+        holdout: the samples trained and validated on.
         scored: from `scored_subset`, the samples of the evaluation set.
 
     Returns:
         The `Duplicates`.
     """
-    learned = (held.train, held.validation) if scored.split == "test" else (held.train,)
-    theirs = [(part.split, index) for part in learned for index in part.indices]
+    used = (holdout.train, holdout.validation) if scored.split == "test" else (holdout.train,)
+    theirs = [(part.split, index) for part in used for index in part.indices]
     ids = dataset.splits[scored.split].ids[scored.indices]
-    described = np.concatenate([perceptual_hashes(dataset, part) for part in learned])
+    described = np.concatenate([perceptual_hashes(dataset, part) for part in used])
     own = perceptual_hashes(dataset, scored)
     found = _exact_matches(described["digest"], own)
     near_ones = "low DCT frequencies and feature cosine"
@@ -196,10 +201,10 @@ def _exact_matches(digests: np.ndarray, own: np.ndarray) -> dict[int, Match]:
 def _near_matches(
     frequencies: np.ndarray, own: np.ndarray, theirs: list[tuple[str, int]], scored: Subset, cache: Features
 ) -> dict[int, Match]:
-    learned = frequencies.reshape(len(frequencies), -1)
+    candidates = frequencies.reshape(len(frequencies), -1)
     found: dict[int, Match] = {}
     for kind, queries in (("near", own), ("mirrored-near", flipped(own))):
-        for row, other, similarity in near_duplicate_pairs(learned, queries.reshape(len(own), -1)):
+        for row, other, similarity in near_duplicate_pairs(candidates, queries.reshape(len(own), -1)):
             cosine = _feature_cosine(cache, theirs[other], (scored.split, int(scored.indices[row])))
             enough = PLAUSIBLE if similarity >= UNMISTAKABLE else SAME_CONTENT
             if cosine >= enough and similarity > found.get(row, (0, "", -1.0, None))[2]:
@@ -207,15 +212,8 @@ def _near_matches(
     return found
 
 
-def _feature_cosine(cache: Features, learned: tuple[str, int], scored: tuple[str, int]) -> float:
+def _feature_cosine(cache: Features, used: tuple[str, int], scored: tuple[str, int]) -> float:
     """Return the largest cosine between any two views; spatial maps are averaged over their positions first."""
     views = len(cache.identity["input.views"])
-    first, second = (_vectors(cache[split].x, index, views) for split, index in (learned, scored))
+    first, second = (unit_rows(mean_over_positions(cache[split].x[[index]], views)) for split, index in (used, scored))
     return float((first @ second.T).max())
-
-
-def _vectors(rows: FeatureArray, index: int, views: int) -> np.ndarray:
-    """Return the `(views, channels)` unit vectors of one sample."""
-    sample = rows[index].astype(np.float32)
-    sample = sample.reshape(views, -1, sample.shape[-1]).mean(axis=1)
-    return sample / np.maximum(np.linalg.norm(sample, axis=1, keepdims=True), 1e-12)

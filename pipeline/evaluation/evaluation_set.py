@@ -11,7 +11,7 @@ from bottleneck_features.pipeline.evaluation.predictions import Predictions
 from bottleneck_features.pipeline.evaluation.scores import confusion, paired_comparisons, score
 from bottleneck_features.pipeline.evaluation.splits import Subset
 from bottleneck_features.pipeline.evaluation.trained import TrainedMethod
-from bottleneck_features.pipeline.results import Method
+from bottleneck_features.pipeline.method_row import Method
 
 
 class EvaluationSet:
@@ -87,7 +87,7 @@ class EvaluationSet:
         Args:
             ids: `(n,)` of all samples of the split.
         """
-        confidence = {name: chances.max(axis=1) for name, chances in self._probabilities.items()}
+        confidence = {name: probabilities.max(axis=1) for name, probabilities in self._probabilities.items()}
         return Predictions(self._part.split, ids[self._part.indices], self._labels, self._answers(), confidence)
 
     def comparisons(self) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ import numpy as np
 from scipy.stats import t
 
 from bottleneck_features.pipeline.datasets import Dataset
+from bottleneck_features.pipeline.datasets.texts import factorized
 from bottleneck_features.pipeline.evaluation.splits import Subset
 
 
@@ -13,7 +14,7 @@ def scored_groups(dataset: Dataset, part: Subset) -> np.ndarray | None:
     """Return the `(n,)` numbers of the groups that the samples of a part are in; None where no two are in the same one."""
     if part.split not in dataset.groups:
         return None
-    own = np.unique(dataset.groups[part.split][part.indices], return_inverse=True)[1]
+    own = factorized(dataset.groups[part.split][part.indices])[1]
     return own if own.max() + 1 < len(own) else None
 
 

@@ -61,7 +61,7 @@ def flipped(frequencies: np.ndarray) -> np.ndarray:
 
 
 def near_duplicate_pairs(
-    learned: np.ndarray, queries: np.ndarray, own: np.ndarray | None = None
+    candidates: np.ndarray, queries: np.ndarray, own: np.ndarray | None = None
 ) -> list[tuple[int, int, float]]:
     """Find the images whose nearest other image is much nearer than the others.
 
@@ -69,9 +69,9 @@ def near_duplicate_pairs(
     (1 − s ≤ 0.4 (1 − s₁₀)). Only pixels are compared, so two different pictures may be alike, such as seas under a horizon.
 
     Args:
-        learned: `(n, d)` float32, the frequencies of each image at unit length.
+        candidates: `(n, d)` float32, the frequencies of each image at unit length.
         queries: `(m, d)` float32, likewise.
-        own: `(m,)` the row of `learned` that is the query itself, which is ignored; −1, or no array: none.
+        own: `(m,)` the row of `candidates` that is the query itself, which is ignored; −1, or no array: none.
 
     Returns:
         (row of the query, row of its nearest image, their similarity), for those that are alike.
@@ -79,8 +79,8 @@ def near_duplicate_pairs(
     own = np.full(len(queries), NOBODY) if own is None else own
     best, nearest = np.full(len(queries), -1.0, np.float32), np.zeros(len(queries), int)
     step = max(1, BYTES_AT_A_TIME // (4 * len(queries)))
-    for start in range(0, len(learned), step):
-        similarity = learned[start : start + step] @ queries.T
+    for start in range(0, len(candidates), step):
+        similarity = candidates[start : start + step] @ queries.T
         inside = np.flatnonzero((own >= start) & (own < start + step))
         similarity[own[inside] - start, inside] = -1
         top = similarity.max(axis=0)
@@ -91,16 +91,16 @@ def near_duplicate_pairs(
     return [
         (int(row), int(nearest[row]), float(best[row]))
         for rows in np.array_split(close, -(-len(close) // 256) or 1)
-        for row, tenth in zip(rows, _tenth_nearest(learned, queries[rows], own[rows]), strict=True)
+        for row, tenth in zip(rows, _tenth_nearest(candidates, queries[rows], own[rows]), strict=True)
         if best[row] >= UNMISTAKABLE or 1 - best[row] <= DISTINCT * (1 - tenth)
     ]
 
 
-def _tenth_nearest(learned: np.ndarray, queries: np.ndarray, own: np.ndarray) -> np.ndarray:
-    similarity = queries @ learned.T
+def _tenth_nearest(candidates: np.ndarray, queries: np.ndarray, own: np.ndarray) -> np.ndarray:
+    similarity = queries @ candidates.T
     known = np.flatnonzero(own != NOBODY)
     similarity[known, own[known]] = -1
-    place = min(_NEIGHBOURS, len(learned))
+    place = min(_NEIGHBOURS, len(candidates))
     return np.partition(similarity, -place, axis=1)[:, -place]
 
 

@@ -7,7 +7,7 @@ from typing import Protocol, TypeVar
 import numpy as np
 
 from bottleneck_features.pipeline.evaluation.calibration import fit_temperature, reliability, with_temperature
-from bottleneck_features.pipeline.results import Method
+from bottleneck_features.pipeline.method_row import Method
 
 _KNN = "knn"
 

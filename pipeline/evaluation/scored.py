@@ -11,7 +11,7 @@ from bottleneck_features.pipeline.evaluation.calibration import Calibration
 from bottleneck_features.pipeline.evaluation.predictions import save_predictions
 from bottleneck_features.pipeline.evaluation.study import Study
 from bottleneck_features.pipeline.evaluation.trained import TrainedMethod
-from bottleneck_features.pipeline.results import Method, display_name, kept_epoch
+from bottleneck_features.pipeline.method_row import Method, display_name, kept_epoch
 
 
 @dataclass(frozen=True)

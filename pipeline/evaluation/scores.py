@@ -12,7 +12,7 @@ from sklearn.metrics import confusion_matrix
 
 from bottleneck_features.pipeline.evaluation.groups import effective_images, sign_flip_test
 from bottleneck_features.pipeline.evaluation.splits import Holdout, Subset
-from bottleneck_features.pipeline.results import Score
+from bottleneck_features.pipeline.method_row import Score
 
 CONFIDENCE = 0.95
 
@@ -47,23 +47,23 @@ def wilson(share: float, n: float) -> tuple[float, float]:
     return (0.0 if share == 0 else float(centre - reach)), (1.0 if share == 1 else float(centre + reach))
 
 
-def held_scores(
-    held: Holdout, labels: Callable[[Subset], np.ndarray], predict: Callable[[Subset], np.ndarray]
+def holdout_scores(
+    holdout: Holdout, labels: Callable[[Subset], np.ndarray], predict: Callable[[Subset], np.ndarray]
 ) -> tuple[dict[str, Score], np.ndarray]:
     """Score a method on its training samples and on its validation samples.
 
     Args:
-        held: which samples these are.
+        holdout: which samples these are.
         labels: returns the `(n,)` integers of a `Subset`.
         predict: returns the `(n, classes)` probabilities of a `Subset`.
 
     Returns:
         The `Score` of `train` and of `validation`, and the `(n, classes)` probabilities of the validation samples.
     """
-    chances = {"train": predict(held.train), "validation": predict(held.validation)}
-    parts = {"train": held.train, "validation": held.validation}
-    scores = {name: score(labels(part), chances[name].argmax(axis=1)) for name, part in parts.items()}
-    return scores, chances["validation"]
+    probabilities = {"train": predict(holdout.train), "validation": predict(holdout.validation)}
+    parts = {"train": holdout.train, "validation": holdout.validation}
+    scores = {name: score(labels(part), probabilities[name].argmax(axis=1)) for name, part in parts.items()}
+    return scores, probabilities["validation"]
 
 
 def confusion(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:

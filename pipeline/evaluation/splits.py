@@ -10,6 +10,7 @@ import numpy as np
 
 from bottleneck_features.pipeline.datasets import Dataset
 from bottleneck_features.pipeline.datasets.splitting import grouped_split, stratified_split
+from bottleneck_features.pipeline.datasets.texts import factorized
 from bottleneck_features.pipeline.errors import RequestError
 
 _SHOWN = 10  # classes in a message
@@ -71,10 +72,11 @@ def hold_out(dataset: Dataset, fraction: float, seed: int) -> Holdout:
     if problem := why_no_holdout(dataset):
         raise RequestError(problem)
     if "train" in dataset.groups:
-        train, held = grouped_split(samples.labels, dataset.groups["train"], fraction, seed)
+        groups = factorized(dataset.groups["train"])[1]
+        train, validation = grouped_split(samples.labels, groups, fraction, seed)
     else:
-        train, held = stratified_split(samples.labels, fraction, seed)
-    return Holdout(Subset("train", train), Subset("train", held))
+        train, validation = stratified_split(samples.labels, fraction, seed)
+    return Holdout(Subset("train", train), Subset("train", validation))
 
 
 def why_no_holdout(dataset: Dataset) -> str:
@@ -83,7 +85,7 @@ def why_no_holdout(dataset: Dataset) -> str:
         return ""
     labels, what = dataset.splits["train"].labels, "training image"
     if "train" in dataset.groups:
-        _, groups = np.unique(dataset.groups["train"], return_inverse=True)
+        _, groups = factorized(dataset.groups["train"])
         labels, what = np.unique(np.stack([labels, groups]), axis=1)[0], "group of training images"
     few = [dataset.class_names[label] for label in np.flatnonzero(np.bincount(labels) == 1)]
     if not few:
@@ -105,16 +107,16 @@ def smallest_class(dataset: Dataset, fraction: float, seeds: Iterable[int]) -> i
     """
     samples, classes = dataset.splits["train"], len(dataset.class_names)
     try:
-        held = [hold_out(dataset, fraction, seed) for seed in seeds]
+        holdouts = [hold_out(dataset, fraction, seed) for seed in seeds]
     except RequestError:
         return 0
-    return min(int(np.bincount(samples.labels[one.train.indices], minlength=classes).min()) for one in held)
+    return min(int(np.bincount(samples.labels[one.train.indices], minlength=classes).min()) for one in holdouts)
 
 
-def scored_subset(dataset: Dataset, held: Holdout) -> Subset:
+def scored_subset(dataset: Dataset, holdout: Holdout) -> Subset:
     """Return the samples of the evaluation set: the whole test split, or the validation samples where there is none."""
     if "test" not in dataset.splits:
-        return held.validation
+        return holdout.validation
     return Subset("test", np.arange(len(dataset.splits["test"])))
 
 

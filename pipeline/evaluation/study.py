@@ -37,9 +37,9 @@ class Study(OpenedExperiment):
     @cached_property
     def duplicates(self) -> Duplicates:
         """Images of the evaluation set that repeat an image used for training; without features only exact ones are found."""
-        cache, held, scored = self.cache_if_any, self.holdout, self.scored_images
+        cache, holdout, scored = self.cache_if_any, self.holdout, self.scored_images
         with self.clock.phase("duplicates"):
-            return known_duplicates(self.home, self.dataset, cache, held, scored)
+            return known_duplicates(self.home, self.dataset, cache, holdout, scored)
 
     @cached_property
     def evaluation(self) -> EvaluationSet:

@@ -1,13 +1,13 @@
 """A trained method of any kind, as ranking and scoring need it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from bottleneck_features.pipeline.evaluation.splits import Subset
-from bottleneck_features.pipeline.results import Method
+from bottleneck_features.pipeline.method_row import Curves, Method
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class TrainedMethod:
         model: a `keras.Model`, with the weights of its best epoch, or a `Classifier` of features.
         probabilities: returns the `(n, classes)` class probabilities of a `Subset`, not calibrated.
         validation_probabilities: `(m, classes)` of the validation images, by a model fitted without them.
-        curves: learning curves by name, one value per epoch; empty for a method without epochs.
+        curves: of its training; empty for a method without epochs.
         compared: whether it is scored on the evaluation set; False if another one was chosen on validation images.
     """
 
@@ -27,5 +27,5 @@ class TrainedMethod:
     model: Any
     probabilities: Callable[[Subset], np.ndarray]
     validation_probabilities: np.ndarray
-    curves: Mapping[str, Sequence[float]]
+    curves: Curves
     compared: bool = True

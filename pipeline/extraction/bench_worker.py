@@ -18,8 +18,8 @@ import numpy as np
 from bottleneck_features import features, models
 from bottleneck_features.pipeline.datasets.dataset import ArrayDataset, Dataset, Samples
 from bottleneck_features.pipeline.extraction.extract import fill
+from bottleneck_features.pipeline.machine import peak_memory_mib
 from bottleneck_features.pipeline.quiet import import_tensorflow
-from bottleneck_features.pipeline.results import peak_memory_mib
 
 SOURCE = 32  # side of the images before resizing, as CIFAR-10's
 

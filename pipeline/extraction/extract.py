@@ -23,13 +23,9 @@ from bottleneck_features.pipeline.extraction.cache import (
     cache_url,
 )
 from bottleneck_features.pipeline.extraction.opened import OpenedExperiment
+from bottleneck_features.pipeline.machine import hardware, versions
 from bottleneck_features.pipeline.progress import progress
-from bottleneck_features.pipeline.results import (
-    Clock,
-    experiment_json,
-    hardware,
-    versions,
-)
+from bottleneck_features.pipeline.results import Clock, experiment_json
 
 logger = logging.getLogger(__name__)
 

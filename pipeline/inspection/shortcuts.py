@@ -11,7 +11,8 @@ from sklearn.tree import DecisionTreeClassifier
 from bottleneck_features.pipeline.datasets.dataset import stratified_sample
 from bottleneck_features.pipeline.evaluation.scores import mcnemar, score
 from bottleneck_features.pipeline.inspection.hints import Hint
-from bottleneck_features.pipeline.results import Score
+from bottleneck_features.pipeline.method_row import Score
+from bottleneck_features.pipeline.tables import percent_text, score_text
 
 FOLDS = 5
 _MOST = 20_000  # images looked at, drawn stratified
@@ -58,9 +59,8 @@ class Shortcut:
         )
         classes = f" It alone identifies: {', '.join(self.given_away[:5])}." if self.given_away else ""
         return (
-            f"Shortcut: {what[0].lower() + what[1:]} {self.name}: {100 * self.score.accuracy:.1f} % "
-            f"[{100 * self.score.low:.1f}, {100 * self.score.high:.1f}] of {self.score.n:,} images, cross-validated, where "
-            f"the most frequent class is {100 * self.baseline:.1f} %.{classes}"
+            f"Shortcut: {what[0].lower() + what[1:]} {self.name}: {score_text(self.score)} of {self.score.n:,} images, "
+            f"cross-validated, where the most frequent class is {percent_text(self.baseline)}.{classes}"
         )
 
 

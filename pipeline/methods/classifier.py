@@ -1,6 +1,6 @@
 """A chosen classifier as plain arrays that turn raw features into probabilities."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,12 +8,11 @@ from scipy.special import softmax
 
 from bottleneck_features.models.neighbours import nearest_labels, vote_shares
 from bottleneck_features.models.parallel import workers
-from bottleneck_features.models.probes import mean_over_views
+from bottleneck_features.models.rows import mean_over_views
 from bottleneck_features.pipeline.methods.layer_rows import LayerRows
 
 LINEAR_ARRAYS = frozenset({"coefficients", "intercept"})
 NEIGHBOUR_ARRAYS = frozenset({"mean", "scale", "rows", "labels", "k"})
-ROWS_AT_A_TIME = 1024
 
 
 @dataclass(frozen=True)
@@ -36,6 +35,42 @@ class Classifier:
         """Whether its scores are linear in the features."""
         return set(self.arrays) == LINEAR_ARRAYS
 
+    @property
+    def features(self) -> int:
+        """How many numbers it takes of an image."""
+        return self.arrays["coefficients" if self.is_linear else "rows"].shape[1]
+
+    def require_whole(self) -> None:
+        """Check that the arrays fit together, as those of a file may not.
+
+        Raises:
+            ValueError: saying what does not fit.
+        """
+        arrays = self.arrays
+        if set(arrays) not in (LINEAR_ARRAYS, NEIGHBOUR_ARRAYS):
+            raise ValueError(f"it has no complete classifier: {', '.join(sorted(arrays)) or 'no array'}")
+        if not all(array.dtype.kind in "fiu" and np.isfinite(array).all() for array in arrays.values()):
+            raise ValueError("its classifier has values that are no finite numbers")
+        if self.is_linear:
+            shape = arrays["coefficients"].shape
+            fits = len(shape) == 2 and shape[0] == self.classes and arrays["intercept"].shape == (self.classes,)
+        else:
+            fits = self._neighbours_fit()
+        if not fits:
+            raise ValueError(f"the arrays of its classifier do not fit together and to {self.classes} classes")
+
+    def _neighbours_fit(self) -> bool:
+        mean, scale, rows, labels, k = (self.arrays[name] for name in ("mean", "scale", "rows", "labels", "k"))
+        return (
+            rows.ndim == 2
+            and mean.shape == scale.shape == rows.shape[1:]
+            and labels.shape == rows.shape[:1]
+            and labels.dtype.kind in "iu"
+            and k.shape == ()
+            and 1 <= int(k) <= len(rows)
+            and bool((labels >= 0).all() and (labels < self.classes).all() and (scale > 0).all())
+        )
+
     def scores(self, rows: np.ndarray) -> np.ndarray:
         """Return `(n, classes)` scores of `(n, d)` raw features: the largest is the predicted class."""
         if self.is_linear:
@@ -56,14 +91,7 @@ class Classifier:
 
     def probabilities_of(self, rows: LayerRows) -> np.ndarray:
         """Return `(samples, classes)` probabilities, not calibrated, of rows that are read a slice at a time."""
-        return np.concatenate([self.probabilities(part, rows.views) for part in slices(rows)])
-
-
-def slices(rows: LayerRows) -> Iterator[np.ndarray]:
-    """Give `(samples · views, d)` rows, whole samples at a time."""
-    step = ROWS_AT_A_TIME * rows.views
-    for start in range(0, rows.shape[0], step):
-        yield rows[start : min(start + step, rows.shape[0])]
+        return np.concatenate([self.probabilities(part, rows.views) for part in rows.slices()])
 
 
 def smoothed(shares: np.ndarray, k: int) -> np.ndarray:

@@ -9,13 +9,13 @@ from bottleneck_features.models.parallel import Workers
 from bottleneck_features.pipeline.evaluation.ranking import ranked
 from bottleneck_features.pipeline.evaluation.study import Study
 from bottleneck_features.pipeline.evaluation.trained import TrainedMethod
+from bottleneck_features.pipeline.method_row import Method
 from bottleneck_features.pipeline.methods.convnet import train_convnet
 from bottleneck_features.pipeline.methods.head import fit_head
 from bottleneck_features.pipeline.methods.layer_rows import layer_sets
 from bottleneck_features.pipeline.methods.network import train_network
 from bottleneck_features.pipeline.methods.probe_search import LOGISTIC, refitted, search_layers, steps
 from bottleneck_features.pipeline.progress import progress
-from bottleneck_features.pipeline.results import Method
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,13 @@ def _probe(training: Training, name: str) -> Iterator[TrainedMethod]:
             one
             for layers in sets
             for one in search_layers(
-                cache, layers, study.holdout, extract=seconds, pool=training.pool, advance=bar.update, families=LOGISTIC
+                cache,
+                layers,
+                study.holdout,
+                extract=seconds,
+                pool=training.pool,
+                progress=bar.update,
+                families=LOGISTIC,
             )
         ]
     best, *_ = ranked(found, study.labels(study.holdout.validation), cache.layers)

@@ -4,10 +4,11 @@ import keras
 import numpy as np
 
 from bottleneck_features import models
-from bottleneck_features.pipeline.evaluation.scores import held_scores
+from bottleneck_features.pipeline.evaluation.scores import holdout_scores
 from bottleneck_features.pipeline.evaluation.splits import Subset
 from bottleneck_features.pipeline.evaluation.study import Study
 from bottleneck_features.pipeline.evaluation.trained import TrainedMethod
+from bottleneck_features.pipeline.method_row import Method
 from bottleneck_features.pipeline.methods.training import (
     PREDICTED_AT_A_TIME,
     RowBatches,
@@ -15,7 +16,7 @@ from bottleneck_features.pipeline.methods.training import (
     fit,
     predicted_probabilities,
 )
-from bottleneck_features.pipeline.results import Clock, Method
+from bottleneck_features.pipeline.results import Clock
 
 
 def fit_head(study: Study, layer: str, name: str) -> TrainedMethod:
@@ -29,7 +30,7 @@ def fit_head(study: Study, layer: str, name: str) -> TrainedMethod:
     Returns:
         The `TrainedMethod`.
     """
-    experiment, cache, held = study.experiment, study.cache, study.holdout
+    experiment, cache, holdout = study.experiment, study.cache, study.holdout
     settings = experiment.head
     views = len(cache.identity["input.views"])
     clock = Clock()
@@ -47,7 +48,7 @@ def fit_head(study: Study, layer: str, name: str) -> TrainedMethod:
                 seed=experiment.seed,
                 views=views,
             )
-            for part, size in ((held.train, settings.batch_size), (held.validation, PREDICTED_AT_A_TIME))
+            for part, size in ((holdout.train, settings.batch_size), (holdout.validation, PREDICTED_AT_A_TIME))
         )
         curves = fit(model, train, validation, recipe, f"{name} ({layer})")
     seconds = {"extract": study.extraction_seconds, "train": clock.seconds["train"]}
@@ -55,6 +56,6 @@ def fit_head(study: Study, layer: str, name: str) -> TrainedMethod:
     def predicted(part: Subset) -> np.ndarray:
         return predicted_probabilities(model, cache[part.split].features[layer], part.indices, views)
 
-    scores, probabilities = held_scores(held, lambda part: cache[part.split].y[part.indices], predicted)
+    scores, probabilities = holdout_scores(holdout, lambda part: cache[part.split].y[part.indices], predicted)
     method = Method(name, (layer,), model.count_params(), scores, seconds)
     return TrainedMethod(method, model, predicted, probabilities, curves)

@@ -7,10 +7,11 @@ import numpy as np
 
 from bottleneck_features.pipeline.evaluation.study import Study
 from bottleneck_features.pipeline.extraction.extract import calibration_images
+from bottleneck_features.pipeline.method_row import Method
 from bottleneck_features.pipeline.methods.classifier import Classifier
 from bottleneck_features.pipeline.methods.novelty import learn_novelty
 from bottleneck_features.pipeline.methods.saved_head import SavedHead
-from bottleneck_features.pipeline.results import Method, experiment_json
+from bottleneck_features.pipeline.results import experiment_json
 
 
 def build_saved_head(study: Study, method: Method, classifier: Classifier, temperature: float) -> SavedHead:

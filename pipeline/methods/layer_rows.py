@@ -1,12 +1,15 @@
 """Cached layers side by side as rows of features, read from the cache a slice at a time."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from threading import Lock
 
 import numpy as np
 
 from bottleneck_features.features import Features
+from bottleneck_features.models.rows import mean_over_positions, mean_over_views
 from bottleneck_features.pipeline.evaluation.splits import Subset
+
+SAMPLES_AT_A_TIME = 1024
 
 
 class LayerRows:
@@ -44,6 +47,16 @@ class LayerRows:
             offset += len(part)
         return np.concatenate(pieces)[start - first * self.views : stop - first * self.views]
 
+    def slices(self) -> Iterator[np.ndarray]:
+        """Give `(samples · views, d)` rows, whole samples at a time."""
+        step = SAMPLES_AT_A_TIME * self.views
+        for start in range(0, self.shape[0], step):
+            yield self[start : start + step]
+
+    def by_sample(self) -> np.ndarray:
+        """Return `(samples, d)` float32 features, averaged over the views."""
+        return np.concatenate([mean_over_views(part.astype(np.float32), self.views) for part in self.slices()])
+
     def _read(self, split: str, samples: np.ndarray) -> np.ndarray:
         with self._reading:
             maps = [self._cache[split].features[layer][samples] for layer in self._layers]
@@ -57,11 +70,7 @@ def side_by_side(maps: Sequence[np.ndarray], views: int) -> np.ndarray:
         maps: of each layer `(n, …, channels)`, with several views `(n, views, …, channels)`; positions are averaged.
         views: of each sample.
     """
-    columns = []
-    for one in maps:
-        flat = one.reshape(len(one) * views, -1, one.shape[-1])
-        columns.append(flat[:, 0] if flat.shape[1] == 1 else flat.mean(axis=1, dtype=np.float32))
-    return np.concatenate(columns, axis=1)
+    return np.concatenate([mean_over_positions(one, views) for one in maps], axis=1)
 
 
 def layer_sets(layers: tuple[str, ...]) -> list[tuple[str, ...]]:

@@ -7,16 +7,17 @@ import keras
 import numpy as np
 
 from bottleneck_features import models
-from bottleneck_features.pipeline.evaluation.scores import held_scores
+from bottleneck_features.pipeline.evaluation.scores import holdout_scores
 from bottleneck_features.pipeline.evaluation.splits import digest
 from bottleneck_features.pipeline.evaluation.study import Study
 from bottleneck_features.pipeline.evaluation.trained import TrainedMethod
 from bottleneck_features.pipeline.experiment import Experiment
+from bottleneck_features.pipeline.method_row import Method
 from bottleneck_features.pipeline.methods.layer_rows import LayerRows
 from bottleneck_features.pipeline.methods.pixels import pixel_batches, pixel_probabilities
 from bottleneck_features.pipeline.methods.resumable import Schedule, fit_resumable, recipe_folder, sole_training
 from bottleneck_features.pipeline.methods.training import EpochBatches
-from bottleneck_features.pipeline.results import Method, run_folder
+from bottleneck_features.pipeline.results import run_folder
 
 
 def starts_from_probe(experiment: Experiment, method: str) -> bool:
@@ -44,7 +45,7 @@ def train_network(study: Study, pixels: Mapping[str, np.ndarray], method: str) -
         PipelineError: the loss became NaN, or another process trains the same network now.
         models.ModelError: the backbone, `finetune.from_layer` or the weights are not available, or another setting is wrong.
     """
-    experiment, dataset, held = study.experiment, study.dataset, study.holdout
+    experiment, dataset, holdout = study.experiment, study.dataset, study.holdout
     settings, layer = experiment.finetune, experiment.backbone.layers[-1]
     precision = models.training_precision(settings.precision)
     recipe = {
@@ -52,10 +53,12 @@ def train_network(study: Study, pixels: Mapping[str, np.ndarray], method: str) -
         "seed": experiment.seed,
         "finetune": {**asdict(settings), "precision": precision},
         "identity": dict(study.identity),
-        "held": digest(held.train, held.validation),
+        "held": digest(holdout.train, holdout.validation),
     }
     keras.utils.set_random_seed(experiment.seed)
-    batches = pixel_batches(EpochBatches, dataset, pixels, held=held, size=settings.batch_size, seed=experiment.seed)
+    batches = pixel_batches(
+        EpochBatches, dataset, pixels, holdout=holdout, size=settings.batch_size, seed=experiment.seed
+    )
     folder = recipe_folder(run_folder(study.home, experiment.name, method), recipe)
     start = _probe(study) if starts_from_probe(experiment, method) else None
     build = _builder(study, method, precision, start)
@@ -64,7 +67,7 @@ def train_network(study: Study, pixels: Mapping[str, np.ndarray], method: str) -
         trained, curves = fit_resumable(build, *batches, schedule=schedule, title=title, folder=folder)
     model = models.compute_in(trained, "float32")
     predicted = pixel_probabilities(model, pixels, settings.batch_size)
-    scores, probabilities = held_scores(held, study.labels, predicted)
+    scores, probabilities = holdout_scores(holdout, study.labels, predicted)
     trainable = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
     seconds = {"extract": study.extraction_seconds if start else 0.0, "train": sum(curves["seconds"])}
     row = Method(method, (layer,), trainable, scores, seconds)

@@ -12,9 +12,8 @@ import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
 from bottleneck_features.features import Features
-from bottleneck_features.models.probes import mean_over_views
+from bottleneck_features.models.rows import unit_rows
 from bottleneck_features.pipeline.evaluation.splits import Holdout, Subset
-from bottleneck_features.pipeline.methods.classifier import slices
 from bottleneck_features.pipeline.methods.layer_rows import LayerRows
 
 KTH = 5  # one odd training image is not enough to make similar images in-distribution
@@ -39,6 +38,18 @@ class Novelty:
     threshold: float
     validated: int
 
+    def require_whole(self, features: int) -> None:
+        """Check that this is one of so many features, as what a file holds may not be.
+
+        Raises:
+            ValueError: saying what cannot be.
+        """
+        rows = self.rows
+        if rows.shape != (max(1, len(rows)), features) or rows.dtype.kind != "f" or not np.isfinite(rows).all():
+            raise ValueError(f"its training images' features are no rows of {features:,} finite numbers")
+        if not 0 < self.threshold < np.inf or self.validated < 0:
+            raise ValueError(f"its threshold of {self.threshold} from {self.validated:,} images cannot be")
+
     def warning(self) -> str:
         """Return a warning if the threshold comes from too few validation images; else an empty text."""
         if self.validated >= ENOUGH:
@@ -54,7 +65,7 @@ class Novelty:
 
     def distances(self, features: np.ndarray) -> np.ndarray:
         """Return `(n,)`: the distances of `(n, d)` features at unit length to the k-th nearest row, 0..2."""
-        return self._search.kneighbors(_at_unit_length(features))[0][:, -1].astype(np.float64)
+        return self._search.kneighbors(unit_rows(features))[0][:, -1].astype(np.float64)
 
     @cached_property
     def _search(self) -> NearestNeighbors:
@@ -80,29 +91,20 @@ def from_arrays(arrays: Mapping[str, np.ndarray]) -> Novelty:
     return Novelty(rows, float(threshold), int(validated))
 
 
-def learn_novelty(cache: Features, layers: tuple[str, ...], held: Holdout) -> Novelty:
+def learn_novelty(cache: Features, layers: tuple[str, ...], holdout: Holdout) -> Novelty:
     """Keep the features of training images, and take the threshold from validation images.
 
     Args:
         cache: the open cache.
         layers: whose features are put side by side; an image's views are averaged.
-        held: at most 5,000 of its training images are kept, drawn at random; its validation images give the threshold.
+        holdout: at most 5,000 of its training images are kept, drawn at random; its validation images give the threshold.
 
     Returns:
         The `Novelty`.
     """
-    order = np.random.default_rng(_SEED).permutation(len(held.train))
-    chosen = Subset(held.train.split, held.train.indices[np.sort(order[:_KEPT])])
-    rows = _at_unit_length(_by_image(LayerRows(cache, layers, chosen))).astype(np.float16)
-    distances = Novelty(rows, 1.0, 0).distances(_by_image(LayerRows(cache, layers, held.validation)))
+    order = np.random.default_rng(_SEED).permutation(len(holdout.train))
+    chosen = Subset(holdout.train.split, holdout.train.indices[np.sort(order[:_KEPT])])
+    rows = unit_rows(LayerRows(cache, layers, chosen).by_sample()).astype(np.float16)
+    distances = Novelty(rows, 1.0, 0).distances(LayerRows(cache, layers, holdout.validation).by_sample())
     threshold = float(np.quantile(distances, 1 - FLAGGED, method="higher"))
     return Novelty(rows, max(threshold, float(np.finfo(np.float16).eps)), len(distances))
-
-
-def _by_image(rows: LayerRows) -> np.ndarray:
-    return np.concatenate([mean_over_views(part.astype(np.float32), rows.views) for part in slices(rows)])
-
-
-def _at_unit_length(features: np.ndarray) -> np.ndarray:
-    features = features.astype(np.float32)
-    return features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), np.finfo(np.float32).tiny)

@@ -53,7 +53,7 @@ def _reserve(file: int, size: int, home: Path) -> None:
 
 
 def pixel_batches(
-    kind: type[Batches], dataset: Dataset, pixels: Mapping[str, np.ndarray], *, held: Holdout, size: int, seed: int
+    kind: type[Batches], dataset: Dataset, pixels: Mapping[str, np.ndarray], *, holdout: Holdout, size: int, seed: int
 ) -> tuple[Batches, Batches]:
     """Return training and validation batches of the images.
 
@@ -61,13 +61,13 @@ def pixel_batches(
         kind: of batches.
         dataset: the open data set, for the labels.
         pixels: its images by split, uint8 `(n, height, width, 3)`.
-        held: which samples train and which validate.
+        holdout: which samples train and which validate.
         size: images per batch.
         seed: of the order.
     """
     train, validation = (
         kind(pixels[part.split], dataset.splits[part.split].labels, part.indices, batch_size=size, seed=seed)
-        for part in (held.train, held.validation)
+        for part in (holdout.train, holdout.validation)
     )
     return train, validation
 

@@ -19,17 +19,18 @@ from bottleneck_features.models.probes import (
     fit_logistic,
     fit_ridge,
     linear_scores,
-    mean_over_views,
     search_logistic,
     search_neighbours,
     search_ridge,
 )
+from bottleneck_features.models.rows import mean_over_views
 from bottleneck_features.pipeline.evaluation.scores import score_counts
 from bottleneck_features.pipeline.evaluation.splits import Holdout, Subset
 from bottleneck_features.pipeline.evaluation.trained import TrainedMethod
-from bottleneck_features.pipeline.methods.classifier import Classifier, slices, smoothed
+from bottleneck_features.pipeline.method_row import Method
+from bottleneck_features.pipeline.methods.classifier import Classifier, smoothed
 from bottleneck_features.pipeline.methods.layer_rows import LayerRows
-from bottleneck_features.pipeline.results import Clock, Method
+from bottleneck_features.pipeline.results import Clock
 
 FAMILIES = ("logistic", "ridge", "knn")
 LOGISTIC = ("logistic",)
@@ -65,11 +66,11 @@ class Candidate:
 def search_layers(
     cache: Features,
     layers: tuple[str, ...],
-    held: Holdout,
+    holdout: Holdout,
     *,
     extract: float | None,
     pool: Workers,
-    advance: ProgressCallback,
+    progress: ProgressCallback,
     families: tuple[str, ...] = FAMILIES,
 ) -> list[Candidate]:
     """Search families of probes on one set of layers, sharing one eigenbasis.
@@ -77,10 +78,10 @@ def search_layers(
     Args:
         cache: the open cache.
         layers: put side by side, every feature standardised.
-        held: which samples train and which choose.
+        holdout: which samples train and which choose.
         extract: seconds the extraction took, or None.
         pool: the threads to use.
-        advance: called `steps(families)` times.
+        progress: called `steps(families)` times.
         families: some of `FAMILIES`.
 
     Returns:
@@ -88,31 +89,31 @@ def search_layers(
     """
     classes, clock = len(cache.class_names), Clock()
     with clock.phase("prepare"):
-        rows, own = LayerRows(cache, layers, held.train), LayerRows(cache, layers, held.validation)
+        rows, own = LayerRows(cache, layers, holdout.train), LayerRows(cache, layers, holdout.validation)
         train = _coordinates(rows, eigenbasis(rows, pool), pool)
-        checked = _coordinates(own, train.basis, pool)
-        advance()
+        validation = _coordinates(own, train.basis, pool)
+        progress()
     candidates = []
     for family in families:
         with clock.phase(family):
-            found = _SEARCHES[family](train, checked, classes, pool, advance)
+            found = _SEARCHES[family](train, validation, classes, pool, progress)
         seconds = {"extract": extract, "train": clock.seconds["prepare"] + clock.seconds[family]}
         candidates.append(
-            _candidate(family, layers, found, train=train, held=checked, classes=classes, seconds=seconds)
+            _candidate(family, layers, found, train=train, validation=validation, classes=classes, seconds=seconds)
         )
     return candidates
 
 
 def logistic_probe(
-    cache: Features, layers: tuple[str, ...], held: Holdout, pool: Workers, advance: ProgressCallback = lambda: None
+    cache: Features, layers: tuple[str, ...], holdout: Holdout, pool: Workers, progress: ProgressCallback = lambda: None
 ) -> Candidate:
     """Search the logistic regression alone; as `search_layers`, without the seconds of the extraction."""
-    (found,) = search_layers(cache, layers, held, extract=None, pool=pool, advance=advance, families=LOGISTIC)
+    (found,) = search_layers(cache, layers, holdout, extract=None, pool=pool, progress=progress, families=LOGISTIC)
     return found
 
 
 def steps(families: tuple[str, ...] = FAMILIES) -> int:
-    """Return how often `search_layers` calls `advance`."""
+    """Return how often `search_layers` calls `progress`."""
     return 1 + sum(len(L2_VALUES) if family == "logistic" else 1 for family in families)
 
 
@@ -124,50 +125,50 @@ class _Found:
 
 
 def _search_logistic(
-    train: Coordinates, held: Coordinates, classes: int, pool: Workers, advance: ProgressCallback
+    train: Coordinates, validation: Coordinates, classes: int, pool: Workers, progress: ProgressCallback
 ) -> _Found:
-    path, linear = search_logistic(train, held, classes, L2_VALUES, pool, progress=advance)
-    return _Found(path, linear, _scores(held, linear))
+    path, linear = search_logistic(train, validation, classes, L2_VALUES, pool, progress=progress)
+    return _Found(path, linear, _scores(validation, linear))
 
 
 def _search_ridge(
-    train: Coordinates, held: Coordinates, classes: int, pool: Workers, advance: ProgressCallback
+    train: Coordinates, validation: Coordinates, classes: int, pool: Workers, progress: ProgressCallback
 ) -> _Found:
-    path, linear = search_ridge(train, held, classes, L2_VALUES, pool)
-    advance()
-    return _Found(path, linear, _scores(held, linear))
+    path, linear = search_ridge(train, validation, classes, L2_VALUES, pool)
+    progress()
+    return _Found(path, linear, _scores(validation, linear))
 
 
 def _search_neighbours(
-    train: Coordinates, held: Coordinates, classes: int, pool: Workers, advance: ProgressCallback
+    train: Coordinates, validation: Coordinates, classes: int, pool: Workers, progress: ProgressCallback
 ) -> _Found:
-    path, shares = search_neighbours(train, held, classes, LARGEST_K, pool)
-    advance()
+    path, shares = search_neighbours(train, validation, classes, LARGEST_K, pool)
+    progress()
     return _Found(path, None, shares)
 
 
 _SEARCHES = {"logistic": _search_logistic, "ridge": _search_ridge, "knn": _search_neighbours}
 
 
-def _scores(held: Coordinates, linear: Linear) -> np.ndarray:
-    return mean_over_views(linear_scores(held.rows, linear), held.views)
+def _scores(validation: Coordinates, linear: Linear) -> np.ndarray:
+    return mean_over_views(linear_scores(validation.rows, linear), validation.views)
 
 
-def refitted(candidate: Candidate, cache: Features, held: Holdout, scored: Subset, pool: Workers) -> TrainedMethod:
+def refitted(candidate: Candidate, cache: Features, holdout: Holdout, scored: Subset, pool: Workers) -> TrainedMethod:
     """Fit a chosen candidate's setting on training and validation samples together, to be scored on test images.
 
     Without test images, the candidate is scored as it was in the search: a new fit would include the images it is scored on.
     """
-    fitted = _refit(candidate, cache, held, pool)
+    fitted = _refit(candidate, cache, holdout, pool)
     if scored.split == "test":
         return fitted
     return replace(fitted, method=candidate.method, probabilities=lambda part: candidate.validation_probabilities)
 
 
-def _refit(candidate: Candidate, cache: Features, held: Holdout, pool: Workers) -> TrainedMethod:
+def _refit(candidate: Candidate, cache: Features, holdout: Holdout, pool: Workers) -> TrainedMethod:
     layers, clock = candidate.method.layers, Clock()
     with clock.phase("refit"):
-        rows = LayerRows(cache, layers, held.train, held.validation)
+        rows = LayerRows(cache, layers, holdout.train, holdout.validation)
         basis = eigenbasis(rows, pool)
         arrays = (_linear_arrays if candidate.start else _neighbours)(
             candidate, rows, basis, len(cache.class_names), pool
@@ -178,7 +179,7 @@ def _refit(candidate: Candidate, cache: Features, held: Holdout, pool: Workers) 
     def probabilities(part: Subset) -> np.ndarray:
         return classifier.probabilities_of(LayerRows(cache, layers, part))
 
-    method = replace(candidate.method, seconds=seconds, refitted_on=len(held.train) + len(held.validation))
+    method = replace(candidate.method, seconds=seconds, refitted_on=len(holdout.train) + len(holdout.validation))
     return TrainedMethod(method, classifier, probabilities, candidate.validation_probabilities, {})
 
 
@@ -198,7 +199,7 @@ def _linear_arrays(
 def _neighbours(
     candidate: Candidate, rows: LayerRows, basis: Eigenbasis, classes: int, pool: Workers
 ) -> Mapping[str, np.ndarray]:
-    standardised = [((part - basis.mean) / basis.scale).astype(np.float16) for part in slices(rows)]
+    standardised = [((part - basis.mean) / basis.scale).astype(np.float16) for part in rows.slices()]
     return {
         "mean": basis.mean,
         "scale": basis.scale,
@@ -218,11 +219,11 @@ def _candidate(
     found: _Found,
     *,
     train: Coordinates,
-    held: Coordinates,
+    validation: Coordinates,
     classes: int,
     seconds: Mapping[str, float | None],
 ) -> Candidate:
-    path, linear, n = found.path, found.linear, len(held.labels)
+    path, linear, n = found.path, found.linear, len(validation.labels)
     scores = {"validation": score_counts(round(path.accuracy[path.best] * n), n)}
     parameters = classes * (len(train.basis.mean) + 1) if linear else 0
     method = Method(family, layers, parameters, scores, seconds, {path.setting: path.chosen})

@@ -23,7 +23,8 @@ from filelock import FileLock, Timeout
 
 from bottleneck_features import models
 from bottleneck_features.pipeline.errors import PipelineError
-from bottleneck_features.pipeline.methods.training import Curves, EpochBatches, RowBatches
+from bottleneck_features.pipeline.method_row import Curves, kept_epoch
+from bottleneck_features.pipeline.methods.training import EpochBatches, RowBatches
 from bottleneck_features.pipeline.progress import progress
 
 BEST, LAST, CURVES = "best.keras", "last.keras", "history.json"
@@ -100,7 +101,7 @@ def _forget_oldest(current: Path) -> None:
 def fit_resumable(
     build: Callable[[], keras.Model],
     train: EpochBatches,
-    held: RowBatches,
+    validation: RowBatches,
     *,
     schedule: Schedule,
     title: str,
@@ -115,7 +116,7 @@ def fit_resumable(
     Args:
         build: makes the uncompiled model, which gives class probabilities.
         train: training batches.
-        held: validation batches.
+        validation: validation batches.
         schedule: how long and how fast.
         title: shown in the progress bar.
         folder: from `recipe_folder`.
@@ -139,11 +140,11 @@ def fit_resumable(
             _draw_anew(model, train.seed, epoch)
             model.optimizer.learning_rate = schedule.rate(epoch)
             start = time.perf_counter()
-            fitted = model.fit(train, validation_data=held, epochs=1, verbose=0, shuffle=False)
+            fitted = model.fit(train, validation_data=validation, epochs=1, verbose=0, shuffle=False)
             seconds = {"seconds": [time.perf_counter() - start]}
             _require_finite(fitted.history, title, schedule, epoch)
             _add(curves, {**fitted.history, **seconds})
-            _write(folder, epoch, model, curves)
+            write_checkpoint(folder, epoch, model, curves)
             log({name: values[-1] for name, values in curves.items()}, epoch)
             bar.set_postfix_str(f"train {curves['accuracy'][-1]:.1%}, validation {curves['val_accuracy'][-1]:.1%}")
             bar.update()
@@ -151,7 +152,7 @@ def fit_resumable(
     return models.load_classifier(_newest(folder) / BEST), curves
 
 
-def _taken_up(folder: Path) -> Curves:
+def _taken_up(folder: Path) -> dict[str, list[float]]:
     return json.loads((_newest(folder) / CURVES).read_text()) if _epochs(folder) else {}
 
 
@@ -191,7 +192,7 @@ def _length(curves: Curves) -> int:
 
 def _best(curves: Curves) -> int:
     """Return the epoch of the lowest validation loss, counted from 0."""
-    return int(np.argmin(curves["val_loss"])) if curves else 0
+    return kept_epoch(curves) - 1 if curves else 0
 
 
 def _require_finite(figures: Curves, title: str, schedule: Schedule, epoch: int) -> None:
@@ -204,12 +205,13 @@ def _require_finite(figures: Curves, title: str, schedule: Schedule, epoch: int)
     )
 
 
-def _add(curves: Curves, epoch: Curves) -> None:
+def _add(curves: dict[str, list[float]], epoch: Curves) -> None:
     for name, values in epoch.items():
         curves.setdefault(name, []).append(float(values[-1]))
 
 
-def _write(folder: Path, epoch: int, model: keras.Model, curves: Curves) -> None:
+def write_checkpoint(folder: Path, epoch: int, model: keras.Model, curves: Curves) -> None:
+    """Keep the state after an epoch, counted from 0, in place of the one before; half-written states are removed."""
     before = _epochs(folder)
     for left in folder.glob("unfinished-*"):
         shutil.rmtree(left, ignore_errors=True)

@@ -15,11 +15,15 @@ from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.evaluation.calibration import with_temperature
 from bottleneck_features.pipeline.methods.classifier import LINEAR_ARRAYS, NEIGHBOUR_ARRAYS, Classifier
 from bottleneck_features.pipeline.methods.novelty import Novelty, from_arrays
+from bottleneck_features.pipeline.methods.recipe import HeadRecord, require
 from bottleneck_features.pipeline.results import write_bytes
 
 HEAD_FORMAT = 2
 CALIBRATION = "calibration_images"
-_BROKEN = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error)
+_BROKEN = (
+    OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error, MemoryError, RecursionError,
+    NotImplementedError, OverflowError,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,7 @@ def load_head(path: Path) -> SavedHead:
         RequestError: there is no such file, or it is not a saved head, or it is truncated, or of another format.
     """
     try:
+        _require_stored(path)
         with np.load(path, allow_pickle=False) as content:
             arrays = {name: content[name] for name in content.files}
         recipe = json.loads(str(arrays.pop("recipe")))
@@ -82,13 +87,23 @@ def load_head(path: Path) -> SavedHead:
     return _head(recipe, arrays, path)
 
 
+def _require_stored(path: Path) -> None:
+    """Refuse a file whose arrays would be larger than the file says: none of ours is compressed."""
+    with zipfile.ZipFile(path) as archive:
+        if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
+            raise ValueError("its arrays are compressed")
+
+
 def _head(recipe: dict[str, Any], arrays: dict[str, np.ndarray], path: Path) -> SavedHead:
     own = {name: array for name, array in arrays.items() if name in LINEAR_ARRAYS | NEIGHBOUR_ARRAYS}
     try:
+        require(HeadRecord, recipe)
         classifier = Classifier(own, len(recipe["classes"]), recipe["averages"])
+        classifier.require_whole()
         novelty = from_arrays(arrays)
+        novelty.require_whole(classifier.features)
     except KeyError as missing:
-        raise RequestError(f"{str(path)!r} lacks {missing}. Probe or train the head again.") from None
-    if set(own) not in (LINEAR_ARRAYS, NEIGHBOUR_ARRAYS):
-        raise RequestError(f"{str(path)!r} has no complete classifier: {', '.join(sorted(own))}. Write it again.")
+        raise RequestError(f"The head {str(path)!r} lacks {missing}. Probe or train the head again.") from None
+    except (ValueError, TypeError) as error:
+        raise RequestError(f"The head {str(path)!r} cannot be used ({error}). Probe or train the head again.") from None
     return SavedHead(recipe, classifier, novelty, arrays.get(CALIBRATION))

@@ -34,11 +34,11 @@ class SmallConvnet:
         self._model.optimizer.build(self._model.trainable_variables)
         self._at_rest = [variable.numpy() for variable in self._model.optimizer.variables]
 
-    def train(self, held: Holdout, recipe: TrainingRecipe) -> list[float]:
+    def train(self, holdout: Holdout, recipe: TrainingRecipe) -> list[float]:
         """Train from initial weights of the recipe's seed; leave the weights of the epoch of the lowest validation loss.
 
         Args:
-            held: which samples train and which validate.
+            holdout: which samples train and which validate.
             recipe: optimiser settings.
 
         Returns:
@@ -56,7 +56,7 @@ class SmallConvnet:
                 batch_size=size,
                 seed=recipe.seed,
             )
-            for part, size in ((held.train, recipe.batch_size), (held.validation, PREDICTED_AT_A_TIME))
+            for part, size in ((holdout.train, recipe.batch_size), (holdout.validation, PREDICTED_AT_A_TIME))
         )
         losses: list[float] = []
         best = self._model.get_weights()

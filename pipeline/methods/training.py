@@ -6,11 +6,12 @@ from typing import Any, Protocol
 import keras
 import numpy as np
 
+from bottleneck_features.models.rows import mean_over_views
 from bottleneck_features.pipeline.errors import PipelineError
+from bottleneck_features.pipeline.method_row import Curves
 from bottleneck_features.pipeline.progress import progress
 
 PREDICTED_AT_A_TIME = 512  # rows of features
-Curves = dict[str, list[float]]
 
 
 class RowSource(Protocol):
@@ -83,13 +84,13 @@ class EpochBatches(RowBatches):
         """Keep the order until the next `begin`."""
 
 
-def fit(model: keras.Model, train: RowBatches, held: RowBatches, recipe: TrainingRecipe, title: str) -> Curves:
+def fit(model: keras.Model, train: RowBatches, validation: RowBatches, recipe: TrainingRecipe, title: str) -> Curves:
     """Train a classifier and leave it with the weights of its best epoch by validation loss.
 
     Args:
         model: gives class probabilities.
         train: training batches.
-        held: validation batches.
+        validation: validation batches.
         recipe: optimiser settings.
         title: shown in the progress bar.
 
@@ -104,7 +105,7 @@ def fit(model: keras.Model, train: RowBatches, held: RowBatches, recipe: Trainin
     )
     best = keras.callbacks.EarlyStopping("val_loss", patience=recipe.epochs, restore_best_weights=True)
     callbacks = [best, keras.callbacks.TerminateOnNaN(), _Progress(title, recipe.epochs)]
-    fitted = model.fit(train, validation_data=held, epochs=recipe.epochs, verbose=0, callbacks=callbacks)
+    fitted = model.fit(train, validation_data=validation, epochs=recipe.epochs, verbose=0, callbacks=callbacks)
     curves = {name: [float(value) for value in values] for name, values in fitted.history.items()}
     if not all(np.isfinite(curves["loss"])) or not np.isfinite(curves.get("val_loss", [np.nan])).any():
         raise PipelineError(
@@ -122,8 +123,7 @@ def predicted_probabilities(
     for start in range(0, len(indices), batch_size):
         batch = _for_device(rows[indices[start : start + batch_size]])
         flat = batch.reshape(-1, *batch.shape[2:]) if views > 1 else batch
-        probabilities = model.predict_on_batch(flat)
-        parts.append(probabilities.reshape(len(batch), views, -1).mean(axis=1))
+        parts.append(mean_over_views(model.predict_on_batch(flat), views))
     return np.concatenate(parts)
 
 
@@ -134,8 +134,8 @@ class _Progress(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         logs = logs or {}
-        held = logs.get("val_accuracy", np.nan)
-        self._bar.set_postfix_str(f"train {logs['accuracy']:.1%}, validation {held:.1%}", refresh=False)
+        validation = logs.get("val_accuracy", np.nan)
+        self._bar.set_postfix_str(f"train {logs['accuracy']:.1%}, validation {validation:.1%}", refresh=False)
         self._bar.update()
 
     def on_train_end(self, logs: dict[str, float] | None = None) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
+from bottleneck_features.pipeline.method_row import Curves, Method, display_name, kept_epoch
 from bottleneck_features.pipeline.plots.style import (
     COLOURS,
     LONGEST,
@@ -16,7 +17,6 @@ from bottleneck_features.pipeline.plots.style import (
     save_figure,
     shortened,
 )
-from bottleneck_features.pipeline.results import Method, display_name, kept_epoch
 from bottleneck_features.pipeline.tables import share_text
 
 ANNOTATED_CLASSES = 20
@@ -24,9 +24,6 @@ RATED_CLASSES = 12  # whose cells have room for a rate under the count
 
 ON_BLUES = ("#010101", "#fefefe")  # text on the light and the dark part of the colour map: contrast 4.5 at least
 DARK = 0.71  # from this rate on
-
-
-Curves = Mapping[str, Sequence[float]]
 
 
 def learning_curves(histories: Mapping[str, Curves], path: Path) -> Path:

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from bottleneck_features.pipeline.method_row import Method
 from bottleneck_features.pipeline.plots.style import COLOURS, new_figure, save_figure
-from bottleneck_features.pipeline.results import Method
 
 _STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)))
 TITLES = {"logistic": "logistic regression (L-BFGS)", "ridge": "ridge regression (closed form)"}

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from bottleneck_features.pipeline.results import FROZEN, PRETRAINED, SCRATCH
+from bottleneck_features.pipeline.method_row import FROZEN, PRETRAINED, SCRATCH
 from bottleneck_features.pipeline.tables import accuracy_text, evidence_text
 
 _KINDS = {

@@ -14,8 +14,8 @@ from bottleneck_features.pipeline.evaluation.predictions import Predictions
 from bottleneck_features.pipeline.evaluation.splits import Subset
 from bottleneck_features.pipeline.inspection.repeats import Place
 from bottleneck_features.pipeline.reporting.gallery import unit_vectors
-from bottleneck_features.pipeline.reporting.sources import visible
 from bottleneck_features.pipeline.reporting.thumbnails import sprite
+from bottleneck_features.plain import visible
 
 MOST, FEWEST = 2000, 10  # images on the map
 COMPONENTS = 50  # of the PCA that t-SNE starts from, as its authors did

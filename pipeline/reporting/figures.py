@@ -10,7 +10,7 @@ import numpy as np
 from markupsafe import Markup, escape
 
 from bottleneck_features.pipeline import plots
-from bottleneck_features.pipeline.results import NETWORKS, Method, display_name, kept_epoch
+from bottleneck_features.pipeline.method_row import NETWORKS, Curves, Method, display_name, kept_epoch
 from bottleneck_features.pipeline.tables import accuracy_text, calibration_sentence, share_text
 
 TRAINERS = ("train-head", *NETWORKS)
@@ -68,8 +68,8 @@ def _comparison(result: Mapping[str, Any], folder: Path) -> Drawn:
     methods = [Method.from_json(row) for row in rows]
     tested = list({method.name: method for method in reversed(methods)}.values())[::-1]  # those ruled out come last
     scored = [row for row in rows if row["accuracy"][split] is not None]
-    said = "; ".join(f"{row['name']} {accuracy_text(row, split)}" for row in scored)
-    yield "comparison", plots.comparison(methods, result["backbone"], folder / "comparison.svg"), f"Accuracy: {said}."
+    listed = "; ".join(f"{row['name']} {accuracy_text(row, split)}" for row in scored)
+    yield "comparison", plots.comparison(methods, result["backbone"], folder / "comparison.svg"), f"Accuracy: {listed}."
     seconds = "; ".join(
         f"{method.name} {method.scores[split].accuracy:.1%} in {sum(s or 0 for s in method.seconds.values()):,.0f} s"
         for method in tested
@@ -91,16 +91,16 @@ def _trained(result: Mapping[str, Any], folder: Path) -> Drawn:
     yield _calibration(name, result["calibration"], result["scored_on"], folder / f"calibration-{command}.svg")
 
 
-def _learning(curves: Mapping[str, Mapping[str, Sequence[float]]], path: Path) -> Drawn:
+def _learning(curves: Mapping[str, Curves], path: Path) -> Drawn:
     if not curves:
         return
     epochs = {name: kept_epoch(own) for name, own in curves.items()}
-    said = "; ".join(
+    listed = "; ".join(
         f"{name} kept epoch {epoch} of {len(curves[name]['loss'])}, "
         f"{curves[name]['val_accuracy'][epoch - 1]:.1%} on validation"
         for name, epoch in epochs.items()
     )
-    yield "learning", plots.learning_curves(curves, path), f"Accuracy and loss over epochs: {said}."
+    yield "learning", plots.learning_curves(curves, path), f"Accuracy and loss over epochs: {listed}."
 
 
 def _confusion(name: str, counts: np.ndarray, classes: Sequence[str], path: Path) -> tuple[str, Path, str]:
@@ -108,13 +108,13 @@ def _confusion(name: str, counts: np.ndarray, classes: Sequence[str], path: Path
     worst = [divmod(int(place), len(counts)) for place in np.argsort(wrong, axis=None)[::-1][:3]]
     named = [plots.shortened(name, plots.LONGEST) for name in classes]
     rates = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    said = "; ".join(
+    listed = "; ".join(
         f"{named[row]} taken for {named[column]}: {counts[row, column]:,} ({share_text(rates[row, column])})"
         for row, column in worst
         if wrong[row, column]
     )
     right = f"{name}: {np.trace(counts):,} of {counts.sum():,} right"
-    text = f"{right}. Most frequent mistakes: {said}." if said else f"{right}, no mistake."
+    text = f"{right}. Most frequent mistakes: {listed}." if listed else f"{right}, no mistake."
     return "confusion", plots.confusion_matrices({name: counts}, classes, path), text
 
 
@@ -124,10 +124,10 @@ def _calibration(name: str, content: Mapping[str, Any], split: str, path: Path) 
 
 
 def _label_curve(result: Mapping[str, Any], folder: Path) -> Drawn:
-    said = "; ".join(f"{p['method']} {p['mean']:.1%} at {p['per_class']}" for p in result["points"])
+    listed = "; ".join(f"{p['method']} {p['mean']:.1%} at {p['per_class']}" for p in result["points"])
     title = f"{plots.shortened(result['data'], plots.LONGEST)}: frozen features of {result['backbone']}"
     chart = plots.label_curve_chart(result["points"], title, result["answer"], folder / "label-curve.svg")
-    yield "labels", chart, f"Accuracy over labelled images per class: {said}. {result['protocol']}"
+    yield "labels", chart, f"Accuracy over labelled images per class: {listed}. {result['protocol']}"
 
 
 def _probe(result: Mapping[str, Any], folder: Path) -> Drawn:
@@ -136,16 +136,16 @@ def _probe(result: Mapping[str, Any], folder: Path) -> Drawn:
     ordered = [name for name in result["experiment"]["backbone"]["layers"] if name in layers]
     best = result["table"][0]
     chart = plots.depth(methods, ordered, result["backbone"], folder / "depth.svg")
-    said = f"{best['name']} on {' + '.join(best['layers'])} {accuracy_text(best, 'validation')}"
-    yield "probe", chart, f"Validation accuracy over the layers; the best: {said}."
+    winner = f"{best['name']} on {' + '.join(best['layers'])} {accuracy_text(best, 'validation')}"
+    yield "probe", chart, f"Validation accuracy over the layers; the best: {winner}."
 
 
 def _balance(result: Mapping[str, Any], folder: Path) -> Drawn:
     counts = {split: list(own.values()) for split, own in result["images"].items()}
     classes = list(next(iter(result["images"].values())))
-    said = "; ".join(f"{split} {min(own):,} to {max(own):,} per class" for split, own in counts.items())
+    listed = "; ".join(f"{split} {min(own):,} to {max(own):,} per class" for split, own in counts.items())
     chart = plots.class_balance(counts, classes, folder / "class-balance.svg")
-    yield "data", chart, f"Images by class: {said}."
+    yield "data", chart, f"Images by class: {listed}."
 
 
 _DRAWERS = {

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from bottleneck_features.features import Features
+from bottleneck_features.models.rows import unit_rows
 from bottleneck_features.pipeline.datasets import Dataset
 from bottleneck_features.pipeline.evaluation.predictions import Predictions
 from bottleneck_features.pipeline.evaluation.splits import Subset
 from bottleneck_features.pipeline.inspection.repeats import Place
 from bottleneck_features.pipeline.methods.layer_rows import LayerRows
-from bottleneck_features.pipeline.reporting.sources import visible
 from bottleneck_features.pipeline.reporting.thumbnails import data_uris
+from bottleneck_features.plain import visible
 
 SHOWN, NEAREST = 12, 4
 _SIDE = 96  # pixels of a picture
@@ -55,7 +56,7 @@ class Mistake:
 
 
 def most_confident_mistakes(
-    dataset: Dataset, cache: Features, *, layer: str, learned: Subset, predictions: Predictions, method: str
+    dataset: Dataset, cache: Features, *, layer: str, train: Subset, predictions: Predictions, method: str
 ) -> list[Mistake]:
     """Find the mistakes of a method with the highest confidence.
 
@@ -63,7 +64,7 @@ def most_confident_mistakes(
         dataset: the open data set.
         cache: its complete cache.
         layer: of the cache, whose features say what is near: by cosine, averaged over views and positions.
-        learned: the training samples.
+        train: the training samples.
         predictions: with the confidence of `method`.
         method: whose mistakes.
 
@@ -76,12 +77,12 @@ def most_confident_mistakes(
     if not len(chosen):
         return []
     queries = predictions.positions(chosen, dataset.splits[predictions.split].ids)
-    near, cosines = nearest_by_cosine(cache, layer, Subset(predictions.split, queries), learned, NEAREST)
+    near, cosines = nearest_by_cosine(cache, layer, Subset(predictions.split, queries), train, NEAREST)
     places = [Place(predictions.split, int(query)) for query in queries]
-    places += [Place(learned.split, int(index)) for index in near.ravel()]
+    places += [Place(train.split, int(index)) for index in near.ravel()]
     images = data_uris(dataset, places, _SIDE)
     names = [visible(name) for name in dataset.class_names]
-    around = _neighbours(dataset, names, split=learned.split, near=near, cosines=cosines, images=images[len(queries) :])
+    around = _neighbours(dataset, names, split=train.split, near=near, cosines=cosines, images=images[len(queries) :])
     return [
         Mistake(
             method,
@@ -127,11 +128,7 @@ def nearest_by_cosine(
 
 def unit_vectors(cache: Features, layer: str, part: Subset) -> np.ndarray:
     """Return the `(len(part), d)` float32 features of samples, averaged over views and positions, at unit length."""
-    rows = LayerRows(cache, (layer,), part)
-    step = _AT_A_TIME * rows.views  # maps that keep their positions are large
-    pieces = [rows[start : start + step].astype(np.float32) for start in range(0, rows.shape[0], step)]
-    means = np.concatenate(pieces).reshape(len(part), rows.views, -1).mean(axis=1)
-    return means / np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12)
+    return unit_rows(LayerRows(cache, (layer,), part).by_sample())
 
 
 def _neighbours(

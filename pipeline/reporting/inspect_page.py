@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from bottleneck_features.pipeline.reporting.page import data_uri, environment
-from bottleneck_features.pipeline.reporting.sources import visible
 from bottleneck_features.pipeline.results import write_text
+from bottleneck_features.pipeline.tables import interval_text, percent_text
+from bottleneck_features.plain import visible
 
 SHORTCUT_COLUMNS = (
     "property of the image",
@@ -24,8 +25,8 @@ def shortcut_rows(shortcuts: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...
     return [
         (
             f"{one['name']} (weak evidence)" if one["of_content"] else one["name"],
-            f"{100 * one['score']['accuracy']:.1f} % [{100 * one['score']['low']:.1f}, {100 * one['score']['high']:.1f}]",
-            f"{100 * one['baseline']:.1f} %",
+            interval_text(one["score"]["accuracy"], one["score"]["low"], one["score"]["high"]),
+            percent_text(one["baseline"]),
             "yes" if one["warns"] else "no",
             ", ".join(one["given_away"]) or "–",
         )

@@ -8,7 +8,15 @@ import numpy as np
 from sklearn.metrics import precision_recall_fscore_support
 
 from bottleneck_features.pipeline.evaluation.scores import score_counts
-from bottleneck_features.pipeline.tables import PROBE_COLUMNS, pair_line, probe_rows, table_columns, table_rows
+from bottleneck_features.pipeline.tables import (
+    PROBE_COLUMNS,
+    interval_text,
+    pair_line,
+    percent_text,
+    probe_rows,
+    table_columns,
+    table_rows,
+)
 
 PROBES_SHOWN = 10
 
@@ -82,13 +90,9 @@ def class_table(method: str, labels: np.ndarray, predicted: np.ndarray, class_na
             (
                 class_names[present[row]],
                 f"{images[row]:,}",
-                "–" if np.isnan(precision[row]) else _percent(precision[row]),
-                f"{_percent(recall[row])} [{100 * found.low:.1f}, {100 * found.high:.1f}]",
-                _percent(f1[row]),
+                "–" if np.isnan(precision[row]) else percent_text(precision[row]),
+                interval_text(recall[row], found.low, found.high),
+                percent_text(f1[row]),
             )
         )
-    return ClassTable(method, tuple(rows), _percent(float(f1.mean())))
-
-
-def _percent(value: float) -> str:
-    return f"{100 * value:.1f} %"
+    return ClassTable(method, tuple(rows), percent_text(float(f1.mean())))

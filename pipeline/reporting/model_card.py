@@ -5,10 +5,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bottleneck_features import models
-from bottleneck_features.models.formats import one_line
+from bottleneck_features.pipeline.machine import versions
 from bottleneck_features.pipeline.reporting.page import environment
-from bottleneck_features.pipeline.results import versions
+from bottleneck_features.pipeline.tables import accuracy_text
 from bottleneck_features.pipeline.use.saved_model import SavedModel
+from bottleneck_features.plain import markdown, one_line
 
 CARD = "model-card.md"
 _KERNELS = {
@@ -29,16 +30,16 @@ def model_card(model: SavedModel, details: Mapping[str, Any], warnings: Sequence
         warnings: what a reader must know about the data and the weights.
     """
     templates = environment(autoescape=False)
-    templates.filters |= {"percent": lambda share: f"{100 * share:.1f}", "thousands": lambda n: f"{n:,}"}
+    templates.filters |= {"thousands": lambda n: f"{n:,}", "plain": lambda text: markdown(str(text)), "code": _code}
     backbone, known = model.experiment.backbone, model.known
     splits = [split for split in ("validation", "test") if known["accuracy"][split] is not None]
     return templates.get_template(CARD).render(
         name=model.experiment.name,
         model=model,
-        classes=[one_line(name) for name in model.classes],
+        classes=[markdown(name) for name in model.classes],
         known=known,
-        scores=[(split, known["accuracy"][split], known["interval"][split], known["n"][split]) for split in splits],
-        warnings=warnings,
+        scores=[(split, known["n"][split], accuracy_text(known, split)) for split in splits],
+        warnings=[one_line(warning) for warning in warnings],
         weights=models.weights_identity(backbone.name, backbone.weights, model.experiment.seed),
         resizing=model.resizing,
         kernel=_KERNELS[model.resizing.kernel],
@@ -48,3 +49,8 @@ def model_card(model: SavedModel, details: Mapping[str, Any], warnings: Sequence
         versions=", ".join(f"{name} {version}" for name, version in versions().items()),
         date=datetime.now(UTC).date().isoformat(),
     )
+
+
+def _code(text: object) -> str:
+    """Return text for inside a pair of backticks."""
+    return one_line(str(text)).replace("`", "'")

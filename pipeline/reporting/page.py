@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from bottleneck_features.pipeline.results import write_text
+from bottleneck_features.plain import visible
 
 SCRIPT = files("bottleneck_features.pipeline") / "templates" / "report.js"
 
@@ -20,9 +22,14 @@ def environment(autoescape: bool = True) -> Environment:
         loader=PackageLoader("bottleneck_features.pipeline"),
         autoescape=autoescape,
         undefined=StrictUndefined,
+        finalize=_plain,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+
+
+def _plain(value: Any) -> Any:
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def data_uri(kind: str, content: bytes) -> str:

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from bottleneck_features.features import Features
-from bottleneck_features.pipeline.reporting.sources import Sources, flat, visible
+from bottleneck_features.pipeline.reporting.sources import Sources, flat
+from bottleneck_features.plain import visible
 
 
 def provenance(
@@ -51,6 +52,6 @@ def _agreed(tables: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str]]:
         values: dict[str, list[str]] = {}
         for command, table in tables.items():
             values.setdefault(str(table.get(key, "unknown")), []).append(command)
-        said = [value if len(values) == 1 else f"{value} ({', '.join(own)})" for value, own in values.items()]
-        rows.append((key, "; ".join(said)))
+        entries = [value if len(values) == 1 else f"{value} ({', '.join(own)})" for value, own in values.items()]
+        rows.append((key, "; ".join(entries)))
     return rows

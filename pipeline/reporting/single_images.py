@@ -11,7 +11,7 @@ from bottleneck_features.pipeline.reporting.answer import best_method
 from bottleneck_features.pipeline.reporting.feature_map import FeatureMap, feature_map
 from bottleneck_features.pipeline.reporting.gallery import Mistake, most_confident_mistakes
 from bottleneck_features.pipeline.reporting.method_tables import class_table
-from bottleneck_features.pipeline.reporting.sources import visible
+from bottleneck_features.plain import visible
 
 
 def single_images(
@@ -51,10 +51,10 @@ def _map(study: Study, predictions: Predictions, method: Mapping[str, Any]) -> F
 def _mistakes(study: Study, predictions: Predictions, result: Mapping[str, Any]) -> list[Mistake]:
     """Find the mistakes, and their neighbours among the training images of the run that made them."""
     dataset, cache, method, made_with = study.dataset, study.cache, best_method(result), result["experiment"]
-    held = hold_out(dataset, made_with["head"]["validation_split"], made_with["seed"])
+    holdout = hold_out(dataset, made_with["head"]["validation_split"], made_with["seed"])
     layer = _layer(cache, method)
     return most_confident_mistakes(
-        dataset, cache, layer=layer, learned=held.train, predictions=predictions, method=method["name"]
+        dataset, cache, layer=layer, train=holdout.train, predictions=predictions, method=method["name"]
     )
 
 

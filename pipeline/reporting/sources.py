@@ -2,7 +2,6 @@
 
 import json
 import shlex
-import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,9 +9,9 @@ from typing import Any
 
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.evaluation.predictions import Predictions, load_predictions
-from bottleneck_features.pipeline.results import NETWORKS
+from bottleneck_features.pipeline.method_row import NETWORKS, training_command
+from bottleneck_features.plain import visible
 
-TURNING = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"  # direction of writing
 CURVE_SIZES = (1, 5, 10, 50)  # images per class, then all there are
 SPLITTING = ("seed", "head.validation_split", "dataset")
 
@@ -61,7 +60,7 @@ REPORTED_COMMANDS = {
     "advise": ReportedCommand("advise", "which method suits the data", ("recommendation", "reasons"), SPLITTING),
     **{
         method: ReportedCommand(
-            f"fine-tune --method {method}",
+            training_command(method),
             "",
             (*SCORED, "calibration", "confusion", "classes", "history"),
             (*SPLITTING, "finetune"),
@@ -185,22 +184,6 @@ def predictions_of(sources: Sources, runs: Path) -> tuple[tuple[str, Predictions
             f"another result. To make it again: {sources.commands[name]}"
         )
     return None, tuple(remarks)
-
-
-def visible(value: Any) -> Any:
-    """Return text, or a JSON value full of it, with control characters and changes of direction written out as `⟨202E⟩`.
-
-    Otherwise a name that changes the direction of writing could make a page misleading.
-    """
-    if isinstance(value, str):
-        return "".join(f"⟨{ord(one):04X}⟩" if one in TURNING or _is_control(one) else one for one in value)
-    if isinstance(value, dict):
-        return {visible(key): visible(one) for key, one in value.items()}
-    return [visible(one) for one in value] if isinstance(value, list) else value
-
-
-def _is_control(character: str) -> bool:
-    return unicodedata.category(character) == "Cc" and character != "\n"
 
 
 def _read(path: Path) -> dict[str, Any]:

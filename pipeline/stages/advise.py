@@ -9,14 +9,17 @@ import numpy as np
 
 from bottleneck_features.features import Features
 from bottleneck_features.models.parallel import Workers, workers
+from bottleneck_features.models.probes import ProgressCallback
 from bottleneck_features.pipeline.evaluation.ranking import ranked
 from bottleneck_features.pipeline.evaluation.scores import mcnemar
 from bottleneck_features.pipeline.evaluation.splits import Holdout, Subset
 from bottleneck_features.pipeline.evaluation.study import Study
+from bottleneck_features.pipeline.method_row import Score
 from bottleneck_features.pipeline.methods.layer_rows import layer_sets
 from bottleneck_features.pipeline.methods.probe_search import LOGISTIC, Candidate, logistic_probe, steps
 from bottleneck_features.pipeline.progress import progress
-from bottleneck_features.pipeline.results import Result, Score
+from bottleneck_features.pipeline.results import Result
+from bottleneck_features.pipeline.tables import score_text
 
 SHARES = (0.125, 0.25, 0.5, 1.0)  # of the training images, for the learning curve
 DRAWS = 3  # of each smaller share
@@ -105,20 +108,20 @@ def advise(study: Study) -> Result:
 
 def gather(study: Study, pool: Workers) -> Evidence:
     """Measure what the advice rests on; the test split is not looked at."""
-    experiment, cache, held = study.experiment, study.cache, study.holdout
+    experiment, cache, holdout = study.experiment, study.cache, study.holdout
     sets = layer_sets(cache.layers)
     total = steps(LOGISTIC) * (len(sets) + DRAWS * (len(SHARES) - 1))
-    labels = study.labels(held.validation)
+    labels = study.labels(holdout.validation)
     with progress(total=total, desc="probes", unit="fit") as bar:
-        found = {layers: logistic_probe(cache, layers, held, pool, bar.update) for layers in sets}
+        found = {layers: logistic_probe(cache, layers, holdout, pool, bar.update) for layers in sets}
         best, *_ = ranked(found.values(), labels, cache.layers)
-        curve = _curve(cache, best, held, seed=experiment.seed, pool=pool, advance=bar.update)
+        curve = _curve(cache, best, holdout, seed=experiment.seed, pool=pool, progress=bar.update)
     last = found[(cache.layers[-1],)]
     earlier = next(iter(ranked((found[(layer,)] for layer in cache.layers[:-1]), labels, cache.layers)), None)
     rate = study.images_per_second
     return Evidence(
-        train=len(held.train),
-        validation=len(held.validation),
+        train=len(holdout.train),
+        validation=len(holdout.validation),
         classes=len(study.classes),
         last=last.method.scores["validation"],
         earlier=earlier.method.scores["validation"] if earlier else None,
@@ -129,7 +132,7 @@ def gather(study: Study, pool: Workers) -> Evidence:
         best_layers=best.method.layers,
         curve=curve,
         doubled=extrapolated(curve),
-        fine_tune_seconds=TRAINING_COST * experiment.finetune.epochs * len(held.train) / rate if rate else None,
+        fine_tune_seconds=TRAINING_COST * experiment.finetune.epochs * len(holdout.train) / rate if rate else None,
     )
 
 
@@ -138,7 +141,7 @@ def recommend(evidence: Evidence) -> tuple[str, tuple[str, ...]]:
     best = evidence.best
     if best.accuracy - best.low > _WIDEST:
         return "not enough evidence", (
-            f"With {evidence.validation:,} validation images the best accuracy, {_percent(best)}, is too uncertain. About "
+            f"With {evidence.validation:,} validation images the best accuracy, {score_text(best)}, is too uncertain. About "
             f"{4 * evidence.validation:,} would halve its interval: label more images.",
         )
     different = _is_different(evidence)
@@ -231,14 +234,9 @@ def _of_the_best(evidence: Evidence) -> str:
         else ""
     )
     return (
-        f"The best probe ({' + '.join(evidence.best_layers)}) reaches {_percent(evidence.best)} on the {evidence.validation:,} "
+        f"The best probe ({' + '.join(evidence.best_layers)}) reaches {score_text(evidence.best)} on the {evidence.validation:,} "
         f"validation images it was chosen on{cost}."
     )
-
-
-def _percent(score: Score) -> str:
-    low, value, high = (100 * part for part in (score.low, score.accuracy, score.high))
-    return f"{value:.1f} % [{low:.1f}, {high:.1f}]"
 
 
 def _of_the_curve(evidence: Evidence) -> str:
@@ -249,24 +247,24 @@ def _of_the_curve(evidence: Evidence) -> str:
 
 
 def _curve(
-    cache: Features, best: Candidate, held: Holdout, *, seed: int, pool: Workers, advance: Any
+    cache: Features, best: Candidate, holdout: Holdout, *, seed: int, pool: Workers, progress: ProgressCallback
 ) -> tuple[LearningCurvePoint, ...]:
     points = []
     for share in SHARES[:-1]:
-        count = round(share * len(held.train))
-        drawn = [_drawn(cache, held, count, seed + draw) for draw in range(DRAWS)]
-        found = [logistic_probe(cache, best.method.layers, part, pool, advance) for part in drawn if part]
+        count = round(share * len(holdout.train))
+        drawn = [_drawn(cache, holdout, count, seed + draw) for draw in range(DRAWS)]
+        found = [logistic_probe(cache, best.method.layers, part, pool, progress) for part in drawn if part]
         if found:
             points.append(LearningCurvePoint(count, float(np.mean([_accuracy(one) for one in found])), len(found)))
-    return (*points, LearningCurvePoint(len(held.train), _accuracy(best), 1))
+    return (*points, LearningCurvePoint(len(holdout.train), _accuracy(best), 1))
 
 
-def _drawn(cache: Features, held: Holdout, count: int, seed: int) -> Holdout | None:
+def _drawn(cache: Features, holdout: Holdout, count: int, seed: int) -> Holdout | None:
     """Return a random part of the training samples; None where a class would be without one."""
-    chosen = np.sort(np.random.default_rng(seed).permutation(held.train.indices)[:count])
-    if len(np.unique(cache[held.train.split].y[chosen])) < len(cache.class_names):
+    chosen = np.sort(np.random.default_rng(seed).permutation(holdout.train.indices)[:count])
+    if len(np.unique(cache[holdout.train.split].y[chosen])) < len(cache.class_names):
         return None
-    return Holdout(Subset(held.train.split, chosen), held.validation)
+    return Holdout(Subset(holdout.train.split, chosen), holdout.validation)
 
 
 def _accuracy(candidate: Candidate) -> float:

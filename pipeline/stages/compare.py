@@ -10,9 +10,10 @@ from bottleneck_features.pipeline.evaluation.predictions import PREDICTIONS_FILE
 from bottleneck_features.pipeline.evaluation.scored import ScoredMethod, keep_predictions, score_method
 from bottleneck_features.pipeline.evaluation.study import Study
 from bottleneck_features.pipeline.experiment import Experiment
+from bottleneck_features.pipeline.method_row import display_name
 from bottleneck_features.pipeline.methods.compared import Training, train_compared
 from bottleneck_features.pipeline.methods.pixels import pixels_on_disk
-from bottleneck_features.pipeline.results import Result, display_name
+from bottleneck_features.pipeline.results import Result
 
 
 def compare(study: Study) -> Result:

@@ -16,7 +16,7 @@ import psutil
 from bottleneck_features import models
 from bottleneck_features.errors import first_line
 from bottleneck_features.pipeline.extraction.cache import cache_root
-from bottleneck_features.pipeline.results import hardware, versions
+from bottleneck_features.pipeline.machine import hardware, versions
 
 OK, MISSING, LOW, BROKEN = "ok", "missing", "low", "BROKEN"
 LEAST_FREE_GIB, LEAST_MEMORY_GIB = 2.0, 2.0

@@ -26,9 +26,7 @@ from bottleneck_features.pipeline.extraction.extract import (
 from bottleneck_features.pipeline.extraction.on_ray import fill_with_workers, start_workers
 from bottleneck_features.pipeline.extraction.opened import OpenedExperiment
 from bottleneck_features.pipeline.extraction.ray_workers import Cluster, connected
-from bottleneck_features.pipeline.results import (
-    Result,
-)
+from bottleneck_features.pipeline.results import Result
 
 
 def extract_features(

@@ -1,5 +1,6 @@
 """The contents and the problems of a data set, before anything is computed from it."""
 
+import shlex
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from bottleneck_features.pipeline.datasets import Dataset
+from bottleneck_features.pipeline.datasets.texts import concatenated, factorized
 from bottleneck_features.pipeline.evaluation.splits import why_no_holdout
 from bottleneck_features.pipeline.evaluation.study import open_study
 from bottleneck_features.pipeline.experiment import Experiment, InputSettings
@@ -47,7 +49,8 @@ def inspect(experiment: Experiment, home: Path, options: tuple[str, ...] = ()) -
     with clock.phase("describe"):
         places, described = describe_all(dataset)
     labels = np.concatenate([samples.labels for samples in dataset.splits.values()])
-    groups = np.concatenate([dataset.groups[split] for split in dataset.splits]) if dataset.groups else None
+    named = [dataset.groups[split] for split in dataset.splits if dataset.groups]
+    groups = factorized(concatenated(named))[1] if named else None
     with clock.phase("repeats"):
         repeats = find_repeats(dataset, places, described)
     with clock.phase("shortcuts"):
@@ -68,7 +71,10 @@ def inspect(experiment: Experiment, home: Path, options: tuple[str, ...] = ()) -
         "files": [str(path) for path in (*pictures, *sheets, *shown, folder / "inspect.html")],
     }
     small = why_no_holdout(dataset)
-    warnings = (*dataset.notices, *_warnings(details, shortcuts), *([f"Classes: {small}"] if small else []))
+    warnings = (
+        *dataset.notices, *_warnings(details, shortcuts), *map(_group_hint, dataset.group_candidates),
+        *([f"Classes: {small}"] if small else []),
+    )  # fmt: skip
     result = Result("inspect", experiment_json(experiment), "", clock.seconds, warnings, details, folder)
     write_inspect_page(
         write_result(result), dataset.class_names, (pictures, sheets, shown), options, folder / "inspect.html"
@@ -129,7 +135,7 @@ def _summary(dataset: Dataset) -> dict[str, Any]:
 def _straddling(dataset: Dataset) -> dict[str, Any]:
     where: dict[str, set[str]] = defaultdict(set)
     for split, groups in dataset.groups.items():
-        for group in np.unique(groups).tolist():
+        for group in factorized(groups)[0]:
             where[group].add(split)
     parted = sorted(group for group, splits in where.items() if len(splits) > 1)
     return {"number": len(where), "in_several_splits": len(parted), "examples": parted[:_SHOWN]}
@@ -171,6 +177,14 @@ def _repeats_json(dataset: Dataset, repeats: Repeats) -> dict[str, Any]:
             {**asdict(pair), "first": named(pair.first), "second": named(pair.second)} for pair in pairs[:LISTED]
         ],
     }
+
+
+def _group_hint(column: str) -> str:
+    return (
+        f"Groups: column {column!r} has few values with many images each. If images with the same value belong together (one "
+        "sender, one scene), they must not be trained and tested on at once: "
+        f"--set {shlex.quote(f'dataset.group={column}')} keeps them in one split."
+    )
 
 
 def _warnings(details: dict[str, Any], shortcuts: Sequence[Shortcut]) -> list[str]:

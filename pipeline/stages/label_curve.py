@@ -11,7 +11,7 @@ from scipy.stats import sem, t
 
 from bottleneck_features.features import Features
 from bottleneck_features.models.parallel import Workers, workers
-from bottleneck_features.models.probes import mean_over_views
+from bottleneck_features.models.rows import mean_over_views
 from bottleneck_features.pipeline import plots
 from bottleneck_features.pipeline.datasets import Dataset
 from bottleneck_features.pipeline.errors import RequestError
@@ -114,16 +114,18 @@ def label_curve(study: Study, sizes: tuple[int | None, ...], seeds: int) -> Resu
     bar = progress(total=len(scored) * seeds, unit="model", desc="label curve")
     with bar, pixels_on_disk(dataset, study.home) as pixels:
         convnet = SmallConvnet(dataset, pixels)
-        for (seed, size), held in draws.items():
+        for (seed, size), holdout in draws.items():
             with clock.phase("probes"), workers() as pool:
-                for method, outcome in _probes(cache, held, pool).items():
+                for method, outcome in _probes(cache, holdout, pool).items():
                     scored[method, size].append(outcome)
                     bar.update()
             with clock.phase("convnet"):
-                convnet.train(held, TrainingRecipe(settings.epochs, settings.batch_size, settings.learning_rate, seed))
+                convnet.train(
+                    holdout, TrainingRecipe(settings.epochs, settings.batch_size, settings.learning_rate, seed)
+                )
                 scored["convnet-small", size].append((convnet.accuracy("test", settings.batch_size), ""))
                 bar.update()
-    first = {size: held for (_, size), held in reversed(draws.items())}
+    first = {size: holdout for (_, size), holdout in reversed(draws.items())}
     points = [
         _point(method, size, len(cache.class_names), first[size], outcomes)
         for (method, size), outcomes in scored.items()
@@ -152,13 +154,13 @@ def crossing(points: Sequence[LabelCurvePoint]) -> str:
     """
     sizes = list(dict.fromkeys(point.per_class for point in points))
     leader = {size: _ahead([point for point in points if point.per_class == size]) for size in sizes}
-    said = {
+    sentences = {
         "transfer": "transfer is ahead",
         "scratch": "the ConvNet from scratch is ahead",
         "": "no clear difference",
     }
     parts = []
-    for who, words in said.items():
+    for who, words in sentences.items():
         where = ["all" if size is None else f"{size:,}" for size in sizes if leader[size] == who]
         if len(where) == len(sizes):
             return f"{words} at {'any' if not who else 'every'} size"
@@ -252,9 +254,9 @@ def _draws(
     return draws
 
 
-def _probes(cache: Features, held: Holdout, pool: Workers) -> dict[str, tuple[float, str]]:
+def _probes(cache: Features, holdout: Holdout, pool: Workers) -> dict[str, tuple[float, str]]:
     """Return the test accuracy and the layer of each probe; the earlier layer is the best by validation (`_rank`)."""
-    found = {layer: logistic_probe(cache, (layer,), held, pool) for layer in reversed(cache.layers)}
+    found = {layer: logistic_probe(cache, (layer,), holdout, pool) for layer in reversed(cache.layers)}
     last, *earlier = found.values()
     chosen = {"linear": last} | ({"earlier": min(earlier, key=_rank)} if earlier else {})
     return {name: (_test_accuracy(probe, cache), probe.method.layers[0]) for name, probe in chosen.items()}
@@ -279,9 +281,9 @@ def _test_accuracy(probe: Candidate, cache: Features) -> float:
 
 
 def _point(
-    method: str, size: int | None, classes: int, held: Holdout, outcomes: list[tuple[float, str]]
+    method: str, size: int | None, classes: int, holdout: Holdout, outcomes: list[tuple[float, str]]
 ) -> LabelCurvePoint:
     accuracies, layers = zip(*outcomes, strict=True)
     return LabelCurvePoint(
-        method, size, classes, len(held.train), len(held.validation), accuracies, tuple(filter(None, layers))
+        method, size, classes, len(holdout.train), len(holdout.validation), accuracies, tuple(filter(None, layers))
     )

@@ -20,6 +20,7 @@ from bottleneck_features.pipeline.use.picture_files import PictureBatch, Picture
 from bottleneck_features.pipeline.use.prediction import Prediction, header
 from bottleneck_features.pipeline.use.saved_model import SavedModel
 from bottleneck_features.pipeline.use.unfinished import forget, resumed
+from bottleneck_features.plain import csv_row
 
 
 def predict(
@@ -64,7 +65,7 @@ def predict(
             if out is None:
                 kept.append(prediction.as_json())
             else:
-                writer.writerow(prediction.row(top))
+                writer.writerow(csv_row(prediction.row(top)))
     if isinstance(out, Path):
         forget(_unfinished(out))
     details: dict[str, Any] = {
@@ -121,10 +122,10 @@ def _named(batch: PictureBatch, predicted: Predicted | None, classes: Sequence[s
         if problem or predicted is None:
             yield Prediction(file, problem=problem)
             continue
-        chances = predicted.probabilities[place]
-        best = np.argsort(-chances, kind="stable")[:top]
+        probabilities = predicted.probabilities[place]
+        best = np.argsort(-probabilities, kind="stable")[:top]
         distance = None if predicted.distances is None else float(predicted.distances[place])
-        yield Prediction(file, tuple((classes[i], float(chances[i])) for i in best), distance)
+        yield Prediction(file, tuple((classes[i], float(probabilities[i])) for i in best), distance)
         place += 1
 
 

@@ -13,6 +13,7 @@ from bottleneck_features.pipeline.evaluation.scored import keep_predictions
 from bottleneck_features.pipeline.evaluation.splits import Subset
 from bottleneck_features.pipeline.evaluation.study import Study
 from bottleneck_features.pipeline.evaluation.trained import TrainedMethod
+from bottleneck_features.pipeline.method_row import Method
 from bottleneck_features.pipeline.methods.classifier import Classifier
 from bottleneck_features.pipeline.methods.head import fit_head
 from bottleneck_features.pipeline.methods.kept_head import build_saved_head, head_classifier
@@ -20,7 +21,7 @@ from bottleneck_features.pipeline.methods.layer_rows import LayerRows, is_spatia
 from bottleneck_features.pipeline.methods.probe_search import Candidate, refitted, search_layers, steps
 from bottleneck_features.pipeline.methods.saved_head import save_head
 from bottleneck_features.pipeline.progress import progress
-from bottleneck_features.pipeline.results import Method, Result
+from bottleneck_features.pipeline.results import Result
 
 SPATIAL = (
     "Spatial maps (pooling none) were averaged over their positions before the probes; the Keras head pools as well."
@@ -121,15 +122,15 @@ def probe(study: Study) -> Result:
 
 
 def _search(study: Study) -> ProbeSearch:
-    cache, held, extract = study.cache, study.holdout, study.extraction_seconds
+    cache, holdout, extract = study.cache, study.holdout, study.extraction_seconds
     sets = layer_sets(cache.layers)
     candidates: list[Candidate] = []
     with progress(total=steps() * len(sets), desc="probes", unit="fit") as bar, workers() as pool:
         for layers in sets:
             bar.set_postfix_str(" + ".join(layers), refresh=False)
-            candidates += search_layers(cache, layers, held, extract=extract, pool=pool, advance=bar.update)
+            candidates += search_layers(cache, layers, holdout, extract=extract, pool=pool, progress=bar.update)
     heads = [fit_head(study, layer, "head") for layer in cache.layers]
-    return ProbeSearch(candidates, ranked([*candidates, *heads], study.labels(held.validation), cache.layers))
+    return ProbeSearch(candidates, ranked([*candidates, *heads], study.labels(holdout.validation), cache.layers))
 
 
 def _score_families(study: Study, found: ProbeSearch, pool: Workers) -> tuple[list[Method], Classifier]:

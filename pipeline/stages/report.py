@@ -5,14 +5,16 @@ from typing import Any
 
 from bottleneck_features.pipeline.evaluation.splits import smallest_class
 from bottleneck_features.pipeline.evaluation.study import Study
+from bottleneck_features.pipeline.method_row import CURVE_SEEDS
 from bottleneck_features.pipeline.reporting.answer import answer_of, question
 from bottleneck_features.pipeline.reporting.figures import draw
 from bottleneck_features.pipeline.reporting.method_tables import CLASS_COLUMNS, method_tables
 from bottleneck_features.pipeline.reporting.page import write_page
 from bottleneck_features.pipeline.reporting.provenance import provenance
 from bottleneck_features.pipeline.reporting.single_images import single_images
-from bottleneck_features.pipeline.reporting.sources import find_sources, predictions_of, visible
-from bottleneck_features.pipeline.results import CURVE_SEEDS, Result, experiment_json
+from bottleneck_features.pipeline.reporting.sources import find_sources, predictions_of
+from bottleneck_features.pipeline.results import Result, experiment_json
+from bottleneck_features.plain import visible
 
 
 def report(study: Study) -> Result:

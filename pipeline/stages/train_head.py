@@ -3,10 +3,11 @@
 from bottleneck_features.pipeline import plots
 from bottleneck_features.pipeline.evaluation.scored import score_method, scored_details, scored_pictures
 from bottleneck_features.pipeline.evaluation.study import Study
+from bottleneck_features.pipeline.method_row import display_name
 from bottleneck_features.pipeline.methods.head import fit_head
 from bottleneck_features.pipeline.methods.kept_head import build_saved_head, head_classifier
 from bottleneck_features.pipeline.methods.saved_head import save_head
-from bottleneck_features.pipeline.results import Result, display_name
+from bottleneck_features.pipeline.results import Result
 
 
 def train_head(study: Study) -> Result:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
-from bottleneck_features.models.probes import mean_over_views
+from bottleneck_features.models.rows import mean_over_views
 from bottleneck_features.pipeline.evaluation.calibration import with_temperature
 from bottleneck_features.pipeline.extraction.extract import experiment_extractor
 from bottleneck_features.pipeline.methods.layer_rows import side_by_side

@@ -16,7 +16,7 @@ from bottleneck_features.pipeline.datasets.decoding import (
 )
 from bottleneck_features.pipeline.datasets.listing import printable
 from bottleneck_features.pipeline.datasets.pillow_settings import decoding_settings
-from bottleneck_features.pipeline.datasets.sources.folder import walk
+from bottleneck_features.pipeline.datasets.walking import Walk, walk
 from bottleneck_features.pipeline.errors import RequestError
 
 PictureFiles = Sequence[tuple[Path, str]]  # each with why it cannot be used; empty: not known yet
@@ -52,11 +52,19 @@ def listed(paths: Sequence[Path]) -> Iterator[tuple[Path, str]]:
         if not path.is_dir():
             yield path, ""
             continue
-        files, problems = walk(path, path)
-        if not files and not problems:
-            raise RequestError(f"There is no file in '{printable(str(path))}'. Name images, or folders of images.")
-        yield from ((path / file, "") for file in sorted(files))
-        yield from ((path / problem.path, problem.reason) for problem in problems)
+        found = _walked(path)
+        yield from ((path / file, "") for file in sorted((*found.files, *found.beside)))
+        yield from ((path / problem.path, problem.reason) for problem in (*found.unlisted, *found.passed_over))
+
+
+def _walked(folder: Path) -> Walk:
+    try:
+        found = walk(folder)
+    except OSError as error:
+        raise RequestError(f"'{printable(str(folder))}' cannot be listed ({error.strerror}).") from error
+    if not (found.files or found.beside or found.unlisted):
+        raise RequestError(f"There is no file in '{printable(str(folder))}'. Name images, or folders of images.")
+    return found
 
 
 def decoded(files: PictureFiles, resizing: Resizing, max_pixels: int, batch_size: int) -> Iterator[PictureBatch]:

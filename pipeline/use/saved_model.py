@@ -18,8 +18,9 @@ from bottleneck_features.pipeline.datasets.value_ranges import kept_ranges, rang
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.experiment import FILE_SOURCES, Experiment, restored_experiment, with_random_weights
 from bottleneck_features.pipeline.extraction.cache import settings_identity
+from bottleneck_features.pipeline.method_row import HEADS, MODELS, NETWORKS, training_command
+from bottleneck_features.pipeline.methods.recipe import TrainedRecord, require
 from bottleneck_features.pipeline.methods.saved_head import SavedHead, load_head
-from bottleneck_features.pipeline.results import HEADS, MODELS, NETWORKS
 
 HEAD_FILE, NETWORK_FILE, RESULT_FILE = "head.npz", "model.keras", "result.json"
 DECODING = "input.decoding"
@@ -109,10 +110,10 @@ def _located(home: Path, experiment: str, wanted: str | None) -> tuple[str, Path
     name = wanted or next(iter(there), "probe")
     if name in there:
         return name, files[name]
-    command = name if name in HEADS else f"fine-tune --method {name}"
     others = f"There is: {', '.join(f'--model {other}' for other in there)}. Or make" if there else "Make"
     raise RequestError(
-        f"There is no trained model {str(files[name])!r}. {others} one: bottleneck {command} with the options of the features."
+        f"There is no trained model {str(files[name])!r}. {others} one: bottleneck {training_command(name)} with the "
+        "options of the features."
     )
 
 
@@ -201,21 +202,22 @@ def _network(name: str, path: Path, overrides: tuple[str, ...]) -> SavedModel:
             **{key: result[key] for key in ("classes", "data", "backbone", "scored_on")},
             "cache_identity": result.get("pixels", {}),
         }
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        require(TrainedRecord, known)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise RequestError(
-            f"'{file}' does not describe {path.name} ({type(error).__name__}: {error}). Write it again: bottleneck fine-tune "
-            f"--method {name}, which continues from its checkpoints."
+            f"'{file}' does not describe {path.name} ({type(error).__name__}: {error}). Write it again: bottleneck "
+            f"{training_command(name)}, which continues from its checkpoints."
         ) from None
     try:
         network = models.load_classifier(path)
     except Exception as error:  # Keras lets anything through, from KeyError to h5py's OSError
         raise RequestError(
-            f"'{path}' cannot be loaded ({first_line(error)}). Write it again: bottleneck fine-tune --method {name}"
+            f"'{path}' cannot be loaded ({first_line(error)}). Write it again: bottleneck {training_command(name)}"
         ) from None
     if file_digest(path) != sha256:
         raise RequestError(
             f"'{path}' is not the network that '{file}' describes: a run was stopped between the two. Write both again: "
-            f"bottleneck fine-tune --method {name}, which continues from its checkpoints."
+            f"bottleneck {training_command(name)}, which continues from its checkpoints."
         )
     known["image_shape"] = list(network.input_shape[1:])
     trained = restored_experiment(result["experiment"], str(file))

@@ -117,11 +117,11 @@ def flips(cache: Path, file: str, positions: Iterable[int], mask: int) -> Tally:
 @contextlib.contextmanager
 def flipped(path: Path, position: int, mask: int) -> Iterator[None]:
     """One byte of a file changed, for the time of the block."""
-    _xor(path, position, mask)
+    flip(path, position, mask)
     try:
         yield
     finally:
-        _xor(path, position, mask)
+        flip(path, position, mask)
 
 
 def full_disks(folder: Path, undisturbed: Path, count: int, seed: int) -> Tally:
@@ -211,7 +211,8 @@ def _shards(cache: Path) -> int:
     return verify(cache).shards
 
 
-def _xor(path: Path, position: int, mask: int) -> None:
+def flip(path: Path, position: int, mask: int) -> None:
+    """Changes the bits of `mask` in one byte of a file; a second time changes them back."""
     with path.open("r+b") as file:
         file.seek(position)
         (value,) = file.read(1)

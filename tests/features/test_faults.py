@@ -145,7 +145,7 @@ def test_a_flipped_byte_in_the_manifest_is_refused_or_changes_nothing(undisturbe
 
 
 def test_repair_puts_a_damaged_shard_aside_and_the_next_extraction_makes_it_again(undisturbed, copy):
-    faults._xor(copy / SHARD, 5000, 1)
+    faults.flip(copy / SHARD, 5000, 1)
     assert [problem.file for problem in repair(copy).problems] == [SHARD]
     assert (copy / "quarantine").is_dir()
     (info,) = (info for info in list_caches(copy.parent) if info.path == copy)

@@ -236,7 +236,7 @@ def test_a_journal_folder_that_vanishes_while_a_file_is_made_in_it_is_made_again
         sync(folder)
 
     monkeypatch.setattr(journal, "sync_folder", vanishing)
-    with journal.Journal(tmp_path, "plan") as written:
+    with journal.Journal(tmp_path, "0" * 64) as written:
         written.enter("train", 3, FileEntry(bytes=10, sha256="00" * 32, offsets={}))
     (records,) = journal.read_journals(tmp_path)
     assert records.rows["index"].tolist() == [3]

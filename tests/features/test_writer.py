@@ -29,7 +29,7 @@ from bottleneck_features.features import (
     remove_cache,
     verify,
 )
-from bottleneck_features.features.manifest import _seal
+from bottleneck_features.features.manifest import seal
 
 ONE = {"pool": ArraySpec((4,), "float16")}
 TWO_SAMPLES = {"train": SplitPlan(np.array(["cat.png", "dog.png"]), np.array([0, 1]))}
@@ -148,7 +148,7 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
 def test_another_format_version_is_refused_with_advice(cache, version, advice):
     content = json.loads((cache / "manifest.json").read_text())
     content["version"] = version
-    content["sha256"] = _seal(content)
+    content["sha256"] = seal(content)
     (cache / "manifest.json").write_text(json.dumps(content))
     with pytest.raises(CacheVersion, match=advice):
         open_features(cache)

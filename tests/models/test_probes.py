@@ -50,13 +50,13 @@ def test_the_logistic_path_is_scikit_learns_in_loss_and_probability(problem):
     x, y, x_held, _ = problem
     scaler = StandardScaler().fit(x)
     with workers() as pool:
-        train, held = _coordinates(problem, pool)
+        train, validation = _coordinates(problem, pool)
         fits = list(logistic_path(train.rows, y, 10, SOME_L2, pool, tolerance=1e-8))
         usual = list(logistic_path(train.rows, y, 10, SOME_L2, pool))
     for fit, quick in zip(fits, usual, strict=True):
         theirs = LogisticRegression(C=1 / (fit.l2 * len(x)), tol=1e-8, max_iter=5000).fit(scaler.transform(x), y)
         expected = theirs.predict_proba(scaler.transform(x_held))
-        assert np.abs(fit.probabilities(held.rows) - expected).max() < (0.01 if fit.l2 > 1e-3 else 0.05), fit.l2
+        assert np.abs(fit.probabilities(validation.rows) - expected).max() < (0.01 if fit.l2 > 1e-3 else 0.05), fit.l2
         ours = fit.probabilities(train.rows)[np.arange(len(y)), y].astype(np.float64)
         loss = -np.log(ours).mean() + 0.5 * fit.l2 * np.sum(fit.weights**2)
         best = -np.log(theirs.predict_proba(scaler.transform(x))[np.arange(len(y)), y]).mean()
@@ -70,12 +70,12 @@ def test_the_ridge_path_is_scikit_learns_to_a_thousandth(problem):
     x, y, x_held, _ = problem
     scaler = StandardScaler().fit(x)
     with workers() as pool:
-        train, held = _coordinates(problem, pool)
+        train, validation = _coordinates(problem, pool)
         weights, bias = ridge_path(train.rows, y, 10, SOME_L2, pool, eigenvalues=train.basis.eigenvalues)
     for value, matrix in zip(SOME_L2, weights, strict=True):
         theirs = Ridge(alpha=value * len(x)).fit(scaler.transform(x).astype(float), np.eye(10)[y])
         expected = theirs.predict(scaler.transform(x_held).astype(float))
-        np.testing.assert_allclose(held.rows @ matrix.T + bias, expected, atol=1e-3)
+        np.testing.assert_allclose(validation.rows @ matrix.T + bias, expected, atol=1e-3)
 
 
 def test_the_votes_of_every_k_are_scikit_learns(digits):
@@ -118,16 +118,16 @@ def test_views_are_averaged_over_a_sample_and_never_counted_as_samples(digits):
     x, y, x_held, y_held = digits
     doubled = [np.repeat(rows, 2, axis=0) for rows in (x, x_held)]
     with workers() as pool:
-        train, held = _coordinates((x, y, x_held, y_held), pool)
+        train, validation = _coordinates((x, y, x_held, y_held), pool)
         basis = eigenbasis(doubled[0], pool)
         twice = [
             Coordinates(basis, basis.rotate(rows, pool), labels, views=2)
             for rows, labels in zip(doubled, (y, y_held), strict=True)
         ]
-        one, _ = search_ridge(train, held, 10, SOME_L2, pool)
+        one, _ = search_ridge(train, validation, 10, SOME_L2, pool)
         two, _ = search_ridge(*twice, 10, SOME_L2, pool)
         np.testing.assert_allclose(one.accuracy, two.accuracy, atol=0.004)
-        one, _ = search_logistic(train, held, 10, SOME_L2, pool)
+        one, _ = search_logistic(train, validation, 10, SOME_L2, pool)
         two, _ = search_logistic(*twice, 10, SOME_L2, pool)
         np.testing.assert_allclose(one.accuracy, two.accuracy, atol=0.01)
         assert len(search_neighbours(*twice, 10, 5, pool)[0].accuracy) == 5

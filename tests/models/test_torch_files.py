@@ -124,6 +124,26 @@ def test_a_size_that_no_file_has_is_refused_before_it_is_read(tmp_path):
         load_tensors(path)
 
 
+def test_an_archive_that_would_unpack_to_more_than_it_has_is_refused_before_it_is_unpacked(tmp_path):
+    path = tmp_path / "bomb.pth"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("m/data.pkl", bytes(1 << 24))
+    with pytest.raises(WeightsMismatch, match=r"would unpack to 16,777,216 bytes, more than its [\d,]+"):
+        load_tensors(path)
+
+
+def test_a_storage_that_is_copied_again_and_again_is_refused(tmp_path):
+    path = tmp_path / "shared.pth"
+    body = _state(4, in_zip=True)
+    start, end = body.index(b"X\x01\x00\x00\x00xctorch._utils"), body.index(b"u.", -2)
+    tensors = b"".join(body[start:end].replace(b"\x00x", b"\x00" + bytes([97 + i]), 1) for i in range(9))
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("m/data.pkl", body[:start] + tensors + body[end:])
+        archive.writestr("m/data/k", np.arange(4, dtype="<f4").tobytes())
+    with pytest.raises(WeightsMismatch, match="144 bytes, 8 times more than the 16 it stores"):
+        load_tensors(path)
+
+
 def test_a_missing_file_is_not_called_damaged(tmp_path):
     with pytest.raises(FileNotFoundError):
         load_tensors(tmp_path / "nowhere.pth")

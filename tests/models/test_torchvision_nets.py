@@ -7,13 +7,13 @@ import safetensors.numpy
 
 from bottleneck_features.models import load_backbone
 from bottleneck_features.models.errors import WeightsMismatch, WeightsUnavailable
-from bottleneck_features.models.torchvision_nets import _resnet_prefix, _vgg_prefix, resnet, vgg16_bn
+from bottleneck_features.models.torchvision_nets import resnet, resnet_prefix, vgg16_bn, vgg_prefix
 from bottleneck_features.models.weights import has_hash, hash_in_name, weights_identity
 
 
 def torch_state(model: keras.Model) -> dict[str, np.ndarray]:
     """The weights of a model under torchvision's names and in torch's layout."""
-    prefix_of = _vgg_prefix if model.name == "vgg16-bn" else _resnet_prefix
+    prefix_of = vgg_prefix if model.name == "vgg16-bn" else resnet_prefix
     state = {}
     for layer in model.layers:
         values = layer.get_weights()

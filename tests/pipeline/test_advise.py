@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bottleneck_features.pipeline.evaluation.scores import score_counts
-from bottleneck_features.pipeline.results import Score
+from bottleneck_features.pipeline.method_row import Score
 from bottleneck_features.pipeline.stages.advise import (
     Evidence,
     LearningCurvePoint,

@@ -105,21 +105,95 @@ def test_what_was_exported_can_be_imported(home, tmp_path):
     files = [f"{split}={tmp_path / 'out' / f'{cache.name}_{split}.npz'}" for split in ("train", "test")]
     done = _run(home, "import", "walk-through", *files)
     assert done.exit_code == 0, done.output
-    imported, original = open_features(done.output.strip()), open_features(cache)
+    imported, original = open_features(done.stdout.strip()), open_features(cache)
     assert np.array_equal(imported["test"].x[:], original["test"].x[:])
     assert np.array_equal(imported["test"].ids, original["test"].ids)
 
 
+@pytest.fixture
+def published(tmp_path, monkeypatch) -> Path:
+    """A folder of arrays as others publish them, which is the current one."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(30, 8)).astype("float32"), np.arange(30) % 3
+    folder = tmp_path / "published"
+    folder.mkdir()
+    np.savez(folder / "both.npz", X_train=x[:20], y_train=y[:20], X_test=x[20:], y_test=y[20:])
+    np.savez(folder / "odd.npz", codes=x, other=x, kinds=np.array(["cat", "dog", "eel"])[y])
+    np.save(folder / "train_features.npy", x)
+    np.save(folder / "train_labels.npy", y + 1)
+    np.save(folder / "a,b.npy", x)
+    (folder / "old.h5").write_bytes(b"\x89HDF\r\n\x1a\n")
+    monkeypatch.chdir(folder)
+    return folder
+
+
 @pytest.mark.parametrize(
-    ("word", "expected"),
+    ("words", "splits", "classes"),
     [
-        ("train", "SPLIT=FILE.npz"),
-        ("=x.npz", "SPLIT=FILE.npz"),
-        ("train=", "SPLIT=FILE.npz"),
-        ("train=nowhere.npz", "There is no file 'nowhere.npz'"),
+        ("both.npz", ["train", "test"], ("0", "1", "2")),
+        ("test=both.npz", ["test"], ("0", "1", "2")),
+        ("train_features.npy", ["train"], ("1", "2", "3")),
+        ("train=train_features.npy", ["train"], ("1", "2", "3")),
+        ("train_features.npy train_labels.npy", ["train"], ("1", "2", "3")),
+        ("train_features.npy,train_labels.npy", ["train"], ("1", "2", "3")),
+        ("train=a,b.npy,train_labels.npy", ["train"], ("1", "2", "3")),
+        ("train=a,b.npy", ["train"], ("1", "2", "3")),
+        ("all=odd.npz:codes,odd.npz:kinds", ["all"], ("cat", "dog", "eel")),
+        ("odd.npz:codes", ["train"], ("cat", "dog", "eel")),
     ],
 )
-def test_a_wrong_file_to_import_is_refused(home, word, expected):
-    done = _run(home, "import", "mine", word)
-    assert done.exit_code == 2
-    assert expected in done.output
+def test_arrays_that_others_published_are_imported(published, words, splits, classes):
+    done = _run(published, "import", "mine", *words.split())
+    assert done.exit_code == 0, done.output
+    opened = open_features(done.stdout.strip())
+    assert list(opened) == splits
+    assert opened.class_names == classes
+    assert f"{splits[0]}: features" in done.stderr
+    assert f"3 classes: '{classes[0]}', " in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("train", "There is no file 'train'"),
+        ("=x.npz", "Name files as SPLIT=FILE"),
+        ("train=", "Name files as SPLIT=FILE"),
+        ("train=both.npz,", "Name files as SPLIT=FILE"),
+        ("train=both.npz test.npz", "Name files as SPLIT=FILE"),
+        ("both.npz both.npz", "Which split is which?"),
+        ("both.npz both.npz both.npz", "Name files as SPLIT=FILE"),
+        ("train=both.npz train=both.npz", "Received twice: 'train'"),
+        ("train=nowhere.npz", "There is no file 'nowhere.npz'"),
+        ("train=train_features.npy,nowhere.npy", "There is no file 'nowhere.npy'"),
+        ("train=old.h5", "is an HDF5 file"),
+        ("train=odd.npz", "Name both arrays: train=odd.npz:FEATURES,odd.npz:LABELS"),
+        ("train=train_labels.npy,train_features.npy", "Features must be floats"),
+        ("test=a,b.npy", "Give the labels as a second file"),
+        ("../x=odd.npz:codes", "A split's name must be letters"),
+    ],
+)
+def test_files_that_cannot_be_imported_are_refused(published, words, expected):
+    done = _run(published, "import", "mine", *words.split())
+    assert done.exit_code in (1, 2)
+    assert expected in done.stderr
+    assert not done.stdout
+    assert not list(published.glob("features/*"))
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "expected"),
+    [
+        (
+            "train=train_features.npy",
+            0,
+            "train: features train_features.npy float32 (30, 8), labels train_labels.npy int64",
+        ),
+        ("both.npz", 0, "test: features 'X_test' float32 (10, 8), labels 'y_test' int64 (10,)"),
+        ("train=old.h5", 2, "Error: old.h5 is an HDF5 file"),
+    ],
+)
+def test_an_import_says_what_it_took_or_why_not(published, words, code, expected):
+    done = bottleneck("cache", "import", "mine", *words.split(), home=published)
+    assert done.returncode == code
+    assert expected in done.stderr
+    assert "Traceback" not in done.stderr

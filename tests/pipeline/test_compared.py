@@ -9,9 +9,9 @@ from commandline import SMALL, invoke, small_disk
 from bottleneck_features.pipeline import plots
 from bottleneck_features.pipeline.datasets.sources.embedded import digits
 from bottleneck_features.pipeline.errors import PipelineError
+from bottleneck_features.pipeline.method_row import Method, Score
 from bottleneck_features.pipeline.methods import compared as compared_methods
 from bottleneck_features.pipeline.methods.pixels import pixels_on_disk
-from bottleneck_features.pipeline.results import Method, Score
 
 QUICK = (
     "--set",

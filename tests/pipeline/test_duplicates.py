@@ -87,12 +87,12 @@ def _train_row(place: int, number: int) -> int:
 def _found(home: Path, options: tuple[str, ...]) -> tuple[Dataset, Duplicates]:
     experiment = load_experiment("cifar10", tuple(options[i + 1] for i in range(2, len(options), 2)))
     dataset = Cifar10(experiment.dataset.path)
-    held = hold_out(dataset, 0.2, 0)
+    holdout = hold_out(dataset, 0.2, 0)
     return dataset, find_duplicates(
         dataset,
         open_cache(experiment, home, experiment_identity(experiment, dataset, home)),
-        held,
-        scored_subset(dataset, held),
+        holdout,
+        scored_subset(dataset, holdout),
     )
 
 
@@ -113,12 +113,12 @@ def test_what_was_found_is_remembered_for_the_same_samples_only(leaky, monkeypat
     experiment = load_experiment("cifar10", tuple(options[i + 1] for i in range(2, len(options), 2)))
     dataset = Cifar10(experiment.dataset.path)
     cache = open_cache(experiment, home, experiment_identity(experiment, dataset, home))
-    held = hold_out(dataset, experiment.head.validation_split, 0)
-    part = scored_subset(dataset, held)
-    first = duplicates.known_duplicates(home, dataset, cache, held, part)
+    holdout = hold_out(dataset, experiment.head.validation_split, 0)
+    part = scored_subset(dataset, holdout)
+    first = duplicates.known_duplicates(home, dataset, cache, holdout, part)
     with monkeypatch.context() as patch:
         patch.setattr(duplicates, "find_duplicates", lambda *_: pytest.fail("looked for again"))
-        second = duplicates.known_duplicates(home, dataset, cache, held, part)
+        second = duplicates.known_duplicates(home, dataset, cache, holdout, part)
         assert second.as_json() == first.as_json()
         assert np.array_equal(second.affected, first.affected)
     other = hold_out(dataset, experiment.head.validation_split, 1)
@@ -177,9 +177,9 @@ def test_labels_sorted_before_splitting_still_give_every_class_to_both_parts(ord
     images = np.zeros((300, 8, 8, 3), np.uint8)
     samples = Samples(np.array([f"image-{i}" for i in range(300)]), labels)
     dataset = ArrayDataset("sorted", tuple("abcdefghij"), {"train": images}, {"train": samples})
-    held = hold_out(dataset, 0.2, 0)
-    for part, count in ((held.train, 24), (held.validation, 6)):
+    holdout = hold_out(dataset, 0.2, 0)
+    for part, count in ((holdout.train, 24), (holdout.validation, 6)):
         assert np.bincount(labels[part.indices]).tolist() == [count] * 10
-    assert held.validation.indices.tolist() != list(range(240, 300))
-    assert scored_subset(dataset, held) == held.validation
-    assert isinstance(held.train, Subset)
+    assert holdout.validation.indices.tolist() != list(range(240, 300))
+    assert scored_subset(dataset, holdout) == holdout.validation
+    assert isinstance(holdout.train, Subset)

@@ -72,13 +72,15 @@ def test_sound_files_beside_hostile_ones_keep_their_labels_and_pixels(corpus):
 
 def test_what_is_left_out_is_said_with_every_result(corpus):
     reasons, _, dataset = corpus
-    assert f"{len(reasons)} of {len(reasons) + 30} images cannot be used and are left out" in dataset.notices[0]
+    assert (
+        f"{len(reasons)} of {len(reasons) + 30} files and folders cannot be used and are left out" in dataset.notices[0]
+    )
 
 
 def test_more_broken_files_than_allowed_stop_with_the_first_reasons(root, tmp_path):
     for i in range(3):
         write(root / "red" / f"broken {i}.jpg", b"")
-    with pytest.raises(PipelineError, match=r"3 of 33 images cannot be used.*0\.05") as failed:
+    with pytest.raises(PipelineError, match=r"3 of 33 files cannot be used.*0\.05") as failed:
         _open(root, tmp_path)
     assert "red/broken 0.jpg: an empty file" in str(failed.value)
     assert "quarantine.csv" in str(failed.value)
@@ -88,7 +90,7 @@ def test_more_broken_files_than_allowed_stop_with_the_first_reasons(root, tmp_pa
 
 def test_one_broken_file_stops_where_none_is_allowed(root, tmp_path):
     write(root / "red" / "broken.jpg", b"")
-    with pytest.raises(PipelineError, match="1 of 31 images cannot be used"):
+    with pytest.raises(PipelineError, match="1 of 31 files cannot be used"):
         _open(root, tmp_path, "dataset.on_error=fail")
 
 
@@ -192,7 +194,6 @@ def _unknown_class(root: Path) -> None:
     ("make", "message"),
     [
         (_one_class, "Only one class has usable training images: 'blue'"),
-        (_one_image, "at least 2 usable training images. Too few: red"),
         (_unknown_class, "test split of .* has classes that no usable training image has: pink"),
     ],
 )
@@ -200,6 +201,15 @@ def test_data_from_which_nothing_can_be_learnt_are_refused(root, tmp_path, make,
     make(root)
     with pytest.raises(RequestError, match=message):
         _open(root, tmp_path)
+
+
+def test_a_class_of_one_image_is_left_out_by_name_or_refused(root, tmp_path):
+    _one_image(root)
+    dataset = _open(root, tmp_path)
+    assert dataset.class_names == ("blue", "green")
+    assert any("left out with all their 1 images: 'red'" in notice for notice in dataset.notices)
+    with pytest.raises(RequestError, match=r"at least 2 usable training images .*Too few: 'red'"):
+        _open(root, tmp_path, "dataset.small_classes=fail")
 
 
 def test_given_splits_are_kept_and_groups_in_several_are_said(root, tmp_path):
@@ -274,7 +284,7 @@ def test_stage_one_and_two_run_on_a_folder_with_broken_files(root, tmp_path):
     done = invoke("features", "-e", "natural-images", *words, "--json", home=tmp_path)
     assert done.exit_code == 0, done.output
     result = json.loads(done.stdout)
-    assert any("1 of 31 images cannot be used" in warning for warning in result["warnings"])
+    assert any("1 of 31 files cannot be used" in warning for warning in result["warnings"])
     cache = open_features(result["cache"])
     for part in cache.values():
         assert [cache.class_names[label] for label in part.y] == [identifier.split("/")[0] for identifier in part.ids]

@@ -17,7 +17,7 @@ from bottleneck_features.pipeline.evaluation.evaluation_set import EvaluationSet
 from bottleneck_features.pipeline.evaluation.groups import effective_images, scored_groups, sign_flip_test
 from bottleneck_features.pipeline.evaluation.scores import accuracy_difference, mcnemar, paired_comparisons, score
 from bottleneck_features.pipeline.evaluation.splits import Subset
-from bottleneck_features.pipeline.results import Method
+from bottleneck_features.pipeline.method_row import Method
 from bottleneck_features.pipeline.tables import evidence_text, pair_line
 
 RUNS = 300

@@ -90,7 +90,7 @@ def test_the_page_may_load_nothing_and_shows_what_turns_the_direction_of_writing
     (root / "dog").rename(root / "dog\u202egpj")
     page = Path(_folder(tmp_path / "home", root)["files"][-1]).read_text()
     assert "Content-Security-Policy\" content=\"default-src 'none'; img-src data:;" in page
-    assert "dog⟨202E⟩gpj" in page
+    assert "dog\\u202egpj" in page
     assert "\u202e" not in page
 
 
@@ -209,6 +209,21 @@ def test_groups_in_several_splits_are_named(tmp_path):
     assert result["groups"]["in_several_splits"] == 24
     assert "0" in result["groups"]["examples"]
     assert any("24 groups" in warning for warning in result["warnings"])
+
+
+def test_a_column_that_looks_like_a_group_is_suggested_and_the_suggestion_works(tmp_path):
+    names = [f"{i}.jpg" for i in range(48)]
+    for i, name in enumerate(names):
+        write(tmp_path / "images" / name, encoded(_noise(i), quality=90))
+    rows = [f"{name},{'ab'[i % 2]},s{i // 6},note {i},v1\n" for i, name in enumerate(names)]
+    write(tmp_path / "list.csv", ("file,label,sender,note,version\n" + "".join(rows)).encode())
+    settings = ("dataset.source=csv", "dataset.image_column=file", "dataset.label_column=label")
+    warnings = [w for w in _folder(tmp_path, tmp_path / "list.csv", *settings)["warnings"] if w.startswith("Groups:")]
+    assert len(warnings) == 1
+    assert "--set dataset.group=sender keeps them" in warnings[0]
+    grouped = _folder(tmp_path, tmp_path / "list.csv", *settings, "dataset.group=sender")
+    assert grouped["groups"]["number"] == 8
+    assert not [w for w in grouped["warnings"] if w.startswith("Groups:")]
 
 
 def test_the_page_is_self_contained_and_shows_every_class(tmp_path):

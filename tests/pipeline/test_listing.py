@@ -8,13 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from imagefiles import encoded, picture, write
 
+from bottleneck_features.pipeline.datasets.image_dataset import path_in_class
 from bottleneck_features.pipeline.datasets.listing import natural_key
 from bottleneck_features.pipeline.datasets.sources.folder import list_folder
-from bottleneck_features.pipeline.datasets.sources.table import list_table
 from bottleneck_features.pipeline.datasets.splitting import draw_test, straddling
 from bottleneck_features.pipeline.datasets.texts import TEXT, text_array
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.experiment import DatasetSettings
+from bottleneck_features.pipeline.use.picture_files import listed
 
 JPEG = encoded(picture())
 
@@ -27,10 +28,14 @@ def test_class_names_are_sorted_as_people_count():
     assert sorted(["class 10", "Class 2", "class 1", "7"], key=natural_key) == ["7", "class 1", "Class 2", "class 10"]
 
 
+def _folder(root, **settings):
+    return list_folder(DatasetSettings("folder", str(root), **settings))
+
+
 def test_a_folder_gives_its_class_to_everything_below_it(tmp_path):
     for name in ("a/1.jpg", "a/deeper/2.JPG", "ä ö/grüße 3.jpeg", "ä ö/no ending"):
         write(tmp_path / name, JPEG)
-    found = {entry.path: entry.label for entry in list_folder(str(tmp_path)).entries}
+    found = {entry.path: entry.label for entry in _folder(tmp_path).entries}
     assert found == {"a/1.jpg": "a", "a/deeper/2.JPG": "a", "ä ö/grüße 3.jpeg": "ä ö", "ä ö/no ending": "ä ö"}
 
 
@@ -46,51 +51,171 @@ def test_what_systems_leave_behind_is_ignored(tmp_path):
         "notes.txt",
     ):
         write(tmp_path / name, JPEG)
-    listing = list_folder(str(tmp_path))
+    listing = _folder(tmp_path)
     assert _paths(listing) == ["a/1.jpg"]
-    assert listing.problems == ()
-
-
-@pytest.mark.parametrize("names", [("train", "val", "test"), ("Train", "validation"), ("training", "valid", "TEST")])
-def test_split_folders_are_known_by_their_usual_names(tmp_path, names):
-    for name in names:
-        write(tmp_path / name / "a" / "1.jpg", JPEG)
-    expected = {"train": "train", "training": "train", "test": "test"}
-    for entry in list_folder(str(tmp_path)).entries:
-        assert entry.split == expected.get(entry.path.split("/")[0].lower(), "validation")
-
-
-def test_a_class_may_be_called_train(tmp_path):
-    for name in ("train/1.jpg", "car/2.jpg"):
-        write(tmp_path / name, JPEG)
-    assert {(entry.label, entry.split) for entry in list_folder(str(tmp_path)).entries} == {("train", ""), ("car", "")}
+    assert (listing.problems, listing.notices) == ((), ())
 
 
 def test_images_outside_any_class_and_folders_named_like_images_are_problems(tmp_path):
     for name in ("a/1.jpg", "stray.png", "a/x.jpg/inside.jpg"):
         write(tmp_path / name, JPEG)
-    (tmp_path / "a" / "elsewhere").symlink_to("/tmp")
-    listing = list_folder(str(tmp_path))
+    listing = _folder(tmp_path)
     assert _paths(listing) == ["a/1.jpg"]
     assert {problem.path: problem.reason for problem in listing.problems} == {
         "stray.png": "it is in no class folder",
         "a/x.jpg": "a folder with the name of an image",
-        "a/elsewhere": "a symbolic link to a folder, which is not followed",
     }
+    assert listing.unit == "files and folders"
 
 
-def _mixed(root):
-    for name in ("train/a/1.jpg", "test/a/1.jpg", "extra/1.jpg"):
-        write(root / name, JPEG)
+def test_files_that_come_beside_images_are_counted_and_are_no_images(tmp_path):
+    for name in (
+        "cat/1.jpg",
+        "cat/1.xml",
+        "cat/2.XML",
+        "dog/1.jpg",
+        "dog/labels.txt",
+        "dog/README",
+        "list.csv",
+        "dog/x.pdf",
+    ):
+        write(tmp_path / name, JPEG)
+    listing = _folder(tmp_path)
+    assert _paths(listing) == ["cat/1.jpg", "dog/1.jpg", "dog/x.pdf"]
+    assert listing.notices == (
+        "Data: 4 files that come beside images are ignored: .xml 2, without an ending 1, .txt 1.",
+    )
 
 
-def _twice(root):
-    for name in ("train/a/1.jpg", "val/a/1.jpg", "valid/a/1.jpg"):
-        write(root / name, JPEG)
+@pytest.mark.parametrize("above", ["", "train/"])
+def test_a_class_folder_without_a_file_is_an_empty_class(tmp_path, above):
+    for name in ("cat/1.jpg", "dog/1.jpg", "cat/more/2.jpg"):
+        write(tmp_path / above / name, JPEG)
+    for name in ("bird/young", "cat/none"):
+        (tmp_path / above / name).mkdir(parents=True)
+    write(tmp_path / above / "notes" / "1.txt", b"")
+    listing = _folder(tmp_path)
+    assert listing.empty_classes == ("bird",)
+    assert f"are passed over: '{above}notes' (1 files)." in listing.notices[0]
+
+
+def test_folders_without_images_beside_splits_are_passed_over_by_name(tmp_path):
+    for name in ("train/cat/1.jpg", "train/dog/1.jpg", "labels/train/1.txt", "labels/2.txt", "masks/1.npy"):
+        write(tmp_path / name, JPEG)
+    (tmp_path / "test" / "cat").mkdir(parents=True)
+    listing = _folder(tmp_path)
+    assert _paths(listing) == ["train/cat/1.jpg", "train/dog/1.jpg"]
+    assert [item.path for item in listing.left_out] == ["masks/1.npy"]
+    assert "passed over: 'labels' (2 files), 'masks' (1 files), 'test' (0 files)." in listing.notices[0]
+
+
+def _linked(tmp_path) -> Path:
+    """Classes that are links, a class with a link to a file and to a folder, all of it outside the root."""
+    for name in ("store/cat/1.jpg", "store/more/2.jpg", "data/dog/3.jpg"):
+        write(tmp_path / name, JPEG)
+    root = tmp_path / "data"
+    (root / "cat").symlink_to("../store/cat")
+    (root / "dog" / "4.jpg").symlink_to(tmp_path / "store" / "more" / "2.jpg")
+    (root / "dog" / "more").symlink_to("../../store/more")
+    return root
+
+
+def test_links_to_files_and_folders_are_followed(tmp_path):
+    listing = _folder(_linked(tmp_path))
+    assert _paths(listing) == ["cat/1.jpg", "dog/3.jpg", "dog/4.jpg", "dog/more/2.jpg"]
+    assert (listing.problems, listing.notices) == ((), ())
+
+
+def test_links_are_problems_where_they_are_not_followed(tmp_path):
+    listing = _folder(_linked(tmp_path), follow_links=False)
+    assert _paths(listing) == ["dog/3.jpg"]
+    assert [item.path for item in listing.problems] == ["cat", "dog/4.jpg", "dog/more"]
+    assert all("link" in item.reason and "dataset.follow_links" in item.reason for item in listing.problems)
+
+
+def test_a_link_to_a_folder_above_it_is_passed_over_and_one_to_another_is_said(tmp_path):
+    for name in ("cat/1.jpg", "dog/1.jpg"):
+        write(tmp_path / name, JPEG)
+    (tmp_path / "cat" / "up").symlink_to("..")
+    (tmp_path / "cat" / "self").symlink_to(".")
+    (tmp_path / "puma").symlink_to("cat")
+    (tmp_path / "dog" / "loop.jpg").symlink_to("loop.jpg")
+    listing = _folder(tmp_path)
+    assert _paths(listing) == ["cat/1.jpg", "dog/1.jpg", "dog/loop.jpg", "puma/1.jpg"]
+    assert [item.path for item in listing.left_out] == ["cat/self", "cat/up", "puma/self", "puma/up"]
+    assert "1 folders are there twice, with all that is in them, such as 'puma', which is 'cat'" in listing.notices[0]
+
+
+def test_the_artifacts_folder_below_the_root_is_no_class(tmp_path):
+    for name in ("cat/1.jpg", "dog/1.jpg", "artifacts/runs/mine/inspect/class-000.jpg"):
+        write(tmp_path / name, JPEG)
+    listing = list_folder(DatasetSettings("folder", str(tmp_path)), tmp_path / "artifacts")
+    assert _paths(listing) == ["cat/1.jpg", "dog/1.jpg"]
+    assert listing.notices == ()
+
+
+def test_predict_follows_links_as_the_training_does(tmp_path):
+    root = _linked(tmp_path)
+    (root / "dog" / "up").symlink_to("..")
+    found = {path.relative_to(root).as_posix(): reason for path, reason in listed([root])}
+    reason = found.pop("dog/up")
+    assert found == dict.fromkeys(["cat/1.jpg", "dog/3.jpg", "dog/4.jpg", "dog/more/2.jpg"], "")
+    assert "link" in reason
+
+
+@pytest.mark.parametrize(
+    ("identifier", "label", "path"),
+    [
+        ("train/cat/a/1.jpg", "cat", "a/1.jpg"),
+        ("train/ cat /1.jpg", "cat", "1.jpg"),
+        ("train/cafe\u0301/1.jpg", "caf\u00e9", "1.jpg"),
+        ("Cat/1.jpg", "cat", "1.jpg"),
+        ("train/Train/1.jpg", "Train", "1.jpg"),
+        ("images/1.jpg", "cat", "images/1.jpg"),
+        ("cat.jpg", "cat", "cat.jpg"),
+    ],
+)
+def test_the_path_in_its_class_is_found_however_the_folder_writes_the_label(identifier, label, path):
+    assert path_in_class(identifier, label) == path
+
+
+def test_two_folders_that_link_to_one_another_end(tmp_path):
+    for name in ("cat/1.jpg", "dog/1.jpg"):
+        write(tmp_path / name, JPEG)
+    (tmp_path / "cat" / "dog").symlink_to("../dog")
+    (tmp_path / "dog" / "cat").symlink_to("../cat")
+    assert _paths(_folder(tmp_path)) == ["cat/1.jpg", "cat/dog/1.jpg", "dog/1.jpg", "dog/cat/1.jpg"]
+
+
+def test_a_folder_that_cannot_be_listed_is_a_problem_and_no_image(tmp_path, monkeypatch):
+    for name in ("cat/1.jpg", "dog/1.jpg", "dog/shut/2.jpg"):
+        write(tmp_path / name, JPEG)
+    opened = os.scandir
+
+    def scandir(path):
+        if Path(path).name == "shut":
+            raise PermissionError(13, "Permission denied", str(path))
+        return opened(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)  # root may list everything
+    listing = _folder(tmp_path)
+    assert [(item.path, item.reason) for item in listing.problems] == [
+        ("dog/shut", "it cannot be listed (Permission denied)")
+    ]
 
 
 def _too_high(root):
-    for name in ("set/train/a/1.jpg", "set/test/a/1.jpg"):
+    for name in ("set/train/a/1.jpg", "set/train/b/1.jpg", "set/test/a/1.jpg"):
+        write(root / name, JPEG)
+
+
+def _much_too_high(root):
+    for name in ("Data/CLS/train/a/1.jpg", "Data/CLS/train/b/1.jpg", "Data/CLS/val/1.jpg", "lists/train.txt"):
+        write(root / name, JPEG)
+
+
+def _a_level_above_train(root):
+    for name in ("set/train/a/1.jpg", "set/train/b/1.jpg"):
         write(root / name, JPEG)
 
 
@@ -99,56 +224,80 @@ def _flat(root):
         write(root / name, JPEG)
 
 
-def _too_deep(root):
-    for name in ("images/cat/1.jpg", "images/dog/2.jpg", "images/none/x.txt"):
+def _flat_splits_too_high(root):
+    for name in ("images/train/1.jpg", "images/val/2.jpg", "labels/train/1.txt"):
         write(root / name, JPEG)
 
 
-def _leaving(root):
-    write(root / "a" / "1.jpg", JPEG)
-    (root / "b").symlink_to("/tmp")
+def _too_deep(root):
+    for name in ("images/cat/1.jpg", "images/dog/2.jpg", "images/none/x.txt"):
+        write(root / name, JPEG)
 
 
 def _not_utf8(root):
     write(root / os.fsdecode(b"\xff") / "1.jpg", JPEG)
 
 
+def _no_image(root):
+    for name in ("cat/1.txt", "cat/2.xml"):
+        write(root / name, JPEG)
+
+
+def _folders(root):
+    (root / "cat").mkdir()
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda root: None, "There is no image in"),
-        (_mixed, "not both"),
-        (_twice, "none twice"),
-        (_too_high, "a level too high"),
-        (_flat, "holds 2 images, such as '1.jpg', but no folder of a class .*one folder a class is expected"),
-        (_too_deep, r"only one class in .*: 'images'. Its 2 folders 'cat', 'dog' .* dataset\.path=/.*/images$"),
-        (_leaving, "leaves"),
+        (lambda root: None, "There is no file in"),
+        (_folders, "There is no file in '.*', only 1 folders"),
+        (_no_image, "There is no image in '.*', only 2 other files such as 'cat/1.txt'"),
+        (_too_high, r"a level too high: 'set' in it .* dataset\.path=/.*/set$"),
+        (_much_too_high, r"a level too high: 'Data/CLS' in it .* dataset\.path=/.*/Data/CLS$"),
+        (_a_level_above_train, r"a level too high: 'set' in it .* dataset\.path=/.*/set$"),
+        (_flat, "holds 2 images, but no folder of a class with images in it; one folder per class is expected"),
+        (_flat_splits_too_high, r"no class folders in them: 'images/train' .*'images/val' .*dataset\.source=csv"),
+        (_too_deep, r"only one class in .*: 'images'. The 2 folders 'cat', 'dog' .* dataset\.path=/.*/images$"),
         (_not_utf8, "not UTF-8"),
     ],
 )
 def test_a_folder_that_cannot_be_understood_is_refused(tmp_path, make, message):
     make(tmp_path)
     with pytest.raises(RequestError, match=message):
-        list_folder(str(tmp_path))
+        _folder(tmp_path)
+
+
+def test_where_nothing_but_links_is_there_that_is_said(tmp_path):
+    write(tmp_path / "store" / "1.jpg", JPEG)
+    for name in ("cat", "dog"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        (tmp_path / "data" / name / "1.jpg").symlink_to("../../store/1.jpg")
+    assert len(_folder(tmp_path / "data").entries) == 2
+    with pytest.raises(
+        RequestError, match=r"nothing but 2 symbolic links, such as 'cat/1.jpg', .*dataset\.follow_links=true"
+    ):
+        _folder(tmp_path / "data", follow_links=False)
 
 
 def test_no_path_a_file_and_a_missing_folder_are_refused(tmp_path):
     with pytest.raises(RequestError, match=r"dataset\.path is missing"):
-        list_folder("")
+        _folder("")
     with pytest.raises(RequestError, match="archives are not unpacked"):
-        list_folder(str(write(tmp_path / "x.zip", b"PK")))
+        _folder(write(tmp_path / "x.zip", b"PK"))
     with pytest.raises(RequestError, match="There is no folder"):
-        list_folder(str(tmp_path / "none"))
+        _folder(tmp_path / "none")
 
 
 def test_a_regular_expression_names_the_groups(tmp_path):
     for name in ("a/cat7_1.jpg", "a/cat7_2.jpg", "b/dog1_1.jpg"):
         write(tmp_path / name, JPEG)
-    assert [entry.group for entry in list_folder(str(tmp_path), r"([a-z]+\d+)_").entries] == ["cat7", "cat7", "dog1"]
+    listing = _folder(tmp_path, group=r"([a-z]+\d+)_")
+    assert [entry.group for entry in listing.entries] == ["cat7", "cat7", "dog1"]
     with pytest.raises(RequestError, match=r"finds nothing in 'a/cat7_1.jpg'"):
-        list_folder(str(tmp_path), r"bird")
+        _folder(tmp_path, group=r"bird")
     with pytest.raises(RequestError, match="no regular expression"):
-        list_folder(str(tmp_path), "(")
+        _folder(tmp_path, group="(")
 
 
 counts = st.lists(st.integers(2, 30), min_size=2, max_size=5)
@@ -202,131 +351,5 @@ def test_groups_too_few_for_the_share_are_refused_in_a_sentence():
 
 def test_a_relative_path_is_named_with_what_it_stands_for(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for refused in (lambda: list_folder("d/x"), lambda: list_table(DatasetSettings("csv", "d/x"))):
-        with pytest.raises(RequestError, match=f"'d/x', which is '{tmp_path}/d/x'"):
-            refused()
-
-
-@pytest.fixture
-def table(tmp_path) -> Path:
-    """A CSV beside an `images` folder with ten pictures, the rows as a test wants them."""
-    for i in range(10):
-        write(tmp_path / "images" / f"{i}.jpg", JPEG)
-    return tmp_path / "list.csv"
-
-
-def _listed(table, text: str | bytes, **settings: str):
-    table.write_bytes(text if isinstance(text, bytes) else text.encode())
-    columns = {"image_column": "file", "label_column": "label", **settings}
-    return list_table(DatasetSettings("csv", str(table), **columns))
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "file,label\n0.jpg,a\n1.jpg,b\n",
-        "file;label\n0.jpg;a\n1.jpg;b\n",
-        "file\tlabel\r\n0.jpg\ta\r\n\r\n1.jpg\tb\r\n",
-        "\ufefffile,label\n0.jpg,a\n1.jpg,b\n",
-        'note,file,label\n"two\nlines, quoted",0.jpg,a\n"say ""x""",1.jpg,b\n',
-        " file , label \n 0.jpg , a \n ./1.jpg,b",
-    ],
-)
-def test_tables_of_every_make_are_read(table, text):
-    listing = _listed(table, text)
-    assert [(entry.path, entry.label) for entry in listing.entries] == [("0.jpg", "a"), ("1.jpg", "b")]
-    assert listing.entries[0].row == 2
-    assert listing.problems == ()
-    assert len(listing.left_out) == 8
-    assert listing.root.name == "images"
-
-
-def test_whole_numbers_lose_their_decimal_point(table):
-    assert [entry.label for entry in _listed(table, "file,label\n0.jpg,1.0\n1.jpg,0\n").entries] == ["1", "0"]
-
-
-def test_a_split_column_and_a_group_column_are_kept(table):
-    text = "file,label,part,photo\n0.jpg,a,Train,p1\n1.jpg,a,valid,p2\n2.jpg,b,TEST,p1\n"
-    listing = _listed(table, text, split_column="part", group="photo")
-    assert [(entry.split, entry.group) for entry in listing.entries] == [
-        ("train", "p1"),
-        ("validation", "p2"),
-        ("test", "p1"),
-    ]
-
-
-@pytest.mark.parametrize(
-    ("row", "reason"),
-    [
-        ("1.jpg,", "label is missing"),
-        ("1.jpg,NaN", "label is missing"),
-        (",a", "names no file"),
-        ("1.jpg,a,b", "the row has 3 cells, the first row 2"),
-        ("1.jpg", "the row has 1 cells"),
-        ("../list.csv,a", "leaves the image root"),
-        ("/etc/passwd,a", "leaves the image root"),
-        ("x/../../y.jpg,a", "leaves the image root"),
-        ("C:\\pictures\\1.jpg,a", "leaves the image root"),
-        ("0.jpg,b", "rows 2, 3 contradict one another: label a and b"),
-    ],
-)
-def test_a_row_that_cannot_be_used_is_a_problem_with_its_number(table, row, reason):
-    problems = _listed(table, f"file,label\n0.jpg,a\n{row}\n").problems
-    assert reason in problems[-1].reason
-    assert problems[-1].row == 3
-
-
-def test_absolute_paths_inside_the_image_root_are_taken_as_relative_to_it(table):
-    folder = table.parent
-    (folder / "link").symlink_to(folder / "images")
-    places = (f"{folder}/images/0.jpg", f"{folder}/link/1.jpg", "/etc/passwd", "2.jpg")
-    listing = _listed(table, "file,label\n" + "".join(f"{place},a\n" for place in places))
-    assert _paths(listing) == ["0.jpg", "1.jpg", "2.jpg"]
-    assert [(item.path, item.reason) for item in listing.problems] == [
-        ("/etc/passwd", "the path leaves the image root")
-    ]
-    assert _paths(_listed(table, f"file,label\n{places[0]},a\n", image_root=str(folder))) == ["images/0.jpg"]
-
-
-def test_a_repeated_row_is_used_once(table):
-    listing = _listed(table, "file,label\n0.jpg,a\n0.jpg,a\n1.jpg,b\n")
-    assert _paths(listing) == ["0.jpg", "1.jpg"]
-    assert [(item.row, item.reason) for item in listing.left_out if item.row] == [(3, "the row repeats row 2")]
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        (
-            "file,lable\n0.jpg,a\n",
-            r"dataset\.label_column: there is no column 'label'.*Columns: file, lable\. Nearest: lable",
-        ),
-        ("file,label,label\n0.jpg,a,b\n", "2 columns are called 'label'"),
-        ("file,label\n", "has no rows"),
-        ("", "has no rows"),
-        (b"file,label\ncaf\xe9.jpg,a\n", "not UTF-8"),
-        ("file,label\nnone.jpg,a\n", "None of the 1 files named in column 'file', such as 'none.jpg'"),
-        (
-            "file,label\n/none/1.jpg,a\n",
-            r"None of the 1 files .*, such as '/none/1\.jpg', is in .* as dataset\.image_root",
-        ),
-        ("file,label\n../1.jpg,a\n", r"None of the 1 rows of .*: row 2, '\.\./1\.jpg': the path leaves the image root"),
-        (b"PK\x03\x04\x00\x00\xff", "not UTF-8"),
-        ("file,label\n" + "x" * 200_000 + ",a\n", "not a CSV file"),
-    ],
-)
-def test_a_table_that_cannot_be_understood_is_refused(table, text, message):
-    with pytest.raises(RequestError, match=message):
-        _listed(table, text)
-
-
-@given(st.binary(max_size=300))
-def test_any_bytes_as_a_table_are_a_listing_or_a_refusal(tmp_path_factory, content):
-    folder = tmp_path_factory.mktemp("table")
-    write(folder / "0.jpg", JPEG)
-    try:
-        listing = _listed(folder / "list.csv", b"file,label\n0.jpg,a\n" + content)
-    except RequestError as error:
-        assert "list.csv" in str(error)  # noqa: PT017
-    else:
-        assert {entry.label for entry in listing.entries if entry.path == "0.jpg"} <= {"a"}
+    with pytest.raises(RequestError, match=f"'d/x', which is '{tmp_path}/d/x'"):
+        _folder("d/x")

@@ -64,11 +64,11 @@ def test_one_method_that_is_left_is_refused_before_anything_is_trained(tmp_path)
 
 
 def test_samples_that_were_parted_otherwise_are_another_training():
-    train, held = np.arange(8), np.arange(8, 10)
-    one = digest(Subset("train", train), Subset("train", held))
-    assert one == digest(Subset("train", train.copy()), Subset("train", held.copy()))
+    train, validation = np.arange(8), np.arange(8, 10)
+    one = digest(Subset("train", train), Subset("train", validation))
+    assert one == digest(Subset("train", train.copy()), Subset("train", validation.copy()))
     assert one != digest(Subset("train", np.arange(1, 9)), Subset("train", np.array([0, 9])))
-    assert one != digest(Subset("train", train), Subset("validation", held))
+    assert one != digest(Subset("train", train), Subset("validation", validation))
 
 
 def test_one_image_tells_nothing_of_a_difference():

@@ -1,5 +1,6 @@
 import csv
 import io
+import json
 import sys
 from pathlib import Path
 
@@ -120,7 +121,7 @@ def test_rows_that_cannot_be_used_are_quarantined_with_their_reason(tmp_path):
     assert found["b"] == "the row holds no image"
     assert "Truncated" in found["c"]
     assert found["d"] == "the row holds no image"
-    assert found["e"] == found["f"] == "its label is missing"
+    assert found["e"] == found["f"] == "it has no label"
     assert found["g"] == "its group is missing"
     assert found["h"].startswith("its split is none of train")
     assert found["h"].endswith("'tomorrow'")
@@ -136,7 +137,10 @@ def test_labels_that_hugging_face_hides_are_missing(root, tmp_path):
     pq.write_table(table.set_column(1, "label", hidden), path)
     dataset = _open(path, tmp_path, "dataset.error_limit=0.5", NO_TEST)
     assert len(dataset.splits["train"]) == 28
-    assert [row["reason"] for row in _quarantined(tmp_path)] == ["its label is missing"] * 2
+    assert [row["reason"] for row in _quarantined(tmp_path)] == [
+        "its label is 7, and its file names 3 classes, from 0 on", "it has no label",
+    ]  # fmt: skip
+    assert any("1 images have no label" in notice and "predict" in notice for notice in dataset.notices)
 
 
 def test_a_file_that_changes_after_the_scan_stops_the_run(root, tmp_path):
@@ -202,7 +206,7 @@ def test_text_that_is_not_utf_8_stops_the_run_and_its_file_is_named(tmp_path):
         (("dataset.label_column=kin",), r"there is no column 'kin'\. Columns: picture, kind, other\. Nearest: kind"),
         (
             ("dataset.label_column=kind", "dataset.image_column=other"),
-            "column 'other' holds int64; it must hold the bytes",
+            "column 'other' of 'x.parquet' holds int64; it must hold the bytes",
         ),
         (("dataset.label_column=kind", "dataset.id_column=path.x"), "dataset.id_column: there is no column 'path.x'"),
         (("dataset.label_column=kind.name",), r"dataset.label_column: there is no column 'kind\.name'.*Nearest: kind"),
@@ -210,7 +214,10 @@ def test_text_that_is_not_utf_8_stops_the_run_and_its_file_is_named(tmp_path):
             ("dataset.label_column=kind", "dataset.image_column=picture.bytes"),
             r"dataset.image_column: there is no column 'picture\.bytes'.*Nearest: picture",
         ),
-        ((), r"dataset\.label_column is missing: no column can be meant\. Columns: picture, kind, other"),
+        (
+            (),
+            r"dataset\.label_column is missing: no column can be meant\. Columns: picture \(binary\), kind \(string\), other",
+        ),
     ],
 )
 def test_a_wrong_column_is_refused_with_those_there_are(tmp_path, overrides, message):
@@ -258,7 +265,9 @@ def test_files_that_are_no_parquet_or_lack_a_column_are_named(tmp_path):
 
 def test_several_columns_of_images_need_a_choice(tmp_path):
     path = _table(tmp_path / "x.parquet", thumbnail=[b"x"] * 12)
-    with pytest.raises(RequestError, match=r"dataset\.image_column is missing: several columns can be meant"):
+    with pytest.raises(
+        RequestError, match=r"dataset\.image_column is missing: several columns hold the bytes of images"
+    ):
         _open(path, tmp_path, "dataset.label_column=kind")
 
 
@@ -267,3 +276,157 @@ def test_without_pyarrow_the_message_says_what_to_install(root, tmp_path, monkey
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
     with pytest.raises(RequestError, match=r"needs pyarrow: pip install 'bottleneck-features\[parquet\]'"):
         _open(path, tmp_path)
+
+
+def _named(path: Path, kinds: list[str], labels: list, names: object = None, kind: object = None) -> Path:
+    """Pictures of some colours with labels as they are given, and a description of them as Hugging Face writes it."""
+    pictures = [{"bytes": encoded(picture(i, COLOURS[name])), "path": None} for i, name in enumerate(kinds)]
+    table = pa.table({"image": pictures, "label": pa.array(labels, kind)})
+    if names is not None:
+        features = {"label": names if isinstance(names, dict) else {"names": names, "_type": "ClassLabel"}}
+        kept = names if isinstance(names, bytes) else json.dumps({"info": {"features": features}})
+        table = table.replace_schema_metadata({"huggingface": kept})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(table, path)
+    return path
+
+
+def _labels(dataset: Dataset, split: str) -> list[str]:
+    return [dataset.class_names[label] for label in dataset.splits[split].labels]
+
+
+def test_each_file_names_its_own_classes_and_labels_are_compared_by_name(tmp_path):
+    train, test = ["blue", "green", "red"] * 4, ["red", "blue"] * 3
+    _named(tmp_path / "d" / "train.parquet", train, [0, 1, 2] * 4, ["blue", "green", "red"])
+    _named(tmp_path / "d" / "test.parquet", test, [1, 0] * 3, ["blue", "red"])
+    dataset = _open(tmp_path / "d", tmp_path)
+    assert _labels(dataset, "train") == train
+    assert _labels(dataset, "test") == test
+
+
+def test_numbers_beside_names_are_refused_and_text_or_hidden_labels_are_not(tmp_path):
+    kinds = ["blue", "green", "red"] * 4
+    _named(tmp_path / "d" / "train.parquet", kinds, [0, 1, 2] * 4, list(NAMES))
+    _named(tmp_path / "d" / "test.parquet", kinds, [0, 1, 2] * 4)
+    with pytest.raises(
+        RequestError, match=r"'test\.parquet' has numbers .*such as 0, .*'train\.parquet' names .*'blue'"
+    ):
+        _open(tmp_path / "d", tmp_path)
+    _named(tmp_path / "d" / "test.parquet", kinds, kinds)
+    assert _labels(_open(tmp_path / "d", tmp_path), "test") == kinds
+    _named(tmp_path / "d" / "test.parquet", kinds, [-1] * 12)
+    dataset = _open(tmp_path / "d", tmp_path, NO_TEST)
+    assert set(dataset.splits) == {"train"}
+    assert any("12 images have no label" in notice for notice in dataset.notices)
+
+
+def test_a_test_file_of_minus_ones_without_names_is_unlabelled(tmp_path):
+    _named(tmp_path / "d" / "train.parquet", ["blue", "red"] * 6, [0, 1] * 6)
+    _named(tmp_path / "d" / "test.parquet", ["blue", "red"] * 3, [-1] * 6)
+    dataset = _open(tmp_path / "d", tmp_path, NO_TEST)
+    assert dataset.class_names == ("0", "1")
+    assert any("6 images have no label" in notice for notice in dataset.notices)
+
+
+def test_classes_may_be_called_none_and_na_where_the_file_names_them(tmp_path):
+    path = _named(tmp_path / "x.parquet", ["blue", "green", "red"] * 4, [0, 1, 2] * 4, ["none", "NA", "-"])
+    assert set(_open(path, tmp_path, NO_TEST).class_names) == {"none", "NA", "-"}
+    text = _named(tmp_path / "y.parquet", ["blue", "green", "red"] * 4, ["a", "b", "NA"] * 4)
+    assert _open(text, tmp_path, NO_TEST).class_names == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        "blue", 3, None, {"a": 1}, ["a", 2, "c"], [["a"], ["b"]], {"names": None}, {"feature": {"feature": "x"}}, b"\xff",
+        b"[1, 2]",
+        b'{"info": ["features"]}', b'{"info": {"features": {"label": [1, 2]}}}', b"[" * 100_000, b'{"a":' * 50_000,
+    ],
+)  # fmt: skip
+def test_damaged_names_of_classes_leave_the_numbers(tmp_path, names):
+    path = _named(tmp_path / "x.parquet", ["blue", "green", "red"] * 4, [0, 1, 2] * 4, names)
+    assert _open(path, tmp_path, NO_TEST).class_names == ("0", "1", "2")
+
+
+def test_names_over_a_column_of_text_are_not_used(tmp_path):
+    path = _named(tmp_path / "x.parquet", list(NAMES) * 4, list(NAMES) * 4, ["x", "y", "z"])
+    assert _open(path, tmp_path, NO_TEST).class_names == NAMES
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [(["a", "b", "a "], "more than one number the name 'a'"), (["a", " ", "b"], "a number no name")],
+)
+def test_names_that_are_not_one_for_each_number_are_refused(tmp_path, names, message):
+    path = _named(tmp_path / "x.parquet", list(NAMES) * 4, [0, 1, 2] * 4, names)
+    with pytest.raises(RequestError, match=f"'x.parquet' gives {message}"):
+        _open(path, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("labels", "kind", "names", "message"),
+    [
+        (
+            [["cat", "dog"], ["cat"], ["dog"]] * 4,
+            None,
+            None,
+            "several labels in a cell of column 'label', in 4 of 12 rows",
+        ),
+        ([[0, 2], [1], []] * 4, None, {"feature": {"names": ["a", "b", "c"]}}, 'such as \'."a", "c".\''),
+        ([i + 0.25 for i in range(12)], pa.float32(), None, "continuous numbers"),
+        ([{"a": 1}] * 12, None, None, "column 'label' of 'x.parquet' holds struct"),
+        ([b"a", b"b", b"c"] * 4, None, None, "column 'label' of 'x.parquet' holds binary"),
+    ],
+)
+def test_a_column_that_holds_no_classes_is_refused_as_what_it_is(tmp_path, labels, kind, names, message):
+    path = _named(tmp_path / "x.parquet", list(NAMES) * 4, labels, names, kind)
+    with pytest.raises(RequestError, match=message):
+        _open(path, tmp_path, "dataset.image_column=image")
+
+
+def test_lists_of_one_label_are_classes(tmp_path):
+    path = _named(tmp_path / "x.parquet", list(NAMES) * 4, [[name] for name in NAMES] * 4)
+    assert _open(path, tmp_path, NO_TEST).class_names == NAMES
+
+
+def test_a_column_of_another_file_that_holds_something_else_is_refused_by_name(tmp_path):
+    _named(tmp_path / "d" / "a.parquet", list(NAMES) * 4, list(NAMES) * 4)
+    pq.write_table(pa.table({"image": ["x.jpg"], "label": ["red"]}), tmp_path / "d" / "b.parquet")
+    with pytest.raises(RequestError, match=r"column 'image' of 'b\.parquet' holds string"):
+        _open(tmp_path / "d", tmp_path)
+
+
+def test_true_in_a_column_called_is_valid_is_the_validation_split(tmp_path):
+    path = _table(tmp_path / "x.parquet", is_valid=[i >= 9 for i in range(12)])
+    dataset = _open(path, tmp_path, "dataset.label_column=kind", "dataset.split_column=is_valid")
+    assert {split: len(samples) for split, samples in dataset.splits.items()} == {"train": 9, "validation": 3}
+
+
+def test_columns_that_look_like_groups_are_found(tmp_path):
+    path = _table(
+        tmp_path / "x.parquet",
+        sender=[f"s{i // 4}" for i in range(12)],
+        version=["v1"] * 12,
+        number=list(range(12)),
+        note=[None, *map(str, range(11))],
+        damaged=pa.array([b"\xff"] * 6 + [b"a"] * 6).view(pa.string()),
+        tags=[["a"]] * 12,
+    )
+    assert _open(path, tmp_path, "dataset.label_column=kind", NO_TEST).group_candidates == ("sender",)
+    assert _open(path, tmp_path, "dataset.label_column=kind", "dataset.group=sender", NO_TEST).group_candidates == ()
+
+
+def test_a_value_that_a_dictionary_has_once_is_in_memory_once_however_often_it_is_repeated(tmp_path):
+    pictures = [encoded(picture(i, COLOURS[NAMES[i % 3]])) for i in range(12)]
+    values = pa.DictionaryArray.from_arrays(
+        [*range(12), *[12] * 300], pa.array([*pictures, bytes(1 << 22)], pa.binary())
+    )
+    table = pa.table({"image": values, "label": [*NAMES] * 4 + ["red"] * 300})
+    pq.write_table(
+        table, tmp_path / "x.parquet", compression="zstd", store_schema=False, dictionary_pagesize_limit=1 << 30
+    )
+    dataset = _open(tmp_path / "x.parquet", tmp_path, "dataset.error_limit=1", NO_TEST)
+    dataset.images("train", np.arange(12))
+    (held,) = dataset._reader._held.values()
+    assert len(held.contents) == 312
+    assert held.nbytes == sum(map(len, pictures)) + (1 << 22)

@@ -8,7 +8,7 @@ from matplotlib.text import Text
 
 from bottleneck_features.pipeline import plots
 from bottleneck_features.pipeline.evaluation.calibration import calibrate
-from bottleneck_features.pipeline.results import Method, Score
+from bottleneck_features.pipeline.method_row import Method, Score
 from bottleneck_features.pipeline.stages.label_curve import LabelCurvePoint, crossing
 
 LAYERS = ("conv4_block2_out", "conv5_block2_out")

@@ -15,10 +15,10 @@ from bottleneck_features.pipeline.evaluation.duplicates import Duplicates
 from bottleneck_features.pipeline.evaluation.evaluation_set import EvaluationSet
 from bottleneck_features.pipeline.evaluation.scores import score_counts
 from bottleneck_features.pipeline.evaluation.splits import Subset
+from bottleneck_features.pipeline.method_row import Method
 from bottleneck_features.pipeline.methods.classifier import Classifier
 from bottleneck_features.pipeline.methods.layer_rows import LayerRows, layer_sets
 from bottleneck_features.pipeline.methods.saved_head import load_head, save_head
-from bottleneck_features.pipeline.results import Method
 
 SHORT = ("--set", "head.epochs=3")
 SETS = ["block3b_add", "block5c_add", "top_activation", "block5c_add + top_activation"]

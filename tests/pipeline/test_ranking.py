@@ -7,7 +7,7 @@ import pytest
 
 from bottleneck_features.pipeline.evaluation.ranking import calibrated_loss, level_with_best, ranked
 from bottleneck_features.pipeline.evaluation.scores import score
-from bottleneck_features.pipeline.results import Method
+from bottleneck_features.pipeline.method_row import Method
 
 LABELS = np.array([0, 1] * 8)
 

@@ -10,7 +10,7 @@ from browser import PROGRAM, Browser, chromium
 from commandline import invoke
 from hostile_data import NAMES, make
 
-from bottleneck_features.pipeline.reporting.sources import visible
+from bottleneck_features.plain import visible
 
 pytestmark = [
     pytest.mark.slow,

@@ -9,10 +9,10 @@ from bottleneck_features import models
 from bottleneck_features.models.backbones import Backbone
 from bottleneck_features.models.weights import WeightsIdentity
 from bottleneck_features.pipeline.errors import PipelineError
+from bottleneck_features.pipeline.method_row import kept_epoch
 from bottleneck_features.pipeline.methods import resumable
 from bottleneck_features.pipeline.methods.resumable import Schedule, fit_resumable, recipe_folder, sole_training
 from bottleneck_features.pipeline.methods.training import EpochBatches
-from bottleneck_features.pipeline.results import kept_epoch
 
 SCHEDULE = Schedule(epochs=4, learning_rate=1e-2, drop_every=2, patience=4)
 
@@ -48,7 +48,7 @@ def undisturbed(tmp_path_factory) -> dict[str, list[float]]:
 def test_a_killed_training_ends_with_the_same_epochs_and_curves(tmp_path, undisturbed, monkeypatch, kills):
     for kill in kills:
         with monkeypatch.context() as patch:
-            patch.setattr(resumable, "_write", _interrupted_after(kill))
+            patch.setattr(resumable, "write_checkpoint", _interrupted_after(kill))
             with pytest.raises(KeyboardInterrupt):
                 fit_resumable(_model, *_batches(), schedule=SCHEDULE, title="made", folder=tmp_path)
     _, history = fit_resumable(_model, *_batches(), schedule=SCHEDULE, title="made", folder=tmp_path)
@@ -59,7 +59,7 @@ def test_a_killed_training_ends_with_the_same_epochs_and_curves(tmp_path, undist
 
 
 def _interrupted_after(epoch: int):
-    write = resumable._write
+    write = resumable.write_checkpoint
 
     def interrupted(folder, now, model, curves):
         write(folder, now, model, curves)
@@ -71,7 +71,7 @@ def _interrupted_after(epoch: int):
 
 def test_a_checkpoint_that_was_being_written_is_not_taken_up(tmp_path, undisturbed, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(resumable, "_write", _interrupted_after(1))
+        patch.setattr(resumable, "write_checkpoint", _interrupted_after(1))
         with pytest.raises(KeyboardInterrupt):
             fit_resumable(_model, *_batches(), schedule=SCHEDULE, title="made", folder=tmp_path)
     half = tmp_path / "unfinished-1"

@@ -4,7 +4,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from bottleneck_features.pipeline.datasets.dataset import ArrayDataset, Samples
-from bottleneck_features.pipeline.datasets.splitting import grouped_split, stratified_split
+from bottleneck_features.pipeline.datasets.splitting import grouped_split, straddling, stratified_split
+from bottleneck_features.pipeline.datasets.texts import factorized, text_array
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.evaluation.splits import hold_out, scored_subset
 
@@ -26,16 +27,16 @@ def _dataset(labels: np.ndarray, splits: tuple[str, ...], groups: dict[str, np.n
 def test_a_stratified_split_is_disjoint_complete_and_has_every_class_on_both_sides(counts, share, seed):
     labels = np.repeat(np.arange(len(counts)), counts)
     assume(np.ceil(share * len(labels)) <= len(labels) - len(counts))
-    train, held = stratified_split(labels, share, seed)
-    assert sorted([*train, *held]) == list(range(len(labels)))
-    assert set(labels[train]) == set(labels[held]) == set(range(len(counts)))
+    train, validation = stratified_split(labels, share, seed)
+    assert sorted([*train, *validation]) == list(range(len(labels)))
+    assert set(labels[train]) == set(labels[validation]) == set(range(len(counts)))
 
 
 @pytest.mark.parametrize("images", [2, 3, 4])
 def test_of_classes_of_few_images_one_each_is_held_out(images):
     labels = np.repeat(np.arange(5), images)
-    _, held = stratified_split(labels, 0.2, 0)
-    assert np.bincount(labels[held]).tolist() == [1] * 5
+    _, validation = stratified_split(labels, 0.2, 0)
+    assert np.bincount(labels[validation]).tolist() == [1] * 5
 
 
 @pytest.mark.parametrize("groups", [None, np.arange(7) // 3])
@@ -56,12 +57,12 @@ def test_no_group_is_on_both_sides_and_every_class_is(sizes, seed):
     groups = np.repeat(np.arange(len(sizes)), sizes)
     labels = groups % 2
     try:
-        train, held = grouped_split(labels, groups, 0.2, seed)
+        train, validation = grouped_split(labels, groups, 0.2, seed)
     except RequestError:
         assume(False)
-    assert sorted([*train, *held]) == list(range(len(labels)))
-    assert not set(groups[train]) & set(groups[held])
-    assert set(labels[train]) == set(labels[held]) == {0, 1}
+    assert sorted([*train, *validation]) == list(range(len(labels)))
+    assert not set(groups[train]) & set(groups[validation])
+    assert set(labels[train]) == set(labels[validation]) == {0, 1}
 
 
 def test_groups_that_cannot_be_parted_say_so():
@@ -72,18 +73,26 @@ def test_groups_that_cannot_be_parted_say_so():
 def test_held_out_groups_come_from_the_data_set():
     labels = np.tile([0, 1], 30)
     groups = np.arange(60) // 4
-    held = hold_out(_dataset(labels, ("train",), {"train": groups}), 0.2, 0)
-    assert not set(groups[held.train.indices]) & set(groups[held.validation.indices])
+    holdout = hold_out(_dataset(labels, ("train",), {"train": groups}), 0.2, 0)
+    assert not set(groups[holdout.train.indices]) & set(groups[holdout.validation.indices])
 
 
 def test_a_validation_split_is_used_as_it_is_and_nothing_of_train_is_lost():
-    held = hold_out(_dataset(np.tile([0, 1], 5), ("train", "validation", "test")), 0.2, 0)
-    assert (held.train.split, len(held.train)) == ("train", 10)
-    assert (held.validation.split, len(held.validation)) == ("validation", 10)
+    holdout = hold_out(_dataset(np.tile([0, 1], 5), ("train", "validation", "test")), 0.2, 0)
+    assert (holdout.train.split, len(holdout.train)) == ("train", 10)
+    assert (holdout.validation.split, len(holdout.validation)) == ("validation", 10)
 
 
 @pytest.mark.parametrize(("splits", "expected"), [(("train", "test"), "test"), (("train",), "train")])
 def test_what_is_scored_at_the_end_is_the_test_split_or_else_the_validation_images(splits, expected):
     dataset = _dataset(np.tile([0, 1], 20), splits)
-    held = hold_out(dataset, 0.2, 0)
-    assert scored_subset(dataset, held).split == expected
+    holdout = hold_out(dataset, 0.2, 0)
+    assert scored_subset(dataset, holdout).split == expected
+
+
+def test_many_texts_that_come_twice_in_the_same_order_are_told_apart():
+    texts = [f"patient {i}" for i in range(1000)] * 2
+    names, codes = factorized(text_array(texts))
+    assert names == tuple(sorted(set(texts)))
+    assert [names[code] for code in codes] == texts
+    assert straddling({"train": text_array(texts), "test": text_array(texts[::-1])}) == 1000

@@ -13,9 +13,15 @@ FIRST, LAST = "bottleneck_features.pipeline.stopping", "bottleneck_features.pipe
 
 
 @pytest.mark.parametrize(
-    ("imported", "seconds"), [(FIRST, 0.05), ("pydantic", 0.0), ("h5py", 0.0), (LAST, 0.3), (LAST, 1.0), (LAST, 2.0)]
-)
-def test_ctrl_c_during_the_start_ends_with_one_line(tmp_path: Path, imported: str, seconds: float):
+    ("imported", "seconds", "number"),
+    [
+        (FIRST, 0.05, signal.SIGINT), ("pydantic", 0.0, signal.SIGINT), ("h5py", 0.0, signal.SIGTERM), (LAST, 0.3, signal.SIGINT),
+        (LAST, 1.0, signal.SIGHUP), (LAST, 2.0, signal.SIGTERM),
+    ],
+)  # fmt: skip
+def test_ctrl_c_or_an_end_that_is_asked_for_during_the_start_ends_with_one_line(
+    tmp_path: Path, imported: str, seconds: float, number: signal.Signals
+):
     python, *words = command("features", "-e", "digits", home=tmp_path)
     with subprocess.Popen(
         [python, "-X", "importtime", *words], stderr=subprocess.PIPE, text=True, preexec_fn=heed_ctrl_c
@@ -25,7 +31,7 @@ def test_ctrl_c_during_the_start_ends_with_one_line(tmp_path: Path, imported: st
             if line.split("|")[-1].strip() == imported:
                 break
         time.sleep(seconds)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         _, rest = process.communicate(timeout=60)
     said = [line for line in rest.splitlines() if not line.startswith("import time:")]
     assert process.returncode == 1
@@ -45,3 +51,30 @@ def test_who_ignores_ctrl_c_or_handles_it_keeps_doing_so():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["True", "True", "False"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_an_extraction_that_is_asked_to_end_says_so_and_leaves_no_note_of_a_holder(
+    tmp_path: Path, number: signal.Signals
+):
+    words = command(
+        "features",
+        "-e",
+        "digits",
+        "--set",
+        "features.shard_size=8",
+        "--set",
+        "compute.precision=float32",
+        home=tmp_path,
+    )
+    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True, preexec_fn=heed_ctrl_c) as process:
+        deadline = time.monotonic() + 120
+        while not list(tmp_path.glob("features/*/train/00003.h5")) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.send_signal(number)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "Error: Stopped. Every finished shard is kept" in said
+    assert "Traceback" not in said
+    assert not list(tmp_path.glob("features/*/.lock.json"))
+    assert not list(tmp_path.rglob("*.tmp"))

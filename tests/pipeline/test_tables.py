@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from bottleneck_features.pipeline import plots
+from bottleneck_features.pipeline.method_row import Method, Score
 from bottleneck_features.pipeline.reporting.answer import answer
-from bottleneck_features.pipeline.results import Method, Score
 from bottleneck_features.pipeline.tables import p_text, share_text, table_rows
 
 FORMULA = "$\\frac{1}{0}$ & \"quotes\" 'too'"

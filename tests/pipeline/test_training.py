@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from bottleneck_features.models import build_head
 from bottleneck_features.pipeline.errors import PipelineError
+from bottleneck_features.pipeline.method_row import kept_epoch
 from bottleneck_features.pipeline.methods.training import RowBatches, TrainingRecipe, fit, predicted_probabilities
-from bottleneck_features.pipeline.results import kept_epoch
 
 
 def _blobs(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -49,12 +49,12 @@ def test_the_best_epoch_by_validation_loss_is_kept():
     rows, labels = _blobs()
     keras.utils.set_random_seed(0)
     model = build_head((8,), 3, 0.0)
-    train, held = np.arange(0, 120, 2), np.arange(1, 120, 2)
-    batches = [RowBatches(rows, labels, part, batch_size=16, seed=0) for part in (train, held)]
+    train, validation = np.arange(0, 120, 2), np.arange(1, 120, 2)
+    batches = [RowBatches(rows, labels, part, batch_size=16, seed=0) for part in (train, validation)]
     history = fit(model, *batches, TrainingRecipe(12, 16, 0.3, 0), "blobs")
     assert kept_epoch(history) == 1 + int(np.argmin(history["val_loss"]))
-    probabilities = predicted_probabilities(model, rows, held)
-    loss = -np.log(probabilities[np.arange(len(held)), labels[held]]).mean()
+    probabilities = predicted_probabilities(model, rows, validation)
+    loss = -np.log(probabilities[np.arange(len(validation)), labels[validation]]).mean()
     assert loss == pytest.approx(min(history["val_loss"]), rel=1e-3)
 
 

@@ -165,7 +165,7 @@ def test_bands_are_a_part_of_the_identity_and_have_a_range_of_their_own(tmp_path
     root = _fill(tmp_path / "data", of_bands)
     with pytest.raises(PipelineError, match=r"it has 6 bands.*dataset\.bands=3,2,1"):
         _open(root, tmp_path)
-    with pytest.raises(PipelineError, match=r"None of the 9 images can be used:(.|\n)*it has 6 bands"):
+    with pytest.raises(PipelineError, match=r"None of the 9 files can be used:(.|\n)*it has 6 bands"):
         _open(root, tmp_path, "dataset.error_limit=1")
     plain = _open(_fill(tmp_path / "plain", lambda pixels: encoded(Image.fromarray(pixels), "PNG")), tmp_path)
     for asked, factor, high in (("3,2,1", 16, 4095), ("4,5,6", 200, 65535)):

@@ -35,10 +35,16 @@ def open_listing(experiment: Experiment, home: Path, listing: Listing) -> ImageD
     resizing_of(experiment)  # refuses what cannot be before every file is read
     entries = listing.entries
     settings = experiment.dataset
-    scan = scan_files(listing.root, [entry.path for entry in entries], home, settings.max_pixels, settings.bands)
+    paths = [entry.path for entry in entries]
+    scan = scan_files(
+        listing.root, paths, home, settings.max_pixels, bands=settings.bands, follow_links=settings.follow_links
+    )
     groups, rows = text_array(printable(entry.group) for entry in entries), np.array([e.row for e in entries], np.int32)
     labels, splits = text_array(entry.label for entry in entries), text_array(entry.split for entry in entries)
     groups = groups if (groups != "").any() else groups[:0]
-    labelled = LabelledScan(scan, scan.ids, labels, splits, groups, scan.problems, rows if rows.any() else None)
-    location = str(Path(experiment.dataset.path).expanduser().resolve())
+    numbers, candidates = rows if rows.any() else None, listing.group_candidates
+    labelled = LabelledScan(
+        scan, scan.ids, labels, splits, groups, scan.problems, rows=numbers, group_candidates=candidates
+    )
+    location = str(Path(settings.path).expanduser().resolve())
     return assemble(experiment, home, labelled, reader=FileReader(listing.root), location=location, listing=listing)

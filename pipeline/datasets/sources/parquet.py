@@ -1,18 +1,17 @@
 """Parquet files as data sets: image bytes, labels and ids in columns, read one row group at a time."""
 
-import json
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bottleneck_features.errors import first_line, nearest
+from bottleneck_features.errors import first_line
 from bottleneck_features.pipeline.datasets.assembly import LabelledScan, assemble, resizing_of
 from bottleneck_features.pipeline.datasets.containers import (
     Container,
@@ -23,39 +22,36 @@ from bottleneck_features.pipeline.datasets.containers import (
     unique_ids,
 )
 from bottleneck_features.pipeline.datasets.decoding import UnusableImage
-from bottleneck_features.pipeline.datasets.folder_convention import SPLIT_SYNONYMS
+from bottleneck_features.pipeline.datasets.group_candidates import group_candidates
 from bottleneck_features.pipeline.datasets.image_dataset import ImageDataset, StoredImage
-from bottleneck_features.pipeline.datasets.scanning import UnscannedImage, scan_containers
+from bottleneck_features.pipeline.datasets.labels import HIDDEN, without_hidden
+from bottleneck_features.pipeline.datasets.scanning import ScanResult, UnscannedImage, scan_containers
+from bottleneck_features.pipeline.datasets.sources.parquet_columns import (
+    TableColumns,
+    class_names,
+    find_columns,
+    label_text,
+    other_columns,
+    require_columns,
+)
+from bottleneck_features.pipeline.datasets.split_cells import said_split, why_no_split
 from bottleneck_features.pipeline.datasets.texts import text_array
 from bottleneck_features.pipeline.errors import RequestError
-from bottleneck_features.pipeline.experiment import DatasetSettings, Experiment
+from bottleneck_features.pipeline.experiment import MISSING_LABELS, Experiment
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from pyarrow.parquet import ParquetFile
 
 _ANNOTATIONS = ("label", "split", "group")
-ROWS = 64  # whose bytes are held while they are looked at
+ROWS = 4  # that are unpacked at a time: a value that a dictionary has once, and a million rows repeat, is unpacked for each
+HELD = 64  # of which contents that are the same are one copy
 ROW_GROUP_BYTES = (
     1 << 30
 )  # bytes of the row groups that are held while a data set is read; one is held whatever its size
 LARGEST_GROUP = 1 << 30  # bytes
-USUAL_LABELS = ("label", "labels", "class", "fine_label")
-
-
-@dataclass(frozen=True)
-class TableColumns:
-    """The columns of a table: of image bytes (or `{bytes, path}`), of labels, and perhaps of splits, groups and ids.
-
-    `names` are the classes where labels are numbers (Hugging Face's `ClassLabel`).
-    """
-
-    image: str
-    label: str
-    split: str = ""
-    group: str = ""
-    id: str = ""
-    names: tuple[str, ...] = ()
+MOST_ROWS, MOST_FILES, MOST_BYTES = 200_000, 100, 1 << 25  # in which columns that look like groups are looked for
+NAMELESS, NAMED = 1, 2  # kept as the sample of an image: its label is a number, or the name that its file gives to one
 
 
 def open_parquet(experiment: Experiment, home: Path) -> ImageDataset:
@@ -64,16 +60,50 @@ def open_parquet(experiment: Experiment, home: Path) -> ImageDataset:
     resizing_of(experiment)  # refuses what cannot be before every image is read
     containers = find_containers(settings.path, ".parquet")
     named = ("",) * len(containers) if settings.split_column else named_splits(containers)
-    columns = parquet_columns(containers[0], settings)
+    with _opened(containers[0]) as file:
+        columns = find_columns(_schema(file, containers[0]), settings)
+        require_columns(_schema(file, containers[0]), columns, containers[0].name)
     images = partial(parquet_images, columns=columns)
     scan = scan_containers(containers, images, _ANNOTATIONS, home, max_pixels=settings.max_pixels, bands=settings.bands)
     owners, said = scan.images["container"], scan.annotations
     ids, repeated = unique_ids(scan.ids, owners, containers)
     splits = said["split"] if settings.split_column else text_array(named[owner] for owner in owners)
     groups = said["group"] if settings.group else said["group"][:0]
-    labelled = LabelledScan(scan, ids, said["label"], splits, groups, {**repeated, **scan.problems})
+    named_labels = scan.images["sample"] == NAMED
+    labels = np.where(np.isin(said["label"], HIDDEN) & ~named_labels & named_labels.any(), "", said["label"])
+    _require_names(replace(scan, annotations={"label": labels}), containers, columns.label)
+    if named_labels.any() and settings.missing_labels == MISSING_LABELS:
+        settings = replace(settings, missing_labels=())  # names of classes are not cells that may be empty
+    labels, problems = without_hidden(labels, splits), {**repeated, **scan.problems}
+    candidates = () if settings.group else _group_candidates(containers, columns, labels)
+    place = f"column '{columns.label}'"
+    labelled = LabelledScan(scan, ids, labels, splits, groups, problems, place=place, group_candidates=candidates)
     reader = ParquetReader(containers, columns.image)
-    return assemble(experiment, home, labelled, reader=reader, location=settings.path)
+    return assemble(replace(experiment, dataset=settings), home, labelled, reader=reader, location=settings.path)
+
+
+@dataclass(frozen=True)
+class _RowGroup:
+    """The images of a row group; of contents that are the same there is one copy.
+
+    Attributes:
+        contents: of each row; None where there is none.
+        nbytes: how much memory they take.
+    """
+
+    contents: list[bytes | None]
+    nbytes: int
+
+    @classmethod
+    def of(cls, file: "ParquetFile", group: int, column: str) -> "_RowGroup":
+        """Read a row group."""
+        copies: dict[bytes | None, bytes | None] = {}
+        contents = []
+        for batch in file.iter_batches(ROWS, row_groups=[group], columns=[column]):
+            for value in batch.column(column).to_pylist():
+                content = _content(value)
+                contents.append(copies.setdefault(content, content))
+        return cls(contents, sum(len(content or b"") for content in copies))
 
 
 class ParquetReader:
@@ -83,7 +113,7 @@ class ParquetReader:
         self._containers, self._column = containers, column
         self._lock = threading.Lock()
         self._starts: dict[int, np.ndarray] = {}
-        self._held: OrderedDict[tuple[int, int], Any] = OrderedDict()
+        self._held: OrderedDict[tuple[int, int], _RowGroup] = OrderedDict()
         self._held_bytes = 0
         self.threads = reading_threads(containers)
 
@@ -94,9 +124,9 @@ class ParquetReader:
             group = int(np.searchsorted(starts, image.offset, "right")) - 1
             rows = self._rows(image.container, group)
         row = image.offset - int(starts[group])
-        if row >= len(rows):
+        if row >= len(rows.contents):
             raise UnusableImage("the file has fewer rows than it had")
-        return _image_bytes(rows[row].as_py())
+        return _image_bytes(rows.contents[row])
 
     def location(self, image: StoredImage) -> str:
         """See `ImageReader`."""
@@ -109,11 +139,11 @@ class ParquetReader:
             self._starts[number] = np.cumsum([0, *sizes[:-1]])
         return self._starts[number]
 
-    def _rows(self, number: int, group: int) -> Any:
+    def _rows(self, number: int, group: int) -> "_RowGroup":
         if (number, group) not in self._held:
             with _reading(self._containers[number]) as file:
                 self._make_room(_group_bytes(file, group, self._column))
-                rows = file.read_row_group(group, columns=[self._column]).column(self._column)
+                rows = _RowGroup.of(file, group, self._column)
             self._make_room(rows.nbytes)
             self._held[number, group] = rows
             self._held_bytes += rows.nbytes
@@ -126,34 +156,46 @@ class ParquetReader:
             self._held_bytes -= rows.nbytes
 
 
-def parquet_columns(container: Container, settings: DatasetSettings) -> TableColumns:
-    """Find the columns that settings name, or that are the only ones that can be meant.
-
-    Args:
-        container: one of the files; the others have the same columns.
-        settings: `image_column`, `label_column`, `split_column`, `group` and `id_column` (which may be `image.path`).
+def _require_names(scan: ScanResult, containers: tuple[Container, ...], column: str) -> None:
+    """Refuse files that name their classes beside files of numbers that nothing names.
 
     Raises:
-        RequestError: a column is missing or cannot be told, or pyarrow is not installed.
+        RequestError: there are both; the message names one of each.
     """
-    with _opened(container) as file:
-        schema = file.schema_arrow
-    label = settings.label_column or _usual(schema, "label_column", [n for n in USUAL_LABELS if n in schema.names])
-    image = settings.image_column or _usual(schema, "image_column", [f.name for f in schema if _holds_images(f.type)])
-    wanted = {"image_column": image, "label_column": label}
-    wanted |= {key: getattr(settings, key) for key in ("split_column", "group", "id_column")}
-    for key, name in wanted.items():
-        may_be_field = key in ("split_column", "group", "id_column")
-        if name and (_column_of(name, schema.names) if may_be_field else name) not in schema.names:
-            raise _no_column(schema, key, name)
-    if not _holds_images(schema.field(image).type):
+    said, owners = scan.annotations["label"], scan.images["container"]
+    first = {kind: np.flatnonzero((scan.images["sample"] == kind) & (said != "")) for kind in (NAMELESS, NAMED)}
+    if len(first[NAMELESS]) and len(first[NAMED]):
+        number, name = int(first[NAMELESS][0]), int(first[NAMED][0])
         raise RequestError(
-            f"dataset.image_column: column {image!r} holds {schema.field(image).type}; it must hold the bytes of image files, "
-            "or a struct of `bytes` and `path`."
+            f"'{containers[owners[number]].name}' has numbers in column {column!r}, such as {said[number]}, and does not name "
+            f"them; '{containers[owners[name]].name}' names its classes, such as '{said[name]}'. Which number is which class is "
+            "not known: write the names into both files (a ClassLabel of Hugging Face's datasets), or the labels as text."
         )
-    return TableColumns(
-        image, label, settings.split_column, settings.group, settings.id_column, _class_names(schema, label)
-    )
+
+
+def _group_candidates(containers: tuple[Container, ...], columns: TableColumns, labels: np.ndarray) -> tuple[str, ...]:
+    """Return the columns that look like groups; none where looking would take long."""
+    if any(container.store is not None for container in containers) or len(labels) > MOST_ROWS:
+        return ()
+    with ExitStack() as stack:
+        files = [stack.enter_context(_opened(container)) for container in containers[:MOST_FILES]]
+        names = [] if len(files) < len(containers) else other_columns([file.schema_arrow for file in files], columns)
+        known = np.flatnonzero(labels != "").tolist()
+        cells = ((name, _cells(files, name)) for name in names)
+        whole = ((name, [own[i] for i in known]) for name, own in cells if len(own) == len(labels))
+        return group_candidates(whole, labels[known].tolist())
+
+
+def _cells(files: Sequence["ParquetFile"], name: str) -> list[str]:
+    """Return the cells of a column; none where they are too much, or damaged: nothing but a hint depends on them."""
+    groups = [(file, i) for file in files for i in range(file.metadata.num_row_groups)]
+    if sum(_group_bytes(file, i, name) for file, i in groups) > MOST_BYTES:
+        return []
+    try:
+        values = [value for file in files for value in file.read(columns=[name]).column(name).to_pylist()]
+    except (OSError, ValueError, NotImplementedError):
+        return []
+    return ["" if value is None else str(value) for value in values]
 
 
 def parquet_images(container: Container, columns: TableColumns) -> Iterator[UnscannedImage]:
@@ -165,21 +207,24 @@ def parquet_images(container: Container, columns: TableColumns) -> Iterator[Unsc
 
     Raises:
         PipelineError: it is no Parquet file, or one that is damaged.
-        RequestError: a column is missing, or a row group is too large to be held in memory.
+        RequestError: a column is missing or of another kind, or a row group is too large to be held in memory.
     """
     stem = PurePosixPath(container.name).stem
     with _opened(container) as file:
-        names = file.schema_arrow.names
-        others = [_column_of(name, names) for name in (columns.split, columns.group, columns.id) if name]
-        wanted = list(dict.fromkeys([columns.image, columns.label, *others]))
-        missing = [name for name in wanted if name not in names]
-        if missing:
-            raise RequestError(
-                f"'{container.name}' has no column {missing[0]!r}, which another file of the data set has."
-            )
+        schema = _schema(file, container)
+        wanted = require_columns(schema, columns, container.name)
         _require_small_groups(file, container, columns.image)
-        for row, values in enumerate(_values(file, container, wanted)):
-            yield _unscanned(values, row, stem, columns)
+        classes = class_names(schema, columns.label, container.name)
+        rows = _one_copy_each(_values(file, container, wanted), columns.image)
+        for row, values in enumerate(rows):
+            yield _unscanned(values, row, stem, columns, classes)
+
+
+def _schema(file: "ParquetFile", container: Container) -> "pa.Schema":
+    try:
+        return file.schema_arrow
+    except Exception as error:  # pyarrow's errors have no base of their own
+        raise not_readable(container, error, "Parquet") from error
 
 
 def _values(file: "ParquetFile", container: Container, wanted: list[str]) -> Iterator[dict[str, Any]]:
@@ -188,50 +233,63 @@ def _values(file: "ParquetFile", container: Container, wanted: list[str]) -> Ite
         try:
             batch = next(batches, None)
             rows = batch.to_pylist() if batch else []
-        except (OSError, ValueError) as error:  # pyarrow's errors of damage, and text that is not UTF-8
+        except (OSError, ValueError, NotImplementedError) as error:  # pyarrow's errors, and text that is not UTF-8
             raise not_readable(container, error, "Parquet") from error
         if batch is None:
             return
         yield from rows
 
 
-def _unscanned(values: Mapping[str, Any], row: int, stem: str, columns: TableColumns) -> UnscannedImage:
-    annotations = {
-        "label": _label(values[columns.label], columns.names),
-        "split": SPLIT_SYNONYMS.get(_text(values, columns.split).lower(), ""),
-        "group": _text(values, columns.group),
-    }
-    identifier, problem = _text(values, columns.id), ""
+def _one_copy_each(rows: Iterator[dict[str, Any]], column: str) -> Iterator[dict[str, Any]]:
+    """Give rows whose contents are those of one of the last rows where they are the same."""
+    copies: OrderedDict[bytes, bytes] = OrderedDict()
+    for values in rows:
+        content = _content(values[column])
+        if content:
+            copy = copies.pop(content, content)
+            copies[copy] = copy
+            values[column] = {**values[column], "bytes": copy} if isinstance(values[column], dict) else copy
+        if len(copies) > HELD:
+            copies.popitem(last=False)
+        yield values
+
+
+def _unscanned(
+    values: Mapping[str, Any], row: int, stem: str, columns: TableColumns, classes: tuple[str, ...]
+) -> UnscannedImage:
+    label, split, problem = values[columns.label], _text(values, columns.split), ""
+    annotations = {"label": "", "split": said_split(columns.split, split), "group": _text(values, columns.group)}
+    identifier = _text(values, columns.id)
+    try:
+        annotations["label"] = label_text(label, classes)
+    except ValueError as wrong:
+        problem = str(wrong)
     if columns.id and not identifier:
         problem = "its id is missing"
     elif columns.split and not annotations["split"]:
-        problem = f"its split is none of {', '.join(SPLIT_SYNONYMS)}: {_text(values, columns.split)!r}"
+        problem = why_no_split(split)
     elif columns.group and not annotations["group"]:
         problem = "its group is missing"
-    elif not annotations["label"]:
-        problem = "its label is missing"
     read = partial(_image_bytes, values[columns.image], problem)
-    return UnscannedImage(identifier or f"{stem}/{row:09d}", read, row, annotations=annotations)
+    origin = NAMED if classes else NAMELESS if isinstance(label, int | float) else 0
+    return UnscannedImage(identifier or f"{stem}/{row:09d}", read, row, origin, annotations)
+
+
+def _content(value: Any) -> bytes | None:
+    content: bytes | None = value.get("bytes") if isinstance(value, dict) else value
+    return content
 
 
 def _image_bytes(value: Any, problem: str = "") -> bytes:
     if problem:
         raise UnusableImage(problem)
-    content = value.get("bytes") if isinstance(value, dict) else value
+    content = _content(value)
     if content:
-        return bytes(content)
+        return content
     path = value.get("path") if isinstance(value, dict) else None
     raise UnusableImage(
         f"the row names a file ({path}) and does not hold its bytes" if path else "the row holds no image"
     )
-
-
-def _label(value: Any, names: tuple[str, ...]) -> str:
-    if value is None or value != value or (names and value == -1):  # NaN; -1 is how Hugging Face hides labels
-        return ""
-    if names:
-        return names[int(value)] if 0 <= int(value) < len(names) else ""
-    return str(int(value) if isinstance(value, float) and value.is_integer() else value).strip()
 
 
 def _text(values: Mapping[str, Any], column: str) -> str:
@@ -239,44 +297,6 @@ def _text(values: Mapping[str, Any], column: str) -> str:
     value = values.get(column, values.get(head))
     value = value.get(field) if column not in values and isinstance(value, dict) else value
     return "" if value is None else str(value).replace("\0", "").strip()
-
-
-def _usual(schema: "pa.Schema", key: str, found: list[str]) -> str:
-    if len(found) == 1 or (found and key == "label_column"):
-        return found[0]
-    raise RequestError(
-        f"dataset.{key} is missing: {'several columns' if found else 'no column'} can be meant. "
-        f"Columns: {', '.join(schema.names)}."
-    )
-
-
-def _column_of(name: str, names: Sequence[str]) -> str:
-    """Return the column of a name, which may be that of a field of a struct, such as `image.path`."""
-    return name if name in names else name.partition(".")[0]
-
-
-def _no_column(schema: "pa.Schema", key: str, name: str) -> RequestError:
-    column = _column_of(name, schema.names)
-    similar = [column] if column in schema.names else nearest(name, schema.names)
-    return RequestError(
-        f"dataset.{key}: there is no column {name!r}. Columns: {', '.join(schema.names)}. Nearest: {', '.join(similar)}."
-    )
-
-
-def _holds_images(kind: "pa.DataType") -> bool:
-    import pyarrow as pa
-
-    if pa.types.is_struct(kind):
-        return any(field.name == "bytes" and _holds_images(field.type) for field in kind)
-    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
-
-
-def _class_names(schema: "pa.Schema", label: str) -> tuple[str, ...]:
-    try:
-        kept = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"][label]["names"]
-    except (KeyError, ValueError, TypeError):
-        return ()
-    return tuple(str(name) for name in kept)
 
 
 def _group_bytes(file: "ParquetFile", number: int, column: str) -> int:
