@@ -29,9 +29,9 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 FILE_SOURCES = ("folder", "csv", "tar", "parquet")
 DEFAULT_TEST_FRACTION = 0.2
 MISSING_LABELS = ("NA", "N/A", "n/a", "<NA>", "#N/A", "null", "NULL", "nan", "NaN", "NAN")
-_FOR_ALL_FILES = (
-    "test_fraction", "group", "on_error", "error_limit", "max_pixels", "common_size", "value_range", "bands",
-    "fold_case", "small_classes",
+_FOR_ALL_FILES = (  # `value_range` and `bands` are for the files of `predict` too, whatever a model was trained on
+    "test_fraction", "group", "on_error", "error_limit", "max_pixels", "common_size", "fold_case",
+    "small_classes",
 )  # fmt: skip
 _ONLY_FOR = {
     "path": ("cifar10", *FILE_SOURCES),

@@ -22,6 +22,7 @@ from bottleneck_features.pipeline.datasets.quarantine import QUARANTINE_FILE, Le
 from bottleneck_features.pipeline.datasets.scanning import ScanResult
 from bottleneck_features.pipeline.datasets.splitting import draw_test, straddling
 from bottleneck_features.pipeline.datasets.texts import factorized
+from bottleneck_features.pipeline.datasets.value_ranges import data_ranges
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.experiment import DEFAULT_TEST_FRACTION, DatasetSettings, Experiment
 
@@ -43,7 +44,8 @@ def resizing_of(experiment: Experiment) -> Resizing:
             f"Received: {settings.resize!r}"
         )
     height, width = experiment.dataset.common_size or settings.size
-    return Resizing((height, width), settings.resize, settings.antialias or settings.resize == "area")
+    antialias = settings.antialias or settings.resize == "area"
+    return Resizing((height, width), settings.resize, antialias, experiment.dataset.bands)
 
 
 @dataclass(frozen=True)
@@ -84,12 +86,17 @@ class LabelledScan:
     def _sound(self) -> np.ndarray:
         return ~np.isin(np.arange(len(self.ids)), list(self.problems))
 
+    @property
+    def labelled(self) -> np.ndarray:
+        """A mask of the images that are neither."""
+        return (self.labels != "") & self._sound
+
     def _problem(self, place: int, reason: str) -> Problem:
         return Problem(str(self.ids[place]), reason, 0 if self.rows is None else int(self.rows[place]))
 
     def usable(self) -> ImageTable:
         """Return the images that are neither."""
-        mask = (self.labels != "") & self._sound
+        mask = self.labelled
         names, labels = factorized(self.labels[mask])
         split_names, splits = factorized(self.splits[mask])
         kind_names, kinds = np.unique(self.scan.kinds[mask], return_inverse=True)
@@ -148,14 +155,16 @@ def assemble(
     parts = _splits(usable, settings)
     _require_classes(parts, location)
     title = f"{Path(location).name} ({sum(len(part) for part in parts.values()):,} image files)"
+    mask = labelled.labelled
+    values = data_ranges(labelled.scan.images[mask], labelled.splits[mask] == "test", settings, home)
     identity = {"dataset.common_size": list(settings.common_size)} if settings.common_size else {}
     return ImageDataset(
         title,
         parts,
         reader=reader,
-        resizing=resizing,
+        resizing=replace(resizing, ranges=values.ranges),
         max_pixels=settings.max_pixels,
-        identity=identity,
+        identity={**identity, **values.identity},
         notices=(
             *(listing.notices if listing else ()),
             *labels.notices,
@@ -163,6 +172,7 @@ def assemble(
             *_vanished(labels.texts, whole, listing),
             *small,
             *_straddling_notice(parts),
+            *values.notices,
         ),
         group_candidates=labelled.group_candidates,
     )

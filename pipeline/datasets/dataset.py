@@ -50,6 +50,7 @@ class ImageOrigin:
         sha256: of its bytes, in hexadecimal digits.
         header: what the file says of its picture.
         read: returns its bytes; raises `UnusableImage`.
+        pixels: returns its picture, upright, as `(height, width, 3)` uint8 of a size `(height, width)`; raises `UnusableImage`.
     """
 
     location: str
@@ -59,6 +60,7 @@ class ImageOrigin:
     sha256: str
     header: Header
     read: Callable[[], bytes]
+    pixels: Callable[[tuple[int, int]], np.ndarray]
 
 
 class Dataset(ABC):

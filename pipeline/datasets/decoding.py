@@ -1,10 +1,12 @@
-"""Image files as 8-bit RGB arrays, by Pillow, with a reason for every file that cannot be one.
+"""Image files as 8-bit RGB arrays, with a reason for every file that cannot be one.
 
-What becomes RGB, and how: the orientation an EXIF block asks for is applied; grey is repeated; a palette is looked up;
-CMYK, YCbCr and LAB by Pillow's conversion, without colour profiles; transparent pixels are laid over white; 16-bit grey is
-divided by 257; 32-bit integers count as 16-bit grey when they lie in 0..65535; floats are multiplied by 255 when they lie in
-0..1, and rounded when they lie in 0..255; other integers and floats are refused. Of an animated GIF, WebP or PNG and of a
-TIFF with several pages the first picture is taken.
+What becomes RGB, and how: the orientation the file asks for is applied, once; grey is repeated; a palette is looked up; CMYK,
+YCbCr and LAB by Pillow's conversion, without colour profiles; transparent pixels are laid over white. Numbers that are not 0
+to 255 become 8 bits by a range that holds for the whole data set, never by one picture's own; numbers that are missing become
+the lowest. `bands` are laid out as red, green and blue instead, without transparency. Of animations, of TIFFs with several
+pages and of pictures with previews the first picture is taken.
+
+Pillow reads what it reads rightly; `tiff` and `sixteen_bits` give the numbers it does not.
 
 Resizing happens here, on the host, because files have many sizes, and ends in 8 bits. On 48 photographs of mini natural
 images (224 px, pooled last features of a ResNet-50 in float32) that moves the features by 2.6 % on average, relative L2,
@@ -14,33 +16,48 @@ identity. For JPEGs of 1600x1200 it is 2.0 % without and 2.5 % with libjpeg's sh
 
 import hashlib
 import io
-import logging
-import os
-import re
-import stat
-import threading
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
 
 import joblib
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from bottleneck_features.errors import first_line
-
-PILLOW_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "DIB", "GIF", "TIFF")
-ENDINGS = frozenset(
-    (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".bmp", ".dib", ".gif", ".tif", ".tiff")
+from bottleneck_features.pipeline.datasets.deep_pixels import (
+    MOSTLY,
+    Numbers,
+    alpha_is_a_picture,
+    as_rgb,
+    over_white,
+    range_of,
+    require_bands,
 )
+from bottleneck_features.pipeline.datasets.file_bytes import read_file
+from bottleneck_features.pipeline.datasets.file_kinds import is_heif, what_it_is
+from bottleneck_features.pipeline.datasets.pillow_settings import decoding_settings
+from bottleneck_features.pipeline.datasets.sixteen_bits import decoded_bytes, numbers_of, stored_as
+from bottleneck_features.pipeline.datasets.tiff import Layout, is_tiff, layout_of, read_numbers
+from bottleneck_features.pipeline.datasets.unusable import UnusableImage
+
+PILLOW_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "DIB", "GIF", "TIFF", "PPM", "JPEG2000", "AVIF")
+ENDINGS = frozenset(
+    (
+        ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".bmp", ".dib", ".gif", ".tif", ".tiff", ".ppm",
+        ".pgm", ".pbm", ".pnm", ".pfm", ".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx", ".avif", ".heic", ".heif", ".hif",
+    )
+)  # fmt: skip
 MAX_PIXELS = 89_478_485  # Pillow's own limit: a quarter of a gibibyte of RGB
-MAX_BYTES = 1 << 29  # no picture below the limit of pixels needs more
-REVISION = "Pillow, uint8, draft at twice the size, 1"  # raise the number when the pixels of a file change
+MAX_SIDE = 1 << 18  # pixels; a decoder holds a pointer for each row
+BYTES_OF_A_PIXEL = 3  # RGB of 8 bits; a picture of larger numbers may have as many fewer pixels
+MOST_SCANS = 100  # of a progressive JPEG, each of which takes the time of all its pixels; writers make about ten
+PIXEL_RECIPE = 2  # raise it when the pixels of a file change
+RECIPE = f"Pillow, uint8, draft at twice the size, {PIXEL_RECIPE}"  # in the cache's identity
 DRAFT_GAP = 2  # libjpeg may shrink to this multiple of the target before Pillow resizes (Pillow's own `reducing_gap`)
-WHITE = (255, 255, 255, 255)
 
 _FILTERS = {
     "nearest": Image.Resampling.NEAREST,
@@ -61,16 +78,6 @@ _UPRIGHT = {
 }
 _LIES_ON_ITS_SIDE = (5, 6, 7, 8)
 
-# What Pillow has to say of a broken file is in the reason the file is refused for; as `warnings` keeps its filters.
-_WARNING_FILTERS = (
-    ("ignore", None, UserWarning, re.compile(r"PIL\."), 0),
-    ("error", None, Image.DecompressionBombWarning, None, 0),
-)
-
-
-class UnusableImage(Exception):
-    """A file that cannot be an image of a data set; the message is the reason, in one line."""
-
 
 @dataclass(frozen=True)
 class Header:
@@ -79,7 +86,7 @@ class Header:
     Attributes:
         width: in pixels, as stored (before the orientation is applied).
         height: likewise.
-        mode: Pillow's, such as `RGB`, `L`, `P`, `CMYK` or `I;16`.
+        mode: Pillow's, such as `RGB`, `L`, `P`, `CMYK` or `I;16`; for a TIFF that Pillow does not read such as `13 x uint16`.
         format: Pillow's, such as `JPEG`.
     """
 
@@ -90,71 +97,51 @@ class Header:
 
 
 @dataclass(frozen=True)
+class Checked:
+    """What decoding a file found.
+
+    Attributes:
+        header: what it says of its picture.
+        numbers: NumPy's name of its numbers where the data set's range is needed, such as `u2`; empty where it is not.
+        lowest: of those numbers; 0 where no range is needed.
+        highest: likewise.
+        odd_alpha: whether its transparency is rather a picture than a mask.
+    """
+
+    header: Header
+    numbers: str = ""
+    lowest: float = 0.0
+    highest: float = 0.0
+    odd_alpha: bool = False
+
+
+@dataclass(frozen=True)
 class Resizing:
-    """What every image is resized to, and how.
+    """What every image becomes, and how.
 
     Attributes:
         size: (height, width).
         kernel: as `input.resize` of an experiment.
         antialias: as `input.antialias`.
+        bands: as `dataset.bands`.
+        ranges: which numbers become black and white, by their kind (`NUMBER_KINDS`).
     """
 
     size: tuple[int, int]
     kernel: str = "bilinear"
     antialias: bool = True
+    bands: tuple[int, ...] = ()
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=lambda: MappingProxyType({}))
 
 
-class _PillowSettings:
-    """Pillow's process-wide settings, changed while at least one thread decodes and put back by the last one."""
+@dataclass(frozen=True)
+class _Picture:
+    """A decoded picture, not upright yet: 8-bit as Pillow has it, or numbers."""
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._decoding = 0
-        self._level = logging.NOTSET
-        self._limits: tuple[int | None, int | None] = (None, None)
-        self._filters: list[Any] = []
-
-    @contextmanager
-    def changed(self, max_pixels: int) -> Iterator[None]:
-        """Raise Pillow's limit to `max_pixels`, let nothing be printed, and make a decompression bomb an error.
-
-        Changing the filters of warnings makes Python forget which ones it has shown: whoever decodes many images keeps this
-        open around all of them.
-        """
-        with self._lock:
-            if not self._decoding:
-                self._begin()
-            self._decoding += 1
-            if Image.MAX_IMAGE_PIXELS is not None:  # it takes no argument; lower limits are held to by `opened`
-                Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS, max_pixels)
-                self._limits = (self._limits[0], Image.MAX_IMAGE_PIXELS)
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._decoding -= 1
-                if not self._decoding:
-                    self._end()
-
-    def _begin(self) -> None:
-        logger = logging.getLogger("PIL")
-        self._level, self._limits = logger.level, (Image.MAX_IMAGE_PIXELS, Image.MAX_IMAGE_PIXELS)
-        logger.setLevel(logging.CRITICAL)
-        self._filters = [one for one in _WARNING_FILTERS if one not in warnings.filters]
-        warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
-        warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
-
-    def _end(self) -> None:
-        logging.getLogger("PIL").setLevel(self._level)
-        before, ours = self._limits
-        if ours == Image.MAX_IMAGE_PIXELS:  # else somebody has set it meanwhile
-            Image.MAX_IMAGE_PIXELS = before
-        for added in self._filters:  # `warnings.catch_warnings` would undo what other threads did meanwhile
-            with suppress(ValueError):
-                warnings.filters.remove(added)  # type: ignore[attr-defined]
-
-
-decoding_settings = _PillowSettings().changed
+    header: Header
+    turn: int
+    content: Image.Image | Numbers
+    odd_alpha: bool = False
 
 
 def decoding_threads() -> int:
@@ -162,48 +149,26 @@ def decoding_threads() -> int:
     return joblib.cpu_count()
 
 
-def read_file(path: Path) -> bytes:
-    """Return the bytes of a regular file; never waits for a pipe and never opens a device.
-
-    Raises:
-        UnusableImage: it is something else, empty, too large, or cannot be read.
-    """
-    try:
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as stream:
-            status = os.fstat(stream.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise UnusableImage(_kind(status.st_mode))
-            if status.st_size > MAX_BYTES:
-                raise UnusableImage(f"a file of {status.st_size:,} bytes; the limit is {MAX_BYTES:,}")
-            content = stream.read(MAX_BYTES)
-    except OSError as error:
-        raise UnusableImage(_why_not_opened(path, error)) from error
-    except ValueError as error:
-        raise UnusableImage(f"no file can have this name ({error})") from error
-    if not content:
-        raise UnusableImage("an empty file")
-    return content
-
-
-def check(content: bytes, max_pixels: int = MAX_PIXELS) -> Header:
-    """Return what a file's header says, after decoding all of it (a JPEG at an eighth of its size, from all its bytes).
+def check(content: bytes, max_pixels: int = MAX_PIXELS, bands: Sequence[int] = ()) -> Checked:
+    """Return what is in a file, after decoding all of it (a JPEG at an eighth of its size, from all its bytes).
 
     No decoder sees bits that flipped inside a JPEG's coded data, or rows that a PNG's writer left out.
 
     Args:
         content: the file's bytes.
         max_pixels: the largest width x height.
+        bands: as `dataset.bands`.
 
     Raises:
-        UnusableImage: it is no image, truncated, broken or too large.
+        UnusableImage: it is no image, truncated, broken or too large, or has not the bands.
     """
-    with opened(content, max_pixels) as image:
-        header = Header(image.width, image.height, image.mode, image.format or "")
-        _guarded(_rgb, image, (1, 1))
-    if header.format == "PNG":  # decoding does not look at its checksums
+    picture = _guarded(_decoded, content, (1, 1), max_pixels, bands)
+    if picture.header.format == "PNG":  # decoding does not look at its checksums
         with opened(content, max_pixels) as image:
             _guarded(image.verify)
-    return header
+    if not isinstance(picture.content, Numbers) or not picture.content.type:
+        return Checked(picture.header, odd_alpha=picture.odd_alpha)
+    return Checked(picture.header, picture.content.type, *picture.content.limits(), picture.odd_alpha)
 
 
 def load(path: Path, resizing: Resizing, max_pixels: int = MAX_PIXELS) -> np.ndarray:
@@ -234,10 +199,9 @@ def load_bytes(content: bytes, resizing: Resizing, sha256: str = "", max_pixels:
     """
     if sha256 and hashlib.sha256(content).hexdigest() != sha256:
         raise UnusableImage("its bytes are not those that were scanned")
-    with opened(content, max_pixels) as image:
-        drafts = resizing.antialias and resizing.kernel != "nearest"
-        upright = _guarded(_rgb, image, resizing.size if drafts else None)
-        return np.asarray(_resized(upright, resizing))
+    drafts = resizing.antialias and resizing.kernel != "nearest"
+    picture = _guarded(_decoded, content, resizing.size if drafts else None, max_pixels, resizing.bands)
+    return _guarded(_upright, picture, resizing)
 
 
 @contextmanager
@@ -247,12 +211,44 @@ def opened(content: bytes, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Image
     Raises:
         UnusableImage: it is no image, has no pixels, or more than `max_pixels`.
     """
-    with decoding_settings(max_pixels), _guarded(Image.open, io.BytesIO(content), "r", PILLOW_FORMATS) as image:
-        if image.width * image.height > max_pixels:
-            raise UnusableImage(_too_large(f"{image.width}x{image.height} pixels", max_pixels))
-        if not image.width or not image.height:
-            raise UnusableImage("a picture without pixels")
+    formats = (*PILLOW_FORMATS, "HEIF") if is_heif(content) and _reads_heif() else PILLOW_FORMATS
+    with decoding_settings(max_pixels), _guarded(_identified, content, formats) as image:
+        require_possible(image.width, image.height, 0, max_pixels)
         yield image
+
+
+def require_possible(width: int, height: int, decoded_bytes: int, max_pixels: int) -> None:
+    """Refuse a picture that is too large to decode.
+
+    Raises:
+        UnusableImage: it has no pixels, more than `max_pixels`, one side too long, or too many bytes when it is decoded.
+    """
+    if width * height > max_pixels:
+        raise UnusableImage(_too_large(f"{width}x{height} pixels", max_pixels))
+    if not width or not height:
+        raise UnusableImage("a picture without pixels")
+    if max(width, height) > MAX_SIDE:
+        raise UnusableImage(f"{width}x{height} pixels; the longest side that is read has {MAX_SIDE:,}")
+    if decoded_bytes > BYTES_OF_A_PIXEL * max_pixels:
+        what = f"{width}x{height} pixels of {decoded_bytes // (width * height):,} bytes each"
+        raise UnusableImage(f"{what}, which is as much as {_too_large('a larger picture', max_pixels)}")
+
+
+@lru_cache(maxsize=1)
+def _reads_heif() -> bool:
+    try:
+        from pillow_heif import register_heif_opener
+    except ImportError:
+        return False
+    register_heif_opener()
+    return True
+
+
+def _identified(content: bytes, formats: tuple[str, ...]) -> Image.Image:
+    try:
+        return Image.open(io.BytesIO(content), "r", formats)
+    except UnidentifiedImageError as error:
+        raise UnusableImage(layout_of(content).why_not_read() if is_tiff(content) else what_it_is(content)) from error
 
 
 def _guarded(function, *arguments):  # type: ignore[no-untyped-def]
@@ -261,10 +257,10 @@ def _guarded(function, *arguments):  # type: ignore[no-untyped-def]
         return function(*arguments)
     except UnusableImage:
         raise
-    except UnidentifiedImageError as error:
-        raise UnusableImage("not a JPEG, PNG, WebP, BMP, GIF or TIFF image") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise UnusableImage(_too_large("a picture", Image.MAX_IMAGE_PIXELS or 0)) from error
+    except UnidentifiedImageError as error:  # whose message has an address in memory
+        raise UnusableImage("broken: its picture cannot be decoded") from error
     except MemoryError as error:
         raise UnusableImage("it does not fit into memory") from error
     except Exception as error:  # decoders raise SyntaxError, struct.error, ValueError, zlib.error, KeyError, …
@@ -273,14 +269,40 @@ def _guarded(function, *arguments):  # type: ignore[no-untyped-def]
         raise UnusableImage(said.encode("ascii", "backslashreplace").decode()[:200]) from error
 
 
-def _rgb(image: Image.Image, size: tuple[int, int] | None) -> Image.Image:
-    turn = _orientation(image)
-    if size:
-        height, width = size if turn not in _LIES_ON_ITS_SIDE else size[::-1]
-        image.draft(None, (DRAFT_GAP * width, DRAFT_GAP * height))
-    image.load()
-    flat = _eight_bit(image)
-    return flat.transpose(_UPRIGHT[turn]) if turn in _UPRIGHT else flat
+def _decoded(content: bytes, size: tuple[int, int] | None, max_pixels: int, bands: Sequence[int]) -> _Picture:
+    """Decode a picture; a JPEG only so large that it can be resized to `size`, (height, width), where one is given."""
+    layout = layout_of(content) if is_tiff(content) else None
+    if layout and not layout.is_for_pillow(bands):
+        return _own_tiff(content, layout, max_pixels, bands)
+    with opened(content, max_pixels) as image:
+        header = Header(image.width, image.height, image.mode, image.format or "")
+        require_possible(image.width, image.height, decoded_bytes(image), max_pixels)
+        if image.info.get("progressive") and (scans := content.count(b"\xff\xda")) > MOST_SCANS:
+            raise UnusableImage(f"a progressive JPEG of {scans:,} scans; at most {MOST_SCANS} are read")
+        stored = stored_as(image)
+        turn = _orientation(image)  # which loads a PNG
+        if layout:  # whose `load` turns it, and has exchanged the sides already
+            header, turn = Header(layout.width, layout.height, image.mode, "TIFF"), 1
+        if numbers := numbers_of(content, image, stored):
+            numbers = _of_bands(numbers, bands)
+            return _Picture(header, turn, numbers, alpha_is_a_picture(numbers.alpha))
+        if size:
+            height, width = size if turn not in _LIES_ON_ITS_SIDE else size[::-1]
+            image.draft(None, (DRAFT_GAP * width, DRAFT_GAP * height))
+        image.load()
+        if layout and layout.fourth_is_no_alpha:
+            return _Picture(header, turn, image.convert("RGB"))
+        if bands:
+            return _Picture(header, turn, _chosen(image, bands))
+        return _Picture(header, turn, _flat(image), _has_odd_alpha(image))
+
+
+def _own_tiff(content: bytes, layout: Layout, max_pixels: int, bands: Sequence[int]) -> _Picture:
+    require_possible(layout.width, layout.height, layout.decoded_bytes, max_pixels)
+    with decoding_settings(BYTES_OF_A_PIXEL * max_pixels):
+        numbers = read_numbers(content, layout, bands)
+    header = Header(layout.width, layout.height, layout.mode, "TIFF")
+    return _Picture(header, layout.orientation, numbers, alpha_is_a_picture(numbers.alpha))
 
 
 def _orientation(image: Image.Image) -> int:
@@ -290,25 +312,41 @@ def _orientation(image: Image.Image) -> int:
         return 1
 
 
-def _eight_bit(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I") or image.mode == "F":
-        return Image.fromarray(_grey_levels(np.asarray(image))).convert("RGB")
+def _flat(image: Image.Image) -> Image.Image:
     if image.has_transparency_data:
-        picture = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", picture.size, WHITE), picture).convert("RGB")
+        return over_white(image.convert("RGBA"))
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
-def _grey_levels(values: np.ndarray) -> np.ndarray:
-    low, high = float(values.min()), float(values.max())
-    if values.dtype.kind == "f" and low >= 0 and high <= 1:
-        return np.round(values * 255).astype(np.uint8)
-    if values.dtype.kind == "f" and low >= 0 and high <= 255:
-        return np.round(values).astype(np.uint8)
-    if values.dtype.kind in "iu" and low >= 0 and high <= 65535:
-        return np.round(values / 257).astype(np.uint8)
-    allowed = "0..1 or 0..255" if values.dtype.kind == "f" else "0..65535"
-    raise UnusableImage(f"{values.dtype} values from {low:g} to {high:g}; what is taken is {allowed}")
+def _has_odd_alpha(image: Image.Image) -> bool:
+    if image.mode not in ("LA", "RGBA"):
+        return False
+    clear, *between, opaque = image.getchannel("A").histogram()
+    return sum(between) > MOSTLY * (clear + sum(between) + opaque)
+
+
+def _chosen(image: Image.Image, bands: Sequence[int]) -> Image.Image:
+    if image.mode not in ("L", "LA", "RGB", "RGBA"):
+        grey = image.mode == "1"
+        image = image.convert("L" if grey else "RGBA" if image.has_transparency_data else "RGB")
+    require_bands(len(image.getbands()), bands)
+    return Image.merge("RGB", [image.getchannel(band - 1) for band in bands])
+
+
+def _of_bands(numbers: Numbers, bands: Sequence[int]) -> Numbers:
+    if not bands:
+        return numbers
+    alpha = [] if numbers.alpha is None or numbers.alpha.dtype.kind == "b" else [numbers.alpha[..., None]]
+    together = np.concatenate([numbers.colours, *alpha], -1)
+    require_bands(together.shape[-1], bands)
+    return replace(numbers, colours=together[..., [band - 1 for band in bands]], alpha=None)
+
+
+def _upright(picture: _Picture, resizing: Resizing) -> np.ndarray:
+    content = picture.content
+    image = as_rgb(content, *range_of(content, resizing.ranges)) if isinstance(content, Numbers) else content
+    turned = image.transpose(_UPRIGHT[picture.turn]) if picture.turn in _UPRIGHT else image
+    return np.asarray(_resized(turned, resizing))
 
 
 def _resized(image: Image.Image, resizing: Resizing) -> Image.Image:
@@ -322,23 +360,3 @@ def _resized(image: Image.Image, resizing: Resizing) -> Image.Image:
 
 def _too_large(what: str, max_pixels: int) -> str:
     return f"{what}, more than dataset.max_pixels={max_pixels:,} (a decompression bomb?)"
-
-
-def _kind(mode: int) -> str:
-    kinds = {
-        stat.S_IFDIR: "a folder", stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket",
-        stat.S_IFCHR: "a device", stat.S_IFBLK: "a device",
-    }  # fmt: skip
-    return f"{kinds.get(stat.S_IFMT(mode), 'something else')}, not a file"
-
-
-def _why_not_opened(path: Path, error: OSError) -> str:
-    if isinstance(error, FileNotFoundError):
-        return "a symbolic link to nothing" if path.is_symlink() else "there is no such file"
-    if isinstance(error, PermissionError):
-        return "it may not be read (permission denied)"
-    try:
-        mode = path.stat().st_mode
-    except OSError:
-        return f"it cannot be opened ({error.strerror})"
-    return f"it cannot be opened ({error.strerror})" if stat.S_ISREG(mode) else _kind(mode)

@@ -10,16 +10,16 @@ import numpy as np
 
 from bottleneck_features.pipeline.datasets.dataset import Dataset, ImageOrigin, Samples
 from bottleneck_features.pipeline.datasets.decoding import (
-    REVISION,
+    RECIPE,
     Header,
     Resizing,
     UnusableImage,
-    decoding_settings,
     load_bytes,
 )
 from bottleneck_features.pipeline.datasets.folder_tree import plain_name
 from bottleneck_features.pipeline.datasets.labels import plain_label
 from bottleneck_features.pipeline.datasets.listing import natural_key
+from bottleneck_features.pipeline.datasets.pillow_settings import decoding_settings
 from bottleneck_features.pipeline.errors import ChangedImage
 
 STORED = ["container", "offset", "size", "sha256", "width", "height"]  # fields of what a scan found
@@ -118,7 +118,7 @@ class ImageDataset(Dataset):
         train = tables["train"]
         self.class_names = tuple(sorted((train.names[i] for i in np.unique(train.labels)), key=natural_key))
         self.image_shape = (*resizing.size, 3)
-        self.identity = {"input.decoding": REVISION, **identity}
+        self.identity = {"input.decoding": RECIPE, **identity}
         self.splits = {split: Samples(table.ids, self._labels(table)) for split, table in tables.items()}
         if any(len(table.groups) for table in tables.values()):
             self.groups = {split: table.groups for split, table in tables.items()}
@@ -154,6 +154,7 @@ class ImageDataset(Dataset):
             sha256=image["sha256"].tobytes().hex(),
             header=Header(int(image["width"]), int(image["height"]), mode, format),
             read=partial(self._reader.read, stored),
+            pixels=lambda size: self._pixels(table, index, replace(self._resizing, size=size)),
         )
 
     def content(self, split: str, indices: np.ndarray) -> bytes:
@@ -166,14 +167,17 @@ class ImageDataset(Dataset):
         return np.array([numbers.get(name, -1) for name in table.names], np.int64)[table.labels]
 
     def _image(self, table: ImageTable, index: int) -> np.ndarray:
-        stored = _stored(table, index)
         try:
-            content, sha256 = self._reader.read(stored), table.images["sha256"][index].tobytes().hex()
-            return load_bytes(content, self._resizing, sha256, self._max_pixels)
+            return self._pixels(table, index, self._resizing)
         except UnusableImage as problem:
+            location = self._reader.location(_stored(table, index))
             raise ChangedImage(
-                f"'{self._reader.location(stored)}' is no longer what it was at the start: {problem}. Put it back."
+                f"'{location}' is no longer what it was at the start: {problem}. Put it back."
             ) from problem
+
+    def _pixels(self, table: ImageTable, index: int, resizing: Resizing) -> np.ndarray:
+        content, sha256 = self._reader.read(_stored(table, index)), table.images["sha256"][index].tobytes().hex()
+        return load_bytes(content, resizing, sha256, self._max_pixels)
 
 
 def _stored(table: ImageTable, index: int) -> StoredImage:

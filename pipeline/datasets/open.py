@@ -13,7 +13,7 @@ from bottleneck_features.pipeline.datasets.sources.parquet import open_parquet
 from bottleneck_features.pipeline.datasets.sources.table import open_table
 from bottleneck_features.pipeline.datasets.sources.tar import open_tar
 from bottleneck_features.pipeline.errors import RequestError
-from bottleneck_features.pipeline.experiment import Experiment
+from bottleneck_features.pipeline.experiment import FILE_SOURCES, Experiment
 
 _SOURCES: dict[str, Callable[[Experiment, Path], Dataset]] = {
     "cifar10": lambda experiment, home: Cifar10(experiment.dataset.path),
@@ -42,6 +42,10 @@ def open_dataset(experiment: Experiment, home: Path) -> Dataset:
         DownloadError: the data set has to be downloaded and cannot be.
     """
     settings = experiment.dataset
+    if settings.source not in FILE_SOURCES and (settings.value_range or settings.bands):
+        raise RequestError(
+            f"dataset.value_range and dataset.bands are for image files, and {settings.source} has none: leave them out."
+        )
     dataset = _SOURCES[settings.source](experiment, home)
     if not settings.limit:
         return dataset

@@ -52,13 +52,17 @@ class LeftOut:
             path: the file that lists all.
 
         Raises:
-            PipelineError: more than `error_limit` cannot be used, or any with `on_error = "fail"`.
+            PipelineError: more than `error_limit` cannot be used, or all, or any with `on_error = "fail"`.
         """
         bad, total = len(self.problems), usable + len(self.problems)
         limit = settings.error_limit if settings.on_error == "quarantine" else 0.0
+        shown = "\n".join(f"  {_location(item)}: {item.reason}" for item in self.problems[:SHOWN])
+        if bad and not usable:
+            raise PipelineError(
+                f"None of the {bad:,} {self.unit} can be used:\n{shown}\nAll are listed in {path}. Mend them."
+            )
         if bad <= limit * total:
             return
-        shown = "\n".join(f"  {_location(item)}: {item.reason}" for item in self.problems[:SHOWN])
         strict = settings.on_error == "fail"
         allowed = "dataset.on_error=fail allows" if strict else f"dataset.error_limit={limit:g}"
         raise PipelineError(

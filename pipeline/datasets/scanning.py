@@ -15,15 +15,14 @@ import numpy as np
 
 from bottleneck_features.pipeline.datasets.containers import Container
 from bottleneck_features.pipeline.datasets.decoding import (
-    MAX_BYTES,
     MAX_PIXELS,
     UnusableImage,
     check,
-    decoding_settings,
     decoding_threads,
-    read_file,
 )
+from bottleneck_features.pipeline.datasets.file_bytes import MAX_BYTES, read_file
 from bottleneck_features.pipeline.datasets.listing import printable
+from bottleneck_features.pipeline.datasets.pillow_settings import decoding_settings
 from bottleneck_features.pipeline.datasets.scan_memory import ScanMemory
 from bottleneck_features.pipeline.datasets.texts import TEXT, batches, concatenated, text_array, utf8, without_blanks
 from bottleneck_features.pipeline.progress import progress
@@ -31,9 +30,11 @@ from bottleneck_features.pipeline.progress import progress
 IMAGE = np.dtype(
     [
         ("container", "<i4"), ("offset", "<i8"), ("sample", "<i8"), ("size", "<u4"), ("modified_ns", "<i8"),
-        ("sha256", "u1", 32), ("width", "<u4"), ("height", "<u4"),
+        ("sha256", "u1", 32), ("width", "<u4"), ("height", "<u4"), ("numbers", "S2"), ("lowest", "<f8"), ("highest", "<f8"),
+        ("odd_alpha", "?"),
     ]
 )  # fmt: skip
+_FOUND = ["size", "modified_ns", "width", "height", "lowest", "highest", "odd_alpha"]  # as in `_Look`
 _HELD = 64  # images of a container whose bytes are in memory
 FILES_AT_A_TIME = 1024  # handed to the threads
 UNREADABLE = bytes(32)  # stands for the hash of what cannot be read
@@ -69,7 +70,7 @@ class ScanResult:
         ids: `(n,)` text.
         images: `(n,)` of the type `IMAGE`: the number of the container, where in it, the number of the sample; bytes, time
             of change in ns (0 in containers), SHA-256 (zeros where it cannot be read); pixels as stored (0 where it is no
-            image).
+            image); and what `Checked` says of its numbers and its transparency.
         kinds: `(n,)` bytes, Pillow's format and mode, such as `JPEG RGB`.
         annotations: `(n,)` text by name, what the containers say of each.
         problems: why images cannot be used, by position.
@@ -101,15 +102,25 @@ class _Look(NamedTuple):
 
     size: int = 0
     modified_ns: int = 0
-    sha256: bytes = UNREADABLE
     width: int = 0
     height: int = 0
+    lowest: float = 0.0
+    highest: float = 0.0
+    odd_alpha: bool = False
+    sha256: bytes = UNREADABLE
     kind: str = ""
+    numbers: str = ""
     problem: str = ""
 
 
 def scan_files(
-    root: Path, paths: Sequence[str], home: Path, max_pixels: int = MAX_PIXELS, *, follow_links: bool = True
+    root: Path,
+    paths: Sequence[str],
+    home: Path,
+    max_pixels: int = MAX_PIXELS,
+    *,
+    bands: Sequence[int] = (),
+    follow_links: bool = True,
 ) -> ScanResult:
     """Look at files, each read and decoded once until its size or its time of change is another.
 
@@ -118,20 +129,21 @@ def scan_files(
         paths: relative to `root`, with `/`.
         home: the artifacts folder, which remembers. `forget_scans` makes every file be read again.
         max_pixels: the largest width x height of an image.
+        bands: as `dataset.bands`.
         follow_links: whether a symbolic link stands for the file that it points to, wherever that is.
 
     Returns:
         The `ScanResult` of the paths, in order; an id is the path as it can be printed.
     """
     root = root.resolve()
-    memory = ScanMemory(home, "files", root, max_pixels)
+    memory = ScanMemory(home, "files", root, max_pixels, *bands)
     before = memory.recall("files", _parsed) or _batch((), ())
     known = _looks(before)
     images = (_file(root, path, follow_links) for path in paths)
     scanned = [_batch((), ())]
     with progress(total=len(paths), unit="file", desc="scan", disable=len(paths) < QUICK) as bar:
         try:
-            look = partial(_look, max_pixels=max_pixels, known=known)
+            look = partial(_look, max_pixels=max_pixels, bands=bands, known=known)
             scanned.extend(_scan(images, look, FILES_AT_A_TIME, on_image=bar.update))
         finally:
             found = _one_after_another(scanned)
@@ -144,7 +156,13 @@ def scan_files(
 
 
 def scan_containers(
-    containers: Sequence[Container], images: partial, annotations: Sequence[str], home: Path, max_pixels: int
+    containers: Sequence[Container],
+    images: partial,
+    annotations: Sequence[str],
+    home: Path,
+    *,
+    max_pixels: int,
+    bands: Sequence[int] = (),
 ) -> ScanResult:
     """Look at every image of containers, each read and decoded once until its container changes.
 
@@ -155,12 +173,14 @@ def scan_containers(
         annotations: the names of what `images` tells of each.
         home: the artifacts folder, which remembers. `forget_scans` makes every container be read again.
         max_pixels: the largest width x height of an image.
+        bands: as `dataset.bands`.
 
     Returns:
         The `ScanResult` of all containers, one after the other.
     """
     folder = posixpath.commonpath([posixpath.dirname(container.url) for container in containers])
-    memory = ScanMemory(home, images.func.__qualname__, images.keywords, folder, max_pixels)
+    memory = ScanMemory(home, images.func.__qualname__, images.keywords, folder, max_pixels, *bands)
+    look = partial(_look, max_pixels=max_pixels, bands=bands)
     total = sum(container.size for container in containers)
     scanned = []
     with progress(total=total, unit="B", unit_scale=True, desc="scan", disable=total < QUICK_BYTES) as bar:
@@ -169,7 +189,7 @@ def scan_containers(
             found = memory.recall(container.url, partial(_parsed, annotations=annotations, state=state))
             if found is None:
                 with container.nearby() as near:
-                    parts = list(_scan(images(near), partial(_look, max_pixels=max_pixels), _HELD, annotations))
+                    parts = list(_scan(images(near), look, _HELD, annotations))
                 found = _one_after_another([_batch((), (), annotations), *parts])
                 memory.remember(container.url, _as_arrays(found, state))
             found.images["container"] = number
@@ -199,7 +219,9 @@ def _scan(
             yield _batch(batch, looks, annotations)
 
 
-def _look(image: UnscannedImage, max_pixels: int, known: Mapping[str, _Look] = MappingProxyType({})) -> _Look:
+def _look(
+    image: UnscannedImage, max_pixels: int, bands: Sequence[int], known: Mapping[str, _Look] = MappingProxyType({})
+) -> _Look:
     try:
         state = image.state()
         remembered = known.get(image.id)
@@ -211,21 +233,29 @@ def _look(image: UnscannedImage, max_pixels: int, known: Mapping[str, _Look] = M
             raise UnusableImage(wrong)
     except UnusableImage as problem:
         return _Look(problem=str(problem))
-    look = _Look(len(content), state[1] if state else 0, hashlib.sha256(content).digest())
+    look = _Look(len(content), state[1] if state else 0, sha256=hashlib.sha256(content).digest())
     try:
-        header = check(content, max_pixels)
+        found = check(content, max_pixels, bands)
     except UnusableImage as problem:
         return look._replace(problem=str(problem))
-    return look._replace(width=header.width, height=header.height, kind=f"{header.format} {header.mode}")
+    return look._replace(
+        width=found.header.width,
+        height=found.header.height,
+        lowest=found.lowest,
+        highest=found.highest,
+        odd_alpha=found.odd_alpha,
+        kind=f"{found.header.format} {found.header.mode}",
+        numbers=found.numbers,
+    )
 
 
 def _looks(scan: ScanResult) -> dict[str, _Look]:
     """Return what was found in the files that could be read, by their ids."""
-    hashes, numbers = scan.images["sha256"].tobytes(), scan.images[["size", "modified_ns", "width", "height"]].tolist()
+    hashes, found = scan.images["sha256"].tobytes(), scan.images[_FOUND].tolist()
     return {
-        name: _Look(size, modified_ns, sha256, width, height, kind.decode(), scan.problems.get(i, ""))
-        for i, (name, (size, modified_ns, width, height), kind) in enumerate(
-            zip(scan.ids, numbers, scan.kinds, strict=True)
+        name: _Look._make((*row, sha256, kind.decode(), numbers.decode(), scan.problems.get(i, "")))
+        for i, (name, row, kind, numbers) in enumerate(
+            zip(scan.ids, found, scan.kinds, scan.images["numbers"], strict=True)
         )
         if (sha256 := hashes[32 * i : 32 * i + 32]) != UNREADABLE
     }
@@ -257,8 +287,9 @@ def _batch(images: Sequence[UnscannedImage], looks: Sequence[_Look], annotations
     rows = np.zeros(len(images), IMAGE)
     for name in ("offset", "sample"):
         rows[name] = [getattr(image, name) for image in images]
-    for name in ("size", "modified_ns", "width", "height"):
+    for name in _FOUND:
         rows[name] = [getattr(look, name) for look in looks]
+    rows["numbers"] = [look.numbers.encode() for look in looks]
     rows["sha256"] = np.frombuffer(b"".join(look.sha256 for look in looks), np.uint8).reshape(-1, 32)
     return ScanResult(
         text_array(image.id for image in images),

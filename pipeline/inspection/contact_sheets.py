@@ -9,7 +9,7 @@ from PIL import Image
 
 from bottleneck_features.pipeline.datasets import Dataset
 from bottleneck_features.pipeline.datasets.dataset import ImageOrigin
-from bottleneck_features.pipeline.datasets.decoding import MAX_PIXELS, Resizing, UnusableImage, load_bytes
+from bottleneck_features.pipeline.datasets.unusable import UnusableImage
 from bottleneck_features.pipeline.errors import PipelineError
 from bottleneck_features.pipeline.inspection.repeats import Place, images_at
 from bottleneck_features.pipeline.results import write_bytes
@@ -78,14 +78,7 @@ def thumbnails(dataset: Dataset, places: Sequence[Place], side: int) -> Iterator
 def _from_file(origin: ImageOrigin, side: int) -> Image.Image:
     width, height = _fitted(origin.header.width, origin.header.height, side)
     try:
-        return Image.fromarray(
-            load_bytes(
-                origin.read(),
-                Resizing((height, width)),
-                origin.sha256,
-                max(MAX_PIXELS, origin.header.width * origin.header.height),
-            )
-        )
+        return Image.fromarray(origin.pixels((height, width)))
     except UnusableImage as problem:
         raise PipelineError(
             f"'{origin.location}' is no longer what it was at the start: {problem}. Run the command again."

@@ -39,6 +39,7 @@ EXTRAS = {
     "parquet": (("pyarrow",), "dataset.source=parquet, cache export --format parquet"),
     "ray": (("ray",), "features --engine-on ray"),
     "store": (("fsspec", "s3fs"), "features.store=s3://…, images in an object store"),
+    "heif": (("pillow-heif",), "images in HEIC and HEIF"),
     "blosc": (("hdf5plugin",), "features.compression=blosc2"),
     "tensorboard": (("tensorboard",), "following fine-tune in TensorBoard"),
 }

@@ -21,7 +21,8 @@ def fine_tune(study: Study) -> Result:
             new last layer stands on the last of its `backbone.layers`.
 
     Returns:
-        The `Result`, with `methods`, `history`, `scored_on`, `confusion` (rows: true classes), `calibration` and `files`.
+        The `Result`, with `methods`, `history`, `scored_on`, `confusion` (rows: true classes), `calibration`,
+        `pixels` (how images were decoded) and `files`.
 
     Raises:
         NoCache: there is no cache, which the linear probe needs that `fine-tune` starts from.
@@ -46,6 +47,7 @@ def fine_tune(study: Study) -> Result:
     details: dict[str, Any] = {
         "data": study.dataset.title,
         "backbone": backbone_label(started),
+        "pixels": dict(study.dataset.identity),
         **scored_details(study, found),
         "images_per_second": None,
         "model_sha256": file_digest(unnamed),

@@ -11,11 +11,11 @@ import numpy as np
 from bottleneck_features.pipeline.datasets.decoding import (
     Resizing,
     UnusableImage,
-    decoding_settings,
     decoding_threads,
     load,
 )
 from bottleneck_features.pipeline.datasets.listing import printable
+from bottleneck_features.pipeline.datasets.pillow_settings import decoding_settings
 from bottleneck_features.pipeline.datasets.walking import Walk, walk
 from bottleneck_features.pipeline.errors import RequestError
 

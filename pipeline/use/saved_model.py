@@ -12,7 +12,9 @@ from bottleneck_features import features, models
 from bottleneck_features.errors import first_line
 from bottleneck_features.models.weights import file_digest
 from bottleneck_features.pipeline.datasets.assembly import resizing_of
-from bottleneck_features.pipeline.datasets.decoding import POINT_SAMPLED, REVISION, Resizing
+from bottleneck_features.pipeline.datasets.decoding import POINT_SAMPLED, RECIPE, Resizing
+from bottleneck_features.pipeline.datasets.deep_pixels import shown
+from bottleneck_features.pipeline.datasets.value_ranges import kept_ranges, ranges_asked
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.experiment import FILE_SOURCES, Experiment, restored_experiment, with_random_weights
 from bottleneck_features.pipeline.extraction.cache import settings_identity
@@ -32,7 +34,7 @@ class SavedModel:
         name: one of `MODELS`.
         path: its file.
         known: JSON: `method`, `layers`, `classes`, `image_shape`, `temperature`, `data`, `backbone`, `scored_on`, `n`,
-            `accuracy`, `interval`.
+            `accuracy`, `interval`; `cache_identity`, in which is how image files were decoded.
         experiment: the settings of its training, with the engine and the precision of its features.
         head: of features of the frozen network; None where the file is a whole network.
         network: the whole network; None where there is a head.
@@ -60,11 +62,13 @@ class SavedModel:
 
     @property
     def resizing(self) -> Resizing:
-        """What image files become."""
-        if self.experiment.dataset.source in FILE_SOURCES:
-            return resizing_of(self.experiment)
+        """What image files become, by the ranges of values of the training images or by `dataset.value_range`."""
+        settings = self.experiment.dataset
+        ranges = ranges_asked(settings) or kept_ranges(self.known.get("cache_identity", {}))
+        if settings.source in FILE_SOURCES:
+            return replace(resizing_of(self.experiment), ranges=ranges)
         antialias = self.experiment.input.antialias or self.experiment.input.resize not in POINT_SAMPLED
-        return Resizing(self.image_shape[:2], self.experiment.input.resize, antialias)
+        return Resizing(self.image_shape[:2], self.experiment.input.resize, antialias, settings.bands, ranges)
 
     def as_json(self) -> dict[str, Any]:
         """Return its description in results."""
@@ -94,8 +98,9 @@ def open_model(home: Path, experiment: str, wanted: str | None = None, overrides
     head = load_head(path)
     saved = restored_experiment(_with_compute(head.recipe), str(path), tuple(overrides))
     usable, warnings = _usable(saved)
-    _refuse_what_differs(head.recipe["cache_identity"], usable, path)
-    return SavedModel(name, path, head.recipe, usable, head, None, warnings)
+    identity = head.recipe["cache_identity"]
+    _refuse_what_differs(identity, usable, path)
+    return SavedModel(name, path, head.recipe, usable, head, None, (*warnings, *_read_otherwise(identity, usable)))
 
 
 def _located(home: Path, experiment: str, wanted: str | None) -> tuple[str, Path]:
@@ -137,7 +142,7 @@ def _usable(experiment: Experiment) -> tuple[Experiment, tuple[str, ...]]:
 def _refuse_what_differs(trained: Mapping[str, Any], experiment: Experiment, path: Path) -> None:
     now = settings_identity(experiment)
     if DECODING in trained:
-        now[DECODING] = REVISION
+        now[DECODING] = RECIPE
     then = {key: value for key, value in trained.items() if key in now}
     found = [one for one in features.differences(now, then) if not one.field.startswith("compute.")]
     if found:
@@ -146,6 +151,22 @@ def _refuse_what_differs(trained: Mapping[str, Any], experiment: Experiment, pat
             f"{str(path)!r} was trained on other features than these settings give:\n{lines}\n"
             "Use what it was trained with (--set backbone.name=…, --set backbone.weights=…), or train it again."
         )
+
+
+def _read_otherwise(trained: Mapping[str, Any], experiment: Experiment) -> tuple[str, ...]:
+    """Return warnings about numbers and bands that mean something else here than in training, because it was asked for."""
+    settings, warnings = experiment.dataset, []
+    for kind, (low, high) in kept_ranges(trained).items():
+        if settings.value_range and settings.value_range != (low, high):
+            asked = " to ".join(map(shown, settings.value_range))
+            warnings.append(
+                f"dataset.value_range: {kind} values are read as {asked}; in training they were {shown(low)} to {shown(high)}."
+            )
+    bands = tuple(trained.get("dataset.bands", ()))
+    if settings.bands != bands:
+        asked, then = (",".join(map(str, one)) or "the file's own" for one in (settings.bands, bands))
+        warnings.append(f"dataset.bands: {asked} are read; in training it was {then}.")
+    return tuple(warnings)
 
 
 def _refuse_other_input(trained: Experiment, asked: Experiment, name: str) -> None:
@@ -159,6 +180,16 @@ def _refuse_other_input(trained: Experiment, asked: Experiment, name: str) -> No
         )
 
 
+def _refuse_older_pixels(trained: Mapping[str, Any], experiment: Experiment, name: str) -> None:
+    """Refuse a whole network that was trained on image files as another release decodes them."""
+    then = trained.get(DECODING, "an older recipe")
+    if experiment.dataset.source in FILE_SOURCES and then != RECIPE:
+        raise RequestError(
+            f"--model {name} was trained on image files that were decoded in another way: {then} then, {RECIPE} now. "
+            f"Train it again: bottleneck fine-tune --method {name}"
+        )
+
+
 def _network(name: str, path: Path, overrides: tuple[str, ...]) -> SavedModel:
     file = path.with_name(RESULT_FILE)
     try:
@@ -169,6 +200,7 @@ def _network(name: str, path: Path, overrides: tuple[str, ...]) -> SavedModel:
             "temperature": result["calibration"]["temperature"],
             **{key: method[key] for key in ("layers", "n", "accuracy", "interval")},
             **{key: result[key] for key in ("classes", "data", "backbone", "scored_on")},
+            "cache_identity": result.get("pixels", {}),
         }
         require(TrainedRecord, known)
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
@@ -191,6 +223,9 @@ def _network(name: str, path: Path, overrides: tuple[str, ...]) -> SavedModel:
     trained = restored_experiment(result["experiment"], str(file))
     experiment = restored_experiment(result["experiment"], str(file), overrides)
     _refuse_other_input(trained, experiment, name)
+    _refuse_older_pixels(known["cache_identity"], trained, name)
     if name == "from-scratch":
         experiment = with_random_weights(experiment)
-    return SavedModel(name, path, known, experiment, None, network)
+    return SavedModel(
+        name, path, known, experiment, None, network, _read_otherwise(known["cache_identity"], experiment)
+    )

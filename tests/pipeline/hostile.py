@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from deepfiles import tiff
 from imagefiles import encoded, picture
 from PIL import Image
 
@@ -39,26 +40,30 @@ def _damaged(content: bytes, position: int) -> bytes:
     )
 
 
-NOT_AN_IMAGE = "not a JPEG, PNG, WebP, BMP, GIF or TIFF image"
+UNKNOWN = "not an image that is read"
+TEXT = "a text file"
 BOMB = "more than dataset.max_pixels"
 CONTENTS: dict[str, tuple[bytes, str]] = {
     **{f"cut at {share} %.{end}": (data[: len(data) * share // 100], "") for end, data in WHOLE.items() for share in (3, 40, 85)},
     **{f"four bytes.{end}": (data[:4], "") for end, data in WHOLE.items()},
-    **{f"header damaged.{end}": (_damaged(data, 0), NOT_AN_IMAGE) for end, data in WHOLE.items()},
+    **{f"header damaged.{end}": (_damaged(data, 0), "") for end, data in WHOLE.items()},
     "empty.jpg": (b"", "an empty file"),
-    "one byte.png": (b"\x89", NOT_AN_IMAGE),
-    "text.jpg": (b"a cat, a dog", NOT_AN_IMAGE),
-    "no image at all.doc": (b"remember the milk", NOT_AN_IMAGE),
-    "error page.jpg": (b"<!DOCTYPE html><html>404</html>", NOT_AN_IMAGE),
-    "drawing.svg": (b"<svg xmlns='http://www.w3.org/2000/svg'/>", NOT_AN_IMAGE),
-    "archive.zip": (b"PK\x03\x04" + bytes(60), NOT_AN_IMAGE),
-    "document.pdf": (b"%PDF-1.7\n1 0 obj", NOT_AN_IMAGE),
-    "script.eps": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n(%pipe%id) (w) file", NOT_AN_IMAGE),
-    "program.png": (b"\x7fELF" + bytes(100), NOT_AN_IMAGE),
-    "icon.jpg": (encoded(picture(), "ICO"), NOT_AN_IMAGE),
-    "other format.jpg": (encoded(picture(), "PPM"), NOT_AN_IMAGE),
-    "noise.jpg": (SEED.bytes(5000), NOT_AN_IMAGE),
-    "zeros.png": (bytes(5000), NOT_AN_IMAGE),
+    "one byte.png": (b"\x89", UNKNOWN),
+    "text.jpg": (b"a cat, a dog", TEXT),
+    "no image at all.doc": (b"remember the milk", TEXT),
+    "error page.jpg": (b"<!DOCTYPE html><html>404</html>", "an HTML page"),
+    "drawing.svg": (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "an SVG drawing"),
+    "archive.zip": (b"PK\x03\x04" + bytes(60), "a ZIP archive"),
+    "document.pdf": (b"%PDF-1.7\n1 0 obj", "a PDF document"),
+    "script.eps": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n(%pipe%id) (w) file", "a PostScript document"),
+    "program.png": (b"\x7fELF" + bytes(100), "a program"),
+    "icon.jpg": (encoded(picture(), "ICO"), "an icon"),
+    "other format.jpg": (encoded(picture(), "SGI"), "an SGI image"),
+    "phone.jpg": (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "pillow-heif"),
+    "scan.jpg": (bytes(128) + b"DICM" + bytes(64), "a DICOM file"),
+    "pointer.png": (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "a Git LFS pointer"),
+    "noise.jpg": (SEED.bytes(5000), UNKNOWN),
+    "zeros.png": (bytes(5000), UNKNOWN),
     "start and end.jpg": (b"\xff\xd8\xff\xd9", ""),
     "no pixels.png": (_png(_header(8, 8), (b"IEND", b"")), ""),
     "no width.png": (_png(_header(0, 8), (b"IDAT", zlib.compress(b"")), (b"IEND", b"")), ""),
@@ -67,9 +72,11 @@ CONTENTS: dict[str, tuple[bytes, str]] = {
     "bomb.gif": (b"GIF89a" + struct.pack("<HHBBB", 60000, 60000, 0, 0, 0) + WHOLE["gif"][13:], BOMB),
     "bomb.bmp": (_bmp(60000, 60000), BOMB),
     "just too large.png": (_png(_header(10000, 9000), (b"IDAT", zlib.compress(bytes(99))), (b"IEND", b"")), BOMB),
-    "not a number.tif": (_tiff(np.full((3, 3), np.nan, np.float32)), "what is taken is 0..1 or 0..255"),
-    "out of range.tif": (_tiff(np.full((3, 3), 1e6, np.float32)), "what is taken is 0..1 or 0..255"),
-    "negative.tif": (_tiff(np.full((3, 3), -5, np.int32)), "what is taken is 0..65535"),
+    "not a number.tif": (_tiff(np.full((3, 3), np.nan, np.float32)), "all its values are missing"),
+    "five bands.tif": (tiff(np.zeros((3, 3, 5), np.uint8), photometric=1), "it has 5 bands"),
+    "bomb.tif": (tiff(np.zeros((3, 3, 5), np.uint16), width=9000, height=9000), BOMB),
+    "too many tags.tif": (b"II*\0\x08\0\0\0\xff\xff" + bytes(99), "whose tags cannot be read"),
+    "thin.bmp": (_bmp(1, 1 << 20), "the longest side"),
 }  # fmt: skip
 
 
@@ -90,7 +97,7 @@ OBJECTS: dict[str, tuple[Callable[[Path], None], str]] = {
     "pipe.jpg": (_pipe, "a named pipe, not a file"),
     "folder.jpg": (_folder, "a folder with the name of an image"),
     "nowhere.jpg": (lambda path: path.symlink_to("none.jpg"), "a symbolic link to nothing"),
-    "leaving.jpg": (lambda path: path.symlink_to("/etc/hostname"), NOT_AN_IMAGE),
+    "leaving.jpg": (lambda path: path.symlink_to("/etc/hostname"), TEXT),
     "device.jpg": (lambda path: path.symlink_to("/dev/zero"), "a device, not a file"),
     "to a pipe.jpg": (lambda path: path.symlink_to("pipe.jpg"), "a named pipe, not a file"),
     "loop.jpg": (_loop, ""),

@@ -127,7 +127,7 @@ def test_the_cards_code_decodes_files_as_training_did(trained, tmp_path, make, a
     model = open_model(trained, "digits")
     seen = replace(
         model.experiment,
-        dataset=DatasetSettings("folder", "pictures"),
+        dataset=DatasetSettings("folder", "pictures", value_range=(0, 65535)),
         input=InputSettings((24, 40), antialias=antialias),
     )
     model, names = replace(model, experiment=seen), {}
@@ -254,6 +254,15 @@ def test_a_fine_tuned_network_is_predicted_with_and_exported(extracted, tmp_path
         refused = invoke(*words, "--set", setting, home=extracted)
         assert refused.exit_code == 2, refused.output
         assert "needs images as in its training" in refused.stderr
+    result = extracted / "runs" / "digits" / "fine-tune" / "result.json"
+    made = result.read_text()
+    older = json.loads(made)
+    older["experiment"]["dataset"] |= {"source": "folder", "path": "pictures"}
+    result.write_text(json.dumps(older))
+    refused = invoke(*words, home=extracted)
+    assert refused.exit_code == 2
+    assert "decoded in another way" in refused.stderr
+    result.write_text(made)
     with (extracted / "runs" / "digits" / "fine-tune" / "model.keras").open("ab") as stream:
         stream.write(b" ")
     other = invoke(*words, home=extracted)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from commandline import invoke
+from deepfiles import tiff
 from imagefiles import encoded, picture, write
 from PIL import Image
 
@@ -68,7 +69,7 @@ def test_a_broken_file_is_reported_with_its_reason_and_the_others_are_classified
     rows, said = predicted
     assert [Path(row["file"]).name for row in rows["wrong"]] == ["a.jpg", "notes.txt", "c.png"]
     assert not any(row["label"] for row in rows["wrong"])
-    for row, reason in zip(rows["wrong"], ("truncated", "not a jpeg", "a named pipe"), strict=True):
+    for row, reason in zip(rows["wrong"], ("truncated", "a text file", "a named pipe"), strict=True):
         assert reason in row["error"].lower()
     assert "126 files: 123 classified" in said
     assert "train-head" in said
@@ -172,3 +173,17 @@ def test_without_any_trained_model_the_command_that_makes_one_is_named(tmp_path)
     done = invoke("predict", "-e", "digits", str(tmp_path / "a.jpg"), home=tmp_path)
     assert done.exit_code == 2
     assert "bottleneck probe" in done.stderr
+
+
+def test_predict_refuses_numbers_without_a_range_until_one_is_given(trained, tmp_path):
+    write(tmp_path / "files" / "deep.tif", tiff(np.full((20, 20), 700, np.int16)))
+    write(tmp_path / "files" / "plain.png", encoded(picture(), "PNG"))
+    words = ("predict", "-e", "digits", "--json")
+    done = invoke(*words, str(tmp_path / "files"), home=trained)
+    deep, plain = json.loads(done.stdout)["predictions"]
+    assert "unknown" in deep["error"]
+    assert "--set dataset.value_range=LOW,HIGH" in deep["error"]
+    assert plain["error"] is None
+    done = invoke(*words, "--set", "dataset.value_range=0,1000", str(tmp_path / "files"), home=trained)
+    assert done.exit_code == 0, done.output
+    assert [one["error"] for one in json.loads(done.stdout)["predictions"]] == [None, None]

@@ -43,9 +43,9 @@ def test_a_scan_says_what_a_file_is(root, tmp_path):
 def test_a_file_is_decoded_once_until_it_changes_or_is_forgotten(root, tmp_path, monkeypatch):
     decoded = []
 
-    def counted(content, limit, check=scanning.check):
+    def counted(*asked, check=scanning.check):
         decoded.append(1)
-        return check(content, limit)
+        return check(*asked)
 
     monkeypatch.setattr(scanning, "check", counted)
     first = _hashes(scan_files(root, PATHS, tmp_path))
@@ -143,11 +143,11 @@ def test_a_file_that_cannot_be_put_in_its_place_leaves_no_temporary_one(tmp_path
 def test_files_looked_at_before_an_interruption_are_remembered(root, tmp_path, monkeypatch):
     decoded = []
 
-    def interrupted(content, limit, check=scanning.check):
+    def interrupted(*asked, check=scanning.check):
         decoded.append(1)
         if len(decoded) == 4:
             raise KeyboardInterrupt
-        return check(content, limit)
+        return check(*asked)
 
     monkeypatch.setattr(scanning, "decoding_threads", lambda: 1)
     monkeypatch.setattr(scanning, "check", interrupted)

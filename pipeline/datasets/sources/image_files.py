@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from bottleneck_features.pipeline.datasets.assembly import LabelledScan, assemble, resizing_of
-from bottleneck_features.pipeline.datasets.decoding import decoding_threads, read_file
+from bottleneck_features.pipeline.datasets.decoding import decoding_threads
+from bottleneck_features.pipeline.datasets.file_bytes import read_file
 from bottleneck_features.pipeline.datasets.image_dataset import ImageDataset, StoredImage
 from bottleneck_features.pipeline.datasets.listing import Listing, printable
 from bottleneck_features.pipeline.datasets.scanning import scan_files
@@ -35,7 +36,9 @@ def open_listing(experiment: Experiment, home: Path, listing: Listing) -> ImageD
     entries = listing.entries
     settings = experiment.dataset
     paths = [entry.path for entry in entries]
-    scan = scan_files(listing.root, paths, home, settings.max_pixels, follow_links=settings.follow_links)
+    scan = scan_files(
+        listing.root, paths, home, settings.max_pixels, bands=settings.bands, follow_links=settings.follow_links
+    )
     groups, rows = text_array(printable(entry.group) for entry in entries), np.array([e.row for e in entries], np.int32)
     labels, splits = text_array(entry.label for entry in entries), text_array(entry.split for entry in entries)
     groups = groups if (groups != "").any() else groups[:0]

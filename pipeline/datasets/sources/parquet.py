@@ -64,7 +64,7 @@ def open_parquet(experiment: Experiment, home: Path) -> ImageDataset:
         columns = find_columns(_schema(file, containers[0]), settings)
         require_columns(_schema(file, containers[0]), columns, containers[0].name)
     images = partial(parquet_images, columns=columns)
-    scan = scan_containers(containers, images, _ANNOTATIONS, home, settings.max_pixels)
+    scan = scan_containers(containers, images, _ANNOTATIONS, home, max_pixels=settings.max_pixels, bands=settings.bands)
     owners, said = scan.images["container"], scan.annotations
     ids, repeated = unique_ids(scan.ids, owners, containers)
     splits = said["split"] if settings.split_column else text_array(named[owner] for owner in owners)

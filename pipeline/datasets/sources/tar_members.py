@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from bottleneck_features.pipeline.datasets.containers import Container, not_readable, reading_threads
-from bottleneck_features.pipeline.datasets.decoding import ENDINGS, MAX_BYTES, UnusableImage
+from bottleneck_features.pipeline.datasets.decoding import ENDINGS, UnusableImage
+from bottleneck_features.pipeline.datasets.file_bytes import MAX_BYTES
 from bottleneck_features.pipeline.datasets.image_dataset import StoredImage
 from bottleneck_features.pipeline.datasets.listing import ignored, printable
 from bottleneck_features.pipeline.datasets.sample_names import ANNOTATIONS, name_parting

@@ -1,0 +1,142 @@
+"""Which numbers become black and white, for all images of a data set: from its first scan, kept in the artifacts folder.
+
+Unsigned integers count from 0 to the next 2^n - 1 that is not below the largest one, signed ones from the least to the
+largest, floats from 0 to 1 where all lie in it, else from the least to the largest. A test split that comes with the data has
+no say. Images that are added later change no range, so that nothing computed before becomes invalid: what they have outside
+of it is clipped, and said.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import FileLock
+
+from bottleneck_features.pipeline.datasets.deep_pixels import NUMBER_KINDS, shown, type_names
+from bottleneck_features.pipeline.experiment import DatasetSettings
+from bottleneck_features.pipeline.results import write_text
+
+RANGES_FILE, RANGES_LOCK = "value-ranges.json", "value-ranges.lock"
+RANGES_KEPT = 1000  # data sets
+Range = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class DataRanges:
+    """What is known of the numbers in a data set's images.
+
+    Attributes:
+        ranges: by kind of number (`NUMBER_KINDS`), what becomes black and white.
+        identity: what of it changes pixels, as `Dataset.identity`.
+        notices: sentences a reader of any number from these data must know.
+    """
+
+    ranges: Mapping[str, Range]
+    identity: Mapping[str, Any]
+    notices: tuple[str, ...]
+
+
+def data_ranges(images: np.ndarray, of_test: np.ndarray, settings: DatasetSettings, home: Path) -> DataRanges:
+    """Return the ranges of a data set, those of its first scan or of `dataset.value_range`.
+
+    Args:
+        images: `(n,)` of the type `IMAGE`, the usable ones.
+        of_test: `(n,)`, a mask of those in a test split that comes with the data.
+        settings: the `dataset` section.
+        home: the artifacts folder, where ranges are kept by the data's place.
+    """
+    kinds = {kind: found for kind in NUMBER_KINDS if (found := _of_kind(images, kind)).any()}
+    asked = settings.value_range
+    if asked:
+        ranges = dict.fromkeys(NUMBER_KINDS.values(), (asked[0], asked[1]))
+    else:
+        new = {NUMBER_KINDS[kind]: _found(images, here, here & ~of_test) for kind, here in kinds.items()}
+        ranges = _kept(home, _place(settings), new) if new else {}
+    identity: dict[str, Any] = {"dataset.bands": list(settings.bands)} if settings.bands else {}
+    if kinds:
+        identity["dataset.value_range"] = {NUMBER_KINDS[kind]: list(ranges[NUMBER_KINDS[kind]]) for kind in kinds}
+    notices = [_notice(images[here], ranges[NUMBER_KINDS[kind]], bool(asked)) for kind, here in kinds.items()]
+    odd = int(images["odd_alpha"].sum())
+    if odd:
+        notices.append(
+            f"Data: the transparency of {odd:,} images looks like a picture, not like a mask (a band of another kind?). They are "
+            "laid over white by it; dataset.bands=1,2,3 leaves it out."
+        )
+    return DataRanges(ranges, identity, tuple(notices))
+
+
+def ranges_asked(settings: DatasetSettings) -> dict[str, Range]:
+    """Return `dataset.value_range` for every kind of number; empty where it is not set."""
+    if not settings.value_range:
+        return {}
+    low, high = settings.value_range
+    return dict.fromkeys(NUMBER_KINDS.values(), (low, high))
+
+
+def kept_ranges(identity: Mapping[str, Any]) -> dict[str, Range]:
+    """Return the ranges that a data set's identity names."""
+    return {name: (float(low), float(high)) for name, (low, high) in identity.get("dataset.value_range", {}).items()}
+
+
+def _of_kind(images: np.ndarray, kind: str) -> np.ndarray:
+    return np.char.startswith(images["numbers"], kind.encode())
+
+
+def _found(images: np.ndarray, here: np.ndarray, counted: np.ndarray) -> Range:
+    chosen = images[counted if counted.any() else here]
+    low, high = float(chosen["lowest"].min()), float(chosen["highest"].max())
+    kind = chosen["numbers"][0][:1]
+    if kind == b"u":
+        return 0.0, float((1 << max(1, int(high).bit_length())) - 1)
+    return (0.0, 1.0) if kind == b"f" and low >= 0 and high <= 1 else (low, high)
+
+
+def _place(settings: DatasetSettings) -> str:
+    """Return where the data are, with what chooses the bands of them."""
+    path = settings.path if "://" in settings.path else str(Path(settings.path).expanduser().resolve())
+    return " bands ".join((path, ",".join(map(str, settings.bands)))) if settings.bands else path
+
+
+def _kept(home: Path, place: str, new: Mapping[str, Range]) -> dict[str, Range]:
+    """Return the ranges kept for a place; kinds of numbers that have none there get the new ones."""
+    home.mkdir(parents=True, exist_ok=True)
+    with FileLock(home / RANGES_LOCK):
+        places = _known(home)
+        before = places.pop(place, {})
+        ranges = {**new, **before}
+        places[place] = ranges
+        if ranges != before:
+            kept = dict(list(places.items())[-RANGES_KEPT:])
+            write_text(home / RANGES_FILE, json.dumps(kept, indent=1, ensure_ascii=True))
+    return ranges
+
+
+def _known(home: Path) -> dict[str, dict[str, Range]]:
+    try:
+        content = json.loads((home / RANGES_FILE).read_text(encoding="utf-8"))
+        return {
+            place: {name: (float(low), float(high)) for name, (low, high) in found.items()}
+            for place, found in content.items()
+        }
+    except (OSError, ValueError, TypeError, AttributeError):  # none yet, or damaged: made anew
+        return {}
+
+
+def _notice(images: np.ndarray, found: Range, asked: bool) -> str:
+    low, high = found
+    types = sorted({one.decode() for one in np.unique(images["numbers"])})
+    text = (
+        f"Data: {len(images):,} images hold {type_names(types)} values; {shown(low)} to {shown(high)} becomes black to white "
+        "(dataset.value_range)."
+    )
+    outside = int(((images["lowest"] < low) | (images["highest"] > high)).sum())
+    if not outside:
+        return text
+    why = "" if asked else ", which was found in the first scan and is kept"
+    return (
+        f"{text} {outside:,} of them have values outside of this range{why}: they are clipped. Set "
+        "dataset.value_range=LOW,HIGH for another one."
+    )
