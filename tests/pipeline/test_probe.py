@@ -171,7 +171,8 @@ def test_a_head_of_neighbours_keeps_its_rows(probed, tmp_path):
     head = load_head(Path(probed["files"][0]))
     rows = np.random.default_rng(0).normal(size=(6, 4)).astype(np.float16)
     arrays = {"mean": np.zeros(4), "scale": np.ones(4), "rows": rows, "labels": np.arange(6) % 2, "k": np.array(1)}
-    neighbours = replace(head, classifier=Classifier(arrays, 10))
+    novelty = replace(head.novelty, rows=head.novelty.rows[:, :4])
+    neighbours = replace(head, classifier=Classifier(arrays, 10), novelty=novelty)
     kept = load_head(save_head(neighbours, tmp_path / "head.npz"))
     probabilities = kept.probabilities(rows.astype(np.float32))
     assert (probabilities.argmax(axis=1) == np.arange(6) % 2).all()
