@@ -15,7 +15,7 @@ from arguments import real_data
 from PIL import Image
 
 from bottleneck_features import models
-from bottleneck_features.pipeline.datasets.decoding import Resizing, load
+from bottleneck_features.pipeline.datasets.pixels.decoding import Resizing, load
 
 SIDE = 224
 PHOTOGRAPHS, ENLARGED = 48, 40

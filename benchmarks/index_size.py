@@ -22,7 +22,7 @@ import psutil
 from arguments import NEW
 
 from bottleneck_features.pipeline.datasets import open_dataset
-from bottleneck_features.pipeline.experiment import load_experiment
+from bottleneck_features.pipeline.experiment_file import load_experiment
 from bottleneck_features.pipeline.machine import peak_memory_mib
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))  # where images are packed as people pack them

@@ -14,7 +14,7 @@ from PIL import Image
 from bottleneck_features.pipeline.datasets import Dataset, open_dataset
 from bottleneck_features.pipeline.datasets.dataset import stratified_sample
 from bottleneck_features.pipeline.evaluation.scores import score_counts
-from bottleneck_features.pipeline.experiment import load_experiment
+from bottleneck_features.pipeline.experiment_file import load_experiment
 from bottleneck_features.pipeline.use.inference import inference
 from bottleneck_features.pipeline.use.picture_files import decoded, listed
 from bottleneck_features.pipeline.use.saved_model import SavedModel, open_model

@@ -17,7 +17,7 @@ import numpy as np
 from arguments import real_data
 
 from bottleneck_features.pipeline.datasets import Dataset, open_dataset
-from bottleneck_features.pipeline.experiment import load_experiment
+from bottleneck_features.pipeline.experiment_file import load_experiment
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))  # where images are packed as people pack them
 

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from bottleneck_features.features import CacheDamaged, CacheError, CacheIncomplete, CacheMissing, open_features
     from bottleneck_features.models import ModelError
     from bottleneck_features.pipeline.errors import PipelineError, RequestError
-    from bottleneck_features.pipeline.experiment import Experiment, load_experiment
+    from bottleneck_features.pipeline.experiment import Experiment
+    from bottleneck_features.pipeline.experiment_file import load_experiment
 
 __all__ = [
     "BottleneckError",

@@ -10,7 +10,7 @@ from documented import PAGES, ROOT, SCRIPT, Documented, blocks, commands, made_b
 
 from bottleneck_features.pipeline.commandline.cli import main, parsed_part
 from bottleneck_features.pipeline.commandline.cli_use import parsed_formats
-from bottleneck_features.pipeline.experiment import load_experiment, restored_experiment
+from bottleneck_features.pipeline.experiment_file import load_experiment, restored_experiment
 from bottleneck_features.pipeline.stages.label_curve import parse_sizes
 
 ABBREVIATED = re.compile(r"…(?!/)| …|\bCOMMAND\b|\bEXPERIMENT( |$)|\bI/N\b")

@@ -42,7 +42,7 @@ from bottleneck_features.pipeline.commandline.output import (
     print_scored,
 )
 from bottleneck_features.pipeline.errors import RequestError
-from bottleneck_features.pipeline.experiment import load_experiment
+from bottleneck_features.pipeline.experiment_file import load_experiment
 from bottleneck_features.pipeline.method_row import CURVE_SEEDS, NETWORKS
 from bottleneck_features.pipeline.results import Result, experiment_json
 
@@ -122,7 +122,7 @@ def experiments(as_json: bool) -> None:
     \b
     Example: bottleneck experiments
     """
-    from bottleneck_features.pipeline.experiment import ready_made
+    from bottleneck_features.pipeline.experiment_file import ready_made
 
     found = {name: load_experiment(name).description for name in ready_made()}
     if as_json:

@@ -16,7 +16,8 @@ from bottleneck_features.errors import BottleneckError
 from bottleneck_features.pipeline.commandline.completion import complete_experiment, complete_setting
 from bottleneck_features.pipeline.commandline.output import fail, print_json, print_warnings
 from bottleneck_features.pipeline.errors import RequestError
-from bottleneck_features.pipeline.experiment import Experiment, load_experiment, ready_made
+from bottleneck_features.pipeline.experiment import Experiment
+from bottleneck_features.pipeline.experiment_file import load_experiment, ready_made
 from bottleneck_features.pipeline.quiet import import_tensorflow
 from bottleneck_features.pipeline.results import Result
 

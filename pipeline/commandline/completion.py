@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 from click.shell_completion import CompletionItem, get_completion_class
 
-from bottleneck_features.pipeline.experiment import ready_made, setting_choices, setting_names
+from bottleneck_features.pipeline.experiment_file import ready_made, setting_choices, setting_names
 
 # bash splits words at `=` and adds a space after a complete word; both are wrong for section.key=value
 _BASH_END = "    return 0\n"

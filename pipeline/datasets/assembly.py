@@ -8,7 +8,6 @@ import numpy as np
 from numpy.lib.recfunctions import repack_fields
 
 from bottleneck_features.errors import quoted
-from bottleneck_features.pipeline.datasets.decoding import POINT_SAMPLED, Resizing
 from bottleneck_features.pipeline.datasets.image_dataset import (
     SPLIT_NAMES,
     STORED,
@@ -16,13 +15,14 @@ from bottleneck_features.pipeline.datasets.image_dataset import (
     ImageReader,
     ImageTable,
 )
-from bottleneck_features.pipeline.datasets.labels import plain_label, read_labels
+from bottleneck_features.pipeline.datasets.labels.reading import plain_label, read_labels
 from bottleneck_features.pipeline.datasets.listing import Listing, Problem, natural_key
+from bottleneck_features.pipeline.datasets.pixels.decoding import POINT_SAMPLED, Resizing
+from bottleneck_features.pipeline.datasets.pixels.value_ranges import data_ranges
 from bottleneck_features.pipeline.datasets.quarantine import QUARANTINE_FILE, LeftOut
 from bottleneck_features.pipeline.datasets.scanning import ScanResult
 from bottleneck_features.pipeline.datasets.splitting import draw_test, straddling
 from bottleneck_features.pipeline.datasets.texts import factorized
-from bottleneck_features.pipeline.datasets.value_ranges import data_ranges
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.experiment import DEFAULT_TEST_FRACTION, DatasetSettings, Experiment
 

@@ -14,11 +14,11 @@ import numpy as np
 
 from bottleneck_features import features
 from bottleneck_features.errors import first_line
-from bottleneck_features.pipeline.datasets.decoding import UnusableImage, decoding_threads
-from bottleneck_features.pipeline.datasets.folder_convention import SPLIT_SYNONYMS
+from bottleneck_features.pipeline.datasets.layout.convention import SPLIT_SYNONYMS
+from bottleneck_features.pipeline.datasets.layout.walking import walk
 from bottleneck_features.pipeline.datasets.listing import in_full
+from bottleneck_features.pipeline.datasets.pixels.decoding import UnusableImage, decoding_threads
 from bottleneck_features.pipeline.datasets.texts import text_array
-from bottleneck_features.pipeline.datasets.walking import walk
 from bottleneck_features.pipeline.errors import PipelineError, RequestError
 
 FAR_THREADS = 16  # a store answers many requests at once, each after some milliseconds

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from bottleneck_features.pipeline.datasets.decoding import Header
+from bottleneck_features.pipeline.datasets.pixels.decoding import Header
 from bottleneck_features.pipeline.datasets.splitting import stratified_draw
 from bottleneck_features.pipeline.datasets.texts import joined
 

@@ -9,17 +9,17 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from bottleneck_features.pipeline.datasets.dataset import Dataset, ImageOrigin, Samples
-from bottleneck_features.pipeline.datasets.decoding import (
+from bottleneck_features.pipeline.datasets.labels.reading import plain_label
+from bottleneck_features.pipeline.datasets.layout.tree import plain_name
+from bottleneck_features.pipeline.datasets.listing import natural_key
+from bottleneck_features.pipeline.datasets.pixels.decoding import (
     RECIPE,
     Header,
     Resizing,
     UnusableImage,
     load_bytes,
 )
-from bottleneck_features.pipeline.datasets.folder_tree import plain_name
-from bottleneck_features.pipeline.datasets.labels import plain_label
-from bottleneck_features.pipeline.datasets.listing import natural_key
-from bottleneck_features.pipeline.datasets.pillow_settings import decoding_settings
+from bottleneck_features.pipeline.datasets.pixels.pillow_settings import decoding_settings
 from bottleneck_features.pipeline.errors import ChangedImage
 
 STORED = ["container", "offset", "size", "sha256", "width", "height"]  # fields of what a scan found

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from bottleneck_features.pipeline.datasets.decoding import ENDINGS
+from bottleneck_features.pipeline.datasets.pixels.decoding import ENDINGS
 
 IGNORED = ("__macosx", "thumbs.db", "desktop.ini")
 NO_IMAGES = frozenset(

@@ -14,15 +14,15 @@ from typing import NamedTuple
 import numpy as np
 
 from bottleneck_features.pipeline.datasets.containers import Container
-from bottleneck_features.pipeline.datasets.decoding import (
+from bottleneck_features.pipeline.datasets.listing import printable
+from bottleneck_features.pipeline.datasets.pixels.decoding import (
     MAX_PIXELS,
     UnusableImage,
     check,
     decoding_threads,
 )
-from bottleneck_features.pipeline.datasets.file_bytes import MAX_BYTES, read_file
-from bottleneck_features.pipeline.datasets.listing import printable
-from bottleneck_features.pipeline.datasets.pillow_settings import decoding_settings
+from bottleneck_features.pipeline.datasets.pixels.file_bytes import MAX_BYTES, read_file
+from bottleneck_features.pipeline.datasets.pixels.pillow_settings import decoding_settings
 from bottleneck_features.pipeline.datasets.scan_memory import ScanMemory
 from bottleneck_features.pipeline.datasets.texts import TEXT, batches, concatenated, text_array, utf8, without_blanks
 from bottleneck_features.pipeline.progress import progress

@@ -9,7 +9,7 @@ from PIL import Image
 
 from bottleneck_features.pipeline.datasets import Dataset
 from bottleneck_features.pipeline.datasets.dataset import ImageOrigin
-from bottleneck_features.pipeline.datasets.unusable import UnusableImage
+from bottleneck_features.pipeline.datasets.pixels.unusable import UnusableImage
 from bottleneck_features.pipeline.errors import PipelineError
 from bottleneck_features.pipeline.inspection.repeats import Place, images_at
 from bottleneck_features.pipeline.results import write_bytes

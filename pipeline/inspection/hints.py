@@ -11,7 +11,7 @@ from sklearn.feature_extraction.text import CountVectorizer
 
 from bottleneck_features.pipeline.datasets import Dataset
 from bottleneck_features.pipeline.datasets.dataset import ImageOrigin
-from bottleneck_features.pipeline.datasets.decoding import MAX_PIXELS, decoding_threads, opened
+from bottleneck_features.pipeline.datasets.pixels.decoding import MAX_PIXELS, decoding_threads, opened
 
 WORDS = 50  # the most frequent ones in file names
 WORD = r"[^\W\d_]+"

@@ -11,7 +11,7 @@ from bottleneck_features.pipeline.datasets.dataset import stratified_sample
 from bottleneck_features.pipeline.datasets.sources.cifar10 import FILES, Cifar10
 from bottleneck_features.pipeline.datasets.sources.embedded import PATCH, PHOTOGRAPHS
 from bottleneck_features.pipeline.errors import PipelineError, RequestError
-from bottleneck_features.pipeline.experiment import load_experiment
+from bottleneck_features.pipeline.experiment_file import load_experiment
 
 EMBEDDED = ["photo-patches", "digits"]
 

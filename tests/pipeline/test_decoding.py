@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from imagefiles import encoded, picture, write
 from PIL import Image
 
-from bottleneck_features.pipeline.datasets.decoding import (
+from bottleneck_features.pipeline.datasets.pixels.decoding import (
     MAX_PIXELS,
     Resizing,
     UnusableImage,

@@ -17,7 +17,7 @@ from bottleneck_features.pipeline.datasets.sources.embedded import photo_patches
 from bottleneck_features.pipeline.evaluation import duplicates
 from bottleneck_features.pipeline.evaluation.duplicates import Duplicates, find_duplicates
 from bottleneck_features.pipeline.evaluation.splits import Subset, hold_out, scored_subset
-from bottleneck_features.pipeline.experiment import load_experiment
+from bottleneck_features.pipeline.experiment_file import load_experiment
 from bottleneck_features.pipeline.extraction.cache import experiment_identity, open_cache
 
 CLASSES = 10

@@ -1,7 +1,7 @@
 import pytest
 
 from bottleneck_features.pipeline.errors import RequestError
-from bottleneck_features.pipeline.experiment import load_experiment, ready_made
+from bottleneck_features.pipeline.experiment_file import load_experiment, ready_made
 
 
 @pytest.mark.parametrize("name", ready_made())

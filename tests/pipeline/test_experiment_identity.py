@@ -11,7 +11,7 @@ from bottleneck_features import models
 from bottleneck_features.features import identity_key, open_features
 from bottleneck_features.features.manifest import update
 from bottleneck_features.pipeline.datasets import open_dataset
-from bottleneck_features.pipeline.experiment import load_experiment
+from bottleneck_features.pipeline.experiment_file import load_experiment
 from bottleneck_features.pipeline.extraction.cache import experiment_identity
 from bottleneck_features.pipeline.stages.features import extract_features
 

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from imagefiles import encoded, picture
 
-from bottleneck_features.pipeline.datasets.decoding import UnusableImage, check
-from bottleneck_features.pipeline.datasets.file_kinds import what_it_is
+from bottleneck_features.pipeline.datasets.pixels.decoding import UnusableImage, check
+from bottleneck_features.pipeline.datasets.pixels.file_kinds import what_it_is
 
 
 def _made(write) -> bytes:

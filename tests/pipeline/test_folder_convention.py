@@ -12,13 +12,14 @@ from imagefiles import encoded, picture, write
 from packing import tar_of
 
 from bottleneck_features.pipeline.datasets import Dataset, open_dataset
-from bottleneck_features.pipeline.datasets.folder_convention import UNLABELLED
-from bottleneck_features.pipeline.datasets.folder_recognition import convention_of
-from bottleneck_features.pipeline.datasets.folder_refusals import Location
-from bottleneck_features.pipeline.datasets.placing import placed
-from bottleneck_features.pipeline.datasets.split_names import splits_said
+from bottleneck_features.pipeline.datasets.layout.convention import UNLABELLED
+from bottleneck_features.pipeline.datasets.layout.placing import placed
+from bottleneck_features.pipeline.datasets.layout.recognition import convention_of
+from bottleneck_features.pipeline.datasets.layout.refusals import Location
+from bottleneck_features.pipeline.datasets.layout.split_names import splits_said
 from bottleneck_features.pipeline.errors import RequestError
-from bottleneck_features.pipeline.experiment import DatasetSettings, load_experiment
+from bottleneck_features.pipeline.experiment import DatasetSettings
+from bottleneck_features.pipeline.experiment_file import load_experiment
 
 LITE = (
     "backbone.name=efficientnet-lite0",

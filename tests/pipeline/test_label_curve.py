@@ -9,7 +9,7 @@ from PIL import Image
 from bottleneck_features.pipeline.datasets import open_dataset
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.evaluation.splits import hold_out
-from bottleneck_features.pipeline.experiment import load_experiment
+from bottleneck_features.pipeline.experiment_file import load_experiment
 from bottleneck_features.pipeline.methods.convnet import train_convnet
 from bottleneck_features.pipeline.methods.small_training import SmallConvnet
 from bottleneck_features.pipeline.methods.training import TrainingRecipe

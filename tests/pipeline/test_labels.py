@@ -15,11 +15,12 @@ from packing import tar_of
 from tablefiles import JPEG
 
 from bottleneck_features.pipeline.datasets import open_dataset
-from bottleneck_features.pipeline.datasets.label_kinds import is_continuous, several_labels
-from bottleneck_features.pipeline.datasets.labels import plain_label, read_labels, without_hidden
+from bottleneck_features.pipeline.datasets.labels.kinds import is_continuous, several_labels
+from bottleneck_features.pipeline.datasets.labels.reading import plain_label, read_labels, without_hidden
 from bottleneck_features.pipeline.datasets.texts import text_array
 from bottleneck_features.pipeline.errors import RequestError
-from bottleneck_features.pipeline.experiment import MISSING_LABELS, DatasetSettings, load_experiment
+from bottleneck_features.pipeline.experiment import MISSING_LABELS, DatasetSettings
+from bottleneck_features.pipeline.experiment_file import load_experiment
 
 PLACE = "column 'label' of 'x.csv'"
 

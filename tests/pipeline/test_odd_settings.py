@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bottleneck_features.pipeline.errors import RequestError
-from bottleneck_features.pipeline.experiment import load_experiment, setting_names
+from bottleneck_features.pipeline.experiment_file import load_experiment, setting_names
 
 ODD = [
     "", "-1", "0", "1", "3.7", "1e400", "nan", "-inf", "true", "[]", "[[1]]", "{a=1}", "9" * 5000, "9223372036854775808", "🙂",

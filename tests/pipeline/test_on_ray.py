@@ -18,7 +18,7 @@ from imagefiles import class_folders
 
 from bottleneck_features.features.journal import read_journals
 from bottleneck_features.pipeline.errors import PipelineError, RequestError
-from bottleneck_features.pipeline.experiment import load_experiment
+from bottleneck_features.pipeline.experiment_file import load_experiment
 from bottleneck_features.pipeline.extraction.extract import open_for_extraction
 from bottleneck_features.pipeline.extraction.on_ray import require_same_identity
 from bottleneck_features.pipeline.extraction.ray_workers import Cluster, allocate_workers

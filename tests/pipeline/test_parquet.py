@@ -14,7 +14,7 @@ from packing import parquet_of_folder
 from bottleneck_features.pipeline.datasets import Dataset, open_dataset
 from bottleneck_features.pipeline.datasets.sources import parquet
 from bottleneck_features.pipeline.errors import PipelineError, RequestError
-from bottleneck_features.pipeline.experiment import load_experiment
+from bottleneck_features.pipeline.experiment_file import load_experiment
 
 LITE = ("backbone.name=efficientnet-lite0", "backbone.layers=top_activation", "input.size=32,32")
 NAMES = tuple(COLOURS)

@@ -12,7 +12,7 @@ from packing import parquet_of_folder, tar_of_folder, web_dataset
 
 from bottleneck_features.pipeline.datasets import Dataset, open_dataset
 from bottleneck_features.pipeline.errors import PipelineError, RequestError
-from bottleneck_features.pipeline.experiment import load_experiment
+from bottleneck_features.pipeline.experiment_file import load_experiment
 
 fsspec = pytest.importorskip("fsspec")
 

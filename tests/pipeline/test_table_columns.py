@@ -13,7 +13,8 @@ from bottleneck_features.pipeline.datasets import open_dataset
 from bottleneck_features.pipeline.datasets.sources.table import list_table
 from bottleneck_features.pipeline.datasets.sources.table_labels import one_hot_labels
 from bottleneck_features.pipeline.errors import RequestError
-from bottleneck_features.pipeline.experiment import DatasetSettings, load_experiment
+from bottleneck_features.pipeline.experiment import DatasetSettings
+from bottleneck_features.pipeline.experiment_file import load_experiment
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t", "|", " ", "   "])

@@ -19,10 +19,10 @@ from imagefiles import COLOURS, class_folders, encoded, picture, write
 from packing import image_files, tar_of, tar_of_folder, web_dataset
 
 from bottleneck_features.pipeline.datasets import Dataset, open_dataset
-from bottleneck_features.pipeline.datasets.decoding import ENDINGS
-from bottleneck_features.pipeline.datasets.sample_names import name_parting
+from bottleneck_features.pipeline.datasets.layout.sample_names import name_parting
+from bottleneck_features.pipeline.datasets.pixels.decoding import ENDINGS
 from bottleneck_features.pipeline.errors import PipelineError, RequestError
-from bottleneck_features.pipeline.experiment import load_experiment
+from bottleneck_features.pipeline.experiment_file import load_experiment
 from bottleneck_features.pipeline.extraction.cache import experiment_identity
 
 LITE = ("backbone.name=efficientnet-lite0", "backbone.layers=top_activation", "input.size=32,32")

@@ -13,9 +13,9 @@ from PIL import Image
 
 from bottleneck_features.pipeline.datasets import open_dataset
 from bottleneck_features.pipeline.datasets.image_dataset import ImageDataset
-from bottleneck_features.pipeline.datasets.value_ranges import RANGES_FILE
+from bottleneck_features.pipeline.datasets.pixels.value_ranges import RANGES_FILE
 from bottleneck_features.pipeline.errors import PipelineError, RequestError
-from bottleneck_features.pipeline.experiment import load_experiment
+from bottleneck_features.pipeline.experiment_file import load_experiment
 
 LITE = (
     "backbone.name=efficientnet-lite0",

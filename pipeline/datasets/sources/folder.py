@@ -4,14 +4,14 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from bottleneck_features.pipeline.datasets.folder_convention import groups_of
-from bottleneck_features.pipeline.datasets.folder_recognition import convention_of
-from bottleneck_features.pipeline.datasets.folder_refusals import LAYOUTS, Location
 from bottleneck_features.pipeline.datasets.image_dataset import ImageDataset
+from bottleneck_features.pipeline.datasets.layout.convention import groups_of
+from bottleneck_features.pipeline.datasets.layout.placing import beside_notice, imageless, passed_over_notice, placed
+from bottleneck_features.pipeline.datasets.layout.recognition import convention_of
+from bottleneck_features.pipeline.datasets.layout.refusals import LAYOUTS, Location
+from bottleneck_features.pipeline.datasets.layout.walking import Walk, walk
 from bottleneck_features.pipeline.datasets.listing import Entry, Listing, in_full, printable
-from bottleneck_features.pipeline.datasets.placing import beside_notice, imageless, passed_over_notice, placed
 from bottleneck_features.pipeline.datasets.sources.image_files import open_listing
-from bottleneck_features.pipeline.datasets.walking import Walk, walk
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.experiment import DatasetSettings, Experiment
 

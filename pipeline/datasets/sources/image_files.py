@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 
 from bottleneck_features.pipeline.datasets.assembly import LabelledScan, assemble, resizing_of
-from bottleneck_features.pipeline.datasets.decoding import decoding_threads
-from bottleneck_features.pipeline.datasets.file_bytes import read_file
 from bottleneck_features.pipeline.datasets.image_dataset import ImageDataset, StoredImage
 from bottleneck_features.pipeline.datasets.listing import Listing, printable
+from bottleneck_features.pipeline.datasets.pixels.decoding import decoding_threads
+from bottleneck_features.pipeline.datasets.pixels.file_bytes import read_file
 from bottleneck_features.pipeline.datasets.scanning import scan_files
 from bottleneck_features.pipeline.datasets.texts import text_array
 from bottleneck_features.pipeline.experiment import Experiment

@@ -21,11 +21,12 @@ from bottleneck_features.pipeline.datasets.containers import (
     reading_threads,
     unique_ids,
 )
-from bottleneck_features.pipeline.datasets.decoding import UnusableImage
-from bottleneck_features.pipeline.datasets.group_candidates import group_candidates
 from bottleneck_features.pipeline.datasets.image_dataset import ImageDataset, StoredImage
-from bottleneck_features.pipeline.datasets.labels import HIDDEN, without_hidden
+from bottleneck_features.pipeline.datasets.labels.reading import HIDDEN, without_hidden
+from bottleneck_features.pipeline.datasets.layout.split_cells import said_split, why_no_split
+from bottleneck_features.pipeline.datasets.pixels.decoding import UnusableImage
 from bottleneck_features.pipeline.datasets.scanning import ScanResult, UnscannedImage, scan_containers
+from bottleneck_features.pipeline.datasets.sources.group_candidates import group_candidates
 from bottleneck_features.pipeline.datasets.sources.parquet_columns import (
     TableColumns,
     class_names,
@@ -34,7 +35,6 @@ from bottleneck_features.pipeline.datasets.sources.parquet_columns import (
     other_columns,
     require_columns,
 )
-from bottleneck_features.pipeline.datasets.split_cells import said_split, why_no_split
 from bottleneck_features.pipeline.datasets.texts import text_array
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.experiment import MISSING_LABELS, Experiment

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bottleneck_features.errors import nearest, quoted
-from bottleneck_features.pipeline.datasets.labels import plain_label
+from bottleneck_features.pipeline.datasets.labels.reading import plain_label
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.experiment import DatasetSettings
 

@@ -7,11 +7,11 @@ from functools import partial
 from pathlib import Path
 
 from bottleneck_features.errors import quoted
-from bottleneck_features.pipeline.datasets.decoding import ENDINGS
-from bottleneck_features.pipeline.datasets.group_candidates import group_candidates
 from bottleneck_features.pipeline.datasets.image_dataset import ImageDataset
-from bottleneck_features.pipeline.datasets.labels import read_labels, without_hidden
+from bottleneck_features.pipeline.datasets.labels.reading import read_labels, without_hidden
 from bottleneck_features.pipeline.datasets.listing import Entry, Listing, Problem, ignored, printable
+from bottleneck_features.pipeline.datasets.pixels.decoding import ENDINGS
+from bottleneck_features.pipeline.datasets.sources.group_candidates import group_candidates
 from bottleneck_features.pipeline.datasets.sources.image_files import open_listing
 from bottleneck_features.pipeline.datasets.sources.table_columns import find_columns
 from bottleneck_features.pipeline.datasets.sources.table_paths import Files, is_folder, names_a_file

@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bottleneck_features.errors import nearest, quoted
-from bottleneck_features.pipeline.datasets.decoding import ENDINGS
-from bottleneck_features.pipeline.datasets.label_kinds import is_continuous
+from bottleneck_features.pipeline.datasets.labels.kinds import is_continuous
+from bottleneck_features.pipeline.datasets.layout.split_cells import said_split
+from bottleneck_features.pipeline.datasets.pixels.decoding import ENDINGS
 from bottleneck_features.pipeline.datasets.sources.table_reading import Table
-from bottleneck_features.pipeline.datasets.split_cells import said_split
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.experiment import DatasetSettings
 

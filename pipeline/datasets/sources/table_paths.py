@@ -12,9 +12,9 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 
 from bottleneck_features.errors import quoted
-from bottleneck_features.pipeline.datasets.decoding import ENDINGS
+from bottleneck_features.pipeline.datasets.layout.split_cells import splits_in
 from bottleneck_features.pipeline.datasets.listing import ignored
-from bottleneck_features.pipeline.datasets.split_cells import splits_in
+from bottleneck_features.pipeline.datasets.pixels.decoding import ENDINGS
 from bottleneck_features.pipeline.errors import RequestError
 
 LEAVES = "the path leaves the image root"

@@ -9,8 +9,8 @@ from pathlib import Path
 from bottleneck_features import features
 from bottleneck_features.errors import quoted
 from bottleneck_features.pipeline.datasets.containers import PATTERN, find_containers
+from bottleneck_features.pipeline.datasets.layout.split_cells import splits_in
 from bottleneck_features.pipeline.datasets.listing import ignored, in_full
-from bottleneck_features.pipeline.datasets.split_cells import splits_in
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.experiment import DatasetSettings
 

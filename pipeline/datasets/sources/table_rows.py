@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from bottleneck_features.errors import quoted
+from bottleneck_features.pipeline.datasets.layout.split_cells import require_splits, said_split, splits_in, why_no_split
 from bottleneck_features.pipeline.datasets.listing import Entry, Problem
 from bottleneck_features.pipeline.datasets.sources.table_columns import Columns, image_column
 from bottleneck_features.pipeline.datasets.sources.table_labels import one_hot_labels
@@ -23,7 +24,6 @@ from bottleneck_features.pipeline.datasets.sources.table_paths import (
     wrong_path,
 )
 from bottleneck_features.pipeline.datasets.sources.table_reading import Table
-from bottleneck_features.pipeline.datasets.split_cells import require_splits, said_split, splits_in, why_no_split
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.experiment import DatasetSettings
 

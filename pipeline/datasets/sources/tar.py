@@ -12,13 +12,18 @@ import numpy as np
 
 from bottleneck_features.pipeline.datasets.assembly import LabelledScan, assemble, resizing_of
 from bottleneck_features.pipeline.datasets.containers import find_containers, named_splits, unique_ids
-from bottleneck_features.pipeline.datasets.folder_convention import UNLABELLED, FolderConvention, Place, groups_of
-from bottleneck_features.pipeline.datasets.folder_recognition import convention_of, split_convention_of
-from bottleneck_features.pipeline.datasets.folder_refusals import Location
 from bottleneck_features.pipeline.datasets.image_dataset import ImageDataset
+from bottleneck_features.pipeline.datasets.layout.convention import UNLABELLED, FolderConvention, Place, groups_of
+from bottleneck_features.pipeline.datasets.layout.placing import (
+    MISPLACED,
+    NO_SPLIT,
+    counted_endings,
+    passed_over_notice,
+)
+from bottleneck_features.pipeline.datasets.layout.recognition import convention_of, split_convention_of
+from bottleneck_features.pipeline.datasets.layout.refusals import Location
+from bottleneck_features.pipeline.datasets.layout.sample_names import ANNOTATIONS, differing_endings
 from bottleneck_features.pipeline.datasets.listing import Listing, Problem
-from bottleneck_features.pipeline.datasets.placing import MISPLACED, NO_SPLIT, counted_endings, passed_over_notice
-from bottleneck_features.pipeline.datasets.sample_names import ANNOTATIONS, differing_endings
 from bottleneck_features.pipeline.datasets.scanning import ScanResult, scan_containers
 from bottleneck_features.pipeline.datasets.sources.tar_members import BESIDE, TarReader, images_in_tar
 from bottleneck_features.pipeline.datasets.texts import factorized, text_array

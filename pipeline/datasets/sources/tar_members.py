@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from bottleneck_features.pipeline.datasets.containers import Container, not_readable, reading_threads
-from bottleneck_features.pipeline.datasets.decoding import ENDINGS, UnusableImage
-from bottleneck_features.pipeline.datasets.file_bytes import MAX_BYTES
 from bottleneck_features.pipeline.datasets.image_dataset import StoredImage
+from bottleneck_features.pipeline.datasets.layout.sample_names import ANNOTATIONS, name_parting
 from bottleneck_features.pipeline.datasets.listing import ignored, printable
-from bottleneck_features.pipeline.datasets.sample_names import ANNOTATIONS, name_parting
+from bottleneck_features.pipeline.datasets.pixels.decoding import ENDINGS, UnusableImage
+from bottleneck_features.pipeline.datasets.pixels.file_bytes import MAX_BYTES
 from bottleneck_features.pipeline.datasets.scanning import UnscannedImage
 
 LABEL_FIELDS = ("label", "cls", "class")  # looked for in a .json, in this order

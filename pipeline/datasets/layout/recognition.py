@@ -6,13 +6,13 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from bottleneck_features.pipeline.datasets import folder_refusals as refusals
-from bottleneck_features.pipeline.datasets.folder_convention import UNLABELLED, FolderConvention
-from bottleneck_features.pipeline.datasets.folder_refusals import Location, counted, listed
-from bottleneck_features.pipeline.datasets.folder_tree import ImageFolder, plain_name, tree_of
-from bottleneck_features.pipeline.datasets.labels import plain_label
+from bottleneck_features.pipeline.datasets.labels.reading import plain_label
+from bottleneck_features.pipeline.datasets.layout import refusals
+from bottleneck_features.pipeline.datasets.layout.convention import UNLABELLED, FolderConvention
+from bottleneck_features.pipeline.datasets.layout.refusals import Location, counted, listed
+from bottleneck_features.pipeline.datasets.layout.split_names import splits_said
+from bottleneck_features.pipeline.datasets.layout.tree import ImageFolder, plain_name, tree_of
 from bottleneck_features.pipeline.datasets.listing import looks_like_image
-from bottleneck_features.pipeline.datasets.split_names import splits_said
 from bottleneck_features.pipeline.experiment import DatasetSettings
 
 PICTURES = frozenset(

@@ -28,7 +28,7 @@ import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from bottleneck_features.errors import first_line
-from bottleneck_features.pipeline.datasets.deep_pixels import (
+from bottleneck_features.pipeline.datasets.pixels.deep_pixels import (
     MOSTLY,
     Numbers,
     alpha_is_a_picture,
@@ -37,12 +37,12 @@ from bottleneck_features.pipeline.datasets.deep_pixels import (
     range_of,
     require_bands,
 )
-from bottleneck_features.pipeline.datasets.file_bytes import read_file
-from bottleneck_features.pipeline.datasets.file_kinds import is_heif, what_it_is
-from bottleneck_features.pipeline.datasets.pillow_settings import decoding_settings
-from bottleneck_features.pipeline.datasets.sixteen_bits import decoded_bytes, numbers_of, stored_as
-from bottleneck_features.pipeline.datasets.tiff import Layout, is_tiff, layout_of, read_numbers
-from bottleneck_features.pipeline.datasets.unusable import UnusableImage
+from bottleneck_features.pipeline.datasets.pixels.file_bytes import read_file
+from bottleneck_features.pipeline.datasets.pixels.file_kinds import is_heif, what_it_is
+from bottleneck_features.pipeline.datasets.pixels.pillow_settings import decoding_settings
+from bottleneck_features.pipeline.datasets.pixels.sixteen_bits import decoded_bytes, numbers_of, stored_as
+from bottleneck_features.pipeline.datasets.pixels.tiff import Layout, is_tiff, layout_of, read_numbers
+from bottleneck_features.pipeline.datasets.pixels.unusable import UnusableImage
 
 PILLOW_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "DIB", "GIF", "TIFF", "PPM", "JPEG2000", "AVIF")
 ENDINGS = frozenset(

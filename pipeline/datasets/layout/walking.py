@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bottleneck_features.pipeline.datasets.decoding import ENDINGS
 from bottleneck_features.pipeline.datasets.listing import Problem, beside_images, ignored, printable
+from bottleneck_features.pipeline.datasets.pixels.decoding import ENDINGS
 
 LINK = "a symbolic link, which dataset.follow_links=false does not follow"
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bottleneck_features.errors import quoted
-from bottleneck_features.pipeline.datasets.label_kinds import list_in, require_classes
+from bottleneck_features.pipeline.datasets.labels.kinds import list_in, require_classes
 from bottleneck_features.pipeline.datasets.texts import factorized, text_array
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.experiment import MISSING_LABELS, DatasetSettings

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from bottleneck_features.pipeline.datasets.unusable import UnusableImage
+from bottleneck_features.pipeline.datasets.pixels.unusable import UnusableImage
 
 NUMBER_KINDS = {"u": "unsigned", "i": "signed", "f": "float"}  # by NumPy's kind; each has a range of its own
 EIGHT_BITS = "u1"  # needs no range

@@ -4,7 +4,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
-from bottleneck_features.pipeline.datasets.split_cells import NO, YES, said_split
+from bottleneck_features.pipeline.datasets.layout.split_cells import NO, YES, said_split
 
 SHOWN = 3
 LONGEST = 100  # characters of the name of a group

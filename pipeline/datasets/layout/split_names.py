@@ -5,7 +5,7 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Collection
 
-from bottleneck_features.pipeline.datasets.folder_convention import SPLIT_SYNONYMS, UNLABELLED
+from bottleneck_features.pipeline.datasets.layout.convention import SPLIT_SYNONYMS, UNLABELLED
 
 _WORDS = {
     **SPLIT_SYNONYMS,

@@ -4,7 +4,7 @@ import os
 import stat
 from pathlib import Path
 
-from bottleneck_features.pipeline.datasets.unusable import UnusableImage
+from bottleneck_features.pipeline.datasets.pixels.unusable import UnusableImage
 
 MAX_BYTES = 1 << 29  # no picture below the limit of pixels needs more
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bottleneck_features.errors import nearest, quoted
-from bottleneck_features.pipeline.datasets.folder_tree import ImageFolder
+from bottleneck_features.pipeline.datasets.layout.tree import ImageFolder
 from bottleneck_features.pipeline.datasets.listing import printable
 from bottleneck_features.pipeline.errors import RequestError
 

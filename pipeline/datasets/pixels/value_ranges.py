@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from filelock import FileLock
 
-from bottleneck_features.pipeline.datasets.deep_pixels import NUMBER_KINDS, shown, type_names
+from bottleneck_features.pipeline.datasets.pixels.deep_pixels import NUMBER_KINDS, shown, type_names
 from bottleneck_features.pipeline.experiment import DatasetSettings
 from bottleneck_features.pipeline.results import write_text
 

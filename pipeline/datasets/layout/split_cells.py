@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 
 from bottleneck_features.errors import quoted
-from bottleneck_features.pipeline.datasets.folder_convention import SPLIT_SYNONYMS
+from bottleneck_features.pipeline.datasets.layout.convention import SPLIT_SYNONYMS
 from bottleneck_features.pipeline.errors import RequestError
 
 SPLIT_WORDS = {**SPLIT_SYNONYMS, "publictest": "validation", "privatetest": "test"}  # the last two are FER2013's

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from bottleneck_features.pipeline.datasets.deep_pixels import Numbers, require_bands
-from bottleneck_features.pipeline.datasets.unusable import UnusableImage
+from bottleneck_features.pipeline.datasets.pixels.deep_pixels import Numbers, require_bands
+from bottleneck_features.pipeline.datasets.pixels.unusable import UnusableImage
 
 WIDTH, LENGTH, BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER, ORIENTATION, SAMPLES = 256, 257, 258, 259, 262, 266, 274, 277
 STRIPS, STRIP_ROWS, STRIP_BYTES, TILE_WIDTH, TILE_LENGTH, TILES, TILE_BYTES = 273, 278, 279, 322, 323, 324, 325

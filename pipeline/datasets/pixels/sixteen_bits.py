@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from bottleneck_features.pipeline.datasets.deep_pixels import Numbers
-from bottleneck_features.pipeline.datasets.unusable import UnusableImage
+from bottleneck_features.pipeline.datasets.pixels.deep_pixels import Numbers
+from bottleneck_features.pipeline.datasets.pixels.unusable import UnusableImage
 
 _CODESTREAM = b"\xff\x4f\xff\x51"  # of JPEG 2000: SOC and SIZ
 _COMPONENT = 42  # where, from there on, the first component's precision is

@@ -5,10 +5,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from bottleneck_features.pipeline.datasets.decoding import ENDINGS
-from bottleneck_features.pipeline.datasets.folder_convention import UNLABELLED, FolderConvention, Place
+from bottleneck_features.pipeline.datasets.layout.convention import UNLABELLED, FolderConvention, Place
+from bottleneck_features.pipeline.datasets.layout.walking import Walk
 from bottleneck_features.pipeline.datasets.listing import Problem, printable
-from bottleneck_features.pipeline.datasets.walking import Walk
+from bottleneck_features.pipeline.datasets.pixels.decoding import ENDINGS
 
 SHOWN = 10  # names in a message
 MISPLACED = "it is in no class folder"

@@ -1,0 +1,1 @@
+"""From the bytes of an image file to pixels: what is read, what is refused, and why."""

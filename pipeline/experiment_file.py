@@ -1,0 +1,173 @@
+"""Reading an experiment: a TOML file, with typed overrides of its settings."""
+
+import dataclasses
+import json
+import tomllib
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
+
+from bottleneck_features.errors import first_line, nearest
+from bottleneck_features.pipeline.errors import RequestError
+from bottleneck_features.pipeline.experiment import LONGEST_VALUE, Experiment, shown
+
+READY_MADE = Path(__file__).parent / "experiments"
+
+
+def ready_made() -> list[str]:
+    """Return the names of the experiments that ship with the package, sorted."""
+    return sorted(path.stem for path in READY_MADE.glob("*.toml"))
+
+
+def load_experiment(name_or_file: str, overrides: tuple[str, ...] = ()) -> Experiment:
+    """Read an experiment and apply overrides.
+
+    Args:
+        name_or_file: the name of a ready-made experiment, or the path of a `.toml` file.
+        overrides: strings of the form `section.key=value`; lists may be written `a,b` or as in TOML.
+
+    Returns:
+        The `Experiment`.
+
+    Raises:
+        RequestError: the experiment, a key or a value is unknown or of the wrong type; the message names the nearest.
+    """
+    path = Path(name_or_file) if name_or_file.endswith(".toml") else READY_MADE / f"{name_or_file}.toml"
+    if not path.is_file():
+        raise RequestError(
+            f"There is no experiment {name_or_file!r}. Nearest: {', '.join(nearest(name_or_file, ready_made()))}. "
+            "`bottleneck experiments` lists them; your own is the path of a .toml file."
+        )
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:  # of TOML, of UTF-8, of numbers that are too long, of nesting
+        raise RequestError(f"{path} is not valid TOML: {first_line(error, 200)}") from error
+    except OSError as error:
+        raise RequestError(f"{path} cannot be read: {error.strerror}.") from error
+    return restored_experiment(table, str(path), overrides)
+
+
+def restored_experiment(table: dict[str, Any], source: str, overrides: tuple[str, ...] = ()) -> Experiment:
+    """Return the experiment that tables of settings describe, such as a result keeps them.
+
+    Args:
+        table: by section; it is changed by the overrides.
+        source: where it comes from, for messages.
+        overrides: as in `load_experiment`.
+
+    Raises:
+        RequestError: see `load_experiment`.
+    """
+    for override in overrides:
+        _apply(table, override)
+    try:
+        text = json.dumps(table, default=str)
+    except (ValueError, RecursionError) as error:
+        raise RequestError(f"{source} has a value that no setting can have: {first_line(error, 200)}") from error
+    try:
+        return TypeAdapter(Experiment).validate_json(text, strict=True)
+    except ValidationError as error:
+        details = [detail for detail in error.errors() if not _follows(detail, error.errors())]
+        raise RequestError("\n".join(_explain(detail, source, overrides) for detail in details)) from None
+
+
+def _apply(table: dict[str, Any], override: str) -> None:
+    key, equals, raw = override.partition("=")
+    parts = key.strip().split(".")
+    if not equals or not all(parts):
+        raise RequestError(f"--set takes section.key=value. Received: {shown(override)}")
+    owner = table
+    for part in parts[:-1]:
+        owner = owner.setdefault(part, {})
+        if not isinstance(owner, dict):
+            raise RequestError(
+                f"--set {override[:LONGEST_VALUE]}: {shown(part)} is not a section. Sections: {', '.join(_sections())}"
+            )
+    owner[parts[-1]] = _parse(raw.strip(), _type_of(parts))
+
+
+def _parse(raw: str, kind: Any) -> Any:
+    if kind is str:
+        return raw
+    if get_origin(kind) is tuple and not raw.startswith("["):
+        words = [part.strip() for part in raw.split(",")] if raw else []
+        return words if get_args(kind)[0] is str else [_scalar(word) for word in words]
+    return _scalar(raw)
+
+
+def _scalar(raw: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {raw}")["value"]
+    except (ValueError, RecursionError):
+        return raw
+
+
+def _type_of(parts: list[str]) -> Any:
+    owner: Any = Experiment
+    for part in parts:
+        if not dataclasses.is_dataclass(owner):
+            return None
+        owner = get_type_hints(owner).get(part)
+    return owner
+
+
+def setting_names() -> list[str]:
+    """Return every `key` and `section.key` that `--set` takes."""
+    return _names_in(Experiment)
+
+
+def _names_in(owner: Any) -> list[str]:
+    kinds = get_type_hints(owner)
+    return [
+        name
+        for field in dataclasses.fields(owner)
+        for name in (
+            [f"{field.name}.{inner}" for inner in _names_in(kinds[field.name])]
+            if dataclasses.is_dataclass(kinds[field.name])
+            else [field.name]
+        )
+    ]
+
+
+def setting_choices(name: str) -> list[str]:
+    """Return the words that a setting is one of, or a list of; empty where it may be anything."""
+    kind = _type_of(name.split("."))
+    while kind is not None and get_origin(kind) is not Literal:
+        inner = get_args(kind)
+        kind = inner[0] if inner else None
+    return [str(choice) for choice in get_args(kind)] if kind is not None else []
+
+
+def _sections() -> list[str]:
+    return [field.name for field in dataclasses.fields(Experiment) if dataclasses.is_dataclass(_type_of([field.name]))]
+
+
+def _follows(detail: Any, details: list[Any]) -> bool:
+    """Whether a list is called too short only because a value of it is refused, which another line says."""
+    place = detail["loc"]
+    return detail["type"] == "too_short" and any(
+        len(other["loc"]) > len(place) and other["loc"][: len(place)] == place for other in details
+    )
+
+
+def _explain(detail: Any, source: str, overrides: tuple[str, ...]) -> str:
+    parts = [str(part) for part in detail["loc"] if not isinstance(part, int)]
+    key = ".".join(parts)
+    received = f"Received: {shown(detail['input'])}."
+    if detail["type"] == "unexpected_keyword_argument":
+        owner = _type_of(parts[:-1]) if parts[:-1] else Experiment
+        valid = [field.name for field in dataclasses.fields(owner)]
+        typed = [word for word in overrides if f"{word.partition('=')[0].strip()}.".startswith(f"{key}.")]
+        where = f"--set {typed[-1][:LONGEST_VALUE]}" if typed else source
+        return f"Unknown key {shown(key)} in {where}. Nearest: {', '.join(nearest(parts[-1], valid))}."
+    if detail["type"] == "literal_error":
+        return f"{key}: unknown value. Valid: {detail['ctx']['expected']}. {received}"
+    if detail["type"] in ("missing", "missing_argument"):
+        return (
+            f"{key} has too few values. {received}"
+            if isinstance(detail["loc"][-1], int)
+            else f"{key} is missing in {source}."
+        )
+    message = detail["msg"].removeprefix("Value error, ")
+    return f"{key or source}: {message}" + (f". {received}" if key and "Received:" not in message else "")
