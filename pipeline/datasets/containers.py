@@ -183,7 +183,7 @@ def _matching(pattern: Path) -> list[Path]:
 
 def _local(file: Path, name: str) -> Container:
     status = file.stat()
-    return Container(str(file), name, status.st_size, str(status.st_mtime_ns))
+    return Container(str(file), name, status.st_size, f"{status.st_mtime_ns} {status.st_ctime_ns} {status.st_ino}")
 
 
 def _behind(url: str, ending: str) -> list[Container]:

@@ -16,7 +16,7 @@ import PIL
 from bottleneck_features.pipeline.results import write_bytes
 
 SCAN_FOLDER = "scans"
-_VERSION = 3  # raise it when what is remembered, or the check that leads to it, changes
+_VERSION = 4  # raise it when what is remembered, or the check that leads to it, changes
 SCANS_KEPT = 20  # data sets
 UNUSED_DAYS = 90  # after so many, a file of a data set that is still used has gone from it
 Found = TypeVar("Found")

@@ -30,16 +30,27 @@ from bottleneck_features.pipeline.progress import progress
 IMAGE = np.dtype(
     [
         ("container", "<i4"), ("offset", "<i8"), ("sample", "<i8"), ("size", "<u4"), ("modified_ns", "<i8"),
-        ("sha256", "u1", 32), ("width", "<u4"), ("height", "<u4"), ("numbers", "S2"), ("lowest", "<f8"), ("highest", "<f8"),
+        ("changed_ns", "<i8"), ("inode", "<u8"), ("sha256", "u1", 32),
+        ("width", "<u4"), ("height", "<u4"), ("numbers", "S2"), ("lowest", "<f8"), ("highest", "<f8"),
         ("odd_alpha", "?"),
     ]
 )  # fmt: skip
-_FOUND = ["size", "modified_ns", "width", "height", "lowest", "highest", "odd_alpha"]  # as in `_Look`
+_STATE = ["size", "modified_ns", "changed_ns", "inode"]
+_FOUND = [*_STATE, "width", "height", "lowest", "highest", "odd_alpha"]  # as in `_Look`
 _HELD = 64  # images of a container whose bytes are in memory
 FILES_AT_A_TIME = 1024  # handed to the threads
 UNREADABLE = bytes(32)  # stands for the hash of what cannot be read
 QUICK = 2000  # so few files need no progress bar
 QUICK_BYTES = 1 << 28  # nor do containers of so few bytes
+
+
+class FileState(NamedTuple):
+    """What tells a file from one that was put in its place: bytes, times in ns since 1970, and its number on the disk."""
+
+    size: int = 0
+    modified_ns: int = 0
+    changed_ns: int = 0
+    inode: int = 0
 
 
 class UnscannedImage(NamedTuple):
@@ -51,7 +62,7 @@ class UnscannedImage(NamedTuple):
         offset: where it is in its container, in whatever the source counts by.
         sample: the number of the sample it belongs to, where a sample may have several images.
         annotations: what the container says of it (its label, split and so on), by name.
-        state: returns the size and the time of change (ns since 1970) of a file of its own, None where they are not known.
+        state: returns the `FileState` of a file of its own, None where it is not known.
     """
 
     id: str
@@ -59,7 +70,7 @@ class UnscannedImage(NamedTuple):
     offset: int = 0
     sample: int = 0
     annotations: Mapping[str, str] = MappingProxyType({})
-    state: Callable[[], tuple[int, int] | None] = lambda: None
+    state: Callable[[], FileState | None] = lambda: None
 
 
 @dataclass(frozen=True)
@@ -102,6 +113,8 @@ class _Look(NamedTuple):
 
     size: int = 0
     modified_ns: int = 0
+    changed_ns: int = 0
+    inode: int = 0
     width: int = 0
     height: int = 0
     lowest: float = 0.0
@@ -122,7 +135,9 @@ def scan_files(
     bands: Sequence[int] = (),
     follow_links: bool = True,
 ) -> ScanResult:
-    """Look at files, each read and decoded once until its size or its time of change is another.
+    """Look at files, each decoded once until its bytes are others.
+
+    It is read again where its size, a time or its place on the disk is another.
 
     Args:
         root: the folder they are in.
@@ -225,7 +240,7 @@ def _look(
     try:
         state = image.state()
         remembered = known.get(image.id)
-        if remembered and remembered[:2] == state:
+        if remembered and remembered[: len(_STATE)] == state:
             return remembered
         content = image.read()
         if not content or len(content) > MAX_BYTES:
@@ -233,7 +248,10 @@ def _look(
             raise UnusableImage(wrong)
     except UnusableImage as problem:
         return _Look(problem=str(problem))
-    look = _Look(len(content), state[1] if state else 0, sha256=hashlib.sha256(content).digest())
+    state = (state or FileState())._replace(size=len(content))
+    look = _Look(*state, sha256=hashlib.sha256(content).digest())
+    if remembered and remembered.sha256 == look.sha256:
+        return remembered._replace(**state._asdict())
     try:
         found = check(content, max_pixels, bands)
     except UnusableImage as problem:
@@ -268,7 +286,7 @@ def _file(root: Path, path: str, follow_links: bool) -> UnscannedImage:
     )
 
 
-def _file_state(where: Path, root: Path, is_utf8: bool, follow_links: bool) -> tuple[int, int] | None:
+def _file_state(where: Path, root: Path, is_utf8: bool, follow_links: bool) -> FileState | None:
     if not is_utf8:
         raise UnusableImage("its name is not UTF-8")
     plain = os.path.normpath(where)
@@ -278,7 +296,9 @@ def _file_state(where: Path, root: Path, is_utf8: bool, follow_links: bool) -> t
         if not follow_links and os.path.realpath(where) != plain:
             raise UnusableImage("reached by a symbolic link, which dataset.follow_links=false does not follow")
         status = where.stat()
-        return (status.st_size, status.st_mtime_ns) if os.access(where, os.R_OK) else None
+        if not os.access(where, os.R_OK):
+            return None
+        return FileState(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
     except (OSError, ValueError):
         return None  # `read_file` says it better
 

@@ -178,7 +178,8 @@ def _state(dataset: Dataset) -> str:
     digest = hashlib.sha256()
     for path in dataset.files:
         status = path.stat()
-        digest.update(f"{path.resolve()}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+        times = f"{status.st_mtime_ns}\0{status.st_ctime_ns}\0{status.st_ino}"
+        digest.update(f"{path.resolve()}\0{status.st_size}\0{times}\n".encode())
     for samples in dataset.splits.values():
         for block in joined(samples.ids):
             digest.update(block)

@@ -59,6 +59,19 @@ def test_a_file_is_decoded_once_until_it_changes_or_is_forgotten(root, tmp_path,
     assert len(decoded) == 11
 
 
+def test_a_file_exchanged_for_another_of_its_size_and_time_is_looked_at_again(root, tmp_path, monkeypatch):
+    before, times = _hashes(scan_files(root, PATHS, tmp_path)), (root / "0.jpg").stat()
+    content = bytearray((root / "0.jpg").read_bytes())
+    content[-20] ^= 1
+    (root / "0.jpg").write_bytes(bytes(content))
+    os.utime(root / "0.jpg", ns=(times.st_atime_ns, times.st_mtime_ns))
+    after = _hashes(scan_files(root, PATHS, tmp_path))
+    assert [one != other for one, other in zip(before, after, strict=True)] == [path == "0.jpg" for path in PATHS]
+    (root / "1.jpg").touch()
+    monkeypatch.setattr(scanning, "check", None)  # the same bytes are not decoded again
+    assert _hashes(scan_files(root, PATHS, tmp_path)) == after
+
+
 def test_a_damaged_memory_is_made_anew(root, tmp_path):
     first = _hashes(scan_files(root, PATHS, tmp_path))
     (memory,) = (tmp_path / SCAN_FOLDER).rglob("*.npz")
