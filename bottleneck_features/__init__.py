@@ -46,7 +46,7 @@ _MODULE_OF = {
     "ModelError": "models",
     "PipelineError": "pipeline.errors",
     "RequestError": "pipeline.errors",
-    "load_experiment": "pipeline.experiment",
+    "load_experiment": "pipeline.experiment_file",
     "open_features": "features",
 }
 
