@@ -256,9 +256,15 @@ def _require_classes(splits: Mapping[str, ImageTable], location: str) -> None:
     for split, part in splits.items():
         strangers = sorted(_classes(part) - known, key=natural_key)
         if strangers:
+            alike = {name.casefold() for name in known}
+            advice = (
+                "dataset.fold_case=true joins names that differ only in case."
+                if any(name.casefold() in alike for name in strangers)
+                else "Add training images of them, or take these images away."
+            )
             raise RequestError(
                 f"The {split} split of '{location}' has classes that no usable training image has: {', '.join(strangers[:10])}. "
-                f"Training classes: {', '.join(sorted(known, key=natural_key)[:10])}."
+                f"Training classes: {', '.join(sorted(known, key=natural_key)[:10])}. {advice}"
             )
 
 

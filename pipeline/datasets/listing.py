@@ -8,7 +8,9 @@ from pathlib import Path
 
 from bottleneck_features.pipeline.datasets.pixels.decoding import ENDINGS
 
-IGNORED = ("__macosx", "thumbs.db", "desktop.ini")
+IGNORED = (
+    "__macosx", "thumbs.db", "desktop.ini", "@eadir", "#recycle", "$recycle.bin", "system volume information", "lost+found",
+)  # fmt: skip
 NO_IMAGES = frozenset(
     (
         ".aae", ".caption", ".cfg", ".cls", ".csv", ".db", ".htm", ".html", ".ini", ".ipynb", ".json", ".jsonl", ".log", ".lst",

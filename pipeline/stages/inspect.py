@@ -191,7 +191,8 @@ def _warnings(details: dict[str, Any], shortcuts: Sequence[Shortcut]) -> list[st
     found = [shortcut.sentence() for shortcut in shortcuts if shortcut.warns]
     repeats = details["repeats"]
     if repeats["conflicting_labels"]:
-        first = " and ".join(f"'{image['id']}' ({image['label']})" for image in repeats["conflicts"][0][:2])
+        unlike = {image["label"]: image["id"] for image in reversed(repeats["conflicts"][0])}
+        first = " and ".join(f"'{one}' ({label})" for label, one in sorted(unlike.items())[:2])
         found.append(
             f"Labels: {repeats['conflicting_labels']:,} sets of repeated images have more than one label, such as {first}."
         )

@@ -213,8 +213,11 @@ def test_files_that_are_not_there_are_named_with_the_nearest_and_advice_is_not_r
         RequestError,
         match=f"There is '{table.parent}/deep/er/x.jpg': give --set dataset.image_root={table.parent}/deep/er$",
     ) as said:
-        listed(table, "file,label\nx.jpg,a\n")
-    assert len(listed(table, "file,label\nx.jpg,a\n", image_root=f"{table.parent}/deep/er").entries) == 1
+        listed(table, "file,label\nb/x.jpg,a\n")
+    assert len(listed(table, "file,label\nb/x.jpg,a\n", image_root=f"{table.parent}/deep/er").entries) == 1
+    write(table.parent / "deep" / "y.jpg", JPEG)
+    with pytest.raises(RequestError, match=r"There is '.*', but others are in other folders: write the folders"):
+        listed(table, "file,label\nb/x.jpg,a\nb/y.jpg,a\n")
 
 
 # ---------------------------------------------------------------- encodings and files that are no tables
@@ -242,3 +245,23 @@ def test_utf_16_with_a_mark_is_read_and_other_encodings_are_named(table):
 def test_files_that_are_no_text_are_called_what_they_are(table, content, message):
     with pytest.raises(RequestError, match=message):
         listed(table, content)
+
+
+@pytest.mark.parametrize("ending", ["", ".jpg"])
+def test_names_of_images_in_several_folders_are_found_where_they_are_once(tmp_path, ending):
+    for part, numbers in (("part_1", range(4)), ("part_2/images", range(4, 8))):
+        for number in numbers:
+            write(tmp_path / part / f"ISIC_{number}.jpg", JPEG)
+    rows = "".join(f"ISIC_{number}{ending},{'ab'[number % 2]}\n" for number in range(8))
+    (tmp_path / "data.csv").write_text("file,label\n" + rows)
+    settings = DatasetSettings("csv", str(tmp_path / "data.csv"), image_column="file", label_column="label")
+    listing = list_table(settings)
+    assert [entry.path for entry in listing.entries] == [
+        *(f"part_1/ISIC_{number}.jpg" for number in range(4)),
+        *(f"part_2/images/ISIC_{number}.jpg" for number in range(4, 8)),
+    ]
+    assert not listing.problems
+    assert "all of them were searched" in listing.notices[0]
+    write(tmp_path / "part_2/ISIC_0.jpg", JPEG)
+    (problem,) = list_table(settings).problems
+    assert "it may be 'part_1/ISIC_0.jpg', 'part_2/ISIC_0.jpg'" in problem.reason

@@ -121,7 +121,8 @@ def test_a_test_split_of_minus_ones_is_unlabelled_and_minus_one_beside_one_is_a_
     said = _refused(["0", "1", "-1"] * 5, source="parquet")
     assert "dataset.missing_labels=NA,-1" in said
     assert _read(["0", "1", "-1"] * 5, source="parquet", missing_labels=("NA",)) == ["0", "1", "-1"] * 5
-    assert _read(["0", "1", "-1"] * 5) == ["0", "1", "-1"] * 5
+    assert _refused(["0", "1", "-1"] * 5) == said
+    assert _read(["-1", "1"] * 5) == ["-1", "1"] * 5
 
 
 def test_labels_that_differ_in_case_are_named_or_joined():

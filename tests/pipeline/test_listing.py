@@ -47,6 +47,9 @@ def test_what_systems_leave_behind_is_ignored(tmp_path):
         "a/Thumbs.db",
         "a/desktop.ini",
         "__MACOSX/a/1.jpg",
+        "a/@eaDir/1.jpg/SYNOFILE_THUMB_M.png",
+        "$RECYCLE.BIN/1.jpg",
+        "System Volume Information/1.jpg",
         ".git/x.jpg",
         "notes.txt",
     ):

@@ -1,6 +1,7 @@
 """Which numbers are black and white is one choice for a whole data set: made by its first scan, kept, and said."""
 
 import json
+import re
 import tarfile
 from pathlib import Path
 
@@ -226,3 +227,31 @@ def test_predict_reads_numbers_by_the_range_of_the_training_images(deep_model, t
 def test_predict_says_when_it_is_asked_for_another_range(deep_model):
     found = _predicted(deep_model, deep_model / "data" / "red", "--set", "dataset.value_range=0,65535")
     assert any("0 to 65,535; in training they were 0 to 4,095" in warning for warning in found["warnings"])
+
+
+@pytest.mark.parametrize(
+    ("high", "mark", "said"),
+    [
+        (60_000, None, "from about 0 to 2,55[0-9] only.*dataset.value_range=0,255"),
+        (None, -9999.0, "may be a mark for missing values.*dataset.value_range=LOW,HIGH"),
+    ],
+)
+def test_a_range_that_few_values_make_wide_is_questioned(tmp_path, high, mark, said):
+    def file(pixels: np.ndarray) -> bytes:
+        grey = pixels[..., 0].astype(np.uint16) * 10
+        if mark is None:
+            grey[2, 2] = high if (pixels == _pixels(NAMES[0], 0)).all() else 2550
+            return png16(grey)
+        values = (grey / 2550).astype(np.float32)
+        values[3:6] = mark
+        return tiff(values)
+
+    notices = " ".join(_open(_fill(tmp_path / "data", file), tmp_path / "home").notices)
+    assert re.search(said, notices), notices
+
+
+def test_an_ordinary_range_is_not_questioned(tmp_path):
+    data = _fill(tmp_path / "data", lambda pixels: png16(pixels[..., 0].astype(np.uint16) * 16))
+    (notice,) = _open(data, tmp_path / "home").notices
+    assert "4,095" in notice
+    assert "contrast" not in notice

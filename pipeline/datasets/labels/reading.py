@@ -124,7 +124,7 @@ def _missing(totals: Counter[str], settings: DatasetSettings) -> set[str]:
     asked: list[str] = []
     for group in (
         *DOUBTFUL,
-        *([HIDDEN] if settings.source == "parquet" and _are_numbers(set(totals) - missing) else []),
+        *([HIDDEN] if _are_numbers(set(totals) - missing) else []),
     ):
         found = [word for word in group if totals[word]]
         count = sum(totals[word] for word in found)

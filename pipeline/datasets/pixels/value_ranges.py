@@ -21,6 +21,8 @@ from bottleneck_features.pipeline.results import write_text
 
 RANGES_FILE, RANGES_LOCK = "value-ranges.json", "value-ranges.lock"
 RANGES_KEPT = 1000  # data sets
+LEAST_MARK = -999  # what stands for missing values is this or less, such as -9999
+NARROW = 0.125  # share of the range: with less a usual image has fewer than 32 of 256 grey levels
 Range = tuple[float, float]
 
 
@@ -63,7 +65,7 @@ def data_ranges(images: np.ndarray, of_test: np.ndarray, settings: DatasetSettin
     if odd:
         notices.append(
             f"Data: the transparency of {odd:,} images looks like a picture, not like a mask (a band of another kind?). They are "
-            "laid over white by it; dataset.bands=1,2,3 leaves it out."
+            "laid over white by it; dataset.bands=1,2,3 (of grey images 1,1,1) leaves it out."
         )
     return DataRanges(ranges, identity, tuple(notices))
 
@@ -132,6 +134,18 @@ def _notice(images: np.ndarray, found: Range, asked: bool) -> str:
         f"Data: {len(images):,} images hold {type_names(types)} values; {shown(low)} to {shown(high)} becomes black to white "
         "(dataset.value_range)."
     )
+    usual = tuple(float(np.median(images[name])) for name in ("lowest", "highest"))
+    if not asked and usual[1] - usual[0] < NARROW * (high - low):
+        text += (
+            f" Half of the images have values from about {shown(usual[0])} to {shown(usual[1])} only, so they have hardly any "
+            "contrast: do a few images make the range so wide? Then give "
+            f"dataset.value_range={usual[0]:g},{usual[1]:g} or the like."
+        )
+    elif not asked and usual[0] <= LEAST_MARK and usual[0] < -0.9 * (usual[1] - usual[0]):
+        text += (
+            " The least value may be a mark for missing values: if so, give the range of the others as "
+            "dataset.value_range=LOW,HIGH."
+        )
     outside = int(((images["lowest"] < low) | (images["highest"] > high)).sum())
     if not outside:
         return text

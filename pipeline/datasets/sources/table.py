@@ -65,7 +65,7 @@ def list_table(settings: DatasetSettings) -> Listing:
         tuple(problems),
         left_out,
         unlabelled=tuple(Problem(entry.path, NO_LABEL, entry.row) for entry in bare),
-        notices=tuple(_notices(read, passed_over, root, settings)),
+        notices=tuple(_notices(read, passed_over, root, settings, files.searches_below)),
         unit="rows",
         group_candidates=() if settings.group else group_candidates(*_other_columns(read, labelled)),
     )
@@ -137,13 +137,20 @@ def _other_columns(
     return ((name, cells(name)) for name in names if name not in used), [entry.label for entry in known]
 
 
-def _notices(read: Sequence[Rows], passed_over: Sequence[Path], root: Path, settings: DatasetSettings) -> Iterator[str]:
+def _notices(
+    read: Sequence[Rows], passed_over: Sequence[Path], root: Path, settings: DatasetSettings, searched: bool
+) -> Iterator[str]:
     for rows in read:
         for dropped in rows.placement.dropped if rows.placement else ():
             yield (
                 f"Data: paths in '{rows.table.path.name}' begin with '{dropped}', which is not here; the rest of each was found "
                 f"below '{root}'."
             )
+    if searched:
+        yield (
+            f"Data: the files that the table names are in folders below '{root}': all of them were searched, and each name was "
+            "taken where it is there once."
+        )
     if passed_over:
         names = quoted(printable(file.name) for file in passed_over)
         single = read[0].table.path == Path(settings.path).expanduser()

@@ -86,6 +86,24 @@ class Files:
         self.base = base
         self._real: dict[str, str | None] = {}  # folders as paths have them, and as they are
         self._listed: dict[str, _Folder] = {}
+        self._below: dict[str, list[str]] = {}  # images in any folder, by their name and by its stem
+
+    @property
+    def searches_below(self) -> bool:
+        """Whether a name without folders means a file in any folder below the base folder."""
+        return bool(self._below)
+
+    def search_below(self) -> None:
+        """Look through all folders, so that `find` takes a name without folders for the file of this name in any of them."""
+        for folder, inside, names in os.walk(self.base):
+            inside[:] = sorted(one for one in inside if not ignored(one))
+            above = posixpath.relpath(folder, self.base)
+            for name in sorted(names):
+                stem, ending = posixpath.splitext(_plain(name))
+                if ending in ENDINGS and not ignored(name):
+                    path = name if above == "." else posixpath.join(above, name)
+                    for key in dict.fromkeys((_plain(name), stem)):
+                        self._below.setdefault(key, []).append(path)
 
     def find(self, path: str) -> tuple[str, ...]:
         """Return the files that a relative path can mean.
@@ -94,6 +112,8 @@ class Files:
         an image, those images that have one more.
         """
         folder, _, name = path.rpartition("/")
+        if not folder and (anywhere := self._below.get(_plain(name))):
+            return tuple(anywhere)
         real = self.real(folder)
         if real is None:
             return ()
@@ -167,6 +187,7 @@ def place(paths: Sequence[str], files: Files, split: str) -> Placement:
 
     Tried are the base folder, `images` in it, and the folders in it that are called like the table's split. Leading folders
     that all paths share may be those of another place: the longest rest by which most are found is taken, once for all.
+    Where no file is found so, and the paths are names without folders, all folders below the base folder are searched.
 
     Args:
         paths: of the images, as `plain_path` returns them.
@@ -179,6 +200,9 @@ def place(paths: Sequence[str], files: Files, split: str) -> Placement:
     named = [name for name in files.folders() if split and splits_in(name) == (split,)]
     tried = [_placed(paths, files, folder) for folder in dict.fromkeys(["", "images", *named])]
     best = max(tried, key=lambda placement: placement.found)
+    if not best.found and not any("/" in path for path in paths):
+        files.search_below()
+        return _placed(paths, files, "")
     same = [placement.folder for placement in tried if best.folder in named and placement.found == best.found]
     if len(same) > 1:
         raise RequestError(
@@ -211,8 +235,14 @@ def where_else(paths: Sequence[str], files: Files) -> str:
         inside[:] = sorted(one for one in inside if not ignored(one))
         if name in names:
             there = posixpath.join(folder, name)
-            if _placed(paths, Files(Path(folder)), "").found:
+            placed = _placed(paths, Files(Path(folder)), "").found
+            if placed >= len(_sample(paths)):
                 return f" There is '{there}': give --set {shlex.quote(f'dataset.image_root={folder}')}"
+            if placed:
+                return (
+                    f" There is '{there}', but others are in other folders: write the folders, below '{files.base}', into the "
+                    "table's paths."
+                )
             below = posixpath.relpath(there, files.base)
             return f" There is '{there}': if it is meant, write '{below}' into the table instead of '{paths[0]}'."
         seen += len(inside) + len(names)
