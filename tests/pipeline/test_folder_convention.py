@@ -169,6 +169,11 @@ REFUSED = {
         (),
         r"'extra' \(3 images\).* dataset\.splits\.train=train dataset\.splits\.test=test; .*dataset\.class_level=1",
     ),
+    "train and another with its classes": (
+        [*_split("train"), *_split("holdout")],
+        (),
+        r"'holdout' has the same classes: .* give dataset\.splits\.train=train dataset\.splits\.test=holdout\.",
+    ),
     "a split twice": (
         [*_split("train"), *_split("val"), *_split("valid")],
         (),

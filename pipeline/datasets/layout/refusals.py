@@ -127,9 +127,15 @@ def splits_beside_others(
     where: Location, splits: Mapping[str, ImageFolder], others: Collection[ImageFolder]
 ) -> RequestError:
     """Of folders with images beside those of the splits."""
+    classes = set(splits["train"].folders) if "train" in splits else set()
+    alike = [folder for folder in others if folder.folders and set(folder.folders) <= classes]
+    test = ""
+    if alike and "test" not in splits:
+        settings = split_settings({**splits, "test": alike[0]})
+        test = f"'{alike[0].path}' has the same classes: if it holds test images, give {settings}. "
     return RequestError(
         f"{where.name} has folders that are called as splits are, {counted(splits.values())}, and beside them others with "
-        f"images: {counted(others)}. To pass the others over, give {split_settings(splits)}; {where.as_classes}."
+        f"images: {counted(others)}. {test}To pass the others over, give {split_settings(splits)}; {where.as_classes}."
     )
 
 
