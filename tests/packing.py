@@ -6,7 +6,17 @@ import tarfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from bottleneck_features.pipeline.datasets import Dataset, open_dataset
+from bottleneck_features.pipeline.experiment_file import load_experiment
+
 CLASS_LABEL = "ClassLabel"
+LITE = ("backbone.name=efficientnet-lite0", "backbone.layers=top_activation", "input.size=32,32")
+
+
+def opened(path: Path | str, home: Path, *overrides: str, source: str) -> Dataset:
+    """Open packed images as a data set, or, with the source `folder`, those that were packed."""
+    words = (f"dataset.source={source}", f"dataset.path={path}", *LITE, *overrides)
+    return open_dataset(load_experiment("natural-images", words), home)
 
 
 def image_files(root: Path) -> list[Path]:
