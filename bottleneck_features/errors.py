@@ -34,3 +34,10 @@ def nearest(received: str, valid: Iterable[str], count: int = 3) -> list[str]:
 def quoted(names: Iterable[str]) -> str:
     """Return names in quotation marks, with commas between them."""
     return ", ".join(f"'{name}'" for name in names)
+
+
+def enumerated(texts: Iterable[str], most: int = 10, separator: str = ", ") -> str:
+    """Return texts one after the other; of more than `most` the first ones, and how many more there are."""
+    every = list(texts)
+    more = f" and {len(every) - most:,} more" if len(every) > most else ""
+    return separator.join(every[:most]) + more

@@ -11,6 +11,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from bottleneck_features.errors import enumerated
 from bottleneck_features.features.entries import FileEntry
 from bottleneck_features.features.errors import CacheError, CacheIncomplete, FeatureError
 from bottleneck_features.features.journal import Journal
@@ -256,10 +257,9 @@ def _stored(layer: str, spec: ArraySpec, array: np.ndarray, ids: np.ndarray) -> 
     values = array.reshape(len(ids), -1)
     bad = ~(np.abs(values) <= limit)
     rows = np.flatnonzero(bad.any(axis=1))
-    names = ", ".join(repr(ids[row].decode()) for row in rows[:SHOWN_IDS])
-    more = f" and {len(rows) - SHOWN_IDS} more" if len(rows) > SHOWN_IDS else ""
+    names = enumerated((repr(ids[row].decode()) for row in rows), SHOWN_IDS)
     raise FeatureError(
         f"Layer {layer!r}: {int(bad.sum())} values are not finite or beyond ±{limit:g}, the largest that {spec.dtype} "
-        f"holds. The first is {values[bad][0]}; ids concerned: {names}{more}. Nothing of this shard was stored. "
+        f"holds. The first is {values[bad][0]}; ids concerned: {names}. Nothing of this shard was stored. "
         "Values that are finite fit into float32; if they are not, compute in float32 instead of a lower precision."
     )

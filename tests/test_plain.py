@@ -7,6 +7,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bottleneck_features.errors import enumerated
 from bottleneck_features.plain import CSV_FORMULA, csv_row, markdown, one_line, visible
 
 HOSTILE = st.text(
@@ -57,3 +58,10 @@ def test_a_name_is_one_line_of_markdown_without_markup(text):
     assert len(one_line(text).splitlines()) <= 1
     bare = shown.replace("\\\\", "")
     assert all(bare[i - 1] == "\\" for i, sign in enumerate(bare) if sign in "`*_[]<>#|")
+
+
+def test_of_many_names_the_first_are_shown_and_the_others_counted():
+    assert enumerated(["a", "b"], 2) == "a, b"
+    assert enumerated("abcde", 2, "; ") == "a; b and 3 more"
+    assert enumerated([str(i) for i in range(2000)], 1) == "0 and 1,999 more"
+    assert enumerated([]) == ""

@@ -1,13 +1,13 @@
 """From scanned images to a data set: what cannot be used is put aside, the rest is divided into splits."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.lib.recfunctions import repack_fields
 
-from bottleneck_features.errors import quoted
+from bottleneck_features.errors import enumerated
 from bottleneck_features.pipeline.datasets.image_dataset import (
     SPLIT_NAMES,
     STORED,
@@ -16,7 +16,7 @@ from bottleneck_features.pipeline.datasets.image_dataset import (
     ImageTable,
 )
 from bottleneck_features.pipeline.datasets.labels.reading import plain_label, read_labels
-from bottleneck_features.pipeline.datasets.listing import Listing, Problem, natural_key
+from bottleneck_features.pipeline.datasets.listing import NO_LABEL, Listing, Problem, natural_key
 from bottleneck_features.pipeline.datasets.pixels.decoding import POINT_SAMPLED, Resizing
 from bottleneck_features.pipeline.datasets.pixels.value_ranges import data_ranges
 from bottleneck_features.pipeline.datasets.quarantine import QUARANTINE_FILE, LeftOut
@@ -26,8 +26,6 @@ from bottleneck_features.pipeline.datasets.texts import factorized
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.experiment import DEFAULT_TEST_FRACTION, DatasetSettings, Experiment
 
-SHOWN = 10  # names in a message
-NO_LABEL = "it has no label"
 FEWEST = 2  # images of a class, so that one can be held out
 
 
@@ -184,7 +182,7 @@ def _vanished(labels: np.ndarray, usable: ImageTable, listing: Listing | None) -
     gone = sorted(named - {""} - _classes(usable), key=natural_key)
     if not gone:
         return ()
-    return (f"Data: not one image of these classes can be used, so they are left out: {_listed(gone)}.",)
+    return (f"Data: not one image of these classes can be used, so they are left out: {enumerated(map(repr, gone))}.",)
 
 
 def _without_small_classes(images: ImageTable, settings: DatasetSettings) -> tuple[ImageTable, tuple[str, ...]]:
@@ -194,7 +192,7 @@ def _without_small_classes(images: ImageTable, settings: DatasetSettings) -> tup
     few = {images.names[i]: int(counts[i]) for i in np.unique(training) if counts[i] < FEWEST}
     if not few:
         return images, ()
-    listed = _listed(sorted(few, key=natural_key))
+    listed = enumerated(map(repr, sorted(few, key=natural_key)))
     if settings.small_classes == "fail":
         raise RequestError(
             f"Every class needs at least {FEWEST} usable training images (dataset.small_classes=fail). Too few: {listed}. "
@@ -215,10 +213,6 @@ def _straddling_notice(parts: Mapping[str, ImageTable]) -> tuple[str, ...]:
         f"Data: {across:,} groups have images in more than one split of the data as given. Put all images of a group into "
         "one split; without splits of their own (one folder a class, no split column) dataset.group keeps groups whole.",
     )
-
-
-def _listed(names: Sequence[str]) -> str:
-    return quoted(names[:SHOWN]) + (f" and {len(names) - SHOWN:,} more" if names[SHOWN:] else "")
 
 
 def _splits(images: ImageTable, settings: DatasetSettings) -> dict[str, ImageTable]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bottleneck_features.pipeline.datasets.pixels.decoding import ENDINGS
 
+NO_LABEL = "it has no label"  # why an image is left for `predict`
 IGNORED = (
     "__macosx", "thumbs.db", "desktop.ini", "@eadir", "#recycle", "$recycle.bin", "system volume information", "lost+found",
 )  # fmt: skip

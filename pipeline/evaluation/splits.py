@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bottleneck_features.errors import enumerated
 from bottleneck_features.pipeline.datasets import Dataset
 from bottleneck_features.pipeline.datasets.splitting import grouped_split, stratified_split
 from bottleneck_features.pipeline.datasets.texts import factorized
@@ -90,9 +91,7 @@ def why_no_holdout(dataset: Dataset) -> str:
     few = [dataset.class_names[label] for label in np.flatnonzero(np.bincount(labels) == 1)]
     if not few:
         return ""
-    named = ", ".join(repr(name) for name in few[:_SHOWN]) + (
-        f" and {len(few) - _SHOWN:,} more" if few[_SHOWN:] else ""
-    )
+    named = enumerated(map(repr, few), _SHOWN)
     return (
         f"Some classes are too small to hold out validation images: of {named} there is only 1 {what}, and 2 are needed. "
         "Add images of these classes, raise dataset.limit, lower dataset.test_fraction (0: no test split), add a validation "

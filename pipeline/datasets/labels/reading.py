@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bottleneck_features.errors import quoted
+from bottleneck_features.errors import enumerated, quoted
 from bottleneck_features.pipeline.datasets.labels.kinds import list_in, require_classes
 from bottleneck_features.pipeline.datasets.texts import factorized, text_array
 from bottleneck_features.pipeline.errors import RequestError
@@ -164,11 +164,10 @@ def _differing_in_case(totals: Mapping[str, int]) -> dict[str, tuple[str, ...]]:
 
 
 def _case_notices(variants: Iterable[tuple[str, ...]], totals: Mapping[str, int]) -> tuple[str, ...]:
-    listed = sorted(variants)
-    if not listed:
+    sets = [", ".join(f"'{label}' ({totals[label]:,})" for label in labels) for labels in sorted(variants)]
+    if not sets:
         return ()
-    shown = "; ".join(", ".join(f"'{label}' ({totals[label]:,})" for label in labels) for labels in listed[:SHOWN])
-    more = f" and {len(listed) - SHOWN:,} more" if listed[SHOWN:] else ""
+    shown = enumerated(sets, SHOWN, "; ")
     return (
-        f"Labels: some differ only in case, and are different classes: {shown}{more}. dataset.fold_case=true joins them.",
+        f"Labels: some differ only in case, and are different classes: {shown}. dataset.fold_case=true joins them.",
     )

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from bottleneck_features.errors import enumerated
 from bottleneck_features.pipeline.datasets.layout.convention import UNLABELLED, FolderConvention, Place
 from bottleneck_features.pipeline.datasets.layout.walking import Walk
 from bottleneck_features.pipeline.datasets.listing import Problem, printable
@@ -109,9 +110,8 @@ def passed_over_notice(*counts: Mapping[str, int]) -> tuple[str, ...]:
             total[folder] += files
     if not total:
         return ()
-    named = [f"'{printable(folder) or '.'}' ({files:,} files)" for folder, files in sorted(total.items())]
-    more = f" and {len(named) - SHOWN:,} more" if named[SHOWN:] else ""
-    return (f"Data: folders that are no split, or have no images, are passed over: {', '.join(named[:SHOWN])}{more}.",)
+    named = enumerated(f"'{printable(folder) or '.'}' ({files:,} files)" for folder, files in sorted(total.items()))
+    return (f"Data: folders that are no split, or have no images, are passed over: {named}.",)
 
 
 def beside_notice(beside: Iterable[str], convention: FolderConvention) -> tuple[str, ...]:

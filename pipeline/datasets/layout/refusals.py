@@ -5,12 +5,11 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from bottleneck_features.errors import nearest, quoted
+from bottleneck_features.errors import enumerated, nearest
 from bottleneck_features.pipeline.datasets.layout.tree import ImageFolder
 from bottleneck_features.pipeline.datasets.listing import printable
 from bottleneck_features.pipeline.errors import RequestError
 
-SHOWN = 10  # names in a message
 LAYOUTS = (
     "Put images into <folder>/<class>/… or <folder>/{train,val,test}/<class>/…, and give <folder> as dataset.path. "
     "If a table says what each image shows, give the table, with dataset.source=csv."
@@ -60,14 +59,12 @@ class Location:
 
 def listed(names: Iterable[str]) -> str:
     """Return names in quotation marks, the first of many."""
-    every = [printable(name) for name in names]
-    return quoted(every[:SHOWN]) + (f" and {len(every) - SHOWN:,} more" if every[SHOWN:] else "")
+    return enumerated(f"'{printable(name)}'" for name in names)
 
 
 def counted(folders: Collection[ImageFolder]) -> str:
     """Return folders with the number of their images."""
-    every = [f"'{printable(folder.path)}' ({folder.total:,} images)" for folder in folders]
-    return ", ".join(every[:SHOWN]) + (f" and {len(every) - SHOWN:,} more" if every[SHOWN:] else "")
+    return enumerated(f"'{printable(folder.path)}' ({folder.total:,} images)" for folder in folders)
 
 
 def split_settings(folders: Mapping[str, ImageFolder]) -> str:

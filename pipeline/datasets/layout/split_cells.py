@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 
-from bottleneck_features.errors import quoted
+from bottleneck_features.errors import enumerated
 from bottleneck_features.pipeline.datasets.layout.convention import SPLIT_SYNONYMS
 from bottleneck_features.pipeline.errors import RequestError
 
@@ -52,9 +52,8 @@ def require_splits(column: str, cells: Iterable[str]) -> None:
     found = dict.fromkeys(cell.strip() for cell in cells)
     if not found or any(said_split(column, cell) for cell in found):
         return
-    more = f" and {len(found) - SHOWN:,} more" if len(found) > SHOWN else ""
     raise RequestError(
-        f"dataset.split_column: column {column!r} holds {quoted(list(found)[:SHOWN])}{more}, and none of them is a split. Write "
-        "train, validation or test into it, or true and false into a column whose name says the split, such as is_valid; or "
-        "leave dataset.split_column out."
+        f"dataset.split_column: column {column!r} holds {enumerated(map(repr, found), SHOWN)}, and none of them is a split. "
+        "Write train, validation or test into it, or true and false into a column whose name says the split, such as is_valid; "
+        "or leave dataset.split_column out."
     )

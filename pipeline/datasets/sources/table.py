@@ -9,7 +9,7 @@ from pathlib import Path
 from bottleneck_features.errors import quoted
 from bottleneck_features.pipeline.datasets.image_dataset import ImageDataset
 from bottleneck_features.pipeline.datasets.labels.reading import read_labels, without_hidden
-from bottleneck_features.pipeline.datasets.listing import Entry, Listing, Problem, ignored, printable
+from bottleneck_features.pipeline.datasets.listing import NO_LABEL, Entry, Listing, Problem, ignored, printable
 from bottleneck_features.pipeline.datasets.pixels.decoding import ENDINGS
 from bottleneck_features.pipeline.datasets.sources.group_candidates import group_candidates
 from bottleneck_features.pipeline.datasets.sources.image_files import open_listing
@@ -20,8 +20,6 @@ from bottleneck_features.pipeline.datasets.sources.table_rows import Rows, find_
 from bottleneck_features.pipeline.datasets.texts import text_array
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.experiment import DatasetSettings, Experiment
-
-NO_LABEL = "it has no label"
 
 
 def open_table(experiment: Experiment, home: Path) -> ImageDataset:
