@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, FiniteFloat, model_validator
 from pydantic.dataclasses import dataclass
 
+from bottleneck_features.pipeline.method_names import parse_method
+
 _CONFIG = ConfigDict(extra="forbid")
 LONGEST_VALUE = 80  # characters of a received value in a message
 Images = Annotated[int, Field(ge=0, le=2**31 - 1)]
@@ -217,30 +219,12 @@ class ConvnetSettings:
 
 @dataclass(frozen=True, config=_CONFIG)
 class CompareSettings:
-    """Which methods `compare` trains and sets against one another; `earlier` needs several layers in the cache."""
+    """Which methods `compare` trains and sets against one another.
 
-    methods: Annotated[
-        tuple[
-            Literal[
-                "linear",
-                "earlier",
-                "probe",
-                "fine-tune",
-                "from-pretrained",
-                "from-scratch",
-                "convnet-small",
-                "convnet-strong",
-            ],
-            ...,
-        ],
-        Field(min_length=2),
-    ] = ("linear", "earlier", "convnet-small")
+    `head`, `logistic`, `ridge` and `knn` take the last of `backbone.layers`, or those that are named: `logistic@A+B`.
+    """
 
-    @model_validator(mode="after")
-    def _methods_are_distinct(self) -> "CompareSettings":
-        if len(set(self.methods)) < len(self.methods):
-            raise ValueError("the same method is named twice")
-        return self
+    methods: Annotated[tuple[Text, ...], Field(min_length=2, max_length=100)] = ("head", "best-probe", "convnet-small")
 
 
 @dataclass(frozen=True, config=_CONFIG)
@@ -289,6 +273,16 @@ class Experiment:
     convnet: ConvnetSettings = dataclasses.field(default_factory=ConvnetSettings)
     finetune: FineTuneSettings = dataclasses.field(default_factory=FineTuneSettings)
     compare: CompareSettings = dataclasses.field(default_factory=CompareSettings)
+
+    @model_validator(mode="after")
+    def _there_are_such_methods(self) -> "Experiment":
+        try:
+            wanted = [parse_method(text, self.backbone.layers) for text in self.compare.methods]
+        except ValueError as error:
+            raise ValueError(f"compare.methods: {error}") from None
+        if len(set(wanted)) < len(wanted):
+            raise ValueError("compare.methods: the same method is named twice")
+        return self
 
     @model_validator(mode="after")
     def _one_pooling_for_all_or_each(self) -> "Experiment":

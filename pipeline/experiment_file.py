@@ -11,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from bottleneck_features.errors import first_line, nearest
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.experiment import LONGEST_VALUE, Experiment, shown
+from bottleneck_features.pipeline.method_names import METHODS
 
 READY_MADE = Path(__file__).parent / "experiments"
 
@@ -132,6 +133,8 @@ def _names_in(owner: Any) -> list[str]:
 
 def setting_choices(name: str) -> list[str]:
     """Return the words that a setting is one of, or a list of; empty where it may be anything."""
+    if name == "compare.methods":  # with layers there are more of them than can be listed
+        return list(METHODS)
     kind = _type_of(name.split("."))
     while kind is not None and get_origin(kind) is not Literal:
         inner = get_args(kind)
@@ -170,4 +173,6 @@ def _explain(detail: Any, source: str, overrides: tuple[str, ...]) -> str:
             else f"{key} is missing in {source}."
         )
     message = detail["msg"].removeprefix("Value error, ")
+    if message.partition(":")[0] in setting_names():  # of a setting that others decide on
+        return message
     return f"{key or source}: {message}" + (f". {received}" if key and "Received:" not in message else "")

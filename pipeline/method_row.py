@@ -5,17 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-# the kinds of methods that can be compared
-FROZEN = ("linear", "earlier", "probe")
-PRETRAINED = ("fine-tune", "from-pretrained")
-SCRATCH = ("from-scratch", "convnet-small", "convnet-strong")
-NETWORKS = (*PRETRAINED, "from-scratch")  # what `fine-tune --method` trains
+from bottleneck_features.pipeline.method_names import method_label, row_title
 
 CURVE_SEEDS = 3  # draws of every point of a label curve, where --seeds is not given
-
-# what is left that can classify new images: heads by the command that trained them, and networks
-HEADS = ("probe", "train-head")
-MODELS = (*HEADS, *NETWORKS)  # without --model the first one there is
 
 Curves = Mapping[str, Sequence[float]]  # learning curves by name, one value per epoch
 
@@ -38,7 +30,7 @@ class Method:
     """One row of a comparison.
 
     Attributes:
-        name: the method, such as `linear`, `earlier` or `convnet-small`.
+        name: one of `METHODS`, such as `head`, `best-probe` or `convnet-small`.
         layers: the backbone layers it sees; empty for a network trained from scratch.
         parameters: how many numbers it trains.
         scores: the `Score` by split (`train`, `validation`, `test`); a split that was not scored is absent.
@@ -46,6 +38,8 @@ class Method:
         seconds: `extract` (None: not known) and `train`.
         hyperparameters: what was chosen on validation samples, by name; empty where nothing was.
         refitted_on: training and validation images together, where it was fitted on both at the end; else 0.
+        family: of `best-probe`: the probe that was chosen, one of `PROBES`; else empty.
+        kept: whether its model is the one that the command keeps.
     """
 
     name: str
@@ -55,6 +49,18 @@ class Method:
     seconds: Mapping[str, float | None]
     hyperparameters: Mapping[str, float] = field(default_factory=dict)
     refitted_on: int = 0
+    family: str = ""
+    kept: bool = False
+
+    @property
+    def label(self) -> str:
+        """What tells it from the other methods of a result."""
+        return method_label(self.name, self.layers)
+
+    @property
+    def title(self) -> str:
+        """Its label; of `best-probe` with the probe that was chosen."""
+        return row_title({"name": self.name, "layers": self.layers, "family": self.family})
 
     def with_score(self, split: str, value: Score) -> "Method":
         """Return this method with one more split scored."""
@@ -67,7 +73,8 @@ class Method:
         scores = {split: Score(value, span[0], span[1], n) for split, n, value, span in rows if value is not None}
         parameters, seconds, hyperparameters = (row[key] for key in ("parameters", "seconds", "hyperparameters"))
         layers, refitted_on = tuple(row["layers"]), row["refitted_on"]
-        return cls(row["name"], layers, parameters, scores, seconds, hyperparameters, refitted_on)
+        family, kept = row.get("family", ""), row.get("kept", False)
+        return cls(row["name"], layers, parameters, scores, seconds, hyperparameters, refitted_on, family, kept)
 
     def as_json(self) -> dict[str, Any]:
         """Return the method as the results' contract has it: a null where there is no such split."""
@@ -84,21 +91,13 @@ class Method:
             "seconds": dict(self.seconds),
             "hyperparameters": dict(self.hyperparameters),
             "refitted_on": self.refitted_on,
+            **({"family": self.family} if self.family else {}),
+            **({"kept": True} if self.kept else {}),
         }
 
 
 def _plain(value: Score | None) -> dict[str, Any] | None:
     return {"accuracy": value.accuracy, "interval": [value.low, value.high], "n": value.n} if value else None
-
-
-def display_name(method: Method) -> str:
-    """Return a method's name with the layers it sees."""
-    return f"{method.name} ({', '.join(method.layers)})" if method.layers else method.name
-
-
-def training_command(model: str) -> str:
-    """Return the command, with its options, that trains one of `MODELS`."""
-    return model if model in HEADS else f"fine-tune --method {model}"
 
 
 def kept_epoch(curves: Curves) -> int:

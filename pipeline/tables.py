@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from bottleneck_features.pipeline.method_names import row_title
 from bottleneck_features.pipeline.method_row import Score
 
 SMALLEST_P = 1e-300
@@ -30,7 +31,7 @@ def table_rows(methods: list[Mapping[str, Any]]) -> list[tuple[str, ...]]:
     """
     return [
         (
-            f"{method['name']} ({', '.join(method['layers'])})" if method["layers"] else method["name"],
+            row_title(method),
             _train_text(method),
             *(accuracy_text(method, split) for split in ("validation", "test")),
             f"{method['parameters']:,}",

@@ -43,7 +43,8 @@ from bottleneck_features.pipeline.commandline.output import (
 )
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.experiment_file import load_experiment
-from bottleneck_features.pipeline.method_row import CURVE_SEEDS, NETWORKS
+from bottleneck_features.pipeline.method_names import NETWORKS
+from bottleneck_features.pipeline.method_row import CURVE_SEEDS
 from bottleneck_features.pipeline.results import Result, experiment_json
 
 if TYPE_CHECKING:  # it loads what computes, and --help needs none of that
@@ -239,7 +240,12 @@ def train_head_command(request: Request) -> None:
 def compare_command(request: Request, sizes: str | None, seeds: int | None) -> None:
     """Compare methods on the same images: frozen features, fine-tuning, networks trained from scratch.
 
-    Choose them: --set compare.methods=linear,earlier,probe,fine-tune,from-pretrained,from-scratch,convnet-small,convnet-strong
+    \b
+    Choose them: --set compare.methods=head,logistic,ridge,knn,best-probe,fine-tune,convnet-small
+    head, logistic, ridge, knn   classifiers of frozen features; @LAYER or @LAYER+LAYER names the layers
+    best-probe                   the one of them that `probe` keeps
+    fine-tune, from-pretrained, from-scratch   the network itself is trained
+    convnet-small, convnet-strong              small networks trained from scratch
 
     Writes result.json and report.html, as `report` does. With --label-curve it compares linear probes with the small ConvNet at
     growing numbers of labelled images instead, to show from how many labels on transfer learning no longer helps. That

@@ -16,7 +16,7 @@ from bottleneck_features.pipeline.commandline.output import (
     print_table,
 )
 from bottleneck_features.pipeline.errors import RequestError
-from bottleneck_features.pipeline.method_row import MODELS
+from bottleneck_features.pipeline.method_names import MODELS
 from bottleneck_features.pipeline.quiet import import_tensorflow
 
 FORMAT_NAMES = ("keras", "savedmodel", "onnx", "openvino", "litert")

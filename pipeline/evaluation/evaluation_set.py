@@ -54,13 +54,13 @@ class EvaluationSet:
             PipelineError: this method was scored before.
         """
         method = trained.method
-        if method.name in self._probabilities:
+        if method.label in self._probabilities:
             raise PipelineError(
-                f"{method.name!r} was already scored on the {self.kind} images. A second score would allow a choice by them: "
+                f"{method.label!r} was already scored on the {self.kind} images. A second score would allow a choice by them: "
                 "choose on validation images, then score once."
             )
-        self._probabilities[method.name] = trained.probabilities(self._part)
-        predicted = self._predicted(method.name)
+        self._probabilities[method.label] = trained.probabilities(self._part)
+        predicted = self._predicted(method.label)
         if self.kind == "test" or self._groups is not None:
             method = method.with_score(self.kind, score(self._labels, predicted, self._groups))
         return self._duplicates.score_without(method, self._labels, predicted, self._groups)
@@ -72,7 +72,7 @@ class EvaluationSet:
         """Return the calibration of a scored method, before and after temperature scaling.
 
         Args:
-            name: of a scored method.
+            name: the label of a scored method.
             validation: `(m,)` labels and `(m, classes)` probabilities, which the temperature is fitted on.
         """
         return calibrate(validation, (self._labels, self._probabilities[name]), self.kind == "test")

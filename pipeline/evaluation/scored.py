@@ -11,7 +11,7 @@ from bottleneck_features.pipeline.evaluation.calibration import Calibration
 from bottleneck_features.pipeline.evaluation.predictions import save_predictions
 from bottleneck_features.pipeline.evaluation.study import Study
 from bottleneck_features.pipeline.evaluation.trained import TrainedMethod
-from bottleneck_features.pipeline.method_row import Method, display_name, kept_epoch
+from bottleneck_features.pipeline.method_row import Method, kept_epoch
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,9 @@ class ScoredMethod:
 def score_method(study: Study, trained: TrainedMethod) -> ScoredMethod:
     """Score a trained method on the evaluation set, once."""
     row = study.evaluation.score(trained)
-    matrix = study.evaluation.confusion(row.name, len(study.classes))
+    matrix = study.evaluation.confusion(row.label, len(study.classes))
     validation = (study.labels(study.holdout.validation), trained.validation_probabilities)
-    return ScoredMethod(trained, row, matrix, study.evaluation.calibration(row.name, validation))
+    return ScoredMethod(trained, row, matrix, study.evaluation.calibration(row.label, validation))
 
 
 def scored_details(study: Study, method: ScoredMethod) -> dict[str, Any]:
@@ -63,7 +63,7 @@ def keep_predictions(study: Study) -> dict[str, str]:
 
 def scored_pictures(study: Study, method: ScoredMethod) -> list[Path]:
     """Draw the learning curves and the confusion matrix of a method."""
-    title = display_name(method.row)
+    title = method.row.title
     return [
         plots.learning_curves({title: method.trained.curves}, study.folder / "learning-curves.png"),
         plots.confusion_matrices({title: method.confusion}, study.classes, study.folder / "confusion.png"),

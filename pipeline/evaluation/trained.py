@@ -20,7 +20,6 @@ class TrainedMethod:
         probabilities: returns the `(n, classes)` class probabilities of a `Subset`, not calibrated.
         validation_probabilities: `(m, classes)` of the validation images, by a model fitted without them.
         curves: of its training; empty for a method without epochs.
-        compared: whether it is scored on the evaluation set; False if another one was chosen on validation images.
     """
 
     method: Method
@@ -28,4 +27,3 @@ class TrainedMethod:
     probabilities: Callable[[Subset], np.ndarray]
     validation_probabilities: np.ndarray
     curves: Curves
-    compared: bool = True

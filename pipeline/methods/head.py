@@ -1,4 +1,4 @@
-"""The walk-through's head: dropout and a softmax on the pooled features of one layer."""
+"""The walk-through's head: dropout and a softmax on the pooled features of a layer, or of several side by side."""
 
 import keras
 import numpy as np
@@ -8,7 +8,9 @@ from bottleneck_features.pipeline.evaluation.scores import holdout_scores
 from bottleneck_features.pipeline.evaluation.splits import Subset
 from bottleneck_features.pipeline.evaluation.study import Study
 from bottleneck_features.pipeline.evaluation.trained import TrainedMethod
+from bottleneck_features.pipeline.method_names import method_label
 from bottleneck_features.pipeline.method_row import Method
+from bottleneck_features.pipeline.methods.layer_rows import layer_arrays
 from bottleneck_features.pipeline.methods.training import (
     PREDICTED_AT_A_TIME,
     RowBatches,
@@ -19,13 +21,12 @@ from bottleneck_features.pipeline.methods.training import (
 from bottleneck_features.pipeline.results import Clock
 
 
-def fit_head(study: Study, layer: str, name: str) -> TrainedMethod:
-    """Train the walk-through's head on one cached layer, scored on training and validation images only.
+def fit_head(study: Study, layers: tuple[str, ...]) -> TrainedMethod:
+    """Train the walk-through's head on cached layers, scored on training and validation images only.
 
     Args:
         study: the experiment, opened; its `head` section is the recipe.
-        layer: one of the cached layers.
-        name: of the method.
+        layers: some of the cached layers.
 
     Returns:
         The `TrainedMethod`.
@@ -36,12 +37,13 @@ def fit_head(study: Study, layer: str, name: str) -> TrainedMethod:
     clock = Clock()
     with clock.phase("train"):
         keras.utils.set_random_seed(experiment.seed)
-        shape = cache["train"].features[layer].shape[2 if views > 1 else 1 :]
+        rows = {part.split: layer_arrays(cache, layers, part.split) for part in (holdout.train, holdout.validation)}
+        shape = rows["train"].shape[2 if views > 1 else 1 :]
         model = models.build_head(shape, len(cache.class_names), settings.dropout)
         recipe = TrainingRecipe(settings.epochs, settings.batch_size, settings.learning_rate, experiment.seed)
         train, validation = (
             RowBatches(
-                cache[part.split].features[layer],
+                rows[part.split],
                 cache[part.split].y,
                 part.indices,
                 batch_size=size,
@@ -50,12 +52,12 @@ def fit_head(study: Study, layer: str, name: str) -> TrainedMethod:
             )
             for part, size in ((holdout.train, settings.batch_size), (holdout.validation, PREDICTED_AT_A_TIME))
         )
-        curves = fit(model, train, validation, recipe, f"{name} ({layer})")
+        curves = fit(model, train, validation, recipe, method_label("head", layers))
     seconds = {"extract": study.extraction_seconds, "train": clock.seconds["train"]}
 
     def predicted(part: Subset) -> np.ndarray:
-        return predicted_probabilities(model, cache[part.split].features[layer], part.indices, views)
+        return predicted_probabilities(model, layer_arrays(cache, layers, part.split), part.indices, views)
 
     scores, probabilities = holdout_scores(holdout, lambda part: cache[part.split].y[part.indices], predicted)
-    method = Method(name, (layer,), model.count_params(), scores, seconds)
+    method = Method("head", layers, model.count_params(), scores, seconds)
     return TrainedMethod(method, model, predicted, probabilities, curves)

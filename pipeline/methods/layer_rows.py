@@ -1,11 +1,13 @@
 """Cached layers side by side as rows of features, read from the cache a slice at a time."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from threading import Lock
 
 import numpy as np
 
 from bottleneck_features.features import Features
+from bottleneck_features.features.arrays import FeatureArray
 from bottleneck_features.models.rows import mean_over_positions, mean_over_views
 from bottleneck_features.pipeline.evaluation.splits import Subset
 
@@ -61,6 +63,30 @@ class LayerRows:
         with self._reading:
             maps = [self._cache[split].features[layer][samples] for layer in self._layers]
         return side_by_side(maps, self.views)
+
+
+@dataclass(frozen=True)
+class _SideBySide:
+    """Layers of a split side by side, read like the array of one layer; positions are averaged."""
+
+    arrays: Sequence[FeatureArray]
+    views: int
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """`(samples, features)`, with several views `(samples, views, features)`."""
+        width = sum(array.shape[-1] for array in self.arrays)
+        return (len(self.arrays[0]), *((self.views,) if self.views > 1 else ()), width)
+
+    def __getitem__(self, samples: np.ndarray) -> np.ndarray:
+        rows = side_by_side([array[samples] for array in self.arrays], self.views)
+        return rows.reshape(-1, *self.shape[1:])
+
+
+def layer_arrays(cache: Features, layers: tuple[str, ...], split: str) -> FeatureArray | _SideBySide:
+    """Return the features of a split, read by positions: of one layer as they are kept, of several side by side."""
+    arrays = [cache[split].features[layer] for layer in layers]
+    return arrays[0] if len(arrays) == 1 else _SideBySide(arrays, len(cache.identity["input.views"]))
 
 
 def side_by_side(maps: Sequence[np.ndarray], views: int) -> np.ndarray:

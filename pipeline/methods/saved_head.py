@@ -2,6 +2,8 @@
 
 import io
 import json
+import os
+import uuid
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -13,6 +15,7 @@ import numpy as np
 
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.evaluation.calibration import with_temperature
+from bottleneck_features.pipeline.method_names import FORMER_NAMES
 from bottleneck_features.pipeline.methods.classifier import LINEAR_ARRAYS, NEIGHBOUR_ARRAYS, Classifier
 from bottleneck_features.pipeline.methods.novelty import Novelty, from_arrays
 from bottleneck_features.pipeline.methods.recipe import HeadRecord, require
@@ -58,6 +61,17 @@ def save_head(head: SavedHead, path: Path) -> Path:
     np.savez(content, recipe=np.array(json.dumps(recipe, ensure_ascii=False)), **arrays)
     write_bytes(path, content.getvalue())
     return path
+
+
+def linked(file: Path, name: Path) -> Path:
+    """Give a head a second name in its folder, without a second copy where the file system has links; returns `name`."""
+    spare = name.with_name(f".{name.name}.{uuid.uuid4().hex}")
+    try:
+        os.link(file, spare)
+    except OSError:
+        write_bytes(name, file.read_bytes())
+        return name
+    return spare.replace(name)
 
 
 def load_head(path: Path) -> SavedHead:
@@ -106,4 +120,5 @@ def _head(recipe: dict[str, Any], arrays: dict[str, np.ndarray], path: Path) -> 
         raise RequestError(f"The head {str(path)!r} lacks {missing}. Probe or train the head again.") from None
     except (ValueError, TypeError) as error:
         raise RequestError(f"The head {str(path)!r} cannot be used ({error}). Probe or train the head again.") from None
+    recipe["method"] = FORMER_NAMES.get(recipe["method"], recipe["method"])
     return SavedHead(recipe, classifier, novelty, arrays.get(CALIBRATION))

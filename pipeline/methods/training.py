@@ -17,7 +17,10 @@ PREDICTED_AT_A_TIME = 512  # rows of features
 class RowSource(Protocol):
     """Anything that gives rows by an integer index array: a NumPy array or a cached feature array."""
 
-    shape: tuple[int, ...]
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the whole array."""
+        ...
 
     def __getitem__(self, index: Any) -> np.ndarray: ...
 

@@ -11,8 +11,8 @@ from matplotlib.ticker import NullLocator
 from bottleneck_features.pipeline.plots.style import COLOURS, new_figure, save_figure, shortened
 
 _STYLES = {
-    "linear": ("linear probe, last layer", COLOURS[0], "-", "o"),
-    "earlier": ("linear probe, best earlier layer", COLOURS[2], "--", "s"),
+    "logistic": ("logistic regression, last layer", COLOURS[0], "-", "o"),
+    "logistic@best": ("logistic regression, best layer", COLOURS[2], "--", "s"),
     "convnet-small": ("small ConvNet from scratch", COLOURS[1], "-.", "D"),
 }
 _WIDEST = 80  # characters of a line of the title, which begins at the axis and ends before the picture does

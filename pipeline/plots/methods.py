@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
-from bottleneck_features.pipeline.method_row import Curves, Method, display_name, kept_epoch
+from bottleneck_features.pipeline.method_row import Curves, Method, kept_epoch
 from bottleneck_features.pipeline.plots.style import (
     COLOURS,
     LONGEST,
@@ -107,7 +107,7 @@ def comparison(methods: Sequence[Method], backbone: str, path: Path) -> Path:
         note = f"{value.accuracy:.1%} {split}, n = {value.n:,}"
         side, shift = ("right", 8) if value.accuracy > 0.5 else ("left", -8)
         axes.annotate(note, (value.accuracy, row), (shift, 9), textcoords="offset points", ha=side, fontsize=8)
-    names = [shortened(display_name(method), LONGEST) for method in methods]
+    names = [shortened(method.title, LONGEST) for method in methods]
     axes.set_yticks(range(len(methods)), names, fontsize=9, parse_math=False)
     axes.set_ylim(len(methods) - 0.4, -0.8)
     axes.set_xlim(0, 1.04)
@@ -128,7 +128,7 @@ def accuracy_over_time(methods: Sequence[Method], split: str, path: Path) -> Pat
         colour = COLOURS[number % len(COLOURS)]
         axes.plot([seconds, seconds], [value.low, value.high], color=colour, lw=2.4, solid_capstyle="butt")
         unknown = ", extraction not counted" if method.seconds.get("extract") is None else ""
-        name = f"{shortened(display_name(method), LONGEST)}: {value.accuracy:.1%}{unknown}"
+        name = f"{shortened(method.title, LONGEST)}: {value.accuracy:.1%}{unknown}"
         axes.plot(seconds, value.accuracy, MARKERS[number % len(MARKERS)], color=colour, ms=8, label=name)
     axes.set_xscale("log")
     axes.margins(x=0.25, y=0.12)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from bottleneck_features.pipeline.method_row import FROZEN, PRETRAINED, SCRATCH
+from bottleneck_features.pipeline.method_names import FROZEN, PRETRAINED, SCRATCH, row_label, row_title
 from bottleneck_features.pipeline.tables import accuracy_text, evidence_text
 
 _KINDS = {
@@ -31,7 +31,7 @@ def answer(result: Mapping[str, Any]) -> str:
     split = result["scored_on"]
     (kind, first), *others = leaders(result)
     sentences = [
-        f"The best {kind} ({_name(first)}{', ' + result['backbone'] if first['layers'] else ''}) reaches "
+        f"The best {kind} ({row_title(first)}{', ' + result['backbone'] if first['layers'] else ''}) reaches "
         f"{accuracy_text(first, split)} on {first['n'][split]:,} {split} images."
     ]
     sentences += _level_with(first, [m for m in _rivals(result) if m["name"] in _KINDS[kind]], split)
@@ -51,7 +51,9 @@ def answer_without_rivals(result: Mapping[str, Any], backbone: str, measured: It
         measured: the names of all methods on the page.
     """
     split, best = result["scored_on"], _best(result["methods"])
-    found = f"{_name(best)} ({backbone}) reaches {accuracy_text(best, split)} on {best['n'][split]:,} {split} images."
+    found = (
+        f"{row_title(best)} ({backbone}) reaches {accuracy_text(best, split)} on {best['n'][split]:,} {split} images."
+    )
     unknown = [] if set(measured) & set(SCRATCH) else [UNRIVALLED]
     return " ".join([found, *unknown, _CHOSEN_ON[split]])
 
@@ -80,7 +82,7 @@ def _rivals(result: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """Return the methods that were compared at the end."""
     compared = {name for pair in result["pairs"] for name in (pair["first"], pair["second"])}
     scored = result["scored_on"]
-    return [m for m in result["methods"] if m["name"] in compared and m["accuracy"][scored] is not None]
+    return [m for m in result["methods"] if row_label(m) in compared and m["accuracy"][scored] is not None]
 
 
 def _level_with(best: Mapping[str, Any], others: Iterable[Mapping[str, Any]], split: str) -> list[str]:
@@ -89,7 +91,7 @@ def _level_with(best: Mapping[str, Any], others: Iterable[Mapping[str, Any]], sp
         return []
     level = accuracy_text(best, "validation")
     return [
-        f"On validation images {_name(other)} is as good ({level}); on the {split} images it reaches "
+        f"On validation images {row_title(other)} is as good ({level}); on the {split} images it reaches "
         f"{accuracy_text(other, split)}."
         for other in others
         if other is not best and accuracy_text(other, "validation") == level
@@ -108,9 +110,9 @@ def _best(methods: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
 def _against(
     first: Mapping[str, Any], other: Mapping[str, Any], kind: str, pairs: list[Mapping[str, Any]], split: str
 ) -> str:
-    pair = next(p for p in pairs if {p["first"], p["second"]} == {first["name"], other["name"]})
+    pair = next(p for p in pairs if {p["first"], p["second"]} == {row_label(first), row_label(other)})
     gap = 100 * (first["accuracy"][split] - other["accuracy"][split])
-    rival = f"the best {kind} ({_name(other)}, {accuracy_text(other, split)})"
+    rival = f"the best {kind} ({row_title(other)}, {accuracy_text(other, split)})"
     if not gap:
         return f"It is as good as {rival}."
     found = f"It is {abs(gap):.1f} points {'ahead of' if gap > 0 else 'behind'} {rival}"
@@ -122,10 +124,6 @@ def _against(
 
 def _refitted(method: Mapping[str, Any]) -> str:
     return (
-        f"In the end {_name(method)} was fitted on the {method['refitted_on']:,} training and validation images together, the "
-        "others on the training images only."
+        f"In the end {row_title(method)} was fitted on the {method['refitted_on']:,} training and validation images "
+        "together, the others on the training images only."
     )
-
-
-def _name(method: Mapping[str, Any]) -> str:
-    return f"{method['name']} on {' + '.join(method['layers'])}" if method["layers"] else method["name"]

@@ -10,7 +10,8 @@ import numpy as np
 from markupsafe import Markup, escape
 
 from bottleneck_features.pipeline import plots
-from bottleneck_features.pipeline.method_row import NETWORKS, Curves, Method, display_name, kept_epoch
+from bottleneck_features.pipeline.method_names import NETWORKS, row_title
+from bottleneck_features.pipeline.method_row import Curves, Method, kept_epoch
 from bottleneck_features.pipeline.tables import accuracy_text, calibration_sentence, share_text
 
 TRAINERS = ("train-head", *NETWORKS)
@@ -66,14 +67,13 @@ Drawn = Iterator[tuple[str, Path, str]]
 def _comparison(result: Mapping[str, Any], folder: Path) -> Drawn:
     rows, split = result["methods"], result["scored_on"]
     methods = [Method.from_json(row) for row in rows]
-    tested = list({method.name: method for method in reversed(methods)}.values())[::-1]  # those ruled out come last
+    tested = [method for method in methods if split in method.scores]
     scored = [row for row in rows if row["accuracy"][split] is not None]
-    listed = "; ".join(f"{row['name']} {accuracy_text(row, split)}" for row in scored)
+    listed = "; ".join(f"{row_title(row)} {accuracy_text(row, split)}" for row in scored)
     yield "comparison", plots.comparison(methods, result["backbone"], folder / "comparison.svg"), f"Accuracy: {listed}."
     seconds = "; ".join(
-        f"{method.name} {method.scores[split].accuracy:.1%} in {sum(s or 0 for s in method.seconds.values()):,.0f} s"
+        f"{method.title} {method.scores[split].accuracy:.1%} in {sum(s or 0 for s in method.seconds.values()):,.0f} s"
         for method in tested
-        if split in method.scores
     )
     yield "time", plots.accuracy_over_time(tested, split, folder / "time.svg"), f"Accuracy against seconds: {seconds}."
     yield from _learning(result["histories"], folder / "learning-curves.svg")
@@ -85,7 +85,7 @@ def _comparison(result: Mapping[str, Any], folder: Path) -> Drawn:
 
 def _trained(result: Mapping[str, Any], folder: Path) -> Drawn:
     (row,) = result["methods"]
-    command, name = result["command"], display_name(Method.from_json(row))
+    command, name = result["command"], row_title(row)
     yield from _learning({name: result["history"]}, folder / f"learning-curves-{command}.svg")
     yield _confusion(name, np.array(result["confusion"]), result["classes"], folder / f"confusion-{command}.svg")
     yield _calibration(name, result["calibration"], result["scored_on"], folder / f"calibration-{command}.svg")

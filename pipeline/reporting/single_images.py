@@ -7,6 +7,7 @@ from bottleneck_features.features.reader import Features
 from bottleneck_features.pipeline.evaluation.predictions import Predictions
 from bottleneck_features.pipeline.evaluation.splits import hold_out
 from bottleneck_features.pipeline.evaluation.study import Study
+from bottleneck_features.pipeline.method_names import row_label
 from bottleneck_features.pipeline.reporting.answer import best_method
 from bottleneck_features.pipeline.reporting.feature_map import FeatureMap, feature_map
 from bottleneck_features.pipeline.reporting.gallery import Mistake, most_confident_mistakes
@@ -29,12 +30,12 @@ def single_images(
     command, predictions = found
     result, names = results[command], [visible(name) for name in study.dataset.class_names]
     method = best_method(result)
-    answered = [one for one in result["methods"] if one["name"] in predictions.predicted]
+    answered = [one for one in result["methods"] if row_label(one) in predictions.predicted]
     tables = [
         class_table(name, predictions.labels, predicted, names) for name, predicted in predictions.predicted.items()
     ]
     return {
-        "classes": sorted(tables, key=lambda table: table.method != method["name"]),
+        "classes": sorted(tables, key=lambda table: table.method != row_label(method)),
         "mistakes": _mistakes(study, predictions, {**result, "methods": answered}),
         "map": _map(study, predictions, method),
     }
@@ -44,7 +45,7 @@ def _map(study: Study, predictions: Predictions, method: Mapping[str, Any]) -> F
     layer = _layer(study.cache, method)
     seed = study.experiment.seed
     return feature_map(
-        study.dataset, study.cache, layer=layer, predictions=predictions, method=method["name"], seed=seed
+        study.dataset, study.cache, layer=layer, predictions=predictions, method=row_label(method), seed=seed
     )
 
 
@@ -54,7 +55,7 @@ def _mistakes(study: Study, predictions: Predictions, result: Mapping[str, Any])
     holdout = hold_out(dataset, made_with["head"]["validation_split"], made_with["seed"])
     layer = _layer(cache, method)
     return most_confident_mistakes(
-        dataset, cache, layer=layer, train=holdout.train, predictions=predictions, method=method["name"]
+        dataset, cache, layer=layer, train=holdout.train, predictions=predictions, method=row_label(method)
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.evaluation.predictions import Predictions, load_predictions
-from bottleneck_features.pipeline.method_row import NETWORKS, training_command
+from bottleneck_features.pipeline.method_names import NETWORKS, training_command
 from bottleneck_features.plain import visible
 
 CURVE_SIZES = (1, 5, 10, 50)  # images per class, then all there are

@@ -145,7 +145,7 @@ def recommend(evidence: Evidence) -> tuple[str, tuple[str, ...]]:
             f"{4 * evidence.validation:,} would halve its interval: label more images.",
         )
     different = _is_different(evidence)
-    frozen = "earlier" if different else "linear"
+    frozen = f"logistic@{evidence.earlier_layer}" if different else "logistic"
     reasons = [_of_layers(evidence), _of_the_best(evidence), _of_the_curve(evidence)]
     if 1 - best.low <= NOTHING_TO_GAIN:
         return frozen, (
@@ -170,7 +170,7 @@ def rule_of_thumb(evidence: Evidence) -> str:
     """Return what the walk-throughs' table recommends for data of this size and similarity to ImageNet."""
     size, likeness = "large" if _is_large(evidence) else "small", "different" if _is_different(evidence) else "similar"
     method = {
-        ("small", "similar"): "linear", ("small", "different"): "earlier",
+        ("small", "similar"): "logistic", ("small", "different"): f"logistic@{evidence.earlier_layer}",
         ("large", "similar"): "fine-tune", ("large", "different"): "from-pretrained",
     }[size, likeness]  # fmt: skip
     return f"data {size} and {likeness} to ImageNet: {method}"
@@ -196,7 +196,7 @@ def commands(recommendation: str, evidence: Evidence, options: Sequence[str]) ->
     frozen = f"bottleneck probe {words}"
     if recommendation in ("fine-tune", "from-pretrained"):
         return [frozen, f"bottleneck fine-tune {words} --method {recommendation}"]
-    methods = ",".join(dict.fromkeys(("linear", "earlier" if evidence.earlier else "probe", "probe", "convnet-small")))
+    methods = f"{recommendation},best-probe,convnet-small"
     return [frozen, f"bottleneck compare {words} --set compare.methods={methods}"]
 
 

@@ -28,7 +28,8 @@ from bottleneck_features.pipeline.progress import progress
 from bottleneck_features.pipeline.results import Result
 
 ALL = None  # instead of a number of images per class
-METHODS = ("linear", "earlier", "convnet-small")
+LAST, CHOSEN = "logistic", "logistic@best"
+METHODS = (LAST, CHOSEN, "convnet-small")
 CURVE_PROTOCOL = (
     "Every point is the accuracy of its final model on the whole test split; nothing is chosen by these scores. A point "
     "trains on the given number of images per class, and chooses its L2 value, layer or epoch on a proportional number of "
@@ -42,7 +43,8 @@ class LabelCurvePoint:
     """One method trained on one number of images per class, once per seed.
 
     Attributes:
-        method: `linear` (logistic probe on the last layer), `earlier` (on the best earlier one) or `convnet-small`.
+        method: `logistic` (on the last layer), `logistic@best` (on the layer that validation images choose) or
+            `convnet-small`.
         per_class: training images of each class; None: all there are.
         classes: how many.
         images: training images in all.
@@ -89,7 +91,7 @@ def label_curve(study: Study, sizes: tuple[int | None, ...], seeds: int) -> Resu
     """Train every method on growing numbers of labelled images and score each on the test split.
 
     The curve scores the final model of every method, size and seed once on the test split; nothing is chosen by these
-    scores. Settings (L2 value, earlier layer, epoch) are chosen on validation images, whose number grows with the size: the
+    scores. Settings (L2 value, layer, epoch) are chosen on validation images, whose number grows with the size: the
     ratio to the training images is that at `all`, but there is at least one per class.
 
     Args:
@@ -109,7 +111,7 @@ def label_curve(study: Study, sizes: tuple[int | None, ...], seeds: int) -> Resu
     experiment, dataset, clock = study.experiment, study.dataset, study.clock
     settings, draws = experiment.convnet, _draws(experiment, dataset, sizes, seeds)
     cache = study.cache
-    methods = [name for name in METHODS if name != "earlier" or len(cache.layers) > 1]
+    methods = [name for name in METHODS if name != CHOSEN or len(cache.layers) > 1]
     scored: dict[tuple[str, int | None], list[tuple[float, str]]] = {(m, size): [] for m in methods for size in sizes}
     bar = progress(total=len(scored) * seeds, unit="model", desc="label curve")
     with bar, pixels_on_disk(dataset, study.home) as pixels:
@@ -255,10 +257,9 @@ def _draws(
 
 
 def _probes(cache: Features, holdout: Holdout, pool: Workers) -> dict[str, tuple[float, str]]:
-    """Return the test accuracy and the layer of each probe; the earlier layer is the best by validation (`_rank`)."""
+    """Return the test accuracy and the layer of each probe; the chosen layer is the best by validation (`_rank`)."""
     found = {layer: logistic_probe(cache, (layer,), holdout, pool) for layer in reversed(cache.layers)}
-    last, *earlier = found.values()
-    chosen = {"linear": last} | ({"earlier": min(earlier, key=_rank)} if earlier else {})
+    chosen = {LAST: found[cache.layers[-1]]} | ({CHOSEN: min(found.values(), key=_rank)} if len(found) > 1 else {})
     return {name: (_test_accuracy(probe, cache), probe.method.layers[0]) for name, probe in chosen.items()}
 
 

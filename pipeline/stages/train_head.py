@@ -3,7 +3,6 @@
 from bottleneck_features.pipeline import plots
 from bottleneck_features.pipeline.evaluation.scored import score_method, scored_details, scored_pictures
 from bottleneck_features.pipeline.evaluation.study import Study
-from bottleneck_features.pipeline.method_row import display_name
 from bottleneck_features.pipeline.methods.head import fit_head
 from bottleneck_features.pipeline.methods.kept_head import build_saved_head, head_classifier
 from bottleneck_features.pipeline.methods.saved_head import save_head
@@ -28,13 +27,13 @@ def train_head(study: Study) -> Result:
     """
     cache, evaluation = study.cache, study.evaluation
     with study.clock.phase("train"):
-        trained = fit_head(study, cache.layers[-1], "linear")
+        trained = fit_head(study, cache.layers[-1:])
     with study.clock.phase("evaluate"):
         method = score_method(study, trained)
         details = scored_details(study, method)
     warnings = study.scored_warnings(details["methods"])
     with study.clock.phase("write"):
-        title = f"{display_name(method.row)} on {len(study.scored_images):,} {evaluation.kind} images; T fitted on validation"
+        title = f"{method.row.title} on {len(study.scored_images):,} {evaluation.kind} images; T fitted on validation"
         calibration = method.calibration
         pictures = [
             *scored_pictures(study, method),

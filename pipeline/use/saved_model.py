@@ -19,7 +19,7 @@ from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.experiment import FILE_SOURCES, Experiment, with_random_weights
 from bottleneck_features.pipeline.experiment_file import restored_experiment
 from bottleneck_features.pipeline.extraction.cache import settings_identity
-from bottleneck_features.pipeline.method_row import HEADS, MODELS, NETWORKS, training_command
+from bottleneck_features.pipeline.method_names import MODELS, NETWORKS, training_command
 from bottleneck_features.pipeline.methods.recipe import TrainedRecord, require
 from bottleneck_features.pipeline.methods.saved_head import SavedHead, load_head
 
@@ -106,7 +106,7 @@ def open_model(home: Path, experiment: str, wanted: str | None = None, overrides
 
 def _located(home: Path, experiment: str, wanted: str | None) -> tuple[str, Path]:
     runs = home / "runs" / experiment
-    files = {name: runs / name / (HEAD_FILE if name in HEADS else NETWORK_FILE) for name in MODELS}
+    files = {name: runs / name.partition(":")[0] / _file_name(name) for name in MODELS}
     there = [name for name, file in files.items() if file.is_file()]
     name = wanted or next(iter(there), "probe")
     if name in there:
@@ -118,8 +118,16 @@ def _located(home: Path, experiment: str, wanted: str | None) -> tuple[str, Path
     )
 
 
+def _file_name(model: str) -> str:
+    if model in NETWORKS:
+        return NETWORK_FILE
+    family = model.partition(":")[2]
+    return f"head-{family}.npz" if family else HEAD_FILE
+
+
 def _with_compute(recipe: Mapping[str, Any]) -> dict[str, Any]:
     identity, settings = recipe["cache_identity"], json.loads(json.dumps(recipe["experiment"]))
+    settings.pop("compare", None)  # methods may have had other names; no prediction depends on them
     settings["compute"] |= {key: identity[f"compute.{key}"] for key in ("engine", "precision", "batch_size")}
     return settings
 
@@ -221,8 +229,11 @@ def _network(name: str, path: Path, overrides: tuple[str, ...]) -> SavedModel:
             f"bottleneck {training_command(name)}, which continues from its checkpoints."
         )
     known["image_shape"] = list(network.input_shape[1:])
-    trained = restored_experiment(result["experiment"], str(file))
-    experiment = restored_experiment(result["experiment"], str(file), overrides)
+    settings = {
+        name: value for name, value in json.loads(json.dumps(result["experiment"])).items() if name != "compare"
+    }
+    trained = restored_experiment(settings, str(file))
+    experiment = restored_experiment(settings, str(file), overrides)
     _refuse_other_input(trained, experiment, name)
     _refuse_older_pixels(known["cache_identity"], trained, name)
     if name == "from-scratch":

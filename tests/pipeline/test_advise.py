@@ -34,10 +34,10 @@ def _evidence(**changed: object) -> Evidence:
     [
         (20_000, 700, 1e-6, "fine-tune"),
         (20_000, 900, 1e-6, "from-pretrained"),
-        (500, 700, 1e-6, "linear"),
-        (500, 900, 1e-6, "earlier"),
-        (500, 810, 0.4, "linear"),  # ahead, but perhaps by chance
-        (500, 830, 0.03, "linear"),  # as the best of three by chance
+        (500, 700, 1e-6, "logistic"),
+        (500, 900, 1e-6, "logistic@conv4"),
+        (500, 810, 0.4, "logistic"),  # ahead, but perhaps by chance
+        (500, 830, 0.03, "logistic"),  # as the best of three by chance
     ],
 )
 def test_each_corner_of_the_table_has_its_method(train, earlier, p_value, expected):
@@ -49,7 +49,7 @@ def test_each_corner_of_the_table_has_its_method(train, earlier, p_value, expect
 def test_where_nothing_is_left_to_gain_the_network_stays_frozen_whatever_the_rule_of_thumb_says():
     evidence = _evidence(best=_score(990), last=_score(990))
     method, reasons = recommend(evidence)
-    assert method == "linear"
+    assert method == "logistic"
     assert "within 1.8 points of 100 %" in reasons[0]
     assert rule_of_thumb(evidence).endswith("fine-tune")
 

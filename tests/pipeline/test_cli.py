@@ -22,7 +22,7 @@ FAST_HEAD = (
     "--set",
     "convnet.epochs=2",
     "--set",
-    "compare.methods=linear,earlier,probe,convnet-small",
+    "compare.methods=head,head@block5c_add,best-probe,convnet-small",
 )
 
 

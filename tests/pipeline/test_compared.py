@@ -9,8 +9,8 @@ from commandline import SMALL, invoke, small_disk
 from bottleneck_features.pipeline import plots
 from bottleneck_features.pipeline.datasets.sources.embedded import digits
 from bottleneck_features.pipeline.errors import PipelineError
+from bottleneck_features.pipeline.method_names import PROBES, row_label
 from bottleneck_features.pipeline.method_row import Method, Score
-from bottleneck_features.pipeline.methods import compared as compared_methods
 from bottleneck_features.pipeline.methods.pixels import pixels_on_disk
 
 QUICK = (
@@ -23,7 +23,17 @@ QUICK = (
     "--set",
     "finetune.crop_area=1",
 )
-ALL = ("linear", "earlier", "probe", "fine-tune", "from-pretrained", "from-scratch", "convnet-small", "convnet-strong")
+ALL = (
+    "head",
+    "head@block5c_add",
+    "logistic@block3b_add+block5c_add",
+    "best-probe",
+    "fine-tune",
+    "from-pretrained",
+    "from-scratch",
+    "convnet-small",
+    "convnet-strong",
+)
 
 
 @pytest.fixture(scope="module")
@@ -38,34 +48,40 @@ def compared(extracted, tmp_path_factory) -> dict:
 @pytest.mark.slow
 def test_every_method_is_trained_on_the_same_samples_and_scored_once(compared):
     tested = [method for method in compared["methods"] if method["accuracy"]["test"] is not None]
-    assert [method["name"] for method in tested] == list(ALL)
+    assert [row_label(method) for method in tested] == ["head@top_activation", *ALL[1:]]
     assert {method["n"]["validation"] for method in tested} == {24}
     assert {method["n"]["test"] for method in tested} == {120}
     assert len(compared["pairs"]) == len(ALL) * (len(ALL) - 1) // 2
 
 
 @pytest.mark.slow
-def test_of_the_earlier_layers_only_the_best_on_validation_is_scored(compared):
-    earlier = [method for method in compared["methods"] if method["name"] == "earlier"]
-    best = max(earlier, key=lambda method: method["accuracy"]["validation"])
-    assert [method["accuracy"]["test"] is not None for method in earlier] == [method is best for method in earlier]
-
-
-def test_what_a_choice_cost_is_counted_with_the_best():
-    score = Score(0.5, 0.4, 0.6, 100)
-    tried = [Method("earlier", (), 1, {"test": score}, {"extract": 3.0, "train": seconds}) for seconds in (1.0, 2.0)]
-    assert compared_methods.with_time_of_all(tried[0], tried).seconds == {"extract": 3.0, "train": 3.0}
+def test_the_best_probe_names_what_was_chosen_and_counts_what_the_choice_cost(compared):
+    rows = {row_label(row): row for row in compared["methods"]}
+    assert rows["best-probe"]["family"] in PROBES
+    assert rows["best-probe"]["seconds"]["train"] > rows["head@top_activation"]["seconds"]["train"]
 
 
 @pytest.mark.slow
 def test_time_counts_the_extraction_for_what_needs_the_cache_only(compared):
-    needs = {method["name"]: method["seconds"]["extract"] > 0 for method in compared["methods"]}
-    assert {name for name, counted in needs.items() if counted} == {"linear", "earlier", "probe", "fine-tune"}
+    needs = {
+        method["name"] if method["layers"] else row_label(method): method["seconds"]["extract"] > 0
+        for method in compared["methods"]
+    }
+    assert {name for name, counted in needs.items() if counted} == {"head", "logistic", "best-probe", "fine-tune"}
 
 
 @pytest.mark.parametrize(
     ("value", "expected"),
-    [("linear", "at least 2"), ("linear,linear", "named twice"), ("linear,finetune", "'fine-tune'")],
+    [
+        ("head", "at least 2"),
+        ("head,head@top_activation", "named twice"),
+        ("head,finetune", "Nearest: fine-tune"),
+        ("linear,ridge", "'linear' is called 'head' now"),
+        ("head,earlier", "'head@LAYER' now, LAYER being one of block3b_add, block5c_add, top_activation"),
+        ("probe,head", "'probe' is called 'best-probe' now"),
+        ("head,logistic@block3c", "Nearest: block5c_add, block3b_add"),
+        ("head,fine-tune@block3b_add", "fine-tune takes no layer"),
+    ],
 )
 def test_wrong_methods_are_one_clear_line(tmp_path, value, expected):
     done = invoke("compare", *SMALL, "--set", f"compare.methods={value}", home=tmp_path)
@@ -85,11 +101,11 @@ def test_a_layer_to_train_from_that_does_not_exist_names_the_nearest(extracted, 
 
 def test_the_chart_of_time_takes_a_method_whose_extraction_is_not_known(tmp_path, drawn):
     score = Score(0.5, 0.4, 0.6, 100)
-    methods = [Method("linear", ("$x$",), 1, {"test": score}, {"extract": None, "train": 0.0}),
+    methods = [Method("head", ("$x$",), 1, {"test": score}, {"extract": None, "train": 0.0}),
                Method("convnet-small", (), 1, {"test": score}, {"extract": 0.0, "train": 9.0})]  # fmt: skip
     plots.accuracy_over_time(methods, "test", tmp_path / "time.png")
     named = [text.get_text() for text in drawn[0].legends[0].get_texts()]
-    assert named == ["linear ($x$): 50.0%, extraction not counted", "convnet-small: 50.0%"]
+    assert named == ["head@$x$: 50.0%, extraction not counted", "convnet-small: 50.0%"]
 
 
 def test_a_disk_that_cannot_hold_the_decoded_images_says_how_much_they_take(tmp_path):

@@ -166,7 +166,7 @@ def test_data_without_a_leak_have_no_warning_and_tiny_images_are_compared_exactl
 
 def test_where_every_scored_image_is_a_copy_nothing_is_left_to_score():
     found = Duplicates((), np.array([True, True]), "")
-    (sentence,) = found.warnings([{"name": "linear", "without_duplicates": None}])
+    (sentence,) = found.warnings([{"name": "head", "layers": [], "without_duplicates": None}])
     assert "2 of the 2" in sentence
     assert "no image is left" in sentence
 

@@ -129,7 +129,7 @@ def test_every_final_score_of_a_method_counts_groups(split, kind):
     seen = Duplicates((), np.arange(40) < 4, "")
     final = EvaluationSet(labels, Subset(split, np.arange(40)), seen, groups)
     wrong = (groups % 3 == 0).astype(int)
-    before = Method("linear", (), 0, {"validation": score(labels, wrong)}, {})
+    before = Method("head", (), 0, {"validation": score(labels, wrong)}, {})
     method = final.score(trained_method(before, lambda part: np.eye(2)[wrong]))
     assert method.scores[kind] == score(labels, wrong, groups)
     assert method.scores["without_duplicates"] == score(labels[4:], wrong[4:], groups[4:])

@@ -85,10 +85,10 @@ def _point(method: str, size: int | None, *accuracies: float) -> LabelCurvePoint
 
 
 def test_the_interval_is_students_over_seeds_and_one_seed_has_none():
-    low, high = _point("linear", 1, 0.5, 0.6, 0.7).interval
+    low, high = _point("logistic", 1, 0.5, 0.6, 0.7).interval
     assert (low, high) == pytest.approx((0.6 - 4.3027 * 0.1 / 3**0.5, 0.6 + 4.3027 * 0.1 / 3**0.5), abs=1e-5)
-    assert _point("linear", 1, 0.5).interval is None
-    assert _point("linear", 1, 0.5, 0.5).interval is None  # the same data every time say nothing of a spread
+    assert _point("logistic", 1, 0.5).interval is None
+    assert _point("logistic", 1, 0.5, 0.5).interval is None  # the same data every time say nothing of a spread
 
 
 @pytest.mark.parametrize(
@@ -102,15 +102,15 @@ def test_the_interval_is_students_over_seeds_and_one_seed_has_none():
     ],
 )
 def test_the_answer_says_at_which_sizes_which_is_ahead(scratch, expected):
-    points = [_point("linear", size, 0.5) for size in (1, 10, None)]
+    points = [_point("logistic", size, 0.5) for size in (1, 10, None)]
     points += [_point("convnet-small", size, value) for size, value in zip((1, 10, None), scratch, strict=True)]
     assert crossing(points) == expected
 
 
 def test_means_that_seeds_do_not_tell_apart_are_no_answer():
-    noisy = [_point("earlier", 10, 0.886, 0.896, 0.904), _point("convnet-small", 10, 0.914, 0.908, 0.904)]
+    noisy = [_point("logistic@best", 10, 0.886, 0.896, 0.904), _point("convnet-small", 10, 0.914, 0.908, 0.904)]
     assert crossing(noisy) == "no clear difference at any size"
-    steady = [_point("earlier", 10, 0.886, 0.876, 0.884), _point("convnet-small", 10, 0.914, 0.908, 0.914)]
+    steady = [_point("logistic@best", 10, 0.886, 0.876, 0.884), _point("convnet-small", 10, 0.914, 0.908, 0.914)]
     assert crossing(steady) == "the ConvNet from scratch is ahead at every size"
 
 
@@ -124,7 +124,7 @@ def test_means_that_seeds_do_not_tell_apart_are_no_answer():
 )
 def test_no_line_above_the_picture_leaves_it(tmp_path, drawn, title):
     scratch = {1: (0.1, 0.1), 5: (0.2, 0.2), 10: (0.1, 0.9), 50: (0.1, 0.9), 100: (0.9, 0.9), None: (0.95, 0.95)}
-    points = [_point("linear", size, 0.5, 0.5) for size in scratch]
+    points = [_point("logistic", size, 0.5, 0.5) for size in scratch]
     points += [_point("convnet-small", size, *values) for size, values in scratch.items()]
     label_curve_chart([point.as_json() for point in points], title, crossing(points), tmp_path / "curve.png")
     (figure,) = drawn
@@ -149,8 +149,8 @@ def test_the_curve_has_a_point_for_every_method_and_size_scored_once_a_seed(extr
         low, high = point["interval"] or (0, 1)
         assert low <= point["mean"] <= high
         assert len(point["layers"]) == (0 if method == "convnet-small" else 2)
-    assert points["linear", "all"]["mean"] > points["linear", 2]["mean"] > 0.15
-    assert set(points["earlier", "all"]["layers"]) <= {"block3b_add", "block5c_add"}
+    assert points["logistic", "all"]["mean"] > points["logistic", 2]["mean"] > 0.15
+    assert set(points["logistic@best", "all"]["layers"]) <= {"block3b_add", "block5c_add"}
     assert "nothing is chosen by these scores" in result["protocol"]
     assert result["answer"] in done.stdout
     with Image.open(folder / "label-curve.png") as picture:

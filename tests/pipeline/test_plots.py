@@ -22,8 +22,8 @@ def row(name: str, layers: tuple[str, ...], accuracy: float, split: str = "test"
 
 
 METHODS = [
-    row("probe", LAYERS, 0.95),
-    row("linear", LAYERS[1:], 0.9),
+    row("best-probe", LAYERS, 0.95),
+    row("head", LAYERS[1:], 0.9),
     row("convnet-small", (), 0.4, "validation", 90.0),
 ]
 CURVES = {
@@ -42,7 +42,7 @@ def calibration() -> dict:
 
 def curve_points() -> list[dict]:
     sizes = {1: (0.3, 0.35), 10: (0.5, 0.52), None: (0.8, 0.81)}
-    points = [LabelCurvePoint("linear", size, 4, 4 * (size or 60), 4, own, ("a",)) for size, own in sizes.items()]
+    points = [LabelCurvePoint("logistic", size, 4, 4 * (size or 60), 4, own, ("a",)) for size, own in sizes.items()]
     points += [LabelCurvePoint("convnet-small", size, 4, 4 * (size or 60), 4, own, ()) for size, own in sizes.items()]
     return [{**point.as_json(), "answer": crossing(points)} for point in points]
 
@@ -75,7 +75,7 @@ def probed() -> list[Method]:
 SIZES = np.array([[width, height] for width in (64, 640) for height in (48, 480)])
 PICTURES = {
     "comparison": (lambda path: plots.comparison(METHODS, "a net", path), ["95.0% test, n = 680", "90.0%", "40.0% validation"]),
-    "time": (lambda path: plots.accuracy_over_time(METHODS[:2], "test", path), ["probe", "95.0%", "seconds"]),
+    "time": (lambda path: plots.accuracy_over_time(METHODS[:2], "test", path), ["best-probe", "95.0%", "seconds"]),
     "learning": (lambda path: plots.learning_curves({"head": CURVES}, path), ["head: 70.0% on validation at epoch 2", "epoch"]),
     "confusion": (
         lambda path: plots.confusion_matrices({"probe": np.diag([3, 4, 5, 6]) + np.eye(4, k=1, dtype=int)}, NAMES, path),
@@ -91,7 +91,7 @@ PICTURES = {
     ),
     "label curve": (
         lambda path: plots.label_curve_chart(curve_points(), "digits", curve_points()[0]["answer"], path),
-        ["labelled training images per class", "linear probe, last layer: 80.5% at all", "no clear difference"],
+        ["labelled training images per class", "logistic regression, last layer: 80.5% at all", "no clear difference"],
     ),
     "benchmark": (lambda path: plots.benchmark(variants(), path), ["images/s", "93  (2.00×)", "walk-through"]),
 }  # fmt: skip

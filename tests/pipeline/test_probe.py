@@ -39,7 +39,7 @@ def test_every_family_is_tried_on_every_layer_and_the_joined_ones(probed):
         ("head", layers) for layers in SETS[:3]
     }
     ranks = [row["accuracy"]["validation"] for row in probed["table"]]
-    assert ranks == sorted(ranks, reverse=True)
+    assert ranks[1:] == sorted(ranks[1:], reverse=True)
 
 
 def test_only_the_best_of_each_family_sees_the_test_images_and_once(probed):
@@ -91,6 +91,7 @@ def test_the_table_and_the_pictures_are_shown(extracted):
     assert {file.name for file in folder.iterdir()} == {
         "result.json",
         "head.npz",
+        *(f"head-{family}.npz" for family in ("head", "logistic", "ridge", "knn")),
         "predictions.npz",
         "paths.png",
         "depth.png",
@@ -105,11 +106,11 @@ def test_without_a_cache_the_next_command_is_named(tmp_path):
 
 def test_test_images_are_refused_to_a_method_that_saw_them():
     final = EvaluationSet(np.array([0, 1, 1]), Subset("test", np.arange(3)), Duplicates((), np.zeros(3, bool), ""))
-    method = Method("linear", (), 0, {"validation": score_counts(1, 2)}, {})
+    method = Method("head", (), 0, {"validation": score_counts(1, 2)}, {})
     assert final.score(trained_method(method, lambda part: np.eye(2)[[0] * len(part)])).scores[
         "test"
     ].accuracy == pytest.approx(1 / 3)
-    with pytest.raises(PipelineError, match="'linear' was already scored"):
+    with pytest.raises(PipelineError, match="'head' was already scored"):
         final.score(trained_method(method, lambda part: np.eye(2)[[1] * len(part)]))
     assert final.scorings == 1
 
@@ -117,14 +118,14 @@ def test_test_images_are_refused_to_a_method_that_saw_them():
 def test_a_method_is_scored_without_the_images_that_were_learned_from_too():
     seen = Duplicates((), np.array([True, False, False]), "")
     final = EvaluationSet(np.array([0, 1, 1]), Subset("test", np.arange(3)), seen)
-    method = final.score(trained_method(Method("linear", (), 0, {}, {}), lambda part: np.eye(2)[[0, 1, 0]]))
+    method = final.score(trained_method(Method("head", (), 0, {}, {}), lambda part: np.eye(2)[[0, 1, 0]]))
     assert method.scores["test"].accuracy == pytest.approx(2 / 3)
     assert method.scores["without_duplicates"].accuracy == 0.5
 
 
 def test_without_a_test_split_no_test_score_is_made_up():
     final = EvaluationSet(np.array([0, 1]), Subset("train", np.array([4, 7])), Duplicates((), np.zeros(2, bool), ""))
-    method = Method("linear", (), 0, {"validation": score_counts(1, 2)}, {})
+    method = Method("head", (), 0, {"validation": score_counts(1, 2)}, {})
     assert final.score(trained_method(method, lambda part: np.eye(2)[[0] * len(part)])) == method
     assert final.kind == "validation"
 

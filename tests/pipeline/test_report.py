@@ -106,7 +106,7 @@ def test_every_picture_says_what_it_shows(made):
     assert len(drawings) >= 6
     assert all(one["aria-label"] for one in drawings)
     assert all(one["alt"] for one in page.named("img"))
-    assert any(one["aria-label"].startswith("Accuracy: linear ") for one in drawings)
+    assert any(one["aria-label"].startswith("Accuracy: head@block3b_add ") for one in drawings)
 
 
 def test_question_and_answer_come_first_and_every_command_can_be_repeated(made):
@@ -123,13 +123,14 @@ def test_question_and_answer_come_first_and_every_command_can_be_repeated(made):
 def test_the_mistakes_shown_are_the_surest_ones(made):
     kept = load_predictions(made.compared, made.runs / "compare")
     assert kept is not None
-    wrong = kept.predicted["linear"] != kept.labels
-    surest = np.sort(kept.confidence["linear"][wrong])[::-1]
+    best = "head@block3b_add"
+    wrong = kept.predicted[best] != kept.labels
+    surest = np.sort(kept.confidence[best][wrong])[::-1]
     shown = [float(one) for one in re.findall(r"</b> \((\d+\.\d) %\), true", made.page)]
     assert shown == [round(100 * float(one), 1) for one in surest[: len(shown)]]
     assert len(shown) == min(12, int(wrong.sum())) > 0
-    assert "The mistakes of linear with the highest confidence" in made.page
-    assert "a ring marks the mistakes of linear" in made.page
+    assert f"The mistakes of {best} with the highest confidence" in made.page
+    assert f"a ring marks the mistakes of {best}" in made.page
 
 
 def test_the_training_images_beside_a_mistake_are_its_nearest(made):
@@ -235,7 +236,7 @@ def test_without_a_scored_method_or_a_cache_the_next_command_is_named(tmp_path):
 
 def test_a_class_is_measured_by_precision_recall_and_their_mean():
     labels, predicted = np.array([0, 0, 0, 0, 1, 1, 2]), np.array([0, 0, 0, 1, 1, 0, 0])
-    table = class_table("linear", labels, predicted, ("a", "b", "c", "never scored"))
+    table = class_table("head", labels, predicted, ("a", "b", "c", "never scored"))
     assert [row[0] for row in table.rows] == ["c", "b", "a"]
     assert table.rows[0][2:] == ("–", "0.0 % [0.0, 79.3]", "0.0 %")
     assert table.rows[1][:3] == ("b", "2", "50.0 %")

@@ -21,14 +21,14 @@ PHONE, DESKTOP = 390, 1280
 TWO_LAYERS = "backbone.layers=conv4_block2_out,conv5_block2_out"
 EXPERIMENTS = {
     "photo-patches": ("head.epochs=20", "convnet.epochs=5"),
-    "digits": ("head.epochs=20", "convnet.epochs=5", "compare.methods=linear,earlier,convnet-small"),
+    "digits": ("head.epochs=20", "convnet.epochs=5", "compare.methods=head,best-probe,convnet-small"),
     "natural-images": (
         "dataset.path={}/mini_natural_images", "backbone.name={}/weights/resnet18_pqf.keras", TWO_LAYERS,
-        "compare.methods=linear,earlier,probe", "input.size=112,112",
+        "compare.methods=head,logistic,best-probe", "input.size=112,112",
     ),
     "cifar10": (
         "dataset.path={}/cifar-10-batches-py", "backbone.name={}/weights/resnet18_pqf.keras", TWO_LAYERS,
-        "dataset.limit=10000", "input.size=32,32", "convnet.epochs=1", "compare.methods=linear,probe,convnet-small",
+        "dataset.limit=10000", "input.size=32,32", "convnet.epochs=1", "compare.methods=head,best-probe,convnet-small",
     ),
 }  # fmt: skip
 

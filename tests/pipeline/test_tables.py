@@ -24,14 +24,14 @@ def _method(name: str, layers: tuple[str, ...], accuracy: float) -> Method:
 
 def _result(*methods: Method) -> dict[str, Any]:
     first, second = methods
-    pair = {"first": first.name, "second": second.name, "test": "mcnemar", "p_value": 1e-9}
+    pair = {"first": first.label, "second": second.label, "test": "mcnemar", "p_value": 1e-9}
     rows = [method.as_json() for method in methods]
     return {"methods": rows, "pairs": [pair], "scored_on": "test", "backbone": "a net"}
 
 
 def test_the_answer_names_the_gap_and_whether_it_may_be_chance():
-    said = answer(_result(_method("linear", ("last",), 0.9), _method("convnet-small", (), 0.5)))
-    assert "(linear on last, a net) reaches 90.0 % [85.0, 95.0] on 100 test images" in said
+    said = answer(_result(_method("head", ("last",), 0.9), _method("convnet-small", (), 0.5)))
+    assert "(head@last, a net) reaches 90.0 % [85.0, 95.0] on 100 test images" in said
     assert "40.0 points ahead of the best network trained from scratch" in said
     assert "the difference is statistically significant (exact McNemar p = 1e-09)" in said
     assert "trained once" in said
@@ -39,18 +39,18 @@ def test_the_answer_names_the_gap_and_whether_it_may_be_chance():
 
 
 def test_the_answer_names_the_test_over_groups_where_it_was_the_one():
-    result = _result(_method("linear", ("last",), 0.9), _method("convnet-small", (), 0.5))
+    result = _result(_method("head", ("last",), 0.9), _method("convnet-small", (), 0.5))
     result["pairs"][0]["test"] = "group sign-flip"
     assert "the difference is statistically significant (exact sign-flip test over groups, p = 1e-09)" in answer(result)
 
 
 def test_the_answer_says_so_where_nothing_was_trained_from_scratch():
-    said = answer(_result(_method("linear", ("last",), 0.9), _method("earlier", ("first",), 0.5)))
+    said = answer(_result(_method("head", ("last",), 0.9), _method("logistic", ("first",), 0.5)))
     assert "Whether a network trained from scratch does better has not been measured here." in said
 
 
 def test_without_a_test_split_the_answer_says_that_validation_images_are_too_optimistic():
-    result = _result(_method("linear", ("last",), 0.9), _method("convnet-small", (), 0.5))
+    result = _result(_method("head", ("last",), 0.9), _method("convnet-small", (), 0.5))
     said = answer({**result, "scored_on": "validation"})
     assert "on 100 validation images" in said
     assert "There is no test split" in said
@@ -59,29 +59,28 @@ def test_without_a_test_split_the_answer_says_that_validation_images_are_too_opt
 
 
 def test_a_difference_that_chance_explains_is_said_to_and_none_needs_no_verdict():
-    result = _result(_method("linear", ("last",), 0.9), _method("convnet-small", (), 0.88))
+    result = _result(_method("head", ("last",), 0.9), _method("convnet-small", (), 0.88))
     result["pairs"][0]["p_value"] = 0.3
     assert "2.0 points ahead of" in answer(result)
     assert "the difference is not statistically significant" in answer(result)
-    level = _result(_method("linear", ("last",), 0.9), _method("convnet-small", (), 0.9))
+    level = _result(_method("head", ("last",), 0.9), _method("convnet-small", (), 0.9))
     assert "It is as good as the best network trained from scratch (convnet-small, 90.0 % [85.0, 95.0])." in answer(
         level
     )
 
 
 def test_methods_that_validation_images_do_not_tell_apart_are_both_named():
-    linear, probe = _method("linear", ("last",), 0.9), _method("probe", ("a", "b"), 0.9)
+    linear, probe = _method("head", ("last",), 0.9), _method("best-probe", ("a", "b"), 0.9)
     probe = replace(probe, scores={**probe.scores, "test": Score(0.99, 0.95, 1.0, 100)})
     said = answer(_result(linear, probe))
-    assert "(linear on last, a net) reaches 90.0 % [85.0, 95.0] on 100 test images" in said
+    assert "(head@last, a net) reaches 90.0 % [85.0, 95.0] on 100 test images" in said
     assert (
-        "On validation images probe on a + b is as good (90.0 % [85.0, 95.0]); on the test images it reaches 99.0 %"
-        in said
+        "On validation images best-probe is as good (90.0 % [85.0, 95.0]); on the test images it reaches 99.0 %" in said
     )
 
 
 def test_a_method_fitted_on_more_images_than_the_others_says_so():
-    probe = replace(_method("probe", ("last",), 0.9), refitted_on=125)
+    probe = replace(_method("best-probe", ("last",), 0.9), refitted_on=125)
     result = _result(probe, _method("convnet-small", (), 0.5))
     assert "fitted on the 125 training and validation images together, the others on" in answer(result)
     assert table_rows(result["methods"])[0][1] == "fitted on 125"
@@ -89,10 +88,10 @@ def test_a_method_fitted_on_more_images_than_the_others_says_so():
 
 def test_a_split_that_was_not_scored_is_a_dash_and_an_unknown_time_is_said():
     method = Method(
-        "earlier", ("a", "b"), 1234, {"validation": Score(0.5, 0.4, 0.6, 10)}, {"extract": None, "train": 1.25}
+        "logistic", ("a", "b"), 1234, {"validation": Score(0.5, 0.4, 0.6, 10)}, {"extract": None, "train": 1.25}
     )
     row = table_rows([method.as_json()])[0]
-    assert row == ("earlier (a, b)", "–", "50.0 % [40.0, 60.0]", "–", "1,234", "unknown", "1.2 s")
+    assert row == ("logistic@a+b", "–", "50.0 % [40.0, 60.0]", "–", "1,234", "unknown", "1.2 s")
 
 
 def test_a_p_value_too_small_for_a_number_is_not_zero():
@@ -101,13 +100,17 @@ def test_a_p_value_too_small_for_a_number_is_not_zero():
 
 
 def test_a_method_comes_back_from_its_row():
-    method = Method("probe", ("a",), 7, {"validation": Score(0.5, 0.4, 0.6, 10)}, {"train": 1.0}, {"l2": 0.1}, 12)
+    method = Method("best-probe", ("a",), 7, {"validation": Score(0.5, 0.4, 0.6, 10)}, {"train": 1.0}, {"l2": 0.1}, 12)
     assert Method.from_json(method.as_json()) == method
 
 
 def test_no_text_of_the_comparison_leaves_the_picture_however_long_the_names(tmp_path, drawn):
     layers = ("conv4_block2_out", "conv5_block2_out")
-    methods = [_method("probe", layers, 0.996), _method("linear", layers[:1], 0.02), _method("convnet-small", (), 0.5)]
+    methods = [
+        _method("best-probe", layers, 0.996),
+        _method("head", layers[:1], 0.02),
+        _method("convnet-small", (), 0.5),
+    ]
     plots.comparison(methods, "a net", tmp_path / "x.png")
     (figure,) = drawn
     figure.draw_without_rendering()
@@ -124,7 +127,7 @@ def test_no_text_of_the_comparison_leaves_the_picture_however_long_the_names(tmp
 def test_every_picture_of_methods_is_drawn_whatever_their_names(ending, tmp_path):
     names = [FORMULA, "x" * 300, "<script>", *map(str, range(47))]
     history = {name: [0.5, 0.7] for name in ("loss", "accuracy", "val_loss", "val_accuracy")}
-    methods = [_method("linear", (FORMULA,), 0.9), _method("convnet-small", (), 0.5)]
+    methods = [_method("head", (FORMULA,), 0.9), _method("convnet-small", (), 0.5)]
     drawn = [
         plots.comparison(methods, FORMULA, tmp_path / f"comparison.{ending}"),
         plots.accuracy_over_time(methods, "test", tmp_path / f"time.{ending}"),
