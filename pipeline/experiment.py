@@ -197,6 +197,23 @@ class ComputeSettings:
 
 
 @dataclass(frozen=True, config=_CONFIG)
+class ScoreSettings:
+    """What decides between models, and how much images of each class count.
+
+    `select` is what searches, the choice of an epoch, `advise` and `compare` decide by; `auto` is balanced accuracy where the
+    rarest class has less than half of the classes' mean share (of two classes: under 25 %), else accuracy. With
+    `balanced-accuracy`, `macro-f1`, `auroc` and `average-precision` two classes are told apart at a threshold that is chosen
+    on validation images. `class_weight` is for `head`, `logistic`, `ridge` and the networks: `balanced` makes every class
+    count the same, a table gives weights by the names of classes (others count 1).
+    """
+
+    select: Literal[
+        "auto", "accuracy", "balanced-accuracy", "macro-f1", "log-loss", "auroc", "average-precision"
+    ] = "auto"
+    class_weight: Literal["none", "balanced"] | dict[Text, Rate] = "none"
+
+
+@dataclass(frozen=True, config=_CONFIG)
 class HeadSettings:
     """The walk-through's head: Dropout and a softmax layer trained with Adam, best epoch by validation loss kept."""
 
@@ -269,6 +286,7 @@ class Experiment:
     input: InputSettings = dataclasses.field(default_factory=InputSettings)
     features: FeatureSettings = dataclasses.field(default_factory=FeatureSettings)
     compute: ComputeSettings = dataclasses.field(default_factory=ComputeSettings)
+    score: ScoreSettings = dataclasses.field(default_factory=ScoreSettings)
     head: HeadSettings = dataclasses.field(default_factory=HeadSettings)
     convnet: ConvnetSettings = dataclasses.field(default_factory=ConvnetSettings)
     finetune: FineTuneSettings = dataclasses.field(default_factory=FineTuneSettings)
