@@ -69,55 +69,71 @@ class Eigenbasis:
         return weights, intercept + coefficients @ self.mean
 
 
-def eigenbasis(rows: Rows, pool: Workers) -> Eigenbasis:
+def eigenbasis(rows: Rows, pool: Workers, weights: np.ndarray | None = None) -> Eigenbasis:
     """Compute the eigenbasis of training features.
 
     Args:
         rows: `(n, d)`, n ≥ 1, finite.
         pool: the threads to use.
+        weights: `(n,)` float64 > 0, how often each row counts; default: once.
 
     Returns:
         The `Eigenbasis`: from the d×d correlation matrix, or from the n×n matrix of inner products where n < d.
     """
-    mean, scale = _moments(rows, pool)
     count, width = rows.shape
+    total = count if weights is None else float(weights.sum())
+    mean, scale = _moments(rows, weights, total, pool)
     if count < width:
-        values, vectors = _from_inner_products(_standardised(rows[0:count], mean, scale).astype(np.float64))
+        every = _scaled(_standardised(rows[0:count], mean, scale).astype(np.float64), weights)
+        values, vectors = _from_inner_products(every, total)
     else:
-        values, vectors = eigh(_correlation(rows, mean, scale, pool), driver="evd", overwrite_a=True)
+        correlation = _correlation(rows, weights, mean, scale, pool)
+        correlation /= total
+        values, vectors = eigh(correlation, driver="evd", overwrite_a=True)
     kept = np.flatnonzero(values > RANK_TOLERANCE * max(values[-1], 1e-30))[::-1]
     return Eigenbasis(mean, scale, values[kept], np.ascontiguousarray(vectors[:, kept], np.float32))
 
 
-def _from_inner_products(standardised: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    values, left = eigh(standardised @ standardised.T / len(standardised), driver="evd", overwrite_a=True)
-    norms = np.sqrt(len(standardised) * np.maximum(values, RANK_TOLERANCE * max(values[-1], 1e-30)))
+def _from_inner_products(standardised: np.ndarray, total: float) -> tuple[np.ndarray, np.ndarray]:
+    values, left = eigh(standardised @ standardised.T / total, driver="evd", overwrite_a=True)
+    norms = np.sqrt(total * np.maximum(values, RANK_TOLERANCE * max(values[-1], 1e-30)))
     return values, standardised.T @ (left / norms)
 
 
-def _moments(rows: Rows, pool: Workers) -> tuple[np.ndarray, np.ndarray]:
+def _moments(rows: Rows, weights: np.ndarray | None, total: float, pool: Workers) -> tuple[np.ndarray, np.ndarray]:
     count = rows.shape[0]
-    mean = pool.total(lambda part: rows[part].sum(axis=0, dtype=np.float64), count, BLOCK) / count
+
+    def sums(part: slice) -> np.ndarray:
+        if weights is None:
+            return rows[part].sum(axis=0, dtype=np.float64)
+        return weights[part] @ rows[part].astype(np.float64)
+
+    mean = pool.total(sums, count, BLOCK) / total
 
     def squares(part: slice) -> np.ndarray:
-        centred = rows[part] - mean
+        centred = _scaled(rows[part] - mean, None if weights is None else weights[part])
         return np.einsum("ij,ij->j", centred, centred)
 
-    deviation = np.sqrt(pool.total(squares, count, BLOCK) / count)
+    deviation = np.sqrt(pool.total(squares, count, BLOCK) / total)
     constant = deviation <= CONSTANT * np.abs(mean)
     return mean, np.where(constant | (deviation == 0), 1.0, deviation)
 
 
-def _correlation(rows: Rows, mean: np.ndarray, scale: np.ndarray, pool: Workers) -> np.ndarray:
-    count = rows.shape[0]
-
+def _correlation(
+    rows: Rows, weights: np.ndarray | None, mean: np.ndarray, scale: np.ndarray, pool: Workers
+) -> np.ndarray:
     def products(part: slice) -> np.ndarray:
-        block = _standardised(rows[part], mean, scale)
+        block = _scaled(_standardised(rows[part], mean, scale), None if weights is None else weights[part])
         return block.T @ block
 
-    total = pool.total(products, count, BLOCK)
-    total /= count
-    return total
+    return pool.total(products, rows.shape[0], BLOCK)
+
+
+def _scaled(block: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
+    """Multiply rows, in place, by the root of their weights: sums of their products are weighted then."""
+    if weights is not None:
+        block *= np.sqrt(weights)[:, None].astype(block.dtype)
+    return block
 
 
 def _standardised(rows: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> np.ndarray:

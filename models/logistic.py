@@ -22,7 +22,7 @@ L2_VALUES = tuple(float(value) for value in np.logspace(-6, 5, 45))
 
 @dataclass(frozen=True)
 class LogisticFit:
-    """A minimum of  mean cross-entropy + l2/2 · Σ weights²  (the bias is not penalised).
+    """A minimum of  mean cross-entropy + l2/2 · Σ weights²  (the bias is not penalised), the mean over weighted rows.
 
     Attributes:
         l2: its L2 value.
@@ -48,6 +48,7 @@ def logistic_path(
     l2: tuple[float, ...],
     pool: Workers,
     *,
+    counts: np.ndarray | None = None,
     start: tuple[np.ndarray, np.ndarray] | None = None,
     tolerance: float = TOLERANCE,
 ) -> Iterator[LogisticFit]:
@@ -64,6 +65,7 @@ def logistic_path(
         classes: ≥ 2.
         l2: penalties ≥ 0 in any order.
         pool: the threads to use.
+        counts: `(n,)` > 0, how often each row counts; default: once.
         start: weights `(classes, r)` and bias `(classes,)` to begin with; default: zero and the classes' log frequencies.
         tolerance: a fit is finished when a Newton step with the Hessian's diagonal would gain less, in nats.
 
@@ -73,7 +75,7 @@ def logistic_path(
     Warns:
         ConvergenceWarning: scikit-learn's, where a fit is not finished after `ITERATIONS`.
     """
-    cross_entropy = _CrossEntropy(rows, labels, classes, pool)
+    cross_entropy = _CrossEntropy(rows, labels, classes, counts, pool)
     weights, bias = start or (np.zeros((classes, rows.shape[1])), cross_entropy.log_frequencies())
     before = None
     for value in sorted(l2, reverse=True):
@@ -87,13 +89,26 @@ def logistic_path(
 
 
 class _CrossEntropy:
-    def __init__(self, rows: np.ndarray, labels: np.ndarray, classes: int, pool: Workers) -> None:
+    def __init__(
+        self, rows: np.ndarray, labels: np.ndarray, classes: int, counts: np.ndarray | None, pool: Workers
+    ) -> None:
         self.shape = (classes, rows.shape[1])
-        self._rows, self._labels, self._pool = rows, labels, pool
+        self._rows, self._labels, self._pool, self._counts = rows, labels, pool, counts
+        self._total = len(rows) if counts is None else counts.sum()
 
     def log_frequencies(self) -> np.ndarray:
-        counts = np.bincount(self._labels, minlength=self.shape[0])
-        return np.log(np.maximum(counts, 0.5) / len(self._labels))
+        counts = np.bincount(self._labels, self._counts, minlength=self.shape[0])
+        least = 0.5 if self._counts is None else 0.5 * min(1.0, self._counts.min())
+        return np.log(np.maximum(counts, least) / self._total)
+
+    def _weighted(self, values: np.ndarray, part: slice) -> np.ndarray:
+        """Multiply rows, in place, by how often they count."""
+        if self._counts is not None:
+            values *= self._counts[part, None].astype(np.float32)
+        return values
+
+    def _summed(self, values: np.ndarray, part: slice) -> float:
+        return float(values.sum(dtype=np.float64) if self._counts is None else self._counts[part] @ values)
 
     def split(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return weights `(classes, r)` and bias `(classes,)` of one vector of both."""
@@ -107,14 +122,15 @@ class _CrossEntropy:
             loss, slopes, offsets = 0.0, np.zeros(self.shape), np.zeros(self.shape[0])
             for part in parts:
                 block, own = self._rows[part], self._labels[part]
-                residual, cost = _residual(block @ matrix + offset, own)
-                loss += cost
+                residual, normaliser, right = _residual(block @ matrix + offset, own)
+                loss += self._summed(normaliser, part) - self._summed(right, part)
+                residual = self._weighted(residual, part)
                 slopes += residual.T @ block
                 offsets += residual.sum(axis=0, dtype=np.float64)
             return loss, slopes, offsets
 
         totals = self._pool.totals(share, len(self._rows), _BLOCK)
-        loss, slopes, offsets = (np.sum(parts, axis=0) / len(self._rows) for parts in zip(*totals, strict=True))
+        loss, slopes, offsets = (np.sum(parts, axis=0) / self._total for parts in zip(*totals, strict=True))
         return float(loss), slopes, offsets
 
     def curvature(self, weights: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -126,27 +142,29 @@ class _CrossEntropy:
             for part in parts:
                 block = self._rows[part]
                 probabilities = softmax(block @ matrix + offset, axis=1)
-                spread = probabilities * (1 - probabilities)
+                spread = self._weighted(probabilities * (1 - probabilities), part)
                 slopes += spread.T @ np.square(block)
                 offsets += spread.sum(axis=0, dtype=np.float64)
             return slopes, offsets
 
         totals = self._pool.totals(share, len(self._rows), _BLOCK)
-        slopes, offsets = (np.sum(parts, axis=0) / len(self._rows) for parts in zip(*totals, strict=True))
+        slopes, offsets = (np.sum(parts, axis=0) / self._total for parts in zip(*totals, strict=True))
         return slopes, offsets
 
 
-def _residual(scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, float]:
-    """Turn `(n, classes)` scores into probabilities minus one-hot labels, in place, with the summed cross-entropy."""
+def _residual(scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Turn `(n, classes)` scores into probabilities minus one-hot labels, in place.
+
+    Also returned are the two parts, each `(n,)`, whose difference is the cross-entropy.
+    """
     each = np.arange(len(labels))
     scores -= scores.max(axis=1, keepdims=True)
-    right = scores[each, labels].sum(dtype=np.float64)
+    right = scores[each, labels]
     np.exp(scores, out=scores)
     total = scores.sum(axis=1, keepdims=True)
-    cost = np.log(total).sum(dtype=np.float64) - right
     scores /= total
     scores[each, labels] -= 1
-    return scores, float(cost)
+    return scores, np.log(total[:, 0]), right
 
 
 def _minimise(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from bottleneck_features.models.parallel import Workers
@@ -76,3 +78,27 @@ def vote_shares(neighbours: np.ndarray, classes: int) -> np.ndarray:
     counts = np.zeros((len(neighbours), classes))
     np.add.at(counts, (np.arange(len(neighbours))[:, None], neighbours), 1.0)
     return counts / neighbours.shape[1]
+
+
+def smoothed(shares: np.ndarray, k: int) -> np.ndarray:
+    """Return `(n, classes)` shares of k votes with one vote more for every class, so that none is impossible (Laplace)."""
+    return (k * shares + 1) / (k + shares.shape[1])
+
+
+def probability_path(neighbours: np.ndarray, classes: int, views: int = 1) -> Iterator[np.ndarray]:
+    """Give the `smoothed` shares of the nearest 1, 2, … votes, one k at a time.
+
+    Args:
+        neighbours: `(m · views, k)` labels, nearest first; a sample's views lie one after the other and vote together.
+        classes: how many.
+        views: of each sample.
+
+    Yields:
+        `(m, classes)` float64 probabilities.
+    """
+    votes = neighbours.reshape(-1, views, neighbours.shape[1])
+    each, counts = np.arange(len(votes)), np.zeros((len(votes), classes))
+    for rank in range(votes.shape[2]):
+        for view in range(views):
+            counts[each, votes[:, view, rank]] += 1
+        yield smoothed(counts / (views * (rank + 1)), rank + 1)

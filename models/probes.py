@@ -10,15 +10,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import softmax
 
-from bottleneck_features.models.eigenbasis import BLOCK, Eigenbasis
+from bottleneck_features.models.criteria import Criterion, accuracy, log_loss
+from bottleneck_features.models.eigenbasis import BLOCK, Eigenbasis, Rows, eigenbasis
 from bottleneck_features.models.logistic import TOLERANCE, logistic_path
-from bottleneck_features.models.neighbours import majority_path, nearest_labels, vote_shares
+from bottleneck_features.models.neighbours import majority_path, nearest_labels, probability_path, vote_shares
 from bottleneck_features.models.parallel import Workers
 from bottleneck_features.models.rows import mean_over_views
 
 LARGEST_K = 200  # neighbours that vote at most
-SMALLEST_PROBABILITY = float(np.finfo(np.float32).tiny)  # what a logarithm is taken of where a probability is 0
 ProgressCallback = Callable[[], None]
 
 
@@ -31,17 +32,43 @@ class Coordinates:
         rows: `(n · views, r)` float32.
         labels: `(n,)` integers.
         views: rows of each sample.
+        weights: `(n,)` > 0, how often each sample counts in a fit, and counted in the basis; None: once.
     """
 
     basis: Eigenbasis
     rows: np.ndarray
     labels: np.ndarray
     views: int = 1
+    weights: np.ndarray | None = None
 
     @property
     def row_labels(self) -> np.ndarray:
         """The label of every row, `(n · views,)`."""
         return np.repeat(self.labels, self.views)
+
+    @property
+    def row_weights(self) -> np.ndarray | None:
+        """How often every row counts, `(n · views,)`; None: once."""
+        return None if self.weights is None else np.repeat(self.weights, self.views)
+
+
+def training_coordinates(
+    rows: Rows, labels: np.ndarray, pool: Workers, *, views: int = 1, weights: np.ndarray | None = None
+) -> Coordinates:
+    """Return labelled training samples in the coordinates of their own basis, in which the same weights count.
+
+    A fit on samples with whole weights is that on samples that are repeated as often.
+
+    Args:
+        rows: `(n · views, d)` features.
+        labels: `(n,)` integers.
+        pool: the threads to use.
+        views: rows of each sample.
+        weights: `(n,)` > 0, or None where every sample counts once.
+    """
+    weights = None if weights is None else np.asarray(weights, np.float64)
+    basis = eigenbasis(rows, pool, None if weights is None else np.repeat(weights, views))
+    return Coordinates(basis, basis.rotate(rows, pool), labels, views, weights)
 
 
 @dataclass(frozen=True)
@@ -59,45 +86,68 @@ def search_logistic(
     l2: tuple[float, ...],
     pool: Workers,
     *,
+    criterion: Criterion = accuracy,
     progress: ProgressCallback = lambda: None,
     tolerance: float = TOLERANCE,
 ) -> tuple[SettingPath, Linear]:
     """Fit the multinomial logistic path and return it with the best value's weights."""
-    points: list[tuple[float, float, float]] = []
+    points: list[tuple[float, float, float, float]] = []
     best: tuple[tuple[float, float], Linear] | None = None
-    for fit in logistic_path(train.rows, train.row_labels, classes, l2, pool, tolerance=tolerance):
+    fits = logistic_path(train.rows, train.row_labels, classes, l2, pool, counts=train.row_weights, tolerance=tolerance)
+    for fit in fits:
         probabilities = mean_over_views(fit.probabilities(validation.rows), validation.views)
-        accuracy, loss = _accuracy(probabilities, validation.labels), log_loss(probabilities, validation.labels)
-        points.append((fit.l2, accuracy, loss))
-        if best is None or (-accuracy, loss) < best[0]:
-            best = (-accuracy, loss), Linear(fit.weights, fit.bias)
+        decisive, loss = criterion(probabilities, validation.labels), log_loss(probabilities, validation.labels)
+        points.append((fit.l2, accuracy(probabilities, validation.labels), loss, decisive))
+        if best is None or (-decisive, loss) < best[0]:
+            best = (-decisive, loss), Linear(fit.weights, fit.bias)
         progress()
     assert best is not None
     return SettingPath("l2", *np.array(points).T), best[1]
 
 
 def search_ridge(
-    train: Coordinates, validation: Coordinates, classes: int, l2: tuple[float, ...], pool: Workers
+    train: Coordinates,
+    validation: Coordinates,
+    classes: int,
+    l2: tuple[float, ...],
+    pool: Workers,
+    *,
+    criterion: Criterion = accuracy,
 ) -> tuple[SettingPath, Linear]:
-    """Solve the ridge path and return it with the best value's weights."""
+    """Solve the ridge path and return it with the best value's weights; the softmax of scores stands for probabilities."""
     values = tuple(sorted(l2, reverse=True))
-    weights, bias = ridge_path(train.rows, train.row_labels, classes, values, pool, eigenvalues=train.basis.eigenvalues)
+    weights, bias = _ridge(train, classes, values, pool)
     points = []
     for value, matrix in zip(values, weights, strict=True):
         scores = mean_over_views(linear_scores(validation.rows, Linear(matrix, bias)), validation.views)
-        points.append((value, _accuracy(scores, validation.labels), squared_error(scores, validation.labels)))
+        right, loss = accuracy(scores, validation.labels), squared_error(scores, validation.labels)
+        decisive = right if criterion is accuracy else criterion(softmax(scores, axis=1), validation.labels)
+        points.append((value, right, loss, decisive))
     path = SettingPath("l2", *np.array(points).T)
     return path, Linear(weights[path.best], bias)
 
 
 def search_neighbours(
-    train: Coordinates, validation: Coordinates, classes: int, limit: int, pool: Workers
+    train: Coordinates,
+    validation: Coordinates,
+    classes: int,
+    limit: int,
+    pool: Workers,
+    *,
+    criterion: Criterion = accuracy,
 ) -> tuple[SettingPath, np.ndarray]:
-    """Let the nearest 1 … `limit` training rows vote; return the path and the best k's shares `(n, classes)` of the votes."""
+    """Let the nearest 1 … `limit` training rows vote; return the path and the best k's shares `(n, classes)` of the votes.
+
+    Every row has one vote, whatever its sample's weight; `smoothed` shares stand for probabilities.
+    """
     count = min(limit, len(train.rows))
     found = nearest_labels(validation.rows, train.rows, train.row_labels, count, pool)
-    votes = majority_path(found, classes, validation.views)
-    path = SettingPath("k", np.arange(1, count + 1), (votes == validation.labels).mean(axis=1), np.zeros(count))
+    right = (majority_path(found, classes, validation.views) == validation.labels).mean(axis=1)
+    decisive = right
+    if criterion is not accuracy:
+        every = probability_path(found, classes, validation.views)
+        decisive = np.array([criterion(probabilities, validation.labels) for probabilities in every])
+    path = SettingPath("k", np.arange(1, count + 1), right, np.zeros(count), decisive)
     return path, mean_over_views(vote_shares(found[:, : path.best + 1], classes), validation.views)
 
 
@@ -106,14 +156,21 @@ def fit_logistic(
 ) -> Linear:
     """Fit one L2 value, beginning at `start`."""
     begin = start.weights, start.bias
-    (fit,) = logistic_path(train.rows, train.row_labels, classes, (l2,), pool, start=begin, tolerance=tolerance)
+    (fit,) = logistic_path(
+        train.rows, train.row_labels, classes, (l2,), pool, counts=train.row_weights, start=begin, tolerance=tolerance
+    )
     return Linear(fit.weights, fit.bias)
 
 
 def fit_ridge(train: Coordinates, classes: int, l2: float, pool: Workers) -> Linear:
     """Solve one L2 value."""
-    weights, bias = ridge_path(train.rows, train.row_labels, classes, (l2,), pool, eigenvalues=train.basis.eigenvalues)
+    weights, bias = _ridge(train, classes, (l2,), pool)
     return Linear(weights[0], bias)
+
+
+def _ridge(train: Coordinates, classes: int, l2: tuple[float, ...], pool: Workers) -> tuple[np.ndarray, np.ndarray]:
+    eigenvalues, counts = train.basis.eigenvalues, train.row_weights
+    return ridge_path(train.rows, train.row_labels, classes, l2, pool, eigenvalues=eigenvalues, counts=counts)
 
 
 def linear_scores(rows: np.ndarray, linear: Linear) -> np.ndarray:
@@ -121,12 +178,15 @@ def linear_scores(rows: np.ndarray, linear: Linear) -> np.ndarray:
     return rows @ linear.weights.T.astype(np.float32) + linear.bias.astype(np.float32)
 
 
-def _accuracy(scores: np.ndarray, labels: np.ndarray) -> float:
-    return float((scores.argmax(axis=1) == labels).mean())
-
-
 def ridge_path(
-    rows: np.ndarray, labels: np.ndarray, classes: int, l2: tuple[float, ...], pool: Workers, *, eigenvalues: np.ndarray
+    rows: np.ndarray,
+    labels: np.ndarray,
+    classes: int,
+    l2: tuple[float, ...],
+    pool: Workers,
+    *,
+    eigenvalues: np.ndarray,
+    counts: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Minimise  1/n · Σ |one-hot − scores|² + l2 · Σ weights²  (the bias is not penalised) for each L2 value.
 
@@ -141,14 +201,22 @@ def ridge_path(
         l2: penalties ≥ 0.
         pool: the threads to use.
         eigenvalues: `(r,)` float64, of that basis.
+        counts: `(n,)` > 0, how often each row counts in the mean, and counted in that basis; default: once.
 
     Returns:
         Weights `(len(l2), classes, r)` and the bias `(classes,)` that all share, float64.
     """
-    count = len(rows)
-    bias = np.bincount(labels, minlength=classes) / count
+    total = len(rows) if counts is None else counts.sum()
+    bias = np.bincount(labels, counts, minlength=classes) / total
     targets = (np.eye(classes) - bias).astype(np.float32)
-    cross = pool.total(lambda part: targets[labels[part]].T @ rows[part], count, BLOCK) / count
+
+    def products(part: slice) -> np.ndarray:
+        own = targets[labels[part]]
+        if counts is not None:
+            own *= counts[part, None].astype(np.float32)
+        return own.T @ rows[part]
+
+    cross = pool.total(products, len(rows), BLOCK) / total
     return np.stack([cross / (eigenvalues + value) for value in l2]), bias
 
 
@@ -160,29 +228,25 @@ class SettingPath:
         setting: the name of what varies: `l2` or `k`.
         values: `(m,)` its values.
         accuracy: `(m,)` on the validation samples, 0 … 1.
-        loss: `(m,)` resolves ties of accuracy, smaller is better.
+        loss: `(m,)` resolves ties of the criterion, smaller is better.
+        criterion: `(m,)` what decides, higher is better.
     """
 
     setting: str
     values: np.ndarray
     accuracy: np.ndarray
     loss: np.ndarray
+    criterion: np.ndarray
 
     @property
     def best(self) -> int:
-        """Index of the highest accuracy; among equals the lowest loss, then the first."""
-        return int(np.lexsort((self.loss, -self.accuracy))[0])
+        """Index of the highest criterion; among equals the lowest loss, then the first."""
+        return int(np.lexsort((self.loss, -self.criterion))[0])
 
     @property
     def chosen(self) -> float:
         """The value at `best`."""
         return self.values[self.best].item()
-
-
-def log_loss(probabilities: np.ndarray, labels: np.ndarray) -> float:
-    """Return the mean cross-entropy in nats of `(n, classes)` probabilities; those below the smallest count as that."""
-    right = probabilities[np.arange(len(labels)), labels].astype(np.float64)
-    return float(-np.log(np.clip(right, SMALLEST_PROBABILITY, 1.0)).mean())
 
 
 def squared_error(scores: np.ndarray, labels: np.ndarray) -> float:

@@ -9,7 +9,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 from scipy.stats import rankdata
 
-from bottleneck_features.models.probes import SMALLEST_PROBABILITY, log_loss
+from bottleneck_features.models.criteria import SMALLEST_PROBABILITY, log_loss
 
 BINS = 15
 COLDEST, HOTTEST = 0.01, 100.0

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import softmax
 
-from bottleneck_features.models.neighbours import nearest_labels, vote_shares
+from bottleneck_features.models.neighbours import nearest_labels, smoothed, vote_shares
 from bottleneck_features.models.parallel import workers
 from bottleneck_features.models.rows import mean_over_views
 from bottleneck_features.pipeline.methods.layer_rows import LayerRows
@@ -92,8 +92,3 @@ class Classifier:
     def probabilities_of(self, rows: LayerRows) -> np.ndarray:
         """Return `(samples, classes)` probabilities, not calibrated, of rows that are read a slice at a time."""
         return np.concatenate([self.probabilities(part, rows.views) for part in rows.slices()])
-
-
-def smoothed(shares: np.ndarray, k: int) -> np.ndarray:
-    """Return `(n, classes)` shares of k votes with one vote more for every class, so that none is impossible (Laplace)."""
-    return (k * shares + 1) / (k + shares.shape[1])

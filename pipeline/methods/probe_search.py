@@ -7,8 +7,9 @@ import numpy as np
 from scipy.special import softmax
 
 from bottleneck_features.features import Features
-from bottleneck_features.models.eigenbasis import Eigenbasis, eigenbasis
+from bottleneck_features.models.eigenbasis import eigenbasis
 from bottleneck_features.models.logistic import L2_VALUES
+from bottleneck_features.models.neighbours import smoothed
 from bottleneck_features.models.parallel import Workers
 from bottleneck_features.models.probes import (
     LARGEST_K,
@@ -22,13 +23,14 @@ from bottleneck_features.models.probes import (
     search_logistic,
     search_neighbours,
     search_ridge,
+    training_coordinates,
 )
 from bottleneck_features.models.rows import mean_over_views
 from bottleneck_features.pipeline.evaluation.scores import score_counts
 from bottleneck_features.pipeline.evaluation.splits import Holdout, Subset
 from bottleneck_features.pipeline.evaluation.trained import TrainedMethod
 from bottleneck_features.pipeline.method_row import Method
-from bottleneck_features.pipeline.methods.classifier import Classifier, smoothed
+from bottleneck_features.pipeline.methods.classifier import Classifier
 from bottleneck_features.pipeline.methods.layer_rows import LayerRows
 from bottleneck_features.pipeline.results import Clock
 
@@ -90,8 +92,8 @@ def search_layers(
     classes, clock = len(cache.class_names), Clock()
     with clock.phase("prepare"):
         rows, own = LayerRows(cache, layers, holdout.train), LayerRows(cache, layers, holdout.validation)
-        train = _coordinates(rows, eigenbasis(rows, pool), pool)
-        validation = _coordinates(own, train.basis, pool)
+        train = training_coordinates(rows, rows.labels, pool, views=rows.views)
+        validation = Coordinates(train.basis, train.basis.rotate(own, pool), own.labels, own.views)
         progress()
     candidates = []
     for family in families:
@@ -169,10 +171,8 @@ def _refit(candidate: Candidate, cache: Features, holdout: Holdout, pool: Worker
     layers, clock = candidate.method.layers, Clock()
     with clock.phase("refit"):
         rows = LayerRows(cache, layers, holdout.train, holdout.validation)
-        basis = eigenbasis(rows, pool)
-        arrays = (_linear_arrays if candidate.start else _neighbours)(
-            candidate, rows, basis, len(cache.class_names), pool
-        )
+        fit = _linear_arrays if candidate.start else _neighbours
+        arrays = fit(candidate, rows, len(cache.class_names), pool)
     seconds = {**candidate.method.seconds, "refit": clock.seconds["refit"]}
     classifier = Classifier(arrays, len(cache.class_names))
 
@@ -183,10 +183,9 @@ def _refit(candidate: Candidate, cache: Features, holdout: Holdout, pool: Worker
     return TrainedMethod(method, classifier, probabilities, candidate.validation_probabilities, {})
 
 
-def _linear_arrays(
-    candidate: Candidate, rows: LayerRows, basis: Eigenbasis, classes: int, pool: Workers
-) -> Mapping[str, np.ndarray]:
-    both, chosen = _coordinates(rows, basis, pool), candidate.path.chosen
+def _linear_arrays(candidate: Candidate, rows: LayerRows, classes: int, pool: Workers) -> Mapping[str, np.ndarray]:
+    both, chosen = training_coordinates(rows, rows.labels, pool, views=rows.views), candidate.path.chosen
+    basis = both.basis
     if candidate.method.name == "ridge":
         linear = fit_ridge(both, classes, chosen, pool)
     else:
@@ -196,9 +195,8 @@ def _linear_arrays(
     return {"coefficients": coefficients, "intercept": intercept}
 
 
-def _neighbours(
-    candidate: Candidate, rows: LayerRows, basis: Eigenbasis, classes: int, pool: Workers
-) -> Mapping[str, np.ndarray]:
+def _neighbours(candidate: Candidate, rows: LayerRows, classes: int, pool: Workers) -> Mapping[str, np.ndarray]:
+    basis = eigenbasis(rows, pool)
     standardised = [((part - basis.mean) / basis.scale).astype(np.float16) for part in rows.slices()]
     return {
         "mean": basis.mean,
@@ -207,10 +205,6 @@ def _neighbours(
         "labels": np.repeat(rows.labels, rows.views),
         "k": np.array(int(candidate.path.chosen)),
     }
-
-
-def _coordinates(rows: LayerRows, basis: Eigenbasis, pool: Workers) -> Coordinates:
-    return Coordinates(basis, basis.rotate(rows, pool), rows.labels, rows.views)
 
 
 def _candidate(

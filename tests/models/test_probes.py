@@ -163,7 +163,8 @@ def test_the_validation_fraction_holds_with_a_class_of_one_sample_too(digits, ra
 
 @pytest.mark.slow
 def test_the_logistic_probe_keeps_scikit_learns_protocol():
-    problems = check_estimator(models.LogisticPath(), on_fail=None, on_skip=None)
+    drawn = {"check_sample_weight_equivalence_on_dense_data": "repeated rows are held out otherwise than weighted ones"}
+    problems = check_estimator(models.LogisticPath(), expected_failed_checks=drawn, on_fail=None, on_skip=None)
     failed = {check["check_name"]: str(check["exception"]) for check in problems if check["status"] == "failed"}
     assert not failed
 
