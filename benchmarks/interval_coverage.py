@@ -1,8 +1,8 @@
-"""Measures how often the stated intervals at 95 % hold the true value, on simulated answers: `python benchmarks/interval_coverage.py`.
+"""Measures how often intervals at 95 % hold the true value, on simulated answers: `python benchmarks/interval_coverage.py`.
 
 Two classes: scores are normal, of variance 1, and the second class's mean is higher; the threshold lies half a deviation
-above the middle, so that the rarer class is recognized less often. Five classes: recalls differ by steps of 0.4 in their
-logits; a wrong answer is another class by its share. A second method's errors are correlated with the first's by 0.6; its true
+above the middle, so that the rarer class is recognized less often. More classes: recalls differ, in their logits evenly over
+1.6; a wrong answer is another class by its share. A second method's errors are correlated with the first's by 0.6; its true
 value is the same in every other repetition, else 0.04 lower. Images in groups have one label, and half of a score's variance
 in common. True values are computed from the model; they run from 0.6 to 0.95 in steps of 0.05, each for the measure at hand.
 Labels are drawn again until every class occurs.
@@ -67,7 +67,7 @@ class Cell(NamedTuple):
 def _recalls(shares: tuple[float, ...], strength: float) -> np.ndarray:
     if len(shares) == 2:
         return norm.cdf(strength / 2 + SHIFT * np.array([1, -1]))
-    return expit(strength - 0.4 * np.arange(len(shares)))
+    return expit(strength - np.linspace(0, 1.6, len(shares)))
 
 
 @cache
@@ -144,11 +144,14 @@ def simulated(data: Data, measure: str, repeats: int) -> Cell:
 def _kinds() -> list[Data]:
     shares = [*((1 - rare, rare) for rare in (0.5, 0.25, 0.1, 0.05)), (0.2,) * 5, FIVE]
     kinds = [Data(n, each) for n in (60, 200, 1000) for each in shares]
+    kinds += [Data(n, (0.05,) * 20) for n in (200, 1000)]
     return kinds + [Data(n, each, 5) for n in (200, 1000) for each in shares[:2]]
 
 
 def _name(data: Data) -> str:
     shares = " : ".join(f"{100 * share:.0f}" for share in data.shares)
+    if len(set(data.shares)) == 1:
+        shares = f"{len(data.shares)} equal classes"
     groups = f", in groups of {data.together}" if data.together > 1 else ""
     return f"{data.n:,} images, {shares}{groups}" + ("" if data.enough else " *")
 

@@ -70,7 +70,7 @@ def paired_difference(
         test = paired_test(labels, first.predicted, second.predicted, groups)
         return PairedDifference(gap.value, gap.low, gap.high, test.p_value, test.name)
     estimate = _MEASURES[measure]
-    return _difference(estimate(labels, first), estimate(labels, second), groups)
+    return _difference(labels, estimate(labels, first), estimate(labels, second), groups)
 
 
 def _ranked(
@@ -93,14 +93,14 @@ _MEASURES: dict[str, Callable[[np.ndarray, Answers], Estimate]] = {
 }
 
 
-def _difference(first: Estimate, second: Estimate, groups: np.ndarray | None) -> PairedDifference:
+def _difference(labels: np.ndarray, first: Estimate, second: Estimate, groups: np.ndarray | None) -> PairedDifference:
     """Join both intervals by square-and-add, less what the methods have in common, as `accuracy_difference` does.
 
-    The correlation is that of the influences, by groups where there are groups. As there, a positive one is made smaller,
-    but not negative, by what 1 / 2n is of a share's spread.
+    The correlation is that of the images' influences; what groups cost is in the number of images that are kept for the
+    difference. As there, a positive one is made smaller, but not negative, by what 1 / 2n is of the shares' spreads.
     """
-    kept = images_kept(first.influence - second.influence, groups)
-    correlation = _correlation(first, second, groups, kept)
+    kept = images_kept(labels, first.influence - second.influence, groups)
+    correlation = _correlation(first, second, kept)
     (low, high), (other_low, other_high) = first.interval(kept), second.interval(kept)
     value = first.value - second.value
     below = _joined(first.value - low, other_high - second.value, correlation)
@@ -110,14 +110,16 @@ def _difference(first: Estimate, second: Estimate, groups: np.ndarray | None) ->
     return PairedDifference(value, value - below, value + above, p_value, "interval")
 
 
-def _correlation(first: Estimate, second: Estimate, groups: np.ndarray | None, kept: float) -> float:
-    sums = [one.influence if groups is None else np.bincount(groups, one.influence) for one in (first, second)]
-    together, alone = float(sums[0] @ sums[1]), float(np.sqrt((sums[0] @ sums[0]) * (sums[1] @ sums[1])))
+def _correlation(first: Estimate, second: Estimate, kept: float) -> float:
+    pair = np.stack([first.influence, second.influence])
+    (own, together), (_, other) = pair @ pair.T
+    alone = float(np.sqrt(own * other))
     if not alone:
         return 0.0
     spread = np.sqrt(first.value * (1 - first.value) * second.value * (1 - second.value))
     correlation = float(np.clip(together / alone, -1, 1))
-    return max(correlation - 1 / (2 * kept * first.images * spread), 0.0) if correlation > 0 else correlation
+    images = kept * min(first.effective, second.effective)
+    return max(correlation - 1 / (2 * images * spread), 0.0) if correlation > 0 else correlation
 
 
 def _joined(first: float, second: float, correlation: float) -> float:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import rankdata
+from scipy.stats import rankdata, t
 
 from bottleneck_features.pipeline.evaluation.groups import effective_images
 from bottleneck_features.pipeline.evaluation.scores import CONFIDENCE, wilson
@@ -19,49 +19,75 @@ from bottleneck_features.pipeline.evaluation.scores import CONFIDENCE, wilson
 
 @dataclass(frozen=True)
 class Estimate:
-    """A measure, 0..1, of `n` images' answers.
+    """A measure, 0..1, of n images' answers.
 
     Attributes:
         value: the measure.
         influence: `(n,)`, of each image on it.
-        images: how many independent images it would stand on if every answer were right.
-        parts: `(share, images)` pairs of which the value is the mean: shares that are independent of each other, each
-            observed on so many images, which may be a fraction.
+        effective: the number of images of which a share would be as certain, which may be a fraction; 50 where the measure's
+            variance is that of a share of 50 images.
     """
 
     value: float
     influence: np.ndarray
-    images: float
-    parts: tuple[tuple[float, float], ...]
+    effective: float
 
-    def interval(self, kept: float = 1.0) -> tuple[float, float]:
-        """Return the ends of the interval at 95 %: the parts' Wilson intervals, joined by square-and-add.
-
-        Source: G. Y. Zou and A. Donner, Construction of confidence limits about effect measures, Statistics in Medicine
-        27, 2008. With one part it is Wilson's interval.
+    def interval(self, kept: float) -> tuple[float, float]:
+        """Return the ends of the interval at 95 %: Wilson's, of a share of the effective images.
 
         Args:
-            kept: the share, 0 < kept ≤ 1, of the images that count, see `images_kept`.
+            kept: what share, 0 < kept ≤ 1, of the images counts, see `images_kept`.
         """
-        shares = np.array([share for share, _ in self.parts])
-        low, high = np.array([wilson(share, kept * images) for share, images in self.parts]).T
-        below, above = (float(np.sqrt(np.square(shares - end).sum())) / len(shares) for end in (low, high))
-        return self.value - below, self.value + above
+        return wilson(self.value, kept * self.effective)
 
 
-def images_kept(influence: np.ndarray, groups: np.ndarray | None) -> float:
-    """Return what share of `(n,)` influences' images is left where those of `(n,)` groups are not independent."""
-    return effective_images(influence, groups, CONFIDENCE) / len(influence)
+def images_kept(labels: np.ndarray, influence: np.ndarray, groups: np.ndarray | None) -> float:
+    """Return what share of n images is left where those of a group are not independent: `effective_images` / n.
+
+    A rare class's few groups make most of the variance of a measure that heeds every class. So it counts as estimated from
+    no more groups than d + 1, with d = (Σ_c V_c)² / Σ_c V_c² / (G_c − 1), V_c being the sum of the squares of the sums of
+    influence of the G_c groups of class c.
+
+    Source of d: F. E. Satterthwaite, An approximate distribution of estimates of variance components, Biometrics Bulletin
+    2, 1946.
+
+    Args:
+        labels: `(n,)` integers.
+        influence: `(n,)`, of each image on a measure.
+        groups: `(n,)` integers; None: the images are independent, and the share is 1.
+    """
+    kept = effective_images(influence, groups, CONFIDENCE) / len(influence)
+    if groups is None:
+        return kept
+    usual, freedom = len(np.unique(groups)) - 1, _freedom(labels, influence, groups)
+    if freedom >= usual:
+        return kept
+    few = t.ppf((1 + CONFIDENCE) / 2, [usual, freedom])
+    return float(kept * (few[0] / few[1]) ** 2 * (usual + 1) / usual * freedom / (freedom + 1))
+
+
+def _freedom(labels: np.ndarray, influence: np.ndarray, groups: np.ndarray) -> float:
+    (classes, _), own = np.unique([labels, groups], axis=1, return_inverse=True)
+    present, place, counts = np.unique(classes, return_inverse=True, return_counts=True)
+    parts = np.bincount(place, np.square(np.bincount(own, influence)), len(present))
+    if parts.sum() <= 1e-12 * np.square(influence).sum():
+        return np.inf
+    return float(parts.sum() ** 2 / np.sum(parts**2 / np.maximum(counts - 1, 1)))
 
 
 def balanced_accuracy(labels: np.ndarray, predicted: np.ndarray) -> Estimate:
-    """Return the mean of the recalls of the classes that occur in `(n,)` labels, for `(n,)` predicted classes."""
+    """Return the mean of the recalls of the classes that occur in `(n,)` labels, for `(n,)` predicted classes.
+
+    The effective images are reckoned with one right and one wrong answer more in every class: a few images that are all
+    right would say that their class's recall is certain.
+    """
     classes, own, counts = np.unique(labels, return_inverse=True, return_counts=True)
     right = labels == predicted
-    recalls = np.bincount(own, right) / counts
-    influence = (right - recalls[own]) * len(labels) / (len(classes) * counts[own])
-    parts = tuple(zip(recalls.tolist(), counts.tolist(), strict=True))
-    return Estimate(float(recalls.mean()), influence, _like_images(counts), parts)
+    hits = np.bincount(own, right)
+    influence = (right - (hits / counts)[own]) * len(labels) / (len(classes) * counts[own])
+    recalls = (hits + 1) / (counts + 2)
+    variance = np.sum(recalls * (1 - recalls) / counts) / len(classes) ** 2
+    return Estimate(float(np.mean(hits / counts)), influence, float(recalls.mean() * (1 - recalls.mean()) / variance))
 
 
 def macro_f1(labels: np.ndarray, predicted: np.ndarray) -> Estimate:
@@ -72,9 +98,9 @@ def macro_f1(labels: np.ndarray, predicted: np.ndarray) -> Estimate:
     right = actual == guess
     f1 = 2 * np.bincount(actual[right], minlength=classes) / n / sizes
     influence = (2 * right - f1[actual]) / sizes[actual] - f1[guess] / sizes[guess]
-    return _of_variance(
-        float(f1.mean()), influence / classes, _like_images(np.unique(labels, return_counts=True)[1]), 0.0
-    )
+    influence, counts = influence / classes, np.unique(labels, return_counts=True)[1]
+    value, variance = float(f1.mean()), float(np.mean(influence**2)) / n
+    return Estimate(value, influence, _effective(value, variance, _like_images(counts)))
 
 
 def auroc(positive: np.ndarray, scores: np.ndarray) -> Estimate:
@@ -100,7 +126,7 @@ def auroc(positive: np.ndarray, scores: np.ndarray) -> Estimate:
     delong = sum(_variance(above[kind]) / kind.sum() for kind in (positive, ~positive))
     usual = sizes.mean() - 1
     newcombe = (1 + usual * (1 - area) / (2 - area) + usual * area / (1 + area)) * area * (1 - area) / sizes.prod()
-    return _of_variance(area, influence, _like_images(sizes), float(delong + newcombe) / 2)
+    return Estimate(area, influence, _effective(area, float(delong + newcombe) / 2, _like_images(sizes)))
 
 
 def average_precision(positive: np.ndarray, scores: np.ndarray) -> Estimate:
@@ -123,16 +149,16 @@ def average_precision(positive: np.ndarray, scores: np.ndarray) -> Estimate:
     later_gain, later_loss = (np.cumsum(part[::-1])[::-1] / n for part in (gain, loss))
     influence = np.where(positive, precision[level] - value + later_gain[level], -later_loss[level]) * n / count
     share = value * (1 - value) / count
-    return _of_variance(value, influence, count, (float(np.var(influence)) / n + share) / 2)
+    return Estimate(value, influence, _effective(value, (float(np.var(influence)) / n + share) / 2, count))
 
 
-def _of_variance(value: float, influence: np.ndarray, images: float, variance: float) -> Estimate:
-    variance = variance or float(np.mean(influence**2)) / len(influence)
-    effective = value * (1 - value) / variance if variance else 0.0
-    return Estimate(value, influence, images, ((value, effective or images),))
+def _effective(value: float, variance: float, at_ends: float) -> float:
+    share = value * (1 - value)
+    return share / variance if share and variance else at_ends
 
 
 def _like_images(counts: np.ndarray) -> float:
+    """Return how many images of equally frequent classes would tell a mean over classes as certainly."""
     return float(len(counts) ** 2 / np.sum(1 / counts))
 
 

@@ -82,15 +82,15 @@ def figures(
     if positive is not None:
         found, scores = labels == positive, probabilities[:, positive]
         ranking = {
-            "auroc": _figure(auroc(found, scores), groups),
-            "average_precision": _figure(average_precision(found, scores), groups),
+            "auroc": _figure(labels, auroc(found, scores), groups),
+            "average_precision": _figure(labels, average_precision(found, scores), groups),
         }
     return Figures(
         accuracy.n,
         Figure(accuracy.accuracy, accuracy.low, accuracy.high),
         float(counts.max() / counts.sum()),
-        _figure(balanced_accuracy(labels, predicted), groups),
-        _figure(macro_f1(labels, predicted), groups),
+        _figure(labels, balanced_accuracy(labels, predicted), groups),
+        _figure(labels, macro_f1(labels, predicted), groups),
         int(worst),
         float(recalls.min()),
         int(counts[worst]),
@@ -105,8 +105,8 @@ def positive_class(labels: np.ndarray, probabilities: np.ndarray) -> int | None:
     return int(counts[1] <= counts[0]) if probabilities.shape[1] == 2 and counts.all() else None
 
 
-def _figure(estimate: Estimate, groups: np.ndarray | None) -> Figure:
-    return Figure(estimate.value, *estimate.interval(images_kept(estimate.influence, groups)))
+def _figure(labels: np.ndarray, estimate: Estimate, groups: np.ndarray | None) -> Figure:
+    return Figure(estimate.value, *estimate.interval(images_kept(labels, estimate.influence, groups)))
 
 
 @dataclass(frozen=True)
