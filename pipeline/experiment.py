@@ -207,9 +207,9 @@ class ScoreSettings:
     count the same, a table gives weights by the names of classes (others count 1).
     """
 
-    select: Literal[
-        "auto", "accuracy", "balanced-accuracy", "macro-f1", "log-loss", "auroc", "average-precision"
-    ] = "auto"
+    select: Literal["auto", "accuracy", "balanced-accuracy", "macro-f1", "log-loss", "auroc", "average-precision"] = (
+        "auto"
+    )
     class_weight: Literal["none", "balanced"] | dict[Text, Rate] = "none"
 
 

@@ -38,6 +38,11 @@ class MethodName:
     name: str
     layers: tuple[str, ...] = ()
 
+    @property
+    def label(self) -> str:
+        """What tells it from the other methods of a result."""
+        return method_label(self.name, self.layers)
+
 
 def parse_method(text: str, layers: Sequence[str]) -> MethodName:
     """Read the name of a method.

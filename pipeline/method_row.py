@@ -5,7 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from bottleneck_features.pipeline.figures import Figures, figures_json
 from bottleneck_features.pipeline.method_names import method_label, row_title
+
+CROSS_VALIDATED = "cross_validated"  # the split's name where figures are of folds of the training images
 
 CURVE_SEEDS = 3  # draws of every point of a label curve, where --seeds is not given
 
@@ -38,6 +41,9 @@ class Method:
         seconds: `extract` (None: not known) and `train`.
         hyperparameters: what was chosen on validation samples, by name; empty where nothing was.
         refitted_on: training and validation images together, where it was fitted on both at the end; else 0.
+        figures: what stands beside the accuracy, by split; those of splits that it is not known of are absent.
+        threshold: of the second of two classes' probability, from which it is answered; None: the more probable class is.
+        models: how many models stand behind the row: one, or one for each fold of each repeat.
         family: of `best-probe`: the probe that was chosen, one of `PROBES`; else empty.
         kept: whether its model is the one that the command keeps.
     """
@@ -51,6 +57,9 @@ class Method:
     refitted_on: int = 0
     family: str = ""
     kept: bool = False
+    figures: Mapping[str, Figures] = field(default_factory=dict)
+    threshold: float | None = None
+    models: int = 1
 
     @property
     def label(self) -> str:
@@ -62,9 +71,10 @@ class Method:
         """Its label; of `best-probe` with the probe that was chosen."""
         return row_title({"name": self.name, "layers": self.layers, "family": self.family})
 
-    def with_score(self, split: str, value: Score) -> "Method":
+    def with_score(self, split: str, value: Score, figures: Figures | None = None) -> "Method":
         """Return this method with one more split scored."""
-        return replace(self, scores={**self.scores, split: value})
+        beside = {**self.figures, split: figures} if figures else self.figures
+        return replace(self, scores={**self.scores, split: value}, figures=beside)
 
     @classmethod
     def from_json(cls, row: Mapping[str, Any]) -> "Method":
@@ -74,11 +84,14 @@ class Method:
         parameters, seconds, hyperparameters = (row[key] for key in ("parameters", "seconds", "hyperparameters"))
         layers, refitted_on = tuple(row["layers"]), row["refitted_on"]
         family, kept = row.get("family", ""), row.get("kept", False)
-        return cls(row["name"], layers, parameters, scores, seconds, hyperparameters, refitted_on, family, kept)
+        return cls(
+            row["name"], layers, parameters, scores, seconds, hyperparameters, refitted_on, family, kept,
+            threshold=row.get("threshold"), models=row.get("models", 1),
+        )  # fmt: skip
 
     def as_json(self) -> dict[str, Any]:
         """Return the method as the results' contract has it: a null where there is no such split."""
-        splits = ("train", "validation", "test")
+        splits = ("train", "validation", "test", *({CROSS_VALIDATED} & set(self.scores)))
         scores = {split: self.scores.get(split) for split in splits}
         return {
             "name": self.name,
@@ -87,10 +100,13 @@ class Method:
             "n": {split: value.n if value else 0 for split, value in scores.items()},
             "accuracy": {split: value.accuracy if value else None for split, value in scores.items()},
             "interval": {split: [value.low, value.high] if value else None for split, value in scores.items()},
+            **(figures_json({split: self.figures.get(split) for split in splits}) if self.figures else {}),
             "without_duplicates": _plain(self.scores.get("without_duplicates")),
             "seconds": dict(self.seconds),
             "hyperparameters": dict(self.hyperparameters),
             "refitted_on": self.refitted_on,
+            "threshold": self.threshold,
+            "models": self.models,
             **({"family": self.family} if self.family else {}),
             **({"kept": True} if self.kept else {}),
         }
@@ -101,10 +117,11 @@ def _plain(value: Score | None) -> dict[str, Any] | None:
 
 
 def kept_epoch(curves: Curves) -> int:
-    """Return the epoch of the lowest validation loss, counted from 1, whose weights are kept.
+    """Return the epoch whose weights are kept, counted from 1: that of the best `val_select`, of equals the lowest loss.
 
     Args:
-        curves: of a training, with `val_loss`.
+        curves: of a training, with `val_loss` and, where something else than the loss decided, `val_select`.
     """
     losses = curves["val_loss"]
-    return 1 + min(range(len(losses)), key=lambda epoch: (math.isnan(losses[epoch]), losses[epoch]))
+    values = curves.get("val_select", [0.0] * len(losses))
+    return 1 + min(range(len(losses)), key=lambda epoch: (math.isnan(losses[epoch]), -values[epoch], losses[epoch]))

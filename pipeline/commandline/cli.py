@@ -226,8 +226,29 @@ def train_head_command(request: Request) -> None:
     show(request, train_head(study_of(request, "train-head")), print_head)
 
 
+folds_options = (
+    click.option(
+        "--folds",
+        type=click.IntRange(min=0, max=1000),
+        help="Cross-validate the training images in so many folds; 0: never. Default: 5 where there is no test split, none "
+        "was asked for, and it would be under 100 images, and beside a test split of under 100 images.",
+    ),
+    click.option(
+        "--repeats", type=click.IntRange(min=1, max=1000), help="How often the folds are drawn anew.  [default: 10]"
+    ),
+)
+
+
+def cross_validated(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options of cross-validation to a command."""
+    for option in reversed(folds_options):
+        command = option(command)
+    return command
+
+
 @main.command("compare")
 @stage
+@cross_validated
 @click.option(
     "--label-curve", "sizes", metavar="SIZES",
     help="Make a label curve instead: train on these numbers of labelled images per class, such as 1,5,10,50,100,all.",
@@ -237,7 +258,9 @@ def train_head_command(request: Request) -> None:
     type=click.IntRange(min=1),
     help="Seeds per point of the label curve.  [default: 3]",
 )
-def compare_command(request: Request, sizes: str | None, seeds: int | None) -> None:
+def compare_command(
+    request: Request, folds: int | None, repeats: int | None, sizes: str | None, seeds: int | None
+) -> None:
     """Compare methods on the same images: frozen features, fine-tuning, networks trained from scratch.
 
     \b
@@ -263,11 +286,12 @@ def compare_command(request: Request, sizes: str | None, seeds: int | None) -> N
         return
     if seeds is not None:
         raise RequestError("--seeds is for a label curve only: add --label-curve 1,5,10,all, or leave --seeds out.")
+    from bottleneck_features.pipeline.methods.cross_validation import folding_of
     from bottleneck_features.pipeline.stages.compare import compare
     from bottleneck_features.pipeline.stages.report import report
 
     study = study_of(request, "compare")
-    result, page = compare(study), report(study.for_command("report"))
+    result, page = compare(study, folding_of(study, folds, repeats)), report(study.for_command("report"))
     show(request, result, lambda content: print_comparison(content, page.as_json()))
 
 
@@ -305,35 +329,45 @@ def fine_tune_command(request: Request, method: str) -> None:
 
 @main.command("probe")
 @stage
-def probe_command(request: Request) -> None:
+@cross_validated
+def probe_command(request: Request, folds: int | None, repeats: int | None) -> None:
     """Probe every cached layer, and layers side by side: logistic regression, ridge, k-NN and the walk-through's head.
 
     Settings are chosen on validation images; the best of each family is scored once on the test images. Writes
-    result.json, pictures, and head.npz with the best family's classifier.
+    result.json, pictures, head.npz with the classifier that is kept, and head-FAMILY.npz with that of every family
+    (`predict --model probe:ridge`). What decides is score.select: accuracy, or balanced accuracy where classes are unequal.
+    Where there are too few images for a test split, figures are cross-validated.
 
     \b
     Example: bottleneck probe -e photo-patches
              bottleneck probe -e digits --set head.epochs=20
+             bottleneck probe -e natural-images --set dataset.path=pictures --folds 5 --repeats 10
     """
+    from bottleneck_features.pipeline.methods.cross_validation import folding_of
     from bottleneck_features.pipeline.stages.probe import probe
 
-    show(request, probe(study_of(request, "probe")), print_probe)
+    study = study_of(request, "probe")
+    show(request, probe(study, folding_of(study, folds, repeats)), print_probe)
 
 
 @main.command("advise")
 @stage
-def advise_command(request: Request) -> None:
+@cross_validated
+def advise_command(request: Request, folds: int | None, repeats: int | None) -> None:
     """Recommend a method for the data, from cached features and validation images, and name the next command.
 
-    It probes every cached layer, makes a learning curve, and compares both with the walk-throughs' rule of thumb. It may
-    find that the evidence is not enough. The test images are not used.
+    It probes every cached layer, trains the small ConvNet where that takes under two minutes, makes a learning curve, and
+    recommends what it has measured. It says which other methods may be better, what they cost, and where the evidence is not
+    enough. The test images are not used.
 
     \b
     Example: bottleneck advise -e photo-patches
     """
+    from bottleneck_features.pipeline.methods.cross_validation import folding_of
     from bottleneck_features.pipeline.stages.advise import advise
 
-    show(request, advise(study_of(request, "advise")), print_advice)
+    study = study_of(request, "advise")
+    show(request, advise(study, folding_of(study, folds, repeats)), print_advice)
 
 
 @main.command("report")

@@ -40,8 +40,19 @@ model_option = click.option(
     metavar="FILE",
     help="Write the CSV to this file. The same command continues a run that was killed.",
 )
+@click.option(
+    "--threshold",
+    type=click.FloatRange(0, 1),
+    help="Of two classes: answer the second from this probability on. Default: what validation images chose, or the more "
+    "probable class.",
+)
 def predict_command(
-    request: ModelRequest, paths: tuple[Path, ...], wanted: str | None, top: int, out: Path | None
+    request: ModelRequest,
+    paths: tuple[Path, ...],
+    wanted: str | None,
+    top: int,
+    out: Path | None,
+    threshold: float | None,
 ) -> None:
     """Classify image files, or all files in a folder, with a trained model of the experiment.
 
@@ -71,7 +82,7 @@ def predict_command(
     from bottleneck_features.pipeline.use.saved_model import open_model
 
     model = open_model(request.home, request.name, wanted, request.overrides)
-    result = predict(model, files, request.home, top, None if request.as_json else out or sys.stdout)
+    result = predict(model, files, request.home, top, None if request.as_json else out or sys.stdout, threshold)
     show(request, result, print_predictions)
 
 

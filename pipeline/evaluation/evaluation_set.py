@@ -6,10 +6,14 @@ import numpy as np
 
 from bottleneck_features.pipeline.errors import PipelineError
 from bottleneck_features.pipeline.evaluation.calibration import Calibration, calibrate
+from bottleneck_features.pipeline.evaluation.comparisons import adjusted, on_the_same_images
+from bottleneck_features.pipeline.evaluation.differences import Answers
 from bottleneck_features.pipeline.evaluation.duplicates import Duplicates
+from bottleneck_features.pipeline.evaluation.holdout_scores import accuracy_of
 from bottleneck_features.pipeline.evaluation.predictions import Predictions
-from bottleneck_features.pipeline.evaluation.scores import confusion, paired_comparisons, score
+from bottleneck_features.pipeline.evaluation.scores import confusion
 from bottleneck_features.pipeline.evaluation.splits import Subset
+from bottleneck_features.pipeline.evaluation.target import ClassTarget, decide
 from bottleneck_features.pipeline.evaluation.trained import TrainedMethod
 from bottleneck_features.pipeline.method_row import Method
 
@@ -21,6 +25,7 @@ class EvaluationSet:
     (`predictions`); no choice is made by them.
 
     Args:
+        target: what is predicted.
         labels: `(n,)` integers, of the samples of `part`.
         part: from `scored_subset`.
         duplicates: those of them that repeat an image used for training; every method is also scored without them.
@@ -28,10 +33,16 @@ class EvaluationSet:
     """
 
     def __init__(
-        self, labels: np.ndarray, part: Subset, duplicates: Duplicates, groups: np.ndarray | None = None
+        self,
+        target: ClassTarget,
+        labels: np.ndarray,
+        part: Subset,
+        duplicates: Duplicates,
+        groups: np.ndarray | None = None,
     ) -> None:
+        self.target = target
         self._labels, self._part, self._duplicates, self._groups = labels, part, duplicates, groups
-        self._probabilities: dict[str, np.ndarray] = {}
+        self._answers: dict[str, Answers] = {}
 
     @property
     def kind(self) -> str:
@@ -41,7 +52,7 @@ class EvaluationSet:
     @property
     def scorings(self) -> int:
         """How many methods were scored."""
-        return len(self._probabilities)
+        return len(self._answers)
 
     def score(self, trained: TrainedMethod) -> Method:
         """Score a trained method; this is possible once per run.
@@ -54,19 +65,18 @@ class EvaluationSet:
             PipelineError: this method was scored before.
         """
         method = trained.method
-        if method.label in self._probabilities:
+        if method.label in self._answers:
             raise PipelineError(
                 f"{method.label!r} was already scored on the {self.kind} images. A second score would allow a choice by them: "
                 "choose on validation images, then score once."
             )
-        self._probabilities[method.label] = trained.probabilities(self._part)
-        predicted = self._predicted(method.label)
+        probabilities = trained.probabilities(self._part)
+        predicted = decide(probabilities, method.threshold)
+        self._answers[method.label] = Answers(probabilities, predicted)
         if self.kind == "test" or self._groups is not None:
-            method = method.with_score(self.kind, score(self._labels, predicted, self._groups))
+            figures = self.target.figures(self._labels, probabilities, method.threshold, self._groups)
+            method = method.with_score(self.kind, accuracy_of(figures), figures)
         return self._duplicates.score_without(method, self._labels, predicted, self._groups)
-
-    def _predicted(self, name: str) -> np.ndarray:
-        return self._probabilities[name].argmax(axis=1)
 
     def calibration(self, name: str, validation: tuple[np.ndarray, np.ndarray]) -> Calibration:
         """Return the calibration of a scored method, before and after temperature scaling.
@@ -75,11 +85,11 @@ class EvaluationSet:
             name: the label of a scored method.
             validation: `(m,)` labels and `(m, classes)` probabilities, which the temperature is fitted on.
         """
-        return calibrate(validation, (self._labels, self._probabilities[name]), self.kind == "test")
+        return calibrate(validation, (self._labels, self._answers[name].probabilities), self.kind == "test")
 
-    def confusion(self, name: str, classes: int) -> np.ndarray:
+    def confusion(self, name: str) -> np.ndarray:
         """Return the `(classes, classes)` counts of a scored method: rows are the true classes."""
-        return confusion(self._labels, self._predicted(name), classes)
+        return confusion(self._labels, self._answers[name].predicted, self.target.classes)
 
     def predictions(self, ids: np.ndarray) -> Predictions:
         """Return the predictions of every scored method for each image.
@@ -87,12 +97,21 @@ class EvaluationSet:
         Args:
             ids: `(n,)` of all samples of the split.
         """
-        confidence = {name: probabilities.max(axis=1) for name, probabilities in self._probabilities.items()}
-        return Predictions(self._part.split, ids[self._part.indices], self._labels, self._answers(), confidence)
+        confidence = {
+            name: own.probabilities[np.arange(len(own.predicted)), own.predicted] for name, own in self._answers.items()
+        }
+        predicted = {name: own.predicted for name, own in self._answers.items()}
+        return Predictions(self._part.split, ids[self._part.indices], self._labels, predicted, confidence)
 
-    def comparisons(self) -> list[dict[str, Any]]:
-        """Return every two scored methods compared on the same images, as results have it under `pairs`."""
-        return paired_comparisons(self._labels, self._answers(), self._groups)
+    def comparisons(self, best: str) -> list[dict[str, Any]]:
+        """Return every two scored methods compared on the same images, as results have it under `pairs`.
+
+        Args:
+            best: the label of the method that validation images put first; p-values of comparisons with it are adjusted.
+        """
+        measure = self.target.compared
+        found = on_the_same_images(self._labels, self._answers, self._groups, measure)
+        return [one.as_json() for one in adjusted(found, best)]
 
     def warnings(self) -> tuple[str, ...]:
         """Return a sentence on what intervals and p-values count if images come in groups; else none."""
@@ -102,6 +121,3 @@ class EvaluationSet:
             f"The {len(self._groups):,} {self.kind} images come in {len(np.unique(self._groups)):,} groups (dataset.group): "
             "the intervals of accuracies and differences and the p-values count groups, not images.",
         )
-
-    def _answers(self) -> dict[str, np.ndarray]:
-        return {name: self._predicted(name) for name in self._probabilities}

@@ -16,49 +16,9 @@ from bottleneck_features.pipeline.evaluation.estimates import (
     macro_f1,
 )
 from bottleneck_features.pipeline.evaluation.scores import score
+from bottleneck_features.pipeline.figures import Figure, Figures
 
 _POINTS = 200
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A figure, 0..1, and its interval at 95 %."""
-
-    value: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
-class Figures:
-    """How well a method answers on some images.
-
-    Attributes:
-        n: the number of images.
-        accuracy: the share of right answers.
-        majority: the accuracy of always answering with the labels' most frequent class.
-        balanced_accuracy: the mean recall of the classes that occur in the labels.
-        macro_f1: the mean F1 of the classes that occur in the labels or the answers.
-        worst_class: the class of the lowest recall, of those that occur in the labels; of equals the first.
-        worst_recall: its recall.
-        worst_n: its number of images.
-        positive: of two classes, the one that is rarer in the labels, the second where both are equally frequent; else
-            None, as are the two figures that follow. They are also None where one class is absent.
-        auroc: the area under the ROC curve, the same whichever class is the positive one.
-        average_precision: that of the positive class.
-    """
-
-    n: int
-    accuracy: Figure
-    majority: float
-    balanced_accuracy: Figure
-    macro_f1: Figure
-    worst_class: int
-    worst_recall: float
-    worst_n: int
-    positive: int | None = None
-    auroc: Figure | None = None
-    average_precision: Figure | None = None
 
 
 def figures(

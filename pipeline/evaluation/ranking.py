@@ -6,6 +6,7 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
+from bottleneck_features.models.criteria import Criterion, accuracy
 from bottleneck_features.pipeline.evaluation.calibration import fit_temperature, reliability, with_temperature
 from bottleneck_features.pipeline.method_row import Method
 
@@ -27,10 +28,12 @@ class Validated(Protocol):
 Ranked = TypeVar("Ranked", bound=Validated)
 
 
-def ranked(methods: Iterable[Ranked], labels: np.ndarray, layers: Sequence[str]) -> list[Ranked]:
-    """Return the best by validation accuracy first; of equals that of the lowest calibrated log loss, then the latest layer.
+def ranked(
+    methods: Iterable[Ranked], labels: np.ndarray, layers: Sequence[str], criterion: Criterion = accuracy
+) -> list[Ranked]:
+    """Return the best by the criterion first; of equals that of the lowest calibrated log loss, then the latest layer.
 
-    Accuracies on few images are often equal. Log losses also differ by how confident the methods are; one temperature for
+    Values on few images are often equal. Log losses also differ by how confident the methods are; one temperature for
     each method removes that. Among equals k-NN comes last: if nearly all images are right, it is certain of each, so the
     loss favours it, and it cannot be exported to other runtimes.
 
@@ -38,15 +41,17 @@ def ranked(methods: Iterable[Ranked], labels: np.ndarray, layers: Sequence[str])
         methods: some methods.
         labels: `(n,)` integers of the validation images.
         layers: of the backbone, the earliest first.
+        criterion: of their probabilities.
     """
     found = list(methods)
-    equals = Counter(_accuracy(one) for one in found)
+    values = {id(one): round(criterion(one.validation_probabilities, labels), 12) for one in found}
+    equals = Counter(values.values())
 
     def rank(one: Ranked) -> tuple[float, bool, float, int]:
-        accuracy = _accuracy(one)
-        loss = calibrated_loss(labels, one.validation_probabilities) if equals[accuracy] > 1 else 0.0
+        value = values[id(one)]
+        loss = calibrated_loss(labels, one.validation_probabilities) if equals[value] > 1 else 0.0
         return (
-            -accuracy,
+            -value,
             one.method.name == _KNN,
             loss,
             -max((layers.index(layer) for layer in one.method.layers), default=0),
@@ -55,15 +60,12 @@ def ranked(methods: Iterable[Ranked], labels: np.ndarray, layers: Sequence[str])
     return sorted(found, key=rank)
 
 
-def level_with_best(best_first: Sequence[Ranked]) -> int:
-    """Return how many of the ranked methods have the same accuracy as the first, with the first."""
-    return sum(_accuracy(one) == _accuracy(best_first[0]) for one in best_first)
+def level_with_best(best_first: Sequence[Ranked], labels: np.ndarray, criterion: Criterion = accuracy) -> int:
+    """Return how many of the ranked methods have the same value of the criterion as the first, with the first."""
+    first, *others = (round(criterion(one.validation_probabilities, labels), 12) for one in best_first)
+    return 1 + sum(value == first for value in others)
 
 
 def calibrated_loss(labels: np.ndarray, probabilities: np.ndarray) -> float:
     """Return the mean cross-entropy in nats of `(n, classes)` probabilities at the temperature fitted to them."""
     return reliability(labels, with_temperature(probabilities, fit_temperature(labels, probabilities))).log_loss
-
-
-def _accuracy(one: Validated) -> float:
-    return one.method.scores["validation"].accuracy

@@ -8,6 +8,7 @@ import numpy as np
 
 from bottleneck_features.pipeline import plots
 from bottleneck_features.pipeline.evaluation.calibration import Calibration
+from bottleneck_features.pipeline.evaluation.folded_set import FoldedSet
 from bottleneck_features.pipeline.evaluation.predictions import save_predictions
 from bottleneck_features.pipeline.evaluation.study import Study
 from bottleneck_features.pipeline.evaluation.trained import TrainedMethod
@@ -31,10 +32,18 @@ class ScoredMethod:
     calibration: Calibration
 
 
-def score_method(study: Study, trained: TrainedMethod) -> ScoredMethod:
-    """Score a trained method on the evaluation set, once."""
+def score_method(study: Study, trained: TrainedMethod, folded: FoldedSet | None = None) -> ScoredMethod:
+    """Score a trained method on the evaluation set, once.
+
+    Args:
+        study: the experiment, opened.
+        trained: the method.
+        folded: its cross-validated scores, which stand beside those on test images.
+    """
     row = study.evaluation.score(trained)
-    matrix = study.evaluation.confusion(row.label, len(study.classes))
+    if folded and folded is not study.evaluation:
+        row = folded.beside(row)
+    matrix = study.evaluation.confusion(row.label)
     validation = (study.labels(study.holdout.validation), trained.validation_probabilities)
     return ScoredMethod(trained, row, matrix, study.evaluation.calibration(row.label, validation))
 
@@ -47,11 +56,21 @@ def scored_details(study: Study, method: ScoredMethod) -> dict[str, Any]:
         "best_epoch": kept_epoch(curves),
         "history": dict(curves),
         "classes": list(study.classes),
-        "scored_on": study.evaluation.kind,
+        **score_details(study),
         "confusion": method.confusion.tolist(),
         "calibration": method.calibration.as_json(),
         "duplicates": study.duplicates.as_json(),
         "predictions": kept,
+    }
+
+
+def score_details(study: Study, folded: FoldedSet | None = None) -> dict[str, Any]:
+    """Return what a result says of how its methods were scored, and what decided between models."""
+    return {
+        "scored_on": study.evaluation.kind,
+        "select": study.target.select,
+        "select_reason": study.target.reason,
+        **(folded.details() if folded else {}),
     }
 
 

@@ -1,9 +1,6 @@
 """Accuracy with its interval, confusion matrices, and the comparison of two methods on the same images."""
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from itertools import combinations
-from typing import Any
 
 import numpy as np
 from scipy.special import ndtri
@@ -11,7 +8,6 @@ from scipy.stats import binomtest
 from sklearn.metrics import confusion_matrix
 
 from bottleneck_features.pipeline.evaluation.groups import effective_images, sign_flip_test
-from bottleneck_features.pipeline.evaluation.splits import Holdout, Subset
 from bottleneck_features.pipeline.method_row import Score
 
 CONFIDENCE = 0.95
@@ -45,25 +41,6 @@ def wilson(share: float, n: float) -> tuple[float, float]:
     centre = (2 * n * share + z**2) / scale
     reach = z / scale * np.sqrt(4 * n * share * (1 - share) + z**2)
     return (0.0 if share == 0 else float(centre - reach)), (1.0 if share == 1 else float(centre + reach))
-
-
-def holdout_scores(
-    holdout: Holdout, labels: Callable[[Subset], np.ndarray], predict: Callable[[Subset], np.ndarray]
-) -> tuple[dict[str, Score], np.ndarray]:
-    """Score a method on its training samples and on its validation samples.
-
-    Args:
-        holdout: which samples these are.
-        labels: returns the `(n,)` integers of a `Subset`.
-        predict: returns the `(n, classes)` probabilities of a `Subset`.
-
-    Returns:
-        The `Score` of `train` and of `validation`, and the `(n, classes)` probabilities of the validation samples.
-    """
-    probabilities = {"train": predict(holdout.train), "validation": predict(holdout.validation)}
-    parts = {"train": holdout.train, "validation": holdout.validation}
-    scores = {name: score(labels(part), probabilities[name].argmax(axis=1)) for name, part in parts.items()}
-    return scores, probabilities["validation"]
 
 
 def confusion(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
@@ -176,37 +153,3 @@ def accuracy_difference(
 
 def _joined(first: float, second: float, phi: float) -> float:
     return float(np.sqrt(first**2 - 2 * phi * first * second + second**2))
-
-
-def paired_comparisons(
-    labels: np.ndarray, predictions: Mapping[str, np.ndarray], groups: np.ndarray | None = None
-) -> list[dict[str, Any]]:
-    """Compare every two methods on the same test images, as results have it under `pairs`.
-
-    Args:
-        labels: `(n,)` integer array, n > 0.
-        predictions: `(n,)` predicted classes by the method's name.
-        groups: `(n,)` integers, of images that are not independent.
-
-    Returns:
-        One object per pair: `first`, `second`, `only_first_right`, `only_second_right`, `test` (`mcnemar`, or
-        `group sign-flip` with groups; both exact), its `p_value`, `difference` (accuracy of the first minus the second's)
-        and `difference_interval` (95 %).
-    """
-    pairs = []
-    for (first, first_guess), (second, second_guess) in combinations(predictions.items(), 2):
-        test = paired_test(labels, first_guess, second_guess, groups)
-        difference = accuracy_difference(labels, first_guess, second_guess, groups)
-        pairs.append(
-            {
-                "first": first,
-                "second": second,
-                "only_first_right": test.only_first,
-                "only_second_right": test.only_second,
-                "test": test.name,
-                "p_value": test.p_value,
-                "difference": difference.value,
-                "difference_interval": [difference.low, difference.high],
-            }
-        )
-    return pairs

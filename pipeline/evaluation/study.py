@@ -11,18 +11,26 @@ import numpy as np
 from bottleneck_features.pipeline.datasets import open_dataset
 from bottleneck_features.pipeline.evaluation.duplicates import Duplicates, known_duplicates
 from bottleneck_features.pipeline.evaluation.evaluation_set import EvaluationSet
+from bottleneck_features.pipeline.evaluation.folded_set import FoldedSet
+from bottleneck_features.pipeline.evaluation.folds import Fold
 from bottleneck_features.pipeline.evaluation.groups import scored_groups
 from bottleneck_features.pipeline.evaluation.splits import Holdout, Subset, hold_out, labels_of, scored_subset
+from bottleneck_features.pipeline.evaluation.target import ClassTarget, class_target
 from bottleneck_features.pipeline.experiment import Experiment
 from bottleneck_features.pipeline.extraction.opened import OpenedExperiment
 from bottleneck_features.pipeline.results import Clock
 
-_SHARED = ("identity", "cache_key", "cache_path", "cache", "cache_if_any", "holdout", "scored_images")
+_SHARED = ("identity", "cache_key", "cache_path", "cache", "cache_if_any", "target", "holdout", "scored_images")
 
 
 @dataclass(frozen=True, eq=False)
 class Study(OpenedExperiment):
     """An opened experiment with its splits and its evaluation set, the same for every method."""
+
+    @cached_property
+    def target(self) -> ClassTarget:
+        """What is predicted, and what decides between models."""
+        return class_target(self.classes, self.dataset.splits["train"].labels, self.experiment.score)
 
     @cached_property
     def holdout(self) -> Holdout:
@@ -34,6 +42,11 @@ class Study(OpenedExperiment):
         """The samples of the evaluation set: the test split, or the validation images where there is none."""
         return scored_subset(self.dataset, self.holdout)
 
+    @property
+    def chooses_on_scored_images(self) -> bool:
+        """Whether the images that are scored chose settings too: they are the validation images."""
+        return self.scored_images is self.holdout.validation
+
     @cached_property
     def duplicates(self) -> Duplicates:
         """Images of the evaluation set that repeat an image used for training; without features only exact ones are found."""
@@ -42,15 +55,31 @@ class Study(OpenedExperiment):
             return known_duplicates(self.home, self.dataset, cache, holdout, scored)
 
     @cached_property
-    def evaluation(self) -> EvaluationSet:
+    def evaluation(self) -> EvaluationSet | FoldedSet:
         """The evaluation set, which scores each method once."""
         groups = scored_groups(self.dataset, self.scored_images)
-        return EvaluationSet(self.labels(self.scored_images), self.scored_images, self.duplicates, groups)
+        labels = self.labels(self.scored_images)
+        return EvaluationSet(self.target, labels, self.scored_images, self.duplicates, groups)
 
     def for_command(self, command: str) -> "Study":
         """Return the same study for another command, with what is open already and a clock of its own."""
         other = replace(self, command=command, clock=Clock())
         other.__dict__.update({name: value for name, value in self.__dict__.items() if name in _SHARED})
+        return other
+
+    def for_fold(self, fold: Fold) -> "Study":
+        """Return the same study with the training images of a fold, scored on those that it leaves out."""
+        other = self.for_command(self.command)
+        other.__dict__.update(holdout=fold.holdout, scored_images=fold.scored)
+        return other
+
+    def cross_validated(self, folded: FoldedSet) -> "Study":
+        """Return the same study, scored by cross-validation instead of on an evaluation set."""
+        other = replace(self)
+        every = Subset("train", np.arange(len(self.dataset.splits["train"])))
+        none = Duplicates((), np.zeros(len(every), bool), "images that repeat one another are in one fold")
+        other.__dict__.update({name: value for name, value in self.__dict__.items() if name in _SHARED})
+        other.__dict__.update(scored_images=every, evaluation=folded, duplicates=none)
         return other
 
     def labels(self, samples: Subset) -> np.ndarray:

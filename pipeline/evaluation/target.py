@@ -14,7 +14,8 @@ from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.evaluation.figures import figures
 from bottleneck_features.pipeline.evaluation.thresholds import best_threshold, reached_at_best
 from bottleneck_features.pipeline.experiment import ScoreSettings
-from bottleneck_features.pipeline.figures import Figures
+from bottleneck_features.pipeline.figures import Figure, Figures
+from bottleneck_features.pipeline.method_row import CROSS_VALIDATED, Method
 
 _AT_A_THRESHOLD = ("balanced-accuracy", "macro-f1")
 _OF_RANKING = FOR_TWO_CLASSES  # for these the threshold is that of the best balanced accuracy
@@ -47,11 +48,22 @@ class ClassTarget:
         return self.classes == 2 and self.select in (*_AT_A_THRESHOLD, *_OF_RANKING)
 
     @property
+    def compared(self) -> str:
+        """What two methods are compared by on the same images: the criterion, or accuracy where it has no interval."""
+        return "accuracy" if self.select == "log-loss" else self.select
+
+    @property
     def criterion(self) -> Criterion:
         """What decides, of `(n, classes)` probabilities and `(n,)` labels, higher is better; at the best threshold."""
         if self.classes == 2 and self.select in _AT_A_THRESHOLD:
             return lambda probabilities, labels: reached_at_best(labels, probabilities[:, 1], self.select)
         return CRITERIA[self.select]
+
+    def rank_of(self, method: Method) -> float:
+        """Return the figure of a scored row by which models are ranked; on validation images, or on folds."""
+        own = method.figures[CROSS_VALIDATED if CROSS_VALIDATED in method.figures else "validation"]
+        figure: Figure | None = getattr(own, self.compared.replace("-", "_"))
+        return figure.value if figure else own.accuracy.value
 
     def sample_weights(self, labels: np.ndarray) -> np.ndarray | None:
         """Return how much each of `(n,)` samples counts in a fit; None: all the same."""
@@ -77,7 +89,13 @@ class ClassTarget:
         groups: np.ndarray | None = None,
     ) -> Figures:
         """Return how good answers at a threshold are; arguments as in `threshold` and `evaluation.figures`."""
-        return figures(labels, probabilities, decide(probabilities, threshold), groups)
+        return self.figures_of(labels, probabilities, decide(probabilities, threshold), groups)
+
+    def figures_of(
+        self, labels: np.ndarray, probabilities: np.ndarray, predicted: np.ndarray, groups: np.ndarray | None = None
+    ) -> Figures:
+        """Return how good given answers are."""
+        return figures(labels, probabilities, predicted, groups)
 
 
 def decide(probabilities: np.ndarray, threshold: float | None = None) -> np.ndarray:
@@ -98,7 +116,8 @@ def class_target(names: tuple[str, ...], labels: np.ndarray, settings: ScoreSett
     Raises:
         RequestError: a criterion is for two classes and there are more, or a weight is of a class that there is not.
     """
-    select, reason = settings.select, "as score.select says"
+    select: str = settings.select
+    reason = "as score.select says"
     if select == "auto":
         select = default_criterion(labels, len(names))
         share = np.bincount(labels, minlength=len(names)).min() / len(labels)
@@ -106,7 +125,7 @@ def class_target(names: tuple[str, ...], labels: np.ndarray, settings: ScoreSett
         unequal = select == "balanced-accuracy"
         reason = (
             f"the rarest class has {share:.1%} of the training images, {'less' if unequal else 'not less'} than half of the "
-            f"classes' mean share ({mean:.1%})"
+            f"classes' mean share, {mean / 2:.1%}"
         )
     if select in FOR_TWO_CLASSES and len(names) != 2:
         raise RequestError(

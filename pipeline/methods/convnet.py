@@ -1,38 +1,31 @@
 """The small ConvNets trained from scratch."""
 
 from collections.abc import Mapping
-from functools import partial
 
 import keras
 import numpy as np
 
 from bottleneck_features import models
-from bottleneck_features.pipeline.datasets import Dataset
-from bottleneck_features.pipeline.evaluation.scores import holdout_scores
-from bottleneck_features.pipeline.evaluation.splits import Holdout, labels_of
+from bottleneck_features.pipeline.evaluation.holdout_scores import holdout_scores, scored_row
+from bottleneck_features.pipeline.evaluation.study import Study
 from bottleneck_features.pipeline.evaluation.trained import TrainedMethod
-from bottleneck_features.pipeline.experiment import Experiment
-from bottleneck_features.pipeline.method_row import Method
 from bottleneck_features.pipeline.methods.pixels import pixel_batches, pixel_probabilities
 from bottleneck_features.pipeline.methods.training import RowBatches, TrainingRecipe, fit
 from bottleneck_features.pipeline.results import Clock
 
 
-def train_convnet(
-    experiment: Experiment, dataset: Dataset, pixels: Mapping[str, np.ndarray], holdout: Holdout, architecture: str
-) -> TrainedMethod:
+def train_convnet(study: Study, pixels: Mapping[str, np.ndarray], architecture: str) -> TrainedMethod:
     """Train a ConvNet from scratch on the images at their own size, with the heads' training and validation images.
 
     Args:
-        experiment: its `convnet` section is the recipe.
-        dataset: the open data set.
+        study: the experiment, opened; its `convnet` section is the recipe.
         pixels: its images by split, uint8 `(n, height, width, 3)`.
-        holdout: which samples train and which validate.
         architecture: `small` or `strong`.
 
     Returns:
         The `TrainedMethod`, scored on training and validation images only.
     """
+    experiment, dataset, holdout = study.experiment, study.dataset, study.holdout
     settings = experiment.convnet
     name = f"convnet-{architecture}"
     clock = Clock()
@@ -43,12 +36,12 @@ def train_convnet(
             RowBatches, dataset, pixels, holdout=holdout, size=settings.batch_size, seed=experiment.seed
         )
         recipe = TrainingRecipe(settings.epochs, settings.batch_size, settings.learning_rate, experiment.seed)
-        curves = fit(model, *batches, recipe, name)
+        curves = fit(model, *batches, recipe, name, study.target)
     predicted = pixel_probabilities(model, pixels, settings.batch_size)
-    scores, probabilities = holdout_scores(holdout, partial(labels_of, dataset), predicted)
+    found = holdout_scores(study.target, holdout, study.labels, predicted)
     seconds = {"extract": 0.0, "train": clock.seconds["train"]}
-    method = Method(name, (), model.count_params(), scores, seconds)
-    return TrainedMethod(method, model, predicted, probabilities, curves)
+    method = scored_row(name, (), model.count_params(), found, seconds)
+    return TrainedMethod(method, model, predicted, found.probabilities, curves)
 
 
 _CONVNETS = {

@@ -4,12 +4,11 @@ import keras
 import numpy as np
 
 from bottleneck_features import models
-from bottleneck_features.pipeline.evaluation.scores import holdout_scores
+from bottleneck_features.pipeline.evaluation.holdout_scores import holdout_scores, scored_row
 from bottleneck_features.pipeline.evaluation.splits import Subset
 from bottleneck_features.pipeline.evaluation.study import Study
 from bottleneck_features.pipeline.evaluation.trained import TrainedMethod
 from bottleneck_features.pipeline.method_names import method_label
-from bottleneck_features.pipeline.method_row import Method
 from bottleneck_features.pipeline.methods.layer_rows import layer_arrays
 from bottleneck_features.pipeline.methods.training import (
     PREDICTED_AT_A_TIME,
@@ -52,12 +51,12 @@ def fit_head(study: Study, layers: tuple[str, ...]) -> TrainedMethod:
             )
             for part, size in ((holdout.train, settings.batch_size), (holdout.validation, PREDICTED_AT_A_TIME))
         )
-        curves = fit(model, train, validation, recipe, method_label("head", layers))
+        curves = fit(model, train, validation, recipe, method_label("head", layers), study.target)
     seconds = {"extract": study.extraction_seconds, "train": clock.seconds["train"]}
 
     def predicted(part: Subset) -> np.ndarray:
         return predicted_probabilities(model, layer_arrays(cache, layers, part.split), part.indices, views)
 
-    scores, probabilities = holdout_scores(holdout, lambda part: cache[part.split].y[part.indices], predicted)
-    method = Method("head", layers, model.count_params(), scores, seconds)
-    return TrainedMethod(method, model, predicted, probabilities, curves)
+    found = holdout_scores(study.target, holdout, lambda part: cache[part.split].y[part.indices], predicted)
+    method = scored_row("head", layers, model.count_params(), found, seconds)
+    return TrainedMethod(method, model, predicted, found.probabilities, curves)

@@ -38,6 +38,7 @@ def build_saved_head(study: Study, method: Method, classifier: Classifier, tempe
         "classes": list(cache.class_names),
         "hyperparameters": dict(method.hyperparameters),
         "temperature": temperature,
+        "threshold": method.threshold,
         "image_shape": list(study.dataset.image_shape),
         "data": study.dataset.title,
         "backbone": study.backbone,

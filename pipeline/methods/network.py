@@ -7,12 +7,11 @@ import keras
 import numpy as np
 
 from bottleneck_features import models
-from bottleneck_features.pipeline.evaluation.scores import holdout_scores
+from bottleneck_features.pipeline.evaluation.holdout_scores import holdout_scores, scored_row
 from bottleneck_features.pipeline.evaluation.splits import digest
 from bottleneck_features.pipeline.evaluation.study import Study
 from bottleneck_features.pipeline.evaluation.trained import TrainedMethod
 from bottleneck_features.pipeline.experiment import Experiment
-from bottleneck_features.pipeline.method_row import Method
 from bottleneck_features.pipeline.methods.layer_rows import LayerRows
 from bottleneck_features.pipeline.methods.pixels import pixel_batches, pixel_probabilities
 from bottleneck_features.pipeline.methods.resumable import Schedule, fit_resumable, recipe_folder, sole_training
@@ -47,6 +46,7 @@ def train_network(study: Study, pixels: Mapping[str, np.ndarray], method: str) -
     """
     experiment, dataset, holdout = study.experiment, study.dataset, study.holdout
     settings, layer = experiment.finetune, experiment.backbone.layers[-1]
+    weights = None if study.target.weights is None else study.target.weights.tolist()
     precision = models.training_precision(settings.precision)
     recipe = {
         "method": method,
@@ -54,6 +54,7 @@ def train_network(study: Study, pixels: Mapping[str, np.ndarray], method: str) -
         "finetune": {**asdict(settings), "precision": precision},
         "identity": dict(study.identity),
         "held": digest(holdout.train, holdout.validation),
+        "score": {"select": study.target.select, "class_weight": weights},
     }
     keras.utils.set_random_seed(experiment.seed)
     batches = pixel_batches(
@@ -64,14 +65,16 @@ def train_network(study: Study, pixels: Mapping[str, np.ndarray], method: str) -
     build = _builder(study, method, precision, start)
     with sole_training(folder):
         schedule, title = _schedule(experiment, method), f"{method} ({layer})"
-        trained, curves = fit_resumable(build, *batches, schedule=schedule, title=title, folder=folder)
+        trained, curves = fit_resumable(
+            build, *batches, schedule=schedule, title=title, folder=folder, target=study.target
+        )
     model = models.compute_in(trained, "float32")
     predicted = pixel_probabilities(model, pixels, settings.batch_size)
-    scores, probabilities = holdout_scores(holdout, study.labels, predicted)
+    found = holdout_scores(study.target, holdout, study.labels, predicted)
     trainable = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
     seconds = {"extract": study.extraction_seconds if start else 0.0, "train": sum(curves["seconds"])}
-    row = Method(method, (layer,), trainable, scores, seconds)
-    return TrainedMethod(row, model, predicted, probabilities, curves)
+    row = scored_row(method, (layer,), trainable, found, seconds)
+    return TrainedMethod(row, model, predicted, found.probabilities, curves)
 
 
 def _schedule(experiment: Experiment, method: str) -> Schedule:

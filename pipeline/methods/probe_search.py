@@ -26,8 +26,10 @@ from bottleneck_features.models.probes import (
     training_coordinates,
 )
 from bottleneck_features.models.rows import mean_over_views
-from bottleneck_features.pipeline.evaluation.scores import score_counts
+from bottleneck_features.pipeline.evaluation.holdout_scores import accuracy_of
 from bottleneck_features.pipeline.evaluation.splits import Holdout, Subset
+from bottleneck_features.pipeline.evaluation.study import Study
+from bottleneck_features.pipeline.evaluation.target import ClassTarget
 from bottleneck_features.pipeline.evaluation.trained import TrainedMethod
 from bottleneck_features.pipeline.method_row import Method
 from bottleneck_features.pipeline.methods.classifier import Classifier
@@ -46,29 +48,20 @@ class Candidate:
         method: its row; its `name` is the family, the test split is not scored.
         path: its settings with their validation scores.
         start: `(classes, d)` coefficients and `(classes,)` intercept of raw features; None for neighbours.
-        scores: `(n, classes)` of the validation samples, by the model fitted without them; for k-NN the shares of votes.
+        validation_probabilities: `(n, classes)` of the validation samples, not calibrated, by the model fitted without them.
     """
 
     method: Method
     path: SettingPath
     start: tuple[np.ndarray, np.ndarray] | None
-    scores: np.ndarray
-
-    @property
-    def predicted(self) -> np.ndarray:
-        """`(n,)` classes of the validation samples."""
-        return self.scores.argmax(axis=1)
-
-    @property
-    def validation_probabilities(self) -> np.ndarray:
-        """`(n, classes)` of the validation samples, not calibrated."""
-        return softmax(self.scores, axis=1) if self.start else smoothed(self.scores, int(self.path.chosen))
+    validation_probabilities: np.ndarray
 
 
 def search_layers(
     cache: Features,
     layers: tuple[str, ...],
     holdout: Holdout,
+    target: ClassTarget,
     *,
     extract: float | None,
     pool: Workers,
@@ -81,6 +74,7 @@ def search_layers(
         cache: the open cache.
         layers: put side by side, every feature standardised.
         holdout: which samples train and which choose.
+        target: what decides between settings, and how much each class counts.
         extract: seconds the extraction took, or None.
         pool: the threads to use.
         progress: called `steps(families)` times.
@@ -89,34 +83,54 @@ def search_layers(
     Returns:
         One `Candidate` per family; its seconds include the shared preparation.
     """
-    classes, clock = len(cache.class_names), Clock()
+    clock = Clock()
     with clock.phase("prepare"):
         rows, own = LayerRows(cache, layers, holdout.train), LayerRows(cache, layers, holdout.validation)
-        train = training_coordinates(rows, rows.labels, pool, views=rows.views)
+        train = _training(rows, target, pool)
         validation = Coordinates(train.basis, train.basis.rotate(own, pool), own.labels, own.views)
+        search = _Search(train, validation, target, pool, progress)
         progress()
     candidates = []
     for family in families:
         with clock.phase(family):
-            found = _SEARCHES[family](train, validation, classes, pool, progress)
+            found = _SEARCHES[family](search)
         seconds = {"extract": extract, "train": clock.seconds["prepare"] + clock.seconds[family]}
-        candidates.append(
-            _candidate(family, layers, found, train=train, validation=validation, classes=classes, seconds=seconds)
-        )
+        candidates.append(_candidate(family, layers, found, search, seconds))
     return candidates
 
 
 def logistic_probe(
-    cache: Features, layers: tuple[str, ...], holdout: Holdout, pool: Workers, progress: ProgressCallback = lambda: None
+    cache: Features,
+    layers: tuple[str, ...],
+    holdout: Holdout,
+    target: ClassTarget,
+    pool: Workers,
+    progress: ProgressCallback = lambda: None,
 ) -> Candidate:
     """Search the logistic regression alone; as `search_layers`, without the seconds of the extraction."""
-    (found,) = search_layers(cache, layers, holdout, extract=None, pool=pool, progress=progress, families=LOGISTIC)
+    (found,) = search_layers(
+        cache, layers, holdout, target, extract=None, pool=pool, progress=progress, families=LOGISTIC
+    )
     return found
 
 
 def steps(families: tuple[str, ...] = FAMILIES) -> int:
     """Return how often `search_layers` calls `progress`."""
     return 1 + sum(len(L2_VALUES) if family == "logistic" else 1 for family in families)
+
+
+def _training(rows: LayerRows, target: ClassTarget, pool: Workers) -> Coordinates:
+    weights = target.sample_weights(rows.labels)
+    return training_coordinates(rows, rows.labels, pool, views=rows.views, weights=weights)
+
+
+@dataclass(frozen=True)
+class _Search:
+    train: Coordinates
+    validation: Coordinates
+    target: ClassTarget
+    pool: Workers
+    progress: ProgressCallback
 
 
 @dataclass(frozen=True)
@@ -126,26 +140,34 @@ class _Found:
     scores: np.ndarray
 
 
-def _search_logistic(
-    train: Coordinates, validation: Coordinates, classes: int, pool: Workers, progress: ProgressCallback
-) -> _Found:
-    path, linear = search_logistic(train, validation, classes, L2_VALUES, pool, progress=progress)
-    return _Found(path, linear, _scores(validation, linear))
+def _search_logistic(search: _Search) -> _Found:
+    path, linear = search_logistic(
+        search.train,
+        search.validation,
+        search.target.classes,
+        L2_VALUES,
+        search.pool,
+        progress=search.progress,
+        criterion=search.target.criterion,
+    )
+    return _Found(path, linear, _scores(search.validation, linear))
 
 
-def _search_ridge(
-    train: Coordinates, validation: Coordinates, classes: int, pool: Workers, progress: ProgressCallback
-) -> _Found:
-    path, linear = search_ridge(train, validation, classes, L2_VALUES, pool)
-    progress()
-    return _Found(path, linear, _scores(validation, linear))
+def _search_ridge(search: _Search) -> _Found:
+    target = search.target
+    path, linear = search_ridge(
+        search.train, search.validation, target.classes, L2_VALUES, search.pool, criterion=target.criterion
+    )
+    search.progress()
+    return _Found(path, linear, _scores(search.validation, linear))
 
 
-def _search_neighbours(
-    train: Coordinates, validation: Coordinates, classes: int, pool: Workers, progress: ProgressCallback
-) -> _Found:
-    path, shares = search_neighbours(train, validation, classes, LARGEST_K, pool)
-    progress()
+def _search_neighbours(search: _Search) -> _Found:
+    target = search.target
+    path, shares = search_neighbours(
+        search.train, search.validation, target.classes, LARGEST_K, search.pool, criterion=target.criterion
+    )
+    search.progress()
     return _Found(path, None, shares)
 
 
@@ -156,25 +178,28 @@ def _scores(validation: Coordinates, linear: Linear) -> np.ndarray:
     return mean_over_views(linear_scores(validation.rows, linear), validation.views)
 
 
-def refitted(candidate: Candidate, cache: Features, holdout: Holdout, scored: Subset, pool: Workers) -> TrainedMethod:
-    """Fit a chosen candidate's setting on training and validation samples together, to be scored on test images.
+def final_fit(candidate: Candidate, study: Study, pool: Workers) -> TrainedMethod:
+    """Fit a chosen candidate's setting on training and validation samples together, to be scored on other images.
 
-    Without test images, the candidate is scored as it was in the search: a new fit would include the images it is scored on.
+    Where the validation images themselves are scored, the candidate is scored as it was in the search: a new fit would
+    include them.
     """
-    fitted = _refit(candidate, cache, holdout, pool)
-    if scored.split == "test":
+    fitted = _refit(candidate, study, pool)
+    if not study.chooses_on_scored_images:
         return fitted
     return replace(fitted, method=candidate.method, probabilities=lambda part: candidate.validation_probabilities)
 
 
-def _refit(candidate: Candidate, cache: Features, holdout: Holdout, pool: Workers) -> TrainedMethod:
+def _refit(candidate: Candidate, study: Study, pool: Workers) -> TrainedMethod:
+    cache, holdout, target = study.cache, study.holdout, study.target
     layers, clock = candidate.method.layers, Clock()
     with clock.phase("refit"):
         rows = LayerRows(cache, layers, holdout.train, holdout.validation)
-        fit = _linear_arrays if candidate.start else _neighbours
-        arrays = fit(candidate, rows, len(cache.class_names), pool)
+        arrays = (
+            _linear_arrays(candidate, rows, target, pool) if candidate.start else _neighbours(candidate, rows, pool)
+        )
     seconds = {**candidate.method.seconds, "refit": clock.seconds["refit"]}
-    classifier = Classifier(arrays, len(cache.class_names))
+    classifier = Classifier(arrays, target.classes)
 
     def probabilities(part: Subset) -> np.ndarray:
         return classifier.probabilities_of(LayerRows(cache, layers, part))
@@ -183,8 +208,10 @@ def _refit(candidate: Candidate, cache: Features, holdout: Holdout, pool: Worker
     return TrainedMethod(method, classifier, probabilities, candidate.validation_probabilities, {})
 
 
-def _linear_arrays(candidate: Candidate, rows: LayerRows, classes: int, pool: Workers) -> Mapping[str, np.ndarray]:
-    both, chosen = training_coordinates(rows, rows.labels, pool, views=rows.views), candidate.path.chosen
+def _linear_arrays(
+    candidate: Candidate, rows: LayerRows, target: ClassTarget, pool: Workers
+) -> Mapping[str, np.ndarray]:
+    both, chosen, classes = _training(rows, target, pool), candidate.path.chosen, target.classes
     basis = both.basis
     if candidate.method.name == "ridge":
         linear = fit_ridge(both, classes, chosen, pool)
@@ -195,7 +222,7 @@ def _linear_arrays(candidate: Candidate, rows: LayerRows, classes: int, pool: Wo
     return {"coefficients": coefficients, "intercept": intercept}
 
 
-def _neighbours(candidate: Candidate, rows: LayerRows, classes: int, pool: Workers) -> Mapping[str, np.ndarray]:
+def _neighbours(candidate: Candidate, rows: LayerRows, pool: Workers) -> Mapping[str, np.ndarray]:
     basis = eigenbasis(rows, pool)
     standardised = [((part - basis.mean) / basis.scale).astype(np.float16) for part in rows.slices()]
     return {
@@ -208,18 +235,21 @@ def _neighbours(candidate: Candidate, rows: LayerRows, classes: int, pool: Worke
 
 
 def _candidate(
-    family: str,
-    layers: tuple[str, ...],
-    found: _Found,
-    *,
-    train: Coordinates,
-    validation: Coordinates,
-    classes: int,
-    seconds: Mapping[str, float | None],
+    family: str, layers: tuple[str, ...], found: _Found, search: _Search, seconds: Mapping[str, float | None]
 ) -> Candidate:
-    path, linear, n = found.path, found.linear, len(validation.labels)
-    scores = {"validation": score_counts(round(path.accuracy[path.best] * n), n)}
-    parameters = classes * (len(train.basis.mean) + 1) if linear else 0
-    method = Method(family, layers, parameters, scores, seconds, {path.setting: path.chosen})
-    start = train.basis.to_features(linear.weights, linear.bias) if linear else None
-    return Candidate(method, path, start, found.scores)
+    path, linear, basis = found.path, found.linear, search.train.basis
+    parameters = search.target.classes * (len(basis.mean) + 1) if linear else 0
+    start = basis.to_features(linear.weights, linear.bias) if linear else None
+    probabilities = probabilities_of_scores(found.scores, None if linear else int(path.chosen))
+    threshold = search.target.threshold(search.validation.labels, probabilities)
+    figures = search.target.figures(search.validation.labels, probabilities, threshold)
+    row = Method(
+        family, layers, parameters, {"validation": accuracy_of(figures)}, seconds, {path.setting: path.chosen},
+        figures={"validation": figures}, threshold=threshold,
+    )  # fmt: skip
+    return Candidate(row, path, start, probabilities)
+
+
+def probabilities_of_scores(scores: np.ndarray, k: int | None) -> np.ndarray:
+    """Return `(n, classes)` probabilities, not calibrated, of scores, or of the shares of `k` votes."""
+    return softmax(scores, axis=1) if k is None else smoothed(scores, k)

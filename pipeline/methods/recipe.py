@@ -28,6 +28,7 @@ class TrainedRecord(_Strict):
     n: dict[str, Count]
     accuracy: dict[str, Share | None]
     interval: dict[str, tuple[Share, Share] | None]
+    threshold: Share | None = None
 
 
 class FeatureIdentity(_Strict):

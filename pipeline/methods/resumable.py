@@ -23,8 +23,9 @@ from filelock import FileLock, Timeout
 
 from bottleneck_features import models
 from bottleneck_features.pipeline.errors import PipelineError
+from bottleneck_features.pipeline.evaluation.target import ClassTarget
 from bottleneck_features.pipeline.method_row import Curves, kept_epoch
-from bottleneck_features.pipeline.methods.training import EpochBatches, RowBatches
+from bottleneck_features.pipeline.methods.training import EpochBatches, RowBatches, epoch_value, keras_weights
 from bottleneck_features.pipeline.progress import progress
 
 BEST, LAST, CURVES = "best.keras", "last.keras", "history.json"
@@ -39,7 +40,7 @@ class Schedule:
         epochs: at most.
         learning_rate: of Adam in the first epoch.
         drop_every: epochs after which the learning rate falls to a tenth, again and again; 0: never.
-        patience: epochs without a lower validation loss after which training stops.
+        patience: epochs without a better one, see `kept_epoch`, after which training stops.
         rate_setting: the setting the learning rate comes from, for advice.
     """
 
@@ -106,6 +107,7 @@ def fit_resumable(
     schedule: Schedule,
     title: str,
     folder: Path,
+    target: ClassTarget,
 ) -> tuple[keras.Model, Curves]:
     """Train a classifier, or continue where a killed run stopped, and return it with the weights of its best epoch.
 
@@ -120,10 +122,10 @@ def fit_resumable(
         schedule: how long and how fast.
         title: shown in the progress bar.
         folder: from `recipe_folder`.
+        target: what decides between epochs, and how much each class counts.
 
     Returns:
-        The model and its learning curves, which have the `seconds` of every epoch too; the best epoch is that of the
-        lowest validation loss.
+        The model and its learning curves, which have the `seconds` of every epoch too; for the best epoch see `kept_epoch`.
 
     Raises:
         PipelineError: the loss became NaN or infinite.
@@ -140,10 +142,14 @@ def fit_resumable(
             _draw_anew(model, train.seed, epoch)
             model.optimizer.learning_rate = schedule.rate(epoch)
             start = time.perf_counter()
-            fitted = model.fit(train, validation_data=validation, epochs=1, verbose=0, shuffle=False)
-            seconds = {"seconds": [time.perf_counter() - start]}
+            weights = keras_weights(target)
+            fitted = model.fit(
+                train, validation_data=validation, epochs=1, verbose=0, shuffle=False, class_weight=weights
+            )
             _require_finite(fitted.history, title, schedule, epoch)
-            _add(curves, {**fitted.history, **seconds})
+            value = epoch_value(model, validation, target, {name: own[-1] for name, own in fitted.history.items()})
+            seconds = time.perf_counter() - start
+            _add(curves, {**fitted.history, "val_select": [value], "seconds": [seconds]})
             write_checkpoint(folder, epoch, model, curves)
             log({name: values[-1] for name, values in curves.items()}, epoch)
             bar.set_postfix_str(f"train {curves['accuracy'][-1]:.1%}, validation {curves['val_accuracy'][-1]:.1%}")

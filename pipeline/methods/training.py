@@ -1,5 +1,6 @@
 """Training a Keras classifier on arrays that need not fit in memory."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -8,7 +9,8 @@ import numpy as np
 
 from bottleneck_features.models.rows import mean_over_views
 from bottleneck_features.pipeline.errors import PipelineError
-from bottleneck_features.pipeline.method_row import Curves
+from bottleneck_features.pipeline.evaluation.target import ClassTarget
+from bottleneck_features.pipeline.method_row import Curves, kept_epoch
 from bottleneck_features.pipeline.progress import progress
 
 PREDICTED_AT_A_TIME = 512  # rows of features
@@ -87,8 +89,15 @@ class EpochBatches(RowBatches):
         """Keep the order until the next `begin`."""
 
 
-def fit(model: keras.Model, train: RowBatches, validation: RowBatches, recipe: TrainingRecipe, title: str) -> Curves:
-    """Train a classifier and leave it with the weights of its best epoch by validation loss.
+def fit(
+    model: keras.Model,
+    train: RowBatches,
+    validation: RowBatches,
+    recipe: TrainingRecipe,
+    title: str,
+    target: ClassTarget,
+) -> Curves:
+    """Train a classifier and leave it with the weights of its best epoch, see `kept_epoch`.
 
     Args:
         model: gives class probabilities.
@@ -96,9 +105,11 @@ def fit(model: keras.Model, train: RowBatches, validation: RowBatches, recipe: T
         validation: validation batches.
         recipe: optimiser settings.
         title: shown in the progress bar.
+        target: what decides between epochs, and how much each class counts.
 
     Returns:
-        The learning curves: `loss`, `accuracy`, `val_loss`, `val_accuracy`, one value per epoch.
+        The learning curves: `loss`, `accuracy`, `val_loss`, `val_accuracy` and `val_select`, what decides between epochs;
+        one value per epoch.
 
     Raises:
         PipelineError: the loss became NaN or infinite.
@@ -106,9 +117,16 @@ def fit(model: keras.Model, train: RowBatches, validation: RowBatches, recipe: T
     model.compile(
         keras.optimizers.Adam(recipe.learning_rate), loss="sparse_categorical_crossentropy", metrics=["accuracy"]
     )
-    best = keras.callbacks.EarlyStopping("val_loss", patience=recipe.epochs, restore_best_weights=True)
+    best = _BestEpoch(validation, target)
     callbacks = [best, keras.callbacks.TerminateOnNaN(), _Progress(title, recipe.epochs)]
-    fitted = model.fit(train, validation_data=validation, epochs=recipe.epochs, verbose=0, callbacks=callbacks)
+    fitted = model.fit(
+        train,
+        validation_data=validation,
+        epochs=recipe.epochs,
+        verbose=0,
+        callbacks=callbacks,
+        class_weight=keras_weights(target),
+    )
     curves = {name: [float(value) for value in values] for name, values in fitted.history.items()}
     if not all(np.isfinite(curves["loss"])) or not np.isfinite(curves.get("val_loss", [np.nan])).any():
         raise PipelineError(
@@ -128,6 +146,51 @@ def predicted_probabilities(
         flat = batch.reshape(-1, *batch.shape[2:]) if views > 1 else batch
         parts.append(mean_over_views(model.predict_on_batch(flat), views))
     return np.concatenate(parts)
+
+
+def keras_weights(target: ClassTarget) -> dict[int, float] | None:
+    """Return how much each class counts, as `Model.fit` takes it."""
+    return None if target.weights is None else dict(enumerate(target.weights.tolist()))
+
+
+def epoch_value(model: keras.Model, validation: RowBatches, target: ClassTarget, figures: Mapping[str, float]) -> float:
+    """Return what decides between epochs, higher is better.
+
+    Args:
+        model: after the epoch.
+        validation: the validation batches.
+        target: what decides.
+        figures: of the epoch, with `val_loss` and `val_accuracy`.
+    """
+    if target.select in ("accuracy", "log-loss"):
+        return figures["val_accuracy"] if target.select == "accuracy" else -figures["val_loss"]
+    batches = [validation[number] for number in range(len(validation))]
+    probabilities = np.concatenate([model.predict_on_batch(rows) for rows, _ in batches])
+    if not np.isfinite(probabilities).all():
+        return float("nan")
+    return target.criterion(probabilities, np.concatenate([labels for _, labels in batches]))
+
+
+class _BestEpoch(keras.callbacks.Callback):
+    """Leaves the model with the weights of the epoch that `kept_epoch` names."""
+
+    def __init__(self, validation: RowBatches, target: ClassTarget) -> None:
+        super().__init__()
+        self._validation, self._target = validation, target
+        self._curves: dict[str, list[float]] = {"val_loss": [], "val_select": []}
+        self._weights: list[np.ndarray] | None = None
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        figures = logs if logs is not None else {}
+        figures["val_select"] = epoch_value(self.model, self._validation, self._target, figures)
+        for name, values in self._curves.items():
+            values.append(float(figures[name]))
+        if kept_epoch(self._curves) == len(self._curves["val_loss"]):
+            self._weights = self.model.get_weights()
+
+    def on_train_end(self, logs: dict[str, float] | None = None) -> None:
+        if self._weights is not None:
+            self.model.set_weights(self._weights)
 
 
 class _Progress(keras.callbacks.Callback):

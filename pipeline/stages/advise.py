@@ -1,89 +1,113 @@
-"""Advice: which of the four methods suits a data set, from cached features and validation images."""
+"""Advice: which method suits a data set, from what can be measured in seconds, and what cannot be told without training."""
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from bottleneck_features.features import Features
 from bottleneck_features.models.parallel import Workers, workers
-from bottleneck_features.models.probes import ProgressCallback
+from bottleneck_features.pipeline.evaluation.differences import Answers, PairedDifference, paired_difference
+from bottleneck_features.pipeline.evaluation.folded_set import FoldedSet
 from bottleneck_features.pipeline.evaluation.ranking import ranked
-from bottleneck_features.pipeline.evaluation.scores import mcnemar
+from bottleneck_features.pipeline.evaluation.scored import score_details
 from bottleneck_features.pipeline.evaluation.splits import Holdout, Subset
 from bottleneck_features.pipeline.evaluation.study import Study
-from bottleneck_features.pipeline.method_row import Score
-from bottleneck_features.pipeline.methods.layer_rows import layer_sets
-from bottleneck_features.pipeline.methods.probe_search import LOGISTIC, Candidate, logistic_probe, steps
+from bottleneck_features.pipeline.evaluation.target import decide
+from bottleneck_features.pipeline.figures import Figure
+from bottleneck_features.pipeline.method_names import BEST_PROBE
+from bottleneck_features.pipeline.method_row import CROSS_VALIDATED, Method
+from bottleneck_features.pipeline.methods.best_probe import Probe, ProbeSearch, probes_of_fold, search_with_progress
+from bottleneck_features.pipeline.methods.convnet import train_convnet
+from bottleneck_features.pipeline.methods.cross_validation import Folding, cross_validate
+from bottleneck_features.pipeline.methods.pixels import pixels_on_disk
+from bottleneck_features.pipeline.methods.probe_search import LOGISTIC, logistic_probe, steps
 from bottleneck_features.pipeline.progress import progress
 from bottleneck_features.pipeline.results import Result
-from bottleneck_features.pipeline.tables import score_text
+from bottleneck_features.pipeline.tables import duration_text, interval_text, p_text
 
 SHARES = (0.125, 0.25, 0.5, 1.0)  # of the training images, for the learning curve
 DRAWS = 3  # of each smaller share
-_WIDEST = 0.10  # of the interval below a validation accuracy; with a wider one there is no advice
+WIDEST = 0.10  # of the interval below a figure; with a wider one there is no advice
 LARGE_PER_CLASS = 1000  # training images per class from which the rule of thumb calls data large
-NOTHING_TO_GAIN = (
-    0.02  # error of the frozen features, at the upper end of its interval, below which training gains little
-)
+NOTHING_TO_GAIN = 0.02  # below the best figure there can be, at the lower end of the interval: training gains little
 TRAINING_COST = 6  # a training step in float32 against a forward pass in the extraction's precision, per image
+SCRATCH = "convnet-small"
+SCRATCH_SPEED = 2e6  # pixels · epochs a second of the small ConvNet on two cores
+AFFORDABLE = 120.0  # seconds: the small ConvNet is trained for the advice if it is estimated to take less
+NOT_ENOUGH = "not enough evidence"
 
 
 @dataclass(frozen=True)
 class LearningCurvePoint:
-    """Validation accuracy of the best probe by the number of training images: the mean of `draws` draws."""
+    """Validation figure of the kept probe's layers by the number of training images: the mean of `draws` draws."""
 
     images: int
-    accuracy: float
+    value: float
     draws: int
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """What was measured, on validation images only.
+class Option:
+    """A method that could be taken.
 
     Attributes:
-        train: training images.
-        validation: validation images.
-        classes: how many.
-        last: score of the logistic probe on the last layer.
-        earlier: of the one on the best earlier layer; None where one layer is cached.
-        earlier_layer: its name.
-        earlier_tried: from how many layers it was chosen.
-        p_value: exact McNemar, last against earlier; 1.0 without an earlier layer.
-        best: of the best probe, on whichever layers.
-        best_layers: their names.
-        curve: the best probe over growing training data.
-        doubled: accuracy expected with twice the images, by a power law of the error; None where the curve has no trend.
-        fine_tune_seconds: estimated; None where the extraction's speed is not known.
+        method: its label.
+        seconds: to train it here; None: not known.
+        figure: that decides, measured on images it has not seen; None: not measured.
     """
 
+    method: str
+    seconds: float | None
+    figure: Figure | None
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What was measured, without a look at test images.
+
+    Attributes:
+        select: the name of the figure that decides.
+        images: how many it was measured on.
+        measured_on: `validation`, or `cross_validated` over the training images.
+        train: training images.
+        classes: how many.
+        probe: the kept probe.
+        rivals: other methods, measured or not.
+        against_scratch: how far the probe is ahead of the small ConvNet on the same images; None: that was not trained.
+        last_against_earlier: how far logistic regression on the last layer is ahead of that on the best earlier one.
+        earlier_layer: its name; empty where one layer is cached.
+        earlier_tried: from how many layers it was chosen.
+        curve: the probe over growing training data.
+        doubled: the figure expected with twice the images, by a power law of the error; None: the curve has no trend.
+    """
+
+    select: str
+    images: int
+    measured_on: str
     train: int
-    validation: int
     classes: int
-    last: Score
-    earlier: Score | None
+    probe: Option
+    rivals: tuple[Option, ...]
+    against_scratch: PairedDifference | None
+    last_against_earlier: PairedDifference | None
     earlier_layer: str
     earlier_tried: int
-    p_value: float
-    best: Score
-    best_layers: tuple[str, ...]
     curve: tuple[LearningCurvePoint, ...]
     doubled: float | None
-    fine_tune_seconds: float | None
 
 
-def advise(study: Study) -> Result:
-    """Recommend one of the four methods, or say that the evidence is not enough.
+def advise(study: Study, folding: Folding | None = None) -> Result:
+    """Recommend a method that was measured, and say which others may be better.
 
     Args:
         study: the experiment, opened; its cache must be complete.
+        folding: measure by cross-validation, where validation images are few.
 
     Returns:
-        The `Result`, with `recommendation` (a method's name, or `not enough evidence`), `reasons`, `rule_of_thumb`,
-        `evidence` and `commands`.
+        The `Result`, with `recommendation` (a method's label, or `not enough evidence`), `reasons`, `cannot_tell` (methods
+        that may be better), `rule_of_thumb`, `evidence` and `commands`.
 
     Raises:
         NoCache: there is no cache that matches; the message names what differs.
@@ -92,96 +116,119 @@ def advise(study: Study) -> Result:
     """
     cache, _ = study.cache, study.holdout  # classes too small to be split are named before anything is fitted
     with study.clock.phase("probe"), workers() as pool:
-        evidence = gather(study, pool)
+        folded = cross_validate(study, folding, probes_of_fold(pool)) if folding else None
+        evidence = gather(study, pool, folded)
     recommendation, reasons = recommend(evidence)
     details: dict[str, Any] = {
         "data": study.dataset.title,
         "backbone": study.backbone,
         "recommendation": recommendation,
         "reasons": list(reasons),
+        "cannot_tell": list(cannot_tell(evidence)),
         "rule_of_thumb": rule_of_thumb(evidence),
         "evidence": asdict(evidence),
+        **{name: value for name, value in score_details(study, folded).items() if name != "scored_on"},
         "commands": commands(recommendation, evidence, study.options),
     }
     return study.write(details, study.data_warnings(), cache.key)
 
 
-def gather(study: Study, pool: Workers) -> Evidence:
+def gather(study: Study, pool: Workers, folded: FoldedSet | None = None) -> Evidence:
     """Measure what the advice rests on; the test split is not looked at."""
-    experiment, cache, holdout = study.experiment, study.cache, study.holdout
-    sets = layer_sets(cache.layers)
-    total = steps(LOGISTIC) * (len(sets) + DRAWS * (len(SHARES) - 1))
-    labels = study.labels(holdout.validation)
-    with progress(total=total, desc="probes", unit="fit") as bar:
-        found = {layers: logistic_probe(cache, layers, holdout, pool, bar.update) for layers in sets}
-        best, *_ = ranked(found.values(), labels, cache.layers)
-        curve = _curve(cache, best, holdout, seed=experiment.seed, pool=pool, progress=bar.update)
-    last = found[(cache.layers[-1],)]
-    earlier = next(iter(ranked((found[(layer,)] for layer in cache.layers[:-1]), labels, cache.layers)), None)
+    found, target = search_with_progress(study, pool, ()), study.target
+    kept, measured_on = found.kept.method, "validation"
+    if folded:
+        kept, measured_on = folded.beside(replace(kept, name=BEST_PROBE)), CROSS_VALIDATED
+        kept = replace(kept, name=found.kept.method.name)
+    scratch = _small_convnet(study) if not folded and _scratch_seconds(study) <= AFFORDABLE else None
+    last, earlier = _last_and_earlier(study, found)
+    curve = _curve(study, found.kept, pool)
     rate = study.images_per_second
+    tuning = TRAINING_COST * study.experiment.finetune.epochs * len(study.holdout.train) / rate if rate else None
     return Evidence(
-        train=len(holdout.train),
-        validation=len(holdout.validation),
-        classes=len(study.classes),
-        last=last.method.scores["validation"],
-        earlier=earlier.method.scores["validation"] if earlier else None,
+        select=target.compared,
+        images=kept.scores[measured_on].n,
+        measured_on=measured_on,
+        train=len(study.holdout.train),
+        classes=target.classes,
+        probe=Option(
+            kept.label, sum(one.seconds["train"] or 0.0 for one in found.methods), _figure(study, kept, measured_on)
+        ),
+        rivals=(
+            Option(SCRATCH, _scratch_seconds(study), _figure(study, scratch[0], "validation") if scratch else None),
+            Option("fine-tune", tuning, None),
+        ),
+        against_scratch=_paired(study, _answers(found.kept), scratch[1]) if scratch else None,
+        last_against_earlier=_paired(study, _answers(last), _answers(earlier)) if earlier else None,
         earlier_layer=earlier.method.layers[0] if earlier else "",
-        earlier_tried=len(cache.layers) - 1,
-        p_value=_p_value(labels, last, earlier),
-        best=best.method.scores["validation"],
-        best_layers=best.method.layers,
+        earlier_tried=len(study.cache.layers) - 1,
         curve=curve,
         doubled=extrapolated(curve),
-        fine_tune_seconds=TRAINING_COST * experiment.finetune.epochs * len(holdout.train) / rate if rate else None,
     )
 
 
 def recommend(evidence: Evidence) -> tuple[str, tuple[str, ...]]:
-    """Return the recommended method and the reasons, strongest first."""
-    best = evidence.best
-    if best.accuracy - best.low > _WIDEST:
-        return "not enough evidence", (
-            f"With {evidence.validation:,} validation images the best accuracy, {score_text(best)}, is too uncertain. About "
-            f"{4 * evidence.validation:,} would halve its interval: label more images.",
+    """Return the recommended method, one of those that were measured, and the reasons, strongest first."""
+    probe, scratch = evidence.probe, evidence.rivals[0]
+    assert probe.figure is not None
+    if probe.figure.value - probe.figure.low > WIDEST:
+        return NOT_ENOUGH, (
+            f"With {evidence.images:,} images {_measured(evidence, probe)} is too uncertain. About "
+            f"{4 * evidence.images:,} would halve its interval: label more images.",
         )
-    different = _is_different(evidence)
-    frozen = f"logistic@{evidence.earlier_layer}" if different else "logistic"
-    reasons = [_of_layers(evidence), _of_the_best(evidence), _of_the_curve(evidence)]
-    if 1 - best.low <= NOTHING_TO_GAIN:
-        return frozen, (
-            f"Even at the lower end of the interval, frozen features are within {100 * (1 - best.low):.1f} points of 100 %: "
-            "training the network can gain no more than that.",
-            *reasons,
+    found = evidence.against_scratch
+    best = scratch if found and found.value < 0 and found.p_value < 0.05 else probe
+    return best.method, tuple(
+        filter(
+            None,
+            (
+                f"{best.method} has the best {evidence.select.replace('-', ' ')} that was measured: {_measured(evidence, best)}.",
+                _of_scratch(evidence),
+                _of_layers(evidence),
+                _of_the_curve(evidence),
+            ),
         )
-    if not _is_large(evidence):
-        return frozen, (
-            f"{evidence.train // evidence.classes:,} training images per class are few, and a classifier on frozen features "
-            "overfits less than a network that is trained.",
-            *reasons,
-        )
-    method = "from-pretrained" if different else "fine-tune"
-    return method, (
-        f"{evidence.train // evidence.classes:,} training images per class are enough to train the network.",
-        *reasons,
     )
+
+
+def cannot_tell(evidence: Evidence) -> tuple[str, ...]:
+    """Return a sentence on every method that may be better than the recommended one."""
+    figure, found = evidence.probe.figure, evidence.against_scratch
+    assert figure is not None
+    said = []
+    if found and found.p_value >= 0.05:
+        said.append(f"{evidence.rivals[0].method} cannot be told from {evidence.probe.method} on these images.")
+    if 1 - figure.low <= NOTHING_TO_GAIN:
+        return tuple(said)
+    for rival in evidence.rivals:
+        if rival.figure is None:
+            cost = "time not known" if rival.seconds is None else f"about {duration_text(rival.seconds)} here"
+            said.append(f"Whether {rival.method} is better cannot be told without training it ({cost}).")
+    return tuple(said)
 
 
 def rule_of_thumb(evidence: Evidence) -> str:
     """Return what the walk-throughs' table recommends for data of this size and similarity to ImageNet."""
-    size, likeness = "large" if _is_large(evidence) else "small", "different" if _is_different(evidence) else "similar"
-    method = {
+    size = "large" if evidence.train / evidence.classes >= LARGE_PER_CLASS else "small"
+    table = {
         ("small", "similar"): "logistic", ("small", "different"): f"logistic@{evidence.earlier_layer}",
         ("large", "similar"): "fine-tune", ("large", "different"): "from-pretrained",
-    }[size, likeness]  # fmt: skip
-    return f"data {size} and {likeness} to ImageNet: {method}"
+    }  # fmt: skip
+    likeness = _likeness(evidence)
+    if likeness is None:
+        either = " or ".join(
+            dict.fromkeys(table[size, kind] for kind in ("similar", "different") if evidence.earlier_layer)
+        )
+        return f"data {size}; whether similar to ImageNet or not cannot be told{f': {either}' if either else ''}"
+    return f"data {size} and {likeness} to ImageNet: {table[size, likeness]}"
 
 
 def extrapolated(curve: Sequence[LearningCurvePoint]) -> float | None:
-    """Return the accuracy expected with twice the images, by error = a · n^−b; None where the error does not fall.
+    """Return the figure expected with twice the images, by error = a · n^−b; None where the error does not fall.
 
     Source of the law: J. Hestness et al., Deep Learning Scaling is Predictable, Empirically, 2017.
     """
-    errors = 1 - np.array([point.accuracy for point in curve])
+    errors = 1 - np.array([point.value for point in curve])
     if len(curve) < 3 or (errors <= 0).any():
         return None
     slope, offset = np.polyfit(np.log([point.images for point in curve]), np.log(errors), 1)
@@ -191,87 +238,122 @@ def extrapolated(curve: Sequence[LearningCurvePoint]) -> float | None:
 
 
 def commands(recommendation: str, evidence: Evidence, options: Sequence[str]) -> list[str]:
-    """Return what to type next."""
+    """Return what to type next: what makes the recommended model, and what compares it with those that may be better."""
     words = shlex.join(options)
-    frozen = f"bottleneck probe {words}"
-    if recommendation in ("fine-tune", "from-pretrained"):
-        return [frozen, f"bottleneck fine-tune {words} --method {recommendation}"]
-    methods = f"{recommendation},best-probe,convnet-small"
-    return [frozen, f"bottleneck compare {words} --set compare.methods={methods}"]
+    open_questions = [
+        rival.method for rival in evidence.rivals if any(rival.method in one for one in cannot_tell(evidence))
+    ]
+    compared = ",".join(dict.fromkeys((BEST_PROBE, SCRATCH, *open_questions)))
+    return [f"bottleneck probe {words}", f"bottleneck compare {words} --set compare.methods={compared}"]
 
 
-def _is_large(evidence: Evidence) -> bool:
-    return evidence.train / evidence.classes >= LARGE_PER_CLASS
+def _figure(study: Study, row: Method, split: str) -> Figure | None:
+    figures = row.figures[split]
+    found: Figure | None = getattr(figures, study.target.compared.replace("-", "_"))
+    return found or figures.accuracy
 
 
-def _is_different(evidence: Evidence) -> bool:
-    """Tell whether an earlier layer is better than the last, and not by chance."""
-    ahead = evidence.earlier is not None and evidence.earlier.accuracy > evidence.last.accuracy
-    return ahead and _is_no_chance(evidence)
+def _answers(one: Probe) -> Answers:
+    return Answers(one.validation_probabilities, decide(one.validation_probabilities, one.method.threshold))
 
 
-def _is_no_chance(evidence: Evidence) -> bool:
-    """Bonferroni: the best of several layers is ahead by chance more often than any one of them."""
-    return evidence.p_value < 0.05 / max(1, evidence.earlier_tried)
+def _paired(study: Study, first: Answers, second: Answers) -> PairedDifference:
+    return paired_difference(study.labels(study.holdout.validation), first, second, None, study.target.compared)
+
+
+def _scratch_seconds(study: Study) -> float:
+    height, width, _ = study.dataset.image_shape
+    return height * width * len(study.holdout.train) * study.experiment.convnet.epochs / SCRATCH_SPEED
+
+
+def _small_convnet(study: Study) -> tuple[Method, Answers]:
+    with pixels_on_disk(study.dataset, study.home) as pixels:
+        trained = train_convnet(study, pixels, "small")
+    return trained.method, _answers(trained)
+
+
+def _last_and_earlier(study: Study, found: ProbeSearch) -> tuple[Probe, Probe | None]:
+    """Return logistic regression on the last layer, and the best one on an earlier layer."""
+    layers = study.cache.layers
+    own = [one for one in found.candidates if one.method.name == "logistic"]
+    alone = {one.method.layers[0]: one for one in own if len(one.method.layers) == 1}
+    labels = study.labels(study.holdout.validation)
+    earlier = ranked([alone[layer] for layer in layers[:-1]], labels, layers, study.target.criterion)
+    return alone[layers[-1]], next(iter(earlier), None)
+
+
+def _likeness(evidence: Evidence) -> str | None:
+    """`similar` or `different` to ImageNet; None where the layers cannot be told apart, the best of several counted as such."""
+    found = evidence.last_against_earlier
+    if found is None or found.p_value >= 0.05 / max(1, evidence.earlier_tried):
+        return None
+    return "similar" if found.value > 0 else "different"
+
+
+def _measured(evidence: Evidence, option: Option) -> str:
+    figure = option.figure
+    assert figure is not None
+    where = (
+        "training images, cross-validated"
+        if evidence.measured_on == CROSS_VALIDATED
+        else "validation images that chose it"
+    )
+    return f"{interval_text(figure.value, figure.low, figure.high)} on the {evidence.images:,} {where}"
+
+
+def _of_scratch(evidence: Evidence) -> str:
+    found = evidence.against_scratch
+    if found is None:
+        return ""
+    return (
+        f"{evidence.probe.method} is {100 * found.value:+.1f} points [{100 * found.low:+.1f}, {100 * found.high:+.1f}] from "
+        f"{SCRATCH} on the same images ({p_text(found.p_value)})."
+    )
 
 
 def _of_layers(evidence: Evidence) -> str:
-    if evidence.earlier is None:
+    found = evidence.last_against_earlier
+    if found is None:
         return "Only one layer is cached, so similarity to ImageNet cannot be measured: add earlier layers to backbone.layers."
-    gap = 100 * (evidence.last.accuracy - evidence.earlier.accuracy)
-    chance = "" if _is_no_chance(evidence) else ", which may be chance"
+    chance = "" if _likeness(evidence) else ", which may be chance"
     tried = f", the best of {evidence.earlier_tried} earlier layers," if evidence.earlier_tried > 1 else ""
+    side = "ahead of" if found.value >= 0 else "behind"
     return (
-        f"The last layer is {abs(gap):.1f} points {'ahead of' if gap >= 0 else 'behind'} {evidence.earlier_layer}{tried} on "
-        f"{evidence.validation:,} validation images (exact McNemar p = {evidence.p_value:.2g}){chance}."
-    )
-
-
-def _of_the_best(evidence: Evidence) -> str:
-    cost = (
-        f"; fine-tuning would take about {evidence.fine_tune_seconds / 60:,.0f} min here"
-        if evidence.fine_tune_seconds
-        else ""
-    )
-    return (
-        f"The best probe ({' + '.join(evidence.best_layers)}) reaches {score_text(evidence.best)} on the {evidence.validation:,} "
-        f"validation images it was chosen on{cost}."
+        f"Logistic regression on the last layer is {abs(100 * found.value):.1f} points {side} "
+        f"{evidence.earlier_layer}{tried} on validation images ({p_text(found.p_value)}){chance}."
     )
 
 
 def _of_the_curve(evidence: Evidence) -> str:
     if evidence.doubled is None:
         return "The learning curve of the frozen features shows no trend."
-    gain = 100 * (evidence.doubled - evidence.best.accuracy)
+    gain = 100 * (evidence.doubled - evidence.curve[-1].value)
     return f"Twice as many labelled images would gain about {max(gain, 0.0):.1f} points with frozen features."
 
 
-def _curve(
-    cache: Features, best: Candidate, holdout: Holdout, *, seed: int, pool: Workers, progress: ProgressCallback
-) -> tuple[LearningCurvePoint, ...]:
-    points = []
-    for share in SHARES[:-1]:
-        count = round(share * len(holdout.train))
-        drawn = [_drawn(cache, holdout, count, seed + draw) for draw in range(DRAWS)]
-        found = [logistic_probe(cache, best.method.layers, part, pool, progress) for part in drawn if part]
-        if found:
-            points.append(LearningCurvePoint(count, float(np.mean([_accuracy(one) for one in found])), len(found)))
-    return (*points, LearningCurvePoint(len(holdout.train), _accuracy(best), 1))
+def _curve(study: Study, kept: Probe, pool: Workers) -> tuple[LearningCurvePoint, ...]:
+    """Fit logistic regression on the kept probe's layers, on growing parts of the training images."""
+    holdout, layers, target = study.holdout, kept.method.layers, study.target
+    points, labels = [], study.labels(study.holdout.validation)
+    with progress(total=steps(LOGISTIC) * (1 + DRAWS * (len(SHARES) - 1)), desc="learning curve", unit="fit") as bar:
+        for share in SHARES:
+            count = round(share * len(holdout.train))
+            draws = DRAWS if share < 1 else 1
+            drawn = [_drawn(study, holdout, count, study.experiment.seed + draw) for draw in range(draws)]
+            values = [
+                target.criterion(found.validation_probabilities, labels)
+                for part in drawn
+                if part
+                for found in [logistic_probe(study.cache, layers, part, target, pool, bar.update)]
+            ]
+            if values:
+                points.append(LearningCurvePoint(count, float(np.mean(values)), len(values)))
+    return tuple(points)
 
 
-def _drawn(cache: Features, holdout: Holdout, count: int, seed: int) -> Holdout | None:
+def _drawn(study: Study, holdout: Holdout, count: int, seed: int) -> Holdout | None:
     """Return a random part of the training samples; None where a class would be without one."""
     chosen = np.sort(np.random.default_rng(seed).permutation(holdout.train.indices)[:count])
-    if len(np.unique(cache[holdout.train.split].y[chosen])) < len(cache.class_names):
+    if len(np.unique(study.cache[holdout.train.split].y[chosen])) < study.target.classes:
         return None
     return Holdout(Subset(holdout.train.split, chosen), holdout.validation)
-
-
-def _accuracy(candidate: Candidate) -> float:
-    return candidate.method.scores["validation"].accuracy
-
-
-def _p_value(labels: np.ndarray, last: Candidate, earlier: Candidate | None) -> float:
-    if earlier is None:
-        return 1.0
-    return mcnemar(labels, last.predicted, earlier.predicted).p_value

@@ -1,18 +1,29 @@
 """The comparison: frozen features, fine-tuning and networks from scratch on the same images and splits."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bottleneck_features.models.parallel import workers
+import numpy as np
+
+from bottleneck_features.models.parallel import Workers, workers
+from bottleneck_features.pipeline.evaluation.folded_set import FoldedSet
 from bottleneck_features.pipeline.evaluation.predictions import PREDICTIONS_FILE
-from bottleneck_features.pipeline.evaluation.scored import ScoredMethod, keep_predictions, score_method
+from bottleneck_features.pipeline.evaluation.scored import ScoredMethod, keep_predictions, score_details, score_method
 from bottleneck_features.pipeline.evaluation.study import Study
-from bottleneck_features.pipeline.methods.compared import Training, train_compared
+from bottleneck_features.pipeline.evaluation.trained import TrainedMethod
+from bottleneck_features.pipeline.methods.compared import (
+    CHEAP,
+    Training,
+    compared_methods,
+    methods_of_fold,
+    train_method,
+)
+from bottleneck_features.pipeline.methods.cross_validation import Folding, cross_validate
 from bottleneck_features.pipeline.methods.pixels import pixels_on_disk
 from bottleneck_features.pipeline.results import Result
 
 
-def compare(study: Study) -> Result:
+def compare(study: Study, folding: Folding | None = None) -> Result:
     """Compare the methods of an experiment on the same images.
 
     `head`, `logistic`, `ridge` and `knn` are classifiers of frozen features, each on the last layer or on those that are
@@ -21,9 +32,11 @@ def compare(study: Study) -> Result:
 
     Args:
         study: the experiment, opened; its cache must be complete.
+        folding: how the training images are cross-validated: beside the test split, or in its place where there is none.
+            Methods that train with Keras are cross-validated in the first repeat only.
 
     Returns:
-        The `Result`, with `methods`, `pairs` (of methods, on the same images), `duplicates` across splits,
+        The `Result`, with `methods`, `pairs` (of methods, on the same images or folds), `duplicates` across splits,
         `confusion`, `calibration`, `histories`, `predictions` and `files`.
 
     Raises:
@@ -32,19 +45,23 @@ def compare(study: Study) -> Result:
         RequestError: a class has too few samples to train and to validate.
         PipelineError: a loss became NaN.
     """
-    evaluation = study.evaluation
+    wanted = compared_methods(study.experiment)
     with pixels_on_disk(study.dataset, study.home) as pixels, workers() as pool:
-        with study.clock.phase("train"):
-            trained = list(train_compared(Training(study, pixels, pool)))
+        folded = _folded(study, folding, pixels, pool) if folding else None
+        if folded and "test" not in study.dataset.splits:
+            study, trained = study.cross_validated(folded), [folded.example(one.label) for one in wanted]
+        else:
+            trained = _trained(study, pixels, pool)
         with study.clock.phase("evaluate"):
-            methods = [score_method(study, one) for one in trained]
+            methods = [score_method(study, one, folded) for one in trained]
+    best = max(methods, key=lambda one: study.target.rank_of(one.row))
     details: dict[str, Any] = {
         "data": study.dataset.title,
         "backbone": study.backbone,
         "images_per_second": study.images_per_second,
         "methods": [one.row.as_json() for one in methods],
-        "scored_on": evaluation.kind,
-        "pairs": evaluation.comparisons(),
+        **score_details(study, folded),
+        "pairs": study.evaluation.comparisons(best.row.label),
         "duplicates": study.duplicates.as_json(),
         "classes": list(study.classes),
         **_by_method(methods),
@@ -52,6 +69,21 @@ def compare(study: Study) -> Result:
         "files": [str(study.folder / PREDICTIONS_FILE)],
     }
     return study.write(details, study.scored_warnings(details["methods"]), study.cache.key)
+
+
+def _trained(study: Study, pixels: Mapping[str, np.ndarray], pool: Workers) -> list[TrainedMethod]:
+    training = Training(study, pixels, pool)
+    with study.clock.phase("train"):
+        return [train_method(training, one) for one in compared_methods(study.experiment)]
+
+
+def _folded(study: Study, folding: Folding, pixels: Mapping[str, np.ndarray], pool: Workers) -> FoldedSet:
+    wanted = compared_methods(study.experiment)
+    cheap, costly = ([one for one in wanted if (one.name in CHEAP) == cheap] for cheap in (True, False))
+    with study.clock.phase("cross-validate"):
+        return cross_validate(
+            study, folding, methods_of_fold(cheap, pixels, pool), methods_of_fold(costly, pixels, pool)
+        )
 
 
 def _by_method(methods: Sequence[ScoredMethod]) -> dict[str, Any]:

@@ -118,7 +118,7 @@ def label_curve(study: Study, sizes: tuple[int | None, ...], seeds: int) -> Resu
         convnet = SmallConvnet(dataset, pixels)
         for (seed, size), holdout in draws.items():
             with clock.phase("probes"), workers() as pool:
-                for method, outcome in _probes(cache, holdout, pool).items():
+                for method, outcome in _probes(study, holdout, pool).items():
                     scored[method, size].append(outcome)
                     bar.update()
             with clock.phase("convnet"):
@@ -256,21 +256,22 @@ def _draws(
     return draws
 
 
-def _probes(cache: Features, holdout: Holdout, pool: Workers) -> dict[str, tuple[float, str]]:
+def _probes(study: Study, holdout: Holdout, pool: Workers) -> dict[str, tuple[float, str]]:
     """Return the test accuracy and the layer of each probe; the chosen layer is the best by validation (`_rank`)."""
-    found = {layer: logistic_probe(cache, (layer,), holdout, pool) for layer in reversed(cache.layers)}
+    cache, target = study.cache, study.target
+    found = {layer: logistic_probe(cache, (layer,), holdout, target, pool) for layer in reversed(cache.layers)}
     chosen = {LAST: found[cache.layers[-1]]} | ({CHOSEN: min(found.values(), key=_rank)} if len(found) > 1 else {})
     return {name: (_test_accuracy(probe, cache), probe.method.layers[0]) for name, probe in chosen.items()}
 
 
 def _rank(probe: Candidate) -> tuple[float, float]:
-    """Return validation accuracy, then log loss.
+    """Return the criterion's value, then the loss.
 
     With few validation images accuracies are often equal. `ranked`, which `compare` and `advise` use, takes the latest
     layer of equals, so it would mostly choose by depth here.
     """
     path = probe.path
-    return -float(path.accuracy[path.best]), float(path.loss[path.best])
+    return -float(path.criterion[path.best]), float(path.loss[path.best])
 
 
 def _test_accuracy(probe: Candidate, cache: Features) -> float:

@@ -12,7 +12,8 @@ import numpy as np
 
 from bottleneck_features.features.storage import whole_file
 from bottleneck_features.models.weights import file_digest
-from bottleneck_features.pipeline.errors import PipelineError
+from bottleneck_features.pipeline.errors import PipelineError, RequestError
+from bottleneck_features.pipeline.evaluation.target import decide
 from bottleneck_features.pipeline.progress import progress
 from bottleneck_features.pipeline.results import Clock, Result, experiment_json, run_folder, write_result
 from bottleneck_features.pipeline.use.inference import Inference, Predicted, inference
@@ -24,7 +25,12 @@ from bottleneck_features.plain import csv_row
 
 
 def predict(
-    model: SavedModel, files: PictureFiles, home: Path, top: int = 3, out: TextIO | Path | None = None
+    model: SavedModel,
+    files: PictureFiles,
+    home: Path,
+    top: int = 3,
+    out: TextIO | Path | None = None,
+    threshold: float | None = None,
 ) -> Result:
     """Classify image files.
 
@@ -35,14 +41,19 @@ def predict(
         top: how many classes are given for each file.
         out: where the CSV goes; a file is written completely or not at all. None keeps the predictions in the result.
             Predictions that a killed run made for the same file are used again.
+        threshold: of two classes, the probability of the second from which it is answered; default: the model's own.
 
     Returns:
         The `Result`, with `model`, `files_found`, `resumed` (of them kept from a killed run), `classified`, `unlike`, `labels`
         (files by predicted class), `out`, `images_per_second`, and without `out` the `predictions`.
 
     Raises:
+        RequestError: a threshold for a model that has not two classes.
         PipelineError: no file could be used, or another process writes the same file now.
     """
+    if threshold is not None and len(model.classes) != 2:
+        raise RequestError(f"--threshold is for two classes, and the model has {len(model.classes):,}. Leave it out.")
+    threshold = model.threshold if threshold is None else threshold
     clock, top = Clock(), min(top, len(model.classes))
     with clock.phase("compile"):
         run = inference(model)
@@ -50,10 +61,11 @@ def predict(
 
     def classified(rest: PictureFiles) -> Iterator[Prediction]:
         tally.resumed = len(files) - len(rest)
-        return _predictions(model, run, rest, top)
+        return _predictions(model, run, rest, top, threshold)
 
     if isinstance(out, Path):
-        work = {"model": file_digest(model.path), "experiment": experiment_json(model.experiment), "top": top}
+        settings = experiment_json(model.experiment)
+        work = {"model": file_digest(model.path), "experiment": settings, "top": top, "threshold": threshold}
         predictions = resumed(_unfinished(out), work, files, classified)
     else:
         predictions = classified(files)
@@ -70,6 +82,7 @@ def predict(
         forget(_unfinished(out))
     details: dict[str, Any] = {
         "model": model.as_json(),
+        "threshold": threshold,
         **tally.as_json(),
         "images_per_second": round((len(files) - tally.resumed) / clock.seconds["predict"], 2),
         "out": str(out) if isinstance(out, Path) else None,
@@ -97,7 +110,9 @@ def _unfinished(out: Path) -> Path:
     return out.with_name(f".{out.name}.unfinished")
 
 
-def _predictions(model: SavedModel, run: Inference, files: PictureFiles, top: int) -> Iterator[Prediction]:
+def _predictions(
+    model: SavedModel, run: Inference, files: PictureFiles, top: int, threshold: float | None
+) -> Iterator[Prediction]:
     """Return the predictions in the order of the files; at most a few batches are in memory."""
     waiting: deque[PictureBatch] = deque()
     limit, size = model.experiment.dataset.max_pixels, model.experiment.compute.batch_size
@@ -111,19 +126,26 @@ def _predictions(model: SavedModel, run: Inference, files: PictureFiles, top: in
     for predicted in run(images()):
         while not len(waiting[0].images):
             yield from _named(waiting.popleft(), None, model.classes, top)
-        yield from _named(waiting.popleft(), predicted, model.classes, top)
+        yield from _named(waiting.popleft(), predicted, model.classes, top, threshold)
     for batch in waiting:
         yield from _named(batch, None, model.classes, top)
 
 
-def _named(batch: PictureBatch, predicted: Predicted | None, classes: Sequence[str], top: int) -> Iterator[Prediction]:
-    place = 0
+def _named(
+    batch: PictureBatch,
+    predicted: Predicted | None,
+    classes: Sequence[str],
+    top: int,
+    threshold: float | None = None,
+) -> Iterator[Prediction]:
+    place, answers = 0, None if predicted is None else decide(predicted.probabilities, threshold)
     for file, problem in zip(batch.files, batch.problems, strict=True):
-        if problem or predicted is None:
+        if problem or predicted is None or answers is None:
             yield Prediction(file, problem=problem)
             continue
         probabilities = predicted.probabilities[place]
-        best = np.argsort(-probabilities, kind="stable")[:top]
+        answered_first = np.where(np.arange(len(probabilities)) == answers[place], -np.inf, -probabilities)
+        best = np.argsort(answered_first, kind="stable")[:top]
         distance = None if predicted.distances is None else float(predicted.distances[place])
         yield Prediction(file, tuple((classes[i], float(probabilities[i])) for i in best), distance)
         place += 1

@@ -7,12 +7,11 @@ from typing import Any
 
 from bottleneck_features.models.parallel import workers
 from bottleneck_features.pipeline import plots
-from bottleneck_features.pipeline.evaluation.calibration import Calibration
-from bottleneck_features.pipeline.evaluation.scored import keep_predictions
+from bottleneck_features.pipeline.evaluation.scored import ScoredMethod, keep_predictions, score_details, score_method
 from bottleneck_features.pipeline.evaluation.study import Study
-from bottleneck_features.pipeline.evaluation.trained import TrainedMethod
-from bottleneck_features.pipeline.method_row import Method
-from bottleneck_features.pipeline.methods.best_probe import final_probe, search_probes
+from bottleneck_features.pipeline.methods.best_probe import final_probe, probes_of_fold, search_with_progress
+from bottleneck_features.pipeline.methods.cross_validation import Folding, cross_validate
+from bottleneck_features.pipeline.methods.head import fit_head
 from bottleneck_features.pipeline.methods.kept_head import build_saved_head
 from bottleneck_features.pipeline.methods.layer_rows import is_spatial
 from bottleneck_features.pipeline.methods.probe_search import Candidate
@@ -24,7 +23,7 @@ SPATIAL = (
 )
 
 
-def probe(study: Study) -> Result:
+def probe(study: Study, folding: Folding | None = None) -> Result:
     """Probe each cached layer, and layers side by side, with logistic regression, ridge, k-NN and the walk-through's head.
 
     Settings and layers are chosen on validation samples. The best of each family is fitted again on training and
@@ -34,6 +33,8 @@ def probe(study: Study) -> Result:
 
     Args:
         study: the experiment, opened; its cache must be complete.
+        folding: how the training images are cross-validated: beside the test split, or in its place where there is none. The
+            walk-through's head is left out where nothing else is scored.
 
     Returns:
         The `Result`, with `methods` (one per family, scored), `table` (all, by validation accuracy), `paths`, `pairs`,
@@ -45,58 +46,53 @@ def probe(study: Study) -> Result:
         RequestError: a class has too few samples, or too few groups, to train and to validate.
         PipelineError: the Keras head's loss became NaN.
     """
-    cache, evaluation = study.cache, study.evaluation
-    with study.clock.phase("search"):
-        found = search_probes(study)
-    with study.clock.phase("evaluate"), workers() as pool:
-        finals = [final_probe(study, one, pool) for one in found.best_of_families()]
-        tested = [evaluation.score(final) for final in finals]
-    tested[0] = replace(tested[0], kept=True)
-    searched = [_path_json(one) for one in found.candidates]
+    with workers() as pool:
+        with study.clock.phase("cross-validate"):
+            folded = cross_validate(study, folding, probes_of_fold(pool)) if folding else None
+        alone = folded is not None and "test" not in study.dataset.splits
+        if folded and alone:
+            study = study.cross_validated(folded)
+        with study.clock.phase("search"):
+            heads = [] if alone else [fit_head(study, (layer,)) for layer in study.cache.layers]
+            found = search_with_progress(study, pool, heads)
+        with study.clock.phase("evaluate"):
+            finals = [final_probe(study, one, pool) for one in found.best_of_families()]
+            tested = [score_method(study, final, folded) for final in finals]
     with study.clock.phase("write"):
-        heads, calibrations = _save_heads(study, finals, tested)
+        searched = [_path_json(one) for one in found.candidates]
         files = [
-            *heads,
+            *_save_heads(study, tested),
             plots.paths(searched, study.folder / "paths.png"),
-            plots.depth(found.methods, cache.layers, study.backbone, study.folder / "depth.png"),
+            plots.depth(found.methods, study.cache.layers, study.backbone, study.folder / "depth.png"),
         ]
+    rows = [replace(tested[0].row, kept=True), *(one.row for one in tested[1:])]
     details: dict[str, Any] = {
         "data": study.dataset.title,
         "backbone": study.backbone,
         "images_per_second": study.images_per_second,
-        "methods": [method.as_json() for method in tested],
-        "scored_on": evaluation.kind,
-        "test_scorings": evaluation.scorings if evaluation.kind == "test" else 0,
+        "methods": [row.as_json() for row in rows],
+        **score_details(study, folded),
+        "test_scorings": study.evaluation.scorings if study.evaluation.kind == "test" else 0,
         "table": [method.as_json() for method in found.methods],
         "paths": searched,
-        "pairs": evaluation.comparisons(),
-        "calibration": calibrations[0].as_json(),
+        "pairs": study.evaluation.comparisons(rows[0].label),
+        "calibration": tested[0].calibration.as_json(),
         "duplicates": study.duplicates.as_json(),
         "predictions": keep_predictions(study),
         "files": [str(file) for file in files],
     }
-    spatial = (SPATIAL,) if is_spatial(cache) else ()
-    return study.write(details, (*study.scored_warnings(details["methods"]), *found.warnings(), *spatial), cache.key)
+    spatial = (SPATIAL,) if is_spatial(study.cache) else ()
+    warnings = (*study.scored_warnings(details["methods"]), *found.warnings(), *spatial)
+    return study.write(details, warnings, study.cache.key)
 
 
-def _save_heads(
-    study: Study, finals: Sequence[TrainedMethod], rows: Sequence[Method]
-) -> tuple[list[Path], list[Calibration]]:
-    """Keep the head of every family, and the first once more as the one that `predict` takes.
-
-    Returns:
-        The files, and the calibration of each.
-    """
-    labels = study.labels(study.holdout.validation)
-    calibrations = [
-        study.evaluation.calibration(row.label, (labels, final.validation_probabilities))
-        for final, row in zip(finals, rows, strict=True)
-    ]
+def _save_heads(study: Study, tested: Sequence[ScoredMethod]) -> list[Path]:
+    """Keep the head of every family, and the first once more as the one that `predict` takes."""
     files = []
-    for final, row, calibration in zip(finals, rows, calibrations, strict=True):
-        head = build_saved_head(study, row, final.model, calibration.temperature)
-        files.append(save_head(head, study.folder / f"head-{row.name}.npz"))
-    return [linked(files[0], study.folder / "head.npz"), *files], calibrations
+    for one in tested:
+        head = build_saved_head(study, one.row, one.trained.model, one.calibration.temperature)
+        files.append(save_head(head, study.folder / f"head-{one.row.name}.npz"))
+    return [linked(files[0], study.folder / "head.npz"), *files]
 
 
 def _path_json(candidate: Candidate) -> dict[str, Any]:

@@ -12,7 +12,7 @@ class Prediction:
 
     Attributes:
         file: as it was named, or found in a folder that was.
-        classes: the most likely ones with their probabilities, falling; empty where the file cannot be used.
+        classes: the answered one first, then the most likely others, with probabilities; empty where it cannot be used.
         distance: from the training images, divided by the threshold; None if the model has no threshold.
         problem: why the file cannot be used; empty where it can.
     """

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
 from bottleneck_features import features, models
 from bottleneck_features.errors import first_line
@@ -16,6 +17,7 @@ from bottleneck_features.pipeline.datasets.pixels.decoding import POINT_SAMPLED,
 from bottleneck_features.pipeline.datasets.pixels.deep_pixels import shown
 from bottleneck_features.pipeline.datasets.pixels.value_ranges import kept_ranges, ranges_asked
 from bottleneck_features.pipeline.errors import RequestError
+from bottleneck_features.pipeline.evaluation.calibration import with_temperature
 from bottleneck_features.pipeline.experiment import FILE_SOURCES, Experiment, with_random_weights
 from bottleneck_features.pipeline.experiment_file import restored_experiment
 from bottleneck_features.pipeline.extraction.cache import settings_identity
@@ -56,6 +58,14 @@ class SavedModel:
         return self.known["classes"]
 
     @property
+    def threshold(self) -> float | None:
+        """The calibrated probability of the second of two classes from which it is answered; None: the more probable is."""
+        given = self.known.get("threshold")
+        if given is None or len(self.classes) != 2:
+            return None
+        return float(with_temperature(np.array([[1 - given, given]]), self.known["temperature"])[0, 1])
+
+    @property
     def image_shape(self) -> tuple[int, int, int]:
         """`(height, width, 3)` of the uint8 images it takes."""
         height, width, channels = self.known["image_shape"]
@@ -74,7 +84,8 @@ class SavedModel:
     def as_json(self) -> dict[str, Any]:
         """Return its description in results."""
         kept = ("method", "layers", "backbone", "data", "scored_on", "n", "accuracy", "interval", "temperature")
-        return {"name": self.name, "path": str(self.path), **{key: self.known[key] for key in kept}}
+        described = {key: self.known[key] for key in kept}
+        return {"name": self.name, "path": str(self.path), **described, "threshold": self.threshold}
 
 
 def open_model(home: Path, experiment: str, wanted: str | None = None, overrides: Sequence[str] = ()) -> SavedModel:
@@ -208,6 +219,7 @@ def _network(name: str, path: Path, overrides: tuple[str, ...]) -> SavedModel:
             "method": name,
             "temperature": result["calibration"]["temperature"],
             **{key: method[key] for key in ("layers", "n", "accuracy", "interval")},
+            "threshold": method.get("threshold"),
             **{key: result[key] for key in ("classes", "data", "backbone", "scored_on")},
             "cache_identity": result.get("pixels", {}),
         }

@@ -1,0 +1,181 @@
+"""Cross-validated scores: every training image is answered by models that were trained without it and what belongs to it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from bottleneck_features.pipeline.evaluation.calibration import Calibration, calibrate
+from bottleneck_features.pipeline.evaluation.comparisons import adjusted, on_the_same_folds
+from bottleneck_features.pipeline.evaluation.differences import Answers
+from bottleneck_features.pipeline.evaluation.folds import Fold, cross_validated_score
+from bottleneck_features.pipeline.evaluation.predictions import Predictions
+from bottleneck_features.pipeline.evaluation.scores import confusion
+from bottleneck_features.pipeline.evaluation.splits import Subset
+from bottleneck_features.pipeline.evaluation.target import ClassTarget, decide
+from bottleneck_features.pipeline.evaluation.trained import TrainedMethod
+from bottleneck_features.pipeline.figures import MEASURES, Figure, Figures
+from bottleneck_features.pipeline.method_row import CROSS_VALIDATED, Method, Score
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What one model answers of the images of its fold.
+
+    Attributes:
+        fold: the fold.
+        probabilities: `(n, classes)` of its scored images.
+        threshold: that its own validation images chose.
+        figures: how good the answers are.
+    """
+
+    fold: Fold
+    probabilities: np.ndarray
+    threshold: float | None
+    figures: Figures
+
+
+class FoldedSet:
+    """The training images, scored by cross-validation; it takes the place of an `EvaluationSet`.
+
+    Args:
+        target: what is predicted.
+        labels: `(n,)` integers of all training images.
+        part: these images.
+        units: how many pictures or groups they are of.
+    """
+
+    kind = CROSS_VALIDATED
+
+    def __init__(self, target: ClassTarget, labels: np.ndarray, part: Subset, units: int) -> None:
+        self.target = target
+        self._labels, self._part, self._units = labels, part, units
+        self._answered: dict[str, list[Answered]] = {}
+        self._examples: dict[str, TrainedMethod] = {}
+        self._names: dict[str, str] = {}  # what was cross-validated, by the label of the method it is shown with
+
+    def add(self, name: str, fold: Fold, trained: TrainedMethod) -> None:
+        """Score a model on the images of its fold.
+
+        Args:
+            name: of the procedure that made it, such as `ridge` or a method's label.
+            fold: the fold.
+            trained: the model, trained without the fold's scored images.
+        """
+        probabilities, threshold = trained.probabilities(fold.scored), trained.method.threshold
+        labels = self._labels[self._rows(fold)]
+        figures = self.target.figures(labels, probabilities, threshold)
+        self._examples.setdefault(name, trained)
+        self._answered.setdefault(name, []).append(Answered(fold, probabilities, threshold, figures))
+
+    def example(self, name: str) -> TrainedMethod:
+        """Return the model of the first fold."""
+        return self._examples[name]
+
+    def beside(self, row: Method) -> Method:
+        """Return the row of a method that was scored on test images with its cross-validated figures, where there are some."""
+        if row.label not in self._answered and row.name not in self._answered:
+            return row
+        folded = self._scored(row)
+        return row.with_score(CROSS_VALIDATED, folded.scores[CROSS_VALIDATED], folded.figures[CROSS_VALIDATED])
+
+    def score(self, trained: TrainedMethod) -> Method:
+        """Return a method's row with the cross-validated figures of the procedure that made it."""
+        return self._scored(trained.method)
+
+    def _scored(self, method: Method) -> Method:
+        name = method.label if method.label in self._answered else method.name
+        self._names[method.label] = name
+        score, figures = self._summary(name)
+        threshold = self.target.threshold(self._labels, self._answers(name).probabilities)
+        row = method.with_score(CROSS_VALIDATED, score, figures)
+        return replace(row, threshold=threshold, models=len(self._answered[name]))
+
+    @property
+    def scorings(self) -> int:
+        """No test image was scored."""
+        return 0
+
+    def details(self) -> dict[str, Any]:
+        """Return what results say of the folds."""
+        most = max(self._answered.values(), key=len)
+        repeats = 1 + max(one.fold.repeat for one in most)
+        return {"folds": len(most) // repeats, "repeats": repeats, "units": self._units}
+
+    def calibration(self, name: str, validation: tuple[np.ndarray, np.ndarray]) -> Calibration:
+        """Return the calibration of a scored method: its temperature is fitted to the answers of the first repeat."""
+        own = self._labels, self._answers(self._names[name]).probabilities
+        return calibrate(own, own, held_out=False)
+
+    def confusion(self, name: str) -> np.ndarray:
+        """Return the `(classes, classes)` counts of the first repeat: rows are the true classes."""
+        return confusion(self._labels, self._answers(self._names[name]).predicted, self.target.classes)
+
+    def predictions(self, ids: np.ndarray) -> Predictions:
+        """Return the predictions of the first repeat; see `EvaluationSet.predictions`."""
+        answers = {label: self._answers(name) for label, name in self._names.items()}
+        rows = np.arange(len(self._labels))
+        confidence = {label: own.probabilities[rows, own.predicted] for label, own in answers.items()}
+        predicted = {label: own.predicted for label, own in answers.items()}
+        return Predictions(self._part.split, ids[self._part.indices], self._labels, predicted, confidence)
+
+    def comparisons(self, best: str) -> list[dict[str, Any]]:
+        """Return every two scored methods compared on the folds they share; see `EvaluationSet.comparisons`."""
+        measure = self.target.compared
+        answers = {label: self._answers(name) for label, name in self._names.items()}
+        found = on_the_same_folds(
+            self._labels,
+            answers,
+            lambda label: self._values(self._answered[self._names[label]], measure.replace("-", "_")),
+            self._sizes(),
+            measure,
+        )
+        return [one.as_json() for one in adjusted(found, best)]
+
+    def warnings(self) -> tuple[str, ...]:
+        """Return what a reader of cross-validated figures must know."""
+        together = (
+            f" ({self._units:,} groups or pictures, each in one fold only)" if self._units < len(self._labels) else ""
+        )
+        return (
+            f"There is no test split: figures are cross-validated over the {len(self._labels):,} training images{together}. "
+            "They are of the procedure; the model that is kept is fitted on all images by the same procedure.",
+        )
+
+    def _rows(self, fold: Fold) -> np.ndarray:
+        return np.searchsorted(self._part.indices, fold.scored.indices)
+
+    def _answers(self, name: str) -> Answers:
+        """Return the answers of the first repeat, in the order of the images."""
+        first = [one for one in self._answered[name] if one.fold.repeat == 0]
+        probabilities = np.empty((len(self._labels), self.target.classes))
+        predicted = np.empty(len(self._labels), np.int64)
+        for one in first:
+            rows = self._rows(one.fold)
+            probabilities[rows], predicted[rows] = one.probabilities, decide(one.probabilities, one.threshold)
+        return Answers(probabilities, predicted)
+
+    def _sizes(self) -> tuple[int, int]:
+        fold = next(iter(self._answered.values()))[0].fold
+        return len(fold.holdout.train) + len(fold.holdout.validation), len(fold.scored)
+
+    def _values(self, answered: Sequence[Answered], measure: str) -> np.ndarray:
+        found = [getattr(one.figures, measure) for one in answered]
+        return np.array([figure.value if figure else np.nan for figure in found])
+
+    def _summary(self, name: str) -> tuple[Score, Figures]:
+        """Return the means over folds with their intervals; what has none is of all answers of the first repeat."""
+        answered, answers, n = self._answered[name], self._answers(name), len(self._labels)
+        own = self.target.figures_of(self._labels, answers.probabilities, answers.predicted)
+        spread: dict[str, Any] = {name: self._figure(answered, name) for name in ("accuracy", *MEASURES)}
+        accuracy: Figure = spread["accuracy"]
+        return Score(accuracy.value, accuracy.low, accuracy.high, n), replace(own, **spread)
+
+    def _figure(self, answered: Sequence[Answered], measure: str) -> Figure | None:
+        values = self._values(answered, measure)
+        known = values[np.isfinite(values)]
+        if not len(known):
+            return None
+        score = cross_validated_score(known, self._sizes(), len(self._labels))
+        return Figure(score.accuracy, score.low, score.high)

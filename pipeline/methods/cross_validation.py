@@ -1,0 +1,120 @@
+"""Cross-validation of procedures: everything that is learned or chosen comes from a fold's own training images."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+
+from bottleneck_features.pipeline.datasets.texts import factorized
+from bottleneck_features.pipeline.errors import RequestError
+from bottleneck_features.pipeline.evaluation.folded_set import FoldedSet
+from bottleneck_features.pipeline.evaluation.folds import FEW, FOLDS, REPEATS, Fold, make_folds, units_of
+from bottleneck_features.pipeline.evaluation.likeness import perceptual_hashes
+from bottleneck_features.pipeline.evaluation.splits import Holdout, Subset
+from bottleneck_features.pipeline.evaluation.study import Study
+from bottleneck_features.pipeline.evaluation.trained import TrainedMethod
+from bottleneck_features.pipeline.experiment import DEFAULT_TEST_FRACTION
+from bottleneck_features.pipeline.inspection.repeats import Place, find_repeats
+from bottleneck_features.pipeline.progress import progress
+
+Procedure = Callable[[Study], Mapping[str, TrainedMethod]]
+
+
+@dataclass(frozen=True)
+class Folding:
+    """How images are cross-validated: `folds` at least 2, drawn anew in each of the `repeats`."""
+
+    folds: int = FOLDS
+    repeats: int = REPEATS
+
+
+def folding_of(study: Study, folds: int | None, repeats: int | None) -> Folding | None:
+    """Return how a study is cross-validated, or None.
+
+    Without being asked for it is where no test split was given or asked for and a drawn one would have under 100 images, and
+    beside a test split of under 100 images, unless `dataset.limit` has made the data small.
+
+    Args:
+        study: the experiment, opened.
+        folds: asked for; 0: no cross-validation.
+        repeats: asked for.
+
+    Raises:
+        RequestError: one fold, or repeats without folds.
+    """
+    if folds == 0 or (folds is None and not _says_little(study)):
+        if repeats is not None:
+            raise RequestError("--repeats goes with --folds, such as --folds 5 --repeats 10.")
+        return None
+    if folds == 1:
+        raise RequestError("--folds takes 2 or more; 0 means no cross-validation. Received: 1")
+    return Folding(folds or FOLDS, repeats or REPEATS)
+
+
+def _says_little(study: Study) -> bool:
+    settings, splits = study.experiment.dataset, study.dataset.splits
+    if settings.limit:
+        return False
+    if "test" in splits:
+        return len(splits["test"]) < FEW
+    return settings.test_fraction is None and DEFAULT_TEST_FRACTION * len(splits["train"]) < FEW
+
+
+def cross_validate(
+    study: Study, folding: Folding, procedure: Procedure, costly: Procedure | None = None, title: str = "folds"
+) -> FoldedSet:
+    """Run procedures once per fold, and score what they make on the images that the fold leaves out.
+
+    Args:
+        study: the experiment, opened.
+        folding: how.
+        procedure: makes models, by name, of a study whose training images are those of a fold.
+        costly: makes others, in the first repeat only.
+        title: shown in the progress bar.
+    """
+    units = training_units(study)
+    every = Subset("train", np.arange(len(study.dataset.splits["train"])))
+    found = FoldedSet(study.target, study.labels(every), every, len(np.unique(units)))
+    with progress(total=folding.folds * folding.repeats, desc=title, unit="fold") as bar:
+        for fold in folds_of(study, folding, units):
+            own = study.for_fold(fold)
+            steps = [procedure, *([costly] if costly and fold.repeat == 0 else [])]
+            for step in steps:
+                for name, trained in step(own).items():
+                    found.add(name, fold, trained)
+            bar.update()
+    return found
+
+
+def folds_of(study: Study, folding: Folding, units: np.ndarray) -> Iterator[Fold]:
+    """Give the folds of a study; where the data have a validation split it chooses the settings of every fold."""
+    experiment, validation = study.experiment, study.dataset.splits.get("validation")
+    folds = make_folds(
+        "train",
+        study.dataset.splits["train"].labels,
+        units,
+        validation=experiment.head.validation_split,
+        seed=experiment.seed,
+        folds=folding.folds,
+        repeats=folding.repeats,
+    )
+    with_own = partial(_validated_on, Subset("validation", np.arange(len(validation)))) if validation else None
+    return map(with_own, folds) if with_own else folds
+
+
+def _validated_on(validation: Subset, fold: Fold) -> Fold:
+    parts = fold.holdout.train, fold.holdout.validation
+    train = Subset("train", np.sort(np.concatenate([part.indices for part in parts])))
+    return replace(fold, holdout=Holdout(train, validation))
+
+
+def training_units(study: Study) -> np.ndarray:
+    """Return the `(n,)` numbers of what stays together in folds: groups, and images that repeat one another."""
+    dataset, count = study.dataset, len(study.dataset.splits["train"])
+    groups = factorized(dataset.groups["train"])[1] if "train" in dataset.groups else None
+    places = [Place("train", index) for index in range(count)]
+    with study.clock.phase("duplicates"):
+        described = perceptual_hashes(dataset, Subset("train", np.arange(count)))
+        repeats = find_repeats(dataset, places, described)
+    return units_of(groups, [[place.index for place in places] for places in repeats.sets], count)
