@@ -13,6 +13,7 @@ from bottleneck_features.models.errors import (
     ModelError,
     UnknownBackbone,
     UnknownLayer,
+    UnsafeFile,
     WeightsMismatch,
     WeightsUnavailable,
 )
@@ -73,6 +74,7 @@ __all__ = [
     "ModelError",
     "UnknownBackbone",
     "UnknownLayer",
+    "UnsafeFile",
     "WeightsIdentity",
     "WeightsMismatch",
     "WeightsUnavailable",

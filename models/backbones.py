@@ -21,8 +21,10 @@ from bottleneck_features.models.errors import (
     BackboneFileError,
     ModelError,
     UnknownLayer,
+    UnsafeFile,
     WeightsMismatch,
 )
+from bottleneck_features.models.keras_files import load_bounded, require_bounded
 from bottleneck_features.models.registry import APPLICATIONS, LITE0, TORCHVISION, Application
 from bottleneck_features.models.torch_files import SUFFIXES as TORCH_SUFFIXES
 from bottleneck_features.models.weights import (
@@ -176,11 +178,14 @@ def load_model_file(path: Path) -> keras.Model:
 
     Raises:
         BackboneFileError: if it is damaged, holds code, or is not a model of RGB images.
+        UnsafeFile: if it would fill the memory, or leads to other files.
     """
     if not zipfile.is_zipfile(path):
         raise BackboneFileError(f"'{path}' is not a .keras model file, or is truncated. Fetch or save it again.")
     try:
-        model = keras.models.load_model(path, compile=False, safe_mode=True)
+        model = load_bounded(path, compile=False, safe_mode=True)
+    except UnsafeFile:
+        raise
     except Exception as error:  # Keras lets anything through, from KeyError to h5py's OSError
         raise BackboneFileError(f"'{path}' cannot be loaded in safe mode: {first_line(error)}") from error
     shape = getattr(model, "input_shape", None)
@@ -221,11 +226,14 @@ def _load_weights(model: keras.Model, name: str, path: Path) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("error", UserWarning)  # Keras only warns of weights that it leaves as they are
             _load_keras_weights(model, path)
+    except UnsafeFile:
+        raise
     except Exception as error:  # Keras and h5py raise ValueError, KeyError, OSError, TypeError, … by file
         raise WeightsMismatch(f"'{path}' does not hold weights for backbone '{name}': {first_line(error)}") from error
 
 
 def _load_keras_weights(model: keras.Model, path: Path) -> None:
+    require_bounded(path)
     if path.suffix != ".h5" or path.name.endswith(".weights.h5"):
         model.load_weights(path)
         return

@@ -35,6 +35,12 @@ class BackboneFileError(ModelError):
     exit_code = 2
 
 
+class UnsafeFile(ModelError):
+    """A file of a network or of weights that would fill the memory, or leads to other files."""
+
+    exit_code = 2
+
+
 class WeightsUnavailable(ModelError):
     """Weights that are neither on disk nor to be had from the network."""
 

@@ -14,6 +14,7 @@ from bottleneck_features.models.backbones import LAYERS_SHOWN, Backbone
 from bottleneck_features.models.errors import UnknownLayer
 from bottleneck_features.models.folding import PREPROCESSING
 from bottleneck_features.models.heads import pooled
+from bottleneck_features.models.keras_files import load_bounded
 from bottleneck_features.models.tracing import truncated
 
 ASPECTS = (3 / 4, 4 / 3)  # of the crops, as in torchvision
@@ -164,9 +165,10 @@ def load_classifier(path: Path) -> keras.Model:
     """Load a model that was made by `classifier` and saved, with its optimiser if it was compiled.
 
     Raises:
+        UnsafeFile: if it would fill the memory, or leads to other files.
         Exception: of many kinds, as Keras raises them, if there is no such file or it is damaged.
     """
-    return keras.models.load_model(path)
+    return load_bounded(path)
 
 
 def freeze_below(model: keras.Model, first: str) -> None:

@@ -20,7 +20,7 @@ from bottleneck_features.pipeline.datasets.listing import NO_LABEL, Listing, Pro
 from bottleneck_features.pipeline.datasets.pixels.decoding import POINT_SAMPLED, Resizing
 from bottleneck_features.pipeline.datasets.pixels.value_ranges import data_ranges
 from bottleneck_features.pipeline.datasets.quarantine import QUARANTINE_FILE, LeftOut
-from bottleneck_features.pipeline.datasets.scanning import ScanResult
+from bottleneck_features.pipeline.datasets.scanned import ScanResult
 from bottleneck_features.pipeline.datasets.splitting import draw_test, straddling
 from bottleneck_features.pipeline.datasets.texts import factorized
 from bottleneck_features.pipeline.errors import RequestError

@@ -16,8 +16,9 @@ import PIL
 from bottleneck_features.pipeline.results import write_bytes
 
 SCAN_FOLDER = "scans"
-_VERSION = 4  # raise it when what is remembered, or the check that leads to it, changes
+_VERSION = 5  # raise it when what is remembered, or the check that leads to it, changes
 SCANS_KEPT = 20  # data sets
+_SEAL = "sha256"
 UNUSED_DAYS = 90  # after so many, a file of a data set that is still used has gone from it
 Found = TypeVar("Found")
 
@@ -46,8 +47,13 @@ class ScanMemory:
         """Return what `parse` makes of the arrays that are remembered under a name; None where none are, or damaged ones."""
         path = self._path(name)
         try:
-            with np.load(path) as arrays:
-                found = parse(arrays)
+            with np.load(path) as file:
+                if sum(member.file_size for member in file.zip.infolist()) > path.stat().st_size:
+                    raise ValueError("compressed, which nothing here is")
+                arrays = dict(file)
+            if arrays.pop(_SEAL).item() != _sealed(arrays):
+                raise ValueError("not what was remembered")
+            found = parse(arrays)
         except Exception:  # a damaged file can raise anything, and is then made anew
             return None
         for used in (path, self._folder):
@@ -58,7 +64,7 @@ class ScanMemory:
     def remember(self, name: str, arrays: Mapping[str, np.ndarray]) -> None:
         """Remember arrays under a name."""
         stream = io.BytesIO()
-        np.savez(stream, **arrays)  # type: ignore[arg-type]
+        np.savez(stream, **arrays, **{_SEAL: np.array(_sealed(arrays))})  # type: ignore[arg-type]
         with suppress(FileNotFoundError):  # another process has just forgotten this data set
             write_bytes(self._path(name), stream.getvalue())
 
@@ -69,6 +75,15 @@ class ScanMemory:
 def forget_scans(home: Path) -> None:
     """Forget what was found in any file, so that the next command reads them all again."""
     shutil.rmtree(home / SCAN_FOLDER, ignore_errors=True)
+
+
+def _sealed(arrays: Mapping[str, np.ndarray]) -> str:
+    """Return the SHA-256 of arrays and their names: it tells damage, not forgery."""
+    digest = hashlib.sha256()
+    for name, array in sorted(arrays.items()):
+        digest.update(f"{name}\0{array.dtype.descr}\0{array.shape}\n".encode())
+        digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()
 
 
 def _last_used(path: Path) -> float:

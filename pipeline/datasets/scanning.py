@@ -5,7 +5,6 @@ import os
 import posixpath
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -24,17 +23,10 @@ from bottleneck_features.pipeline.datasets.pixels.decoding import (
 from bottleneck_features.pipeline.datasets.pixels.file_bytes import MAX_BYTES, read_file
 from bottleneck_features.pipeline.datasets.pixels.pillow_settings import decoding_settings
 from bottleneck_features.pipeline.datasets.scan_memory import ScanMemory
-from bottleneck_features.pipeline.datasets.texts import TEXT, batches, concatenated, text_array, utf8, without_blanks
+from bottleneck_features.pipeline.datasets.scanned import IMAGE, ScanResult, as_arrays, parsed
+from bottleneck_features.pipeline.datasets.texts import batches, concatenated, text_array, without_blanks
 from bottleneck_features.pipeline.progress import progress
 
-IMAGE = np.dtype(
-    [
-        ("container", "<i4"), ("offset", "<i8"), ("sample", "<i8"), ("size", "<u4"), ("modified_ns", "<i8"),
-        ("changed_ns", "<i8"), ("inode", "<u8"), ("sha256", "u1", 32),
-        ("width", "<u4"), ("height", "<u4"), ("numbers", "S2"), ("lowest", "<f8"), ("highest", "<f8"),
-        ("odd_alpha", "?"),
-    ]
-)  # fmt: skip
 _STATE = ["size", "modified_ns", "changed_ns", "inode"]
 _FOUND = [*_STATE, "width", "height", "lowest", "highest", "odd_alpha"]  # as in `_Look`
 _HELD = 64  # images of a container whose bytes are in memory
@@ -71,41 +63,6 @@ class UnscannedImage(NamedTuple):
     sample: int = 0
     annotations: Mapping[str, str] = MappingProxyType({})
     state: Callable[[], FileState | None] = lambda: None
-
-
-@dataclass(frozen=True)
-class ScanResult:
-    """What was found in images, in their fixed order.
-
-    Attributes:
-        ids: `(n,)` text.
-        images: `(n,)` of the type `IMAGE`: the number of the container, where in it, the number of the sample; bytes, time
-            of change in ns (0 in containers), SHA-256 (zeros where it cannot be read); pixels as stored (0 where it is no
-            image); and what `Checked` says of its numbers and its transparency.
-        kinds: `(n,)` bytes, Pillow's format and mode, such as `JPEG RGB`.
-        annotations: `(n,)` text by name, what the containers say of each.
-        problems: why images cannot be used, by position.
-    """
-
-    ids: np.ndarray
-    images: np.ndarray
-    kinds: np.ndarray
-    annotations: Mapping[str, np.ndarray] = field(default_factory=dict)
-    problems: Mapping[int, str] = field(default_factory=dict)
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    @property
-    def usable(self) -> np.ndarray:
-        """A mask of the images without a problem."""
-        return ~np.isin(np.arange(len(self)), list(self.problems))
-
-    def take(self, places: Sequence[int] | np.ndarray) -> "ScanResult":
-        """Return the images of files at some positions, in that order."""
-        chosen = np.asarray(places, int)
-        problems = {new: self.problems[old] for new, old in enumerate(chosen.tolist()) if old in self.problems}
-        return ScanResult(self.ids[chosen], self.images[chosen], self.kinds[chosen], problems=problems)
 
 
 class _Look(NamedTuple):
@@ -152,7 +109,7 @@ def scan_files(
     """
     root = root.resolve()
     memory = ScanMemory(home, "files", root, max_pixels, *bands)
-    before = memory.recall("files", _parsed) or _batch((), ())
+    before = memory.recall("files", parsed) or _batch((), ())
     known = _looks(before)
     images = (_file(root, path, follow_links) for path in paths)
     scanned = [_batch((), ())]
@@ -166,7 +123,7 @@ def scan_files(
             if any(known.get(name) != look for name, look in fresh.items()):
                 kept = [i for i, name in enumerate(before.ids) if name not in fresh and os.path.lexists(root / name)]
                 readable = found.take(np.flatnonzero(found.images["sha256"].any(axis=1)))
-                memory.remember("files", _as_arrays(_one_after_another([before.take(kept), readable])))
+                memory.remember("files", as_arrays(_one_after_another([before.take(kept), readable])))
     return found
 
 
@@ -201,12 +158,12 @@ def scan_containers(
     with progress(total=total, unit="B", unit_scale=True, desc="scan", disable=total < QUICK_BYTES) as bar:
         for number, container in enumerate(containers):
             state = f"{container.size} {container.version}"
-            found = memory.recall(container.url, partial(_parsed, annotations=annotations, state=state))
+            found = memory.recall(container.url, partial(parsed, annotations=annotations, state=state))
             if found is None:
                 with container.nearby() as near:
                     parts = list(_scan(images(near), look, _HELD, annotations))
                 found = _one_after_another([_batch((), (), annotations), *parts])
-                memory.remember(container.url, _as_arrays(found, state))
+                memory.remember(container.url, as_arrays(found, state))
             found.images["container"] = number
             scanned.append(found)
             bar.update(container.size)
@@ -328,29 +285,4 @@ def _one_after_another(parts: Sequence[ScanResult]) -> ScanResult:
         np.concatenate([part.kinds for part in parts]),
         {name: concatenated([part.annotations[name] for part in parts]) for name in parts[0].annotations},
         {start + i: why for start, part in zip(starts, parts, strict=False) for i, why in part.problems.items()},
-    )
-
-
-def _as_arrays(scan: ScanResult, state: str = "") -> dict[str, np.ndarray]:
-    return {
-        "state": np.array(state.encode()),
-        "ids": utf8(scan.ids),
-        "images": scan.images,
-        "kinds": scan.kinds,
-        "unusable": np.array(list(scan.problems), np.int64),
-        "reasons": utf8(text_array(scan.problems.values())),
-        **{f"annotation {name}": utf8(texts) for name, texts in scan.annotations.items()},
-    }
-
-
-def _parsed(arrays: Mapping[str, np.ndarray], annotations: Sequence[str] = (), state: str = "") -> ScanResult:
-    if arrays["state"].item().decode() != state:
-        raise ValueError("of another state of the file")
-    reasons = arrays["reasons"].astype(TEXT).tolist()
-    return ScanResult(
-        arrays["ids"].astype(TEXT),
-        arrays["images"].astype(IMAGE, copy=False),
-        arrays["kinds"],
-        {name: without_blanks(arrays[f"annotation {name}"].astype(TEXT)) for name in annotations},
-        dict(zip(arrays["unusable"].tolist(), reasons, strict=True)),
     )

@@ -10,7 +10,8 @@ from imagefiles import encoded, picture, write
 
 from bottleneck_features.pipeline.datasets import scan_memory, scanning
 from bottleneck_features.pipeline.datasets.scan_memory import SCAN_FOLDER, SCANS_KEPT, ScanMemory, forget_scans
-from bottleneck_features.pipeline.datasets.scanning import ScanResult, scan_files
+from bottleneck_features.pipeline.datasets.scanned import ScanResult
+from bottleneck_features.pipeline.datasets.scanning import scan_files
 from bottleneck_features.pipeline.results import write_text
 
 

@@ -39,6 +39,7 @@ from bottleneck_features.pipeline.datasets.pixels.deep_pixels import (
 )
 from bottleneck_features.pipeline.datasets.pixels.file_bytes import read_file
 from bottleneck_features.pipeline.datasets.pixels.file_kinds import is_heif, what_it_is
+from bottleneck_features.pipeline.datasets.pixels.libtiff_messages import first_said, forget
 from bottleneck_features.pipeline.datasets.pixels.pillow_settings import decoding_settings
 from bottleneck_features.pipeline.datasets.pixels.sixteen_bits import decoded_bytes, numbers_of, stored_as
 from bottleneck_features.pipeline.datasets.pixels.tiff import Layout, is_tiff, layout_of, read_numbers
@@ -253,6 +254,7 @@ def _identified(content: bytes, formats: tuple[str, ...]) -> Image.Image:
 
 def _guarded(function, *arguments):  # type: ignore[no-untyped-def]
     """Call a function of Pillow's; whatever it raises on a broken file becomes a reason."""
+    forget()
     try:
         return function(*arguments)
     except UnusableImage:
@@ -264,7 +266,7 @@ def _guarded(function, *arguments):  # type: ignore[no-untyped-def]
     except MemoryError as error:
         raise UnusableImage("it does not fit into memory") from error
     except Exception as error:  # decoders raise SyntaxError, struct.error, ValueError, zlib.error, KeyError, …
-        reason = first_line(error)
+        reason = first_line(error) + (f" ({heard})" if (heard := first_said()) else "")
         said = reason if "truncated" in reason.lower() else f"broken: {reason}"
         raise UnusableImage(said.encode("ascii", "backslashreplace").decode()[:200]) from error
 

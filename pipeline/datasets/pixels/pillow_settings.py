@@ -10,6 +10,8 @@ from typing import Any
 
 from PIL import Image
 
+from bottleneck_features.pipeline.datasets.pixels.libtiff_messages import LibtiffHandlers
+
 # What Pillow has to say of a broken file is in the reason the file is refused for; as `warnings` keeps its filters.
 _WARNING_FILTERS = (
     ("ignore", None, UserWarning, re.compile(r"PIL\."), 0),
@@ -26,6 +28,7 @@ class _PillowSettings:
         self._level = logging.NOTSET
         self._limits: tuple[int | None, int | None] = (None, None)
         self._filters: list[Any] = []
+        self._libtiff = LibtiffHandlers()
 
     @contextmanager
     def changed(self, max_pixels: int) -> Iterator[None]:
@@ -56,8 +59,10 @@ class _PillowSettings:
         self._filters = [one for one in _WARNING_FILTERS if one not in warnings.filters]
         warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
         warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
+        self._libtiff.begin()
 
     def _end(self) -> None:
+        self._libtiff.end()
         logging.getLogger("PIL").setLevel(self._level)
         before, ours = self._limits
         if ours == Image.MAX_IMAGE_PIXELS:  # else somebody has set it meanwhile

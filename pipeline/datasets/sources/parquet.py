@@ -25,7 +25,8 @@ from bottleneck_features.pipeline.datasets.image_dataset import ImageDataset, St
 from bottleneck_features.pipeline.datasets.labels.reading import HIDDEN, without_hidden
 from bottleneck_features.pipeline.datasets.layout.split_cells import said_split, why_no_split
 from bottleneck_features.pipeline.datasets.pixels.decoding import UnusableImage
-from bottleneck_features.pipeline.datasets.scanning import ScanResult, UnscannedImage, scan_containers
+from bottleneck_features.pipeline.datasets.scanned import ScanResult
+from bottleneck_features.pipeline.datasets.scanning import UnscannedImage, scan_containers
 from bottleneck_features.pipeline.datasets.sources.group_candidates import group_candidates
 from bottleneck_features.pipeline.datasets.sources.parquet_columns import (
     TableColumns,

@@ -24,7 +24,8 @@ from bottleneck_features.pipeline.datasets.layout.recognition import convention_
 from bottleneck_features.pipeline.datasets.layout.refusals import Location
 from bottleneck_features.pipeline.datasets.layout.sample_names import ANNOTATIONS, differing_endings
 from bottleneck_features.pipeline.datasets.listing import Listing, Problem
-from bottleneck_features.pipeline.datasets.scanning import ScanResult, scan_containers
+from bottleneck_features.pipeline.datasets.scanned import ScanResult
+from bottleneck_features.pipeline.datasets.scanning import scan_containers
 from bottleneck_features.pipeline.datasets.sources.tar_members import BESIDE, TarReader, images_in_tar
 from bottleneck_features.pipeline.datasets.texts import factorized, text_array
 from bottleneck_features.pipeline.experiment import DatasetSettings, Experiment
