@@ -74,7 +74,7 @@ def test_the_logistic_regression_is_that_of_repeated_rows(problem, l2):
             for t, _ in both
         ]
     assert losses[0] == pytest.approx(losses[1], abs=1e-6)
-    np.testing.assert_allclose(ours, theirs, atol=2e-3)  # what the rule that ends a fit leaves
+    np.testing.assert_allclose(ours, theirs, atol=3e-4)  # what the rule that ends a fit leaves
 
 
 @pytest.mark.parametrize("features", [8, 90])
