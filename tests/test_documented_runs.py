@@ -97,7 +97,7 @@ def test_the_notebook_runs_from_nothing(tmp_path):
     run([sys.executable, "-m", "jupyter", "execute", "--inplace", str(file)], folder)
     cells = nbformat.read(file, 4).cells
     said = "".join(output.get("text", "") for cell in cells for output in cell.get("outputs", []))
-    assert float(re.search(r"([\d.]+)% \[.*of 680 test images", said)[1]) > 70
+    assert float(re.search(r"([\d.]+)% \[.*of 340 test images", said)[1]) > 70
     assert any("image/png" in output.get("data", {}) for cell in cells for output in cell.get("outputs", []))
 
 

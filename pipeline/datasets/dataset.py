@@ -128,15 +128,22 @@ class ArrayDataset(Dataset):
         class_names: see `Dataset`.
         images: uint8 arrays `(n, height, width, 3)` by split.
         splits: see `Dataset`.
+        groups: see `Dataset`.
     """
 
     def __init__(
-        self, title: str, class_names: tuple[str, ...], images: Mapping[str, np.ndarray], splits: Mapping[str, Samples]
+        self,
+        title: str,
+        class_names: tuple[str, ...],
+        images: Mapping[str, np.ndarray],
+        splits: Mapping[str, Samples],
+        groups: Mapping[str, np.ndarray] = MappingProxyType({}),
     ) -> None:
         self.title = title
         self.class_names = class_names
         self.image_shape = next(iter(images.values())).shape[1:]
         self.splits = splits
+        self.groups = groups
         self._images = images
 
     def images(self, split: str, indices: np.ndarray) -> np.ndarray:

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from bottleneck_features.pipeline.datasets import Dataset, open_dataset
 from bottleneck_features.pipeline.datasets.dataset import stratified_sample
 from bottleneck_features.pipeline.datasets.sources.cifar10 import FILES, Cifar10
-from bottleneck_features.pipeline.datasets.sources.embedded import PATCH, PHOTOGRAPHS
 from bottleneck_features.pipeline.errors import PipelineError, RequestError
 from bottleneck_features.pipeline.experiment_file import load_experiment
 
@@ -50,25 +49,6 @@ def test_ids_are_unique_over_all_splits(source):
     dataset = _open(source)
     ids = np.concatenate([samples.ids for samples in dataset.splits.values()])
     assert len(set(ids)) == len(ids)
-
-
-def test_photo_patches_of_training_and_test_share_no_pixel():
-    dataset = _open("photo-patches")
-    borders: dict[str, list[int]] = {name: [] for name in PHOTOGRAPHS}
-    for identifier in dataset.splits["train"].ids:
-        name, _, left = identifier.split("-")
-        borders[name].append(int(left[1:]) + PATCH)
-    for identifier in dataset.splits["test"].ids:
-        name, _, left = identifier.split("-")
-        assert int(left[1:]) >= max(borders[name]), identifier
-
-
-def test_photo_patches_give_nothing_away_by_brightness_or_colour():
-    dataset = _open("photo-patches")
-    images = dataset.images("train", np.arange(1020)).astype(float)
-    assert np.array_equal(images[..., 0], images[..., 2])
-    assert np.ptp(images.mean(axis=(1, 2, 3))) < 25
-    assert [np.sum(dataset.splits["train"].labels == c) for c in range(17)] == [60] * 17
 
 
 def test_digits_keep_their_pictures_and_labels_together():

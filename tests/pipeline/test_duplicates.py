@@ -77,11 +77,11 @@ def leaky(tmp_path_factory) -> tuple[Path, tuple[str, ...]]:
 
 
 def _test_row(place: int, number: int) -> int:
-    return 40 * (number % CLASSES) + place
+    return 20 * (number % CLASSES) + 2 * place
 
 
 def _train_row(place: int, number: int) -> int:
-    return 60 * (number % CLASSES) + 7 * place
+    return 48 * (number % CLASSES) + 7 * place
 
 
 def _found(home: Path, options: tuple[str, ...]) -> tuple[Dataset, Duplicates]:
@@ -134,7 +134,7 @@ def _place_in_batches(row: int, n: int) -> int:
 
 def test_images_of_different_places_are_not_called_duplicates(leaky):
     _, found = _found(*leaky)
-    assert found.affected.sum() <= COPIES * len(PLANTED) + 2  # of 400
+    assert found.affected.sum() <= COPIES * len(PLANTED) + 2  # of 200
 
 
 def test_the_accuracy_without_the_leaked_images_stands_beside_the_full_one(leaky):
@@ -144,11 +144,11 @@ def test_the_accuracy_without_the_leaked_images_stands_beside_the_full_one(leaky
     result = json.loads((home / "runs" / "cifar10" / "train-head" / "result.json").read_text())
     affected = result["duplicates"]["images"]
     assert affected >= COPIES * len(PLANTED)
-    assert result["duplicates"]["of"] == 400
+    assert result["duplicates"]["of"] == 200
     method = result["methods"][0]
-    assert method["n"]["test"] == 400
-    assert method["without_duplicates"]["n"] == 400 - affected
-    assert f"{affected} of the 400 images" in done.stderr
+    assert method["n"]["test"] == 200
+    assert method["without_duplicates"]["n"] == 200 - affected
+    assert f"{affected} of the 200 images" in done.stderr
     assert f"{100 * method['without_duplicates']['accuracy']:.1f} %" in done.stderr
 
 

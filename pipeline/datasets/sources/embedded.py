@@ -1,7 +1,9 @@
 """Data sets whose images ship in Python packages: patches of photographs, and handwritten digits."""
 
 import zlib
+from collections.abc import Iterator
 from importlib.util import find_spec
+from itertools import pairwise, product
 from pathlib import Path
 
 import numpy as np
@@ -30,8 +32,11 @@ PHOTOGRAPHS = {
     "text": "text.png",
 }
 PATCH = 32
-TRAIN_SHARE = 0.6
-PATCHES = {"train": 60, "test": 40}
+GAP = 3  # pixels between patches that must not touch
+HELD_OUT = {"validation": 12, "test": 20}  # patches of a photograph; the smallest one has no room for more
+STRIP_SHARE = 0.25  # of the width: a strip for patches held out is at least so wide
+REGIONS, PATCHES_PER_REGION = (2, 3), 8  # of the training part, more along its longer side
+DRAW = 0  # the first in which the search for repeated images takes no two different joints between bricks for one
 FLATTEST = 3.0  # grey levels: a patch whose standard deviation is below shows nothing but noise
 MIDDLE, CONTRAST = 128, 48  # mean and standard deviation of a normalised patch, in grey levels
 
@@ -43,33 +48,36 @@ BRIGHTEST = 16  # scikit-learn stores 17 grey levels, 0..16
 def photo_patches() -> ArrayDataset:
     """Return patches of the 17 photographs in the scikit-image wheel; the class is the photograph.
 
-    Training patches come from the left 60 % of a photograph and test patches from the rest, so that no pixel is in both.
-    Patches are grey and contrast-normalised: brightness and colour give nothing away.
+    Validation patches come from one side of a photograph, test patches from the other, training patches from between; every
+    second photograph has its sides exchanged. Validation and test patches neither overlap nor touch each other, and each is
+    a group of its own. The training part has six regions; patches overlap within a region, which is a group, and are apart
+    from those of other regions. Patches are grey and contrast-normalised: brightness and colour give nothing away.
 
     Returns:
-        17 classes, 60 training and 40 test images each, 32×32 RGB (grey).
+        17 classes; 48 training, 12 validation and 20 test images each; 32×32 RGB (grey).
 
     Raises:
         PipelineError: scikit-image, whose wheel carries the photographs, is not installed.
     """
     folder = _photographs()
-    images: dict[str, list[np.ndarray]] = {split: [] for split in PATCHES}
-    ids: dict[str, list[str]] = {split: [] for split in PATCHES}
-    for name, file in PHOTOGRAPHS.items():
+    images: dict[str, list[np.ndarray]] = {}
+    ids: dict[str, list[str]] = {}
+    groups: dict[str, list[str]] = {}
+    for number, (name, file) in enumerate(PHOTOGRAPHS.items()):
         with Image.open(folder / file) as photograph:
             grey = np.asarray(photograph.convert("L"), np.float32)
-        border = int(grey.shape[1] * TRAIN_SHARE)
-        for split, region, offset in (("train", grey[:, :border], 0), ("test", grey[:, border:], border)):
-            rng = np.random.default_rng(zlib.crc32(f"{name}/{split}".encode()))
-            for top, left in _positions(region, PATCHES[split], rng):
-                images[split].append(_normalise(region[top : top + PATCH, left : left + PATCH]))
-                ids[split].append(f"{name}-y{top}-x{left + offset}")
-    labels = {split: np.repeat(np.arange(len(PHOTOGRAPHS)), count) for split, count in PATCHES.items()}
+        for split, region, top, left in _places(name, grey, tuple(HELD_OUT)[:: -1 if number % 2 else 1]):
+            images.setdefault(split, []).append(_normalise(grey[top : top + PATCH, left : left + PATCH]))
+            ids.setdefault(split, []).append(f"{name}-y{top}-x{left}")
+            groups.setdefault(split, []).append(region or ids[split][-1])
+    counts = {split: len(found) // len(PHOTOGRAPHS) for split, found in ids.items()}
+    labels = {split: np.repeat(np.arange(len(PHOTOGRAPHS)), count) for split, count in counts.items()}
     return ArrayDataset(
         "photo-patches",
         tuple(PHOTOGRAPHS),
         {split: np.stack(patches) for split, patches in images.items()},
-        {split: Samples(np.array(ids[split]), labels[split].astype(np.int64)) for split in PATCHES},
+        {split: Samples(np.array(ids[split]), labels[split].astype(np.int64)) for split in images},
+        {split: np.array(names) for split, names in groups.items()},
     )
 
 
@@ -81,6 +89,52 @@ def _photographs() -> Path:
             "Type: pip install 'bottleneck-features[demo]'"
         )
     return Path(spec.origin).parent / "data"
+
+
+def _places(name: str, grey: np.ndarray, sides: tuple[str, ...]) -> Iterator[tuple[str, str, int, int]]:
+    """Give the split, the region (empty: none), the top and the left of every patch of a photograph.
+
+    Args:
+        name: of the photograph.
+        grey: the photograph.
+        sides: the splits that its left and its right side are held out for.
+    """
+    width = grey.shape[1]
+    on_left, left_end = _strip(grey, HELD_OUT[sides[0]])
+    on_right, right_end = _strip(grey[:, ::-1], HELD_OUT[sides[1]])
+    cells = dict(zip(sides, (on_left, [(top, width - PATCH - left) for top, left in on_right]), strict=True))
+    for number, (rows, columns) in enumerate(_regions(grey.shape[0], left_end, width - right_end)):
+        region = f"{name}-region{number}"
+        for top, left in _positions(grey[rows, columns], PATCHES_PER_REGION, _generator(region)):
+            yield "train", region, rows.start + top, columns.start + left
+    for split, count in HELD_OUT.items():
+        for chosen in np.sort(_generator(f"{name}-{split}").choice(len(cells[split]), count, replace=False)):
+            yield split, "", *cells[split][chosen]
+
+
+def _generator(name: str) -> np.random.Generator:
+    return np.random.default_rng([DRAW, zlib.crc32(name.encode())])
+
+
+def _strip(grey: np.ndarray, count: int) -> tuple[list[tuple[int, int]], int]:
+    """Return at least `count` places on a grid at the left side that show something, and how far they and a gap reach."""
+    height, width = grey.shape
+    found: list[tuple[int, int]] = []
+    left = 0
+    while len(found) < count or left < width * STRIP_SHARE:
+        tops = range(0, height - PATCH + 1, PATCH + GAP)
+        found += [(top, left) for top in tops if grey[top : top + PATCH, left : left + PATCH].std() >= FLATTEST]
+        left += PATCH + GAP
+    return found, left
+
+
+def _regions(height: int, left: int, right: int) -> Iterator[tuple[slice, slice]]:
+    """Give the rows and columns of the regions between two sides of a photograph, with a gap between regions."""
+    across, down = REGIONS if height > right - left else REGIONS[::-1]
+    tops = np.linspace(0, height + GAP, down + 1).astype(int).tolist()
+    lefts = np.linspace(left, right + GAP, across + 1).astype(int).tolist()
+    for rows, columns in product(pairwise(tops), pairwise(lefts)):
+        yield slice(rows[0], rows[1] - GAP), slice(columns[0], columns[1] - GAP)
 
 
 def _positions(region: np.ndarray, count: int, rng: np.random.Generator) -> list[tuple[int, int]]:
