@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from bottleneck_features.foreign import read_json
+from bottleneck_features.pipeline.datasets import Dataset
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.evaluation.predictions import Predictions, load_predictions
 from bottleneck_features.pipeline.method_row import NETWORKS, training_command
+from bottleneck_features.pipeline.reporting.answer import best_method
 from bottleneck_features.pipeline.result_schema import RECORDS, ScoredResult, missing_keys, require_result
 from bottleneck_features.pipeline.results import RESULT_FILE
 from bottleneck_features.plain import visible
@@ -151,15 +153,18 @@ def last_settings(runs: Path, experiment: Mapping[str, Any]) -> tuple[str, ...]:
     return ()
 
 
-def predictions_of(sources: Sources, runs: Path) -> tuple[tuple[str, Predictions] | None, tuple[str, ...]]:
+def predictions_of(
+    sources: Sources, runs: Path, dataset: Dataset
+) -> tuple[tuple[str, Predictions] | None, tuple[str, ...]]:
     """Return the first command whose result has predictions, with them, and a remark on each one before it that has none."""
     remarks: list[str] = []
     for name in (name for name, result in sources.results.items() if "methods" in result):
-        if found := load_predictions(sources.results[name], runs / name):
+        found, shown = load_predictions(sources.results[name], runs / name), best_method(sources.results[name])["name"]
+        if found and shown in found.predicted and found.are_of(dataset):
             return (name, found), tuple(remarks)
         remarks.append(
-            f"The predictions of {name} for single images are not shown: its predictions.npz is missing, or belongs to "
-            f"another result. To make it again: {sources.commands[name]}"
+            f"The predictions of {name} for single images are not shown: its predictions.npz is missing, or damaged, or "
+            f"belongs to another result. To make it again: {sources.commands[name]}"
         )
     return None, tuple(remarks)
 
