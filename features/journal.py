@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
-import json
 import os
 import socket
 import uuid
@@ -21,6 +20,7 @@ from bottleneck_features.features.entries import HASH_BYTES, FileEntry, Finished
 from bottleneck_features.features.identity import canonical_json
 from bottleneck_features.features.schema import MOST_BYTES, JournalHeader
 from bottleneck_features.features.storage import make_folder, sync_folder, write_error
+from bottleneck_features.foreign import parsed_json
 
 JOURNAL = ".journal"
 SUFFIX = ".records"
@@ -162,8 +162,8 @@ def _read(path: Path) -> Iterator[Records]:
     if seal.decode("ascii", "replace") != hashlib.sha256(header).hexdigest():
         return
     try:
-        content = JournalHeader.model_validate(json.loads(header))
-    except (ValueError, RecursionError):  # sealed, but not by this code
+        content = JournalHeader.model_validate(parsed_json(header))
+    except ValueError:  # sealed, but not by this code
         return
     rows = np.frombuffer(body[: len(body) - len(body) % RECORD.itemsize], RECORD)
     plain = rows.tobytes()

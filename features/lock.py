@@ -16,6 +16,7 @@ from typing import Any
 
 from bottleneck_features.features.errors import CacheBusy
 from bottleneck_features.features.storage import publish_bytes, write_error
+from bottleneck_features.foreign import read_json
 
 LOCK = ".lock"
 HOLDER = ".lock.json"
@@ -118,7 +119,7 @@ def _locked(path: Path, wait_seconds: float, busy: Any) -> Iterator[None]:
 
 def _busy(folder: Path) -> CacheBusy:
     try:
-        holder = json.loads((folder / HOLDER).read_bytes())
+        holder = read_json(folder / HOLDER)
         host, pid, since = str(holder["host"]), int(holder["pid"]), str(holder["since"])
     except (OSError, ValueError, KeyError, TypeError):
         return CacheBusy(f"Other processes are writing to {folder}. Wait until they are done.")

@@ -20,6 +20,7 @@ from bottleneck_features.features.lock import manifest_lock
 from bottleneck_features.features.partition import WHOLE, Partition
 from bottleneck_features.features.schema import require_manifest
 from bottleneck_features.features.storage import publish_bytes, publish_new
+from bottleneck_features.foreign import parsed_json
 
 FORMAT = "bottleneck-features"
 VERSION = 2
@@ -232,7 +233,7 @@ def parsed(text: bytes, path: Path | str) -> Manifest:
         CacheVersion, CacheDamaged: see `load`.
     """
     try:
-        content = json.loads(text)
+        content = parsed_json(text)
         if not isinstance(content, dict):
             raise ValueError("it is no JSON object")
         _check_version(content, path)
@@ -242,7 +243,7 @@ def parsed(text: bytes, path: Path | str) -> Manifest:
         return _from_json(content)
     except CacheVersion:
         raise
-    except (CacheError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+    except (CacheError, ValueError, KeyError, TypeError, OverflowError) as error:
         raise CacheDamaged(f"The manifest {path} is damaged ({first_line(error, 200)}). {_remedy(path)}") from error
 
 

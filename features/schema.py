@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from bottleneck_features.foreign import parsed_json, problem_of
 
 MOST_BYTES = 1 << 62  # of one file: positions in it fit into 64 bits
 LARGEST_AXIS = 1 << 31
@@ -131,9 +132,7 @@ def require_manifest(content: Mapping[str, Any]) -> None:
     try:
         ManifestSchema.model_validate(content)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        field = ".".join(map(str, first["loc"]))
-        raise ValueError(f"{field}: {first['msg']}") from None
+        raise ValueError(problem_of(error)) from None
     for names in ([layer["name"] for layer in content["layers"]], [split["name"] for split in content["splits"]]):
         if len(set(names)) < len(names):
             raise ValueError("it names a layer or a split twice")
@@ -142,6 +141,6 @@ def require_manifest(content: Mapping[str, Any]) -> None:
 def read_offsets(text: bytes) -> dict[str, int] | None:
     """Return where the datasets of shards begin, from JSON; None where it is no such thing."""
     try:
-        return LayoutRecord.model_validate({"from": 0, "offsets": json.loads(text)}).offsets
-    except (ValueError, RecursionError):
+        return LayoutRecord.model_validate({"from": 0, "offsets": parsed_json(text)}).offsets
+    except ValueError:
         return None

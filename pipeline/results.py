@@ -11,6 +11,8 @@ from typing import Any
 from bottleneck_features.features.storage import whole_file
 from bottleneck_features.pipeline.machine import hardware, peak_memory_mib, versions
 
+RESULT_FILE = "result.json"
+
 
 @dataclass
 class Clock:
@@ -71,7 +73,7 @@ class Result:
 def write_result(result: Result) -> dict[str, Any]:
     """Write `result.json` into the result's folder (whole or not at all) and return its content."""
     content = result.as_json()
-    write_text(result.folder / "result.json", json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    write_text(result.folder / RESULT_FILE, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
     return content
 
 

@@ -8,15 +8,22 @@ from bottleneck_features.pipeline.method_row import Score
 
 SMALLEST_P = 1e-300
 FEW = 50  # validation images: a temperature fitted on fewer can make other images far worse
-TESTS = {"mcnemar": "exact McNemar", "group sign-flip": "exact sign-flip test over groups,"}
+TESTS = {
+    "mcnemar": "exact McNemar",
+    "group sign-flip": "exact sign-flip test over groups,",
+    "interval": "by the interval,",
+    "corrected resampled t": "corrected resampled t-test over folds,",
+}
+SPLIT_TITLES = {"cross_validated": "cross-validated"}
+_SELECT_NAMES = {"macro-f1": "macro F1", "auroc": "AUROC", "log-loss": "log loss"}
 
 
 def table_columns(methods: list[Mapping[str, Any]]) -> tuple[str, ...]:
     """Return the column names of `table_rows`, with the number of images each accuracy is of."""
-    counts = {split: max(method["n"][split] for method in methods) for split in ("train", "validation", "test")}
+    counts = {split: max(method["n"].get(split, 0) for method in methods) for split in shown_splits(methods)}
     return (
         "method",
-        *(f"{split}, n = {count:,}" for split, count in counts.items()),
+        *(f"{SPLIT_TITLES.get(split, split)}, n = {count:,}" for split, count in counts.items()),
         "parameters",
         "extraction",
         "training",
@@ -29,17 +36,62 @@ def table_rows(methods: list[Mapping[str, Any]]) -> list[tuple[str, ...]]:
     Args:
         methods: the `methods` of a result object.
     """
+    splits = shown_splits(methods)[1:]
     return [
         (
             row_title(method),
             _train_text(method),
-            *(accuracy_text(method, split) for split in ("validation", "test")),
+            *(accuracy_text(method, split) for split in splits),
             f"{method['parameters']:,}",
             duration_text(method["seconds"]["extract"]),
             duration_text(method["seconds"]["train"]),
         )
         for method in methods
     ]
+
+
+def shown_splits(methods: list[Mapping[str, Any]]) -> tuple[str, ...]:
+    """Return the splits that a table of methods has columns of: test images and folds where a method was scored on them."""
+    found = [split for split in ("test", "cross_validated") if any(method["n"].get(split) for method in methods)]
+    return ("train", "validation", *found)
+
+
+def select_name(select: str) -> str:
+    """Return a criterion as text, such as `balanced accuracy`."""
+    return _SELECT_NAMES.get(select, select.replace("-", " "))
+
+
+def select_value(method: Mapping[str, Any], split: str, select: str) -> float:
+    """Return the figure of a method's row that decides; its accuracy where the row has none."""
+    value = method.get(select.replace("-", "_"), {}).get(split)
+    return method["accuracy"].get(split) or 0.0 if value is None else value
+
+
+def figure_text(method: Mapping[str, Any], split: str, select: str, named: bool = True) -> str:
+    """Return the figure of a method's row that decides, with its interval, in per cent."""
+    name = select.replace("-", "_")
+    value = method.get(name, {}).get(split)
+    if select == "accuracy" or value is None:
+        return accuracy_text(method, split)
+    found = interval_text(value, *method[f"{name}_interval"][split])
+    return f"{select_name(select)} {found}" if named else found
+
+
+def images_text(method: Mapping[str, Any], split: str) -> str:
+    """Return on which images a method was scored, such as `120 test images`."""
+    count = method["n"][split]
+    if split == "cross_validated":
+        models = method.get("models", 1)
+        return f"{count:,} images, cross-validated ({models:,} models)"
+    return f"{count:,} {split} images"
+
+
+def gap_text(pair: Mapping[str, Any], first: str) -> str:
+    """Return how far one of two methods is ahead, with the interval, in points."""
+    sign = 1 if pair["first"] == first else -1
+    low, high = sorted(sign * end for end in pair["difference_interval"])
+    unit = "points" if pair.get("measure", "accuracy") == "accuracy" else f"points of {select_name(pair['measure'])}"
+    return f"{100 * sign * pair['difference']:+.1f} {unit} [{100 * low:+.1f}, {100 * high:+.1f}]"
 
 
 def _train_text(method: Mapping[str, Any]) -> str:
@@ -66,7 +118,7 @@ def probe_rows(methods: list[Mapping[str, Any]], split: str) -> list[tuple[str, 
 
 def accuracy_text(method: Mapping[str, Any], split: str) -> str:
     """Return a method's accuracy on a split with its interval, in per cent; a dash where it was not scored."""
-    value = method["accuracy"][split]
+    value = method["accuracy"].get(split)
     return "–" if value is None else interval_text(value, *method["interval"][split])
 
 
@@ -94,17 +146,19 @@ def duration_text(seconds: float | None) -> str:
 
 def pair_line(pair: Mapping[str, Any], split: str) -> str:
     """Return how two methods differ on the same images, in one sentence."""
-    low, high = pair["difference_interval"]
+    images = "images" if split == "cross_validated" else f"{split} images"
     return (
-        f"{pair['first']} against {pair['second']}: {100 * pair['difference']:+.1f} points "
-        f"[{100 * low:+.1f}, {100 * high:+.1f}] (95 %); {pair['only_first_right']:,} {split} images only "
+        f"{pair['first']} against {pair['second']}: {gap_text(pair, pair['first'])} (95 %); "
+        f"{pair['only_first_right']:,} {images} only "
         f"the first got right, {pair['only_second_right']:,} only the second; {evidence_text(pair)}"
     )
 
 
 def evidence_text(pair: Mapping[str, Any]) -> str:
     """Return which test compared two methods, with its p-value."""
-    return f"{TESTS[pair['test']]} {p_text(pair['p_value'])}"
+    adjusted = pair.get("p_adjusted")
+    several = "" if adjusted is None or adjusted == pair["p_value"] else f", {p_text(adjusted)} among several (Holm)"
+    return f"{TESTS[pair['test']]} {p_text(pair['p_value'])}{several}"
 
 
 def p_text(p_value: float) -> str:

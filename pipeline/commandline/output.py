@@ -10,9 +10,10 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from bottleneck_features.pipeline.reporting.answer import answer
+from bottleneck_features.pipeline.reporting.answer import answer, headline
 from bottleneck_features.pipeline.tables import (
     PROBE_COLUMNS,
+    SPLIT_TITLES,
     accuracy_text,
     calibration_sentence,
     interval_text,
@@ -27,6 +28,7 @@ from bottleneck_features.plain import visible
 _SCORED = {
     "test": "the test images were scored at the end of this run",
     "validation": "there is no test split, and settings were chosen on these validation images",
+    "cross_validated": "cross-validated: everything is learned and chosen on a fold's own training images",
 }
 LOG_WIDTH = 160  # columns of a table that goes to a file
 
@@ -51,20 +53,26 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 def print_methods(result: Mapping[str, Any]) -> None:
     """Print the methods of a result as a table, with a line that explains the numbers."""
+    for line in headline(result):
+        echo(line)
     print_table(table_columns(result["methods"]), table_rows(result["methods"]))
-    echo(f"top-1 accuracy with its 95 % Wilson interval; {_SCORED[result['scored_on']]}")
+    echo(f"top-1 accuracy with its 95 % interval; {_SCORED[result['scored_on']]}")
     if result["images_per_second"]:
         echo(f"extraction: {result['images_per_second']:,.1f} images/s, all layers in one pass")
 
 
 def print_probe(result: Mapping[str, Any]) -> None:
     """Print the rows of a probe by validation accuracy, the best of each family with its score, and the files."""
-    print_table(PROBE_COLUMNS, probe_rows(result["table"], "validation"))
-    echo(f"\nThe best of each family on {result['scored_on']} images:")
+    split = result["scored_on"]
+    for line in headline(result):
+        echo(line)
+    echo(f"\nThe best of each family, {SPLIT_TITLES.get(split, f'on {split} images')}:")
     print_table(
-        (*PROBE_COLUMNS[:3], result["scored_on"], PROBE_COLUMNS[4]), probe_rows(result["methods"], result["scored_on"])
+        (*PROBE_COLUMNS[:3], SPLIT_TITLES.get(split, split), PROBE_COLUMNS[4]), probe_rows(result["methods"], split)
     )
-    echo(f"top-1 accuracy with its 95 % Wilson interval; {_SCORED[result['scored_on']]}")
+    echo(f"top-1 accuracy with its 95 % interval; {_SCORED[split]}")
+    echo("\nAll probes on validation images:")
+    print_table(PROBE_COLUMNS, probe_rows(result["table"], "validation"))
     for pair in result["pairs"]:
         echo(pair_line(pair, result["scored_on"]))
     echo(f"{result['methods'][0]['name']}, {calibration_sentence(result['calibration'])}")
@@ -119,7 +127,7 @@ def print_comparison(result: Mapping[str, Any], report: Mapping[str, Any]) -> No
 def print_advice(result: Mapping[str, Any]) -> None:
     """Print the recommended method, why, and what to type next."""
     echo(f"Recommended: {result['recommendation']}")
-    for reason in result["reasons"]:
+    for reason in (*result["reasons"], *result["cannot_tell"]):
         echo(f"- {reason}")
     echo(f"Rule of thumb: {result['rule_of_thumb']}")
     for line in result["commands"]:
@@ -191,7 +199,7 @@ def model_line(model: Mapping[str, Any]) -> str:
     kind = model["scored_on"]
     return (
         f"{model['name']} ({model['method']}, {' + '.join(model['layers'])} of {model['backbone']}, trained on {model['data']}): "
-        f"{kind} accuracy {accuracy_text(model, kind)} of {model['n'][kind]:,} images"
+        f"{SPLIT_TITLES.get(kind, kind)} accuracy {accuracy_text(model, kind)} of {model['n'][kind]:,} images"
     )
 
 

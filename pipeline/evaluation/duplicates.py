@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import TypeAdapter
 
 from bottleneck_features.features import Features
+from bottleneck_features.foreign import read_json
 from bottleneck_features.models.rows import mean_over_positions, unit_rows
 from bottleneck_features.pipeline.datasets import Dataset
 from bottleneck_features.pipeline.evaluation.likeness import (
@@ -129,10 +131,10 @@ def known_duplicates(
     name = hashlib.sha256(f"{RULE}\0{cache.key}\0{samples}".encode()).hexdigest()[:16]
     file = home / "duplicates" / f"{name}.json"
     try:
-        known = json.loads(file.read_text(encoding="utf-8"))
-        pairs = tuple(Duplicate(**pair) for pair in known["pairs"])
+        known = read_json(file)
+        pairs = TypeAdapter(tuple[Duplicate, ...]).validate_python(known["pairs"])
         affected = np.isin(dataset.splits[scored.split].ids[scored.indices], [pair.scored_id for pair in pairs])
-        return Duplicates(pairs, affected, known["near_ones"])
+        return Duplicates(pairs, affected, str(known["near_ones"]))
     except (OSError, ValueError, KeyError, TypeError):
         found = find_duplicates(dataset, cache, holdout, scored)
         write_text(file, json.dumps(found.as_json()))

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,9 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from bottleneck_features.pipeline.datasets import Dataset
 from bottleneck_features.pipeline.results import write_bytes
 
 PREDICTIONS_FILE = "predictions.npz"
+LARGEST = 1 << 32  # bytes of the arrays of a file
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,29 @@ class Predictions:
     labels: np.ndarray
     predicted: Mapping[str, np.ndarray]
     confidence: Mapping[str, np.ndarray]
+
+    def are_of(self, dataset: Dataset) -> bool:
+        """Return whether these are predictions for images of a data set, by ids, labels and classes."""
+        samples = dataset.splits.get(self.split)
+        if samples is None or not np.isin(self.ids, known := np.array(samples.ids.tolist(), np.str_)).all():
+            return False
+        labels, classes = samples.labels[self.positions(np.arange(len(self.ids)), known)], len(dataset.class_names)
+        answers = self.predicted.values()
+        return bool((labels == self.labels).all()) and all(((own >= 0) & (own < classes)).all() for own in answers)
+
+    def _require_whole(self) -> None:
+        """Check that the arrays fit together, as those of a file may not; a `ValueError` says what does not."""
+        n = len(self.ids)
+        if self.ids.dtype.kind != "U" or self.ids.ndim != 1 or not n or len(np.unique(self.ids)) < n:
+            raise ValueError("its ids are no different texts")
+        if not self.predicted:
+            raise ValueError("it has no method")
+        if any(own.shape != (n,) or own.dtype.kind not in "iu" for own in (self.labels, *self.predicted.values())):
+            raise ValueError("its labels or predicted classes are no whole numbers, one per image")
+        if any(own.shape != (n,) or own.dtype.kind != "f" for own in self.confidence.values()):
+            raise ValueError("its confidences are no numbers, one per image")
+        if not all(((own >= 0) & (own <= 1 + 1e-6)).all() for own in self.confidence.values()):
+            raise ValueError("its confidences are not within 0..1")
 
     def positions(self, rows: np.ndarray, ids: np.ndarray) -> np.ndarray:
         """Return where the images of some rows lie in their split, whose `(n,)` ids are given."""
@@ -55,7 +81,7 @@ def save_predictions(predictions: Predictions, folder: Path) -> dict[str, str]:
 
 
 def load_predictions(result: Mapping[str, Any], folder: Path) -> Predictions | None:
-    """Read the predictions of a result; None if they are missing or belong to another result.
+    """Read the predictions of a result; None if they are missing, damaged, or belong to another result.
 
     Args:
         result: a result object.
@@ -63,10 +89,22 @@ def load_predictions(result: Mapping[str, Any], folder: Path) -> Predictions | N
     """
     try:
         content = (folder / PREDICTIONS_FILE).read_bytes()
-    except FileNotFoundError:
+    except OSError:
         return None
     if hashlib.sha256(content).hexdigest() != result.get("predictions", {}).get("sha256"):
         return None
+    try:
+        found = _parsed(content)
+        found._require_whole()
+    except Exception:  # a damaged file can raise anything
+        return None
+    return found
+
+
+def _parsed(content: bytes) -> Predictions:
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        if sum(member.file_size for member in archive.infolist()) > LARGEST:
+            raise ValueError("its arrays are too large")
     with np.load(io.BytesIO(content), allow_pickle=False) as columns:
         methods = [name.removeprefix("predicted/") for name in columns.files if name.startswith("predicted/")]
         return Predictions(

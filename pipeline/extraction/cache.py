@@ -6,11 +6,13 @@ import re
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from filelock import FileLock
+from pydantic import Field, TypeAdapter
 
 from bottleneck_features import features, models
+from bottleneck_features.foreign import read_json
 from bottleneck_features.pipeline.datasets import Dataset
 from bottleneck_features.pipeline.datasets.scan_memory import forget_scans
 from bottleneck_features.pipeline.datasets.texts import joined
@@ -168,7 +170,7 @@ def forget_fingerprints(home: Path) -> None:
 
 def _known(home: Path) -> dict[str, dict[str, str]]:
     try:
-        content = json.loads((home / FINGERPRINTS_FILE).read_text(encoding="utf-8"))
+        content = read_json(home / FINGERPRINTS_FILE)
         return {state: {split: str(value) for split, value in found.items()} for state, found in content.items()}
     except (OSError, ValueError, AttributeError):  # none yet, or damaged: made anew
         return {}
@@ -188,6 +190,9 @@ def _state(dataset: Dataset) -> str:
 
 
 SPEEDS, SPEEDS_LOCK = "speeds.json", "speeds.lock"
+_SPEED_TABLE = TypeAdapter(
+    dict[str, tuple[Annotated[int, Field(ge=0, lt=1 << 62)], Annotated[float, Field(gt=0, lt=1e18)]]]
+)
 
 
 def extraction_speed(folder: Path, key: str) -> float | None:
@@ -212,8 +217,6 @@ def remember_speed(folder: Path, key: str, images: int, seconds: float) -> None:
 
 def _speeds(folder: Path) -> dict[str, tuple[int, float]]:
     try:
-        return {
-            key: (int(n), float(seconds)) for key, (n, seconds) in json.loads((folder / SPEEDS).read_text()).items()
-        }
-    except (OSError, ValueError, TypeError, AttributeError):
+        return _SPEED_TABLE.validate_python(read_json(folder / SPEEDS))
+    except (OSError, ValueError):
         return {}

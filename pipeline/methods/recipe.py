@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from bottleneck_features.foreign import problem_of
+
 LARGEST_SIDE = 1 << 14  # pixels
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0, lt=1 << 62)]
@@ -31,7 +33,22 @@ class TrainedRecord(_Strict):
     threshold: Share | None = None
 
 
-class FeatureIdentity(_Strict):
+class PixelIdentity(_Strict):
+    """What is needed of the identity of the images that a model was trained on."""
+
+    value_range: Annotated[dict[str, tuple[float, float]], Field(alias="dataset.value_range")] = {}
+    bands: Annotated[list[Count], Field(alias="dataset.bands")] = []
+    decoding: Annotated[str, Field(alias="input.decoding")] = ""
+
+
+class NetworkRecord(TrainedRecord):
+    """What is needed of the result that describes a trained network."""
+
+    cache_identity: PixelIdentity
+    experiment: dict[str, Any]
+
+
+class FeatureIdentity(PixelIdentity):
     """What is needed of the identity of the features that a head was trained on."""
 
     engine: Annotated[str, Field(alias="compute.engine")]
@@ -69,5 +86,4 @@ def require(record: type[_Strict], content: Mapping[str, Any]) -> None:
     try:
         record.model_validate_json(json.dumps(content))  # strict JSON takes a list for a tuple, strict Python does not
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        raise ValueError(f"{'.'.join(map(str, first['loc'])) or 'it'}: {first['msg']}") from None
+        raise ValueError(problem_of(error)) from None

@@ -20,8 +20,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 from filelock import FileLock, Timeout
+from pydantic import TypeAdapter
 
 from bottleneck_features import models
+from bottleneck_features.errors import first_line
+from bottleneck_features.foreign import read_json
 from bottleneck_features.pipeline.errors import PipelineError
 from bottleneck_features.pipeline.evaluation.target import ClassTarget
 from bottleneck_features.pipeline.method_row import Curves, kept_epoch
@@ -159,7 +162,15 @@ def fit_resumable(
 
 
 def _taken_up(folder: Path) -> dict[str, list[float]]:
-    return json.loads((_newest(folder) / CURVES).read_text()) if _epochs(folder) else {}
+    if not _epochs(folder):
+        return {}
+    file = _newest(folder) / CURVES
+    try:
+        return TypeAdapter(dict[str, list[float]]).validate_python(read_json(file))
+    except ValueError as error:
+        raise PipelineError(
+            f"'{file}' of a checkpoint is damaged ({first_line(error)}). Remove '{folder}', and the training begins anew."
+        ) from None
 
 
 def _epochs(folder: Path) -> list[Path]:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from bottleneck_features.foreign import parsed_json
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.evaluation.calibration import with_temperature
 from bottleneck_features.pipeline.method_names import FORMER_NAMES
@@ -87,7 +88,7 @@ def load_head(path: Path) -> SavedHead:
         _require_stored(path)
         with np.load(path, allow_pickle=False) as content:
             arrays = {name: content[name] for name in content.files}
-        recipe = json.loads(str(arrays.pop("recipe")))
+        recipe = parsed_json(str(arrays.pop("recipe")))
     except FileNotFoundError:
         raise RequestError(f"There is no head {str(path)!r}. `bottleneck probe` writes one.") from None
     except _BROKEN as error:

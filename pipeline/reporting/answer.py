@@ -4,7 +4,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from bottleneck_features.pipeline.method_names import FROZEN, PRETRAINED, SCRATCH, row_label, row_title
-from bottleneck_features.pipeline.tables import accuracy_text, evidence_text
+from bottleneck_features.pipeline.tables import (
+    accuracy_text,
+    evidence_text,
+    figure_text,
+    gap_text,
+    images_text,
+    percent_text,
+    select_name,
+    select_value,
+)
 
 _KINDS = {
     "classifier on frozen features": FROZEN,
@@ -15,7 +24,9 @@ UNRIVALLED = "Whether a network trained from scratch does better has not been me
 _CHOSEN_ON = {
     "test": "Each method was chosen on validation images and trained once; with another seed the figures would differ.",
     "validation": "There is no test split: each method was chosen on these same images, so the figures are too optimistic.",
+    "cross_validated": "Each figure is of a procedure: every fold chooses and trains anew on its own training images.",
 }
+SIGNIFICANT = 0.05
 
 
 def question(backbone: str, data: str) -> str:
@@ -31,31 +42,33 @@ def answer(result: Mapping[str, Any]) -> str:
     split = result["scored_on"]
     (kind, first), *others = leaders(result)
     sentences = [
+        *no_better_than_guessing(result, first),
         f"The best {kind} ({row_title(first)}{', ' + result['backbone'] if first['layers'] else ''}) reaches "
-        f"{accuracy_text(first, split)} on {first['n'][split]:,} {split} images."
+        f"{figure_text(first, split, _select(result))} on {images_text(first, split)}; always answering the most frequent class "
+        f"gets {_majority(first, split)}.",
     ]
-    sentences += _level_with(first, [m for m in _rivals(result) if m["name"] in _KINDS[kind]], split)
-    sentences += [_against(first, other, name, result["pairs"], split) for name, other in others]
+    sentences += [_against(first, other, name, result) for name, other in others]
     if all(method["name"] not in SCRATCH for _, method in leaders(result)):
         sentences.append(UNRIVALLED)
-    refitted = [_refitted(method) for _, method in leaders(result) if method["refitted_on"]]
+    refitted = [_refitted(method) for _, method in leaders(result) if method["refitted_on"] and split == "test"]
     return " ".join([*sentences, *refitted, _CHOSEN_ON[split]])
 
 
 def answer_without_rivals(result: Mapping[str, Any], backbone: str, measured: Iterable[str]) -> str:
-    """Return the outcome of a command that compares no kinds of methods: the score of its best one by validation accuracy.
+    """Return the outcome of a command that compares no kinds of methods: the score of the one it keeps.
 
     Args:
         result: the command's.
         backbone: its label.
         measured: the names of all methods on the page.
     """
-    split, best = result["scored_on"], _best(result["methods"])
+    split, best = result["scored_on"], best_method(result)
     found = (
-        f"{row_title(best)} ({backbone}) reaches {accuracy_text(best, split)} on {best['n'][split]:,} {split} images."
+        f"{row_title(best)} ({backbone}) reaches {figure_text(best, split, _select(result))} on {images_text(best, split)}; "
+        f"always answering the most frequent class gets {_majority(best, split)}."
     )
     unknown = [] if set(measured) & set(SCRATCH) else [UNRIVALLED]
-    return " ".join([found, *unknown, _CHOSEN_ON[split]])
+    return " ".join([*no_better_than_guessing(result, best), found, *unknown, _CHOSEN_ON[split]])
 
 
 def answer_of(results: Mapping[str, Mapping[str, Any]], backbone: str) -> str:
@@ -72,10 +85,57 @@ def answer_of(results: Mapping[str, Mapping[str, Any]], backbone: str) -> str:
     return answer_without_rivals(scored[0], scored[0].get("backbone", backbone), measured)
 
 
+def headline(result: Mapping[str, Any]) -> list[str]:
+    """Return the figures of the method that a result is about, in two or three lines: a bad one says so first."""
+    split, row = result["scored_on"], best_method(result)
+    first = f"{row_title(row)}: accuracy {accuracy_text(row, split)} on {images_text(row, split)}; always answering the most "
+    lines = [*no_better_than_guessing(result, row), f"{first}frequent class gets {_majority(row, split)}"]
+    if row.get("balanced_accuracy"):
+        names = {"macro_f1": "macro F1", "auroc": "AUROC", "average_precision": "average precision"}
+        beside = [f"balanced accuracy {figure_text(row, split, 'balanced-accuracy', named=False)}"]
+        beside += [
+            f"{words} {figure_text(row, split, name.replace('_', '-'), named=False)}"
+            for name, words in names.items()
+            if row.get(name, {}).get(split) is not None
+        ]
+        lines.append("; ".join([*beside, _worst(row, split, result.get("classes"))]))
+    if "select_reason" in result:
+        lines.append(f"decided by {select_name(result['select'])}: {result['select_reason']}")
+    return lines
+
+
+def no_better_than_guessing(result: Mapping[str, Any], row: Mapping[str, Any]) -> list[str]:
+    """Return a sentence where a method does not beat the answer that needs no image; else nothing."""
+    split, select = result["scored_on"], _select(result)
+    majority = row.get("majority", {}).get(split)
+    if majority is None:
+        return []
+    if select == "accuracy":
+        low, known = row["interval"][split][0], f"always answering the most frequent class ({percent_text(majority)})"
+        floor = majority
+    else:
+        classes = len(result.get("classes", ())) or 2
+        low, floor = row["balanced_accuracy_interval"][split][0], 1 / classes
+        known = f"guessing (balanced accuracy {percent_text(floor)})"
+    return [] if low > floor else [f"{row_title(row)} is not shown to be better than {known}."]
+
+
 def leaders(result: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
-    """Return the best compared method of every kind by validation accuracy, with the kind's name; frozen ones first."""
+    """Return the best compared method of every kind by what decides, with the kind's name; frozen ones first."""
     own = {kind: [m for m in _rivals(result) if m["name"] in names] for kind, names in _KINDS.items()}
-    return [(kind, _best(methods)) for kind, methods in own.items() if methods]
+    return [(kind, _best(methods, result)) for kind, methods in own.items() if methods]
+
+
+def best_method(result: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the method a report shows in detail: the one that is kept, or the first of the leaders."""
+    if result["command"] == "compare":
+        return leaders(result)[0][1]
+    kept = [row for row in result["methods"] if row.get("kept")]
+    return kept[0] if kept else _best(result["methods"], result)
+
+
+def _select(result: Mapping[str, Any]) -> str:
+    return result.get("select", "accuracy")
 
 
 def _rivals(result: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -85,41 +145,32 @@ def _rivals(result: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [m for m in result["methods"] if row_label(m) in compared and m["accuracy"][scored] is not None]
 
 
-def _level_with(best: Mapping[str, Any], others: Iterable[Mapping[str, Any]], split: str) -> list[str]:
-    """Return a sentence for each method whose validation accuracy equals that of the chosen one."""
-    if split == "validation":
-        return []
-    level = accuracy_text(best, "validation")
-    return [
-        f"On validation images {row_title(other)} is as good ({level}); on the {split} images it reaches "
-        f"{accuracy_text(other, split)}."
-        for other in others
-        if other is not best and accuracy_text(other, "validation") == level
-    ]
+def _best(methods: Sequence[Mapping[str, Any]], result: Mapping[str, Any]) -> Mapping[str, Any]:
+    split = "cross_validated" if result["scored_on"] == "cross_validated" else "validation"
+    return max(methods, key=lambda method: select_value(method, split, _select(result)))
 
 
-def best_method(result: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the method a report shows in detail: the first of the leaders, or the best by validation accuracy."""
-    return leaders(result)[0][1] if result["command"] == "compare" else _best(result["methods"])
-
-
-def _best(methods: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
-    return max(methods, key=lambda method: method["accuracy"]["validation"])
-
-
-def _against(
-    first: Mapping[str, Any], other: Mapping[str, Any], kind: str, pairs: list[Mapping[str, Any]], split: str
-) -> str:
-    pair = next(p for p in pairs if {p["first"], p["second"]} == {row_label(first), row_label(other)})
-    gap = 100 * (first["accuracy"][split] - other["accuracy"][split])
-    rival = f"the best {kind} ({row_title(other)}, {accuracy_text(other, split)})"
-    if not gap:
-        return f"It is as good as {rival}."
-    found = f"It is {abs(gap):.1f} points {'ahead of' if gap > 0 else 'behind'} {rival}"
+def _against(first: Mapping[str, Any], other: Mapping[str, Any], kind: str, result: Mapping[str, Any]) -> str:
+    split = result["scored_on"]
+    pair = next(p for p in result["pairs"] if {p["first"], p["second"]} == {row_label(first), row_label(other)})
+    rival = f"the best {kind} ({row_title(other)}, {figure_text(other, split, _select(result))})"
+    found = f"Against {rival} it is {gap_text(pair, row_label(first))}"
     if split == "validation":
         return f"{found}, on the images that both were chosen on ({evidence_text(pair)})."
-    verdict = "statistically significant" if pair["p_value"] < 0.05 else "not statistically significant"
-    return f"{found}; the difference is {verdict} ({evidence_text(pair)})."
+    p_value = pair["p_value"] if pair.get("p_adjusted") is None else pair["p_adjusted"]
+    verdict = "which is statistically significant" if p_value < SIGNIFICANT else "which cannot be told from chance"
+    return f"{found}, {verdict} ({evidence_text(pair)})."
+
+
+def _majority(row: Mapping[str, Any], split: str) -> str:
+    share = row.get("majority", {}).get(split)
+    return "an unknown share" if share is None else percent_text(share)
+
+
+def _worst(row: Mapping[str, Any], split: str, classes: Sequence[str] | None) -> str:
+    recall, number = row["worst_recall"][split], row["worst_class"][split]
+    named = f" ({classes[number]!r})" if classes and number is not None and number < len(classes) else ""
+    return f"worst class{named}: recall {percent_text(recall)}"
 
 
 def _refitted(method: Mapping[str, Any]) -> str:

@@ -1,19 +1,23 @@
 """Finds the results that belong on an experiment's report, and names those that do not belong or are missing."""
 
-import json
 import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bottleneck_features.foreign import read_json
+from bottleneck_features.pipeline.datasets import Dataset
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.evaluation.predictions import Predictions, load_predictions
 from bottleneck_features.pipeline.method_names import NETWORKS, training_command
+from bottleneck_features.pipeline.reporting.answer import best_method
+from bottleneck_features.pipeline.result_schema import RECORDS, ScoredResult, missing_keys, require_result
+from bottleneck_features.pipeline.results import RESULT_FILE
 from bottleneck_features.plain import visible
 
 CURVE_SIZES = (1, 5, 10, 50)  # images per class, then all there are
-SPLITTING = ("seed", "head.validation_split", "dataset")
+SPLITTING = ("seed", "head.validation_split", "dataset", "score")
 
 
 @dataclass(frozen=True)
@@ -23,50 +27,30 @@ class ReportedCommand:
     Attributes:
         words: the command; that of a label curve lacks its sizes, which depend on the data.
         adds: what it adds to the page; empty for a result that is optional: if there is none, it is not listed as missing.
-        needs: keys its result must have.
         depends: sections and settings that its numbers depend on, besides the features.
     """
 
     words: str
     adds: str
-    needs: tuple[str, ...]
     depends: tuple[str, ...]
 
 
-ALWAYS = (
-    "command", "experiment", "cache_key", "seconds", "peak_memory_mib", "versions", "hardware", "warnings",
-)  # fmt: skip
-SCORED = ("methods", "scored_on")
 REPORTED_COMMANDS = {
     "compare": ReportedCommand(
         "compare",
         "methods against one another, accuracy against time, confusion, each class, calibration and mistakes",
-        (*SCORED, "pairs", "confusion", "histories", "calibration", "predictions", "classes", "backbone", "duplicates"),
         (*SPLITTING, "head", "convnet", "finetune", "compare"),
     ),
-    "probe": ReportedCommand(
-        "probe", "every cached layer and family of probes", (*SCORED, "table", "backbone"), (*SPLITTING, "head")
-    ),
-    "train-head": ReportedCommand(
-        "train-head", "", (*SCORED, "calibration", "confusion", "classes", "history"), (*SPLITTING, "head")
-    ),
+    "probe": ReportedCommand("probe", "every cached layer and family of probes", (*SPLITTING, "head")),
+    "train-head": ReportedCommand("train-head", "", (*SPLITTING, "head")),
     "label-curve": ReportedCommand(
         "compare --label-curve",
         "how many labels it takes",
-        ("points", "answer", "protocol", "data", "backbone"),
         (*SPLITTING, "convnet"),
     ),
-    "inspect": ReportedCommand("inspect", "problems of the data", ("images", "repeats", "files"), ("dataset",)),
-    "advise": ReportedCommand("advise", "which method suits the data", ("recommendation", "reasons"), SPLITTING),
-    **{
-        method: ReportedCommand(
-            training_command(method),
-            "",
-            (*SCORED, "calibration", "confusion", "classes", "history"),
-            (*SPLITTING, "finetune"),
-        )
-        for method in NETWORKS
-    },
+    "inspect": ReportedCommand("inspect", "problems of the data", ("dataset",)),
+    "advise": ReportedCommand("advise", "which method suits the data", SPLITTING),
+    **{method: ReportedCommand(training_command(method), "", (*SPLITTING, "finetune")) for method in NETWORKS},
 }
 
 
@@ -117,7 +101,8 @@ def find_sources(
     """Collect the results of an experiment.
 
     A result of other features (another cache key) or, where a command uses none, of other data is left out and named. One
-    of the same features with other settings is shown, and a remark names the settings.
+    of the same features with other settings is shown, and a remark names the settings. One that is damaged, or that no command
+    can have written, is left out too.
 
     Args:
         runs: the folder of the experiment's results, one folder per command.
@@ -134,13 +119,9 @@ def find_sources(
     for name, stage in REPORTED_COMMANDS.items():
         words = f"{stage.words} {curve_sizes(smallest)}" if name == "label-curve" else stage.words
         again = f"bottleneck {words} {shlex.join(options)}".rstrip()
-        try:
-            result = _read(runs / name / "result.json")
+        result, reason = _read(runs, name)
+        if result and not reason:
             reason = _does_not_belong(result, stage, experiment, key, counts)
-        except FileNotFoundError:
-            result, reason = None, ""
-        except (OSError, ValueError) as error:
-            result, reason = None, f"its result.json cannot be read ({visible(str(error))})"
         if result and not reason:
             _take(sources, name, stage, result=result, experiment=experiment, options=options)
             continue
@@ -163,42 +144,50 @@ def last_settings(runs: Path, experiment: Mapping[str, Any]) -> tuple[str, ...]:
         runs: the folder of the experiment's results, one folder per command.
         experiment: as results have it.
     """
-    files = [runs / name / "result.json" for name, stage in REPORTED_COMMANDS.items() if "methods" in stage.needs]
-    there = sorted((file for file in files if file.is_file()), key=lambda file: -file.stat().st_mtime)
-    for file in there:
-        try:
-            return tuple(_differing(_read(file)["experiment"], experiment, tuple(experiment), ("name", "description")))
-        except (OSError, ValueError, LookupError, AttributeError):  # `find_sources` says what is wrong with it
-            continue
+    scoring = [name for name, record in RECORDS.items() if issubclass(record, ScoredResult)]
+    there = [name for name in scoring if (runs / name / RESULT_FILE).is_file()]
+    for name in sorted(there, key=lambda name: -(runs / name / RESULT_FILE).stat().st_mtime):
+        result, _ = _read(runs, name)
+        if result:  # else `find_sources` says what is wrong with it
+            return tuple(_differing(result["experiment"], experiment, tuple(experiment), ("name", "description")))
     return ()
 
 
-def predictions_of(sources: Sources, runs: Path) -> tuple[tuple[str, Predictions] | None, tuple[str, ...]]:
+def predictions_of(
+    sources: Sources, runs: Path, dataset: Dataset
+) -> tuple[tuple[str, Predictions] | None, tuple[str, ...]]:
     """Return the first command whose result has predictions, with them, and a remark on each one before it that has none."""
     remarks: list[str] = []
     for name in (name for name, result in sources.results.items() if "methods" in result):
-        if found := load_predictions(sources.results[name], runs / name):
+        found, shown = load_predictions(sources.results[name], runs / name), best_method(sources.results[name])["name"]
+        if found and shown in found.predicted and found.are_of(dataset):
             return (name, found), tuple(remarks)
         remarks.append(
-            f"The predictions of {name} for single images are not shown: its predictions.npz is missing, or belongs to "
-            f"another result. To make it again: {sources.commands[name]}"
+            f"The predictions of {name} for single images are not shown: its predictions.npz is missing, or damaged, or "
+            f"belongs to another result. To make it again: {sources.commands[name]}"
         )
     return None, tuple(remarks)
 
 
-def _read(path: Path) -> dict[str, Any]:
-    content = visible(json.loads(path.read_text(encoding="utf-8")))
-    if not isinstance(content, dict):
-        raise ValueError("it is no JSON object")
-    return content
+def _read(runs: Path, name: str) -> tuple[dict[str, Any], str]:
+    """Return the result of a command, or an empty one with the reason why it cannot be shown; without one where none is."""
+    try:
+        content = visible(read_json(runs / name / RESULT_FILE))
+        if not isinstance(content, dict):
+            raise ValueError("it is no JSON object")
+        if lacks := missing_keys(name, content):
+            return {}, f"it lacks {', '.join(lacks)}, so another version made it"
+        require_result(name, content)
+    except FileNotFoundError:
+        return {}, ""
+    except (OSError, ValueError) as error:
+        return {}, f"its {RESULT_FILE} cannot be read ({visible(str(error))})"
+    return content, ""
 
 
 def _does_not_belong(
     result: Any, stage: ReportedCommand, experiment: Mapping[str, Any], key: str, counts: Mapping[str, int]
 ) -> str:
-    lacks = [name for name in (*stage.needs, *ALWAYS) if name not in result]
-    if lacks:
-        return f"it lacks {', '.join(lacks)}, so another version made it"
     if result["cache_key"]:
         return "" if result["cache_key"] == key else _of_other_features(result, experiment, key)
     changed = _differing(result["experiment"], experiment, ("dataset", "input", "backbone"), ())

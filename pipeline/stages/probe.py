@@ -69,6 +69,7 @@ def probe(study: Study, folding: Folding | None = None) -> Result:
     details: dict[str, Any] = {
         "data": study.dataset.title,
         "backbone": study.backbone,
+        "classes": list(study.classes),
         "images_per_second": study.images_per_second,
         "methods": [row.as_json() for row in rows],
         **score_details(study, folded),

@@ -57,7 +57,7 @@ def report(study: Study) -> Result:
         "provenance": provenance(cache, sources, plain),
     }
     with clock.phase("images"):
-        found, remarks = predictions_of(sources, folder.parent)
+        found, remarks = predictions_of(sources, folder.parent, study.dataset)
         content |= single_images(study, sources.results, found)
     made_with = (text for result in sources.results.values() for text in result["warnings"])
     warnings = tuple(dict.fromkeys([*sources.remarks, *remarks, *study.data_warnings(), *made_with]))

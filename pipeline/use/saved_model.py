@@ -11,6 +11,7 @@ import numpy as np
 
 from bottleneck_features import features, models
 from bottleneck_features.errors import first_line
+from bottleneck_features.foreign import read_json
 from bottleneck_features.models.weights import file_digest
 from bottleneck_features.pipeline.datasets.assembly import resizing_of
 from bottleneck_features.pipeline.datasets.pixels.decoding import POINT_SAMPLED, RECIPE, Resizing
@@ -22,10 +23,11 @@ from bottleneck_features.pipeline.experiment import FILE_SOURCES, Experiment, wi
 from bottleneck_features.pipeline.experiment_file import restored_experiment
 from bottleneck_features.pipeline.extraction.cache import settings_identity
 from bottleneck_features.pipeline.method_names import MODELS, NETWORKS, training_command
-from bottleneck_features.pipeline.methods.recipe import TrainedRecord, require
+from bottleneck_features.pipeline.methods.recipe import NetworkRecord, require
 from bottleneck_features.pipeline.methods.saved_head import SavedHead, load_head
+from bottleneck_features.pipeline.results import RESULT_FILE
 
-HEAD_FILE, NETWORK_FILE, RESULT_FILE = "head.npz", "model.keras", "result.json"
+HEAD_FILE, NETWORK_FILE = "head.npz", "model.keras"
 DECODING = "input.decoding"
 
 
@@ -213,7 +215,7 @@ def _refuse_older_pixels(trained: Mapping[str, Any], experiment: Experiment, nam
 def _network(name: str, path: Path, overrides: tuple[str, ...]) -> SavedModel:
     file = path.with_name(RESULT_FILE)
     try:
-        result = json.loads(file.read_text(encoding="utf-8"))
+        result = read_json(file)
         (method,), sha256 = result["methods"], result["model_sha256"]
         known = {
             "method": name,
@@ -223,8 +225,11 @@ def _network(name: str, path: Path, overrides: tuple[str, ...]) -> SavedModel:
             **{key: result[key] for key in ("classes", "data", "backbone", "scored_on")},
             "cache_identity": result.get("pixels", {}),
         }
-        require(TrainedRecord, known)
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        settings = {
+            key: value for key, value in result["experiment"].items() if key != "compare"
+        }  # see `_with_compute`
+        require(NetworkRecord, {**known, "experiment": settings})
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RequestError(
             f"'{file}' does not describe {path.name} ({type(error).__name__}: {error}). Write it again: bottleneck "
             f"{training_command(name)}, which continues from its checkpoints."
@@ -241,9 +246,6 @@ def _network(name: str, path: Path, overrides: tuple[str, ...]) -> SavedModel:
             f"bottleneck {training_command(name)}, which continues from its checkpoints."
         )
     known["image_shape"] = list(network.input_shape[1:])
-    settings = {
-        name: value for name, value in json.loads(json.dumps(result["experiment"])).items() if name != "compare"
-    }
     trained = restored_experiment(settings, str(file))
     experiment = restored_experiment(settings, str(file), overrides)
     _refuse_other_input(trained, experiment, name)

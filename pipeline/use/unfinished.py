@@ -8,10 +8,14 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from filelock import FileLock, Timeout
+from pydantic import FiniteFloat, TypeAdapter
 
+from bottleneck_features.foreign import parsed_json
 from bottleneck_features.pipeline.errors import PipelineError
 from bottleneck_features.pipeline.use.picture_files import PictureFiles
 from bottleneck_features.pipeline.use.prediction import Prediction
+
+_PREDICTION = TypeAdapter(tuple[str, tuple[tuple[str, FiniteFloat], ...], FiniteFloat | None, str])
 
 
 def resumed(
@@ -68,11 +72,15 @@ def _found(kept: BinaryIO, first: bytes, files: PictureFiles) -> Iterator[Predic
     for line, file in zip(kept, files, strict=False):
         if not line.endswith(b"\n"):
             break
-        stamp, (name, classes, distance, problem) = json.loads(line)
+        try:
+            stamp, prediction = parsed_json(line)
+            found = _PREDICTION.validate_python(prediction)
+        except (ValueError, TypeError):  # damaged: this one and those after it are made anew
+            break
         if stamp != _stamp(file):
             break
         end += len(line)
-        yield Prediction(name, tuple((label, value) for label, value in classes), distance, problem)
+        yield Prediction(*found)
     kept.truncate(end)
 
 

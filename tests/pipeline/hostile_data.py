@@ -10,6 +10,8 @@ import numpy as np
 from commandline import invoke
 from imagefiles import picture
 
+from bottleneck_features.pipeline.evaluation.study import Study, open_study
+from bottleneck_features.pipeline.experiment_file import load_experiment
 from bottleneck_features.pipeline.reporting.sources import Sources, find_sources
 
 NAMES = (
@@ -46,6 +48,10 @@ class Made:
     def page(self) -> str:
         """The report."""
         return Path(self.reported["files"][0]).read_text(encoding="utf-8")
+
+    def study(self) -> Study:
+        """The experiment, opened for a report."""
+        return open_study(load_experiment("emergency-vehicles", self.options[3::2]), self.home, "report", self.options)
 
     def sources(self, **changed: Any) -> Sources:
         """Find what belongs on a report of this experiment, with other sections."""

@@ -213,14 +213,14 @@ def test_predictions_of_another_run_are_not_taken_for_this_one(made):
     path.write_bytes(kept[:-1] + b"x")
     sources = made.sources()
     for _ in range(2):  # asking changes nothing
-        found, (remark,) = predictions_of(sources, made.runs)
+        found, (remark,) = predictions_of(sources, made.runs, made.study().dataset)
         assert found is None
         assert (
             "The predictions of compare for single images are not shown: its predictions.npz is missing, or " in remark
         )
     assert not sources.remarks
     path.write_bytes(kept)
-    assert predictions_of(made.sources(), made.runs)[0] is not None
+    assert predictions_of(made.sources(), made.runs, made.study().dataset)[0] is not None
 
 
 def test_without_a_scored_method_or_a_cache_the_next_command_is_named(tmp_path):

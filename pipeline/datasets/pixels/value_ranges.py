@@ -14,7 +14,9 @@ from typing import Any
 
 import numpy as np
 from filelock import FileLock
+from pydantic import FiniteFloat, TypeAdapter
 
+from bottleneck_features.foreign import read_json
 from bottleneck_features.pipeline.datasets.pixels.deep_pixels import NUMBER_KINDS, shown, type_names
 from bottleneck_features.pipeline.experiment import DatasetSettings
 from bottleneck_features.pipeline.results import write_text
@@ -24,6 +26,7 @@ RANGES_KEPT = 1000  # data sets
 LEAST_MARK = -999  # what stands for missing values is this or less, such as -9999
 NARROW = 0.125  # share of the range: with less a usual image has fewer than 32 of 256 grey levels
 Range = tuple[float, float]
+_RANGE_TABLE = TypeAdapter(dict[str, dict[str, tuple[FiniteFloat, FiniteFloat]]])
 
 
 @dataclass(frozen=True)
@@ -118,12 +121,8 @@ def _kept(home: Path, place: str, new: Mapping[str, Range]) -> dict[str, Range]:
 
 def _known(home: Path) -> dict[str, dict[str, Range]]:
     try:
-        content = json.loads((home / RANGES_FILE).read_text(encoding="utf-8"))
-        return {
-            place: {name: (float(low), float(high)) for name, (low, high) in found.items()}
-            for place, found in content.items()
-        }
-    except (OSError, ValueError, TypeError, AttributeError):  # none yet, or damaged: made anew
+        return _RANGE_TABLE.validate_python(read_json(home / RANGES_FILE))
+    except (OSError, ValueError):  # none yet, or damaged: made anew
         return {}
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bottleneck_features.errors import nearest, quoted
+from bottleneck_features.foreign import parsed_json
 from bottleneck_features.pipeline.datasets.labels.reading import plain_label
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.experiment import DatasetSettings
@@ -102,8 +103,8 @@ def class_names(schema: "pa.Schema", label: str, file: str) -> tuple[str, ...]:
     if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
         return ()
     try:
-        described = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"][label]
-    except (KeyError, ValueError, TypeError, RecursionError):
+        described = parsed_json((schema.metadata or {})[b"huggingface"])["info"]["features"][label]
+    except (KeyError, ValueError, TypeError):
         return ()
     names = _names_in(described)
     plain = [plain_label(name) for name in names]
