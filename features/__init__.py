@@ -10,6 +10,7 @@ from bottleneck_features.features.errors import (
     CacheIncomplete,
     CacheMismatch,
     CacheMissing,
+    CacheRemoved,
     CacheVersion,
     DiskFull,
     FeatureError,
@@ -28,6 +29,7 @@ from bottleneck_features.features.quarantine import DamagedFile
 from bottleneck_features.features.reader import Features, Split, open_features
 from bottleneck_features.features.records import CacheInfo, Difference
 from bottleneck_features.features.remote import filesystem, is_url, store_error
+from bottleneck_features.features.removed import noticing_removal
 from bottleneck_features.features.verify import repair, require_unchanged, verify
 from bottleneck_features.features.writer import CacheWriter
 
@@ -43,6 +45,7 @@ __all__ = [
     "CacheInfo",
     "CacheMismatch",
     "CacheMissing",
+    "CacheRemoved",
     "CacheVersion",
     "CacheWriter",
     "DamagedFile",
@@ -71,6 +74,7 @@ __all__ = [
     "import_features",
     "is_url",
     "list_caches",
+    "noticing_removal",
     "open_features",
     "removal",
     "remove_cache",

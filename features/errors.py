@@ -60,6 +60,12 @@ class CacheDamaged(CacheError):
     """A file of the cache is missing, truncated or not what the manifest says."""
 
 
+class CacheRemoved(CacheDamaged):
+    """The cache was removed while it was read."""
+
+    remedy = "Type: bottleneck features"
+
+
 class CacheVersion(CacheError):
     """The cache has a format version that this release does not read."""
 

@@ -15,6 +15,7 @@ from bottleneck_features.features.errors import CacheDamaged, CacheIncomplete
 from bottleneck_features.features.manifest import EAGERLY_CHECKED, MANIFEST, Manifest, load, plan_sha256
 from bottleneck_features.features.publish import local_copy
 from bottleneck_features.features.remote import is_url
+from bottleneck_features.features.removed import noticing_removal
 from bottleneck_features.features.shardfiles import ShardFiles, missing_shard, unreadable_shard, wrong_size
 from bottleneck_features.features.shards import LABEL, dataset_name
 
@@ -53,7 +54,8 @@ class Split:
 
     @cached_property
     def _labels_and_ids(self) -> tuple[np.ndarray, np.ndarray]:
-        return self._read()
+        with noticing_removal(self.x._files.folder):
+            return self._read()
 
     @cached_property
     def ids(self) -> np.ndarray:
@@ -125,6 +127,7 @@ def open_features(path: Path | str) -> Features:
         CacheMissing: if there is no cache at this path, or no complete one at this URL.
         CacheIncomplete: if its extraction has not finished.
         CacheDamaged: if a file is missing, truncated or out of line, here or in the store; the message names it.
+        CacheRemoved: if it is removed meanwhile.
         CacheVersion: if the cache has another format version.
         CacheError: if the manifest cannot be read, the cache is compressed and hdf5plugin is not installed, or what was
             fetched cannot be written.

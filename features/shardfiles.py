@@ -13,7 +13,8 @@ import h5py
 import numpy as np
 
 from bottleneck_features.features.errors import CacheDamaged
-from bottleneck_features.features.manifest import MANIFEST, Manifest
+from bottleneck_features.features.manifest import Manifest
+from bottleneck_features.features.removed import noticing_removal
 from bottleneck_features.features.shards import blosc2_filter, stored_dataset
 
 SPARSE = 4
@@ -86,7 +87,8 @@ class ShardFiles:
         with self._lock:
             opened = self._recent.get(index)
             if opened is None:
-                opened = self._recent[index] = self._open(index)
+                with noticing_removal(self.folder):
+                    opened = self._recent[index] = self._open(index)
                 while len(self._recent) > self._limit:
                     self._recent.popitem(last=False)
             else:
@@ -132,11 +134,6 @@ def unreadable_shard(path: Path, error: Exception) -> CacheDamaged:
 
 def missing_shard(path: Path) -> CacheDamaged:
     """Return the error for a shard that is in the manifest and not on disk."""
-    folder = path.parents[1]
-    if not (folder / MANIFEST).exists():
-        return CacheDamaged(
-            f"The cache {folder} was removed while it was read. Run the extraction again to make it anew."
-        )
     return CacheDamaged(
         f"The shard {path} is missing. `cache verify --repair` marks it as missing; then run the extraction again, "
         "which computes only what is not there."

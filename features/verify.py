@@ -23,6 +23,7 @@ from bottleneck_features.features.quarantine import (
     quarantine_manifest,
     size_problem,
 )
+from bottleneck_features.features.removed import noticing_removal
 from bottleneck_features.features.shards import LABEL, blosc2_filter, dataset_name, stored_dataset, stored_dtype
 from bottleneck_features.features.storage import sha256_of
 from bottleneck_features.features.writer import finalise
@@ -69,6 +70,7 @@ def verify(path: Path | str) -> VerifyReport:
 
     Raises:
         CacheMissing: if there is no cache at this path.
+        CacheRemoved: if it is removed meanwhile.
         CacheVersion: if it has another format version.
         CacheError: if the manifest cannot be read, or the cache is compressed and hdf5plugin is not installed.
     """
@@ -78,7 +80,10 @@ def verify(path: Path | str) -> VerifyReport:
         manifest = load(folder)
     except CacheDamaged as error:
         return VerifyReport(folder, 0, 0, 0, (DamagedFile(MANIFEST, str(error)),), time.perf_counter() - started)
-    problems = (*_shard_problems(folder, manifest), *_virtual_problems(folder, manifest))
+    with noticing_removal(folder):
+        problems = (*_shard_problems(folder, manifest), *_virtual_problems(folder, manifest))
+        if problems and not (folder / MANIFEST).exists():
+            raise CacheDamaged(str(problems[0]))
     done, total, hashed = manifest.count_finished(), manifest.count(), manifest.bytes_finished()
     return VerifyReport(folder, done, total - done, hashed, problems, time.perf_counter() - started)
 
@@ -94,12 +99,18 @@ def require_unchanged(path: Path | str) -> None:
 
     Raises:
         CacheDamaged: if a shard is missing, cannot be read, or has another size or SHA-256; names the first one.
+        CacheRemoved: if the cache is removed meanwhile.
         CacheMissing: if there is no cache at this path.
         CacheVersion: if it has another format version.
         CacheError: if the manifest cannot be read.
     """
     folder = Path(path)
     manifest = load(folder)
+    with noticing_removal(folder):
+        _require_unchanged(folder, manifest)
+
+
+def _require_unchanged(folder: Path, manifest: Manifest) -> None:
     completed = (folder / MANIFEST).stat().st_mtime_ns
     hashes_all = manifest.bytes_finished() <= HASHED_WHOLE
     doubtful = [

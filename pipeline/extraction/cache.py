@@ -103,6 +103,7 @@ def open_cache(experiment: Experiment, home: Path, identity: Mapping[str, Any]) 
         features.CacheIncomplete: its extraction has not finished.
         features.CacheDamaged: a file of it is missing, truncated or not what its manifest says; shards are hashed, see
             `features.require_unchanged`.
+        features.CacheRemoved: it is removed meanwhile.
         features.CacheMismatch: its folder holds the features of something else.
         features.CacheVersion: its format is of another release.
         models.ModelError: a setting names a backbone, weights or an engine that are not available.
@@ -116,8 +117,9 @@ def open_cache(experiment: Experiment, home: Path, identity: Mapping[str, Any]) 
         path = features.find_cache(cache_root(home), cache_name(experiment), identity)
     except features.CacheMissing as error:
         raise NoCache(str(error)) from error
-    cache = features.open_features(path)
-    features.require_unchanged(path)
+    with features.noticing_removal(path):
+        cache = features.open_features(path)
+        features.require_unchanged(path)
     return cache
 
 
