@@ -19,6 +19,7 @@ from bottleneck_features.models.neighbours import majority_path, nearest_labels,
 from bottleneck_features.models.parallel import Workers
 from bottleneck_features.models.rows import mean_over_views
 
+KEPT = 0.01  # of the tolerance, in one fit from elsewhere: at weak penalties the whole left up to 3e-5 nats, this 1e-6 (digits)
 LARGEST_K = 200  # neighbours that vote at most
 ProgressCallback = Callable[[], None]
 
@@ -154,10 +155,17 @@ def search_neighbours(
 def fit_logistic(
     train: Coordinates, classes: int, l2: float, start: Linear, pool: Workers, *, tolerance: float = TOLERANCE
 ) -> Linear:
-    """Fit one L2 value, beginning at `start`."""
+    """Fit one L2 value to be kept, beginning at `start`: to a hundredth of the tolerance of a search."""
     begin = start.weights, start.bias
     (fit,) = logistic_path(
-        train.rows, train.row_labels, classes, (l2,), pool, counts=train.row_weights, start=begin, tolerance=tolerance
+        train.rows,
+        train.row_labels,
+        classes,
+        (l2,),
+        pool,
+        counts=train.row_weights,
+        start=begin,
+        tolerance=KEPT * tolerance,
     )
     return Linear(fit.weights, fit.bias)
 

@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+from scipy.special import softmax
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning
@@ -15,11 +16,22 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator
 
 from bottleneck_features import models
+from bottleneck_features.models.criteria import log_loss
 from bottleneck_features.models.eigenbasis import eigenbasis
-from bottleneck_features.models.logistic import logistic_path
-from bottleneck_features.models.neighbours import majority_path, nearest_labels, vote_shares
+from bottleneck_features.models.logistic import L2_VALUES, logistic_path
+from bottleneck_features.models.neighbours import majority_path, nearest_labels, probability_path, smoothed, vote_shares
 from bottleneck_features.models.parallel import thread_count, workers
-from bottleneck_features.models.probes import Coordinates, ridge_path, search_logistic, search_neighbours, search_ridge
+from bottleneck_features.models.probes import (
+    Coordinates,
+    Linear,
+    fit_logistic,
+    ridge_path,
+    search_logistic,
+    search_neighbours,
+    search_ridge,
+    training_coordinates,
+)
+from bottleneck_features.models.rows import mean_over_views
 
 SOME_L2 = (1e2, 1.0, 1e-2, 1e-4)
 
@@ -66,6 +78,25 @@ def test_the_logistic_path_is_scikit_learns_in_loss_and_probability(problem):
         assert fit.loss <= quick.loss + 1e-7 < fit.loss + 2e-5
 
 
+def test_the_fit_that_is_kept_is_the_optimum_at_weak_penalties_too(digits):
+    (x, y, _, _), l2 = digits, 1e-4
+    with workers() as pool:
+        half, whole = (training_coordinates(x[:n], y[:n], pool) for n in (560, 700))
+        *_, last = logistic_path(half.rows, half.labels, 10, [value for value in L2_VALUES if value > l2 / 1.5], pool)
+        start = Linear(*whole.basis.from_features(*half.basis.to_features(last.weights, last.bias)))
+        ours = fit_logistic(whole, 10, l2, start, pool)
+    rows = whole.rows.astype(np.float64)
+    theirs = LogisticRegression(C=1 / (l2 * len(x)), solver="newton-cg", tol=1e-8, warm_start=True, max_iter=1000)
+    theirs.coef_, theirs.intercept_ = ours.weights, ours.bias
+    theirs.fit(rows, y)
+
+    def objective(weights, bias):
+        return log_loss(softmax(rows @ weights.T + bias, axis=1), y) + 0.5 * l2 * np.sum(weights**2)
+
+    best = objective(theirs.coef_, theirs.intercept_)
+    assert objective(ours.weights, ours.bias) == pytest.approx(best, abs=2e-6)
+
+
 def test_the_ridge_path_is_scikit_learns_to_a_thousandth(problem):
     x, y, x_held, _ = problem
     scaler = StandardScaler().fit(x)
@@ -88,6 +119,10 @@ def test_the_votes_of_every_k_are_scikit_learns(digits):
         assert (ours[k - 1] == theirs.predict(x_held)).mean() > 0.995, k
         assert np.abs(vote_shares(found[:, :k], 10) - theirs.predict_proba(x_held)).max() <= 1 / k
     assert (ours == [vote_shares(found[:, : k + 1], 10).argmax(axis=1) for k in range(200)]).all()
+    for views in (1, 2):
+        for k, probabilities in enumerate(probability_path(found, 10, views), start=1):
+            shares = mean_over_views(vote_shares(found[:, :k], 10), views)
+            np.testing.assert_allclose(probabilities, smoothed(shares, k), rtol=1e-12)
 
 
 def test_the_eigenbasis_keeps_inner_products_and_drops_what_does_not_vary(digits):
