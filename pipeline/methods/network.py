@@ -120,10 +120,11 @@ def _probe(study: Study) -> Callable[[], tuple[np.ndarray, np.ndarray]]:
     It returns the weights `(features, classes)` and the bias `(classes,)`.
     """
     rows = LayerRows(study.cache, study.experiment.backbone.layers[-1:], study.holdout.train)
+    weights = study.target.sample_weights(rows.labels)
 
     def fitted() -> tuple[np.ndarray, np.ndarray]:
         first = rows[:][:: rows.views].astype(np.float32)
-        probe = models.LogisticPath(random_state=study.experiment.seed).fit(first, rows.labels)
+        probe = models.LogisticPath(random_state=study.experiment.seed).fit(first, rows.labels, weights)
         return probe.coef_.T, probe.intercept_
 
     return fitted

@@ -196,7 +196,9 @@ def _refit(candidate: Candidate, study: Study, pool: Workers) -> TrainedMethod:
     with clock.phase("refit"):
         rows = LayerRows(cache, layers, holdout.train, holdout.validation)
         arrays = (
-            _linear_arrays(candidate, rows, target, pool) if candidate.start else _neighbours(candidate, rows, pool)
+            _linear_arrays(candidate, rows, target, pool)
+            if candidate.start
+            else _neighbours(candidate, rows, target, pool)
         )
     seconds = {**candidate.method.seconds, "refit": clock.seconds["refit"]}
     classifier = Classifier(arrays, target.classes)
@@ -222,8 +224,9 @@ def _linear_arrays(
     return {"coefficients": coefficients, "intercept": intercept}
 
 
-def _neighbours(candidate: Candidate, rows: LayerRows, pool: Workers) -> Mapping[str, np.ndarray]:
-    basis = eigenbasis(rows, pool)
+def _neighbours(candidate: Candidate, rows: LayerRows, target: ClassTarget, pool: Workers) -> Mapping[str, np.ndarray]:
+    weights = target.sample_weights(rows.labels)
+    basis = eigenbasis(rows, pool, None if weights is None else np.repeat(weights, rows.views))
     standardised = [((part - basis.mean) / basis.scale).astype(np.float16) for part in rows.slices()]
     return {
         "mean": basis.mean,

@@ -36,6 +36,7 @@ TRAINING_COST = 6  # a training step in float32 against a forward pass in the ex
 SCRATCH = "convnet-small"
 SCRATCH_SPEED = 2e6  # pixels · epochs a second of the small ConvNet on two cores
 AFFORDABLE = 120.0  # seconds: the small ConvNet is trained for the advice if it is estimated to take less
+SIGNIFICANT = 0.05
 NOT_ENOUGH = "not enough evidence"
 
 
@@ -177,12 +178,17 @@ def recommend(evidence: Evidence) -> tuple[str, tuple[str, ...]]:
             f"{4 * evidence.images:,} would halve its interval: label more images.",
         )
     found = evidence.against_scratch
-    best = scratch if found and found.value < 0 and found.p_value < 0.05 else probe
+    best = scratch if found and found.value < 0 and found.p_value < SIGNIFICANT else probe
+    named = evidence.select.replace("-", " ")
+    reached = f"{best.method} reaches {named} {_measured(evidence, best)}"
+    behind = found is not None and found.value < 0 and best is probe
     return best.method, tuple(
         filter(
             None,
             (
-                f"{best.method} has the best {evidence.select.replace('-', ' ')} that was measured: {_measured(evidence, best)}.",
+                f"{reached}; {SCRATCH} is not shown to be better, and the probe costs seconds."
+                if behind
+                else f"{reached}, the best that was measured.",
                 _of_scratch(evidence),
                 _of_layers(evidence),
                 _of_the_curve(evidence),
@@ -196,7 +202,7 @@ def cannot_tell(evidence: Evidence) -> tuple[str, ...]:
     figure, found = evidence.probe.figure, evidence.against_scratch
     assert figure is not None
     said = []
-    if found and found.p_value >= 0.05:
+    if found and found.p_value >= SIGNIFICANT:
         said.append(f"{evidence.rivals[0].method} cannot be told from {evidence.probe.method} on these images.")
     if 1 - figure.low <= NOTHING_TO_GAIN:
         return tuple(said)
@@ -285,7 +291,7 @@ def _last_and_earlier(study: Study, found: ProbeSearch) -> tuple[Probe, Probe | 
 def _likeness(evidence: Evidence) -> str | None:
     """`similar` or `different` to ImageNet; None where the layers cannot be told apart, the best of several counted as such."""
     found = evidence.last_against_earlier
-    if found is None or found.p_value >= 0.05 / max(1, evidence.earlier_tried):
+    if found is None or found.p_value >= SIGNIFICANT / max(1, evidence.earlier_tried):
         return None
     return "similar" if found.value > 0 else "different"
 
@@ -306,8 +312,8 @@ def _of_scratch(evidence: Evidence) -> str:
     if found is None:
         return ""
     return (
-        f"{evidence.probe.method} is {100 * found.value:+.1f} points [{100 * found.low:+.1f}, {100 * found.high:+.1f}] from "
-        f"{SCRATCH} on the same images ({p_text(found.p_value)})."
+        f"Against {SCRATCH} on the same images {evidence.probe.method} is {100 * found.value:+.1f} points "
+        f"[{100 * found.low:+.1f}, {100 * found.high:+.1f}] ({p_text(found.p_value)})."
     )
 
 

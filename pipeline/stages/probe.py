@@ -103,5 +103,6 @@ def _path_json(candidate: Candidate) -> dict[str, Any]:
         "layers": list(candidate.method.layers),
         path.setting: path.values.tolist(),
         "accuracy": path.accuracy.tolist(),
+        "criterion": path.criterion.tolist(),
         "chosen": path.chosen,
     }

@@ -19,7 +19,7 @@ from bottleneck_features import models
 from bottleneck_features.models.criteria import log_loss
 from bottleneck_features.models.eigenbasis import eigenbasis
 from bottleneck_features.models.logistic import L2_VALUES, logistic_path
-from bottleneck_features.models.neighbours import majority_path, nearest_labels, vote_shares
+from bottleneck_features.models.neighbours import majority_path, nearest_labels, probability_path, smoothed, vote_shares
 from bottleneck_features.models.parallel import thread_count, workers
 from bottleneck_features.models.probes import (
     Coordinates,
@@ -31,6 +31,7 @@ from bottleneck_features.models.probes import (
     search_ridge,
     training_coordinates,
 )
+from bottleneck_features.models.rows import mean_over_views
 
 SOME_L2 = (1e2, 1.0, 1e-2, 1e-4)
 
@@ -118,6 +119,10 @@ def test_the_votes_of_every_k_are_scikit_learns(digits):
         assert (ours[k - 1] == theirs.predict(x_held)).mean() > 0.995, k
         assert np.abs(vote_shares(found[:, :k], 10) - theirs.predict_proba(x_held)).max() <= 1 / k
     assert (ours == [vote_shares(found[:, : k + 1], 10).argmax(axis=1) for k in range(200)]).all()
+    for views in (1, 2):
+        for k, probabilities in enumerate(probability_path(found, 10, views), start=1):
+            shares = mean_over_views(vote_shares(found[:, :k], 10), views)
+            np.testing.assert_allclose(probabilities, smoothed(shares, k), rtol=1e-12)
 
 
 def test_the_eigenbasis_keeps_inner_products_and_drops_what_does_not_vary(digits):
