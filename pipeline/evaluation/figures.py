@@ -1,0 +1,144 @@
+"""What stands beside an accuracy: figures that see unequal classes, with their intervals, and curves of two classes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.metrics import precision_recall_curve, roc_curve
+
+from bottleneck_features.pipeline.evaluation.estimates import (
+    Estimate,
+    auroc,
+    average_precision,
+    balanced_accuracy,
+    images_kept,
+    macro_f1,
+)
+from bottleneck_features.pipeline.evaluation.scores import score
+
+_POINTS = 200
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure, 0..1, and its interval at 95 %."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Figures:
+    """How well a method answers on some images.
+
+    Attributes:
+        n: the number of images.
+        accuracy: the share of right answers.
+        majority: the accuracy of always answering with the labels' most frequent class.
+        balanced_accuracy: the mean recall of the classes that occur in the labels.
+        macro_f1: the mean F1 of the classes that occur in the labels or the answers.
+        worst_class: the class of the lowest recall, of those that occur in the labels; of equals the first.
+        worst_recall: its recall.
+        worst_n: its number of images.
+        positive: of two classes, the one that is rarer in the labels, the second where both are equally frequent; else
+            None, as are the two figures that follow. They are also None where one class is absent.
+        auroc: the area under the ROC curve, the same whichever class is the positive one.
+        average_precision: that of the positive class.
+    """
+
+    n: int
+    accuracy: Figure
+    majority: float
+    balanced_accuracy: Figure
+    macro_f1: Figure
+    worst_class: int
+    worst_recall: float
+    worst_n: int
+    positive: int | None = None
+    auroc: Figure | None = None
+    average_precision: Figure | None = None
+
+
+def figures(
+    labels: np.ndarray, probabilities: np.ndarray, predicted: np.ndarray, groups: np.ndarray | None = None
+) -> Figures:
+    """Return the figures of a method's answers.
+
+    Args:
+        labels: `(n,)` integers, n > 0.
+        probabilities: `(n, classes)`.
+        predicted: `(n,)` integers: the classes answered, by the highest probability or by a threshold that was moved.
+        groups: `(n,)` integers, of images that are not independent.
+    """
+    accuracy = score(labels, predicted, groups)
+    counts = np.bincount(labels)
+    present = np.flatnonzero(counts)
+    recalls = np.bincount(labels, labels == predicted)[present] / counts[present]
+    worst = present[recalls.argmin()]
+    positive = positive_class(labels, probabilities)
+    ranking = {}
+    if positive is not None:
+        found, scores = labels == positive, probabilities[:, positive]
+        ranking = {
+            "auroc": _figure(labels, auroc(found, scores), groups),
+            "average_precision": _figure(labels, average_precision(found, scores), groups),
+        }
+    return Figures(
+        accuracy.n,
+        Figure(accuracy.accuracy, accuracy.low, accuracy.high),
+        float(counts.max() / counts.sum()),
+        _figure(labels, balanced_accuracy(labels, predicted), groups),
+        _figure(labels, macro_f1(labels, predicted), groups),
+        int(worst),
+        float(recalls.min()),
+        int(counts[worst]),
+        positive,
+        **ranking,
+    )
+
+
+def positive_class(labels: np.ndarray, probabilities: np.ndarray) -> int | None:
+    """Return the class whose scores are ranked, see `Figures`; None unless there are two and both occur."""
+    counts = np.bincount(labels, minlength=2)
+    return int(counts[1] <= counts[0]) if probabilities.shape[1] == 2 and counts.all() else None
+
+
+def _figure(labels: np.ndarray, estimate: Estimate, groups: np.ndarray | None) -> Figure:
+    return Figure(estimate.value, *estimate.interval(images_kept(labels, estimate.influence, groups)))
+
+
+@dataclass(frozen=True)
+class Curves:
+    """The points of both curves of a class against the other, at most 200 each, from its highest score to its lowest."""
+
+    positive: int
+    false_positive_rate: list[float]
+    true_positive_rate: list[float]
+    recall: list[float]
+    precision: list[float]
+
+
+def curves(labels: np.ndarray, probabilities: np.ndarray) -> Curves | None:
+    """Return the ROC and the precision-recall curve of two classes, else None; for the positive class see `Figures`.
+
+    Args:
+        labels: `(n,)` integers.
+        probabilities: `(n, classes)`.
+    """
+    positive = positive_class(labels, probabilities)
+    if positive is None:
+        return None
+    found, scores = labels == positive, probabilities[:, positive]
+    roc = roc_curve(found, scores)[:2]
+    precision, recall, _ = precision_recall_curve(found, scores, drop_intermediate=True)
+    return Curves(positive, *_thinned(*roc), *_thinned(recall[::-1], precision[::-1]))
+
+
+def _thinned(x: np.ndarray, y: np.ndarray) -> tuple[list[float], list[float]]:
+    """Keep both ends and points about evenly along the curve."""
+    along = np.concatenate([[0.0], np.cumsum(np.abs(np.diff(x)) + np.abs(np.diff(y)))])
+    chosen = np.unique(np.searchsorted(along, np.linspace(0, along[-1], _POINTS - 1)).clip(max=len(x) - 1))
+    chosen = np.union1d(chosen, [0, len(x) - 1])
+    return x[chosen].tolist(), y[chosen].tolist()
