@@ -169,7 +169,7 @@ def _share(held: np.ndarray, width: float) -> str:
 
 
 @click.command(help=__doc__)
-@click.option("--repeats", default=300, show_default=True, help="Repetitions for each of the eight true values.")
+@click.option("--repeats", default=250, show_default=True, help="Repetitions for each of the eight true values.")
 @click.option("--jobs", default=2, show_default=True, help="Processes.")
 def main(repeats: int, jobs: int) -> None:
     """Print coverage, its least over true values, and the mean width, in percent, of figures and of differences."""
