@@ -1,4 +1,4 @@
-"""How little 680 overlapping test patches of 17 photographs say of other photographs.
+"""How much test patches overlap, and how little patches of 17 photographs say of other photographs.
 
 python benchmarks/patch_overlap.py artifacts/runs/photo-patches/compare
 """
