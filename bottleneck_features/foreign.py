@@ -52,8 +52,8 @@ def _finite(text: str) -> float:
 def _require_shallow(value: Any) -> None:
     level = [value]
     for _ in range(DEEPEST + 1):
-        inner = [one for one in level if isinstance(one, dict | list)]
-        level = [one for outer in inner for one in (outer.values() if isinstance(outer, dict) else outer)]
-        if not level:
+        nested = [one for one in level if isinstance(one, dict | list)]
+        if not nested:
             return
+        level = [one for outer in nested for one in (outer.values() if isinstance(outer, dict) else outer)]
     raise ValueError("it is nested too deeply")
