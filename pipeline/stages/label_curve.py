@@ -247,7 +247,8 @@ def _draws(
 ) -> dict[tuple[int, int | None], Holdout]:
     if "test" not in dataset.splits:
         raise RequestError(
-            f"--label-curve scores models on test images, and {dataset.title} has none. Give the data set a test split."
+            f"--label-curve scores models on test images, and {dataset.title} has none. Give the data set a test split; of "
+            "image files --set dataset.test_fraction=0.2 draws one."
         )
     draws: dict[tuple[int, int | None], Holdout] = {}
     for seed in range(experiment.seed, experiment.seed + seeds):
