@@ -7,6 +7,7 @@ import numpy as np
 from bottleneck_features.pipeline.errors import PipelineError
 from bottleneck_features.pipeline.evaluation.calibration import Calibration, calibrate
 from bottleneck_features.pipeline.evaluation.duplicates import Duplicates
+from bottleneck_features.pipeline.evaluation.ledger import answers_digest
 from bottleneck_features.pipeline.evaluation.predictions import Predictions
 from bottleneck_features.pipeline.evaluation.scores import confusion, paired_comparisons, score
 from bottleneck_features.pipeline.evaluation.splits import Subset
@@ -89,6 +90,10 @@ class EvaluationSet:
         """
         confidence = {name: probabilities.max(axis=1) for name, probabilities in self._probabilities.items()}
         return Predictions(self._part.split, ids[self._part.indices], self._labels, self._answers(), confidence)
+
+    def answers_digest(self) -> str:
+        """Return the SHA-256 of the scored methods' answers."""
+        return answers_digest(self._answers())
 
     def comparisons(self) -> list[dict[str, Any]]:
         """Return every two scored methods compared on the same images, as results have it under `pairs`."""
