@@ -244,8 +244,8 @@ def _splits(images: ImageTable, settings: DatasetSettings) -> tuple[dict[str, Im
 
 def _too_few_to_test(images: int) -> str:
     return (
-        f"Data: no test images are held back of {images:,} images, for {DEFAULT_TEST_FRACTION:.0%} of them are fewer than "
-        f"{FEWEST_DRAWN}. `probe`, `compare` and `advise` cross-validate; other commands show figures of validation images. "
+        f"Data: no test images are held back of {images:,} images, for {100 * DEFAULT_TEST_FRACTION:.0f} % of them are fewer "
+        f"than {FEWEST_DRAWN}. `probe`, `compare` and `advise` cross-validate; other commands show figures of validation images. "
         f"--set dataset.test_fraction={DEFAULT_TEST_FRACTION} holds test images back all the same."
     )
 

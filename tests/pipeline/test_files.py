@@ -264,6 +264,8 @@ def test_of_enough_images_a_fifth_is_held_back(tmp_path):
     [
         ("digits", "dataset.group=x", "group is for source folder or csv or tar or parquet, not for digits"),
         ("photo-patches", "dataset.path=x", "path is for source"),
+        ("photo-patches", "dataset.split_seed=1", "split_seed is for source"),
+        ("natural-images", "dataset.split_seed=-1", "split_seed"),
         (
             "natural-images",
             "dataset.label_column=x",
