@@ -20,11 +20,12 @@ Text = Annotated[str, Field(max_length=4096)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Side = Annotated[int, Field(ge=8, le=2048)]
 Share = Annotated[float, Field(ge=0, lt=1)]
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 FILE_SOURCES = ("folder", "csv", "tar", "parquet")
 DEFAULT_TEST_FRACTION = 0.2
 MISSING_LABELS = ("NA", "N/A", "n/a", "<NA>", "#N/A", "null", "NULL", "nan", "NaN", "NAN")
 _FOR_ALL_FILES = (  # `value_range` and `bands` are for the files of `predict` too, whatever a model was trained on
-    "test_fraction", "group", "on_error", "error_limit", "max_pixels", "common_size", "fold_case",
+    "test_fraction", "split_seed", "group", "on_error", "error_limit", "max_pixels", "common_size", "fold_case",
     "small_classes",
 )  # fmt: skip
 _ONLY_FOR = {
@@ -65,12 +66,13 @@ class DatasetSettings:
     """Where the images come from; `limit` is the number of images per split (0 = all), drawn stratified.
 
     For image files (`folder`, `csv`, `tar`, `parquet`): `test_fraction` is the share drawn as test split (0 = none; not given:
-    0.2 where the data have neither a test nor a validation split); `group` keeps images together that must not be parted, a
-    regular expression on the path or a column; `on_error` and `error_limit` say what becomes of files that cannot be used;
-    `max_pixels` is the largest width x height. With `common_size` (height, width) every image is first brought to that size,
-    so that none has more detail than another. `value_range` is the lowest and highest value of images of more than 8 bits
-    (empty: as found in the first scan); `bands` are the three that are red, green and blue, counted from 1. `small_classes`
-    says what becomes of classes of fewer than two training images, `fold_case` joins labels that differ only in case.
+    0.2 where the data have neither a test nor a validation split, and none where that is under 100 images); another
+    `split_seed` draws another one; `group` keeps images together that must not be parted, a regular expression on the path or a
+    column; `on_error` and `error_limit` say what becomes of files that cannot be used; `max_pixels` is the largest width x
+    height. With `common_size` (height, width) every image is first brought to that size, so that none has more detail than
+    another. `value_range` is the lowest and highest value of images of more than 8 bits (empty: as found in the first scan);
+    `bands` are the three that are red, green and blue, counted from 1. `small_classes` says what becomes of classes of fewer
+    than two training images, `fold_case` joins labels that differ only in case.
 
     Folders and archives: `splits` names the folders of the splits, `class_level` how deep below the root or the split the
     folders of classes are (0: recognised). Tables: `missing_labels` are the cells that say that there is no label (an empty
@@ -81,6 +83,7 @@ class DatasetSettings:
     path: Text = ""
     limit: Images = 0
     test_fraction: Share | None = None
+    split_seed: Seed = 0
     group: Text = ""
     on_error: Literal["quarantine", "fail"] = "quarantine"
     error_limit: Annotated[float, Field(ge=0, le=1)] = 0.05
@@ -282,7 +285,7 @@ class Experiment:
     dataset: DatasetSettings
     backbone: BackboneSettings
     description: Text = ""
-    seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 0
+    seed: Seed = 0
     input: InputSettings = dataclasses.field(default_factory=InputSettings)
     features: FeatureSettings = dataclasses.field(default_factory=FeatureSettings)
     compute: ComputeSettings = dataclasses.field(default_factory=ComputeSettings)

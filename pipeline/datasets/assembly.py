@@ -8,6 +8,7 @@ import numpy as np
 from numpy.lib.recfunctions import repack_fields
 
 from bottleneck_features.errors import enumerated
+from bottleneck_features.pipeline.datasets.drawn_test import draw_test
 from bottleneck_features.pipeline.datasets.image_dataset import (
     SPLIT_NAMES,
     STORED,
@@ -21,12 +22,13 @@ from bottleneck_features.pipeline.datasets.pixels.decoding import POINT_SAMPLED,
 from bottleneck_features.pipeline.datasets.pixels.value_ranges import data_ranges
 from bottleneck_features.pipeline.datasets.quarantine import QUARANTINE_FILE, LeftOut
 from bottleneck_features.pipeline.datasets.scanned import ScanResult
-from bottleneck_features.pipeline.datasets.splitting import draw_test, straddling
+from bottleneck_features.pipeline.datasets.splitting import straddling
 from bottleneck_features.pipeline.datasets.texts import factorized
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.experiment import DEFAULT_TEST_FRACTION, DatasetSettings, Experiment
 
 FEWEST = 2  # images of a class, so that one can be held out
+FEWEST_DRAWN = 100  # test images, below which none are drawn unless they are asked for
 
 
 def resizing_of(experiment: Experiment) -> Resizing:
@@ -150,7 +152,7 @@ def assemble(
     left_out.require_few_problems(len(usable), settings, quarantine)
     whole = usable
     usable, small = _without_small_classes(whole, settings)
-    parts = _splits(usable, settings)
+    parts, without_test = _splits(usable, settings)
     _require_classes(parts, location)
     title = f"{Path(location).name} ({sum(len(part) for part in parts.values()):,} image files)"
     mask = labelled.labelled
@@ -169,6 +171,7 @@ def assemble(
             *left_out.notices(len(whole), quarantine),
             *_vanished(labels.texts, whole, listing),
             *small,
+            *without_test,
             *_straddling_notice(parts),
             *values.notices,
         ),
@@ -215,11 +218,13 @@ def _straddling_notice(parts: Mapping[str, ImageTable]) -> tuple[str, ...]:
     )
 
 
-def _splits(images: ImageTable, settings: DatasetSettings) -> dict[str, ImageTable]:
+def _splits(images: ImageTable, settings: DatasetSettings) -> tuple[dict[str, ImageTable], tuple[str, ...]]:
+    """Return the images of each split, and a notice where no test images are held back because there are few images."""
     codes = np.maximum(images.splits, SPLIT_NAMES.index("train"))  # what the data do not say of is for training
     given = {name: images.take(codes == code) for code, name in enumerate(SPLIT_NAMES) if (codes == code).any()}
     _require_enough(given.get("train"))
     fraction = settings.test_fraction
+    notices: tuple[str, ...] = ()
     if fraction and "test" in given:
         raise RequestError(
             f"dataset.test_fraction={fraction}: the data bring a test split of {len(given['test']):,} images, so none is drawn. "
@@ -227,11 +232,22 @@ def _splits(images: ImageTable, settings: DatasetSettings) -> dict[str, ImageTab
         )
     if fraction is None:
         fraction = 0.0 if "test" in given or "validation" in given else DEFAULT_TEST_FRACTION
+        if fraction and fraction * len(images) < FEWEST_DRAWN:
+            fraction, notices = 0.0, (_too_few_to_test(len(images)),)
     if not fraction:
-        return given
+        return given, notices
     whole = given["train"]
-    train, test = draw_test(whole.labels, whole.names, whole.groups, fraction)
-    return {**given, "train": whole.take(train), "test": whole.take(test)}
+    contents = whole.images["sha256"]
+    train, test = draw_test(whole.labels, whole.names, contents, whole.groups, fraction, settings.split_seed)
+    return {**given, "train": whole.take(train), "test": whole.take(test)}, ()
+
+
+def _too_few_to_test(images: int) -> str:
+    return (
+        f"Data: no test images are held back of {images:,} images, for {100 * DEFAULT_TEST_FRACTION:.0f} % of them are fewer "
+        f"than {FEWEST_DRAWN}. `probe`, `compare` and `advise` cross-validate; other commands show figures of validation images. "
+        f"--set dataset.test_fraction={DEFAULT_TEST_FRACTION} holds test images back all the same."
+    )
 
 
 def _require_enough(train: ImageTable | None) -> None:

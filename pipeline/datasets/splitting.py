@@ -10,58 +10,11 @@ import numpy as np
 from bottleneck_features.pipeline.datasets.texts import factorized
 from bottleneck_features.pipeline.errors import RequestError
 
-SPLIT_SEED = 0  # not the experiment's: another seed must not mean another cache
-
-
-def draw_test(
-    labels: np.ndarray, names: tuple[str, ...], groups: np.ndarray, fraction: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Draw a test split, every class in both parts in nearly its own proportion, and no group in both.
-
-    Args:
-        labels: `(n,)` integers, at least two of each class, in their fixed order.
-        names: of the classes, sorted as text.
-        groups: `(n,)`, or `(0,)` where there are none.
-        fraction: the share of the test split, between 0 and 1 (exclusive).
-
-    Returns:
-        The sorted positions of the training and of the test images.
-
-    Raises:
-        RequestError: the groups leave no such split.
-    """
-    chosen = np.zeros(len(labels), bool)
-    chosen[_grouped(labels, names, groups, fraction) if len(groups) else _stratified(labels, fraction)] = True
-    return np.flatnonzero(~chosen), np.flatnonzero(chosen)
-
 
 def straddling(groups: Mapping[str, np.ndarray]) -> int:
     """Return how many groups have images in more than one split, `(n,)` groups being given for each."""
     counts = Counter(name for part in groups.values() for name in factorized(part)[0] if name)
     return sum(count > 1 for count in counts.values())
-
-
-def _stratified(labels: np.ndarray, fraction: float) -> np.ndarray:
-    from sklearn.model_selection import train_test_split
-
-    drawn = []
-    for label in np.unique(labels):
-        members = np.flatnonzero(labels == label)
-        count = min(max(1, round(fraction * len(members))), len(members) - 1)
-        drawn.append(train_test_split(members, test_size=count, random_state=SPLIT_SEED)[1])
-    return np.concatenate(drawn)
-
-
-def _grouped(labels: np.ndarray, names: tuple[str, ...], groups: np.ndarray, fraction: float) -> np.ndarray:
-    present, labels = np.unique(labels, return_inverse=True)
-    _, groups = factorized(groups)
-    alone = [names[label] for i, label in enumerate(present) if len(np.unique(groups[labels == i])) < 2]
-    if alone:
-        raise RequestError(
-            f"All images of {', '.join(alone[:10])} are in one group, which cannot be in training and test at once. "
-            "Change dataset.group, or give dataset.test_fraction=0."
-        )
-    return grouped_split(labels, groups, fraction, SPLIT_SEED)[1]
 
 
 def stratified_split(labels: np.ndarray, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -84,7 +37,7 @@ def stratified_split(labels: np.ndarray, fraction: float, seed: int) -> tuple[np
         first = stratified_draw(labels, size, seed, left=1)
     except ValueError as error:
         raise RequestError(
-            f"A share of {fraction} (head.validation_split or dataset.test_fraction) cannot give every class an image in "
+            f"A share of {fraction} (head.validation_split) cannot give every class an image in "
             f"both parts of {len(labels)} images ({error}). Give more images, raise dataset.limit, or change the share."
         ) from error
     return first, np.setdiff1d(np.arange(len(labels)), first)
@@ -119,7 +72,7 @@ def grouped_split(labels: np.ndarray, groups: np.ndarray, fraction: float, seed:
                 if set(labels[first]) == set(labels[second]):
                     return (first, second) if fraction <= 0.5 else (second, first)
     raise RequestError(
-        f"A share of {fraction} (head.validation_split or dataset.test_fraction) cannot give every class an image in both "
+        f"A share of {fraction} (head.validation_split) cannot give every class an image in both "
         f"parts of {len(labels)} images in {len(np.unique(groups))} groups. Give more groups, or change the share."
     )
 

@@ -10,6 +10,7 @@ from bottleneck_features.pipeline.evaluation.comparisons import adjusted, on_the
 from bottleneck_features.pipeline.evaluation.differences import Answers
 from bottleneck_features.pipeline.evaluation.duplicates import Duplicates
 from bottleneck_features.pipeline.evaluation.holdout_scores import accuracy_of
+from bottleneck_features.pipeline.evaluation.ledger import answers_digest
 from bottleneck_features.pipeline.evaluation.predictions import Predictions
 from bottleneck_features.pipeline.evaluation.scores import confusion
 from bottleneck_features.pipeline.evaluation.splits import Subset
@@ -112,6 +113,10 @@ class EvaluationSet:
         measure = self.target.compared
         found = on_the_same_images(self._labels, self._answers, self._groups, measure)
         return [one.as_json() for one in adjusted(found, best)]
+
+    def answers_digest(self) -> str:
+        """Return the SHA-256 of the scored methods' answers."""
+        return answers_digest({name: own.predicted for name, own in self._answers.items()})
 
     def warnings(self) -> tuple[str, ...]:
         """Return a sentence on what intervals and p-values count if images come in groups; else none."""

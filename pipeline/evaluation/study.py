@@ -14,11 +14,12 @@ from bottleneck_features.pipeline.evaluation.evaluation_set import EvaluationSet
 from bottleneck_features.pipeline.evaluation.folded_set import FoldedSet
 from bottleneck_features.pipeline.evaluation.folds import Fold
 from bottleneck_features.pipeline.evaluation.groups import scored_groups
+from bottleneck_features.pipeline.evaluation.ledger import Looks, content_digest, record_look
 from bottleneck_features.pipeline.evaluation.splits import Holdout, Subset, hold_out, labels_of, scored_subset
 from bottleneck_features.pipeline.evaluation.target import ClassTarget, class_target
 from bottleneck_features.pipeline.experiment import Experiment
 from bottleneck_features.pipeline.extraction.opened import OpenedExperiment
-from bottleneck_features.pipeline.results import Clock
+from bottleneck_features.pipeline.results import Clock, Result
 
 _SHARED = ("identity", "cache_key", "cache_path", "cache", "cache_if_any", "target", "holdout", "scored_images")
 
@@ -93,6 +94,24 @@ class Study(OpenedExperiment):
             methods: the scored rows, as results have them.
         """
         return (*self.data_warnings(), *self.evaluation.warnings(), *self.duplicates.warnings(methods))
+
+    def write(self, details: Mapping[str, Any], warnings: Sequence[str], cache_key: str) -> Result:
+        """Write the result, see `OpenedExperiment.write`; one that scored test images says how often they were looked at."""
+        evaluation = self.__dict__.get("evaluation")
+        if isinstance(evaluation, EvaluationSet) and evaluation.scorings and evaluation.kind == "test":
+            looks = self.look_at_test(evaluation.scorings, evaluation.answers_digest())
+            details, warnings = {**details, "test_looks": looks.as_json()}, (*warnings, *looks.warnings())
+        return super().write(details, warnings, cache_key)
+
+    def look_at_test(self, methods: int, answers: str) -> Looks:
+        """Record that this command scored methods on the test images, and return how often they were scored in this home.
+
+        Args:
+            methods: how many.
+            answers: a text that is the same only for the same outcome.
+        """
+        images = content_digest(self.dataset, self.scored_images)
+        return record_look(self.home, images, command=self.command, methods=methods, answers=answers)
 
 
 def open_study(experiment: Experiment, home: Path, command: str, options: tuple[str, ...] = ()) -> Study:

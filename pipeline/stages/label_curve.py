@@ -1,6 +1,7 @@
 """The label curve: how many labelled images per class it takes until a ConvNet from scratch catches up with frozen features."""
 
 import dataclasses
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -100,7 +101,7 @@ def label_curve(study: Study, sizes: tuple[int | None, ...], seeds: int) -> Resu
         seeds: how many draws of images and initial weights, from the experiment's seed on.
 
     Returns:
-        The `Result`, with `points`, `answer`, `protocol` and `files`.
+        The `Result`, with `points`, `answer`, `protocol`, `test_looks` and `files`.
 
     Raises:
         NoCache: there is no cache that matches; the message names what differs.
@@ -145,7 +146,9 @@ def label_curve(study: Study, sizes: tuple[int | None, ...], seeds: int) -> Resu
         "points": rows,
         "files": [str(chart)],
     }
-    return study.write(details, study.data_warnings(), cache.key)
+    looks = study.look_at_test(len(rows) * seeds, json.dumps(rows))
+    details["test_looks"] = looks.as_json()
+    return study.write(details, (*study.data_warnings(), *looks.warnings()), cache.key)
 
 
 def crossing(points: Sequence[LabelCurvePoint]) -> str:
@@ -247,7 +250,8 @@ def _draws(
 ) -> dict[tuple[int, int | None], Holdout]:
     if "test" not in dataset.splits:
         raise RequestError(
-            f"--label-curve scores models on test images, and {dataset.title} has none. Give the data set a test split."
+            f"--label-curve scores models on test images, and {dataset.title} has none. Give the data set a test split; of "
+            "image files --set dataset.test_fraction=0.2 draws one."
         )
     draws: dict[tuple[int, int | None], Holdout] = {}
     for seed in range(experiment.seed, experiment.seed + seeds):

@@ -23,7 +23,7 @@ NAMES = (
 COUNTS = {"train": 28, "test": 20}
 FOLDER = "<b onclick='alert(2)'>" + "/".join("deep" * 12 for _ in range(6))
 SETTINGS = (
-    "dataset.test_fraction=0.4", "dataset.label_column=label", "dataset.image_column=file", "input.size=32,32",
+    "dataset.split_column=part", "dataset.label_column=label", "dataset.image_column=file", "input.size=32,32",
     "backbone.name=efficientnet-lite0", "backbone.layers=block3b_add", "convnet.epochs=1",
     "head.epochs=2", "head.validation_split=0.25",
     "compare.methods=head,convnet-small",
@@ -83,8 +83,8 @@ def _images(folder: Path) -> Path:
             file = f"{FOLDER}/{label}-{number} \u202egnp.exe \"'&<i>.png"
             (folder / file).parent.mkdir(parents=True, exist_ok=True)
             picture(number, tuple(random.integers(0, 255, 3).tolist()), (24, 16)).save(folder / file)
-            rows.append((file, name))
+            rows.append((file, name, "train" if number < 7 else "test"))
     table = folder / "table.csv"
     with table.open("w", newline="", encoding="utf-8") as out:
-        csv.writer(out).writerows([("file", "label"), *rows])
+        csv.writer(out).writerows([("file", "label", "part"), *rows])
     return table

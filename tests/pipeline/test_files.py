@@ -99,7 +99,7 @@ def test_mended_files_leave_no_quarantine_behind(root, tmp_path):
     _open(root, tmp_path)
     assert len(_quarantined(tmp_path)) == 1
     path.write_bytes(encoded(picture()))
-    assert _open(root, tmp_path).notices == ()
+    assert _open(root, tmp_path, "dataset.test_fraction=0.2").notices == ()
     assert not (tmp_path / "runs" / "natural-images" / "quarantine.csv").exists()
 
 
@@ -237,11 +237,35 @@ def test_without_a_test_fraction_there_is_no_test_split(root, tmp_path):
     assert set(_open(root, tmp_path, "dataset.test_fraction=0").splits) == {"train"}
 
 
+def test_of_few_images_none_are_held_back_unless_they_are_asked_for(root, tmp_path):
+    few = _open(root, tmp_path)
+    assert {split: len(samples) for split, samples in few.splits.items()} == {"train": 30}
+    assert "no test images are held back of 30 images" in few.notices[0]
+    assert "--set dataset.test_fraction=0.2" in few.notices[0]
+    asked = _open(root, tmp_path, "dataset.test_fraction=0.2")
+    assert (set(asked.splits), asked.notices) == ({"train", "test"}, ())
+
+
+def test_of_enough_images_a_fifth_is_held_back(tmp_path):
+    root = tmp_path / "pictures"
+    for number in range(500):
+        small = encoded(picture(number, size=(9, 9)), "PNG")
+        write(root / "ab"[number % 2] / f"{number}.png", small)
+    dataset = _open(root, tmp_path)
+    assert 60 < len(dataset.splits["test"]) < 140
+    other = _open(root, tmp_path, "dataset.split_seed=1")
+    assert set(other.splits["test"].ids) != set(dataset.splits["test"].ids)
+    next((root / "a").iterdir()).unlink()
+    assert set(_open(root, tmp_path).splits) == {"train"}
+
+
 @pytest.mark.parametrize(
     ("source", "override", "message"),
     [
         ("digits", "dataset.group=x", "group is for source folder or csv or tar or parquet, not for digits"),
         ("photo-patches", "dataset.path=x", "path is for source"),
+        ("photo-patches", "dataset.split_seed=1", "split_seed is for source"),
+        ("natural-images", "dataset.split_seed=-1", "split_seed"),
         (
             "natural-images",
             "dataset.label_column=x",
@@ -279,7 +303,7 @@ def test_a_row_without_a_file_is_quarantined_with_its_number(root, tmp_path):
 
 def test_stage_one_and_two_run_on_a_folder_with_broken_files(root, tmp_path):
     write(root / "red" / "broken.jpg", b"\xff\xd8\xff")
-    settings = (f"dataset.path={root}", *LITE, "head.epochs=60", "head.learning_rate=0.01")
+    settings = (f"dataset.path={root}", *LITE, "dataset.test_fraction=0.2", "head.epochs=60", "head.learning_rate=0.01")
     words = [word for setting in settings for word in ("--set", setting)]
     done = invoke("features", "-e", "natural-images", *words, "--json", home=tmp_path)
     assert done.exit_code == 0, done.output

@@ -148,7 +148,7 @@ def test_a_probe_of_images_in_groups_names_the_test_and_warns(tmp_path):
             write(root / name / f"{name} {i // 4}-{i}.jpg", encoded(picture(100 * number + i // 4, (110, 90, 90))))
     words = ["-e", "natural-images"]
     for override in (
-        f"dataset.path={root}", r"dataset.group=shade \d \d+", "backbone.name=efficientnet-lite0",
+        f"dataset.path={root}", "dataset.test_fraction=0.2", r"dataset.group=shade \d \d+", "backbone.name=efficientnet-lite0",
         "backbone.layers=top_activation", "input.size=32,32", "head.epochs=1",
     ):  # fmt: skip
         words += ["--set", override]

@@ -77,7 +77,7 @@ def test_a_label_that_is_the_file_number_is_told_and_nothing_else_is(numbered):
 
 
 def test_images_of_one_kind_in_two_classes_have_no_shortcut(tmp_path):
-    result = _folder(tmp_path / "home", _two_classes(tmp_path / "pictures"))
+    result = _folder(tmp_path / "home", _two_classes(tmp_path / "pictures"), "dataset.test_fraction=0.2")
     assert _warned(result) == []
     assert result["warnings"] == []
     assert result["repeats"]["sets"] == 0
@@ -260,11 +260,11 @@ def test_digits_are_inspected_in_silence(tmp_path):
 def test_the_text_begins_with_how_many_images_classes_and_splits_there_are(tmp_path):
     words = ("-e", "natural-images", "--set", f"dataset.path={class_folders(tmp_path / 'pictures', images=5)}")
     done = invoke("inspect", *words, home=tmp_path / "home")
-    assert done.stdout.splitlines()[0] == "pictures (15 image files): 15 images of 3 classes; train 12, test 3"
+    assert done.stdout.splitlines()[0] == "pictures (15 image files): 15 images of 3 classes; train 15"
 
 
 def test_classes_too_small_to_train_on_are_named_before_anything_is_extracted(tmp_path):
-    result = _folder(tmp_path / "home", class_folders(tmp_path / "pictures", images=2))
+    result = _folder(tmp_path / "home", class_folders(tmp_path / "pictures", images=2), "dataset.test_fraction=0.2")
     (warning,) = [warning for warning in result["warnings"] if warning.startswith("Classes:")]
     assert "of 'blue', 'green', 'red' there is only 1 training image, and 2 are needed" in warning
 

@@ -1,18 +1,14 @@
 import os
-from collections import Counter
 from pathlib import Path
 
-import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from imagefiles import encoded, picture, write
 
 from bottleneck_features.pipeline.datasets.image_dataset import path_in_class
 from bottleneck_features.pipeline.datasets.listing import natural_key
 from bottleneck_features.pipeline.datasets.sources.folder import list_folder
-from bottleneck_features.pipeline.datasets.splitting import draw_test, straddling
-from bottleneck_features.pipeline.datasets.texts import TEXT, text_array
+from bottleneck_features.pipeline.datasets.splitting import straddling
+from bottleneck_features.pipeline.datasets.texts import text_array
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.experiment import DatasetSettings
 from bottleneck_features.pipeline.use.picture_files import listed
@@ -303,40 +299,6 @@ def test_a_regular_expression_names_the_groups(tmp_path):
         _folder(tmp_path, group="(")
 
 
-counts = st.lists(st.integers(2, 30), min_size=2, max_size=5)
-
-
-@settings(deadline=None)  # the first example imports scikit-learn
-@given(counts, st.floats(0.05, 0.6))
-def test_a_drawn_test_split_has_every_class_on_both_sides_and_is_the_same_every_time(counts, fraction):
-    labels = np.repeat(np.arange(len(counts)), counts)
-    names, nobody = tuple(map(str, range(len(counts)))), np.empty(0, TEXT)
-    train, test = draw_test(labels, names, nobody, fraction)
-    for once, again in zip((train, test), draw_test(labels, names, nobody, fraction), strict=True):
-        np.testing.assert_array_equal(once, again)
-    assert sorted([*train, *test]) == list(range(len(labels)))
-    assert set(labels[train]) == set(labels[test]) == set(labels)
-    for label, drawn in Counter(labels[test].tolist()).items():
-        assert abs(drawn - fraction * counts[label]) <= 1
-
-
-@given(st.lists(st.lists(st.integers(1, 5), min_size=1, max_size=8), min_size=2, max_size=4), st.floats(0.1, 0.5))
-def test_a_group_never_straddles(sizes, fraction):
-    members = [
-        (label, f"{label}-{group}")
-        for label, groups in enumerate(sizes)
-        for group, size in enumerate(groups)
-        for _ in range(size)
-    ]
-    labels, groups = np.array([label for label, _ in members]), text_array(group for _, group in members)
-    try:
-        train, test = draw_test(labels, tuple(map(str, range(len(sizes)))), groups, fraction)
-    except RequestError:
-        return  # too few groups for both sides, and said so
-    assert straddling({"train": groups[train], "test": groups[test]}) == 0
-    assert set(labels[train]) == set(labels[test])
-
-
 def test_groups_in_several_splits_are_counted():
     assert (
         straddling(
@@ -344,12 +306,6 @@ def test_groups_in_several_splits_are_counted():
         )
         == 2
     )
-
-
-def test_groups_too_few_for_the_share_are_refused_in_a_sentence():
-    groups = text_array(["a0", "a1", "b0", "b1"])
-    with pytest.raises(RequestError, match="cannot give every class an image"):
-        draw_test(np.array([0, 0, 1, 1]), ("a", "b"), groups, 0.25)
 
 
 def test_a_relative_path_is_named_with_what_it_stands_for(tmp_path, monkeypatch):

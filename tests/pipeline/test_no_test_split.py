@@ -35,6 +35,7 @@ def test_a_probe_is_compared_by_the_model_that_had_not_seen_the_validation_image
     *words, home = own
     result = json.loads(invoke("probe", *words, "--json", home=home).stdout)
     assert result["scored_on"] == "validation"
+    assert "test_looks" not in result
     accuracy = {row_label(method): method["accuracy"]["validation"] for method in result["methods"]}
     for pair in result["pairs"]:
         assert pair["difference"] == pytest.approx(accuracy[pair["first"]] - accuracy[pair["second"]])

@@ -16,7 +16,7 @@ from bottleneck_features.pipeline.errors import PipelineError, RequestError
 
 NAMES = tuple(COLOURS)
 _open = partial(opened, source="parquet")
-NO_TEST = "dataset.test_fraction=0"
+NO_TEST, HOLD_OUT = "dataset.test_fraction=0", "dataset.test_fraction=0.2"
 
 
 def _quarantined(home: Path) -> list[dict[str, str]]:
@@ -55,8 +55,8 @@ def test_hugging_faces_layout_needs_no_setting(tmp_path):
 
 
 def test_a_packed_folder_with_its_paths_as_ids_is_the_same_data_set(root, tmp_path):
-    packed = _open(parquet_of_folder(root, tmp_path / "x.parquet"), tmp_path, "dataset.id_column=image.path")
-    folder = _open(root, tmp_path, source="folder")
+    packed = _open(parquet_of_folder(root, tmp_path / "x.parquet"), tmp_path, "dataset.id_column=image.path", HOLD_OUT)
+    folder = _open(root, tmp_path, HOLD_OUT, source="folder")
     for split in ("train", "test"):
         assert packed.fingerprint(split) == folder.fingerprint(split)
         everything = np.arange(len(folder.splits[split]))

@@ -179,7 +179,7 @@ def test_an_archive_with_splits_below_a_shared_folder_may_be_cut_off(split_root,
 
 
 def test_a_sound_archive_is_not_called_damaged(root, tmp_path):
-    assert _open(tar_of_folder(root, tmp_path / "x.tar"), tmp_path).notices == ()
+    assert _open(tar_of_folder(root, tmp_path / "x.tar"), tmp_path, "dataset.test_fraction=0").notices == ()
 
 
 @pytest.mark.parametrize("what", ["other picture", "gone", "shorter"])
@@ -244,7 +244,9 @@ def test_a_pattern_names_shards_and_a_missing_one_is_said(root, tmp_path):
 
 
 def test_a_group_is_found_in_the_path(root, tmp_path):
-    dataset = _open(tar_of_folder(root, tmp_path / "x.tar"), tmp_path, r"dataset.group=(\d)\.")
+    dataset = _open(
+        tar_of_folder(root, tmp_path / "x.tar"), tmp_path, r"dataset.group=(\d)\.", "dataset.test_fraction=0.2"
+    )
     assert set(dataset.groups["train"]) & set(dataset.groups["test"]) == set()
     with pytest.raises(RequestError, match="finds nothing"):
         _open(tmp_path / "x.tar", tmp_path, "dataset.group=nobody")
