@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from bottleneck_features.features import Features
+from bottleneck_features.features.storage import remove_stale
 from bottleneck_features.models.rows import mean_over_positions, unit_rows
 from bottleneck_features.pipeline.datasets import Dataset
 from bottleneck_features.pipeline.evaluation.likeness import (
@@ -135,6 +136,7 @@ def known_duplicates(
         return Duplicates(pairs, affected, known["near_ones"])
     except (OSError, ValueError, KeyError, TypeError):
         found = find_duplicates(dataset, cache, holdout, scored)
+        remove_stale(file.parent)
         write_text(file, json.dumps(found.as_json()))
         return found
 
