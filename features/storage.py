@@ -48,6 +48,21 @@ def whole_file(path: Path, settle: Callable[[Path], object] | None = None) -> It
         temporary.unlink(missing_ok=True)
 
 
+@contextmanager
+def workshop(path: Path) -> Iterator[Path]:
+    """Make a temporary folder beside `path` for what cannot be written into an open file; it is removed at the end.
+
+    Args:
+        path: the name that what is made there is given, by a rename, when it is whole; its folder exists.
+    """
+    folder = temporary_name(path)
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def publish(path: Path, write: Callable[[BinaryIO], object], settle: Callable[[Path], object] | None = None) -> None:
     """Write a file of a cache, or one beside it, as a `whole_file`.
 
@@ -104,18 +119,22 @@ def temporary_name(path: Path) -> Path:
     return path.with_name(f".{path.name}~{_host()}~{os.getpid()}~{uuid.uuid4().hex[:8]}.tmp")
 
 
-def remove_stale(folder: Path) -> list[Path]:
-    """Remove the temporary files that dead writers left; to be called by the holder of the folder's lock.
+def remove_stale(folder: Path, of: str = "") -> list[Path]:
+    """Remove the temporary files and folders that dead writers left; no other thread of this process may write there.
 
     Args:
         folder: folder whose own files are looked at; it may be missing.
+        of: how the final names of those that are removed begin; all without it.
 
     Returns:
         The removed paths: those of this host's dead processes, and other hosts' that are more than a day old.
     """
-    stale = [path for path in _temporaries(folder) if _is_stale(path)]
+    stale = [path for path in _temporaries(folder) if path.name.startswith(f".{of}") and _is_stale(path)]
     for path in stale:
-        path.unlink(missing_ok=True)
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
     return stale
 
 

@@ -57,11 +57,30 @@ class Format:
 
 def remove(path: Path) -> None:
     """Remove what a format wrote."""
-    for one in (path, path.with_suffix(".bin")) if path.suffix == ".xml" else (path,):
+    for one in _parts(path):
         if one.is_dir():
             shutil.rmtree(one)
         else:
             one.unlink(missing_ok=True)
+
+
+def move(path: Path, folder: Path) -> Path:
+    """Move what a format wrote to a folder of the same disk; at no moment is there half of it, or a mixture with another.
+
+    Returns:
+        Its path there. What was there before is left beside `path`, or gone.
+    """
+    there = folder / path.name
+    if there.exists() and (path.is_dir() or len(_parts(path)) > 1):
+        there.replace(path.with_name(f"{path.name}.before"))
+    for one in reversed(_parts(path)):
+        one.replace(folder / one.name)
+    return there
+
+
+def _parts(path: Path) -> tuple[Path, ...]:
+    """Return all that a format wrote, that first by which it is opened."""
+    return (path, path.with_suffix(".bin")) if path.suffix == ".xml" else (path,)
 
 
 def label_lines(labels: Sequence[str]) -> str:

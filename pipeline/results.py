@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bottleneck_features.features.storage import whole_file
+from bottleneck_features.features.storage import remove_stale, whole_file
 from bottleneck_features.pipeline.machine import hardware, peak_memory_mib, versions
 
 RESULT_FILE = "result.json"
@@ -90,9 +90,10 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def run_folder(home: Path, experiment: str, command: str) -> Path:
-    """Return the folder of a command's results, made if missing."""
+    """Return the folder of a command's results, made if missing, and rid of what killed runs left half-written."""
     folder = home / "runs" / experiment / command
     folder.mkdir(parents=True, exist_ok=True)
+    remove_stale(folder)
     return folder
 
 

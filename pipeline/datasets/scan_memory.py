@@ -13,6 +13,7 @@ from typing import TypeVar
 import numpy as np
 import PIL
 
+from bottleneck_features.features.storage import remove_stale
 from bottleneck_features.pipeline.results import write_bytes
 
 SCAN_FOLDER = "scans"
@@ -39,6 +40,7 @@ class ScanMemory:
         others = [path for path in (home / SCAN_FOLDER).glob("*") if path != self._folder]
         for path in sorted(others, key=_last_used, reverse=True)[SCANS_KEPT - 1 :]:
             _remove(path)
+        remove_stale(self._folder)
         for path in self._folder.glob("*"):
             if _last_used(path) < time.time() - UNUSED_DAYS * 86400:
                 _remove(path)

@@ -14,6 +14,7 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from bottleneck_features.features import Features
+from bottleneck_features.features.storage import remove_stale
 from bottleneck_features.foreign import read_json
 from bottleneck_features.models.rows import mean_over_positions, unit_rows
 from bottleneck_features.pipeline.datasets import Dataset
@@ -137,6 +138,7 @@ def known_duplicates(
         return Duplicates(pairs, affected, str(known["near_ones"]))
     except (OSError, ValueError, KeyError, TypeError):
         found = find_duplicates(dataset, cache, holdout, scored)
+        remove_stale(file.parent)
         write_text(file, json.dumps(found.as_json()))
         return found
 

@@ -12,6 +12,7 @@ from filelock import FileLock
 from pydantic import Field, TypeAdapter
 
 from bottleneck_features import features, models
+from bottleneck_features.features.storage import remove_stale
 from bottleneck_features.foreign import read_json
 from bottleneck_features.pipeline.datasets import Dataset
 from bottleneck_features.pipeline.datasets.scan_memory import forget_scans
@@ -159,6 +160,7 @@ def fingerprints(dataset: Dataset, home: Path) -> dict[str, str]:
     found = known.get(state) or {split: dataset.fingerprint(split) for split in dataset.splits}
     if next(reversed(known), None) != state:
         with FileLock(home / FINGERPRINTS_LOCK):
+            remove_stale(home, of=FINGERPRINTS_FILE)
             kept = {**{other: value for other, value in _known(home).items() if other != state}, state: found}
             write_text(home / FINGERPRINTS_FILE, json.dumps(dict(list(kept.items())[-FINGERPRINTS_KEPT:]), indent=1))
     return found

@@ -158,6 +158,7 @@ def fit_resumable(
             bar.set_postfix_str(f"train {curves['accuracy'][-1]:.1%}, validation {curves['val_accuracy'][-1]:.1%}")
             bar.update()
     (_newest(folder) / LAST).unlink(missing_ok=True)
+    _keep_newest(folder)
     return models.load_classifier(_newest(folder) / BEST), curves
 
 
@@ -230,8 +231,7 @@ def _add(curves: dict[str, list[float]], epoch: Curves) -> None:
 def write_checkpoint(folder: Path, epoch: int, model: keras.Model, curves: Curves) -> None:
     """Keep the state after an epoch, counted from 0, in place of the one before; half-written states are removed."""
     before = _epochs(folder)
-    for left in folder.glob("unfinished-*"):
-        shutil.rmtree(left, ignore_errors=True)
+    _keep_newest(folder)
     temporary = folder / f"unfinished-{os.getpid()}"
     temporary.mkdir(parents=True)
     model.save(temporary / LAST)
@@ -241,8 +241,13 @@ def write_checkpoint(folder: Path, epoch: int, model: keras.Model, curves: Curve
         _link(before[-1] / BEST, temporary / BEST)
     (temporary / CURVES).write_text(json.dumps(curves, indent=1))
     temporary.replace(folder / f"epoch-{epoch:04d}")
-    for folder in before:
-        shutil.rmtree(folder)
+    _keep_newest(folder)
+
+
+def _keep_newest(folder: Path) -> None:
+    """Remove half-written states, and those before the last finished epoch, which a killed run may have left too."""
+    for left in (*folder.glob("unfinished-*"), *_epochs(folder)[:-1]):
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def _link(source: Path, path: Path) -> None:

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from bottleneck_features import models
+from bottleneck_features.features.storage import remove_stale, workshop
 from bottleneck_features.models.deployable import LinearHead, deployable
-from bottleneck_features.models.formats import FORMATS, LABELS, Format, Run, label_lines, remove
+from bottleneck_features.models.formats import FORMATS, LABELS, Format, Run, label_lines, move, remove
 from bottleneck_features.models.tracing import Recipe
 from bottleneck_features.pipeline.datasets import open_dataset
 from bottleneck_features.pipeline.errors import PipelineError, RequestError
@@ -79,13 +80,13 @@ def export_model(model: SavedModel, formats: Sequence[str], home: Path, to: Path
     results = run_folder(home, model.experiment.name, "export")
     folder = to or results / model.name
     folder.mkdir(parents=True, exist_ok=True)
+    remove_stale(folder)
     exported = []
     for name in formats:
-        with clock.phase(name):
-            path = folder / FORMATS[name].file
-            remove(path)
-            FORMATS[name].write(whole, path, model.classes)
-            exported.append(checked(name, path, FORMATS[name], images, reference))
+        path = folder / FORMATS[name].file
+        with clock.phase(name), workshop(path) as making:
+            FORMATS[name].write(whole, making / path.name, model.classes)
+            exported.append(placed(checked(name, making / path.name, FORMATS[name], images, reference), path))
     warnings = (*model.warnings, *data_warnings(model.experiment, dataset))
     write_text(folder / LABELS, label_lines(model.classes))
     details: dict[str, Any] = {
@@ -152,6 +153,14 @@ def checked(name: str, path: Path, form: Format, images: np.ndarray, reference: 
         remove(path)
         return Exported(name, None, difference)
     return Exported(name, path, difference)
+
+
+def placed(one: Exported, path: Path) -> Exported:
+    """Move a checked file to its place; where it was removed because it failed, an earlier one goes too."""
+    if one.path is None:
+        remove(path)
+        return one
+    return replace(one, path=move(one.path, path.parent))
 
 
 def _refuse_failures(exported: Sequence[Exported]) -> None:

@@ -1,8 +1,8 @@
 """Trains the network itself, on the same splits as the methods on frozen features."""
 
-import os
 from typing import Any
 
+from bottleneck_features.features.storage import workshop
 from bottleneck_features.models.weights import file_digest
 from bottleneck_features.pipeline.evaluation.scored import score_method, scored_details, scored_pictures
 from bottleneck_features.pipeline.evaluation.study import Study
@@ -11,6 +11,8 @@ from bottleneck_features.pipeline.extraction.cache import backbone_label, data_w
 from bottleneck_features.pipeline.methods.network import starts_from_probe, train_network
 from bottleneck_features.pipeline.methods.pixels import pixels_on_disk
 from bottleneck_features.pipeline.results import Result
+
+MODEL = "model.keras"
 
 
 def fine_tune(study: Study) -> Result:
@@ -39,24 +41,24 @@ def fine_tune(study: Study) -> Result:
             trained = train_network(study, pixels, method)
         with study.clock.phase("evaluate"):
             found = score_method(study, trained)
-    with study.clock.phase("write"):
-        unnamed = study.folder / f".model~{os.getpid()}.keras"
-        trained.model.save(unnamed)
-        pictures = scored_pictures(study, found)
-    started = with_random_weights(experiment) if method == "from-scratch" else experiment
-    details: dict[str, Any] = {
-        "data": study.dataset.title,
-        "backbone": backbone_label(started),
-        "pixels": dict(study.dataset.identity),
-        **scored_details(study, found),
-        "images_per_second": None,
-        "model_sha256": file_digest(unnamed),
-        "files": [str(file) for file in (study.folder / "model.keras", *pictures)],
-    }
-    warnings = (
-        *data_warnings(started, study.dataset),
-        *evaluation.warnings(),
-        *study.duplicates.warnings(details["methods"]),
-    )
-    unnamed.replace(study.folder / "model.keras")
+    with workshop(study.folder / MODEL) as making:
+        with study.clock.phase("write"):
+            trained.model.save(making / MODEL)
+            pictures = scored_pictures(study, found)
+        started = with_random_weights(experiment) if method == "from-scratch" else experiment
+        details: dict[str, Any] = {
+            "data": study.dataset.title,
+            "backbone": backbone_label(started),
+            "pixels": dict(study.dataset.identity),
+            **scored_details(study, found),
+            "images_per_second": None,
+            "model_sha256": file_digest(making / MODEL),
+            "files": [str(file) for file in (study.folder / MODEL, *pictures)],
+        }
+        warnings = (
+            *data_warnings(started, study.dataset),
+            *evaluation.warnings(),
+            *study.duplicates.warnings(details["methods"]),
+        )
+        (making / MODEL).replace(study.folder / MODEL)
     return study.write(details, warnings, cache.key if cache else "")

@@ -10,7 +10,7 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from bottleneck_features.features.storage import whole_file
+from bottleneck_features.features.storage import remove_stale, whole_file
 from bottleneck_features.models.weights import file_digest
 from bottleneck_features.pipeline.errors import PipelineError, RequestError
 from bottleneck_features.pipeline.evaluation.target import decide
@@ -179,6 +179,7 @@ def _opened(out: TextIO | Path | None) -> Iterator[TextIO]:
     if not isinstance(out, Path):
         yield out or io.StringIO()
         return
+    remove_stale(out.parent, of=f"{out.name}~")
     with whole_file(out) as file:
         stream = io.TextIOWrapper(file, encoding="utf-8", newline="")
         yield stream

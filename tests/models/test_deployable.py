@@ -2,6 +2,7 @@
 
 import json
 import zipfile
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -11,7 +12,7 @@ from scipy.special import softmax
 
 from bottleneck_features.models.deployable import LinearHead, deployable
 from bottleneck_features.models.errors import EngineUnavailable, InvalidSetting
-from bottleneck_features.models.formats import FORMATS, LABELS, Format, label_lines, remove
+from bottleneck_features.models.formats import FORMATS, LABELS, Format, label_lines, move, remove
 from bottleneck_features.models.tracing import Recipe, trace, truncated
 
 NAMES = ["cat", "dog\r\ntwo\u2028lines", "ünlike a cat"]
@@ -97,6 +98,19 @@ def test_every_format_gives_the_same_for_any_number_of_images_and_has_the_class_
     assert _names_inside(name, path) == (NAMES if name == "onnx" else IN_LINES)  # JSON holds any name
     remove(path)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("files", [("model.keras",), ("model.xml", "model.bin"), ("model-savedmodel/saved_model.pb",)])
+def test_a_model_takes_the_place_of_an_earlier_one_and_nothing_else_stays_there(tmp_path, files):
+    made, there = tmp_path / "made", tmp_path / "there"
+    for folder, content in ((there, "earlier"), (made, "new")):
+        for name in files:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text(content)
+    model = Path(files[0]).parts[0]
+    assert move(made / model, there) == there / model
+    found = [path for path in there.rglob("*") if path.is_file()]
+    assert {str(path.relative_to(there)): path.read_text() for path in found} == dict.fromkeys(files, "new")
 
 
 def _names_inside(name, path):

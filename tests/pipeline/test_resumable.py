@@ -89,6 +89,14 @@ def test_a_finished_training_is_read_back_and_not_repeated(tmp_path):
     assert not list(tmp_path.rglob("last.keras"))  # three times the size of the network, and of no more use
 
 
+def test_what_a_kill_between_two_checkpoints_left_is_removed_though_no_epoch_is_to_come(tmp_path):
+    fit_resumable(_model, *_batches(), schedule=SCHEDULE, title="made", folder=tmp_path)
+    for left in ("epoch-0002", "unfinished-1"):
+        (tmp_path / left).mkdir()
+    fit_resumable(pytest.fail, *_batches(), schedule=SCHEDULE, title="made", folder=tmp_path)
+    assert [path.name for path in tmp_path.iterdir() if path.name != "tensorboard"] == ["epoch-0003"]
+
+
 def test_the_kept_model_is_that_of_the_lowest_validation_loss(tmp_path):
     model, history = fit_resumable(_model, *_batches(), schedule=SCHEDULE, title="made", folder=tmp_path)
     loss, _ = model.evaluate(_batches()[1], verbose=0)

@@ -16,6 +16,7 @@ import numpy as np
 from filelock import FileLock
 from pydantic import FiniteFloat, TypeAdapter
 
+from bottleneck_features.features.storage import remove_stale
 from bottleneck_features.foreign import read_json
 from bottleneck_features.pipeline.datasets.pixels.deep_pixels import NUMBER_KINDS, shown, type_names
 from bottleneck_features.pipeline.experiment import DatasetSettings
@@ -109,6 +110,7 @@ def _kept(home: Path, place: str, new: Mapping[str, Range]) -> dict[str, Range]:
     """Return the ranges kept for a place; kinds of numbers that have none there get the new ones."""
     home.mkdir(parents=True, exist_ok=True)
     with FileLock(home / RANGES_LOCK):
+        remove_stale(home, of=RANGES_FILE)
         places = _known(home)
         before = places.pop(place, {})
         ranges = {**new, **before}
