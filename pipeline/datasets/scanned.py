@@ -8,7 +8,7 @@ import numpy as np
 from bottleneck_features.pipeline.datasets.pixels.decoding import MAX_SIDE
 from bottleneck_features.pipeline.datasets.pixels.deep_pixels import NUMBER_KINDS
 from bottleneck_features.pipeline.datasets.pixels.file_bytes import MAX_BYTES
-from bottleneck_features.pipeline.datasets.texts import TEXT, text_array, utf8, without_blanks
+from bottleneck_features.pipeline.datasets.texts import from_utf8, text_array, utf8, without_blanks
 
 IMAGE = np.dtype(
     [
@@ -84,12 +84,12 @@ def parsed(arrays: Mapping[str, np.ndarray], annotations: Sequence[str] = (), st
         raise ValueError("of another state of the file")
     if arrays["images"].dtype != IMAGE or arrays["kinds"].dtype.kind != "S" or arrays["unusable"].dtype != np.int64:
         raise TypeError("arrays of another type")
-    reasons = arrays["reasons"].astype(TEXT).tolist()
+    reasons = from_utf8(arrays["reasons"]).tolist()
     scan = ScanResult(
-        arrays["ids"].astype(TEXT),
+        from_utf8(arrays["ids"]),
         arrays["images"],
         arrays["kinds"],
-        {name: without_blanks(arrays[f"annotation {name}"].astype(TEXT)) for name in annotations},
+        {name: without_blanks(from_utf8(arrays[f"annotation {name}"])) for name in annotations},
         dict(zip(arrays["unusable"].tolist(), reasons, strict=True)),
     )
     _require_agreement(scan)

@@ -45,6 +45,20 @@ def utf8(texts: np.ndarray) -> np.ndarray:
     return encoded
 
 
+def from_utf8(encoded: np.ndarray) -> np.ndarray:
+    """Return `(n,)` bytes as the texts they are in UTF-8; NumPy would take any and fail when one is read.
+
+    Raises:
+        UnicodeDecodeError: they are not UTF-8.
+        TypeError: they are no bytes.
+    """
+    if encoded.dtype.kind != "S":
+        raise TypeError(f"texts of the type {encoded.dtype}")
+    for start in range(0, len(encoded), _BLOCK):
+        b"\0".join(encoded[start : start + _BLOCK].tolist()).decode("utf-8")
+    return encoded.astype(TEXT)
+
+
 def joined(texts: np.ndarray) -> Iterator[bytes]:
     """Give `(n,)` texts joined by zeros, in UTF-8, block by block."""
     for start in range(0, len(texts), _BLOCK):

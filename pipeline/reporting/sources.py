@@ -10,7 +10,7 @@ from bottleneck_features.foreign import read_json
 from bottleneck_features.pipeline.datasets import Dataset
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.evaluation.predictions import Predictions, load_predictions
-from bottleneck_features.pipeline.method_names import NETWORKS, training_command
+from bottleneck_features.pipeline.method_names import NETWORKS, row_label, training_command
 from bottleneck_features.pipeline.reporting.answer import best_method
 from bottleneck_features.pipeline.result_schema import RECORDS, ScoredResult, missing_keys, require_result
 from bottleneck_features.pipeline.results import RESULT_FILE
@@ -159,7 +159,10 @@ def predictions_of(
     """Return the first command whose result has predictions, with them, and a remark on each one before it that has none."""
     remarks: list[str] = []
     for name in (name for name, result in sources.results.items() if "methods" in result):
-        found, shown = load_predictions(sources.results[name], runs / name), best_method(sources.results[name])["name"]
+        found, shown = (
+            load_predictions(sources.results[name], runs / name),
+            row_label(best_method(sources.results[name])),
+        )
         if found and shown in found.predicted and found.are_of(dataset):
             return (name, found), tuple(remarks)
         remarks.append(

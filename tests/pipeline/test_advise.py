@@ -1,76 +1,107 @@
 import json
+from typing import Any
 
 import pytest
 from commandline import SMALL, invoke
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bottleneck_features.pipeline.evaluation.scores import score_counts
-from bottleneck_features.pipeline.method_row import Score
+from bottleneck_features.pipeline.evaluation.differences import PairedDifference
+from bottleneck_features.pipeline.evaluation.scores import wilson
+from bottleneck_features.pipeline.figures import Figure
 from bottleneck_features.pipeline.stages.advise import (
+    NOT_ENOUGH,
     Evidence,
     LearningCurvePoint,
+    Option,
+    cannot_tell,
+    commands,
     extrapolated,
     recommend,
     rule_of_thumb,
 )
 
 
-def _score(right: int, of: int = 1000) -> Score:
-    return score_counts(right, of)
+def _figure(share: float, of: int = 1000) -> Figure:
+    return Figure(share, *wilson(share, of))
 
 
-def _evidence(**changed: object) -> Evidence:
-    base = {
-        "train": 20_000, "validation": 1000, "classes": 10, "last": _score(800), "earlier": _score(700),
-        "earlier_layer": "conv4", "earlier_tried": 3, "p_value": 1e-6, "best": _score(800), "best_layers": ("conv5",),
-        "curve": (), "doubled": None, "fine_tune_seconds": 600.0,
+def _gap(value: float, p_value: float) -> PairedDifference:
+    return PairedDifference(value, value - 0.05, value + 0.05, p_value, "mcnemar")
+
+
+def _evidence(probe: float = 0.8, images: int = 1000, scratch: float | None = 0.5, **changed: Any) -> Evidence:
+    base: dict[str, Any] = {
+        "select": "accuracy", "images": images, "measured_on": "validation", "train": 20_000, "classes": 10,
+        "probe": Option("ridge@conv5", 2.0, _figure(probe, images)),
+        "rivals": (
+            Option("convnet-small", 600.0, None if scratch is None else _figure(scratch, images)),
+            Option("fine-tune", 6000.0, None),
+        ),
+        "against_scratch": None if scratch is None else _gap(probe - scratch, 1e-6),
+        "last_against_earlier": _gap(0.1, 1e-6), "earlier_layer": "conv4", "earlier_tried": 3, "curve": (), "doubled": None,
     }  # fmt: skip
     return Evidence(**{**base, **changed})
 
 
 @pytest.mark.parametrize(
-    ("train", "earlier", "p_value", "expected"),
+    ("train", "gap", "p_value", "expected"),
     [
-        (20_000, 700, 1e-6, "fine-tune"),
-        (20_000, 900, 1e-6, "from-pretrained"),
-        (500, 700, 1e-6, "logistic"),
-        (500, 900, 1e-6, "logistic@conv4"),
-        (500, 810, 0.4, "logistic"),  # ahead, but perhaps by chance
-        (500, 830, 0.03, "logistic"),  # as the best of three by chance
+        (20_000, 0.1, 1e-6, "fine-tune"),
+        (20_000, -0.1, 1e-6, "from-pretrained"),
+        (500, 0.1, 1e-6, "logistic"),
+        (500, -0.1, 1e-6, "logistic@conv4"),
+        (500, -0.01, 0.4, "cannot be told: logistic or logistic@conv4"),  # ahead, but perhaps by chance
+        (500, -0.03, 0.03, "cannot be told: logistic or logistic@conv4"),  # as the best of three by chance
     ],
 )
-def test_each_corner_of_the_table_has_its_method(train, earlier, p_value, expected):
-    evidence = _evidence(train=train, earlier=_score(earlier), p_value=p_value)
-    assert recommend(evidence)[0] == expected
-    assert rule_of_thumb(evidence).endswith(expected)
+def test_each_corner_of_the_table_has_its_method_and_a_gap_that_may_be_chance_has_none(train, gap, p_value, expected):
+    assert rule_of_thumb(_evidence(train=train, last_against_earlier=_gap(gap, p_value))).endswith(expected)
 
 
-def test_where_nothing_is_left_to_gain_the_network_stays_frozen_whatever_the_rule_of_thumb_says():
-    evidence = _evidence(best=_score(990), last=_score(990))
+def test_what_was_measured_is_recommended_and_what_was_not_is_named_with_its_cost():
+    evidence = _evidence()
     method, reasons = recommend(evidence)
-    assert method == "logistic"
-    assert "within 1.8 points of 100 %" in reasons[0]
-    assert rule_of_thumb(evidence).endswith("fine-tune")
+    assert method == "ridge@conv5"
+    assert "80.0 % [77.4, 82.4] on the 1,000 validation images that chose it, the best that was measured" in reasons[0]
+    assert cannot_tell(evidence) == (
+        "Whether fine-tune is better cannot be told without training it (about 100.0 min here).",
+    )
+    assert commands(method, evidence, ())[1].endswith("compare.methods=best-probe,convnet-small,fine-tune")
 
 
-@pytest.mark.parametrize(("right", "of"), [(15, 24), (16, 17), (17, 17)])
-def test_few_validation_images_are_not_enough_evidence_however_many_are_right(right, of):
-    method, reasons = recommend(_evidence(validation=of, best=_score(right, of)))
-    assert method == "not enough evidence"
+def test_a_network_from_scratch_that_is_clearly_ahead_is_recommended():
+    method, reasons = recommend(_evidence(0.8, scratch=0.9))
+    assert method == "convnet-small"
+    assert "90.0 %" in reasons[0]
+
+
+def test_a_network_from_scratch_that_may_be_ahead_by_chance_cannot_be_told_apart():
+    evidence = _evidence(0.8, scratch=0.82, against_scratch=_gap(-0.02, 0.2))
+    method, reasons = recommend(evidence)
+    assert method == "ridge@conv5"
+    assert "convnet-small is not shown to be better" in reasons[0]
+    assert cannot_tell(evidence)[0] == "convnet-small cannot be told from ridge@conv5 on these images."
+
+
+def test_where_nothing_is_left_to_gain_no_training_is_proposed():
+    evidence = _evidence(0.995)
+    assert recommend(evidence)[0] == "ridge@conv5"
+    assert cannot_tell(evidence) == ()
+
+
+@pytest.mark.parametrize(("share", "of"), [(0.6, 24), (0.94, 17), (1.0, 17)])
+def test_few_images_are_not_enough_evidence_however_many_are_right(share, of):
+    method, reasons = recommend(_evidence(share, images=of))
+    assert method == NOT_ENOUGH
     assert f"About {4 * of} would halve its interval: label more images" in reasons[0]
-
-
-def test_what_the_best_probe_reaches_is_said_to_be_of_the_images_that_chose_it():
-    _, reasons = recommend(_evidence())
-    assert any("80.0 % [77.4, 82.4] on the 1,000 validation images it was chosen on" in one for one in reasons)
 
 
 @given(scale=st.floats(0.5, 5), slope=st.floats(0.1, 0.9))
 def test_a_power_law_is_continued(scale, slope):
     sizes = (100, 200, 400, 800)
     curve = [LearningCurvePoint(n, 1 - scale * n**-slope, 1) for n in sizes]
-    if min(point.accuracy for point in curve) < 0:
+    if min(point.value for point in curve) < 0:
         return
     assert extrapolated(curve) == pytest.approx(1 - scale * 1600**-slope)
 
@@ -85,6 +116,6 @@ def test_the_command_gives_its_numbers_and_what_to_type_next(extracted):
     assert done.exit_code == 0, done.stderr
     result = json.loads(done.stdout)
     assert result["recommendation"] == "not enough evidence"  # 24 validation images
-    assert result["evidence"]["validation"] == 24
+    assert result["evidence"]["images"] == 24
     assert [point["images"] for point in result["evidence"]["curve"]][-1] == 96
     assert result["commands"][0].startswith("bottleneck probe -e digits")

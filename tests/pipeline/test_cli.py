@@ -45,7 +45,7 @@ def test_the_whole_path_from_images_to_a_report(extracted, tmp_path):
     shutil.copytree(extracted / "features", tmp_path / "features")  # results of other tests would be on the page
     done = bottleneck("compare", *SMALL, *FAST_HEAD, home=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert re.search(r"linear \(top_activation\) .*\[\d+\.\d, \d+\.\d\]", done.stdout)
+    assert re.search(r"head@top_activation .*\[\d+\.\d, \d+\.\d\]", done.stdout)
     assert "convnet-small" in done.stdout
     runs = tmp_path / "runs" / "digits"
     assert {path.name for path in (runs / "compare").iterdir()} == {"result.json", "predictions.npz"}

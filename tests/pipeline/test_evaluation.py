@@ -4,11 +4,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
+from bottleneck_features.pipeline.evaluation.comparisons import adjusted, on_the_same_images
+from bottleneck_features.pipeline.evaluation.differences import Answers
 from bottleneck_features.pipeline.evaluation.scores import (
     accuracy_difference,
     confusion,
     mcnemar,
-    paired_comparisons,
     score,
     wilson,
 )
@@ -124,7 +125,8 @@ def test_where_no_image_tells_two_methods_apart_the_interval_is_no_point(n):
 
 def test_every_two_methods_are_compared_once_with_the_sign_of_the_first():
     labels, good, bad = _predictions(30, 10, 200)
-    pairs = paired_comparisons(labels, {"bad": bad, "good": good, "same": good})
+    answers = {name: Answers(np.eye(2)[own], own) for name, own in (("bad", bad), ("good", good), ("same", good))}
+    pairs = [one.as_json() for one in on_the_same_images(labels, answers, None, "accuracy")]
     assert [(pair["first"], pair["second"]) for pair in pairs] == [("bad", "good"), ("bad", "same"), ("good", "same")]
     assert pairs[0]["difference"] == pytest.approx(-0.1)
     assert pairs[0]["difference_interval"][1] < 0
@@ -133,3 +135,10 @@ def test_every_two_methods_are_compared_once_with_the_sign_of_the_first():
 
 def test_confusion_rows_are_the_true_classes():
     assert confusion(np.array([0, 0, 1]), np.array([1, 1, 1]), 3).tolist() == [[0, 2, 0], [0, 1, 0], [0, 0, 0]]
+
+
+def test_the_p_values_against_the_best_are_adjusted_together_and_the_others_are_not():
+    labels, good, bad = _predictions(12, 2, 200)
+    answers = {name: Answers(np.eye(2)[own], own) for name, own in (("a", good), ("b", bad), ("c", bad))}
+    found = adjusted(on_the_same_images(labels, answers, None, "accuracy"), "a")
+    assert [one.adjusted for one in found] == [2 * found[0].p_value, 2 * found[1].p_value, None]

@@ -9,19 +9,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 from imagefiles import encoded, picture, write
 from scipy.stats import permutation_test
-from trained import trained_method
+from trained import target_of, trained_method
 
 from bottleneck_features.pipeline.datasets.dataset import ArrayDataset, Samples
+from bottleneck_features.pipeline.evaluation.comparisons import on_the_same_images
+from bottleneck_features.pipeline.evaluation.differences import Answers
 from bottleneck_features.pipeline.evaluation.duplicates import Duplicates
 from bottleneck_features.pipeline.evaluation.evaluation_set import EvaluationSet
 from bottleneck_features.pipeline.evaluation.groups import effective_images, scored_groups, sign_flip_test
-from bottleneck_features.pipeline.evaluation.scores import accuracy_difference, mcnemar, paired_comparisons, score
+from bottleneck_features.pipeline.evaluation.scores import accuracy_difference, mcnemar, score
 from bottleneck_features.pipeline.evaluation.splits import Subset
 from bottleneck_features.pipeline.method_row import Method
 from bottleneck_features.pipeline.tables import evidence_text, pair_line
 
 RUNS = 300
 SAME = 0.9  # how alike the images of a group are: their answers' correlation
+
+
+def _compared(labels, predicted, groups=None) -> list[dict]:
+    answers = {name: Answers(np.eye(2)[own], own) for name, own in predicted.items()}
+    return [one.as_json() for one in on_the_same_images(labels, answers, groups, "accuracy")]
 
 
 def _right(random: np.random.Generator, chance: float, groups: np.ndarray) -> np.ndarray:
@@ -63,12 +70,12 @@ def test_intervals_and_p_values_keep_their_promise_on_images_in_groups(count, si
 def test_two_methods_that_differ_in_most_groups_are_told_apart():
     groups = np.repeat(np.arange(40), 10)
     labels, good, bad = np.zeros(400, int), np.zeros(400, int), np.isin(groups, range(10)).astype(int)
-    (pair,) = paired_comparisons(labels, {"good": good, "bad": bad}, groups)
+    (pair,) = _compared(labels, {"good": good, "bad": bad}, groups)
     assert pair["test"] == "group sign-flip"
     assert pair["p_value"] == pytest.approx(2 * 0.5**10)
     assert (pair["only_first_right"], pair["only_second_right"]) == (100, 0)
     assert 0 < pair["difference_interval"][0] < 0.25 < pair["difference_interval"][1]
-    (alone,) = paired_comparisons(labels, {"good": good, "bad": bad})
+    (alone,) = _compared(labels, {"good": good, "bad": bad})
     assert alone["test"] == "mcnemar"
     assert alone["p_value"] == mcnemar(labels, good, bad).p_value
 
@@ -108,7 +115,7 @@ def test_images_of_a_group_that_are_as_unlike_as_others_count_nearly_in_full():
 def test_one_group_says_next_to_nothing():
     labels, first, second = np.zeros(9, int), np.zeros(9, int), np.ones(9, int)
     groups = np.zeros(9, int)
-    (pair,) = paired_comparisons(labels, {"first": first, "second": second}, groups)
+    (pair,) = _compared(labels, {"first": first, "second": second}, groups)
     assert pair["p_value"] == 1
     assert pair["difference_interval"][0] < 0
     assert score(labels, first, groups).low < 0.25
@@ -127,7 +134,7 @@ def test_groups_are_those_of_the_part_and_none_where_no_images_share_one(names, 
 def test_every_final_score_of_a_method_counts_groups(split, kind):
     labels, groups = np.zeros(40, int), np.repeat(np.arange(10), 4)
     seen = Duplicates((), np.arange(40) < 4, "")
-    final = EvaluationSet(labels, Subset(split, np.arange(40)), seen, groups)
+    final = EvaluationSet(target_of(), labels, Subset(split, np.arange(40)), seen, groups)
     wrong = (groups % 3 == 0).astype(int)
     before = Method("head", (), 0, {"validation": score(labels, wrong)}, {})
     method = final.score(trained_method(before, lambda part: np.eye(2)[wrong]))
@@ -137,7 +144,9 @@ def test_every_final_score_of_a_method_counts_groups(split, kind):
 
 
 def test_without_groups_nothing_is_said():
-    final = EvaluationSet(np.zeros(2, int), Subset("test", np.arange(2)), Duplicates((), np.zeros(2, bool), ""))
+    final = EvaluationSet(
+        target_of(), np.zeros(2, int), Subset("test", np.arange(2)), Duplicates((), np.zeros(2, bool), "")
+    )
     assert final.warnings() == ()
 
 

@@ -15,7 +15,7 @@ from PIL import Image
 LIGHT = ("-e", "photo-patches", "--set", "dataset.limit=60", "--set", "input.size=32,32", "--set", "head.epochs=3",
          "--set", "finetune.epochs=3", "--set", "features.shard_size=8", "--home", "home")  # fmt: skip
 TRAINED = ("-e", "photo-patches", "--home", "home")
-COMPARED = "compare.methods=linear,earlier,convnet-small"
+COMPARED = "compare.methods=head,best-probe,convnet-small"
 CHEAP = ("features", "cache import")
 COMMANDS = {
     "features": ("features", *LIGHT),

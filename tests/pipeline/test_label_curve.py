@@ -8,7 +8,9 @@ from PIL import Image
 
 from bottleneck_features.pipeline.datasets import open_dataset
 from bottleneck_features.pipeline.errors import RequestError
+from bottleneck_features.pipeline.evaluation.folds import Fold
 from bottleneck_features.pipeline.evaluation.splits import hold_out
+from bottleneck_features.pipeline.evaluation.study import open_study
 from bottleneck_features.pipeline.experiment_file import load_experiment
 from bottleneck_features.pipeline.methods.convnet import train_convnet
 from bottleneck_features.pipeline.methods.small_training import SmallConvnet
@@ -65,7 +67,7 @@ def test_every_class_has_as_many_images_as_asked_for_and_larger_draws_contain_sm
     assert set(draw_labels(dataset, whole, 5, seed=4).train.indices) != set(small.train.indices)
 
 
-def test_the_quick_training_does_what_the_recipe_of_compare_does():
+def test_the_quick_training_does_what_the_recipe_of_compare_does(tmp_path):
     experiment, dataset, whole = _digits()
     pixels = {split: dataset.images(split, np.arange(len(samples))) for split, samples in dataset.splits.items()}
     one_batch = draw_labels(dataset, whole, 3, seed=0)
@@ -75,7 +77,8 @@ def test_the_quick_training_does_what_the_recipe_of_compare_does():
     losses = convnet.train(
         one_batch, TrainingRecipe(settings.epochs, settings.batch_size, settings.learning_rate, experiment.seed)
     )
-    reference = train_convnet(experiment, dataset, pixels, one_batch, "small")
+    study = open_study(experiment, tmp_path, "compare").for_fold(Fold(0, one_batch, one_batch.validation))
+    reference = train_convnet(study, pixels, "small")
     assert losses == pytest.approx(reference.curves["val_loss"], rel=1e-4)
 
 

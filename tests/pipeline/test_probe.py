@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from commandline import SMALL, invoke
-from trained import trained_method
+from trained import target_of, trained_method
 
 from bottleneck_features.features import open_features
 from bottleneck_features.pipeline.errors import PipelineError, RequestError
@@ -105,7 +105,9 @@ def test_without_a_cache_the_next_command_is_named(tmp_path):
 
 
 def test_test_images_are_refused_to_a_method_that_saw_them():
-    final = EvaluationSet(np.array([0, 1, 1]), Subset("test", np.arange(3)), Duplicates((), np.zeros(3, bool), ""))
+    final = EvaluationSet(
+        target_of(), np.array([0, 1, 1]), Subset("test", np.arange(3)), Duplicates((), np.zeros(3, bool), "")
+    )
     method = Method("head", (), 0, {"validation": score_counts(1, 2)}, {})
     assert final.score(trained_method(method, lambda part: np.eye(2)[[0] * len(part)])).scores[
         "test"
@@ -117,14 +119,16 @@ def test_test_images_are_refused_to_a_method_that_saw_them():
 
 def test_a_method_is_scored_without_the_images_that_were_learned_from_too():
     seen = Duplicates((), np.array([True, False, False]), "")
-    final = EvaluationSet(np.array([0, 1, 1]), Subset("test", np.arange(3)), seen)
+    final = EvaluationSet(target_of(), np.array([0, 1, 1]), Subset("test", np.arange(3)), seen)
     method = final.score(trained_method(Method("head", (), 0, {}, {}), lambda part: np.eye(2)[[0, 1, 0]]))
     assert method.scores["test"].accuracy == pytest.approx(2 / 3)
     assert method.scores["without_duplicates"].accuracy == 0.5
 
 
 def test_without_a_test_split_no_test_score_is_made_up():
-    final = EvaluationSet(np.array([0, 1]), Subset("train", np.array([4, 7])), Duplicates((), np.zeros(2, bool), ""))
+    final = EvaluationSet(
+        target_of(), np.array([0, 1]), Subset("train", np.array([4, 7])), Duplicates((), np.zeros(2, bool), "")
+    )
     method = Method("head", (), 0, {"validation": score_counts(1, 2)}, {})
     assert final.score(trained_method(method, lambda part: np.eye(2)[[0] * len(part)])) == method
     assert final.kind == "validation"

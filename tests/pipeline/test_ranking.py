@@ -64,6 +64,6 @@ def test_neighbours_come_after_classifiers_of_the_same_accuracy():
 
 def test_how_many_are_level_is_counted():
     rivals = ranked([_rival("x", "a", np.full(16, 0.9)), _rival("y", "b", np.full(16, 0.6))], LABELS, "abc")
-    assert level_with_best(rivals) == 2
+    assert level_with_best(rivals, LABELS) == 2
     worse = _rival("z", "c", np.array([0.4] + [0.9] * 15))
-    assert level_with_best([*rivals, worse]) == 2
+    assert level_with_best([*rivals, worse], LABELS) == 2

@@ -4,6 +4,7 @@ import shutil
 import keras
 import numpy as np
 import pytest
+from trained import target_of
 
 from bottleneck_features import models
 from bottleneck_features.models.backbones import Backbone
@@ -14,6 +15,7 @@ from bottleneck_features.pipeline.methods import resumable
 from bottleneck_features.pipeline.methods.resumable import Schedule, fit_resumable, recipe_folder, sole_training
 from bottleneck_features.pipeline.methods.training import EpochBatches
 
+TARGET = target_of(2, "log-loss")
 SCHEDULE = Schedule(epochs=4, learning_rate=1e-2, drop_every=2, patience=4)
 
 
@@ -40,7 +42,9 @@ def _model() -> keras.Model:
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory) -> dict[str, list[float]]:
     return dict(
-        fit_resumable(_model, *_batches(), schedule=SCHEDULE, title="made", folder=tmp_path_factory.mktemp("whole"))[1]
+        fit_resumable(
+            _model, *_batches(), schedule=SCHEDULE, title="made", folder=tmp_path_factory.mktemp("whole"), target=TARGET
+        )[1]
     )
 
 
@@ -50,8 +54,8 @@ def test_a_killed_training_ends_with_the_same_epochs_and_curves(tmp_path, undist
         with monkeypatch.context() as patch:
             patch.setattr(resumable, "write_checkpoint", _interrupted_after(kill))
             with pytest.raises(KeyboardInterrupt):
-                fit_resumable(_model, *_batches(), schedule=SCHEDULE, title="made", folder=tmp_path)
-    _, history = fit_resumable(_model, *_batches(), schedule=SCHEDULE, title="made", folder=tmp_path)
+                fit_resumable(_model, *_batches(), schedule=SCHEDULE, title="made", folder=tmp_path, target=TARGET)
+    _, history = fit_resumable(_model, *_batches(), schedule=SCHEDULE, title="made", folder=tmp_path, target=TARGET)
     assert len(history["loss"]) == SCHEDULE.epochs
     assert len(history["seconds"]) == SCHEDULE.epochs
     for name in undisturbed.keys() - {"seconds"}:
@@ -73,49 +77,53 @@ def test_a_checkpoint_that_was_being_written_is_not_taken_up(tmp_path, undisturb
     with monkeypatch.context() as patch:
         patch.setattr(resumable, "write_checkpoint", _interrupted_after(1))
         with pytest.raises(KeyboardInterrupt):
-            fit_resumable(_model, *_batches(), schedule=SCHEDULE, title="made", folder=tmp_path)
+            fit_resumable(_model, *_batches(), schedule=SCHEDULE, title="made", folder=tmp_path, target=TARGET)
     half = tmp_path / "unfinished-1"
     half.mkdir()
     (half / "last.keras").write_bytes(b"half")
-    _, history = fit_resumable(_model, *_batches(), schedule=SCHEDULE, title="made", folder=tmp_path)
+    _, history = fit_resumable(_model, *_batches(), schedule=SCHEDULE, title="made", folder=tmp_path, target=TARGET)
     np.testing.assert_allclose(history["loss"], undisturbed["loss"], rtol=1e-3)
 
 
 def test_a_finished_training_is_read_back_and_not_repeated(tmp_path):
-    first, _ = fit_resumable(_model, *_batches(), schedule=SCHEDULE, title="made", folder=tmp_path)
-    second, _ = fit_resumable(pytest.fail, *_batches(), schedule=SCHEDULE, title="made", folder=tmp_path)
+    first, _ = fit_resumable(_model, *_batches(), schedule=SCHEDULE, title="made", folder=tmp_path, target=TARGET)
+    second, _ = fit_resumable(pytest.fail, *_batches(), schedule=SCHEDULE, title="made", folder=tmp_path, target=TARGET)
     for a, b in zip(first.get_weights(), second.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
     assert not list(tmp_path.rglob("last.keras"))  # three times the size of the network, and of no more use
 
 
 def test_what_a_kill_between_two_checkpoints_left_is_removed_though_no_epoch_is_to_come(tmp_path):
-    fit_resumable(_model, *_batches(), schedule=SCHEDULE, title="made", folder=tmp_path)
+    fit_resumable(_model, *_batches(), schedule=SCHEDULE, title="made", folder=tmp_path, target=TARGET)
     for left in ("epoch-0002", "unfinished-1"):
         (tmp_path / left).mkdir()
-    fit_resumable(pytest.fail, *_batches(), schedule=SCHEDULE, title="made", folder=tmp_path)
+    fit_resumable(pytest.fail, *_batches(), schedule=SCHEDULE, title="made", folder=tmp_path, target=TARGET)
     assert [path.name for path in tmp_path.iterdir() if path.name != "tensorboard"] == ["epoch-0003"]
 
 
 def test_the_kept_model_is_that_of_the_lowest_validation_loss(tmp_path):
-    model, history = fit_resumable(_model, *_batches(), schedule=SCHEDULE, title="made", folder=tmp_path)
+    model, history = fit_resumable(_model, *_batches(), schedule=SCHEDULE, title="made", folder=tmp_path, target=TARGET)
     loss, _ = model.evaluate(_batches()[1], verbose=0)
     assert loss == pytest.approx(min(history["val_loss"]), rel=1e-3)
     assert kept_epoch(history) == 1 + int(np.argmin(history["val_loss"]))
 
 
 def test_training_stops_when_validation_no_longer_improves(tmp_path):
-    _, history = fit_resumable(_model, *_batches(), schedule=Schedule(30, 0.5, 0, 2), title="made", folder=tmp_path)
+    _, history = fit_resumable(
+        _model, *_batches(), schedule=Schedule(30, 0.5, 0, 2), title="made", folder=tmp_path, target=TARGET
+    )
     assert len(history["loss"]) < 30
 
 
 def test_a_loss_that_is_no_number_stops_with_advice(tmp_path):
     with pytest.raises(PipelineError, match=r"--set finetune\.learning_rate=1e\+28"):
-        fit_resumable(_model, *_batches(), schedule=Schedule(3, 1e29, 0, 3), title="made", folder=tmp_path)
+        fit_resumable(
+            _model, *_batches(), schedule=Schedule(3, 1e29, 0, 3), title="made", folder=tmp_path, target=TARGET
+        )
     assert not list(tmp_path.glob("epoch-*"))
     schedule = Schedule(3, 1e29, 0, 3, "finetune.fresh_learning_rate")
     with pytest.raises(PipelineError, match=r"--set finetune\.fresh_learning_rate=1e\+28"):
-        fit_resumable(_model, *_batches(), schedule=schedule, title="made", folder=tmp_path / "fresh")
+        fit_resumable(_model, *_batches(), schedule=schedule, title="made", folder=tmp_path / "fresh", target=TARGET)
 
 
 def test_another_recipe_has_a_folder_of_its_own(tmp_path):

@@ -26,10 +26,10 @@ from bottleneck_features.plain import visible
 
 LIMITS = {"deadline": None, "suppress_health_check": list(HealthCheck)}
 COMMANDS = {
-    "probe": (),
+    "probe": ("--folds", "0"),
     "train-head": (),
     "compare": ("--label-curve", "1,all", "--seeds", "2"),
-    "advise": (),
+    "advise": ("--folds", "0"),
     "fine-tune": ("--set", "finetune.epochs=1"),
 }
 SHOWN = ("compare", "probe", "train-head", "label-curve", "inspect", "advise", "fine-tune")
@@ -163,7 +163,7 @@ def test_a_folder_in_the_place_of_a_result_is_named(place):
         ("train-head", "classes", ["a"], "it: the confusion matrix has not as many rows as there are classes"),
         ("train-head", "history", {"loss": [1.0]}, "history: the learning curves lack accuracy, val_accuracy, val_loss"),
         ("compare", "pairs", [], "pairs: List should have at least 1 item"),
-        ("compare", "scored_on", "train", "scored_on: Input should be 'validation' or 'test'"),
+        ("compare", "scored_on", "train", "scored_on: Input should be 'validation', 'test'"),
         ("inspect", "images", {"train": {"a": -1}}, "images.train.a: Input should be greater than or equal to 0"),
         ("label-curve", "points", [], "points: List should have at least 1 item"),
         ("advise", "reasons", "\x1b[31mno", "reasons: Input should be a valid list"),
@@ -180,7 +180,7 @@ def test_the_first_place_that_cannot_be_right_is_named(place, name, key, value, 
 
 def test_what_a_later_version_adds_is_let_through(place):
     changed = json.loads(place.results["train-head"])
-    changed["methods"][0]["balanced_accuracy"] = {"test": 0.5}
+    changed["methods"][0]["weighted_kappa"] = {"test": 0.5}
     place.lay(**{"train-head": json.dumps({**changed, "later": {"a": [1, None]}})})
     assert "is not shown" not in place.page()[1]
 
@@ -219,15 +219,17 @@ WRONG = {
     "labels-of-others": _with("labels", lambda labels: (labels + 1) % 4),
     "split-of-others": _with("split", lambda _: np.array("../x")),
     "split-pickled": _with("split", lambda _: np.array({"a": 1}, object)),
-    "classes-beyond": _with("predicted/linear", lambda own: own + 100),
-    "classes-below": _with("predicted/linear", lambda own: own - 100),
-    "classes-fractional": _with("predicted/linear", lambda own: own + 0.5),
-    "fewer-classes": _with("predicted/linear", lambda own: own[1:]),
-    "confidence-nan": _with("confidence/linear", lambda own: own * np.nan),
-    "confidence-above": _with("confidence/linear", lambda own: own + 2),
-    "confidence-text": _with("confidence/linear", lambda own: own.astype(str)),
-    "no-confidence": lambda arrays: {name: own for name, own in arrays.items() if name != "confidence/linear"},
-    "no-best-method": lambda arrays: {name: own for name, own in arrays.items() if "linear" not in name},
+    "classes-beyond": _with("predicted/head@block3b_add", lambda own: own + 100),
+    "classes-below": _with("predicted/head@block3b_add", lambda own: own - 100),
+    "classes-fractional": _with("predicted/head@block3b_add", lambda own: own + 0.5),
+    "fewer-classes": _with("predicted/head@block3b_add", lambda own: own[1:]),
+    "confidence-nan": _with("confidence/head@block3b_add", lambda own: own * np.nan),
+    "confidence-above": _with("confidence/head@block3b_add", lambda own: own + 2),
+    "confidence-text": _with("confidence/head@block3b_add", lambda own: own.astype(str)),
+    "no-confidence": lambda arrays: {
+        name: own for name, own in arrays.items() if name != "confidence/head@block3b_add"
+    },
+    "no-best-method": lambda arrays: {name: own for name, own in arrays.items() if "head@block3b_add" not in name},
     "nothing": lambda arrays: {},
 }
 

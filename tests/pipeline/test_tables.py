@@ -24,16 +24,20 @@ def _method(name: str, layers: tuple[str, ...], accuracy: float) -> Method:
 
 def _result(*methods: Method) -> dict[str, Any]:
     first, second = methods
-    pair = {"first": first.label, "second": second.label, "test": "mcnemar", "p_value": 1e-9}
+    gap = first.scores["test"].accuracy - second.scores["test"].accuracy
+    pair = {"first": first.label, "second": second.label, "test": "mcnemar", "p_value": 1e-9, "measure": "accuracy"}
+    pair |= {"p_adjusted": 1e-9, "difference": gap, "difference_interval": [gap - 0.05, gap + 0.05]}
     rows = [method.as_json() for method in methods]
-    return {"methods": rows, "pairs": [pair], "scored_on": "test", "backbone": "a net"}
+    return {"command": "compare", "methods": rows, "pairs": [pair], "scored_on": "test", "backbone": "a net"}
 
 
 def test_the_answer_names_the_gap_and_whether_it_may_be_chance():
     said = answer(_result(_method("head", ("last",), 0.9), _method("convnet-small", (), 0.5)))
     assert "(head@last, a net) reaches 90.0 % [85.0, 95.0] on 100 test images" in said
-    assert "40.0 points ahead of the best network trained from scratch" in said
-    assert "the difference is statistically significant (exact McNemar p = 1e-09)" in said
+    assert (
+        "Against the best network trained from scratch (convnet-small, 50.0 % [45.0, 55.0]) it is +40.0 points" in said
+    )
+    assert "[+35.0, +45.0], which is statistically significant (exact McNemar p = 1e-09)" in said
     assert "trained once" in said
     assert "has not been measured" not in said
 
@@ -41,7 +45,7 @@ def test_the_answer_names_the_gap_and_whether_it_may_be_chance():
 def test_the_answer_names_the_test_over_groups_where_it_was_the_one():
     result = _result(_method("head", ("last",), 0.9), _method("convnet-small", (), 0.5))
     result["pairs"][0]["test"] = "group sign-flip"
-    assert "the difference is statistically significant (exact sign-flip test over groups, p = 1e-09)" in answer(result)
+    assert "which is statistically significant (exact sign-flip test over groups, p = 1e-09)" in answer(result)
 
 
 def test_the_answer_says_so_where_nothing_was_trained_from_scratch():
@@ -60,23 +64,25 @@ def test_without_a_test_split_the_answer_says_that_validation_images_are_too_opt
 
 def test_a_difference_that_chance_explains_is_said_to_and_none_needs_no_verdict():
     result = _result(_method("head", ("last",), 0.9), _method("convnet-small", (), 0.88))
-    result["pairs"][0]["p_value"] = 0.3
-    assert "2.0 points ahead of" in answer(result)
-    assert "the difference is not statistically significant" in answer(result)
-    level = _result(_method("head", ("last",), 0.9), _method("convnet-small", (), 0.9))
-    assert "It is as good as the best network trained from scratch (convnet-small, 90.0 % [85.0, 95.0])." in answer(
-        level
-    )
+    result["pairs"][0] |= {"p_value": 0.03, "p_adjusted": 0.06}
+    assert "it is +2.0 points [-3.0, +7.0], which cannot be told from chance" in answer(result)
+    assert "p = 0.03, p = 0.06 among several (Holm)" in answer(result)
 
 
-def test_methods_that_validation_images_do_not_tell_apart_are_both_named():
-    linear, probe = _method("head", ("last",), 0.9), _method("best-probe", ("a", "b"), 0.9)
-    probe = replace(probe, scores={**probe.scores, "test": Score(0.99, 0.95, 1.0, 100)})
-    said = answer(_result(linear, probe))
-    assert "(head@last, a net) reaches 90.0 % [85.0, 95.0] on 100 test images" in said
-    assert (
-        "On validation images best-probe is as good (90.0 % [85.0, 95.0]); on the test images it reaches 99.0 %" in said
+def test_equal_accuracies_are_a_difference_with_its_interval_and_never_as_good():
+    said = answer(_result(_method("head", ("last",), 0.9), _method("convnet-small", (), 0.9)))
+    assert "it is +0.0 points [-5.0, +5.0]" in said
+    assert "as good as" not in said
+
+
+def test_what_does_not_beat_the_most_frequent_class_says_so_first():
+    result = _result(_method("head", ("last",), 0.9), _method("convnet-small", (), 0.5))
+    result["methods"][0]["majority"] = {"test": 0.88}
+    assert answer(result).startswith(
+        "head@last is not shown to be better than always answering the most frequent class"
     )
+    result["methods"][0]["majority"] = {"test": 0.5}
+    assert "always answering the most frequent class gets 50.0 %" in answer(result)
 
 
 def test_a_method_fitted_on_more_images_than_the_others_says_so():
@@ -91,7 +97,7 @@ def test_a_split_that_was_not_scored_is_a_dash_and_an_unknown_time_is_said():
         "logistic", ("a", "b"), 1234, {"validation": Score(0.5, 0.4, 0.6, 10)}, {"extract": None, "train": 1.25}
     )
     row = table_rows([method.as_json()])[0]
-    assert row == ("logistic@a+b", "–", "50.0 % [40.0, 60.0]", "–", "1,234", "unknown", "1.2 s")
+    assert row == ("logistic@a+b", "–", "50.0 % [40.0, 60.0]", "1,234", "unknown", "1.2 s")
 
 
 def test_a_p_value_too_small_for_a_number_is_not_zero():

@@ -1,8 +1,11 @@
+from dataclasses import replace
+
 import keras
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from trained import target_of
 
 from bottleneck_features.models import build_head
 from bottleneck_features.pipeline.errors import PipelineError
@@ -51,11 +54,43 @@ def test_the_best_epoch_by_validation_loss_is_kept():
     model = build_head((8,), 3, 0.0)
     train, validation = np.arange(0, 120, 2), np.arange(1, 120, 2)
     batches = [RowBatches(rows, labels, part, batch_size=16, seed=0) for part in (train, validation)]
-    history = fit(model, *batches, TrainingRecipe(12, 16, 0.3, 0), "blobs")
+    history = fit(model, *batches, TrainingRecipe(12, 16, 0.3, 0), "blobs", target_of(3, "log-loss"))
     assert kept_epoch(history) == 1 + int(np.argmin(history["val_loss"]))
     probabilities = predicted_probabilities(model, rows, validation)
     loss = -np.log(probabilities[np.arange(len(validation)), labels[validation]]).mean()
     assert loss == pytest.approx(min(history["val_loss"]), rel=1e-3)
+
+
+def test_what_decides_between_epochs_decides_and_of_equals_the_loss_does():
+    curves = {"val_loss": [0.5, 0.4, 0.6, 0.3], "val_select": [0.7, 0.8, 0.8, 0.1]}
+    assert kept_epoch(curves) == 2
+    assert kept_epoch({"val_loss": [0.5, float("nan"), 0.6], "val_select": [0.1, 0.9, 0.2]}) == 3
+
+
+@pytest.mark.parametrize("select", ["accuracy", "balanced-accuracy"])
+def test_the_weights_of_the_epoch_that_is_named_are_kept(select):
+    rows, labels = _blobs()
+    part = np.r_[0:40, 40:44, 80:84]  # few of two classes
+    target = target_of(3, select)
+    keras.utils.set_random_seed(0)
+    model = build_head((8,), 3, 0.5)
+    batches = [RowBatches(rows, labels, part, batch_size=8, seed=0) for _ in range(2)]
+    history = fit(model, *batches, TrainingRecipe(5, 8, 0.05, 0), "blobs", target)
+    reached = target.criterion(predicted_probabilities(model, rows, part), labels[part])
+    assert reached == pytest.approx(history["val_select"][kept_epoch(history) - 1], abs=1e-6)
+
+
+def test_a_class_that_counts_more_is_answered_more():
+    rows, labels = _blobs()
+    rows = (rows / 4 + np.random.default_rng(1).normal(size=rows.shape)).astype(np.float16)  # classes that overlap
+    batches = [RowBatches(rows, labels, np.arange(120), batch_size=16, seed=0) for _ in range(2)]
+    shares = []
+    for weights in (None, np.array([50.0, 1.0, 1.0])):
+        keras.utils.set_random_seed(0)
+        model = build_head((8,), 3, 0.0)
+        fit(model, *batches, TrainingRecipe(8, 16, 0.05, 0), "blobs", replace(target_of(3), weights=weights))
+        shares.append((predicted_probabilities(model, rows, np.arange(120)).argmax(axis=1) == 0).mean())
+    assert shares[1] > shares[0] + 0.1
 
 
 def test_a_loss_that_is_no_number_stops_with_advice():
@@ -64,4 +99,4 @@ def test_a_loss_that_is_no_number_stops_with_advice():
     rows[5] = np.inf
     batches = RowBatches(rows, labels, np.arange(120), batch_size=16, seed=0)
     with pytest.raises(PipelineError, match="Lower the learning rate"):
-        fit(build_head((8,), 3, 0.0), batches, batches, TrainingRecipe(2, 16, 1e-3, 0), "blobs")
+        fit(build_head((8,), 3, 0.0), batches, batches, TrainingRecipe(2, 16, 1e-3, 0), "blobs", target_of(3))
