@@ -224,6 +224,24 @@ History = Annotated[dict[str, list[Number]], AfterValidator(_whole)]
 Confusion = Annotated[list[list[Count]], AfterValidator(_square)]
 
 
+class CurvesRecord(_Record):
+    """The ROC and the precision-recall curve of one of two classes."""
+
+    positive: Annotated[int, Field(ge=0, le=1)]
+    false_positive_rate: list[Share]
+    true_positive_rate: list[Share]
+    recall: list[Share]
+    precision: list[Share]
+
+    @model_validator(mode="after")
+    def _they_can_be_drawn(self) -> Self:
+        if not len(self.false_positive_rate) == len(self.true_positive_rate) > 0:
+            raise ValueError("the rates of the ROC curve differ in length")
+        if not len(self.recall) == len(self.precision) > 0:
+            raise ValueError("recall and precision differ in length")
+        return self
+
+
 class KeptPredictions(_Record):
     """Which file holds the predictions of a result."""
 
@@ -238,6 +256,16 @@ class ScoredResult(ResultRecord):
     scored_on: ScoredSplit
     pairs: list[PairRecord] = []
     predictions: KeptPredictions = KeptPredictions()
+    select: Literal["accuracy", "balanced-accuracy", "macro-f1", "log-loss", "auroc", "average-precision"] = "accuracy"
+    select_reason: str = ""
+    classes: Texts = []
+    curves: dict[str, CurvesRecord] = {}
+
+    @model_validator(mode="after")
+    def _curves_are_of_two_classes(self) -> Self:
+        if self.curves and len(self.classes) != 2:
+            raise ValueError("it has curves of two classes and another number of classes")
+        return self
 
     @model_validator(mode="after")
     def _every_method_is_scored(self) -> Self:
@@ -367,6 +395,7 @@ class AdviseResult(ResultRecord):
 
     recommendation: str
     reasons: Texts
+    cannot_tell: Texts
 
 
 RECORDS: Mapping[str, type[ResultRecord]] = {

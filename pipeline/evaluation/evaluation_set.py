@@ -1,5 +1,6 @@
 """The evaluation set: the test images, or the validation images of data without a test split. Each method is scored once."""
 
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from bottleneck_features.pipeline.evaluation.calibration import Calibration, cal
 from bottleneck_features.pipeline.evaluation.comparisons import adjusted, on_the_same_images
 from bottleneck_features.pipeline.evaluation.differences import Answers
 from bottleneck_features.pipeline.evaluation.duplicates import Duplicates
+from bottleneck_features.pipeline.evaluation.figures import curves
 from bottleneck_features.pipeline.evaluation.holdout_scores import accuracy_of
 from bottleneck_features.pipeline.evaluation.ledger import answers_digest
 from bottleneck_features.pipeline.evaluation.predictions import Predictions
@@ -91,6 +93,11 @@ class EvaluationSet:
     def confusion(self, name: str) -> np.ndarray:
         """Return the `(classes, classes)` counts of a scored method: rows are the true classes."""
         return confusion(self._labels, self._answers[name].predicted, self.target.classes)
+
+    def curves(self, name: str) -> dict[str, Any] | None:
+        """Return the ROC and the precision-recall curve of a scored method, see `curves`; None unless there are two classes."""
+        found = curves(self._labels, self._answers[name].probabilities)
+        return asdict(found) if found else None
 
     def predictions(self, ids: np.ndarray) -> Predictions:
         """Return the predictions of every scored method for each image.

@@ -1,7 +1,7 @@
 """Cross-validated scores: every training image is answered by models that were trained without it and what belongs to it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -9,6 +9,7 @@ import numpy as np
 from bottleneck_features.pipeline.evaluation.calibration import Calibration, calibrate
 from bottleneck_features.pipeline.evaluation.comparisons import adjusted, on_the_same_folds
 from bottleneck_features.pipeline.evaluation.differences import Answers
+from bottleneck_features.pipeline.evaluation.figures import curves
 from bottleneck_features.pipeline.evaluation.folds import Fold, cross_validated_score
 from bottleneck_features.pipeline.evaluation.predictions import Predictions
 from bottleneck_features.pipeline.evaluation.scores import confusion
@@ -16,6 +17,7 @@ from bottleneck_features.pipeline.evaluation.splits import Subset
 from bottleneck_features.pipeline.evaluation.target import ClassTarget, decide
 from bottleneck_features.pipeline.evaluation.trained import TrainedMethod
 from bottleneck_features.pipeline.figures import MEASURES, Figure, Figures
+from bottleneck_features.pipeline.method_names import BEST_PROBE
 from bottleneck_features.pipeline.method_row import CROSS_VALIDATED, Method, Score
 
 
@@ -86,6 +88,10 @@ class FoldedSet:
 
     def _scored(self, method: Method) -> Method:
         name = method.label if method.label in self._answered else method.name
+        if (
+            method.kept and BEST_PROBE in self._answered
+        ):  # that it was chosen among the families is part of the procedure
+            name = BEST_PROBE
         self._names[method.label] = name
         score, figures = self._summary(name)
         threshold = self.target.threshold(self._labels, self._answers(name).probabilities)
@@ -111,6 +117,11 @@ class FoldedSet:
     def confusion(self, name: str) -> np.ndarray:
         """Return the `(classes, classes)` counts of the first repeat: rows are the true classes."""
         return confusion(self._labels, self._answers(self._names[name]).predicted, self.target.classes)
+
+    def curves(self, name: str) -> dict[str, Any] | None:
+        """Return the ROC and the precision-recall curve of a scored method, see `curves`; None unless there are two classes."""
+        found = curves(self._labels, self._answers(self._names[name]).probabilities)
+        return asdict(found) if found else None
 
     def predictions(self, ids: np.ndarray) -> Predictions:
         """Return the predictions of the first repeat; see `EvaluationSet.predictions`."""

@@ -1,5 +1,6 @@
 """The entries in results of a method that was scored on the evaluation set."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,7 @@ def scored_details(study: Study, method: ScoredMethod) -> dict[str, Any]:
         "classes": list(study.classes),
         **score_details(study),
         "confusion": method.confusion.tolist(),
+        "curves": curves_of(study, [method.row]),
         "calibration": method.calibration.as_json(),
         "duplicates": study.duplicates.as_json(),
         "predictions": kept,
@@ -72,6 +74,12 @@ def score_details(study: Study, folded: FoldedSet | None = None) -> dict[str, An
         "select_reason": study.target.reason,
         **(folded.details() if folded else {}),
     }
+
+
+def curves_of(study: Study, rows: Iterable[Method]) -> dict[str, Any]:
+    """Return the curves of scored methods by their labels; empty unless there are two classes."""
+    found = {row.label: study.evaluation.curves(row.label) for row in rows}
+    return {label: own for label, own in found.items() if own}
 
 
 def keep_predictions(study: Study) -> dict[str, str]:

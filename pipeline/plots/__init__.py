@@ -12,6 +12,7 @@ from bottleneck_features.pipeline.plots.methods import (
 )
 from bottleneck_features.pipeline.plots.probe import depth, paths
 from bottleneck_features.pipeline.plots.style import LONGEST, shortened
+from bottleneck_features.pipeline.plots.two_classes import two_class_curves
 
 __all__ = [
     "LONGEST",
@@ -27,4 +28,5 @@ __all__ = [
     "paths",
     "reliability_diagram",
     "shortened",
+    "two_class_curves",
 ]

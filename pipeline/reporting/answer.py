@@ -178,3 +178,9 @@ def _refitted(method: Mapping[str, Any]) -> str:
         f"In the end {row_title(method)} was fitted on the {method['refitted_on']:,} training and validation images "
         "together, the others on the training images only."
     )
+
+
+def headline_of(results: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Return the headline of the result that `answer_of` answers from."""
+    first = results.get("compare") or next(result for result in results.values() if "methods" in result)
+    return headline(first)

@@ -10,9 +10,9 @@ import numpy as np
 from markupsafe import Markup, escape
 
 from bottleneck_features.pipeline import plots
-from bottleneck_features.pipeline.method_names import NETWORKS, row_title
+from bottleneck_features.pipeline.method_names import NETWORKS, row_label, row_title
 from bottleneck_features.pipeline.method_row import Curves, Method, kept_epoch
-from bottleneck_features.pipeline.tables import accuracy_text, calibration_sentence, share_text
+from bottleneck_features.pipeline.tables import accuracy_text, calibration_sentence, figure_text, share_text
 
 TRAINERS = ("train-head", *NETWORKS)
 
@@ -79,6 +79,7 @@ def _comparison(result: Mapping[str, Any], folder: Path) -> Drawn:
     yield from _learning(result["histories"], folder / "learning-curves.svg")
     for number, (name, counts) in enumerate(result["confusion"].items()):
         yield _confusion(name, np.array(counts), result["classes"], folder / f"confusion-{number}.svg")
+    yield from _two_classes(result, folder / "curves.svg")
     for number, (name, content) in enumerate(result["calibration"].items()):
         yield _calibration(name, content, split, folder / f"calibration-{number}.svg")
 
@@ -123,6 +124,22 @@ def _calibration(name: str, content: Mapping[str, Any], split: str, path: Path) 
     return "calibration", diagram, f"{name}: {calibration_sentence(content)}."
 
 
+def _two_classes(result: Mapping[str, Any], path: Path) -> Drawn:
+    curves = result.get("curves")
+    if not curves:
+        return
+    positive = result["classes"][next(iter(curves.values()))["positive"]]
+    rows = {row_label(row): row for row in result["methods"]}
+    listed = "; ".join(
+        f"{name}: AUROC {figure_text(rows[name], result['scored_on'], 'auroc', named=False)}, average precision "
+        f"{figure_text(rows[name], result['scored_on'], 'average-precision', named=False)}"
+        for name in curves
+        if name in rows
+    )
+    text = f"Two classes, {plots.shortened(positive, plots.LONGEST)} looked for. {listed}."
+    yield "curves", plots.two_class_curves(curves, positive, path), text
+
+
 def _label_curve(result: Mapping[str, Any], folder: Path) -> Drawn:
     listed = "; ".join(f"{p['method']} {p['mean']:.1%} at {p['per_class']}" for p in result["points"])
     title = f"{plots.shortened(result['data'], plots.LONGEST)}: frozen features of {result['backbone']}"
@@ -137,6 +154,7 @@ def _probe(result: Mapping[str, Any], folder: Path) -> Drawn:
     best = result["table"][0]
     chart = plots.depth(methods, ordered, result["backbone"], folder / "depth.svg")
     winner = f"{best['name']} on {' + '.join(best['layers'])} {accuracy_text(best, 'validation')}"
+    yield from _two_classes(result, folder / "curves-probe.svg")
     yield "probe", chart, f"Validation accuracy over the layers; the best: {winner}."
 
 

@@ -77,7 +77,7 @@ def most_confident_mistakes(
     if not len(chosen):
         return []
     queries = predictions.positions(chosen, dataset.splits[predictions.split].ids)
-    near, cosines = nearest_by_cosine(cache, layer, Subset(predictions.split, queries), train, NEAREST)
+    near, cosines = _others(cache, layer, Subset(predictions.split, queries), train)
     places = [Place(predictions.split, int(query)) for query in queries]
     places += [Place(train.split, int(index)) for index in near.ravel()]
     images = data_uris(dataset, places, _SIDE)
@@ -96,6 +96,17 @@ def most_confident_mistakes(
         )
         for row, one in enumerate(chosen)
     ]
+
+
+def _others(cache: Features, layer: str, queries: Subset, train: Subset) -> tuple[np.ndarray, np.ndarray]:
+    """Return the nearest training images; with cross-validation a query is one of them, and is not its own neighbour."""
+    if queries.split != train.split:
+        return nearest_by_cosine(cache, layer, queries, train, NEAREST)
+    near, cosines = nearest_by_cosine(cache, layer, queries, train, NEAREST + 1)
+    own = near == queries.indices[:, None]
+    own[~own.any(axis=1), -1] = True
+    shape = (len(near), near.shape[1] - 1)
+    return near[~own].reshape(shape), cosines[~own].reshape(shape)
 
 
 def nearest_by_cosine(

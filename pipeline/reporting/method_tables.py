@@ -8,8 +8,11 @@ import numpy as np
 from sklearn.metrics import precision_recall_fscore_support
 
 from bottleneck_features.pipeline.evaluation.scores import score_counts
+from bottleneck_features.pipeline.method_names import row_title
 from bottleneck_features.pipeline.tables import (
     PROBE_COLUMNS,
+    SPLIT_TITLES,
+    figure_text,
     interval_text,
     pair_line,
     percent_text,
@@ -19,6 +22,10 @@ from bottleneck_features.pipeline.tables import (
 )
 
 PROBES_SHOWN = 10
+BESIDE = {
+    "balanced-accuracy": "balanced accuracy", "macro-f1": "macro F1", "auroc": "AUROC",
+    "average-precision": "average precision",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -45,13 +52,40 @@ def method_tables(results: Mapping[str, Mapping[str, Any]]) -> list[MethodTable]
             columns, rows = table_columns(result["methods"]), table_rows(result["methods"])
             title = "Methods on the same images" if command == "compare" else f"What {command} trained"
             tables.append(MethodTable(title, columns, rows, pairs))
+        if command in ("compare", "probe") or ("methods" in result and "compare" not in results):
+            tables += _beside(command, result)
     return tables
+
+
+def _beside(command: str, result: Mapping[str, Any]) -> list[MethodTable]:
+    """Return the figures that see unequal classes, where the rows have them."""
+    split = result["scored_on"]
+    rows = [row for row in result["methods"] if row.get("balanced_accuracy", {}).get(split) is not None]
+    if not rows:
+        return []
+    shown = {
+        name: words
+        for name, words in BESIDE.items()
+        if any(row.get(name.replace("-", "_"), {}).get(split) for row in rows)
+    }
+    columns = ("method", *shown.values(), "worst recall", "most frequent class alone")
+    texts = [
+        (
+            row_title(row),
+            *(figure_text(row, split, name, named=False) for name in shown),
+            percent_text(row["worst_recall"][split]),
+            percent_text(row["majority"][split]),
+        )
+        for row in rows
+    ]
+    where = SPLIT_TITLES.get(split, f"on {split} images")
+    return [MethodTable(f"Beside accuracy, {where} ({command})", columns, texts)]
 
 
 def _probes(title: str, methods: list[Mapping[str, Any]], split: str, pairs: Sequence[str]) -> MethodTable:
     """Family and layers in one column, for narrow windows."""
     rows = [(f"{family} on {layers}", *others) for family, layers, *others in probe_rows(methods, split)]
-    return MethodTable(title, ("probe", PROBE_COLUMNS[2], split, PROBE_COLUMNS[4]), rows, pairs)
+    return MethodTable(title, ("probe", PROBE_COLUMNS[2], SPLIT_TITLES.get(split, split), PROBE_COLUMNS[4]), rows, pairs)
 
 
 CLASS_COLUMNS = ("class", "images", "precision", "recall [95 %]", "F1")

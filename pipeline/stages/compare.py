@@ -8,7 +8,13 @@ import numpy as np
 from bottleneck_features.models.parallel import Workers, workers
 from bottleneck_features.pipeline.evaluation.folded_set import FoldedSet
 from bottleneck_features.pipeline.evaluation.predictions import PREDICTIONS_FILE
-from bottleneck_features.pipeline.evaluation.scored import ScoredMethod, keep_predictions, score_details, score_method
+from bottleneck_features.pipeline.evaluation.scored import (
+    ScoredMethod,
+    curves_of,
+    keep_predictions,
+    score_details,
+    score_method,
+)
 from bottleneck_features.pipeline.evaluation.study import Study
 from bottleneck_features.pipeline.evaluation.trained import TrainedMethod
 from bottleneck_features.pipeline.methods.compared import (
@@ -65,6 +71,7 @@ def compare(study: Study, folding: Folding | None = None) -> Result:
         "duplicates": study.duplicates.as_json(),
         "classes": list(study.classes),
         **_by_method(methods),
+        "curves": curves_of(study, [one.row for one in methods]),
         "predictions": keep_predictions(study),
         "files": [str(study.folder / PREDICTIONS_FILE)],
     }

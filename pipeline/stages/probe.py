@@ -7,7 +7,13 @@ from typing import Any
 
 from bottleneck_features.models.parallel import workers
 from bottleneck_features.pipeline import plots
-from bottleneck_features.pipeline.evaluation.scored import ScoredMethod, keep_predictions, score_details, score_method
+from bottleneck_features.pipeline.evaluation.scored import (
+    ScoredMethod,
+    curves_of,
+    keep_predictions,
+    score_details,
+    score_method,
+)
 from bottleneck_features.pipeline.evaluation.study import Study
 from bottleneck_features.pipeline.methods.best_probe import final_probe, probes_of_fold, search_with_progress
 from bottleneck_features.pipeline.methods.cross_validation import Folding, cross_validate
@@ -56,7 +62,8 @@ def probe(study: Study, folding: Folding | None = None) -> Result:
             heads = [] if alone else [fit_head(study, (layer,)) for layer in study.cache.layers]
             found = search_with_progress(study, pool, heads)
         with study.clock.phase("evaluate"):
-            finals = [final_probe(study, one, pool) for one in found.best_of_families()]
+            kept, *others = [final_probe(study, one, pool) for one in found.best_of_families()]
+            finals = [replace(kept, method=replace(kept.method, kept=True)), *others]
             tested = [score_method(study, final, folded) for final in finals]
     with study.clock.phase("write"):
         searched = [_path_json(one) for one in found.candidates]
@@ -65,7 +72,7 @@ def probe(study: Study, folding: Folding | None = None) -> Result:
             plots.paths(searched, study.folder / "paths.png"),
             plots.depth(found.methods, study.cache.layers, study.backbone, study.folder / "depth.png"),
         ]
-    rows = [replace(tested[0].row, kept=True), *(one.row for one in tested[1:])]
+    rows = [one.row for one in tested]
     details: dict[str, Any] = {
         "data": study.dataset.title,
         "backbone": study.backbone,
@@ -77,6 +84,7 @@ def probe(study: Study, folding: Folding | None = None) -> Result:
         "table": [method.as_json() for method in found.methods],
         "paths": searched,
         "pairs": study.evaluation.comparisons(rows[0].label),
+        "curves": curves_of(study, rows),
         "calibration": tested[0].calibration.as_json(),
         "duplicates": study.duplicates.as_json(),
         "predictions": keep_predictions(study),

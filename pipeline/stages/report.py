@@ -6,7 +6,7 @@ from typing import Any
 from bottleneck_features.pipeline.evaluation.splits import smallest_class
 from bottleneck_features.pipeline.evaluation.study import Study
 from bottleneck_features.pipeline.method_row import CURVE_SEEDS
-from bottleneck_features.pipeline.reporting.answer import answer_of, question
+from bottleneck_features.pipeline.reporting.answer import answer_of, headline_of, question
 from bottleneck_features.pipeline.reporting.figures import draw
 from bottleneck_features.pipeline.reporting.method_tables import CLASS_COLUMNS, method_tables
 from bottleneck_features.pipeline.reporting.page import write_page
@@ -48,6 +48,7 @@ def report(study: Study) -> Result:
         "name": experiment.name,
         "question": question(study.backbone, visible(study.dataset.title)),
         "answer": answer_of(sources.results, study.backbone),
+        "headline": headline_of(sources.results),
         "pictures": pictures,
         "results": sources.results,
         "tables": method_tables(sources.results),

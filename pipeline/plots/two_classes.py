@@ -1,0 +1,36 @@
+"""The picture of two classes: what a moved threshold gains and costs."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from bottleneck_features.pipeline.plots.style import COLOURS, LONGEST, new_figure, save_figure, shortened
+
+
+def two_class_curves(curves: Mapping[str, Mapping[str, Any]], positive: str, path: Path) -> Path:
+    """Draw the ROC and the precision-recall curve of every method, side by side.
+
+    Args:
+        curves: as results have them, by the method's label.
+        positive: the class that is looked for.
+        path: of the PNG or SVG.
+
+    Returns:
+        `path`.
+    """
+    figure, (left, right) = new_figure((9, 4.8), 1, 2)
+    for number, (name, own) in enumerate(curves.items()):
+        colour, label = COLOURS[number % len(COLOURS)], shortened(name, LONGEST)
+        left.plot(own["false_positive_rate"], own["true_positive_rate"], color=colour, lw=1.8, label=label)
+        right.plot(own["recall"], own["precision"], color=colour, lw=1.8)
+    left.plot([0, 1], [0, 1], color="0.4", lw=1, ls="--", label="guessing")
+    left.set(xlabel="share of the other class taken for it", ylabel=f"recall of {shortened(positive, 16)}")
+    right.set(xlabel=f"recall of {shortened(positive, 16)}", ylabel="precision")
+    for panel, title in ((left, "ROC curve"), (right, "precision-recall curve")):
+        panel.set(xlim=(0, 1), ylim=(0, 1.02))
+        panel.set_title(title, fontsize=10, loc="left")
+        panel.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+        panel.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+        panel.grid(alpha=0.25)
+    figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=8)
+    return save_figure(figure, path)
