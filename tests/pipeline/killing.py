@@ -28,7 +28,7 @@ from bottleneck_features.features import verify
 from bottleneck_features.models.formats import FORMATS
 
 SCRIPT = Path(__file__).with_name("warmed.py")
-MODELS = {form.file: form for form in FORMATS.values()}
+MODELS = {form.file: form for name, form in FORMATS.items() if name != "keras"}
 TELLS_TIME = re.compile("seconds|images_per_second|memory|created|since|resumed|sha256")
 SHOWS_TIME = re.compile(r"(html|svg|png|md|onnx|xml|bin|pb|tflite|variables\S*)$")
 TO_DO = ("images", "check")
