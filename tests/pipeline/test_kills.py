@@ -21,6 +21,7 @@ COMPARED = "compare.methods=linear,earlier,convnet-small"
 # h5py tells of an object that it was just about to make; the command has ended as it should
 IN_H5PY = re.compile(r"(Exception ignored in: 'h5py.*\n)?Traceback .*\n +File \"h5py/_objects.pyx\".*\n.*\n")
 CHEAP = ("features", "cache import")
+STARTS = {"features": "given", "cache import": "given", "cache export": "imported"}  # fixtures
 COMMANDS = {
     "features": ("features", *LIGHT),
     "train-head": ("train-head", *LIGHT),
@@ -52,6 +53,16 @@ def given(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
+def imported(process: killing.Warmed, given: Path) -> Path:
+    """The same folder with a cache of them."""
+    folder = given.with_name("imported")
+    shutil.copytree(given, folder)
+    ended = process.run(folder, COMMANDS["cache import"])
+    assert ended.code == 0, ended.error
+    return folder
+
+
+@pytest.fixture(scope="module")
 def prepared(process: killing.Warmed, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with features, a trained head and pictures."""
     folder = tmp_path_factory.mktemp("prepared") / "start"
@@ -68,7 +79,7 @@ def prepared(process: killing.Warmed, tmp_path_factory: pytest.TempPathFactory) 
 @pytest.fixture
 def told(name: str, process: killing.Warmed, request: pytest.FixtureRequest, tmp_path: Path) -> killing.Undisturbed:
     """What a command leaves that nothing happens to, and where it begins."""
-    start = request.getfixturevalue("given" if name in CHEAP else "prepared")
+    start = request.getfixturevalue(STARTS.get(name, "prepared"))
     caches = [path.name for path in start.glob("home/features/*")]
     words = tuple(caches[0] if word == "CACHE" else word for word in COMMANDS[name])
     return killing.undisturbed(process, start, words, tmp_path)
