@@ -85,7 +85,9 @@ def _beside(command: str, result: Mapping[str, Any]) -> list[MethodTable]:
 def _probes(title: str, methods: list[Mapping[str, Any]], split: str, pairs: Sequence[str]) -> MethodTable:
     """Family and layers in one column, for narrow windows."""
     rows = [(f"{family} on {layers}", *others) for family, layers, *others in probe_rows(methods, split)]
-    return MethodTable(title, ("probe", PROBE_COLUMNS[2], SPLIT_TITLES.get(split, split), PROBE_COLUMNS[4]), rows, pairs)
+    return MethodTable(
+        title, ("probe", PROBE_COLUMNS[2], SPLIT_TITLES.get(split, split), PROBE_COLUMNS[4]), rows, pairs
+    )
 
 
 CLASS_COLUMNS = ("class", "images", "precision", "recall [95 %]", "F1")

@@ -28,9 +28,10 @@ from bottleneck_features.features import verify
 from bottleneck_features.models.formats import FORMATS
 
 SCRIPT = Path(__file__).with_name("warmed.py")
-MODELS = {form.file: form for form in FORMATS.values()}
+MODELS = {form.file: form for name, form in FORMATS.items() if name != "keras"}
 TELLS_TIME = re.compile("seconds|images_per_second|memory|created|since|resumed|sha256")
 SHOWS_TIME = re.compile(r"(html|svg|png|md|onnx|xml|bin|pb|tflite|variables\S*)$")
+TENSORFLOWS = "temporary/__autograph_generated_file"  # in the system's temporary folder; removed when it is not killed
 TO_DO = ("images", "check")
 OURS = ("stdout", "stderr", "temporary")  # what the harness makes
 TEMPORARY = re.compile(r"\.tmp$|\.tmp/|unfinished|^temporary/")
@@ -146,7 +147,11 @@ def undisturbed(process: Warmed, start: Path, words: tuple[str, ...], folder: Pa
 def files(folder: Path) -> dict[str, Path]:
     """Return the files that a command left, by their names; those that only lock are left out."""
     found = {str(path.relative_to(folder)): path for path in sorted(folder.rglob("*")) if not path.is_dir()}
-    return {name: path for name, path in found.items() if name not in OURS and not name.endswith("lock")}
+    return {
+        name: path
+        for name, path in found.items()
+        if name not in OURS and not name.endswith("lock") and not name.startswith(TENSORFLOWS)
+    }
 
 
 def kills(process: Warmed, told: Undisturbed, folder: Path, *, count: int, seed: int, per_round: int = 5) -> Tally:
