@@ -6,8 +6,9 @@ from typing import Any
 
 from bottleneck_features import models
 from bottleneck_features.pipeline.machine import versions
+from bottleneck_features.pipeline.method_row import CROSS_VALIDATED
 from bottleneck_features.pipeline.reporting.page import environment
-from bottleneck_features.pipeline.tables import accuracy_text
+from bottleneck_features.pipeline.tables import SPLIT_TITLES, accuracy_text
 from bottleneck_features.pipeline.use.saved_model import SavedModel
 from bottleneck_features.plain import markdown, one_line
 
@@ -32,13 +33,13 @@ def model_card(model: SavedModel, details: Mapping[str, Any], warnings: Sequence
     templates = environment(autoescape=False)
     templates.filters |= {"thousands": lambda n: f"{n:,}", "plain": lambda text: markdown(str(text)), "code": _code}
     backbone, known = model.experiment.backbone, model.known
-    splits = [split for split in ("validation", "test") if known["accuracy"][split] is not None]
+    splits = [split for split in ("validation", "test", CROSS_VALIDATED) if known["accuracy"].get(split) is not None]
     return templates.get_template(CARD).render(
         name=model.experiment.name,
         model=model,
         classes=[markdown(name) for name in model.classes],
         known=known,
-        scores=[(split, known["n"][split], accuracy_text(known, split)) for split in splits],
+        scores=[(SPLIT_TITLES.get(split, split), known["n"][split], accuracy_text(known, split)) for split in splits],
         warnings=[one_line(warning) for warning in warnings],
         weights=models.weights_identity(backbone.name, backbone.weights, model.experiment.seed),
         resizing=model.resizing,
