@@ -55,6 +55,7 @@ class FoldedSet:
         self._labels, self._part, self._units = labels, part, units
         self._answered: dict[str, list[Answered]] = {}
         self._examples: dict[str, TrainedMethod] = {}
+        self._calibrating: dict[str, str] = {}
         self._names: dict[str, str] = {}  # what was cross-validated, by the label of the method it is shown with
 
     def add(self, name: str, fold: Fold, trained: TrainedMethod) -> None:
@@ -87,14 +88,12 @@ class FoldedSet:
         return self._scored(trained.method)
 
     def _scored(self, method: Method) -> Method:
-        name = method.label if method.label in self._answered else method.name
-        if (
-            method.kept and BEST_PROBE in self._answered
-        ):  # that it was chosen among the families is part of the procedure
-            name = BEST_PROBE
-        self._names[method.label] = name
+        own = method.label if method.label in self._answered else method.name
+        # that a probe was chosen among the families is part of how good it is, but not of what its probabilities mean
+        name = BEST_PROBE if method.kept and BEST_PROBE in self._answered else own
+        self._names[method.label], self._calibrating[method.label] = name, own
         score, figures = self._summary(name)
-        threshold = self.target.threshold(self._labels, self._answers(name).probabilities)
+        threshold = self.target.threshold(self._labels, self._answers(own).probabilities)
         row = method.with_score(CROSS_VALIDATED, score, figures)
         return replace(row, threshold=threshold, models=len(self._answered[name]))
 
@@ -111,7 +110,7 @@ class FoldedSet:
 
     def calibration(self, name: str, validation: tuple[np.ndarray, np.ndarray]) -> Calibration:
         """Return the calibration of a scored method: its temperature is fitted to the answers of the first repeat."""
-        own = self._labels, self._answers(self._names[name]).probabilities
+        own = self._labels, self._answers(self._calibrating[name]).probabilities
         return calibrate(own, own, held_out=False)
 
     def confusion(self, name: str) -> np.ndarray:
