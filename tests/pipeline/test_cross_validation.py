@@ -1,0 +1,67 @@
+"""Cross-validation by the commands: labels by lot give chance, and pictures that are there several times gain nothing."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from commandline import invoke
+from imagefiles import encoded, write
+from PIL import Image, ImageOps
+
+from bottleneck_features.pipeline.datasets.sources.embedded import photo_patches
+from bottleneck_features.pipeline.methods import cross_validation
+
+CLASSES = ("heads", "tails")
+COPIES = {
+    "as it is.png": lambda picture: encoded(picture, "PNG"),
+    "again.png": lambda picture: encoded(picture, "PNG"),
+    "mirrored.png": lambda picture: encoded(ImageOps.mirror(picture), "PNG"),
+    "compressed.jpg": lambda picture: encoded(picture, quality=90),
+}
+
+
+def _tossed(root: Path, pictures: int, names: tuple[str, ...]) -> tuple[str, ...]:
+    """Write patches of photographs, each in as many files as there are names, into the classes by lot, and extract them."""
+    dataset, random = photo_patches(), np.random.default_rng(3)
+    chosen = random.choice(len(dataset.splits["test"]), pictures, replace=False)
+    sides = random.permutation(np.arange(pictures) % 2)
+    for number, (side, pixels) in enumerate(zip(sides, dataset.images("test", chosen), strict=True)):
+        for name in names:
+            write(root / "pictures" / CLASSES[side] / f"{number} {name}", COPIES[name](Image.fromarray(pixels)))
+    words: tuple[str, ...] = ("-e", "natural-images")
+    for setting in (
+        f"dataset.path={root / 'pictures'}", "backbone.name=efficientnet-lite0", "backbone.layers=top_activation",
+        "input.size=32,32",
+    ):  # fmt: skip
+        words += ("--set", setting)
+    done = invoke("features", *words, home=root)
+    assert done.exit_code == 0, done.stderr
+    return words
+
+
+def _probed(*words: str, home: Path) -> dict[str, Any]:
+    done = invoke("probe", *words, "--json", home=home)
+    assert done.exit_code == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_labels_by_lot_are_recognized_as_often_as_by_chance(tmp_path):
+    result = _probed(*_tossed(tmp_path, 60, ("as it is.png",)), "--repeats", "2", home=tmp_path)
+    assert (result["folds"], result["repeats"], result["units"]) == (5, 2, 60)
+    for row in result["methods"]:
+        low, high = row["interval"]["cross_validated"]
+        assert low < 0.5 < high, row["name"]
+
+
+def test_pictures_that_are_there_four_times_gain_nothing(tmp_path, monkeypatch):
+    words = _tossed(tmp_path, 40, tuple(COPIES))
+    result = _probed(*words, "--repeats", "1", home=tmp_path)
+    assert result["units"] == 40
+    for row in result["methods"]:
+        low, high = row["interval"]["cross_validated"]
+        assert low < 0.5 < high, row["name"]
+
+    monkeypatch.setattr(cross_validation, "training_units", lambda study: np.arange(160))
+    parted = _probed(*words, "--repeats", "1", home=tmp_path)
+    assert min(row["accuracy"]["cross_validated"] for row in parted["methods"]) > 0.8
