@@ -5,7 +5,11 @@ from pathlib import Path
 
 import pytest
 from commandline import SMALL, bottleneck, invoke
+from hypothesis import settings
 from matplotlib.figure import Figure
+
+settings.register_profile("shared machine", deadline=None)  # others use its cores too: no example has a time of its own
+settings.load_profile("shared machine")
 
 
 @pytest.fixture(scope="session")
