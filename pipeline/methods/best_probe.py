@@ -8,6 +8,7 @@ import numpy as np
 from bottleneck_features.models.parallel import Workers
 from bottleneck_features.models.probes import ProgressCallback
 from bottleneck_features.pipeline.evaluation.differences import Answers, paired_difference
+from bottleneck_features.pipeline.evaluation.groups import scored_groups
 from bottleneck_features.pipeline.evaluation.ranking import level_with_best, ranked
 from bottleneck_features.pipeline.evaluation.splits import Subset
 from bottleneck_features.pipeline.evaluation.study import Study
@@ -110,15 +111,17 @@ def search_probes(
     labels, criterion = study.labels(holdout.validation), study.target.criterion
     every: list[Probe] = [*candidates, *heads]
     found = ranked(every, labels, cache.layers, criterion)
-    kept = exported_if_level(found, labels, study.target)
+    kept = exported_if_level(found, labels, study.target, scored_groups(study.dataset, holdout.validation))
     return ProbeSearch(candidates, found, kept, level_with_best(found, labels, criterion))
 
 
-def exported_if_level(best_first: Sequence[Probe], labels: np.ndarray, target: ClassTarget) -> Probe:
+def exported_if_level(
+    best_first: Sequence[Probe], labels: np.ndarray, target: ClassTarget, groups: np.ndarray | None = None
+) -> Probe:
     """Return the best probe that can be exported, unless one that cannot is significantly better on the same images."""
     first = best_first[0]
     exported = next((one for one in best_first if one.method.name != _NOT_EXPORTED), first)
-    found = paired_difference(labels, _answers(first), _answers(exported), None, target.compared)
+    found = paired_difference(labels, _answers(first), _answers(exported), groups, target.compared)
     return first if found.p_value < SIGNIFICANT else exported
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from bottleneck_features.models.parallel import Workers, workers
 from bottleneck_features.pipeline.evaluation.differences import Answers, PairedDifference, paired_difference
 from bottleneck_features.pipeline.evaluation.folded_set import FoldedSet
+from bottleneck_features.pipeline.evaluation.groups import scored_groups
 from bottleneck_features.pipeline.evaluation.ranking import ranked
 from bottleneck_features.pipeline.evaluation.scored import score_details
 from bottleneck_features.pipeline.evaluation.splits import Holdout, Subset
@@ -76,6 +77,7 @@ class Evidence:
         classes: how many.
         probe: the kept probe.
         rivals: other methods, measured or not.
+        level: the best probes of other families that cannot be told from the kept one on validation images.
         against_scratch: how far the probe is ahead of the small ConvNet on the same images; None: that was not trained.
         last_against_earlier: how far logistic regression on the last layer is ahead of that on the best earlier one.
         earlier_layer: its name; empty where one layer is cached.
@@ -91,6 +93,7 @@ class Evidence:
     classes: int
     probe: Option
     rivals: tuple[Option, ...]
+    level: tuple[str, ...]
     against_scratch: PairedDifference | None
     last_against_earlier: PairedDifference | None
     earlier_layer: str
@@ -141,6 +144,7 @@ def gather(study: Study, pool: Workers, folded: FoldedSet | None = None) -> Evid
     if folded:
         kept, measured_on = folded.beside(replace(kept, name=BEST_PROBE)), CROSS_VALIDATED
         kept = replace(kept, name=found.kept.method.name)
+    figure = _figure(study, kept, measured_on) if folded else _grouped_figure(study, found.kept)
     scratch = _small_convnet(study) if not folded and _scratch_seconds(study) <= AFFORDABLE else None
     last, earlier = _last_and_earlier(study, found)
     curve = _curve(study, found.kept, pool)
@@ -152,13 +156,12 @@ def gather(study: Study, pool: Workers, folded: FoldedSet | None = None) -> Evid
         measured_on=measured_on,
         train=len(study.holdout.train),
         classes=target.classes,
-        probe=Option(
-            kept.label, sum(one.seconds["train"] or 0.0 for one in found.methods), _figure(study, kept, measured_on)
-        ),
+        probe=Option(kept.label, sum(one.seconds["train"] or 0.0 for one in found.methods), figure),
         rivals=(
             Option(SCRATCH, _scratch_seconds(study), _figure(study, scratch[0], "validation") if scratch else None),
             Option("fine-tune", tuning, None),
         ),
+        level=_level(study, found),
         against_scratch=_paired(study, _answers(found.kept), scratch[1]) if scratch else None,
         last_against_earlier=_paired(study, _answers(last), _answers(earlier)) if earlier else None,
         earlier_layer=earlier.method.layers[0] if earlier else "",
@@ -202,6 +205,10 @@ def cannot_tell(evidence: Evidence) -> tuple[str, ...]:
     figure, found = evidence.probe.figure, evidence.against_scratch
     assert figure is not None
     said = []
+    if evidence.level:
+        said.append(
+            f"{', '.join(evidence.level)} cannot be told from {evidence.probe.method} on the validation images."
+        )
     if found and found.p_value >= SIGNIFICANT:
         said.append(f"{evidence.rivals[0].method} cannot be told from {evidence.probe.method} on these images.")
     if 1 - figure.low <= NOTHING_TO_GAIN:
@@ -264,7 +271,25 @@ def _answers(one: Probe) -> Answers:
 
 
 def _paired(study: Study, first: Answers, second: Answers) -> PairedDifference:
-    return paired_difference(study.labels(study.holdout.validation), first, second, None, study.target.compared)
+    validation = study.holdout.validation
+    groups = scored_groups(study.dataset, validation)
+    return paired_difference(study.labels(validation), first, second, groups, study.target.compared)
+
+
+def _level(study: Study, found: ProbeSearch) -> tuple[str, ...]:
+    kept, *others = found.best_of_families()
+    tests = {one.method.label: _paired(study, _answers(kept), _answers(one)) for one in others}
+    return tuple(label for label, test in tests.items() if test.p_value >= SIGNIFICANT)
+
+
+def _grouped_figure(study: Study, kept: Probe) -> Figure | None:
+    """Return the figure that decides on validation images; its interval counts groups."""
+    validation = study.holdout.validation
+    groups = scored_groups(study.dataset, validation)
+    figures = study.target.figures(
+        study.labels(validation), kept.validation_probabilities, kept.method.threshold, groups
+    )
+    return _figure(study, replace(kept.method, figures={"validation": figures}), "validation")
 
 
 def _scratch_seconds(study: Study) -> float:

@@ -38,7 +38,7 @@ def _evidence(probe: float = 0.8, images: int = 1000, scratch: float | None = 0.
             Option("convnet-small", 600.0, None if scratch is None else _figure(scratch, images)),
             Option("fine-tune", 6000.0, None),
         ),
-        "against_scratch": None if scratch is None else _gap(probe - scratch, 1e-6),
+        "level": (), "against_scratch": None if scratch is None else _gap(probe - scratch, 1e-6),
         "last_against_earlier": _gap(0.1, 1e-6), "earlier_layer": "conv4", "earlier_tried": 3, "curve": (), "doubled": None,
     }  # fmt: skip
     return Evidence(**{**base, **changed})
@@ -82,6 +82,12 @@ def test_a_network_from_scratch_that_may_be_ahead_by_chance_cannot_be_told_apart
     assert method == "ridge@conv5"
     assert "convnet-small is not shown to be better" in reasons[0]
     assert cannot_tell(evidence)[0] == "convnet-small cannot be told from ridge@conv5 on these images."
+
+
+def test_probes_of_other_families_that_may_be_as_good_are_named():
+    assert cannot_tell(_evidence(level=("knn@conv5", "head@conv5")))[0] == (
+        "knn@conv5, head@conv5 cannot be told from ridge@conv5 on the validation images."
+    )
 
 
 def test_where_nothing_is_left_to_gain_no_training_is_proposed():
