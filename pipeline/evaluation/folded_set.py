@@ -12,7 +12,7 @@ from bottleneck_features.pipeline.evaluation.differences import Answers
 from bottleneck_features.pipeline.evaluation.figures import curves
 from bottleneck_features.pipeline.evaluation.folds import Fold, cross_validated_score
 from bottleneck_features.pipeline.evaluation.predictions import Predictions
-from bottleneck_features.pipeline.evaluation.scores import confusion, wilson
+from bottleneck_features.pipeline.evaluation.scores import confusion
 from bottleneck_features.pipeline.evaluation.splits import Subset
 from bottleneck_features.pipeline.evaluation.target import ClassTarget, decide
 from bottleneck_features.pipeline.evaluation.trained import TrainedMethod
@@ -187,9 +187,5 @@ class FoldedSet:
         known = values[np.isfinite(values)]
         if not len(known):
             return None
-        n = len(self._labels)
-        score = cross_validated_score(known, self._sizes(), n)
-        if measure not in ("auroc", "average_precision"):
-            return Figure(score.accuracy, score.low, score.high)
-        low, high = wilson(score.accuracy, n)  # near 1 the areas of folds hardly differ, which is not certainty
-        return Figure(score.accuracy, min(low, score.low), max(high, score.high))
+        score = cross_validated_score(known, self._sizes(), len(self._labels))
+        return Figure(score.accuracy, score.low, score.high)

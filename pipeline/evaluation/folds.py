@@ -94,8 +94,8 @@ def _every_class_trains(labels: np.ndarray, fitted: np.ndarray, chosen: np.ndarr
 def cross_validated_score(values: np.ndarray, sizes: tuple[int, int], n: int) -> Score:
     """Return the mean of a figure over folds with its interval at 95 %.
 
-    The interval is Student's t with the corrected variance (1 / J + n_test / n_train) · s² of J folds; one without any
-    spread takes Wilson's for n images instead, so that it is never a point.
+    The interval is Student's t with the corrected variance (1 / J + n_test / n_train) · s² of J folds. It is never narrower
+    than Wilson's for n images: folds that hardly differ, as where all is right or one class is always answered, are not certain.
 
     Source: C. Nadeau and Y. Bengio, Inference for the Generalization Error, Machine Learning 52, 2003.
 
@@ -106,8 +106,8 @@ def cross_validated_score(values: np.ndarray, sizes: tuple[int, int], n: int) ->
     """
     mean = float(np.mean(values))
     reach = _reach(values, sizes)
-    low, high = (mean - reach, mean + reach) if reach > 0 else wilson(mean, n)
-    return Score(mean, max(0.0, low), min(1.0, high), n)
+    low, high = wilson(mean, n)
+    return Score(mean, max(0.0, min(low, mean - reach)), min(1.0, max(high, mean + reach)), n)
 
 
 @dataclass(frozen=True)
