@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
-from bottleneck_features.pipeline.method_row import Curves, Method, kept_epoch
+from bottleneck_features.pipeline.method_row import CROSS_VALIDATED, Curves, Method, kept_epoch
 from bottleneck_features.pipeline.plots.style import (
     COLOURS,
     LONGEST,
@@ -17,7 +17,7 @@ from bottleneck_features.pipeline.plots.style import (
     save_figure,
     shortened,
 )
-from bottleneck_features.pipeline.tables import share_text
+from bottleneck_features.pipeline.tables import SPLIT_TITLES, share_text
 
 ANNOTATED_CLASSES = 20
 RATED_CLASSES = 12  # whose cells have room for a rate under the count
@@ -94,17 +94,17 @@ def _confusion(axes: Axes, counts: np.ndarray, class_names: Sequence[str]) -> No
 
 
 def comparison(methods: Sequence[Method], backbone: str, path: Path) -> Path:
-    """Draw each method's accuracy with its 95 % interval: test where it was scored, else validation."""
+    """Draw each method's accuracy with its 95 % interval: test or cross-validated where it was scored so, else validation."""
     figure, axes = new_figure((8.5, 0.55 * len(methods) + 1.5))
     for row, method in enumerate(methods):
-        split = "test" if "test" in method.scores else "validation"
+        split = next(name for name in ("test", CROSS_VALIDATED, "validation") if name in method.scores)
+        seen = split == "validation"
         value = method.scores[split]
         axes.plot([value.low, value.high], [row, row], color=COLOURS[0], lw=2.4, solid_capstyle="butt")
         axes.plot(
-            value.accuracy, row, "o" if split == "test" else "D", color=COLOURS[0], ms=7,
-            mfc=COLOURS[0] if split == "test" else "white",
+            value.accuracy, row, "D" if seen else "o", color=COLOURS[0], ms=7, mfc="white" if seen else COLOURS[0],
         )  # fmt: skip
-        note = f"{value.accuracy:.1%} {split}, n = {value.n:,}"
+        note = f"{value.accuracy:.1%} {SPLIT_TITLES.get(split, split)}, n = {value.n:,}"
         side, shift = ("right", 8) if value.accuracy > 0.5 else ("left", -8)
         axes.annotate(note, (value.accuracy, row), (shift, 9), textcoords="offset points", ha=side, fontsize=8)
     names = [shortened(method.title, LONGEST) for method in methods]
@@ -113,7 +113,9 @@ def comparison(methods: Sequence[Method], backbone: str, path: Path) -> Path:
     axes.set_xlim(0, 1.04)
     axes.set_xticks(np.arange(0, 1.01, 0.2))
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
-    axes.set_xlabel("top-1 accuracy with 95 % interval\n(filled: test; open: validation only)", fontsize=9)
+    axes.set_xlabel(
+        "top-1 accuracy with 95 % interval\n(filled: test or cross-validated; open: validation only)", fontsize=9
+    )
     axes.set_title(f"frozen features: {shortened(backbone, LONGEST)}", fontsize=10, loc="left", parse_math=False)
     axes.grid(axis="x", alpha=0.25)
     return save_figure(figure, path)
