@@ -170,6 +170,7 @@ def _name_ends(converted) -> None:  # type: ignore[no-untyped-def]
 def _load_onnx(path: Path) -> Run:
     import onnxruntime
 
+    onnxruntime.disable_telemetry_events()  # its packages would report their use to their maker
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
