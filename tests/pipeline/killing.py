@@ -31,7 +31,10 @@ SCRIPT = Path(__file__).with_name("warmed.py")
 MODELS = {form.file: form for name, form in FORMATS.items() if name != "keras"}
 TELLS_TIME = re.compile("seconds|images_per_second|memory|created|since|resumed|sha256")
 SHOWS_TIME = re.compile(r"(html|svg|png|md|onnx|xml|bin|pb|tflite|variables\S*)$")
-TENSORFLOWS = "temporary/__autograph_generated_file"  # in the system's temporary folder; removed when it is not killed
+LIBRARIES = (
+    "temporary/__autograph_generated_file",
+    "temporary/.ses",
+)  # TensorFlow's and ONNX Runtime's, in the system's temporary folder; removed when it is not killed
 TO_DO = ("images", "check")
 OURS = ("stdout", "stderr", "temporary")  # what the harness makes
 TEMPORARY = re.compile(r"\.tmp$|\.tmp/|unfinished|^temporary/")
@@ -150,7 +153,7 @@ def files(folder: Path) -> dict[str, Path]:
     return {
         name: path
         for name, path in found.items()
-        if name not in OURS and not name.endswith("lock") and not name.startswith(TENSORFLOWS)
+        if name not in OURS and not name.endswith("lock") and not name.startswith(LIBRARIES)
     }
 
 
