@@ -7,57 +7,44 @@ from collections.abc import Mapping
 from itertools import combinations
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from bottleneck_features.foreign import problem_of
 from bottleneck_features.pipeline.figures import MEASURES
-from bottleneck_features.pipeline.method_names import FORMER_NAMES, METHODS, NETWORKS, PROBES, row_label
-
-ROUNDING = 1e-6  # how far a share may be outside of 0..1
-MOST = 10**12  # of anything that is counted
-SPLITS = ("train", "validation", "test")
-CURVES = ("loss", "accuracy", "val_loss", "val_accuracy")
-
-
-def _rising(ends: list[float]) -> list[float]:
-    if ends[0] > ends[1]:
-        raise ValueError("the lower end is above the upper end")
-    return ends
-
-
-Count = Annotated[int, Field(ge=0, le=MOST)]
-Number = Annotated[float, Field(ge=-1e30, le=1e30)]
-Duration = Annotated[float, Field(ge=0, le=1e10)]
-Rate = Annotated[float, Field(ge=0, le=1e12)]
-Share = Annotated[float, Field(ge=-ROUNDING, le=1 + ROUNDING)]
-Difference = Annotated[float, Field(ge=-1 - ROUNDING, le=1 + ROUNDING)]
-Interval = Annotated[list[Share], Field(min_length=2, max_length=2), AfterValidator(_rising)]
-DifferenceInterval = Annotated[
-    list[Annotated[float, Field(ge=-2, le=2)]], Field(min_length=2, max_length=2), AfterValidator(_rising)
-]
-CacheKey = Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{64})?$")]
-Texts = list[str]
-ScoredSplit = Literal["validation", "test", "cross_validated"]  # the last is CROSS_VALIDATED
-BySplit = dict[str, Share | None]
+from bottleneck_features.pipeline.method_names import NETWORKS, PROBES
+from bottleneck_features.pipeline.result_rows import (
+    MOST,
+    CacheKey,
+    CalibrationRecord,
+    Confusion,
+    Count,
+    CurvesRecord,
+    Duration,
+    History,
+    Interval,
+    MethodRecord,
+    PairRecord,
+    Rate,
+    Record,
+    ScoredSplit,
+    Share,
+    Texts,
+)
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(strict=True, extra="ignore", allow_inf_nan=False)
-
-
-class BackboneSettings(_Record):
+class BackboneSettings(Record):
     """What is needed of an experiment's backbone."""
 
     layers: Texts
 
 
-class HeadSettings(_Record):
+class HeadSettings(Record):
     """What is needed of an experiment's head."""
 
     validation_split: Annotated[float, Field(gt=0, lt=1)]
 
 
-class ExperimentRecord(_Record):
+class ExperimentRecord(Record):
     """What is needed of the experiment that a result was made with."""
 
     name: str
@@ -66,7 +53,7 @@ class ExperimentRecord(_Record):
     head: HeadSettings
 
 
-class ResultRecord(_Record):
+class ResultRecord(Record):
     """What every result has: see `pipeline.results.Result`."""
 
     command: str
@@ -81,168 +68,7 @@ class ResultRecord(_Record):
     images_per_second: Rate | None = None
 
 
-class ScoreRecord(_Record):
-    """A score on some images."""
-
-    accuracy: Share
-    interval: Interval
-    n: Count
-
-
-class MethodRecord(_Record):
-    """A row of a comparison: see `pipeline.method_row.Method`."""
-
-    name: str
-    layers: Texts
-    parameters: Count
-    n: dict[str, Count]
-    accuracy: dict[str, Share | None]
-    interval: dict[str, Interval | None]
-    without_duplicates: ScoreRecord | None
-    seconds: dict[str, Duration | None]
-    hyperparameters: dict[str, Number]
-    refitted_on: Count
-    family: str = ""
-    threshold: Share | None = None
-    models: Annotated[int, Field(ge=1, le=MOST)] = 1
-    kept: bool = False
-    majority: BySplit = {}
-    worst_recall: BySplit = {}
-    balanced_accuracy: BySplit = {}
-    macro_f1: BySplit = {}
-    auroc: BySplit = {}
-    average_precision: BySplit = {}
-    balanced_accuracy_interval: dict[str, Interval | None] = {}
-    macro_f1_interval: dict[str, Interval | None] = {}
-    auroc_interval: dict[str, Interval | None] = {}
-    average_precision_interval: dict[str, Interval | None] = {}
-
-    @property
-    def label(self) -> str:
-        """What tells it from the other methods of a result."""
-        return row_label({"name": self.name, "layers": self.layers})
-
-    @model_validator(mode="after")
-    def _its_name_is_known(self) -> Self:
-        if self.name not in METHODS:
-            now = FORMER_NAMES.get(self.name)
-            known = f"is called {now!r} now" if now else "is no method"
-            raise ValueError(f"another version made it: {self.name!r} {known}")
-        if self.family and self.family not in PROBES:
-            raise ValueError(f"{self.family!r} is no family of probes")
-        return self
-
-    @model_validator(mode="after")
-    def _its_figures_have_its_splits(self) -> Self:
-        for name in MEASURES:
-            values, ends = getattr(self, name), getattr(self, f"{name}_interval")
-            torn = any((value is None) != (ends.get(split) is None) for split, value in values.items())
-            if torn or set(values) != set(ends) or set(values) - set(self.n):
-                raise ValueError(f"{name} and its interval are not of the same splits")
-        return self
-
-    @model_validator(mode="after")
-    def _its_splits_agree(self) -> Self:
-        if not set(self.n) == set(self.accuracy) == set(self.interval) >= set(SPLITS):
-            raise ValueError(
-                "n, accuracy and interval must have the same splits, train, validation and test among them"
-            )
-        for split, accuracy in self.accuracy.items():
-            if (accuracy is None) != (self.interval[split] is None):
-                raise ValueError(f"{split} has an accuracy without an interval, or the other way round")
-        if self.accuracy["validation"] is None:
-            raise ValueError("it has no validation accuracy")
-        if missing := {"extract", "train"} - set(self.seconds):
-            raise ValueError(f"seconds lacks {', '.join(sorted(missing))}")
-        return self
-
-
-class PairRecord(_Record):
-    """Two methods compared on the same images: see `evaluation.comparisons`."""
-
-    first: str
-    second: str
-    only_first_right: Count
-    only_second_right: Count
-    test: Literal["mcnemar", "group sign-flip", "interval", "corrected resampled t"]
-    p_value: Share
-    p_adjusted: Share | None = None
-    measure: Literal["accuracy", "balanced-accuracy", "macro-f1", "auroc", "average-precision"] = "accuracy"
-    difference: Difference
-    difference_interval: DifferenceInterval
-
-
-class BinsRecord(_Record):
-    """The bins of a reliability diagram; an empty one has neither confidence nor accuracy."""
-
-    count: Annotated[list[Count], Field(min_length=1)]
-    confidence: list[Share | None]
-    accuracy: list[Share | None]
-
-    @model_validator(mode="after")
-    def _they_agree(self) -> Self:
-        if not len(self.count) == len(self.confidence) == len(self.accuracy):
-            raise ValueError("count, confidence and accuracy differ in length")
-        if not sum(self.count):
-            raise ValueError("no image is counted")
-        return self
-
-
-class ReliabilityRecord(_Record):
-    """How well confidence predicts accuracy."""
-
-    expected_calibration_error: Share
-    bins: BinsRecord
-
-
-class CalibrationRecord(_Record):
-    """Reliability before and after temperature scaling: see `pipeline.evaluation.calibration.Calibration`."""
-
-    bins: str
-    temperature: Annotated[float, Field(gt=0, lt=1e9)]
-    fitted_images: Count
-    held_out: bool
-    before: ReliabilityRecord
-    after: ReliabilityRecord
-
-
-def _whole(curves: dict[str, list[float]]) -> dict[str, list[float]]:
-    if missing := set(CURVES) - set(curves):
-        raise ValueError(f"the learning curves lack {', '.join(sorted(missing))}")
-    if len({len(values) for values in curves.values()}) > 1 or not curves["loss"]:
-        raise ValueError("the learning curves differ in length, or have no epoch")
-    return curves
-
-
-def _square(counts: list[list[int]]) -> list[list[int]]:
-    if any(len(row) != len(counts) for row in counts):
-        raise ValueError("the confusion matrix is not square")
-    return counts
-
-
-History = Annotated[dict[str, list[Number]], AfterValidator(_whole)]
-Confusion = Annotated[list[list[Count]], AfterValidator(_square)]
-
-
-class CurvesRecord(_Record):
-    """The ROC and the precision-recall curve of one of two classes."""
-
-    positive: Annotated[int, Field(ge=0, le=1)]
-    false_positive_rate: list[Share]
-    true_positive_rate: list[Share]
-    recall: list[Share]
-    precision: list[Share]
-
-    @model_validator(mode="after")
-    def _they_can_be_drawn(self) -> Self:
-        if not len(self.false_positive_rate) == len(self.true_positive_rate) > 0:
-            raise ValueError("the rates of the ROC curve differ in length")
-        if not len(self.recall) == len(self.precision) > 0:
-            raise ValueError("recall and precision differ in length")
-        return self
-
-
-class KeptPredictions(_Record):
+class KeptPredictions(Record):
     """Which file holds the predictions of a result."""
 
     file: str = ""
@@ -254,12 +80,12 @@ class ScoredResult(ResultRecord):
 
     methods: Annotated[list[MethodRecord], Field(min_length=1)]
     scored_on: ScoredSplit
-    pairs: list[PairRecord] = []
+    pairs: list[PairRecord] = Field(default_factory=list)
     predictions: KeptPredictions = KeptPredictions()
     select: Literal["accuracy", "balanced-accuracy", "macro-f1", "log-loss", "auroc", "average-precision"] = "accuracy"
     select_reason: str = ""
-    classes: Texts = []
-    curves: dict[str, CurvesRecord] = {}
+    classes: Texts = Field(default_factory=list)
+    curves: dict[str, CurvesRecord] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _curves_are_of_two_classes(self) -> Self:
@@ -275,8 +101,21 @@ class ScoredResult(ResultRecord):
             raise ValueError("it has a method twice")
         return self
 
+    @model_validator(mode="after")
+    def _what_decides_is_there(self) -> Self:
+        if self.select == "accuracy":
+            return self
+        figure = self.select.replace("-", "_")
+        needed = ("balanced_accuracy", *((figure,) if figure in MEASURES else ()))
+        splits = ("validation",) if self.scored_on == "validation" else ("validation", self.scored_on)
+        for row in self.methods:
+            for name in needed:
+                if any(getattr(row, name).get(split) is None for split in splits):
+                    raise ValueError(f"{row.label!r} has no {name}, and {self.select} decides")
+        return self
 
-class DuplicatesRecord(_Record):
+
+class DuplicatesRecord(Record):
     """Images of the evaluation set that repeat an image used for training."""
 
     images: Count
@@ -343,7 +182,7 @@ class TrainedResult(ScoredResult):
         return self
 
 
-class PointRecord(_Record):
+class PointRecord(Record):
     """A point of a label curve: see `pipeline.stages.label_curve.LabelCurvePoint`."""
 
     method: Literal["logistic", "logistic@best", "convnet-small"]
@@ -365,7 +204,7 @@ class LabelCurveResult(ResultRecord):
     backbone: str
 
 
-class RepeatsRecord(_Record):
+class RepeatsRecord(Record):
     """How many images repeat others."""
 
     sets: Count

@@ -16,6 +16,7 @@ from bottleneck_features.pipeline.commandline.cli_frame import (
     Commands,
     Request,
     asked,
+    cross_validated,
     json_option,
     request_of,
     show,
@@ -224,26 +225,6 @@ def train_head_command(request: Request) -> None:
     from bottleneck_features.pipeline.stages.train_head import train_head
 
     show(request, train_head(study_of(request, "train-head")), print_head)
-
-
-folds_options = (
-    click.option(
-        "--folds",
-        type=click.IntRange(min=0, max=1000),
-        help="Cross-validate the training images in so many folds; 0: never. Default: 5 where there is no test split, none "
-        "was asked for, and it would be under 100 images, and beside a test split of under 100 images.",
-    ),
-    click.option(
-        "--repeats", type=click.IntRange(min=1, max=1000), help="How often the folds are drawn anew.  [default: 10]"
-    ),
-)
-
-
-def cross_validated(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the options of cross-validation to a command."""
-    for option in reversed(folds_options):
-        command = option(command)
-    return command
 
 
 @main.command("compare")

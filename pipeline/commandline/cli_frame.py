@@ -207,3 +207,23 @@ def usable_home(home: Path) -> Path:
     if not os.access(home, os.W_OK | os.X_OK):
         raise RequestError(f"--home '{home}' cannot be written to. Give a folder you can write to.")
     return home
+
+
+_FOLDS = (
+    click.option(
+        "--folds",
+        type=click.IntRange(min=0, max=1000),
+        help="Cross-validate the training images in so many folds; 0: never. Default: 5 where there is no test split, none "
+        "was asked for, and it would be under 100 images, and beside a test split of under 100 images.",
+    ),
+    click.option(
+        "--repeats", type=click.IntRange(min=1, max=1000), help="How often the folds are drawn anew.  [default: 10]"
+    ),
+)
+
+
+def cross_validated(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options of cross-validation to a command."""
+    for option in reversed(_FOLDS):
+        command = option(command)
+    return command

@@ -11,8 +11,6 @@ from bottleneck_features.pipeline.evaluation.differences import Answers, holm, p
 from bottleneck_features.pipeline.evaluation.folds import folded_difference
 from bottleneck_features.pipeline.evaluation.scores import mcnemar
 
-FAMILY = "every method against the best by validation images"
-
 
 @dataclass(frozen=True)
 class Comparison:

@@ -14,6 +14,7 @@ from bottleneck_features.pipeline.evaluation.splits import Subset
 from bottleneck_features.pipeline.evaluation.study import Study
 from bottleneck_features.pipeline.evaluation.target import ClassTarget, decide
 from bottleneck_features.pipeline.evaluation.trained import TrainedMethod
+from bottleneck_features.pipeline.figures import SIGNIFICANT
 from bottleneck_features.pipeline.method_names import BEST_PROBE
 from bottleneck_features.pipeline.method_row import Method
 from bottleneck_features.pipeline.methods.kept_head import head_classifier
@@ -22,7 +23,6 @@ from bottleneck_features.pipeline.methods.probe_search import Candidate, final_f
 from bottleneck_features.pipeline.progress import progress
 
 Probe = Candidate | TrainedMethod
-SIGNIFICANT = 0.05
 _NOT_EXPORTED = "knn"
 KNN_LEFT_OUT = (
     "k-NN is best on the validation images, but not significantly: of the probes that can be exported the best is kept."
@@ -121,11 +121,12 @@ def exported_if_level(
     """Return the best probe that can be exported, unless one that cannot is significantly better on the same images."""
     first = best_first[0]
     exported = next((one for one in best_first if one.method.name != _NOT_EXPORTED), first)
-    found = paired_difference(labels, _answers(first), _answers(exported), groups, target.compared)
+    found = paired_difference(labels, answers_of(first), answers_of(exported), groups, target.compared)
     return first if found.p_value < SIGNIFICANT else exported
 
 
-def _answers(one: Probe) -> Answers:
+def answers_of(one: Probe) -> Answers:
+    """Return what a probe answers of the validation images, at its threshold."""
     return Answers(one.validation_probabilities, decide(one.validation_probabilities, one.method.threshold))
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from bottleneck_features.pipeline.figures import SIGNIFICANT
 from bottleneck_features.pipeline.method_names import FROZEN, PRETRAINED, SCRATCH, row_label, row_title
 from bottleneck_features.pipeline.tables import (
     accuracy_text,
@@ -26,7 +27,6 @@ _CHOSEN_ON = {
     "validation": "There is no test split: each method was chosen on these same images, so the figures are too optimistic.",
     "cross_validated": "Each figure is of a procedure: every fold chooses and trains anew on its own training images.",
 }
-SIGNIFICANT = 0.05
 
 
 def question(backbone: str, data: str) -> str:

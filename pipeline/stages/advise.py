@@ -15,11 +15,16 @@ from bottleneck_features.pipeline.evaluation.ranking import ranked
 from bottleneck_features.pipeline.evaluation.scored import score_details
 from bottleneck_features.pipeline.evaluation.splits import Holdout, Subset
 from bottleneck_features.pipeline.evaluation.study import Study
-from bottleneck_features.pipeline.evaluation.target import decide
-from bottleneck_features.pipeline.figures import Figure
+from bottleneck_features.pipeline.figures import SIGNIFICANT, Figure
 from bottleneck_features.pipeline.method_names import BEST_PROBE
 from bottleneck_features.pipeline.method_row import CROSS_VALIDATED, Method
-from bottleneck_features.pipeline.methods.best_probe import Probe, ProbeSearch, probes_of_fold, search_with_progress
+from bottleneck_features.pipeline.methods.best_probe import (
+    Probe,
+    ProbeSearch,
+    answers_of,
+    probes_of_fold,
+    search_with_progress,
+)
 from bottleneck_features.pipeline.methods.convnet import train_convnet
 from bottleneck_features.pipeline.methods.cross_validation import Folding, cross_validate
 from bottleneck_features.pipeline.methods.pixels import pixels_on_disk
@@ -35,9 +40,11 @@ LARGE_PER_CLASS = 1000  # training images per class from which the rule of thumb
 NOTHING_TO_GAIN = 0.02  # below the best figure there can be, at the lower end of the interval: training gains little
 TRAINING_COST = 6  # a training step in float32 against a forward pass in the extraction's precision, per image
 SCRATCH = "convnet-small"
-SCRATCH_SPEED = 2e6  # pixels · epochs a second of the small ConvNet on two cores
+SECONDS_A_PIXEL, SECONDS_A_STEP = (
+    1e-6,
+    0.01,
+)  # of training the small ConvNet: 36 to 46 s of photo-patches, 17 s of digits
 AFFORDABLE = 120.0  # seconds: the small ConvNet is trained for the advice if it is estimated to take less
-SIGNIFICANT = 0.05
 NOT_ENOUGH = "not enough evidence"
 
 
@@ -162,8 +169,8 @@ def gather(study: Study, pool: Workers, folded: FoldedSet | None = None) -> Evid
             Option("fine-tune", tuning, None),
         ),
         level=_level(study, found),
-        against_scratch=_paired(study, _answers(found.kept), scratch[1]) if scratch else None,
-        last_against_earlier=_paired(study, _answers(last), _answers(earlier)) if earlier else None,
+        against_scratch=_paired(study, answers_of(found.kept), scratch[1]) if scratch else None,
+        last_against_earlier=_paired(study, answers_of(last), answers_of(earlier)) if earlier else None,
         earlier_layer=earlier.method.layers[0] if earlier else "",
         earlier_tried=len(study.cache.layers) - 1,
         curve=curve,
@@ -266,10 +273,6 @@ def _figure(study: Study, row: Method, split: str) -> Figure | None:
     return found or figures.accuracy
 
 
-def _answers(one: Probe) -> Answers:
-    return Answers(one.validation_probabilities, decide(one.validation_probabilities, one.method.threshold))
-
-
 def _paired(study: Study, first: Answers, second: Answers) -> PairedDifference:
     validation = study.holdout.validation
     groups = scored_groups(study.dataset, validation)
@@ -278,7 +281,7 @@ def _paired(study: Study, first: Answers, second: Answers) -> PairedDifference:
 
 def _level(study: Study, found: ProbeSearch) -> tuple[str, ...]:
     kept, *others = found.best_of_families()
-    tests = {one.method.label: _paired(study, _answers(kept), _answers(one)) for one in others}
+    tests = {one.method.label: _paired(study, answers_of(kept), answers_of(one)) for one in others}
     return tuple(label for label, test in tests.items() if test.p_value >= SIGNIFICANT)
 
 
@@ -294,13 +297,15 @@ def _grouped_figure(study: Study, kept: Probe) -> Figure | None:
 
 def _scratch_seconds(study: Study) -> float:
     height, width, _ = study.dataset.image_shape
-    return height * width * len(study.holdout.train) * study.experiment.convnet.epochs / SCRATCH_SPEED
+    settings, count = study.experiment.convnet, len(study.holdout.train)
+    steps_an_epoch = -(-count // settings.batch_size)
+    return settings.epochs * (height * width * count * SECONDS_A_PIXEL + steps_an_epoch * SECONDS_A_STEP)
 
 
 def _small_convnet(study: Study) -> tuple[Method, Answers]:
     with pixels_on_disk(study.dataset, study.home) as pixels:
         trained = train_convnet(study, pixels, "small")
-    return trained.method, _answers(trained)
+    return trained.method, answers_of(trained)
 
 
 def _last_and_earlier(study: Study, found: ProbeSearch) -> tuple[Probe, Probe | None]:
