@@ -6,6 +6,7 @@ import numpy as np
 
 from bottleneck_features.errors import enumerated
 from bottleneck_features.pipeline.datasets.listing import natural_key
+from bottleneck_features.pipeline.datasets.splitting import linked
 from bottleneck_features.pipeline.datasets.texts import factorized
 from bottleneck_features.pipeline.errors import RequestError
 
@@ -61,12 +62,8 @@ def _units(contents: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, np.nda
     distinct, own = np.unique(flat, return_inverse=True)
     units = own
     if len(groups):
-        from scipy.sparse import coo_array
-        from scipy.sparse.csgraph import connected_components
-
         kinds = len(distinct) + factorized(groups)[1]
-        shape = (int(kinds.max()) + 1,) * 2
-        units = connected_components(coo_array((np.ones(len(own), bool), (own, kinds)), shape), directed=False)[1][own]
+        units = linked(own, kinds, int(kinds.max()) + 1)[own]
     smallest = np.full(int(units.max()) + 1, len(distinct))
     np.minimum.at(smallest, units, own)
     return units, distinct[smallest]

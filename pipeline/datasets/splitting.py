@@ -11,6 +11,23 @@ from bottleneck_features.pipeline.datasets.texts import factorized
 from bottleneck_features.pipeline.errors import RequestError
 
 
+def linked(first: np.ndarray, second: np.ndarray, count: int) -> np.ndarray:
+    """Return a number for each of `count` things, the same for those that links join, directly or through others.
+
+    Args:
+        first: `(m,)` where each link begins, 0 … count − 1.
+        second: `(m,)` where it ends.
+        count: of things.
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    numbers: np.ndarray = connected_components(
+        coo_array((np.ones(len(first), bool), (first, second)), shape=(count, count)), directed=False
+    )[1]
+    return numbers
+
+
 def straddling(groups: Mapping[str, np.ndarray]) -> int:
     """Return how many groups have images in more than one split, `(n,)` groups being given for each."""
     counts = Counter(name for part in groups.values() for name in factorized(part)[0] if name)

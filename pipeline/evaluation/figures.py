@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.metrics import precision_recall_curve, roc_curve
 
+from bottleneck_features.models.criteria import rarer_class
 from bottleneck_features.pipeline.evaluation.estimates import (
     Estimate,
     auroc,
@@ -62,7 +63,7 @@ def figures(
 def positive_class(labels: np.ndarray, probabilities: np.ndarray) -> int | None:
     """Return the class whose scores are ranked, see `Figures`; None unless there are two and both occur."""
     counts = np.bincount(labels, minlength=2)
-    return int(counts[1] <= counts[0]) if probabilities.shape[1] == 2 and counts.all() else None
+    return rarer_class(labels) if probabilities.shape[1] == 2 and counts.all() else None
 
 
 def _figure(labels: np.ndarray, estimate: Estimate, groups: np.ndarray | None) -> Figure:
@@ -70,7 +71,7 @@ def _figure(labels: np.ndarray, estimate: Estimate, groups: np.ndarray | None) -
 
 
 @dataclass(frozen=True)
-class Curves:
+class TwoClassCurves:
     """The points of both curves of a class against the other, at most 200 each, from its highest score to its lowest."""
 
     positive: int
@@ -80,7 +81,7 @@ class Curves:
     precision: list[float]
 
 
-def curves(labels: np.ndarray, probabilities: np.ndarray) -> Curves | None:
+def curves(labels: np.ndarray, probabilities: np.ndarray) -> TwoClassCurves | None:
     """Return the ROC and the precision-recall curve of two classes, else None; for the positive class see `Figures`.
 
     Args:
@@ -93,7 +94,7 @@ def curves(labels: np.ndarray, probabilities: np.ndarray) -> Curves | None:
     found, scores = labels == positive, probabilities[:, positive]
     roc = roc_curve(found, scores)[:2]
     precision, recall, _ = precision_recall_curve(found, scores, drop_intermediate=True)
-    return Curves(positive, *_thinned(*roc), *_thinned(recall[::-1], precision[::-1]))
+    return TwoClassCurves(positive, *_thinned(*roc), *_thinned(recall[::-1], precision[::-1]))
 
 
 def _thinned(x: np.ndarray, y: np.ndarray) -> tuple[list[float], list[float]]:

@@ -5,11 +5,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 from scipy.stats import t
 from sklearn.model_selection import StratifiedGroupKFold
 
+from bottleneck_features.pipeline.datasets.splitting import linked
 from bottleneck_features.pipeline.evaluation.scores import CONFIDENCE, wilson
 from bottleneck_features.pipeline.evaluation.splits import Holdout, Subset
 from bottleneck_features.pipeline.method_row import Score
@@ -46,9 +45,7 @@ def units_of(groups: np.ndarray | None, repeated: Iterable[Sequence[int]], count
     if not links:
         return own
     first, second = np.array(links).T
-    size = int(own.max()) + 1
-    graph = coo_array((np.ones(len(links), bool), (first, second)), shape=(size, size))
-    return connected_components(graph, directed=False)[1][own]
+    return linked(first, second, int(own.max()) + 1)[own]
 
 
 def make_folds(

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from filelock import FileLock
 
+from bottleneck_features.foreign import parsed_json
 from bottleneck_features.pipeline.datasets import Dataset
 from bottleneck_features.pipeline.evaluation.splits import Subset
 
@@ -93,7 +94,7 @@ def record_look(home: Path, images: str, *, command: str, methods: int, answers:
 def _looks(ledger: bytes, images: str) -> Iterator[tuple[str, str]]:
     """Give the looks at some images, each with its day, the first of a look last, as a dictionary wants it."""
     for text in reversed(ledger.splitlines()):
-        with suppress(ValueError, KeyError, TypeError, RecursionError):
-            line = json.loads(text)
+        with suppress(ValueError, KeyError, TypeError):
+            line = parsed_json(text)
             if line["images"] == images:
                 yield str(line["look"]), date.fromisoformat(line["date"]).isoformat()

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.fft import dctn
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from bottleneck_features.pipeline.datasets import Dataset
+from bottleneck_features.pipeline.datasets.splitting import linked
 from bottleneck_features.pipeline.datasets.texts import batches
 from bottleneck_features.pipeline.evaluation.likeness import (
     FREQUENCIES,
@@ -174,8 +173,7 @@ def _sets(places: list[Place], links: list[tuple[int, int]]) -> Iterator[tuple[P
     if not links:
         return
     first, second = np.array(links).T
-    graph = coo_array((np.ones(len(links), bool), (first, second)), shape=(len(places), len(places)))
-    _, labels = connected_components(graph, directed=False)
+    labels = linked(first, second, len(places))
     involved = np.unique(np.array(links))
     order = involved[np.argsort(labels[involved], kind="stable")]
     for members in np.split(order, np.flatnonzero(np.diff(labels[order])) + 1):

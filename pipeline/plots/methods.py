@@ -95,7 +95,8 @@ def _confusion(axes: Axes, counts: np.ndarray, class_names: Sequence[str]) -> No
 
 def comparison(methods: Sequence[Method], backbone: str, path: Path) -> Path:
     """Draw each method's accuracy with its 95 % interval: test or cross-validated where it was scored so, else validation."""
-    figure, axes = new_figure((8.5, 0.55 * len(methods) + 1.5))
+    lines = sum(max(2, _in_lines(method).count("\n") + 1) for method in methods)
+    figure, axes = new_figure((8.5, 0.27 * lines + 1.6))
     for row, method in enumerate(methods):
         split = next(name for name in ("test", CROSS_VALIDATED, "validation") if name in method.scores)
         seen = split == "validation"
@@ -107,18 +108,25 @@ def comparison(methods: Sequence[Method], backbone: str, path: Path) -> Path:
         note = f"{value.accuracy:.1%} {SPLIT_TITLES.get(split, split)}, n = {value.n:,}"
         side, shift = ("right", 8) if value.accuracy > 0.5 else ("left", -8)
         axes.annotate(note, (value.accuracy, row), (shift, 9), textcoords="offset points", ha=side, fontsize=8)
-    names = [shortened(method.title, LONGEST) for method in methods]
+    names = [_in_lines(method) for method in methods]
     axes.set_yticks(range(len(methods)), names, fontsize=9, parse_math=False)
     axes.set_ylim(len(methods) - 0.4, -0.8)
     axes.set_xlim(0, 1.04)
     axes.set_xticks(np.arange(0, 1.01, 0.2))
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     axes.set_xlabel(
-        "top-1 accuracy with 95 % interval\n(filled: test or cross-validated; open: validation only)", fontsize=9
+        "top-1 accuracy with 95 % interval\n(filled: test or cross-validated;\nopen: validation only)", fontsize=9
     )
     axes.set_title(f"frozen features: {shortened(backbone, LONGEST)}", fontsize=10, loc="left", parse_math=False)
     axes.grid(axis="x", alpha=0.25)
     return save_figure(figure, path)
+
+
+def _in_lines(method: Method) -> str:
+    """Return a method's title, a line for its name and one for each layer, so that the chart keeps its width."""
+    start, at, layers = method.title.partition("@")
+    name = "\n".join(shortened(part, LONGEST) for part in start.split(": "))
+    return name + at + "\n+".join(shortened(layer, LONGEST) for layer in layers.split("+"))
 
 
 def accuracy_over_time(methods: Sequence[Method], split: str, path: Path) -> Path:

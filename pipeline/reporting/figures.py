@@ -12,6 +12,7 @@ from markupsafe import Markup, escape
 from bottleneck_features.pipeline import plots
 from bottleneck_features.pipeline.method_names import NETWORKS, row_label, row_title
 from bottleneck_features.pipeline.method_row import Curves, Method, kept_epoch
+from bottleneck_features.pipeline.reporting.answer import best_method
 from bottleneck_features.pipeline.tables import accuracy_text, calibration_sentence, figure_text, share_text
 
 TRAINERS = ("train-head", *NETWORKS)
@@ -77,11 +78,17 @@ def _comparison(result: Mapping[str, Any], folder: Path) -> Drawn:
     )
     yield "time", plots.accuracy_over_time(tested, split, folder / "time.svg"), f"Accuracy against seconds: {seconds}."
     yield from _learning(result["histories"], folder / "learning-curves.svg")
-    for number, (name, counts) in enumerate(result["confusion"].items()):
+    shown = row_label(best_method(result))
+    for number, (name, counts) in enumerate(_first(shown, result["confusion"])):
         yield _confusion(name, np.array(counts), result["classes"], folder / f"confusion-{number}.svg")
     yield from _two_classes(result, folder / "curves.svg")
-    for number, (name, content) in enumerate(result["calibration"].items()):
+    for number, (name, content) in enumerate(_first(shown, result["calibration"])):
         yield _calibration(name, content, split, folder / f"calibration-{number}.svg")
+
+
+def _first(shown: str, by_method: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """Return what there is of each method, that of the method which the page shows in detail first."""
+    return sorted(by_method.items(), key=lambda one: one[0] != shown)
 
 
 def _trained(result: Mapping[str, Any], folder: Path) -> Drawn:
