@@ -30,18 +30,19 @@ def table_columns(methods: list[Mapping[str, Any]]) -> tuple[str, ...]:
     )
 
 
-def table_rows(methods: list[Mapping[str, Any]]) -> list[tuple[str, ...]]:
+def table_rows(methods: list[Mapping[str, Any]], select: str = "accuracy") -> list[tuple[str, ...]]:
     """Return the comparison as text, one tuple per method in the order of `table_columns`.
 
     Args:
         methods: the `methods` of a result object.
+        select: what decides between them, which is what is shown.
     """
     splits = shown_splits(methods)[1:]
     return [
         (
             row_title(method),
-            _train_text(method),
-            *(accuracy_text(method, split) for split in splits),
+            _train_text(method, select),
+            *(figure_text(method, split, select, named=False) for split in splits),
             f"{method['parameters']:,}",
             duration_text(method["seconds"]["extract"]),
             duration_text(method["seconds"]["train"]),
@@ -61,6 +62,11 @@ def select_name(select: str) -> str:
     return _SELECT_NAMES.get(select, select.replace("-", " "))
 
 
+def shown_name(select: str) -> str:
+    """Return what tables show where a criterion decides: log loss has no interval, so accuracy stands for it."""
+    return "top-1 accuracy" if select in ("accuracy", "log-loss") else select_name(select)
+
+
 def select_value(method: Mapping[str, Any], split: str, select: str) -> float:
     """Return the figure of a method's row that decides; its accuracy where the row has none."""
     value = method.get(select.replace("-", "_"), {}).get(split)
@@ -71,7 +77,7 @@ def figure_text(method: Mapping[str, Any], split: str, select: str, named: bool 
     """Return the figure of a method's row that decides, with its interval, in per cent."""
     name = select.replace("-", "_")
     value = method.get(name, {}).get(split)
-    if select == "accuracy" or value is None:
+    if value is None or select == "accuracy":
         return accuracy_text(method, split)
     found = interval_text(value, *method[f"{name}_interval"][split])
     return f"{select_name(select)} {found}" if named else found
@@ -94,22 +100,22 @@ def gap_text(pair: Mapping[str, Any], first: str) -> str:
     return f"{100 * sign * pair['difference']:+.1f} {unit} [{100 * low:+.1f}, {100 * high:+.1f}]"
 
 
-def _train_text(method: Mapping[str, Any]) -> str:
+def _train_text(method: Mapping[str, Any], select: str) -> str:
     refitted_on = method["refitted_on"]
-    return f"fitted on {refitted_on:,}" if refitted_on else accuracy_text(method, "train")
+    return f"fitted on {refitted_on:,}" if refitted_on else figure_text(method, "train", select, named=False)
 
 
 PROBE_COLUMNS = ("family", "layers", "chosen", "validation", "fitting")
 
 
-def probe_rows(methods: list[Mapping[str, Any]], split: str) -> list[tuple[str, ...]]:
-    """Return probed methods as text in the order of PROBE_COLUMNS, with the accuracy on `split`."""
+def probe_rows(methods: list[Mapping[str, Any]], split: str, select: str) -> list[tuple[str, ...]]:
+    """Return probed methods as text in the order of PROBE_COLUMNS, with what decides, on `split`."""
     return [
         (
             method["name"],
             " + ".join(method["layers"]),
             ", ".join(f"{name} = {value:.3g}" for name, value in method["hyperparameters"].items()) or "best epoch",
-            accuracy_text(method, split),
+            figure_text(method, split, select, named=False),
             duration_text(method["seconds"]["train"]),
         )
         for method in methods

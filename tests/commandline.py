@@ -49,8 +49,9 @@ def shard_hashes(home: Path) -> dict[str, str]:
 
 
 def heed_ctrl_c() -> None:
-    """Let a child process be interrupted although a shell started the tests in the background (`preexec_fn`)."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    """Let a child process be ended although a shell or nohup started the tests in the background (`preexec_fn`)."""
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
 
 
 @contextmanager

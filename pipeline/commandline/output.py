@@ -20,6 +20,7 @@ from bottleneck_features.pipeline.tables import (
     pair_line,
     percent_text,
     probe_rows,
+    shown_name,
     table_columns,
     table_rows,
 )
@@ -55,24 +56,25 @@ def print_methods(result: Mapping[str, Any]) -> None:
     """Print the methods of a result as a table, with a line that explains the numbers."""
     for line in headline(result):
         echo(line)
-    print_table(table_columns(result["methods"]), table_rows(result["methods"]))
-    echo(f"top-1 accuracy with its 95 % interval; {_SCORED[result['scored_on']]}")
+    print_table(table_columns(result["methods"]), table_rows(result["methods"], result["select"]))
+    echo(f"{shown_name(result['select'])} with its 95 % interval; {_SCORED[result['scored_on']]}")
     if result["images_per_second"]:
         echo(f"extraction: {result['images_per_second']:,.1f} images/s, all layers in one pass")
 
 
 def print_probe(result: Mapping[str, Any]) -> None:
     """Print the rows of a probe by validation accuracy, the best of each family with its score, and the files."""
-    split = result["scored_on"]
+    split, select = result["scored_on"], result["select"]
     for line in headline(result):
         echo(line)
     echo(f"\nThe best of each family, {SPLIT_TITLES.get(split, f'on {split} images')}:")
     print_table(
-        (*PROBE_COLUMNS[:3], SPLIT_TITLES.get(split, split), PROBE_COLUMNS[4]), probe_rows(result["methods"], split)
+        (*PROBE_COLUMNS[:3], SPLIT_TITLES.get(split, split), PROBE_COLUMNS[4]),
+        probe_rows(result["methods"], split, select),
     )
-    echo(f"top-1 accuracy with its 95 % interval; {_SCORED[split]}")
+    echo(f"{shown_name(select)} with its 95 % interval; {_SCORED[split]}")
     echo("\nAll probes on validation images:")
-    print_table(PROBE_COLUMNS, probe_rows(result["table"], "validation"))
+    print_table(PROBE_COLUMNS, probe_rows(result["table"], "validation", select))
     for pair in result["pairs"]:
         echo(pair_line(pair, result["scored_on"]))
     echo(f"{result['methods'][0]['name']}, {calibration_sentence(result['calibration'])}")

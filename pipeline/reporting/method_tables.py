@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.metrics import precision_recall_fscore_support
 
 from bottleneck_features.pipeline.evaluation.scores import score_counts
+from bottleneck_features.pipeline.figures import MEASURES
 from bottleneck_features.pipeline.method_names import row_title
 from bottleneck_features.pipeline.tables import (
     PROBE_COLUMNS,
@@ -17,15 +18,14 @@ from bottleneck_features.pipeline.tables import (
     pair_line,
     percent_text,
     probe_rows,
+    select_name,
+    shown_name,
     table_columns,
     table_rows,
 )
 
 PROBES_SHOWN = 10
-BESIDE = {
-    "balanced-accuracy": "balanced accuracy", "macro-f1": "macro F1", "auroc": "AUROC",
-    "average-precision": "average precision",
-}  # fmt: skip
+FIGURES = ("accuracy", *(name.replace("_", "-") for name in MEASURES))
 
 
 @dataclass(frozen=True)
@@ -43,32 +43,31 @@ def method_tables(results: Mapping[str, Mapping[str, Any]]) -> list[MethodTable]
     tables = []
     for command, result in results.items():
         pairs = [pair_line(pair, result["scored_on"]) for pair in result.get("pairs", ())]
+        select = result.get("select", "accuracy")
         if command == "probe":
             split = result["scored_on"]
-            tables.append(_probes("The best probe of each family", result["methods"], split, pairs))
+            tables.append(_probes("The best probe of each family", result["methods"], split, select, pairs))
             best = result["table"][:PROBES_SHOWN]
-            tables.append(_probes(f"The best {len(best)} probes on validation images", best, "validation", ()))
+            tables.append(_probes(f"The best {len(best)} probes on validation images", best, "validation", select))
         elif "methods" in result:
-            columns, rows = table_columns(result["methods"]), table_rows(result["methods"])
+            columns, rows = table_columns(result["methods"]), table_rows(result["methods"], select)
             title = "Methods on the same images" if command == "compare" else f"What {command} trained"
-            tables.append(MethodTable(title, columns, rows, pairs))
+            tables.append(MethodTable(f"{title}: {shown_name(select)}", columns, rows, pairs))
         if command in ("compare", "probe") or ("methods" in result and "compare" not in results):
-            tables += _beside(command, result)
+            tables += _figures(command, result)
     return tables
 
 
-def _beside(command: str, result: Mapping[str, Any]) -> list[MethodTable]:
+def _figures(command: str, result: Mapping[str, Any]) -> list[MethodTable]:
     """Return the figures that see unequal classes, where the rows have them."""
     split = result["scored_on"]
     rows = [row for row in result["methods"] if row.get("balanced_accuracy", {}).get(split) is not None]
     if not rows:
         return []
-    shown = {
-        name: words
-        for name, words in BESIDE.items()
-        if any(row.get(name.replace("-", "_"), {}).get(split) for row in rows)
-    }
-    columns = ("method", *shown.values(), "worst recall", "most frequent class alone")
+    shown = [
+        name for name in FIGURES if any(row.get(name.replace("-", "_"), {}).get(split) is not None for row in rows)
+    ]
+    columns = ("method", *map(select_name, shown), "worst recall", "most frequent class alone")
     texts = [
         (
             row_title(row),
@@ -79,15 +78,16 @@ def _beside(command: str, result: Mapping[str, Any]) -> list[MethodTable]:
         for row in rows
     ]
     where = SPLIT_TITLES.get(split, f"on {split} images")
-    return [MethodTable(f"Beside accuracy, {where} ({command})", columns, texts)]
+    return [MethodTable(f"All figures, {where} ({command})", columns, texts)]
 
 
-def _probes(title: str, methods: list[Mapping[str, Any]], split: str, pairs: Sequence[str]) -> MethodTable:
+def _probes(
+    title: str, methods: list[Mapping[str, Any]], split: str, select: str, pairs: Sequence[str] = ()
+) -> MethodTable:
     """Family and layers in one column, for narrow windows."""
-    rows = [(f"{family} on {layers}", *others) for family, layers, *others in probe_rows(methods, split)]
-    return MethodTable(
-        title, ("probe", PROBE_COLUMNS[2], SPLIT_TITLES.get(split, split), PROBE_COLUMNS[4]), rows, pairs
-    )
+    rows = [(f"{family} on {layers}", *others) for family, layers, *others in probe_rows(methods, split, select)]
+    columns = ("probe", PROBE_COLUMNS[2], SPLIT_TITLES.get(split, split), PROBE_COLUMNS[4])
+    return MethodTable(f"{title}: {shown_name(select)}", columns, rows, pairs)
 
 
 CLASS_COLUMNS = ("class", "images", "precision", "recall [95 %]", "F1")
