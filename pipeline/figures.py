@@ -29,11 +29,8 @@ class Figures:
         macro_f1: the mean F1 of the classes that occur in the labels or the answers.
         worst_class: the class of the lowest recall, of those that occur in the labels; of equals the first.
         worst_recall: its recall.
-        worst_n: its number of images.
-        positive: of two classes, the one that is rarer in the labels, the second where both are equally frequent; else
-            None, as are the two figures that follow. They are also None where one class is absent.
-        auroc: the area under the ROC curve, the same whichever class is the positive one.
-        average_precision: that of the positive class.
+        auroc: of two classes the area under the ROC curve; None for more, or where one is absent.
+        average_precision: likewise, of the class that is rarer in the labels, the second where both are equally frequent.
     """
 
     n: int
@@ -43,10 +40,13 @@ class Figures:
     macro_f1: Figure
     worst_class: int
     worst_recall: float
-    worst_n: int
-    positive: int | None = None
     auroc: Figure | None = None
     average_precision: Figure | None = None
+
+    def named(self, select: str) -> Figure:
+        """Return the figure of a criterion; accuracy where it has none: of log loss, and of one class alone."""
+        found: Figure | None = getattr(self, select.replace("-", "_"), None)
+        return found or self.accuracy
 
 
 def figures_json(by_split: Mapping[str, Figures | None]) -> dict[str, Any]:
@@ -70,3 +70,23 @@ def figures_json(by_split: Mapping[str, Figures | None]) -> dict[str, Any]:
         row[name] = {split: one.value if one else None for split, one in found.items()}
         row[f"{name}_interval"] = {split: [one.low, one.high] if one else None for split, one in found.items()}
     return row
+
+
+def figures_of_row(row: Mapping[str, Any], split: str) -> Figures | None:
+    """Return the figures that `figures_json` made entries of; None where the row has none of this split."""
+    if row.get("majority", {}).get(split) is None:
+        return None
+    ends = row["interval"][split]
+    found = {
+        name: Figure(row[name][split], *row[f"{name}_interval"][split])
+        for name in MEASURES
+        if row.get(name, {}).get(split) is not None
+    }
+    return Figures(
+        n=row["n"][split],
+        accuracy=Figure(row["accuracy"][split], *ends),
+        majority=row["majority"][split],
+        worst_class=row["worst_class"][split],
+        worst_recall=row["worst_recall"][split],
+        **found,
+    )

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from bottleneck_features.pipeline.figures import Figures, figures_json
+from bottleneck_features.pipeline.figures import Figure, Figures, figures_json, figures_of_row
 from bottleneck_features.pipeline.method_names import method_label, row_title
 
 CROSS_VALIDATED = "cross_validated"  # the split's name where figures are of folds of the training images
@@ -71,6 +71,11 @@ class Method:
         """Its label; of `best-probe` with the probe that was chosen."""
         return row_title({"name": self.name, "layers": self.layers, "family": self.family})
 
+    def figure(self, split: str, select: str) -> Figure:
+        """Return the figure of a criterion on a split that was scored; accuracy where nothing else is known."""
+        own, score = self.figures.get(split), self.scores[split]
+        return own.named(select) if own else Figure(score.accuracy, score.low, score.high)
+
     def with_score(self, split: str, value: Score, figures: Figures | None = None) -> "Method":
         """Return this method with one more split scored."""
         beside = {**self.figures, split: figures} if figures else self.figures
@@ -84,8 +89,9 @@ class Method:
         parameters, seconds, hyperparameters = (row[key] for key in ("parameters", "seconds", "hyperparameters"))
         layers, refitted_on = tuple(row["layers"]), row["refitted_on"]
         family, kept = row.get("family", ""), row.get("kept", False)
+        beside = {split: own for split in row["n"] if (own := figures_of_row(row, split))}
         return cls(
-            row["name"], layers, parameters, scores, seconds, hyperparameters, refitted_on, family, kept,
+            row["name"], layers, parameters, scores, seconds, hyperparameters, refitted_on, family, kept, beside,
             threshold=row.get("threshold"), models=row.get("models", 1),
         )  # fmt: skip
 

@@ -54,8 +54,6 @@ def figures(
         _figure(labels, macro_f1(labels, predicted), groups),
         int(worst),
         float(recalls.min()),
-        int(counts[worst]),
-        positive,
         **ranking,
     )
 

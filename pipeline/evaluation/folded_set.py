@@ -6,7 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from bottleneck_features.pipeline.evaluation.calibration import Calibration, calibrate
+from bottleneck_features.pipeline.evaluation.calibration import (
+    Calibration,
+    calibrate,
+    fit_temperature,
+    with_temperature,
+)
 from bottleneck_features.pipeline.evaluation.comparisons import adjusted, on_the_same_folds
 from bottleneck_features.pipeline.evaluation.differences import Answers
 from bottleneck_features.pipeline.evaluation.figures import curves
@@ -30,12 +35,14 @@ class Answered:
         probabilities: `(n, classes)` of its scored images.
         threshold: that its own validation images chose.
         figures: how good the answers are.
+        temperature: that its own validation images fit, by which probabilities of different folds are comparable.
     """
 
     fold: Fold
     probabilities: np.ndarray
     threshold: float | None
     figures: Figures
+    temperature: float
 
 
 class FoldedSet:
@@ -58,19 +65,21 @@ class FoldedSet:
         self._calibrating: dict[str, str] = {}
         self._names: dict[str, str] = {}  # what was cross-validated, by the label of the method it is shown with
 
-    def add(self, name: str, fold: Fold, trained: TrainedMethod) -> None:
+    def add(self, name: str, fold: Fold, trained: TrainedMethod, validation: np.ndarray) -> None:
         """Score a model on the images of its fold.
 
         Args:
             name: of the procedure that made it, such as `ridge` or a method's label.
             fold: the fold.
             trained: the model, trained without the fold's scored images.
+            validation: `(m,)` labels of the fold's validation images.
         """
         probabilities, threshold = trained.probabilities(fold.scored), trained.method.threshold
         labels = self._labels[self._rows(fold)]
         figures = self.target.figures(labels, probabilities, threshold)
         self._examples.setdefault(name, trained)
-        self._answered.setdefault(name, []).append(Answered(fold, probabilities, threshold, figures))
+        temperature = fit_temperature(validation, trained.validation_probabilities)
+        self._answered.setdefault(name, []).append(Answered(fold, probabilities, threshold, figures, temperature))
 
     def example(self, name: str) -> TrainedMethod:
         """Return the model of the first fold."""
@@ -119,7 +128,7 @@ class FoldedSet:
 
     def curves(self, name: str) -> dict[str, Any] | None:
         """Return the ROC and the precision-recall curve of a scored method, see `curves`; None unless there are two classes."""
-        found = curves(self._labels, self._answers(self._names[name]).probabilities)
+        found = curves(self._labels, self._comparable(self._names[name]))
         return asdict(found) if found else None
 
     def predictions(self, ids: np.ndarray) -> Predictions:
@@ -158,13 +167,22 @@ class FoldedSet:
 
     def _answers(self, name: str) -> Answers:
         """Return the answers of the first repeat, in the order of the images."""
-        first = [one for one in self._answered[name] if one.fold.repeat == 0]
         probabilities = np.empty((len(self._labels), self.target.classes))
         predicted = np.empty(len(self._labels), np.int64)
-        for one in first:
+        for one in self._first(name):
             rows = self._rows(one.fold)
             probabilities[rows], predicted[rows] = one.probabilities, decide(one.probabilities, one.threshold)
         return Answers(probabilities, predicted)
+
+    def _comparable(self, name: str) -> np.ndarray:
+        """Return the calibrated probabilities of the first repeat, in the order of the images."""
+        probabilities = np.empty((len(self._labels), self.target.classes))
+        for one in self._first(name):
+            probabilities[self._rows(one.fold)] = with_temperature(one.probabilities, one.temperature)
+        return probabilities
+
+    def _first(self, name: str) -> list[Answered]:
+        return [one for one in self._answered[name] if one.fold.repeat == 0]
 
     def _sizes(self) -> tuple[int, int]:
         fold = next(iter(self._answered.values()))[0].fold

@@ -14,7 +14,7 @@ from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.evaluation.figures import figures
 from bottleneck_features.pipeline.evaluation.thresholds import best_threshold, reached_at_best
 from bottleneck_features.pipeline.experiment import ScoreSettings
-from bottleneck_features.pipeline.figures import Figure, Figures
+from bottleneck_features.pipeline.figures import Figures
 from bottleneck_features.pipeline.method_row import CROSS_VALIDATED, Method
 
 _AT_A_THRESHOLD = ("balanced-accuracy", "macro-f1")
@@ -61,9 +61,8 @@ class ClassTarget:
 
     def rank_of(self, method: Method) -> float:
         """Return the figure of a scored row by which models are ranked; on validation images, or on folds."""
-        own = method.figures[CROSS_VALIDATED if CROSS_VALIDATED in method.figures else "validation"]
-        figure: Figure | None = getattr(own, self.compared.replace("-", "_"))
-        return figure.value if figure else own.accuracy.value
+        split = CROSS_VALIDATED if CROSS_VALIDATED in method.scores else "validation"
+        return method.figure(split, self.select).value
 
     def sample_weights(self, labels: np.ndarray) -> np.ndarray | None:
         """Return how much each of `(n,)` samples counts in a fit; None: all the same."""

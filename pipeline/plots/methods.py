@@ -17,7 +17,7 @@ from bottleneck_features.pipeline.plots.style import (
     save_figure,
     shortened,
 )
-from bottleneck_features.pipeline.tables import SPLIT_TITLES, share_text
+from bottleneck_features.pipeline.tables import SPLIT_TITLES, share_text, shown_name
 
 ANNOTATED_CLASSES = 20
 RATED_CLASSES = 12  # whose cells have room for a rate under the count
@@ -93,21 +93,21 @@ def _confusion(axes: Axes, counts: np.ndarray, class_names: Sequence[str]) -> No
         axes.text(column, row, note, ha="center", va="center", color=ON_BLUES[int(rate > DARK)], fontsize=6.5)
 
 
-def comparison(methods: Sequence[Method], backbone: str, path: Path) -> Path:
-    """Draw each method's accuracy with its 95 % interval: test or cross-validated where it was scored so, else validation."""
+def comparison(methods: Sequence[Method], backbone: str, path: Path, select: str = "accuracy") -> Path:
+    """Draw what decides of each method with its 95 % interval: on test images or cross-validated, else on validation images."""
     lines = sum(max(2, _in_lines(method).count("\n") + 1) for method in methods)
     figure, axes = new_figure((8.5, 0.27 * lines + 1.6))
     for row, method in enumerate(methods):
         split = next(name for name in ("test", CROSS_VALIDATED, "validation") if name in method.scores)
         seen = split == "validation"
-        value = method.scores[split]
-        axes.plot([value.low, value.high], [row, row], color=COLOURS[0], lw=2.4, solid_capstyle="butt")
+        found, n = method.figure(split, select), method.scores[split].n
+        axes.plot([found.low, found.high], [row, row], color=COLOURS[0], lw=2.4, solid_capstyle="butt")
         axes.plot(
-            value.accuracy, row, "D" if seen else "o", color=COLOURS[0], ms=7, mfc="white" if seen else COLOURS[0],
+            found.value, row, "D" if seen else "o", color=COLOURS[0], ms=7, mfc="white" if seen else COLOURS[0],
         )  # fmt: skip
-        note = f"{value.accuracy:.1%} {SPLIT_TITLES.get(split, split)}, n = {value.n:,}"
-        side, shift = ("right", 8) if value.accuracy > 0.5 else ("left", -8)
-        axes.annotate(note, (value.accuracy, row), (shift, 9), textcoords="offset points", ha=side, fontsize=8)
+        note = f"{found.value:.1%} {SPLIT_TITLES.get(split, split)}, n = {n:,}"
+        side, shift = ("right", 8) if found.value > 0.5 else ("left", -8)
+        axes.annotate(note, (found.value, row), (shift, 9), textcoords="offset points", ha=side, fontsize=8)
     names = [_in_lines(method) for method in methods]
     axes.set_yticks(range(len(methods)), names, fontsize=9, parse_math=False)
     axes.set_ylim(len(methods) - 0.4, -0.8)
@@ -115,7 +115,8 @@ def comparison(methods: Sequence[Method], backbone: str, path: Path) -> Path:
     axes.set_xticks(np.arange(0, 1.01, 0.2))
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     axes.set_xlabel(
-        "top-1 accuracy with 95 % interval\n(filled: test or cross-validated;\nopen: validation only)", fontsize=9
+        f"{shown_name(select)} with 95 % interval\n(filled: test or cross-validated;\nopen: validation only)",
+        fontsize=9,
     )
     axes.set_title(f"frozen features: {shortened(backbone, LONGEST)}", fontsize=10, loc="left", parse_math=False)
     axes.grid(axis="x", alpha=0.25)
@@ -129,24 +130,25 @@ def _in_lines(method: Method) -> str:
     return name + at + "\n+".join(shortened(layer, LONGEST) for layer in layers.split("+"))
 
 
-def accuracy_over_time(methods: Sequence[Method], split: str, path: Path) -> Path:
-    """Draw each method's accuracy with its 95 % interval over its total time, extraction included. Returns the PNG's path."""
+def accuracy_over_time(methods: Sequence[Method], split: str, path: Path, select: str = "accuracy") -> Path:
+    """Draw what decides of each method with its 95 % interval over its total time, extraction included; returns `path`."""
     figure, axes = new_figure((8.5, 4.2))
     for number, method in enumerate(methods):
-        value = method.scores[split]
+        value = method.figure(split, select)
         seconds = sum(part or 0.0 for part in method.seconds.values())
         colour = COLOURS[number % len(COLOURS)]
         axes.plot([seconds, seconds], [value.low, value.high], color=colour, lw=2.4, solid_capstyle="butt")
         unknown = ", extraction not counted" if method.seconds.get("extract") is None else ""
-        name = f"{shortened(method.title, LONGEST)}: {value.accuracy:.1%}{unknown}"
-        axes.plot(seconds, value.accuracy, MARKERS[number % len(MARKERS)], color=colour, ms=8, label=name)
+        name = f"{shortened(method.title, LONGEST)}: {value.value:.1%}{unknown}"
+        axes.plot(seconds, value.value, MARKERS[number % len(MARKERS)], color=colour, ms=8, label=name)
     axes.set_xscale("log")
     axes.margins(x=0.25, y=0.12)
     axes.set_ylim(max(0, axes.get_ylim()[0]), min(1.02, axes.get_ylim()[1]))
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.set(xlabel="seconds on this machine, extraction and training (log)", ylabel=f"top-1 accuracy ({split})")
+    shown = f"{shown_name(select)} ({SPLIT_TITLES.get(split, split)})"
+    axes.set(xlabel="seconds on this machine, extraction and training (log)", ylabel=shown)
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     axes.grid(alpha=0.25)
     handles, names = axes.get_legend_handles_labels()

@@ -8,6 +8,7 @@ import numpy as np
 
 from bottleneck_features.pipeline.method_row import Method
 from bottleneck_features.pipeline.plots.style import COLOURS, new_figure, save_figure
+from bottleneck_features.pipeline.tables import select_name, shown_name
 
 _STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)))
 TITLES = {"logistic": "logistic regression (L-BFGS)", "ridge": "ridge regression (closed form)"}
@@ -20,12 +21,15 @@ NAMES = {
 }
 
 
-def paths(rows: Sequence[Mapping[str, Any]], path: Path) -> Path:
-    """Draw validation accuracy over L2: a panel each for logistic and ridge, a line per set of layers, the choice marked.
+def paths(rows: Sequence[Mapping[str, Any]], path: Path, select: str = "accuracy") -> Path:
+    """Draw what decides on validation images over L2: a panel each for logistic and ridge, a line per set of layers.
+
+    The chosen penalty of each line is marked.
 
     Args:
         rows: the `paths` of a probe's result.
         path: of the PNG or SVG.
+        select: what decides.
 
     Returns:
         `path`.
@@ -36,50 +40,59 @@ def paths(rows: Sequence[Mapping[str, Any]], path: Path) -> Path:
         for index, row in enumerate(lines):
             colour = COLOURS[index % len(COLOURS)]
             label = " + ".join(row["layers"])
-            panel.plot(row["l2"], row["accuracy"], color=colour, ls=_STYLES[index % len(_STYLES)], lw=1.6, label=label)
+            panel.plot(row["l2"], row["criterion"], color=colour, ls=_STYLES[index % len(_STYLES)], lw=1.6, label=label)
             panel.plot(row["chosen"], _reached(row), "o", color=colour, ms=7, mec="white", zorder=3)
         best = max(lines, key=_reached)
-        title = f"{TITLES[family]}: best {_reached(best):.1%} at L2 = {best['chosen']:.2g}"
+        title = f"{TITLES[family]}: best {_shown(_reached(best), select)} at L2 = {best['chosen']:.2g}"
         panel.set_title(title, fontsize=10, loc="left")
         panel.set(xscale="log", xlabel="L2 penalty (weak to strong)")
         panel.grid(alpha=0.25)
-    axes[0].set_ylabel("top-1 accuracy on validation images")
-    axes[0].yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    axes[0].set_ylabel(f"{select_name(select)} on validation images{' (negative)' * (select == 'log-loss')}")
+    axes[0].yaxis.set_major_formatter(lambda value, _: f"{value:.2g}" if select == "log-loss" else f"{value:.0%}")
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=min(3, len(labels)), frameon=False, fontsize=8)
     return save_figure(figure, path)
 
 
 def _reached(row: Mapping[str, Any]) -> float:
-    """Return the accuracy at the chosen L2."""
-    return row["accuracy"][row["l2"].index(row["chosen"])]
+    """Return what decided, at the chosen L2."""
+    return row["criterion"][row["l2"].index(row["chosen"])]
 
 
-def depth(methods: Sequence[Method], layers: Sequence[str], backbone: str, path: Path) -> Path:
-    """Draw validation accuracy with its 95 % interval over the layers, early to late, a line per family."""
+def _shown(value: float, select: str) -> str:
+    return f"{value:.3g}" if select == "log-loss" else f"{value:.1%}"
+
+
+def depth(
+    methods: Sequence[Method], layers: Sequence[str], backbone: str, path: Path, select: str = "accuracy"
+) -> Path:
+    """Draw what decides, on validation images, with its 95 % interval over the layers, early to late, a line per family."""
     figure, axes = new_figure((max(6.5, 1.6 * len(layers) + 2.5), 4.4))
     spread = np.linspace(-0.09, 0.09, len(_MARKERS))
     for index, (family, marker) in enumerate(_MARKERS.items()):
         rows = sorted(
             (m for m in methods if m.name == family and len(m.layers) == 1), key=lambda m: layers.index(m.layers[0])
         )
-        scores = [row.scores["validation"] for row in rows]
-        middle = np.array([value.accuracy for value in scores])
-        reach = np.array([[value.accuracy - value.low, value.high - value.accuracy] for value in scores]).T
+        if not rows:
+            continue
+        found = [row.figure("validation", select) for row in rows]
+        middle = np.array([one.value for one in found])
+        reach = np.array([[one.value - one.low, one.high - one.value] for one in found]).T
         axes.errorbar(
             np.arange(len(rows)) + spread[index], middle, reach, color=COLOURS[index], marker=marker,
             ls=_STYLES[index], lw=1.5, elinewidth=1, ms=6, label=NAMES[family],
         )  # fmt: skip
     title = f"frozen features: {backbone}"
-    joined = max((m for m in methods if len(m.layers) > 1), key=lambda m: m.scores["validation"].accuracy, default=None)
-    if joined:
-        value = joined.scores["validation"].accuracy
+    several = [method for method in methods if len(method.layers) > 1]
+    if several:
+        joined = max(several, key=lambda method: method.figure("validation", select).value)
+        value = joined.figure("validation", select).value
         axes.axhline(value, color="0.35", lw=1, ls=(0, (1, 2)))
         title += f"\ndotted: {' + '.join(joined.layers)}, {NAMES[joined.name]}: {value:.1%}"
     axes.set_xticks(range(len(layers)), layers, fontsize=9, parse_math=False)
     axes.set_xlim(-0.4, len(layers) - 0.6)
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
-    axes.set(xlabel="layer, early to late", ylabel="top-1 accuracy on validation images, 95 % interval")
+    axes.set(xlabel="layer, early to late", ylabel=f"{shown_name(select)} on validation images, 95 % interval")
     axes.set_title(title, fontsize=10, loc="left", parse_math=False)
     axes.grid(axis="y", alpha=0.25)
     axes.legend(frameon=False, fontsize=8, loc="lower right")

@@ -44,8 +44,7 @@ def answer(result: Mapping[str, Any]) -> str:
     sentences = [
         *no_better_than_guessing(result, first),
         f"The best {kind} ({row_title(first)}{', ' + result['backbone'] if first['layers'] else ''}) reaches "
-        f"{figure_text(first, split, _select(result))} on {images_text(first, split)}; always answering the most frequent class "
-        f"gets {_majority(first, split)}.",
+        f"{figure_text(first, split, _select(result))} on {images_text(first, split)}; {_baseline(result, first)}.",
     ]
     sentences += [_against(first, other, name, result) for name, other in others]
     if all(method["name"] not in SCRATCH for _, method in leaders(result)):
@@ -65,7 +64,7 @@ def answer_without_rivals(result: Mapping[str, Any], backbone: str, measured: It
     split, best = result["scored_on"], best_method(result)
     found = (
         f"{row_title(best)} ({backbone}) reaches {figure_text(best, split, _select(result))} on {images_text(best, split)}; "
-        f"always answering the most frequent class gets {_majority(best, split)}."
+        f"{_baseline(result, best)}."
     )
     unknown = [] if set(measured) & set(SCRATCH) else [UNRIVALLED]
     return " ".join([*no_better_than_guessing(result, best), found, *unknown, _CHOSEN_ON[split]])
@@ -88,8 +87,8 @@ def answer_of(results: Mapping[str, Mapping[str, Any]], backbone: str) -> str:
 def headline(result: Mapping[str, Any]) -> list[str]:
     """Return the figures of the method that a result is about, in two or three lines: a bad one says so first."""
     split, row = result["scored_on"], best_method(result)
-    first = f"{row_title(row)}: accuracy {accuracy_text(row, split)} on {images_text(row, split)}; always answering the most "
-    lines = [*no_better_than_guessing(result, row), f"{first}frequent class gets {_majority(row, split)}"]
+    first = f"{row_title(row)}: accuracy {accuracy_text(row, split)} on {images_text(row, split)}"
+    lines = [*no_better_than_guessing(result, row), f"{first}; {_baseline(result, row)}"]
     if row.get("balanced_accuracy"):
         names = {"macro_f1": "macro F1", "auroc": "AUROC", "average_precision": "average precision"}
         beside = [f"balanced accuracy {figure_text(row, split, 'balanced-accuracy', named=False)}"]
@@ -162,9 +161,16 @@ def _against(first: Mapping[str, Any], other: Mapping[str, Any], kind: str, resu
     return f"{found}, {verdict} ({evidence_text(pair)})."
 
 
-def _majority(row: Mapping[str, Any], split: str) -> str:
-    share = row.get("majority", {}).get(split)
-    return "an unknown share" if share is None else percent_text(share)
+def _baseline(result: Mapping[str, Any], row: Mapping[str, Any]) -> str:
+    """Return what the answer gets that needs no image, by accuracy and, where something else decides, balanced accuracy."""
+    share = row.get("majority", {}).get(result["scored_on"])
+    found = (
+        f"always answering the most frequent class gets {'an unknown share' if share is None else percent_text(share)}"
+    )
+    classes = len(result.get("classes", ()))
+    if _select(result) == "accuracy" or not classes:
+        return found
+    return f"{found} (balanced accuracy {percent_text(1 / classes)})"
 
 
 def _worst(row: Mapping[str, Any], split: str, classes: Sequence[str] | None) -> str:

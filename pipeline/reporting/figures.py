@@ -13,7 +13,7 @@ from bottleneck_features.pipeline import plots
 from bottleneck_features.pipeline.method_names import NETWORKS, row_label, row_title
 from bottleneck_features.pipeline.method_row import Curves, Method, kept_epoch
 from bottleneck_features.pipeline.reporting.answer import best_method
-from bottleneck_features.pipeline.tables import accuracy_text, calibration_sentence, figure_text, share_text
+from bottleneck_features.pipeline.tables import calibration_sentence, figure_text, share_text, shown_name
 
 TRAINERS = ("train-head", *NETWORKS)
 
@@ -66,17 +66,17 @@ Drawn = Iterator[tuple[str, Path, str]]
 
 
 def _comparison(result: Mapping[str, Any], folder: Path) -> Drawn:
-    rows, split = result["methods"], result["scored_on"]
-    methods = [Method.from_json(row) for row in rows]
-    tested = [method for method in methods if split in method.scores]
-    scored = [row for row in rows if row["accuracy"][split] is not None]
-    listed = "; ".join(f"{row_title(row)} {accuracy_text(row, split)}" for row in scored)
-    yield "comparison", plots.comparison(methods, result["backbone"], folder / "comparison.svg"), f"Accuracy: {listed}."
+    split, select = result["scored_on"], result.get("select", "accuracy")
+    methods, named = [Method.from_json(row) for row in result["methods"]], shown_name(select)
+    listed = "; ".join(f"{row_title(row)} {figure_text(row, split, select, named=False)}" for row in result["methods"])
+    chart = plots.comparison(methods, result["backbone"], folder / "comparison.svg", select)
+    yield "comparison", chart, f"{named.capitalize()}: {listed}."
     seconds = "; ".join(
-        f"{method.title} {method.scores[split].accuracy:.1%} in {sum(s or 0 for s in method.seconds.values()):,.0f} s"
-        for method in tested
+        f"{method.title} {method.figure(split, select).value:.1%} in {sum(s or 0 for s in method.seconds.values()):,.0f} s"
+        for method in methods
     )
-    yield "time", plots.accuracy_over_time(tested, split, folder / "time.svg"), f"Accuracy against seconds: {seconds}."
+    chart = plots.accuracy_over_time(methods, split, folder / "time.svg", select)
+    yield "time", chart, f"{named.capitalize()} against seconds: {seconds}."
     yield from _learning(result["histories"], folder / "learning-curves.svg")
     shown = row_label(best_method(result))
     for number, (name, counts) in enumerate(_first(shown, result["confusion"])):
@@ -159,10 +159,11 @@ def _probe(result: Mapping[str, Any], folder: Path) -> Drawn:
     layers = list(dict.fromkeys(row["layers"][0] for row in result["table"] if len(row["layers"]) == 1))
     ordered = [name for name in result["experiment"]["backbone"]["layers"] if name in layers]
     best = result["table"][0]
-    chart = plots.depth(methods, ordered, result["backbone"], folder / "depth.svg")
-    winner = f"{best['name']} on {' + '.join(best['layers'])} {accuracy_text(best, 'validation')}"
+    select = result.get("select", "accuracy")
+    chart = plots.depth(methods, ordered, result["backbone"], folder / "depth.svg", select)
+    winner = f"{best['name']} on {' + '.join(best['layers'])} {figure_text(best, 'validation', select, named=False)}"
     yield from _two_classes(result, folder / "curves-probe.svg")
-    yield "probe", chart, f"Validation accuracy over the layers; the best: {winner}."
+    yield "probe", chart, f"{shown_name(select).capitalize()} on validation images over the layers; the best: {winner}."
 
 
 def _balance(result: Mapping[str, Any], folder: Path) -> Drawn:

@@ -151,7 +151,7 @@ def gather(study: Study, pool: Workers, folded: FoldedSet | None = None) -> Evid
     if folded:
         kept, measured_on = folded.beside(replace(kept, name=BEST_PROBE)), CROSS_VALIDATED
         kept = replace(kept, name=found.kept.method.name)
-    figure = _figure(study, kept, measured_on) if folded else _grouped_figure(study, found.kept)
+    figure = kept.figure(measured_on, target.select) if folded else _grouped_figure(study, found.kept)
     scratch = _small_convnet(study) if not folded and _scratch_seconds(study) <= AFFORDABLE else None
     last, earlier = _last_and_earlier(study, found)
     curve = _curve(study, found.kept, pool)
@@ -165,7 +165,9 @@ def gather(study: Study, pool: Workers, folded: FoldedSet | None = None) -> Evid
         classes=target.classes,
         probe=Option(kept.label, sum(one.seconds["train"] or 0.0 for one in found.methods), figure),
         rivals=(
-            Option(SCRATCH, _scratch_seconds(study), _figure(study, scratch[0], "validation") if scratch else None),
+            Option(
+                SCRATCH, _scratch_seconds(study), scratch[0].figure("validation", target.select) if scratch else None
+            ),
             Option("fine-tune", tuning, None),
         ),
         level=_level(study, found),
@@ -267,12 +269,6 @@ def commands(recommendation: str, evidence: Evidence, options: Sequence[str]) ->
     return [f"bottleneck probe {words}", f"bottleneck compare {words} --set compare.methods={compared}"]
 
 
-def _figure(study: Study, row: Method, split: str) -> Figure | None:
-    figures = row.figures[split]
-    found: Figure | None = getattr(figures, study.target.compared.replace("-", "_"))
-    return found or figures.accuracy
-
-
 def _paired(study: Study, first: Answers, second: Answers) -> PairedDifference:
     validation = study.holdout.validation
     groups = scored_groups(study.dataset, validation)
@@ -285,14 +281,14 @@ def _level(study: Study, found: ProbeSearch) -> tuple[str, ...]:
     return tuple(label for label, test in tests.items() if test.p_value >= SIGNIFICANT)
 
 
-def _grouped_figure(study: Study, kept: Probe) -> Figure | None:
+def _grouped_figure(study: Study, kept: Probe) -> Figure:
     """Return the figure that decides on validation images; its interval counts groups."""
     validation = study.holdout.validation
     groups = scored_groups(study.dataset, validation)
     figures = study.target.figures(
         study.labels(validation), kept.validation_probabilities, kept.method.threshold, groups
     )
-    return _figure(study, replace(kept.method, figures={"validation": figures}), "validation")
+    return figures.named(study.target.select)
 
 
 def _scratch_seconds(study: Study) -> float:

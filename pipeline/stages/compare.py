@@ -54,10 +54,14 @@ def compare(study: Study, folding: Folding | None = None) -> Result:
     wanted = compared_methods(study.experiment)
     with pixels_on_disk(study.dataset, study.home) as pixels, workers() as pool:
         folded = _folded(study, folding, pixels, pool) if folding else None
-        if folded and "test" not in study.dataset.splits:
-            study, trained = study.cross_validated(folded), [folded.example(one.label) for one in wanted]
-        else:
-            trained = _trained(study, pixels, pool)
+        examples: dict[str, TrainedMethod] = {}  # of the first fold, of methods that are too costly to train once more
+        alone = folded is not None and "test" not in study.dataset.splits
+        if folded and alone:
+            study = study.cross_validated(folded)
+            examples = {one.label: folded.example(one.label) for one in wanted if one.name not in CHEAP}
+        training = Training(study, pixels, pool, with_heads=not alone)
+        with study.clock.phase("train"):
+            trained = [examples.get(one.label) or train_method(training, one) for one in wanted]
         with study.clock.phase("evaluate"):
             methods = [score_method(study, one, folded) for one in trained]
     best = max(methods, key=lambda one: study.target.rank_of(one.row))
@@ -76,12 +80,6 @@ def compare(study: Study, folding: Folding | None = None) -> Result:
         "files": [str(study.folder / PREDICTIONS_FILE)],
     }
     return study.write(details, study.scored_warnings(details["methods"]), study.cache.key)
-
-
-def _trained(study: Study, pixels: Mapping[str, np.ndarray], pool: Workers) -> list[TrainedMethod]:
-    training = Training(study, pixels, pool)
-    with study.clock.phase("train"):
-        return [train_method(training, one) for one in compared_methods(study.experiment)]
 
 
 def _folded(study: Study, folding: Folding, pixels: Mapping[str, np.ndarray], pool: Workers) -> FoldedSet:

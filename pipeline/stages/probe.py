@@ -66,11 +66,12 @@ def probe(study: Study, folding: Folding | None = None) -> Result:
             finals = [replace(kept, method=replace(kept.method, kept=True)), *others]
             tested = [score_method(study, final, folded) for final in finals]
     with study.clock.phase("write"):
+        select = study.target.select
         searched = [_path_json(one) for one in found.candidates]
         files = [
             *_save_heads(study, tested),
-            plots.paths(searched, study.folder / "paths.png"),
-            plots.depth(found.methods, study.cache.layers, study.backbone, study.folder / "depth.png"),
+            plots.paths(searched, study.folder / "paths.png", select),
+            plots.depth(found.methods, study.cache.layers, study.backbone, study.folder / "depth.png", select),
         ]
     rows = [one.row for one in tested]
     details: dict[str, Any] = {

@@ -62,7 +62,7 @@ def variants() -> list[dict]:
 
 def probe_paths() -> list[dict]:
     return [
-        {"family": family, "layers": [layer], "l2": [1.0, 0.1, 0.01], "accuracy": [0.5, 0.8, 0.7], "chosen": 0.1}
+        {"family": family, "layers": [layer], "l2": [1.0, 0.1, 0.01], "criterion": [0.5, 0.8, 0.7], "chosen": 0.1}
         for family in ("logistic", "ridge")
         for layer in LAYERS
     ]

@@ -106,7 +106,7 @@ def test_every_picture_says_what_it_shows(made):
     assert len(drawings) >= 6
     assert all(one["aria-label"] for one in drawings)
     assert all(one["alt"] for one in page.named("img"))
-    assert any(one["aria-label"].startswith("Accuracy: head@block3b_add ") for one in drawings)
+    assert any(one["aria-label"].startswith("Top-1 accuracy: head@block3b_add ") for one in drawings)
 
 
 def test_question_and_answer_come_first_and_every_command_can_be_repeated(made):

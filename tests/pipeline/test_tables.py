@@ -1,13 +1,18 @@
 """Scored methods in words: the rows of tables, the answer of a comparison, and the pictures as files."""
 
+import json
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from bottleneck_features.pipeline import plots
+from bottleneck_features.pipeline.evaluation.figures import figures
+from bottleneck_features.pipeline.evaluation.holdout_scores import accuracy_of
 from bottleneck_features.pipeline.method_row import Method, Score
 from bottleneck_features.pipeline.reporting.answer import answer
 from bottleneck_features.pipeline.tables import p_text, share_text, table_rows
@@ -103,6 +108,17 @@ def test_a_split_that_was_not_scored_is_a_dash_and_an_unknown_time_is_said():
 def test_a_p_value_too_small_for_a_number_is_not_zero():
     assert p_text(0.0) == "p < 1e-300"
     assert p_text(0.03125) == "p = 0.031"
+
+
+@given(st.integers(0, 1000), st.integers(2, 4))
+def test_a_method_comes_back_from_its_row_with_all_its_figures(seed, classes):
+    random = np.random.default_rng(seed)
+    labels, probabilities = random.integers(0, classes, 30), random.dirichlet(np.ones(classes), 30)
+    found = figures(labels, probabilities, probabilities.argmax(axis=1))
+    method = Method("knn", ("a",), 7, {}, {"train": 1.0}, kept=True, threshold=0.25, models=50)
+    for split in ("validation", "cross_validated"):
+        method = method.with_score(split, accuracy_of(found), found)
+    assert Method.from_json(json.loads(json.dumps(method.as_json()))) == method
 
 
 def test_a_method_comes_back_from_its_row():
