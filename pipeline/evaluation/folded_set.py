@@ -5,12 +5,11 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
+from scipy.stats import rankdata
 
 from bottleneck_features.pipeline.evaluation.calibration import (
     Calibration,
     calibrate,
-    fit_temperature,
-    with_temperature,
 )
 from bottleneck_features.pipeline.evaluation.comparisons import adjusted, on_the_same_folds
 from bottleneck_features.pipeline.evaluation.differences import Answers
@@ -25,6 +24,8 @@ from bottleneck_features.pipeline.figures import MEASURES, Figure, Figures
 from bottleneck_features.pipeline.method_names import BEST_PROBE
 from bottleneck_features.pipeline.method_row import CROSS_VALIDATED, Method, Score
 
+_OF_WHOLE_REPEATS = ("macro_f1", "average_precision")
+
 
 @dataclass(frozen=True)
 class Answered:
@@ -35,14 +36,12 @@ class Answered:
         probabilities: `(n, classes)` of its scored images.
         threshold: that its own validation images chose.
         figures: how good the answers are.
-        temperature: that its own validation images fit, by which probabilities of different folds are comparable.
     """
 
     fold: Fold
     probabilities: np.ndarray
     threshold: float | None
     figures: Figures
-    temperature: float
 
 
 class FoldedSet:
@@ -65,21 +64,19 @@ class FoldedSet:
         self._calibrating: dict[str, str] = {}
         self._names: dict[str, str] = {}  # what was cross-validated, by the label of the method it is shown with
 
-    def add(self, name: str, fold: Fold, trained: TrainedMethod, validation: np.ndarray) -> None:
+    def add(self, name: str, fold: Fold, trained: TrainedMethod) -> None:
         """Score a model on the images of its fold.
 
         Args:
             name: of the procedure that made it, such as `ridge` or a method's label.
             fold: the fold.
             trained: the model, trained without the fold's scored images.
-            validation: `(m,)` labels of the fold's validation images.
         """
         probabilities, threshold = trained.probabilities(fold.scored), trained.method.threshold
         labels = self._labels[self._rows(fold)]
         figures = self.target.figures(labels, probabilities, threshold)
         self._examples.setdefault(name, trained)
-        temperature = fit_temperature(validation, trained.validation_probabilities)
-        self._answered.setdefault(name, []).append(Answered(fold, probabilities, threshold, figures, temperature))
+        self._answered.setdefault(name, []).append(Answered(fold, probabilities, threshold, figures))
 
     def example(self, name: str) -> TrainedMethod:
         """Return the model of the first fold."""
@@ -128,7 +125,7 @@ class FoldedSet:
 
     def curves(self, name: str) -> dict[str, Any] | None:
         """Return the ROC and the precision-recall curve of a scored method, see `curves`; None unless there are two classes."""
-        found = curves(self._labels, self._comparable(self._names[name]))
+        found = curves(self._labels, self._ranks(self._names[name])) if self.target.classes == 2 else None
         return asdict(found) if found else None
 
     def predictions(self, ids: np.ndarray) -> Predictions:
@@ -165,24 +162,27 @@ class FoldedSet:
     def _rows(self, fold: Fold) -> np.ndarray:
         return np.searchsorted(self._part.indices, fold.scored.indices)
 
-    def _answers(self, name: str) -> Answers:
-        """Return the answers of the first repeat, in the order of the images."""
+    def _answers(self, name: str, repeat: int = 0) -> Answers:
+        """Return the answers of a repeat, in the order of the images."""
         probabilities = np.empty((len(self._labels), self.target.classes))
         predicted = np.empty(len(self._labels), np.int64)
-        for one in self._first(name):
+        for one in self._of(name, repeat):
             rows = self._rows(one.fold)
             probabilities[rows], predicted[rows] = one.probabilities, decide(one.probabilities, one.threshold)
         return Answers(probabilities, predicted)
 
-    def _comparable(self, name: str) -> np.ndarray:
-        """Return the calibrated probabilities of the first repeat, in the order of the images."""
-        probabilities = np.empty((len(self._labels), self.target.classes))
-        for one in self._first(name):
-            probabilities[self._rows(one.fold)] = with_temperature(one.probabilities, one.temperature)
-        return probabilities
+    def _ranks(self, name: str, repeat: int = 0) -> np.ndarray:
+        """Return where each image of a repeat stands among those of its fold, 0..1 for each of two classes.
 
-    def _first(self, name: str) -> list[Answered]:
-        return [one for one in self._answered[name] if one.fold.repeat == 0]
+        Probabilities of the models of different folds are not comparable.
+        """
+        second = np.empty(len(self._labels))
+        for one in self._of(name, repeat):
+            second[self._rows(one.fold)] = rankdata(one.probabilities[:, 1]) / (len(one.probabilities) + 1)
+        return np.stack([1 - second, second], axis=1)
+
+    def _of(self, name: str, repeat: int) -> list[Answered]:
+        return [one for one in self._answered[name] if one.fold.repeat == repeat]
 
     def _sizes(self) -> tuple[int, int]:
         fold = next(iter(self._answered.values()))[0].fold
@@ -193,17 +193,34 @@ class FoldedSet:
         return np.array([figure.value if figure else np.nan for figure in found])
 
     def _summary(self, name: str) -> tuple[Score, Figures]:
-        """Return the means over folds with their intervals; what has none is of all answers of the first repeat."""
-        answered, answers, n = self._answered[name], self._answers(name), len(self._labels)
+        """Return the figures with their intervals; what has no interval is of all answers of the first repeat."""
+        answers, n = self._answers(name), len(self._labels)
         own = self.target.figures_of(self._labels, answers.probabilities, answers.predicted)
-        spread: dict[str, Any] = {name: self._figure(answered, name) for name in ("accuracy", *MEASURES)}
+        spread: dict[str, Any] = {measure: self._figure(name, measure) for measure in ("accuracy", *MEASURES)}
         accuracy: Figure = spread["accuracy"]
         return Score(accuracy.value, accuracy.low, accuracy.high, n), replace(own, **spread)
 
-    def _figure(self, answered: Sequence[Answered], measure: str) -> Figure | None:
-        values = self._values(answered, measure)
+    def _figure(self, name: str, measure: str) -> Figure | None:
+        """Return the mean of a figure over folds; of those that few images of a class make too good, over whole repeats.
+
+        Source: G. Forman and M. Scholz, Apples-to-apples in cross-validation studies, SIGKDD Explorations 12, 2010.
+        """
+        values = self._values(self._answered[name], measure)
         known = values[np.isfinite(values)]
         if not len(known):
             return None
-        score = cross_validated_score(known, self._sizes(), len(self._labels))
-        return Figure(score.accuracy, score.low, score.high)
+        found = cross_validated_score(known, self._sizes(), len(self._labels))
+        if measure not in _OF_WHOLE_REPEATS:
+            return Figure(found.accuracy, found.low, found.high)
+        value = self._over_repeats(name, measure)
+        below, above = found.accuracy - found.low, found.high - found.accuracy
+        return Figure(value, max(0.0, value - below), min(1.0, value + above))
+
+    def _over_repeats(self, name: str, measure: str) -> float:
+        """Return the mean over repeats of a figure of all their answers, ranked within folds."""
+        found = []
+        for repeat in {one.fold.repeat for one in self._answered[name]}:
+            answers = self._answers(name, repeat)
+            scores = self._ranks(name, repeat) if measure == "average_precision" else answers.probabilities
+            found.append(getattr(self.target.figures_of(self._labels, scores, answers.predicted), measure).value)
+        return float(np.mean(found))

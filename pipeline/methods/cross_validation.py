@@ -80,10 +80,9 @@ def cross_validate(
         for fold in folds_of(study, folding, units):
             own = study.for_fold(fold)
             steps = [procedure, *([costly] if costly and fold.repeat == 0 else [])]
-            validation = study.labels(fold.holdout.validation)
             for step in steps:
                 for name, trained in step(own).items():
-                    found.add(name, fold, trained, validation)
+                    found.add(name, fold, trained)
             bar.update()
     return found
 

@@ -13,7 +13,7 @@ from bottleneck_features.pipeline import plots
 from bottleneck_features.pipeline.method_names import NETWORKS, row_label, row_title
 from bottleneck_features.pipeline.method_row import Curves, Method, kept_epoch
 from bottleneck_features.pipeline.reporting.answer import best_method
-from bottleneck_features.pipeline.tables import calibration_sentence, figure_text, share_text, shown_name
+from bottleneck_features.pipeline.tables import SPLIT_TITLES, calibration_sentence, figure_text, share_text, shown_name
 
 TRAINERS = ("train-head", *NETWORKS)
 
@@ -127,7 +127,7 @@ def _confusion(name: str, counts: np.ndarray, classes: Sequence[str], path: Path
 
 
 def _calibration(name: str, content: Mapping[str, Any], split: str, path: Path) -> tuple[str, Path, str]:
-    diagram = plots.reliability_diagram(content, f"{name}, {split} images", path)
+    diagram = plots.reliability_diagram(content, f"{name}, {SPLIT_TITLES.get(split, f'{split} images')}", path)
     return "calibration", diagram, f"{name}: {calibration_sentence(content)}."
 
 

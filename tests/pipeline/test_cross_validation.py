@@ -5,11 +5,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from commandline import invoke
 from imagefiles import encoded, write
 from PIL import Image, ImageOps
+from sklearn.metrics import average_precision_score
+from trained import target_of, trained_method
 
 from bottleneck_features.pipeline.datasets.sources.embedded import photo_patches
+from bottleneck_features.pipeline.evaluation.folded_set import FoldedSet
+from bottleneck_features.pipeline.evaluation.folds import Fold
+from bottleneck_features.pipeline.evaluation.splits import Holdout, Subset
+from bottleneck_features.pipeline.method_row import Method
 from bottleneck_features.pipeline.methods import cross_validation
 
 CLASSES = ("heads", "tails")
@@ -65,3 +72,28 @@ def test_pictures_that_are_there_four_times_gain_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(cross_validation, "training_units", lambda study: np.arange(160))
     parted = _probed(*words, "--repeats", "1", home=tmp_path)
     assert min(row["accuracy"]["cross_validated"] for row in parted["methods"]) > 0.8
+
+
+@pytest.mark.parametrize("shift", [1.0, 2.0])
+def test_figures_of_a_rare_class_are_not_better_because_folds_are_small(shift):
+    random, labels = np.random.default_rng(0), np.repeat([0, 1], [300, 30])
+    many = np.repeat([0, 1], [100_000, 10_000])
+    truth = average_precision_score(many, random.normal(size=len(many)) + shift * many)
+    found, means = [], []
+    for _ in range(60):
+        scores = random.normal(size=330) + shift * labels
+        folded = FoldedSet(target_of(2), labels, Subset("train", np.arange(330)), 330)
+        means.append([])
+        for number in range(5):
+            scored = np.flatnonzero(np.r_[np.arange(300), np.arange(30)] % 5 == number)
+            rest = np.setdiff1d(np.arange(330), scored)
+            fold = Fold(0, Holdout(Subset("train", rest[:200]), Subset("train", rest[200:])), Subset("train", scored))
+            second = 1 / (1 + np.exp(-scores[scored] - number))  # every fold's model on a scale of its own
+            probabilities = np.stack([1 - second, second], axis=1)
+            row = Method("ridge", ("a",), 1, {}, {})
+            folded.add("ridge", fold, trained_method(row, lambda part, own=probabilities: own))
+            means[-1].append(average_precision_score(labels[scored], second))
+        scored_row = folded.score(trained_method(row, lambda part: np.zeros((0, 2))))
+        found.append(scored_row.figure("cross_validated", "average-precision").value)
+    assert np.mean(found) == pytest.approx(truth, abs=0.03)
+    assert np.mean(means) > truth + 0.03
