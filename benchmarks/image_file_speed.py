@@ -17,6 +17,7 @@ from bottleneck_features import features, models
 from bottleneck_features.pipeline.datasets import Dataset, open_dataset
 from bottleneck_features.pipeline.datasets.dataset import ArrayDataset
 from bottleneck_features.pipeline.experiment import BackboneSettings, DatasetSettings, Experiment, InputSettings
+from bottleneck_features.pipeline.extraction.cache import targets_of
 from bottleneck_features.pipeline.extraction.extract import fill
 
 FILES, WIDTH, HEIGHT = 2000, 500, 375
@@ -79,13 +80,13 @@ def _few(dataset: ArrayDataset) -> Dataset:
 def _stage(dataset: Dataset, extractor: models.Extractor, path: Path) -> float:
     samples = dataset.splits["train"]
     spec = {layer: features.ArraySpec(shape, "float16") for layer, shape in extractor.output_shapes.items()}
-    plan = {"train": features.SplitPlan(samples.ids, samples.labels)}
+    plan = {"train": features.SplitPlan(samples.ids)}
     start = time.perf_counter()
     writing = features.CacheWriter(
-        path, {"run": path.name}, plan, spec, dataset.class_names, shard_size=256, provenance={}
+        path, {"run": path.name}, plan, spec, targets_of(dataset), shard_size=256, provenance={}
     )
     with writing as writer:
-        fill(writer, dataset, extractor, BATCH)
+        fill(writer, dataset, lambda: extractor, BATCH)
         writer.finish()
     return time.perf_counter() - start
 

@@ -23,22 +23,23 @@ import click
 import numpy as np
 from arguments import NEW
 
-from bottleneck_features.features import ArraySpec, CacheWriter, SplitPlan, list_caches, open_features, storage
+from bottleneck_features.features import ArraySpec, CacheWriter, SplitPlan, Targets, list_caches, open_features, storage
 from bottleneck_features.features.entries import ShardTable
 from bottleneck_features.features.journal import RECORD, Journal
 from bottleneck_features.features.manifest import EAGERLY_CHECKED, load, save
 from bottleneck_features.pipeline.machine import peak_memory_mib
 
 STEPS = ("create", "enter", "journal", "resume", "complete", "open", "list")
-OFFSETS = {"labels": 2048, "ids": 2112, "features": 2240}
+OFFSETS = {"ids": 2048, "contents": 2112, "machine": 2176, "features": 2240}
 ENTERED = 200
 
 
 def _writer(folder: Path, shards: int) -> CacheWriter:
-    """One sample per shard, so that the ids and labels are as small as they can be."""
-    plan = SplitPlan(np.arange(shards).astype("U"), np.zeros(shards, np.int64))
+    """One sample per shard, so that the ids are as small as they can be."""
+    plan = SplitPlan(np.arange(shards).astype("U"))
+    targets = Targets(("a",), {"train": np.zeros(shards, np.int64)})
     return CacheWriter(
-        folder, {"size": 1}, {"train": plan}, {"a": ArraySpec((2048,), "float16")}, ["a"], shard_size=1, provenance={}
+        folder, {"size": 1}, {"train": plan}, {"a": ArraySpec((2048,), "float16")}, targets, shard_size=1, provenance={}
     )
 
 

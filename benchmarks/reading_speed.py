@@ -23,7 +23,7 @@ import h5py
 import numpy as np
 from arguments import FOLDER
 
-from bottleneck_features.features import ArraySpec, CacheWriter, SplitPlan, open_features
+from bottleneck_features.features import ArraySpec, CacheWriter, SplitPlan, Targets, open_features
 
 BATCH = 256
 SHARD = 1024
@@ -68,11 +68,11 @@ def _pseudo_features(samples: int, width: int) -> np.ndarray:
 def _write(path: Path, features: np.ndarray, compression: str) -> None:
     samples, width = features.shape
     ids = np.array([f"train/{i:06d}" for i in range(samples)])
-    plan = {"train": SplitPlan(ids, np.arange(samples) % CLASSES)}
+    plan = {"train": SplitPlan(ids)}
     spec = {"avg_pool": ArraySpec((width,), "float16")}
-    names = [str(label) for label in range(CLASSES)]
+    targets = Targets(tuple(map(str, range(CLASSES))), {"train": np.arange(samples) % CLASSES})
     with CacheWriter(
-        path, {"speed": samples}, plan, spec, names, shard_size=SHARD, provenance={}, compression=compression
+        path, {"speed": samples}, plan, spec, targets, shard_size=SHARD, provenance={}, compression=compression
     ) as writer:
         for shard in writer.pending:
             writer.write(shard, {"avg_pool": features[shard.start : shard.stop]})

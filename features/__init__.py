@@ -30,6 +30,8 @@ from bottleneck_features.features.reader import Features, Split, open_features
 from bottleneck_features.features.records import CacheInfo, Difference
 from bottleneck_features.features.remote import filesystem, is_url, store_error
 from bottleneck_features.features.removed import noticing_removal
+from bottleneck_features.features.reuse import Draft, Reused
+from bottleneck_features.features.targets import Targets
 from bottleneck_features.features.verify import repair, require_unchanged, verify
 from bottleneck_features.features.writer import CacheWriter
 
@@ -51,6 +53,7 @@ __all__ = [
     "DamagedFile",
     "Difference",
     "DiskFull",
+    "Draft",
     "FeatureArray",
     "FeatureError",
     "Features",
@@ -58,11 +61,13 @@ __all__ = [
     "Imported",
     "Partition",
     "PublishingWriter",
+    "Reused",
     "Shard",
     "Split",
     "SplitPlan",
     "StoreError",
     "StoreUnavailable",
+    "Targets",
     "cache_path",
     "describe_cache",
     "differences",

@@ -149,6 +149,9 @@ def describe_cache(path: Path | str) -> CacheInfo:
         created=manifest.created,
         complete=manifest.complete,
         identity=manifest.identity,
+        recipe=manifest.recipe,
+        shard_size=manifest.shard_size,
+        provenance=manifest.provenance,
     )
 
 

@@ -16,6 +16,7 @@ from bottleneck_features.features.manifest import ArraySpec
 from bottleneck_features.features.npyfiles import SavedArray
 from bottleneck_features.features.plan import SplitPlan
 from bottleneck_features.features.storage import sha256_of
+from bottleneck_features.features.targets import Targets
 from bottleneck_features.features.writer import CacheWriter
 
 LAYER = "features"
@@ -76,9 +77,9 @@ def import_features(root: Path | str, name: str, files: Mapping[str, File | tupl
     writer = CacheWriter(
         cache_path(root, f"{name}-{BACKBONE}", identity),
         identity,
-        {split: SplitPlan(_ids(split, chosen), numbered(labels[split], names)) for split, chosen in taken.items()},
+        {split: SplitPlan(_ids(split, chosen)) for split, chosen in taken.items()},
         {LAYER: spec},
-        names,
+        Targets(names, {split: numbered(own, names) for split, own in labels.items()}),
         shard_size=max(1, SHARD_BYTES // row_bytes),
         provenance={
             "experiment": name,

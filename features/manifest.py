@@ -23,7 +23,7 @@ from bottleneck_features.features.storage import publish_bytes, publish_new
 from bottleneck_features.foreign import parsed_json
 
 FORMAT = "bottleneck-features"
-VERSION = 2
+VERSION = 3
 MANIFEST = "manifest.json"
 EAGERLY_CHECKED = 10_000  # shards: in larger caches not every file is looked at before any is used
 
@@ -61,7 +61,7 @@ class Shard:
 
 @dataclass(frozen=True)
 class SplitRecord:
-    """A split: how many samples, how wide an id is, the digest of ids and labels, and the finished shards."""
+    """A split: how many samples, how wide an id is, the digest of ids and content hashes, and the finished shards."""
 
     samples: int
     id_bytes: int
@@ -72,11 +72,17 @@ class SplitRecord:
 
 @dataclass(frozen=True)
 class Manifest:
-    """All that is known about a cache without opening a shard."""
+    """All that is known about a cache without opening a shard.
+
+    Attributes:
+        targets: the digest of labels, groups and class names.
+        recipe: SHA-256 of all that a sample's features depend on but its image and the machine; empty: not known.
+    """
 
     identity: Mapping[str, Any]
     layers: Mapping[str, ArraySpec]
-    class_names: tuple[str, ...]
+    targets: str
+    recipe: str
     shard_size: int
     compression: str
     splits: Mapping[str, SplitRecord]
@@ -184,14 +190,14 @@ def shard_count(samples: int, shard_size: int) -> int:
     return -(-samples // shard_size)
 
 
-def plan_sha256(ids: bytes, labels: bytes) -> str:
-    """Return the digest of a split's ids and labels as they lie in the shards, one after the other.
+def plan_sha256(ids: bytes, contents: bytes) -> str:
+    """Return the digest of a split's ids and content hashes as they lie in the shards, one after the other.
 
     Args:
         ids: all ids, each padded with NUL to the split's width.
-        labels: all labels as little-endian int64.
+        contents: all content hashes, 32 bytes each.
     """
-    return hashlib.sha256(hashlib.sha256(ids).digest() + hashlib.sha256(labels).digest()).hexdigest()
+    return hashlib.sha256(hashlib.sha256(ids).digest() + hashlib.sha256(contents).digest()).hexdigest()
 
 
 def load(folder: Path) -> Manifest:
@@ -327,7 +333,8 @@ def _to_json(manifest: Manifest) -> dict[str, Any]:
         "key": manifest.key,
         "identity": dict(manifest.identity),
         "layers": [{"name": n, "shape": list(s.shape), "dtype": s.dtype} for n, s in manifest.layers.items()],
-        "class_names": list(manifest.class_names),
+        "targets": manifest.targets,
+        "recipe": manifest.recipe,
         "shard_size": manifest.shard_size,
         "compression": manifest.compression,
         "splits": [_split_to_json(manifest, split) for split in manifest.splits],
@@ -355,7 +362,8 @@ def _from_json(content: Mapping[str, Any]) -> Manifest:
     return Manifest(
         identity=content["identity"],
         layers={layer["name"]: ArraySpec(tuple(layer["shape"]), layer["dtype"]) for layer in content["layers"]},
-        class_names=tuple(content["class_names"]),
+        targets=content["targets"],
+        recipe=content["recipe"],
         shard_size=content["shard_size"],
         compression=content["compression"],
         splits={split["name"]: _split_from_json(split, content["shard_size"]) for split in content["splits"]},

@@ -1,20 +1,21 @@
-"""What is to be written, checked before anything is: samples, labels, layers."""
+"""What is to be written, checked before anything is: samples, targets, layers."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 
-from bottleneck_features.features.entries import ShardTable
+from bottleneck_features.features.entries import HASH_BYTES, ShardTable
 from bottleneck_features.features.errors import CacheError, CacheMismatch, FeatureError
 from bottleneck_features.features.identity import differences, normalised
 from bottleneck_features.features.manifest import ArraySpec, Manifest, SplitRecord, plan_sha256, shard_count
 from bottleneck_features.features.schema import is_layer_name, is_split_name
-from bottleneck_features.features.shards import COMPRESSIONS, LABEL
+from bottleneck_features.features.shards import COMPRESSIONS
+from bottleneck_features.features.targets import Targets
 
 DTYPES = ("float16", "float32")
 
@@ -25,19 +26,20 @@ class SplitPlan:
 
     Attributes:
         ids: text, (n,), each one different from the others.
-        labels: integers, (n,), in 0 … number of classes − 1.
+        contents: uint8, (n, 32), the SHA-256 of what each one's features are computed from; None where it is not known.
     """
 
     ids: np.ndarray
-    labels: np.ndarray
+    contents: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
 class CachePlan:
-    """A checked plan: encoded ids and labels by split, and the manifest of the cache before its first shard."""
+    """A checked plan: encoded ids and content hashes by split, the file of targets, and the manifest before the first shard."""
 
     ids: Mapping[str, np.ndarray]
-    labels: Mapping[str, np.ndarray]
+    contents: Mapping[str, np.ndarray]
+    targets: bytes
     manifest: Manifest
 
 
@@ -45,11 +47,12 @@ def make_plan(
     identity: Mapping[str, Any],
     splits: Mapping[str, SplitPlan],
     arrays: Mapping[str, ArraySpec],
-    class_names: Sequence[str],
+    targets: Targets,
     *,
     shard_size: int,
     provenance: Mapping[str, Any],
     compression: str,
+    recipe: str,
 ) -> CachePlan:
     """Check everything a cache is made from; arguments as for `CacheWriter`.
 
@@ -65,12 +68,13 @@ def make_plan(
     for layer, spec in arrays.items():
         _check_layer(layer, spec)
     ids = {name: _encoded_ids(name, plan.ids) for name, plan in splits.items()}
-    labels = {name: _checked_labels(name, plan, len(class_names)) for name, plan in splits.items()}
+    contents = {name: _checked_contents(name, plan) for name, plan in splits.items()}
+    _check_targets(targets, splits)
     records = {
         name: SplitRecord(
             samples=len(ids[name]),
             id_bytes=ids[name].dtype.itemsize,
-            plan_sha256=plan_sha256(ids[name].tobytes(), labels[name].tobytes()),
+            plan_sha256=plan_sha256(ids[name].tobytes(), contents[name].tobytes()),
             shards=ShardTable.none(shard_count(len(ids[name]), int(shard_size))),
         )
         for name in splits
@@ -78,14 +82,15 @@ def make_plan(
     manifest = Manifest(
         identity=normalised(identity),
         layers={layer: ArraySpec(tuple(int(axis) for axis in s.shape), s.dtype) for layer, s in arrays.items()},
-        class_names=tuple(str(name) for name in class_names),
+        targets=targets.digest,
+        recipe=recipe,
         shard_size=int(shard_size),
         compression=compression,
         splits=records,
         provenance=normalised(provenance),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-    return CachePlan(ids, labels, manifest)
+    return CachePlan(ids, contents, targets.encoded(), manifest)
 
 
 def require_same(ours: Manifest, theirs: Manifest, folder: object) -> None:
@@ -109,8 +114,8 @@ def _compared(manifest: Manifest) -> dict[str, Any]:
         **manifest.identity,
         "layers and their order": list(manifest.layers),
         "stored arrays": {layer: [list(spec.shape), spec.dtype] for layer, spec in manifest.layers.items()},
-        "class names": list(manifest.class_names),
-        "ids and labels": {
+        "labels, groups and class names": manifest.targets,
+        "ids and contents": {
             name: f"{record.samples} samples, digest {record.plan_sha256[:16]}"
             for name, record in manifest.splits.items()
         },
@@ -144,17 +149,20 @@ def _encoded_ids(split: str, ids: np.ndarray) -> np.ndarray:
     return encoded
 
 
-def _checked_labels(split: str, plan: SplitPlan, classes: int) -> np.ndarray:
-    labels = np.asarray(plan.labels)
-    if labels.shape != (len(plan.ids),) or (labels.size and labels.dtype.kind not in "iu"):
+def _checked_contents(split: str, plan: SplitPlan) -> np.ndarray:
+    if plan.contents is None:
+        return np.zeros((len(plan.ids), HASH_BYTES), np.uint8)
+    contents = np.asarray(plan.contents)
+    if contents.shape != (len(plan.ids), HASH_BYTES) or contents.dtype != np.uint8:
         raise FeatureError(
-            f"Split {split!r}: labels must be integers, one for each of {len(plan.ids)} ids. "
-            f"Received: {labels.dtype} of shape {labels.shape}"
+            f"Split {split!r}: contents must be uint8 of shape {(len(plan.ids), HASH_BYTES)}, a SHA-256 for each id. "
+            f"Received: {contents.dtype} of shape {contents.shape}"
         )
-    wrong = (labels < 0) | (labels >= classes)
-    if wrong.any():
-        raise FeatureError(
-            f"Split {split!r}: labels must be in 0…{classes - 1}, as there are {classes} class names. "
-            f"Received: {labels[wrong][0]} for id {str(plan.ids[int(wrong.argmax())])!r}"
-        )
-    return labels.astype(LABEL)
+    return contents
+
+
+def _check_targets(targets: Targets, splits: Mapping[str, SplitPlan]) -> None:
+    labels = {name: len(own) for name, own in targets.labels.items()}
+    ids = {name: len(plan.ids) for name, plan in splits.items()}
+    if labels != ids:
+        raise FeatureError(f"There must be a label for each id, by split. Received: labels {labels}, ids {ids}")

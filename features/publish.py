@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
@@ -16,10 +17,10 @@ from bottleneck_features.features.journal import journal_files, remove_journals
 from bottleneck_features.features.manifest import MANIFEST, Manifest, Shard, encoded, load
 from bottleneck_features.features.partition import WHOLE
 from bottleneck_features.features.plan import require_same
-from bottleneck_features.features.quarantine import WRONG_HASH, DamagedFile
+from bottleneck_features.features.quarantine import WRONG_HASH, DamagedFile, file_problem
 from bottleneck_features.features.storage import make_folder, publish_bytes, publish_new, require_space
 from bottleneck_features.features.store import Store, begin, complete, published, put_shard, reopen
-from bottleneck_features.features.verify import file_problem
+from bottleneck_features.features.targets import TARGETS, decoded, read_targets
 from bottleneck_features.features.writer import CacheWriter
 
 _AT_A_TIME = 8  # objects
@@ -101,10 +102,11 @@ class PublishingWriter(CacheWriter):
     def _begun(self) -> Manifest:
         found = begin(self._store, self._plan.manifest)
         require_same(self._plan.manifest, found, self._store.url)
+        if found.complete and (damaged := _fetched(self._store, found, self.path)):
+            found = reopen(self._store, found, damaged)
         if not found.complete:
-            return found
-        damaged = _fetched(self._store, found, self.path)
-        return reopen(self._store, found, damaged) if damaged else found
+            self._store.put_new(TARGETS, self._plan.targets)
+        return found
 
     def _catch_up(self) -> None:
         if self._manifest.plan_digest != self._published.plan_digest:
@@ -115,6 +117,12 @@ class PublishingWriter(CacheWriter):
         for shard, entry in _not_in(self._published, self._manifest):
             _put_if_right(self._store, self.path, shard, entry)
         self._published = published(self._store) or self._published
+
+    def _adopt(self, shard: Shard, source: Path, entry: FileEntry) -> None:
+        super()._adopt(shard, source, entry)
+        there, theirs = put_shard(self._store, shard, (self.path / shard.file).read_bytes(), entry)
+        if theirs != entry:
+            super()._keep(shard, there, theirs)
 
     def _keep(self, shard: Shard, image: bytes, entry: FileEntry) -> None:
         super()._keep(shard, image, entry)
@@ -184,7 +192,12 @@ def share(url: str, folder: Path) -> bool:
         return False
     if any(file_problem(folder / shard.file, entry) for shard, entry in here.finished()):
         return False
+    try:
+        targets = read_targets(folder, here)
+    except CacheDamaged:
+        return False
     begun = begin(store, _without_shards(here))
+    store.put_new(TARGETS, targets.encoded())
     if begun.plan_digest != here.plan_digest:
         raise CacheMismatch(f"{folder} is cut into other shards than {url}. Remove it with `cache rm`.")
     if not all(_put_if_right(store, folder, shard, entry) for shard, entry in _not_in(begun, here)):
@@ -201,6 +214,8 @@ def local_copy(url: str) -> Path:
 
 def _fetched(store: Store, manifest: Manifest, folder: Path) -> list[DamagedFile]:
     """Fetch what is missing, the manifest last, if all the rest is right; else return what is damaged in the store."""
+    if problem := _fetch_targets(store, manifest, folder):
+        return [problem]
     wanted = list(_files(manifest))
     missing = [(problem, entry) for problem, entry in wanted if file_problem(folder / problem.file, entry)]
     require_space(folder, sum(entry.bytes for _, entry in missing), f"Fetching {store.url}")
@@ -214,6 +229,22 @@ def _fetched(store: Store, manifest: Manifest, folder: Path) -> list[DamagedFile
         publish_bytes(folder / MANIFEST, encoded(manifest))
         remove_journals(folder, journals)
     return damaged
+
+
+def _fetch_targets(store: Store, manifest: Manifest, folder: Path) -> DamagedFile | None:
+    with suppress(CacheDamaged):
+        read_targets(folder, manifest)
+        return None
+    content = store.get(TARGETS)
+    if content is None:
+        return DamagedFile(TARGETS, "missing")
+    try:
+        decoded(content, manifest)
+    except ValueError as error:
+        return DamagedFile(TARGETS, str(error))
+    make_folder(folder)
+    publish_bytes(folder / TARGETS, content)
+    return None
 
 
 def _files(manifest: Manifest) -> Iterator[tuple[DamagedFile, FileEntry]]:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bottleneck_features.features.entries import FileEntry
 from bottleneck_features.features.manifest import EAGERLY_CHECKED, MANIFEST, Manifest, Shard, update
-from bottleneck_features.features.storage import make_folder, write_error
+from bottleneck_features.features.storage import make_folder, sha256_of, write_error
 
 QUARANTINE = "quarantine"
+HASHED_WHOLE = 2 << 30  # bytes of shards
 WRONG_HASH = "its SHA-256 is not that of the manifest"
 
 
@@ -54,6 +55,28 @@ def size_problem(path: Path, entry: FileEntry) -> str:
     return "" if size == entry.bytes else f"{size} bytes instead of {entry.bytes}"
 
 
+def file_problem(path: Path, entry: FileEntry) -> str:
+    """Return what is wrong with a file that its entry describes, found by its size and hash; else an empty text."""
+    try:
+        return size_problem(path, entry) or ("" if sha256_of(path) == entry.sha256 else WRONG_HASH)
+    except OSError as error:
+        return f"cannot be read ({error.strerror})"
+
+
+def hashes_all(manifest: Manifest) -> bool:
+    """Return whether all shards of a cache are hashed before it is used; of a larger one those newer than its manifest."""
+    return manifest.bytes_finished() <= HASHED_WHOLE
+
+
+def as_it_was(path: Path, entry: FileEntry, completed: int) -> bool:
+    """Return whether a file has the right size and was last changed before its manifest was completed, in ns."""
+    try:
+        status = path.stat()
+    except OSError:
+        return False
+    return status.st_size == entry.bytes and status.st_mtime_ns < completed
+
+
 def quarantine_files(folder: Path, manifest: Manifest, problems: Sequence[DamagedFile]) -> Manifest:
     """Take damaged files out of the manifest, then move them to `quarantine/`.
 
@@ -75,6 +98,8 @@ def quarantine_files(folder: Path, manifest: Manifest, problems: Sequence[Damage
                 present = present.without_shard(problem.shard)
             elif split in present.splits:
                 present = present.with_virtual(split, None)
+            else:  # the targets, which whoever has the data writes anew
+                present = replace(present, complete=False)
         return present
 
     manifest = update(folder, without)

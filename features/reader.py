@@ -11,13 +11,15 @@ from typing import Any
 import numpy as np
 
 from bottleneck_features.features.arrays import FeatureArray
+from bottleneck_features.features.entries import HASH_BYTES
 from bottleneck_features.features.errors import CacheDamaged, CacheIncomplete
 from bottleneck_features.features.manifest import EAGERLY_CHECKED, MANIFEST, Manifest, load, plan_sha256
 from bottleneck_features.features.publish import local_copy
 from bottleneck_features.features.remote import is_url
 from bottleneck_features.features.removed import noticing_removal
 from bottleneck_features.features.shardfiles import ShardFiles, missing_shard, unreadable_shard, wrong_size
-from bottleneck_features.features.shards import LABEL, dataset_name
+from bottleneck_features.features.shards import dataset_name
+from bottleneck_features.features.targets import Targets, read_targets
 
 
 class Split:
@@ -26,11 +28,14 @@ class Split:
     Attributes:
         features: mapping of layer names to `FeatureArray` (n, *shape).
         x: the features of the last layer.
+        y: labels, int64, (n,), in 0 … number of classes − 1.
+        groups: text, (n,): samples of one group (a patient, a burst) must not be parted; None where there are no groups.
     """
 
-    def __init__(self, folder: Path, manifest: Manifest, name: str) -> None:
+    def __init__(self, folder: Path, manifest: Manifest, targets: Targets, name: str) -> None:
+        self.y, self.groups = targets.labels[name], targets.groups.get(name)
         self._samples = manifest.splits[name].samples
-        self._read = partial(_labels_and_ids, folder, manifest, name)
+        self._read = partial(_ids_and_contents, folder, manifest, name)
         files = ShardFiles(folder, manifest, name)
         record = manifest.splits[name]
         self.name = name
@@ -42,25 +47,25 @@ class Split:
         )
         self.x = self.features[list(manifest.layers)[-1]]
         if manifest.count() <= EAGERLY_CHECKED:
-            _ = self._labels_and_ids  # reads them, and so looks at every shard
+            _ = self._ids_and_contents  # reads them, and so looks at every shard
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _reopened_split, (str(self.x._files.folder), self.name)
 
     @property
-    def y(self) -> np.ndarray:
-        """Labels, int64, (n,), in 0 … number of classes − 1."""
-        return self._labels_and_ids[0]
+    def contents(self) -> np.ndarray:
+        """SHA-256 of each sample's image, uint8, (n, 32); zeros where it is not known."""
+        return self._ids_and_contents[1]
 
     @cached_property
-    def _labels_and_ids(self) -> tuple[np.ndarray, np.ndarray]:
+    def _ids_and_contents(self) -> tuple[np.ndarray, np.ndarray]:
         with noticing_removal(self.x._files.folder):
             return self._read()
 
     @cached_property
     def ids(self) -> np.ndarray:
         """Ids as text, (n,)."""
-        encoded = self._labels_and_ids[1]
+        encoded = self._ids_and_contents[0]
         try:
             return encoded.astype(f"U{encoded.dtype.itemsize}")
         except UnicodeDecodeError:
@@ -90,9 +95,11 @@ class Features(Mapping[str, Split]):
         self.identity: dict[str, Any] = dict(manifest.identity)
         self.key = manifest.key
         self.layers = tuple(manifest.layers)
-        self.class_names = manifest.class_names
         self.provenance: dict[str, Any] = dict(manifest.provenance)
-        self._splits = {name: Split(path, manifest, name) for name in manifest.splits}
+        with noticing_removal(path):
+            targets = read_targets(path, manifest)
+        self.class_names = targets.class_names
+        self._splits = {name: Split(path, manifest, targets, name) for name in manifest.splits}
 
     def __getitem__(self, name: str) -> Split:
         return self._splits[name]
@@ -119,9 +126,9 @@ def open_features(path: Path | str) -> Features:
 
     Returns:
         `Features`, a mapping of split names to `Split`. The manifest's own hash, the presence and the size of
-        every shard, and all ids and labels have been checked, but not the features themselves: `require_unchanged`
-        hashes the shards as the commands do, `verify` checks every byte. In a cache of more than 10,000 shards each
-        shard is checked when it is first read, and ids and labels when they are first used.
+        every shard, all labels, ids and content hashes have been checked, but not the features themselves:
+        `require_unchanged` hashes the shards as the commands do, `verify` checks every byte. In a cache of more than 10,000
+        shards each shard is checked when it is first read, and ids and content hashes when they are first used.
 
     Raises:
         CacheMissing: if there is no cache at this path, or no complete one at this URL.
@@ -157,10 +164,11 @@ def _incomplete(folder: Path, manifest: Manifest) -> CacheIncomplete:
     )
 
 
-def _labels_and_ids(folder: Path, manifest: Manifest, split: str) -> tuple[np.ndarray, np.ndarray]:
+def _ids_and_contents(folder: Path, manifest: Manifest, split: str) -> tuple[np.ndarray, np.ndarray]:
     record = manifest.splits[split]
     try:
-        labels, ids = np.empty(record.samples, LABEL), np.empty(record.samples, f"S{record.id_bytes}")
+        ids = np.empty(record.samples, f"S{record.id_bytes}")
+        contents = np.empty((record.samples, HASH_BYTES), np.uint8)
     except (MemoryError, ValueError) as error:
         raise CacheDamaged(
             f"The ids of the {record.samples:,} samples that the manifest of {folder} says the split {split!r} has do not fit "
@@ -177,20 +185,19 @@ def _labels_and_ids(folder: Path, manifest: Manifest, split: str) -> tuple[np.nd
                 size = file.seek(0, 2)
                 if size != entry.bytes:
                     raise wrong_size(path, size, entry.bytes)
-                for name, array in (("labels", labels[part]), ("ids", ids[part])):
+                for name, array in (("ids", ids[part]), ("contents", contents[part])):
                     file.seek(entry.offsets[name])
                     file.readinto(array.view(np.uint8).data)
         except FileNotFoundError:
             raise missing_shard(path) from None
         except (OSError, KeyError) as error:
             raise unreadable_shard(path, error) from error
-    if plan_sha256(ids.tobytes(), labels.tobytes()) != record.plan_sha256:
+    if plan_sha256(ids.tobytes(), contents.tobytes()) != record.plan_sha256:
         raise CacheDamaged(
-            f"The ids or labels in {folder / split} are not those the cache was made with. `cache verify --repair` "
+            f"The ids or content hashes in {folder / split} are not those the cache was made with. `cache verify --repair` "
             "finds the damaged shard and puts it aside; then run the extraction again."
         )
-    labels.flags.writeable = False
-    return labels, ids
+    return ids, contents
 
 
 def _reopened_split(folder: str, name: str) -> Split:

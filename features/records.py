@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,8 @@ class Difference:
     def __str__(self) -> str:
         both = f"{_shown(self.ours)} asked for, {_shown(self.theirs)} in the cache"
         if self.field.startswith("dataset.") and _is_digest(self.ours) and _is_digest(self.theirs):
-            return f"{self.field}: other images or labels ({both})"
+            what = "other labels, groups or class names" if self.field == "dataset.labels" else "other images"
+            return f"{self.field}: {what} ({both})"
         return f"{self.field}: {both}"
 
 
@@ -61,6 +62,9 @@ class CacheInfo:
         created: time of creation, ISO 8601 in UTC.
         complete: whether it opens.
         identity: what it was made from.
+        recipe: SHA-256 of all that its features depend on but the images and the machine, or "".
+        shard_size: samples in a shard.
+        provenance: what is worth knowing and changes no number.
         problem: why the manifest cannot be read, or "".
     """
 
@@ -76,4 +80,7 @@ class CacheInfo:
     created: str = ""
     complete: bool = False
     identity: Mapping[str, Any] | None = None
+    recipe: str = ""
+    shard_size: int = 0
+    provenance: Mapping[str, Any] = field(default_factory=dict)
     problem: str = ""

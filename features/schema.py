@@ -16,7 +16,7 @@ LARGEST_AXIS = 1 << 31
 LARGEST_SAMPLE = 1 << 40  # values
 LONGEST_ID = 1 << 16  # bytes
 _SPLIT_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,99}")
-_RESERVED = ("quarantine",)
+_RESERVED = ("quarantine", "targets")
 
 
 def is_split_name(name: str) -> bool:
@@ -106,7 +106,8 @@ class ManifestSchema(_Strict):
     key: Digest
     identity: dict[str, Any]
     layers: Annotated[list[LayerRecord], Field(min_length=1)]
-    class_names: list[str]
+    targets: Digest
+    recipe: Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{64})?$")]
     shard_size: Annotated[int, Field(ge=1, le=MOST_BYTES)]
     compression: Literal["none", "blosc2"]
     splits: Annotated[list[SplitSchema], Field(min_length=1)]

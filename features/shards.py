@@ -1,4 +1,4 @@
-"""The bytes of a shard: one HDF5 file of features, labels and ids, the same bytes for the same content."""
+"""The bytes of a shard: one HDF5 file of ids, content hashes and features, the same bytes for the same content."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from typing import Any
 import h5py
 import numpy as np
 
-from bottleneck_features.features.entries import FileEntry
+from bottleneck_features.features.entries import HASH_BYTES, FileEntry
 from bottleneck_features.features.errors import CacheError
 from bottleneck_features.features.manifest import ArraySpec, Manifest
 
 COMPRESSIONS = ("none", "blosc2")
 LABEL = np.dtype("<i8")
+MACHINE_BYTES = 16
 CHUNK_BYTES = 1 << 17
 OVERHEAD_BYTES = 1 << 16
 _LIBVER = ("earliest", "v110")
@@ -33,26 +34,31 @@ def stored_dtype(spec: ArraySpec) -> np.dtype:
 
 
 def sample_bytes(layers: Mapping[str, ArraySpec], id_bytes: int) -> int:
-    """Return the bytes of one sample's features, label and id, without compression."""
+    """Return the bytes of one sample's features, id and content hash, without compression."""
     features = sum(stored_dtype(spec).itemsize * int(np.prod(spec.shape)) for spec in layers.values())
-    return features + LABEL.itemsize + id_bytes
+    return features + id_bytes + HASH_BYTES
 
 
 def encode_shard(
-    arrays: Mapping[str, np.ndarray], labels: np.ndarray, ids: np.ndarray, compression: str
+    arrays: Mapping[str, np.ndarray], ids: np.ndarray, contents: np.ndarray, machine: str, compression: str
 ) -> tuple[bytes, FileEntry]:
     """Build a shard in memory.
 
     Args:
         arrays: features by layer, (n, *shape), in their stored dtype.
-        labels: int64, (n,).
         ids: UTF-8 bytes of fixed width, (n,).
+        contents: uint8, (n, 32), the SHA-256 of each sample's image; zeros where it is not known.
+        machine: what computed the features: ASCII, at most 16 characters.
         compression: `"none"` or `"blosc2"`.
 
     Returns:
         The file's bytes and its manifest entry.
     """
-    datasets = {"labels": labels.astype(LABEL), "ids": ids.astype(_id_dtype(ids.dtype.itemsize))}
+    datasets = {
+        "ids": ids.astype(text_dtype(ids.dtype.itemsize)),
+        "contents": contents,
+        "machine": np.array(machine.encode(), f"S{MACHINE_BYTES}"),
+    }
     layers = {dataset_name(layer, arrays): array for layer, array in arrays.items()}
 
     def fill(file: h5py.File) -> dict[str, int]:
@@ -63,7 +69,7 @@ def encode_shard(
         return {item.name.lstrip("/"): item.id.get_offset() for item in stored if item.chunks is None}
 
     total = sum(array.nbytes for array in (*datasets.values(), *layers.values()))
-    return _image(fill, total)
+    return encode_file(fill, total)
 
 
 def stored_dataset(file: h5py.File, name: str) -> h5py.Dataset:
@@ -89,23 +95,25 @@ def encode_virtual(manifest: Manifest, split: str) -> tuple[bytes, FileEntry]:
 
     Returns:
         The file's bytes and its manifest entry. Sources are relative paths; where one is missing HDF5 shows
-        NaN features, label −1 and an empty id.
+        NaN features, label −1, an empty id and a content hash of zeros.
     """
     record = manifest.splits[split]
     fills: dict[str, tuple[tuple[int, ...], Any, Any]] = {
-        "labels": ((), LABEL, -1),
-        "ids": ((), _id_dtype(record.id_bytes), None),
+        "ids": ((), text_dtype(record.id_bytes), None),
+        "contents": ((HASH_BYTES,), np.dtype(np.uint8), 0),
     }
     for layer, spec in manifest.layers.items():
         fills[dataset_name(layer, manifest.layers)] = (spec.shape, stored_dtype(spec), np.nan)
 
     def fill(file: h5py.File) -> dict[str, int]:
+        labels = [("targets.h5", f"{split}/labels", 0, record.samples)] if record.samples else []
+        _virtual_dataset(file, "labels", shape=(record.samples,), dtype=LABEL, missing=-1, parts=labels)
         for name, (shape, dtype, missing) in fills.items():
-            parts = [(shard.file, shard.start, shard.stop) for shard in manifest.shards(split)]
+            parts = [(shard.file, name, shard.start, shard.stop) for shard in manifest.shards(split)]
             _virtual_dataset(file, name, shape=(record.samples, *shape), dtype=dtype, missing=missing, parts=parts)
         return {}
 
-    return _image(fill, 0)
+    return encode_file(fill, 0)
 
 
 def _virtual_dataset(
@@ -115,7 +123,7 @@ def _virtual_dataset(
     shape: tuple[int, ...],
     dtype: np.dtype,
     missing: Any,
-    parts: list[tuple[str, int, int]],
+    parts: list[tuple[str, str, int, int]],
 ) -> None:
     """Do what `h5py.Group.create_virtual_dataset` does, which cannot leave out the time of creation."""
     options = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
@@ -123,17 +131,26 @@ def _virtual_dataset(
     options.set_obj_track_times(False)
     if missing is not None:
         options.set_fill_value(np.array([missing], dtype))
-    for source, start, stop in parts:
+    for source, source_name, start, stop in parts:
         part = (stop - start, *shape[1:])
         where = h5py.h5s.create_simple(shape)
         where.select_hyperslab((start, *(0 for _ in shape[1:])), part)
-        options.set_virtual(where, source.encode(), name.encode(), h5py.h5s.create_simple(part))
+        options.set_virtual(where, source.encode(), source_name.encode(), h5py.h5s.create_simple(part))
     group = file.require_group(name.rpartition("/")[0] or "/")
     kind = h5py.h5t.py_create(dtype, logical=True)
     h5py.h5d.create(group.id, name.rpartition("/")[2].encode(), kind, h5py.h5s.create_simple(shape), dcpl=options)
 
 
-def _image(fill: Callable[[h5py.File], dict[str, int]], size: int) -> tuple[bytes, FileEntry]:
+def encode_file(fill: Callable[[h5py.File], dict[str, int]], size: int) -> tuple[bytes, FileEntry]:
+    """Build an HDF5 file in memory.
+
+    Args:
+        fill: makes its datasets; returns where each contiguous one begins.
+        size: about how many bytes they have.
+
+    Returns:
+        The file's bytes and its manifest entry.
+    """
     options: dict[str, Any] = {"libver": _LIBVER, "alignment_threshold": _ALIGNMENT, "alignment_interval": _ALIGNMENT}
     with h5py.File(
         uuid.uuid4().hex, "w", driver="core", backing_store=False, block_size=size + OVERHEAD_BYTES, **options
@@ -144,7 +161,8 @@ def _image(fill: Callable[[h5py.File], dict[str, int]], size: int) -> tuple[byte
     return image, FileEntry(len(image), hashlib.sha256(image).hexdigest(), offsets)
 
 
-def _id_dtype(width: int) -> np.dtype:
+def text_dtype(width: int) -> np.dtype:
+    """Return the dtype of UTF-8 text of at most so many bytes."""
     dtype: np.dtype = h5py.string_dtype("utf-8", width)
     return dtype
 

@@ -102,6 +102,28 @@ def publish_new(path: Path, content: bytes) -> None:
     publish(path, lambda file: file.write(content), settle)
 
 
+def publish_link(path: Path, source: Path) -> None:
+    """Give a file of a cache a second name, in one step; where there are no hard links it is copied.
+
+    Args:
+        path: the new name; an existing file of this name is replaced.
+        source: the file, which is never changed in place.
+
+    Raises:
+        DiskFull, CacheError: as for `publish`.
+    """
+    temporary = temporary_name(path)
+    try:
+        temporary.hardlink_to(source)
+        temporary.replace(path)
+        sync_folder(path.parent)
+    except OSError:
+        with source.open("rb") as content:
+            publish(path, lambda file: shutil.copyfileobj(content, file))
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
 def write_error(error: OSError, path: Path) -> CacheError:
     """Return the `CacheError` that tells a user what an `OSError` at a path means."""
     if error.errno in _FULL:

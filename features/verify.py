@@ -12,24 +12,30 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from bottleneck_features.features.entries import FileEntry
+from bottleneck_features.features.entries import HASH_BYTES, FileEntry
 from bottleneck_features.features.errors import CacheDamaged, CacheMissing
 from bottleneck_features.features.lock import writer_lock
 from bottleneck_features.features.manifest import MANIFEST, Manifest, Shard, load, plan_sha256
 from bottleneck_features.features.quarantine import (
-    WRONG_HASH,
     DamagedFile,
+    as_it_was,
+    file_problem,
+    hashes_all,
     quarantine_files,
     quarantine_manifest,
-    size_problem,
 )
 from bottleneck_features.features.removed import noticing_removal
-from bottleneck_features.features.shards import LABEL, blosc2_filter, dataset_name, stored_dataset, stored_dtype
-from bottleneck_features.features.storage import sha256_of
+from bottleneck_features.features.shards import (
+    MACHINE_BYTES,
+    blosc2_filter,
+    dataset_name,
+    stored_dataset,
+    stored_dtype,
+)
+from bottleneck_features.features.targets import TARGETS, read_targets
 from bottleneck_features.features.writer import finalise
 
 _BLOCK_BYTES = 16 << 20
-HASHED_WHOLE = 2 << 30  # bytes of shards: of larger caches only what is newer than the manifest is hashed
 _AT_A_TIME = 4  # shards; hashing leaves the interpreter's lock
 
 
@@ -60,7 +66,7 @@ class VerifyReport:
 
 
 def verify(path: Path | str) -> VerifyReport:
-    """Check all that a cache holds: hashes, structure, finiteness, ids and labels.
+    """Check all that a cache holds: hashes, structure, finiteness, ids, content hashes and labels.
 
     Args:
         path: the cache's folder, finished or not.
@@ -81,7 +87,11 @@ def verify(path: Path | str) -> VerifyReport:
     except CacheDamaged as error:
         return VerifyReport(folder, 0, 0, 0, (DamagedFile(MANIFEST, str(error)),), time.perf_counter() - started)
     with noticing_removal(folder):
-        problems = (*_shard_problems(folder, manifest), *_virtual_problems(folder, manifest))
+        problems = (
+            *_targets_problems(folder, manifest),
+            *_shard_problems(folder, manifest),
+            *_virtual_problems(folder, manifest),
+        )
         if problems and not (folder / MANIFEST).exists():
             raise CacheDamaged(str(problems[0]))
     done, total, hashed = manifest.count_finished(), manifest.count(), manifest.bytes_finished()
@@ -112,11 +122,11 @@ def require_unchanged(path: Path | str) -> None:
 
 def _require_unchanged(folder: Path, manifest: Manifest) -> None:
     completed = (folder / MANIFEST).stat().st_mtime_ns
-    hashes_all = manifest.bytes_finished() <= HASHED_WHOLE
+    hashed = hashes_all(manifest)
     doubtful = [
         (folder / shard.file, entry)
         for shard, entry in manifest.finished()
-        if hashes_all or not _as_it_was(folder / shard.file, entry, completed)
+        if hashed or not as_it_was(folder / shard.file, entry, completed)
     ]
     with ThreadPoolExecutor(_AT_A_TIME, "hash") as pool:
         reasons = list(pool.map(lambda item: file_problem(*item), doubtful))
@@ -163,7 +173,7 @@ def repair(path: Path | str) -> VerifyReport:
 
 def _shard_problems(folder: Path, manifest: Manifest) -> Iterator[DamagedFile]:
     for split, record in manifest.splits.items():
-        ids, labels = [], []
+        ids, contents = [], []
         for shard in manifest.shards(split):
             entry = record.shards.get(shard.index)
             if entry is None:
@@ -172,16 +182,23 @@ def _shard_problems(folder: Path, manifest: Manifest) -> Iterator[DamagedFile]:
             if reason:
                 yield DamagedFile(shard.file, reason, shard)
                 continue
-            part_ids, part_labels = _ids_and_labels(folder, manifest, shard)
+            part_ids, part_contents = _ids_and_contents(folder, manifest, shard)
             ids.append(part_ids)
-            labels.append(part_labels)
-        if len(ids) == len(manifest.shards(split)) and plan_sha256(b"".join(ids), b"".join(labels)) != (
+            contents.append(part_contents)
+        if len(ids) == len(manifest.shards(split)) and plan_sha256(b"".join(ids), b"".join(contents)) != (
             record.plan_sha256
         ):
             yield from (
-                DamagedFile(shard.file, "ids or labels of its split are not those of the manifest", shard)
+                DamagedFile(shard.file, "ids or content hashes of its split are not those of the manifest", shard)
                 for shard in manifest.shards(split)
             )
+
+
+def _targets_problems(folder: Path, manifest: Manifest) -> Iterator[DamagedFile]:
+    try:
+        read_targets(folder, manifest)
+    except CacheDamaged as error:
+        yield DamagedFile(TARGETS, str(error))
 
 
 def _virtual_problems(folder: Path, manifest: Manifest) -> Iterator[DamagedFile]:
@@ -193,26 +210,12 @@ def _virtual_problems(folder: Path, manifest: Manifest) -> Iterator[DamagedFile]
             yield DamagedFile(f"{split}.h5", reason)
 
 
-def _as_it_was(path: Path, entry: FileEntry, completed: int) -> bool:
-    """Return whether a file has the right size and was last changed before its manifest was completed, in ns."""
-    try:
-        status = path.stat()
-    except OSError:
-        return False
-    return status.st_size == entry.bytes and status.st_mtime_ns < completed
-
-
-def file_problem(path: Path, entry: FileEntry) -> str:
-    """Return what is wrong with a file that its entry describes, found by its size and hash; else an empty text."""
-    try:
-        return size_problem(path, entry) or ("" if sha256_of(path) == entry.sha256 else WRONG_HASH)
-    except OSError as error:
-        return f"cannot be read ({error.strerror})"
-
-
 def _content_problem(folder: Path, manifest: Manifest, shard: Shard, entry: FileEntry) -> str:
     """Return what is wrong inside a file whose hash is right: only a writer at fault can cause it."""
-    expected: dict[str, tuple[tuple[int, ...], np.dtype]] = {"labels": ((len(shard),), LABEL)}
+    expected: dict[str, tuple[tuple[int, ...], np.dtype]] = {
+        "contents": ((len(shard), HASH_BYTES), np.dtype(np.uint8)),
+        "machine": ((), np.dtype(f"S{MACHINE_BYTES}")),
+    }
     for layer, spec in manifest.layers.items():
         expected[dataset_name(layer, manifest.layers)] = ((len(shard), *spec.shape), stored_dtype(spec))
     if manifest.compression == "blosc2":
@@ -228,15 +231,13 @@ def _content_problem(folder: Path, manifest: Manifest, shard: Shard, entry: File
             wrong = [
                 name for name, offset in entry.offsets.items() if stored_dataset(file, name).id.get_offset() != offset
             ]
-            ids, labels = stored_dataset(file, "ids"), stored_dataset(file, "labels")[:]
+            ids = stored_dataset(file, "ids")
             if ids.shape != (len(shard),) or ids.dtype.kind != "S":
                 return f"ids is {ids.dtype} {ids.shape}, not text of shape {(len(shard),)}"
     except (OSError, KeyError, RuntimeError) as error:  # HDF5 has no errors of its own
         return f"not the HDF5 file it should be ({error})"
     if wrong:
         return f"{wrong[0]} does not lie where the manifest says"
-    if labels.min() < 0 or labels.max() >= len(manifest.class_names):
-        return f"labels beyond the {len(manifest.class_names)} classes"
     return ""
 
 
@@ -245,7 +246,7 @@ def _finite(data: h5py.Dataset) -> bool:
     return all(np.isfinite(data[start : start + rows]).all() for start in range(0, len(data), rows))
 
 
-def _ids_and_labels(folder: Path, manifest: Manifest, shard: Shard) -> tuple[bytes, bytes]:
+def _ids_and_contents(folder: Path, manifest: Manifest, shard: Shard) -> tuple[bytes, bytes]:
     with h5py.File(folder / shard.file, "r", locking=False) as file:
         ids = file["ids"][:].astype(f"S{manifest.splits[shard.split].id_bytes}")
-        return ids.tobytes(), file["labels"][:].tobytes()
+        return ids.tobytes(), file["contents"][:].tobytes()

@@ -12,16 +12,24 @@ from typing import Any, Self
 import numpy as np
 
 from bottleneck_features.errors import enumerated
+from bottleneck_features.features.donors import find_donors
 from bottleneck_features.features.entries import FileEntry
-from bottleneck_features.features.errors import CacheError, CacheIncomplete, FeatureError
+from bottleneck_features.features.errors import CacheDamaged, CacheError, CacheIncomplete, FeatureError
 from bottleneck_features.features.journal import Journal
 from bottleneck_features.features.lock import shared_lock, writer_lock
 from bottleneck_features.features.manifest import MANIFEST, ArraySpec, Manifest, Shard, create, load, update
 from bottleneck_features.features.partition import WHOLE, Partition
 from bottleneck_features.features.plan import SplitPlan, make_plan, require_same
-from bottleneck_features.features.quarantine import DamagedFile, missing_or_wrong_size, quarantine_files, size_problem
+from bottleneck_features.features.quarantine import (
+    DamagedFile,
+    missing_or_wrong_size,
+    quarantine_files,
+    size_problem,
+)
+from bottleneck_features.features.reuse import Draft, Reused, RowSources
 from bottleneck_features.features.shards import OVERHEAD_BYTES, encode_shard, encode_virtual, sample_bytes, stored_dtype
-from bottleneck_features.features.storage import make_folder, publish_bytes, remove_stale, require_space
+from bottleneck_features.features.storage import make_folder, publish_bytes, publish_link, remove_stale, require_space
+from bottleneck_features.features.targets import TARGETS, Targets, read_targets
 
 SHOWN_IDS = 3
 
@@ -35,9 +43,9 @@ class CacheWriter:
     Args:
         path: the cache's folder, as from `cache_path`; made if missing.
         identity: mapping of all that changes the numbers, as for `identity_key`.
-        splits: `SplitPlan` (ids and labels in order) by split name.
+        splits: `SplitPlan` (ids and content hashes in order) by split name.
         arrays: `ArraySpec` (shape of one sample and dtype) by layer name, in order; the last one becomes `x`.
-        class_names: name of each label, 0 … classes − 1.
+        targets: labels, groups and class names of the same samples.
         shard_size: samples in a shard, ≥ 1; that of an unfinished cache at `path` wins over it.
         provenance: JSON that is kept in the manifest and is no part of the key; `experiment` and `backbone` in it
             are shown by `list_caches`.
@@ -45,6 +53,10 @@ class CacheWriter:
         wait_seconds: how long to wait for another writer of this cache, ≥ 0; `math.inf` waits for ever.
         part: the shards to be written, `Partition(3, 16)` for every 16th one from the third on; all of them by default.
             `SHARED` is all of them too, but beside others, who have agreed on who writes which.
+        recipe: SHA-256 of all that a sample's features depend on but its image and the machine, 64 hexadecimal digits.
+        machine: what computes the features here, at most 16 ASCII characters: two of one name give the same bits.
+        donors: folders of caches; where one has the features of a content by the same recipe and machine, they are taken from
+            there, and equal contents are computed once. None: everything is computed.
 
     Attributes:
         requeued: tuple of `DamagedFile`, the damaged or missing shards found on entering, which are pending again.
@@ -56,7 +68,7 @@ class CacheWriter:
         DiskFull: if the disk cannot hold what is still to be written.
 
     Example:
-        with CacheWriter(path, identity, splits, arrays, class_names, shard_size=1024, provenance={}) as writer:
+        with CacheWriter(path, identity, splits, arrays, targets, shard_size=1024, provenance={}) as writer:
             for shard in writer.pending:
                 writer.write(shard, extract(shard))
             writer.finish()
@@ -68,20 +80,32 @@ class CacheWriter:
         identity: Mapping[str, Any],
         splits: Mapping[str, SplitPlan],
         arrays: Mapping[str, ArraySpec],
-        class_names: Sequence[str],
+        targets: Targets,
         *,
         shard_size: int,
         provenance: Mapping[str, Any],
         compression: str = "none",
         wait_seconds: float = 0.0,
         part: Partition = WHOLE,
+        recipe: str = "",
+        machine: str = "",
+        donors: Sequence[Path] | None = None,
     ) -> None:
         self.path = Path(path)
         self.requeued: tuple[DamagedFile, ...] = ()
         self._wait_seconds = wait_seconds
         self._plan = make_plan(
-            identity, splits, arrays, class_names, shard_size=shard_size, provenance=provenance, compression=compression
+            identity,
+            splits,
+            arrays,
+            targets,
+            shard_size=shard_size,
+            provenance=provenance,
+            compression=compression,
+            recipe=recipe,
         )
+        self._machine, self._donors = machine, donors
+        self._sources: RowSources | None = None
         self._manifest = self._plan.manifest
         self._part = part
         self._written: set[Shard] = set()
@@ -93,11 +117,14 @@ class CacheWriter:
             lock = writer_lock if self._part == WHOLE else shared_lock
             held.enter_context(lock(self.path, self._wait_seconds))
             self._clean()
+            self._write_targets()
             self._manifest = create(self.path, self._plan.manifest)
             require_same(self._plan.manifest, self._manifest, self.path)
             self._requeue()
-            require_space(self.path, self._bytes_to_write(), "Extracting the features that are still to be computed")
             self._journal = held.enter_context(Journal(self.path, self._manifest.plan_digest))
+            if self._donors is not None:
+                self._look_for_rows(self._donors)
+            require_space(self.path, self._bytes_to_write(), "Extracting the features that are still to be computed")
             self._held = held.pop_all()
         return self
 
@@ -126,6 +153,21 @@ class CacheWriter:
         """Samples of these in finished shards."""
         return self._manifest.images_done(self._part) + sum(map(len, self._written))
 
+    @property
+    def reused(self) -> Reused:
+        """What did not have to be computed so far."""
+        return self._sources.reused if self._sources else Reused()
+
+    def lacks(self, shard: Shard) -> bool:
+        """Return whether rows of a pending shard are to be computed, or copied from rows of this cache that are."""
+        return self._sources is None or self._sources.lacks(shard)
+
+    def draft(self, shard: Shard) -> Draft:
+        """Return one of `pending` with the rows that are had already; what it lacks is to be computed."""
+        if self._sources:
+            return self._sources.draft(shard)
+        return Draft(shard, np.arange(len(shard)))
+
     def write(self, shard: Shard, arrays: Mapping[str, np.ndarray]) -> None:
         """Store one shard and enter it in the journal; both are on disk when this returns.
 
@@ -139,9 +181,9 @@ class CacheWriter:
             DiskFull: if the disk fills up; nothing half-written stays.
         """
         part = slice(shard.start, shard.stop)
-        ids = self._plan.ids[shard.split][part]
+        ids, contents = self._plan.ids[shard.split][part], self._plan.contents[shard.split][part]
         stored = _stored_arrays(self._manifest.layers, arrays, ids)
-        image, entry = encode_shard(stored, self._plan.labels[shard.split][part], ids, self._manifest.compression)
+        image, entry = encode_shard(stored, ids, contents, self._machine, self._manifest.compression)
         self._keep(shard, image, entry)
         self._written.add(shard)
         if not (self.path / MANIFEST).exists():
@@ -176,10 +218,34 @@ class CacheWriter:
         publish_bytes(self.path / shard.file, image)
         self._journal.enter(shard.split, shard.index, entry)
 
+    def _look_for_rows(self, donors: Sequence[Path]) -> None:
+        """Find rows that are had already; a shard that another cache has as it would be written becomes a link to it."""
+        in_order = not self._part.shared
+        self._sources = RowSources(self.path, self._plan, self._manifest, in_order=in_order)
+        others = find_donors([folder for folder in donors if folder != self.path], self._manifest)
+        for donor, head in self._sources.look(others, self.pending, self._machine):
+            self._adopt(head.shard, donor.folder / head.shard.file, head.entry)
+            self._written.add(head.shard)
+            self._sources.reused.rows[donor.name] += len(head.shard)
+
+    def _adopt(self, shard: Shard, source: Path, entry: FileEntry) -> None:
+        publish_link(self.path / shard.file, source)
+        self._journal.enter(shard.split, shard.index, entry)
+
     def _clean(self) -> None:
         for folder in (self.path, *(self.path / split for split in self._plan.manifest.splits)):
             make_folder(folder)
             remove_stale(folder)
+
+    def _write_targets(self) -> None:
+        """Write the targets where they are missing or damaged; those of another plan stay, and their manifest is refused."""
+        manifest = self._plan.manifest
+        if (self.path / MANIFEST).exists() and load(self.path).targets != manifest.targets:
+            return
+        try:
+            read_targets(self.path, manifest)
+        except CacheDamaged:
+            publish_bytes(self.path / TARGETS, self._plan.targets)
 
     def _requeue(self) -> None:
         """Make damaged shards pending again: on disk if the cache is one's own, else for this part's writer alone."""
@@ -193,10 +259,14 @@ class CacheWriter:
 
     def _bytes_to_write(self) -> int:
         manifest = self._manifest
+        left = manifest.unfinished(self._part)
+        for split, own in left.items():
+            linked = [shard.index for shard in self._written if shard.split == split]  # which take no space
+            left[split] = np.setdiff1d(own, linked)
         return sum(
             manifest.samples(split, own) * sample_bytes(manifest.layers, manifest.splits[split].id_bytes)
             + len(own) * OVERHEAD_BYTES
-            for split, own in manifest.unfinished(self._part).items()
+            for split, own in left.items()
         )
 
 

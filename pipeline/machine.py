@@ -1,9 +1,12 @@
 """What ran: the versions of the packages, the machine, and the memory of this process."""
 
+import hashlib
+import json
 import os
 import platform
 import resource
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -12,12 +15,14 @@ from typing import Any
 import psutil
 
 PACKAGES = ("bottleneck-features", "tensorflow", "keras", "numpy", "h5py", "openvino", "scikit-learn")
+DECIDING = ("tensorflow", "keras", "numpy", "pillow")  # what decodes, or makes what the engine computes
+VECTOR_FLAGS = ("avx", "amx", "fma", "f16c", "sve", "asimd", "bf16", "i8mm")
 
 
-def versions() -> dict[str, str]:
-    """Return the versions of Python and of the packages that decide the numbers."""
+def versions(packages: Sequence[str] = PACKAGES) -> dict[str, str]:
+    """Return the versions of Python and of those of some packages that are installed."""
     found = {"python": platform.python_version()}
-    for package in PACKAGES:
+    for package in packages:
         try:
             found[package] = version(package)
         except PackageNotFoundError:
@@ -36,6 +41,29 @@ def hardware() -> dict[str, Any]:
     }
 
 
+def machine_kind(engine: str) -> str:
+    """Return what decides the low bits of features besides their recipe, as 16 hexadecimal digits.
+
+    Machines of one kind have the same processor, with the same instructions for vectors and matrices, and the same versions
+    of what decodes and computes; with TensorFlow also the same GPUs. How many cores they have changes no bit.
+
+    Args:
+        engine: `"openvino"` or `"tensorflow"`.
+    """
+    packages = (*DECIDING, engine)
+    kind = {
+        "processor": [_processor(), *sorted(_vector_instructions())],
+        "gpus": _gpu_names() if engine == "tensorflow" else [],
+        "packages": {name: found for name, found in versions(packages).items() if name != "python"},
+    }
+    return hashlib.sha256(json.dumps(kind, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _vector_instructions() -> set[str]:
+    flags = {word for line in _cpuinfo("flags") + _cpuinfo("Features") for word in line.split()}
+    return {flag for flag in flags if flag.startswith(VECTOR_FLAGS)}
+
+
 def _gpu_names() -> list[str]:
     tensorflow = sys.modules.get("tensorflow")
     if not tensorflow:
@@ -45,10 +73,15 @@ def _gpu_names() -> list[str]:
 
 
 def _processor() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    names = _cpuinfo("model name")
     return names[0] if names else platform.processor() or platform.machine()
+
+
+def _cpuinfo(name: str) -> list[str]:
+    """Return what Linux says of each of its processors under a name."""
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text().splitlines() if path.exists() else []
+    return [line.partition(":")[2].strip() for line in lines if line.partition(":")[0].strip() == name]
 
 
 def peak_memory_mib() -> float:

@@ -159,6 +159,11 @@ def inspect_command(request: Request) -> None:
 @stage
 @click.option("--rehash", is_flag=True, help="Read and hash all data again, even files that look unchanged.")
 @click.option(
+    "--reuse/--no-reuse",
+    default=True,
+    help="Copy what another cache has of the same images by the same recipe, or compute all.  [default: reuse]",
+)
+@click.option(
     "--wait",
     type=click.FloatRange(min=0),
     default=0.0,
@@ -189,7 +194,9 @@ def inspect_command(request: Request) -> None:
     type=click.IntRange(min=0),
     help="With ray: accelerators per worker. Default: 1 if the cluster has any.",
 )
-def features_command(request: Request, rehash: bool, wait: float, shard: str, engine_on: str, **on_ray: Any) -> None:
+def features_command(
+    request: Request, rehash: bool, reuse: bool, wait: float, shard: str, engine_on: str, **on_ray: Any
+) -> None:
     """Stage one: extract the bottleneck features of every image, once.
 
     An interrupted run continues after its last finished shard. Settings that change the features have a cache of their own.
@@ -201,13 +208,13 @@ def features_command(request: Request, rehash: bool, wait: float, shard: str, en
              bottleneck features -e cifar10 --engine-on ray --workers 2
              bottleneck features -e cifar10 --set features.store=s3://bucket/caches
     """
-    from bottleneck_features.pipeline.extraction.cache import forget_fingerprints
+    from bottleneck_features.pipeline.datasets.scan_memory import forget_scans
 
     part = parsed_part(shard)
     extract = on_local(part, on_ray) if engine_on == "local" else on_cluster(part, on_ray)
     if rehash:
-        forget_fingerprints(request.home)
-    result = extract(request.experiment, request.home, wait_seconds=wait)
+        forget_scans(request.home)
+    result = extract(request.experiment, request.home, wait_seconds=wait, reuse=reuse)
     show(request, result, lambda content: print_extraction(content, request.options))
 
 

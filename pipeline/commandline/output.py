@@ -4,12 +4,14 @@ import json
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 import click
 from rich.console import Console
 from rich.table import Table
 
+from bottleneck_features.errors import enumerated
 from bottleneck_features.pipeline.reporting.answer import answer, headline
 from bottleneck_features.pipeline.tables import (
     PROBE_COLUMNS,
@@ -156,8 +158,14 @@ def print_extraction(result: Mapping[str, Any], options: Sequence[str]) -> None:
             f"{result['images']:,} images at {result['images_per_second']:,.1f} images/s "
             f"({result['engine']}, {result['precision']}), peak memory {result['peak_memory_mib']:,.0f} MiB"
         )
-    else:
+    elif not result["images_reused"]:
         echo("All features are already in the cache: nothing to do.")
+    if result["images_reused"]:
+        sources = enumerated(
+            f"{count:,} from {'equal images of this cache' if name == Path(result['cache']).name else name}"
+            for name, count in result["reused_from"].items()
+        )
+        echo(f"{result['images_reused']:,} images were not computed again: {sources}")
     echo(f"cache: {result['cache']} ({result['cache_mib']:,.1f} MiB)")
     if result["shards_left"]:
         echo(

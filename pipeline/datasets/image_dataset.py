@@ -157,9 +157,10 @@ class ImageDataset(Dataset):
             pixels=lambda size: self._pixels(table, index, replace(self._resizing, size=size)),
         )
 
-    def content(self, split: str, indices: np.ndarray) -> bytes:
-        """See `Dataset.content`."""
-        return self._tables[split].images["sha256"][indices].tobytes().hex().encode()
+    def contents(self, split: str, indices: np.ndarray) -> np.ndarray:
+        """See `Dataset.contents`."""
+        hashes: np.ndarray = self._tables[split].images["sha256"][indices]
+        return hashes
 
     def _labels(self, table: ImageTable) -> np.ndarray:
         """Return the labels as indices into the class names, which are those of the training images in their natural order."""

@@ -17,6 +17,7 @@ import numpy as np
 
 from bottleneck_features import features, models
 from bottleneck_features.pipeline.datasets.dataset import ArrayDataset, Dataset, Samples
+from bottleneck_features.pipeline.extraction.cache import targets_of
 from bottleneck_features.pipeline.extraction.extract import fill
 from bottleneck_features.pipeline.machine import peak_memory_mib
 from bottleneck_features.pipeline.quiet import import_tensorflow
@@ -95,7 +96,7 @@ def _engine(
     bare = build(size, in_place)
     stage = build((SOURCE, SOURCE), images[:batch])
     spec = {layer: features.ArraySpec(shape, "float16") for layer, shape in stage.output_shapes.items()}
-    plan = {"train": features.SplitPlan(dataset.splits["train"].ids, dataset.splits["train"].labels)}
+    plan = {"train": features.SplitPlan(dataset.splits["train"].ids)}
     counter = itertools.count()
 
     def run_bare() -> None:
@@ -104,10 +105,10 @@ def _engine(
     def run_stage() -> None:
         path = folder / f"run-{next(counter)}"
         writing = features.CacheWriter(
-            path, {"run": path.name}, plan, spec, dataset.class_names, shard_size=1024, provenance={}
+            path, {"run": path.name}, plan, spec, targets_of(dataset), shard_size=1024, provenance={}
         )
         with writing as writer:
-            fill(writer, dataset, stage, batch)
+            fill(writer, dataset, lambda: stage, batch)
             writer.finish()
 
     about = {"gflop_per_image": stage.gflop_per_image, "matmul_gflops": _matmul(variant)}

@@ -1,6 +1,5 @@
 """The cache that belongs to an experiment: its identity, and opening it or saying why it does not match."""
 
-import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -12,33 +11,41 @@ from filelock import FileLock
 from pydantic import Field, TypeAdapter
 
 from bottleneck_features import features, models
-from bottleneck_features.features.storage import remove_stale
 from bottleneck_features.foreign import read_json
 from bottleneck_features.pipeline.datasets import Dataset
-from bottleneck_features.pipeline.datasets.scan_memory import forget_scans
-from bottleneck_features.pipeline.datasets.texts import joined
 from bottleneck_features.pipeline.errors import NoCache
 from bottleneck_features.pipeline.experiment import Experiment
 from bottleneck_features.pipeline.results import write_text
 
 
-def experiment_identity(experiment: Experiment, dataset: Dataset, home: Path) -> dict[str, Any]:
-    """Return everything that changes the features' numbers, by the name of the setting it comes from.
+def experiment_identity(experiment: Experiment, dataset: Dataset) -> dict[str, Any]:
+    """Return what a cache holds: the images by split, their labels, and the recipe of their features.
 
     Args:
         experiment: the experiment.
         dataset: its open data set.
-        home: the artifacts folder, where fingerprints of unchanged files are remembered.
 
     Returns:
-        A flat dictionary of JSON values.
+        A flat dictionary of JSON values: a digest of ids and contents for each split, `dataset.labels`, a digest of labels,
+        groups and class names, and what `recipe` returns.
     """
-    identity = {f"dataset.{split}": value for split, value in fingerprints(dataset, home).items()}
-    return {**identity, **settings_identity(experiment), **dataset.identity}
+    images = {f"dataset.{split}": dataset.fingerprint(split) for split in dataset.splits}
+    return {**images, "dataset.labels": targets_of(dataset).digest, **recipe(experiment, dataset)}
+
+
+def recipe(experiment: Experiment, dataset: Dataset) -> dict[str, Any]:
+    """Return everything that the features of an image depend on besides the image and the machine, by setting."""
+    return {**settings_identity(experiment), **dataset.identity}
+
+
+def targets_of(dataset: Dataset) -> features.Targets:
+    """Return the labels, groups and class names of a data set."""
+    labels = {split: samples.labels for split, samples in dataset.splits.items()}
+    return features.Targets(tuple(dataset.class_names), labels, dataset.groups)
 
 
 def settings_identity(experiment: Experiment) -> dict[str, Any]:
-    """Return the settings that change the features' numbers, for any images: a part of `experiment_identity`."""
+    """Return the settings that change the features' numbers, for any images: a part of `recipe`."""
     compute = experiment.compute
     engine, precision = models.resolve_engine(compute.engine, compute.precision)
     weights = models.weights_identity(experiment.backbone.name, experiment.backbone.weights, experiment.seed)
@@ -81,6 +88,11 @@ def cache_name(experiment: Experiment) -> str:
 def cache_root(home: Path) -> Path:
     """Return the folder that holds all caches."""
     return home / "features"
+
+
+def cache_folders(home: Path) -> list[Path]:
+    """Return the folders of all caches of a home, finished or not."""
+    return [info.parent for info in cache_root(home).glob("*/manifest.json")]
 
 
 def cache_url(experiment: Experiment, path: Path) -> str:
@@ -139,88 +151,36 @@ def data_warnings(experiment: Experiment, dataset: Dataset) -> tuple[str, ...]:
     return (*warnings, *dataset.notices)
 
 
-FINGERPRINTS_FILE, FINGERPRINTS_LOCK = "fingerprints.json", "fingerprints.lock"
-FINGERPRINTS_KEPT = 20  # states of data sets
-
-
-def fingerprints(dataset: Dataset, home: Path) -> dict[str, str]:
-    """Return the SHA-256 of each split's content.
-
-    Args:
-        dataset: the open data set; its images are read only when they are not known yet.
-        home: the artifacts folder; `fingerprints.json` in it remembers the states of data sets that were used last, the
-            latest one last. `forget_fingerprints` makes images be read again.
-
-    Returns:
-        64 hexadecimal digits by split.
-    """
-    if not dataset.files:
-        return {split: dataset.fingerprint(split) for split in dataset.splits}
-    state, known = _state(dataset), _known(home)
-    found = known.get(state) or {split: dataset.fingerprint(split) for split in dataset.splits}
-    if next(reversed(known), None) != state:
-        with FileLock(home / FINGERPRINTS_LOCK):
-            remove_stale(home, of=FINGERPRINTS_FILE)
-            kept = {**{other: value for other, value in _known(home).items() if other != state}, state: found}
-            write_text(home / FINGERPRINTS_FILE, json.dumps(dict(list(kept.items())[-FINGERPRINTS_KEPT:]), indent=1))
-    return found
-
-
-def forget_fingerprints(home: Path) -> None:
-    """Forget every remembered fingerprint and scan, so that the next command reads the images themselves."""
-    (home / FINGERPRINTS_FILE).unlink(missing_ok=True)
-    forget_scans(home)
-
-
-def _known(home: Path) -> dict[str, dict[str, str]]:
-    try:
-        content = read_json(home / FINGERPRINTS_FILE)
-        return {state: {split: str(value) for split, value in found.items()} for state, found in content.items()}
-    except (OSError, ValueError, AttributeError):  # none yet, or damaged: made anew
-        return {}
-
-
-def _state(dataset: Dataset) -> str:
-    digest = hashlib.sha256()
-    for path in dataset.files:
-        status = path.stat()
-        times = f"{status.st_mtime_ns}\0{status.st_ctime_ns}\0{status.st_ino}"
-        digest.update(f"{path.resolve()}\0{status.st_size}\0{times}\n".encode())
-    for samples in dataset.splits.values():
-        for block in joined(samples.ids):
-            digest.update(block)
-        digest.update(b"\n")
-    return digest.hexdigest()
-
-
 SPEEDS, SPEEDS_LOCK = "speeds.json", "speeds.lock"
 _SPEED_TABLE = TypeAdapter(
     dict[str, tuple[Annotated[int, Field(ge=0, lt=1 << 62)], Annotated[float, Field(gt=0, lt=1e18)]]]
 )
 
 
-def extraction_speed(folder: Path, key: str) -> float | None:
-    """Return the images/s at which a cache was extracted, over all its finished runs; None when it is not known.
+def extraction_speed(home: Path, recipe_key: str) -> float | None:
+    """Return the images/s at which features of a recipe were computed, over all runs in a home; None when it is not known.
 
     Args:
-        folder: the run folder of `features`.
-        key: SHA-256 of the cache's identity.
+        home: the artifacts folder.
+        recipe_key: SHA-256 of the recipe.
     """
-    images, seconds = _speeds(folder).get(key, (0, 0.0))
+    images, seconds = _speeds(home).get(recipe_key, (0, 0.0))
     return round(images / seconds, 2) if images else None
 
 
-def remember_speed(folder: Path, key: str, images: int, seconds: float) -> None:
-    """Add a finished run to the speed of a cache; runs that end at the same time are all counted."""
-    with FileLock(folder / SPEEDS_LOCK):
-        speeds = _speeds(folder)
-        images_before, seconds_before = speeds.get(key, (0, 0.0))
-        speeds[key] = (images_before + images, seconds_before + seconds)
-        write_text(folder / SPEEDS, json.dumps(speeds, indent=1))
+def remember_speed(home: Path, recipe_key: str, images: int, seconds: float) -> None:
+    """Add a finished run to the speed of a recipe; runs that end at the same time are all counted."""
+    if not images:
+        return
+    with FileLock(home / SPEEDS_LOCK):
+        speeds = _speeds(home)
+        images_before, seconds_before = speeds.get(recipe_key, (0, 0.0))
+        speeds[recipe_key] = (images_before + images, seconds_before + seconds)
+        write_text(home / SPEEDS, json.dumps(speeds, indent=1))
 
 
-def _speeds(folder: Path) -> dict[str, tuple[int, float]]:
+def _speeds(home: Path) -> dict[str, tuple[int, float]]:
     try:
-        return _SPEED_TABLE.validate_python(read_json(folder / SPEEDS))
+        return _SPEED_TABLE.validate_python(read_json(home / SPEEDS))
     except (OSError, ValueError):
         return {}

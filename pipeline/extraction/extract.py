@@ -2,12 +2,12 @@
 
 import logging
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
-from itertools import groupby
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,14 @@ from bottleneck_features.pipeline.datasets import Dataset, open_dataset
 from bottleneck_features.pipeline.errors import DownloadError
 from bottleneck_features.pipeline.experiment import Experiment
 from bottleneck_features.pipeline.extraction.cache import (
+    cache_folders,
     cache_name,
     cache_root,
     cache_url,
+    targets_of,
 )
 from bottleneck_features.pipeline.extraction.opened import OpenedExperiment
-from bottleneck_features.pipeline.machine import hardware, versions
+from bottleneck_features.pipeline.machine import hardware, machine_kind, versions
 from bottleneck_features.pipeline.progress import progress
 from bottleneck_features.pipeline.results import Clock, experiment_json
 
@@ -48,12 +50,14 @@ class Outputs:
         shard_size: images per shard.
         check: how far the engine is from the float32 reference, by layer.
         machine: `versions` and `hardware` of its process, which determine the low bits.
+        kind: names what of these does: two machines of one kind give the same bits.
     """
 
     shapes: Mapping[str, tuple[int, ...]]
     shard_size: int
     check: Mapping[str, Mapping[str, float]]
     machine: Mapping[str, Mapping[str, Any]]
+    kind: str
 
 
 def open_for_extraction(experiment: Experiment, home: Path) -> OpenedExperiment:
@@ -70,11 +74,37 @@ def open_for_extraction(experiment: Experiment, home: Path) -> OpenedExperiment:
     return OpenedExperiment(experiment, home, "features", dataset, clock)
 
 
-def fill(writer: features.CacheWriter, dataset: Dataset, extractor: models.Extractor, batch_size: int) -> None:
-    """Extract and write every pending shard, with a progress bar."""
+def fill(
+    writer: features.CacheWriter, dataset: Dataset, build_extractor: Callable[[], models.Extractor], batch_size: int
+) -> int:
+    """Extract and write every pending shard, with a progress bar.
+
+    Args:
+        writer: of the cache.
+        dataset: where the images come from.
+        build_extractor: called if there is anything to compute; its extractor takes batches of `batch_size`.
+        batch_size: images per batch.
+
+    Returns:
+        How many images were extracted.
+    """
+    computed = 0
     with progress(total=writer.total_images, initial=writer.done_images, unit="image", desc="features") as bar:
-        for images in extract_shards(writer, writer.pending, dataset, extractor, batch_size):
-            bar.update(images)
+        for copied in copy_rows(writer):
+            bar.update(copied)
+        if shards := writer.pending:
+            for images, reused in extract_shards(writer, shards, dataset, build_extractor(), batch_size):
+                computed += images
+                bar.update(images + reused)
+    return computed
+
+
+def copy_rows(writer: features.CacheWriter) -> Iterator[int]:
+    """Write the pending shards all of whose rows other caches have; yield how many rows each one has."""
+    for shard in writer.pending:
+        if not writer.lacks(shard) and not len((draft := writer.draft(shard)).missing):
+            writer.write(shard, draft.filled({}))
+            yield len(shard)
 
 
 def extract_shards(
@@ -83,11 +113,11 @@ def extract_shards(
     dataset: Dataset,
     extractor: models.Extractor,
     batch_size: int,
-) -> Iterator[int]:
+) -> Iterator[tuple[int, int]]:
     """Extract and write shards: reader → extractor → writer, the reader and the writer in threads of their own.
 
     The extractor is never drained between shards. At most `READ_AHEAD + 1` batches that were read, `extractor.in_flight`
-    in the extractor, and two shards are in memory.
+    in the extractor, and the shards that these are of with one more are in memory.
 
     Args:
         writer: of the cache; the shards are pending in it.
@@ -97,41 +127,56 @@ def extract_shards(
         batch_size: images per batch; no batch reaches into the next shard.
 
     Yields:
-        How many images a batch had, as each is extracted. All shards are on disk when there are no more.
+        How many images a batch had, as each is extracted, and how many rows of its shard were had already, with the last
+        batch of it. All shards are on disk when there are no more.
     """
-    images = _read_ahead(dataset, _parts(shards, batch_size))
-    extracted = extractor.map(images)
+    drafts: deque[features.Draft] = deque()
+    images = _read_ahead(dataset, _parts(writer, shards, batch_size, drafts))
+    outputs: list[Mapping[str, np.ndarray]] = []
     with ThreadPoolExecutor(1, "shard-writer") as thread, closing(images):
         writing: Future[None] | None = None
-        for shard, parts in groupby(_parts(shards, batch_size), key=lambda part: part[0]):
-            outputs = []
-            for _ in parts:
-                outputs.append(next(extracted))
-                yield len(next(iter(outputs[-1].values())))
-            rows = {layer: np.concatenate([output[layer] for output in outputs]) for layer in outputs[0]}
-            if writing:
-                writing.result()
-            writing = thread.submit(writer.write, shard, rows)
+        for output in chain(extractor.map(images), [None]):
+            if output is not None:
+                outputs.append(output)
+                yield len(next(iter(output.values()))), 0
+            while drafts and (output is None or sum(map(_length, outputs)) == len(drafts[0].missing)):
+                draft = drafts.popleft()
+                if writing:
+                    writing.result()
+                writing = thread.submit(_write, writer, draft, outputs)
+                outputs = []
+                yield 0, len(draft.shard) - len(draft.missing)
         if writing:
             writing.result()
 
 
-def _parts(shards: Sequence[features.Shard], batch_size: int) -> Iterator[tuple[features.Shard, np.ndarray]]:
-    """Yield the batches of every shard: the shard, and positions in its split."""
+def _length(output: Mapping[str, np.ndarray]) -> int:
+    return len(next(iter(output.values())))
+
+
+def _write(writer: features.CacheWriter, draft: features.Draft, outputs: Sequence[Mapping[str, np.ndarray]]) -> None:
+    computed = {layer: np.concatenate([output[layer] for output in outputs]) for layer in outputs[0]} if outputs else {}
+    writer.write(draft.shard, draft.filled(computed))
+
+
+def _parts(
+    writer: features.CacheWriter, shards: Sequence[features.Shard], batch_size: int, drafts: deque[features.Draft]
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield the batches of what is to be extracted, a split and positions in it; each shard's draft goes to `drafts` before."""
     for shard in shards:
-        for start in range(shard.start, shard.stop, batch_size):
-            yield shard, np.arange(start, min(start + batch_size, shard.stop))
+        draft = writer.draft(shard)
+        drafts.append(draft)
+        for start in range(0, len(draft.missing), batch_size):
+            yield shard.split, shard.start + draft.missing[start : start + batch_size]
 
 
-def _read_ahead(
-    dataset: Dataset, parts: Iterable[tuple[features.Shard, np.ndarray]]
-) -> Generator[np.ndarray, None, None]:
+def _read_ahead(dataset: Dataset, parts: Iterable[tuple[str, np.ndarray]]) -> Generator[np.ndarray, None, None]:
     """Yield the images batch by batch, while the next batches are read and decoded."""
     reader = ThreadPoolExecutor(1, "image-reader")
     waiting: deque[Future[np.ndarray]] = deque()
     try:
-        for shard, indices in parts:
-            waiting.append(reader.submit(dataset.images, shard.split, indices))
+        for split, indices in parts:
+            waiting.append(reader.submit(dataset.images, split, indices))
             if len(waiting) > READ_AHEAD:
                 yield waiting.popleft().result()
         while waiting:
@@ -144,13 +189,29 @@ def outputs_of(extractor: models.Extractor, experiment: Experiment) -> Outputs:
     """Return what an extractor writes for an experiment."""
     shard_size = experiment.features.shard_size or affordable_shard(extractor)
     machine = {"versions": versions(), "hardware": hardware()}
-    return Outputs(extractor.output_shapes, shard_size, extractor.check, machine)
+    return Outputs(extractor.output_shapes, shard_size, extractor.check, machine, machine_kind(extractor.engine))
+
+
+def outputs_known(opened: OpenedExperiment) -> Outputs | None:
+    """Return what an extractor would write, from a cache of the same recipe; None where it is to be built to know."""
+    for folder in cache_folders(opened.home):
+        info = features.describe_cache(folder)
+        settings = info.provenance.get("settings", {}).get("features", {})
+        if info.recipe == opened.recipe_key and settings.get("shard_size") == opened.experiment.features.shard_size:
+            machine = {"versions": versions(), "hardware": hardware()}
+            kind = machine_kind(opened.identity["compute.engine"])
+            return Outputs(info.shapes or {}, info.shard_size, info.provenance.get("check", {}), machine, kind)
+    return None
 
 
 def cache_writer(
-    opened: OpenedExperiment, outputs: Outputs, wait_seconds: float = 0.0, part: features.Partition = features.WHOLE
+    opened: OpenedExperiment,
+    outputs: Outputs,
+    wait_seconds: float = 0.0,
+    part: features.Partition = features.WHOLE,
+    donors: Sequence[Path] | None = None,
 ) -> features.CacheWriter:
-    """Return the writer of an experiment's cache, or of a part of it, still to be entered."""
+    """Return the writer of an experiment's cache, or of a part of it, still to be entered; arguments as it has them."""
     experiment, dataset, settings = opened.experiment, opened.dataset, opened.experiment.features
     provenance = {
         "experiment": experiment.name,
@@ -166,15 +227,23 @@ def cache_writer(
     return kind(
         opened.cache_path,
         opened.identity,
-        {split: features.SplitPlan(samples.ids, samples.labels) for split, samples in dataset.splits.items()},
+        {split: _plan(dataset, split) for split in dataset.splits},
         {layer: features.ArraySpec(shape, settings.dtype) for layer, shape in outputs.shapes.items()},
-        dataset.class_names,
+        targets_of(dataset),
         shard_size=outputs.shard_size,
         provenance=provenance,
         compression=settings.compression,
         wait_seconds=wait_seconds,
         part=part,
+        recipe=opened.recipe_key,
+        machine=outputs.kind,
+        donors=donors,
     )
+
+
+def _plan(dataset: Dataset, split: str) -> features.SplitPlan:
+    samples = dataset.splits[split]
+    return features.SplitPlan(samples.ids, dataset.contents(split, np.arange(len(samples))))
 
 
 def affordable_shard(extractor: models.Extractor) -> int:
@@ -273,6 +342,25 @@ def warn_if_machine_differs(begun: Mapping[str, Any], current: Mapping[str, Any]
         ]
         if changed:
             logger.warning("This cache was begun with other %s: %s.", name, "; ".join(changed))
+
+
+def warn_of_other_machines(opened: OpenedExperiment, reused: features.Reused) -> None:
+    """Say which rows of other caches were computed again because another kind of machine had made them."""
+    here = {"processor": hardware()["processor"], **versions()}
+    for name, rows in reused.other_machine.items():
+        made = features.describe_cache(cache_root(opened.home) / name).provenance
+        there = {"processor": made.get("hardware", {}).get("processor"), **made.get("versions", {})}
+        changed = [
+            f"{field} {there[field]} there, {here[field]} here"
+            for field in here
+            if there.get(field, here[field]) != here[field]
+        ]
+        logger.warning(
+            "The features of %s images in %s were not used: another kind of machine made them (%s), so low bits may differ.",
+            f"{rows:,}",
+            name,
+            "; ".join(changed) or "other instructions of the processor",
+        )
 
 
 def is_complete_and_valid(path: Path) -> bool:

@@ -18,6 +18,7 @@ from bottleneck_features.pipeline.extraction.cache import (
     experiment_identity,
     extraction_speed,
     open_cache,
+    recipe,
 )
 from bottleneck_features.pipeline.results import Clock, Result, experiment_json, run_folder, write_result
 
@@ -51,12 +52,17 @@ class OpenedExperiment:
     def identity(self) -> Mapping[str, Any]:
         """Everything that changes the features' numbers, by the name of the setting it comes from."""
         with self.clock.phase("open"):
-            return experiment_identity(self.experiment, self.dataset, self.home)
+            return experiment_identity(self.experiment, self.dataset)
 
     @cached_property
     def cache_key(self) -> str:
         """SHA-256 of the identity."""
         return features.identity_key(self.identity)
+
+    @cached_property
+    def recipe_key(self) -> str:
+        """SHA-256 of all that the features of an image depend on besides the image and the machine."""
+        return features.identity_key(recipe(self.experiment, self.dataset))
 
     @cached_property
     def cache_path(self) -> Path:
@@ -80,8 +86,8 @@ class OpenedExperiment:
 
     @property
     def images_per_second(self) -> float | None:
-        """How fast the features were extracted, over all runs that made them; None where it is not known."""
-        return extraction_speed(run_folder(self.home, self.experiment.name, "features"), self.cache_key)
+        """How fast features of this recipe are computed, over all runs in this home; None where it is not known."""
+        return extraction_speed(self.home, self.recipe_key)
 
     @property
     def extraction_seconds(self) -> float | None:

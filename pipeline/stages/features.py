@@ -1,15 +1,18 @@
 """Stage one: run the frozen backbone over the images once and keep its bottleneck features, here or on a Ray cluster."""
 
 from collections.abc import Mapping
+from contextlib import ExitStack
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from bottleneck_features import features
+from bottleneck_features import features, models
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.experiment import Experiment
 from bottleneck_features.pipeline.extraction.cache import (
+    cache_folders,
     cache_url,
     remember_speed,
 )
@@ -19,9 +22,11 @@ from bottleneck_features.pipeline.extraction.extract import (
     fill,
     is_complete_and_valid,
     open_for_extraction,
+    outputs_known,
     outputs_of,
     say_what_differs,
     warn_if_machine_differs,
+    warn_of_other_machines,
 )
 from bottleneck_features.pipeline.extraction.on_ray import fill_with_workers, start_workers
 from bottleneck_features.pipeline.extraction.opened import OpenedExperiment
@@ -30,7 +35,12 @@ from bottleneck_features.pipeline.results import Result
 
 
 def extract_features(
-    experiment: Experiment, home: Path, wait_seconds: float = 0.0, part: features.Partition = features.WHOLE
+    experiment: Experiment,
+    home: Path,
+    wait_seconds: float = 0.0,
+    part: features.Partition = features.WHOLE,
+    *,
+    reuse: bool = True,
 ) -> Result:
     """Extract what is missing of an experiment's features, or of a part of them.
 
@@ -39,9 +49,11 @@ def extract_features(
         home: the artifacts folder; the cache is made below `home/features`.
         wait_seconds: how long to wait for another run that holds the cache.
         part: which shards; runs of different parts share a cache, and the last one to finish completes it.
+        reuse: whether rows of the same content and recipe in other caches are copied instead of computed.
 
     Returns:
-        The `Result`, with `images` of this run, `images_per_second` (over all runs that made this cache), `engine`,
+        The `Result`, with `images` (forward passes of this run), `images_resumed` (of earlier runs), `images_reused` and
+        `reused_from` (how many from which cache), `images_per_second` (over all runs of this recipe), `engine`,
         `precision`, `cache`, `part`, `shards_left` (those of other parts; 0 when the cache is complete) and, unless there was
         nothing to do, `check` (how far the engine is from the float32 reference).
 
@@ -60,25 +72,49 @@ def extract_features(
             shared = features.share(url, opened.cache_path)
     if shared and is_complete_and_valid(opened.cache_path):
         return _finished(opened, _nothing_to_do(part))
-    with clock.phase("compile"):
-        extractor = build(opened)
-        outputs = outputs_of(extractor, experiment)
-    say_what_differs(opened)
-    with cache_writer(opened, outputs, wait_seconds, part) as writer:
-        done_before = writer.done_images
+    built = cache(partial(_built, opened))
+    outputs = outputs_known(opened) if reuse else None
+    if outputs is None:
+        say_what_differs(opened)
+        outputs = outputs_of(built(), experiment)
+    with ExitStack() as writing:
+        with clock.phase("reuse"):
+            writer = writing.enter_context(cache_writer(opened, outputs, wait_seconds, part, donors_of(opened, reuse)))
         warn_if_machine_differs(writer.begun_with, outputs.machine)
         with clock.phase("extract"):
-            fill(writer, opened.dataset, extractor, experiment.compute.batch_size)
+            images = fill(writer, opened.dataset, built, experiment.compute.batch_size)
         shards_left = writer.finish()
-    images = writer.total_images - done_before
-    remember_speed(opened.folder, opened.cache_key, images, clock.seconds["extract"])
-    details = {"images": images, "images_resumed": done_before, "part": str(part), "shards_left": shards_left}
+    warn_of_other_machines(opened, writer.reused)
+    remember_speed(home, opened.recipe_key, images, clock.seconds["extract"])
+    details = {**_counts(writer, images, writer.reused), "part": str(part), "shards_left": shards_left}
     return _finished(opened, {**details, "check": outputs.check})
+
+
+def _built(opened: OpenedExperiment) -> models.Extractor:
+    with opened.clock.phase("compile"):
+        return build(opened)
+
+
+def donors_of(opened: OpenedExperiment, reuse: bool) -> list[Path] | None:
+    """Return the folders of the caches that rows may be taken from; None where everything is to be computed."""
+    return cache_folders(opened.home) if reuse else None
+
+
+def _counts(writer: features.CacheWriter, images: int, reused: features.Reused) -> dict[str, Any]:
+    """Return how many images were computed, and where the others come from."""
+    taken = sum(reused.rows.values())
+    return {
+        "images": images,
+        "images_resumed": writer.total_images - images - taken,
+        "images_reused": taken,
+        "reused_from": {name: count for name, count in sorted(reused.rows.items()) if count},
+    }
 
 
 def _nothing_to_do(part: features.Partition) -> dict[str, Any]:
     """Return the details of a result where the cache was there already."""
-    return {"images": 0, "images_resumed": 0, "part": str(part), "shards_left": 0}
+    counts = {"images": 0, "images_resumed": 0, "images_reused": 0, "reused_from": {}}
+    return {**counts, "part": str(part), "shards_left": 0}
 
 
 def _finished(opened: OpenedExperiment, details: Mapping[str, Any]) -> Result:
@@ -96,7 +132,9 @@ def _finished(opened: OpenedExperiment, details: Mapping[str, Any]) -> Result:
     return opened.write(details, opened.data_warnings(), opened.cache_key)
 
 
-def extract_on_ray(experiment: Experiment, home: Path, cluster: Cluster, wait_seconds: float = 0.0) -> Result:
+def extract_on_ray(
+    experiment: Experiment, home: Path, wait_seconds: float = 0.0, *, cluster: Cluster, reuse: bool = True
+) -> Result:
     """Extract what is missing of an experiment's features with the workers of a Ray cluster.
 
     The shard of a worker that dies goes to another one, and a new worker takes its place.
@@ -104,8 +142,9 @@ def extract_on_ray(experiment: Experiment, home: Path, cluster: Cluster, wait_se
     Args:
         experiment: the experiment.
         home: the artifacts folder, which all nodes see under this path.
-        cluster: where, and with how many workers.
         wait_seconds: how long to wait for another run that holds the cache.
+        cluster: where, and with how many workers.
+        reuse: as for `extract_features`.
 
     Returns:
         The `Result`, as from `extract_features`, with `workers`, `worker_deaths` and `shard_seconds`.
@@ -126,17 +165,17 @@ def extract_on_ray(experiment: Experiment, home: Path, cluster: Cluster, wait_se
         return _finished(opened, _nothing_to_do(features.WHOLE))
     with connected(cluster.address) as ray:
         with clock.phase("compile"):
-            pool, workers = start_workers(ray, opened, cluster)
+            pool, workers = start_workers(ray, opened, cluster, reuse=reuse)
             outputs = pool.first_answer()
-        say_what_differs(opened)
-        with cache_writer(opened, outputs, wait_seconds, features.SHARED) as writer:
-            done_before = writer.done_images
+        with ExitStack() as writing:
+            with clock.phase("reuse"):
+                donors = donors_of(opened, reuse)
+                writer = writing.enter_context(cache_writer(opened, outputs, wait_seconds, features.SHARED, donors))
             with clock.phase("extract"):
-                seconds = fill_with_workers(pool, writer)
+                images, reused, seconds = fill_with_workers(pool, writer)
             left = writer.finish()
-    images = writer.total_images - done_before
-    remember_speed(opened.folder, opened.cache_key, images, clock.seconds["extract"])
-    details = {**_nothing_to_do(features.WHOLE), "images": images, "images_resumed": done_before, "shards_left": left}
+    remember_speed(home, opened.recipe_key, images, clock.seconds["extract"])
+    details = {**_counts(writer, images, reused), "part": str(features.WHOLE), "shards_left": left}
     details |= {"check": outputs.check, "workers": workers, "worker_deaths": pool.deaths}
     return _finished(opened, {**details, "shard_seconds": _summary(seconds)})
 

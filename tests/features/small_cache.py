@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from bottleneck_features.features import ArraySpec, CacheWriter, Shard, SplitPlan
+from bottleneck_features.features import ArraySpec, CacheWriter, Shard, SplitPlan, Targets
 
 IDENTITY: dict[str, Any] = {
     "dataset": {"fingerprint": "d1", "limit": 0},
@@ -23,14 +25,25 @@ PROVENANCE = {"experiment": "digits", "backbone": "tiny"}
 
 
 def plans(samples: dict[str, int]) -> dict[str, SplitPlan]:
-    """Ids of uneven length (one of them not ASCII) and labels that go round the classes."""
-    return {
-        split: SplitPlan(
-            np.array([f"{split}/ïmage-{i}.png" if i == 3 else f"{split}/{i}.png" for i in range(count)]),
-            np.arange(count) % len(CLASS_NAMES),
-        )
+    """Ids of uneven length (one of them not ASCII), and a content for each."""
+    ids = {
+        split: [f"{split}/ïmage-{i}.png" if i == 3 else f"{split}/{i}.png" for i in range(count)]
         for split, count in samples.items()
     }
+    return {split: SplitPlan(np.array(own), contents(own)) for split, own in ids.items()}
+
+
+def contents(texts: list[str]) -> np.ndarray:
+    """The SHA-256 of texts that stand for images, uint8, (n, 32)."""
+    hashes = b"".join(hashlib.sha256(text.encode()).digest() for text in texts)
+    return np.frombuffer(hashes, np.uint8).reshape(-1, 32)
+
+
+def targets(splits: Mapping[str, SplitPlan], class_names: Sequence[str] = CLASS_NAMES) -> Targets:
+    """Labels that go round the classes."""
+    return Targets(
+        tuple(class_names), {split: np.arange(len(plan.ids)) % len(class_names) for split, plan in splits.items()}
+    )
 
 
 def values(split: str, layer: str, start: int, stop: int, spec: ArraySpec) -> np.ndarray:
@@ -58,7 +71,7 @@ def writer(path: Path, **changes: Any) -> CacheWriter:
         "identity": IDENTITY,
         "splits": plans(SAMPLES),
         "arrays": LAYERS,
-        "class_names": CLASS_NAMES,
+        "targets": targets(changes.get("splits", plans(SAMPLES))),
         "shard_size": 10,
         "provenance": PROVENANCE,
         **changes,

@@ -20,7 +20,9 @@ def test_a_cache_gives_back_the_features_labels_and_ids_it_was_given(cache, spli
     opened = open_features(cache)[split]
     plan = small_cache.plans(SAMPLES)[split]
     np.testing.assert_array_equal(opened.features[layer], small_cache.expected(split, layer, SAMPLES, LAYERS))
-    np.testing.assert_array_equal(opened.y, plan.labels)
+    np.testing.assert_array_equal(opened.y, np.arange(len(plan.ids)) % len(small_cache.CLASS_NAMES))
+    np.testing.assert_array_equal(opened.contents, plan.contents)
+    assert opened.groups is None
     np.testing.assert_array_equal(opened.ids, plan.ids)
     assert opened.x is opened.features["late"]
 
@@ -44,13 +46,16 @@ def test_a_moved_cache_still_reads(cache, tmp_path):
         np.testing.assert_array_equal(file["features/late"], open_features(moved)["test"].x)
 
 
-def test_plain_hdf5_shows_a_missing_shard_as_nan_and_label_minus_one(cache):
+def test_plain_hdf5_shows_what_is_missing_as_nan_and_label_minus_one(cache):
     (cache / "train/00002.h5").unlink()
     with h5py.File(cache / "train.h5") as file:
         assert np.isnan(file["features/late"][20:30]).all()
-        assert (file["labels"][20:30] == -1).all()
+        assert (file["labels"][20:30] == np.arange(20, 30) % 3).all()
         assert file["ids"][20] == b""
         assert np.isfinite(file["features/late"][30:]).all()
+    (cache / "targets.h5").unlink()
+    with h5py.File(cache / "train.h5") as file:
+        assert (file["labels"][:] == -1).all()
 
 
 @pytest.mark.parametrize("compression", ["none", "blosc2"])

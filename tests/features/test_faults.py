@@ -32,7 +32,7 @@ from bottleneck_features.features.manifest import load, save, update
 from bottleneck_features.features.storage import sha256_of, temporary_name
 
 SHARD = "train/00001.h5"
-VERIFY = sys.modules["bottleneck_features.features.verify"]  # the name in the package is that of its function
+QUARANTINE = sys.modules["bottleneck_features.features.quarantine"]
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +90,36 @@ def test_a_shard_that_power_loss_tore_is_named_on_open_and_made_again(undisturbe
     assert faults.same_as_undisturbed(copy, undisturbed)
 
 
+@pytest.mark.parametrize("damage", ["truncated", "missing"])
+def test_damaged_targets_are_named_on_open_and_written_again_without_a_shard(undisturbed, copy, damage):
+    content = (copy / "targets.h5").read_bytes()
+    (copy / "targets.h5").unlink()
+    if damage == "truncated":
+        (copy / "targets.h5").write_bytes(content[: len(content) // 2])
+    with pytest.raises(CacheDamaged, match=r"targets\.h5.* computes no features"):
+        open_features(copy)
+    assert [problem.file for problem in repair(copy).problems] == ["targets.h5"]
+    with small_cache.writer(copy, shard_size=SHARD_SIZE) as writer:
+        assert writer.pending == []
+        writer.finish()
+    subprocess.run(["rm", "-rf", str(copy / "quarantine")], check=True)
+    assert faults.same_as_undisturbed(copy, undisturbed)
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data(), mask=st.integers(1, 255))
+def test_a_flipped_byte_in_the_targets_is_refused_or_changes_nothing(undisturbed, data, mask):
+    targets = undisturbed / "targets.h5"
+    before = {split: own.y.copy() for split, own in open_features(undisturbed).items()}
+    with faults.flipped(targets, data.draw(st.integers(0, targets.stat().st_size - 1)), mask):
+        try:
+            opened = open_features(undisturbed)
+        except CacheDamaged:
+            return
+        assert opened.class_names == small_cache.CLASS_NAMES
+        assert all((opened[split].y == own).all() for split, own in before.items())
+
+
 def test_a_shard_that_is_not_in_the_manifest_is_made_again(undisturbed, tmp_path):
     with small_cache.writer(tmp_path / "cache", shard_size=SHARD_SIZE) as writer:
         (tmp_path / "cache" / SHARD).write_bytes(b"torn")
@@ -104,7 +134,7 @@ def _regions(cache):
     with h5py.File(cache / SHARD) as file:
         spans = {
             name: (file[name].id.get_offset(), file[name].id.get_storage_size())
-            for name in ("labels", "ids", "features/early", "features/late")
+            for name in ("ids", "contents", "machine", "features/early", "features/late")
         }
     first = min(start for start, _ in spans.values())
     last = max(start + size for start, size in spans.values())
@@ -117,7 +147,9 @@ def _regions(cache):
     }
 
 
-@pytest.mark.parametrize("region", ["header", "labels", "ids", "features/early", "features/late", "tail", "last byte"])
+@pytest.mark.parametrize(
+    "region", ["header", "ids", "contents", "machine", "features/early", "features/late", "tail", "last byte"]
+)
 def test_verify_finds_a_flipped_byte_in_every_part_of_a_shard(undisturbed, region):
     low, high = _regions(undisturbed)[region]
 
@@ -185,9 +217,9 @@ def test_a_changed_shard_is_refused_whatever_its_time_before_anything_is_compute
 
 
 def test_of_a_large_cache_only_what_is_newer_than_the_manifest_is_hashed(copy, monkeypatch):
-    monkeypatch.setattr(VERIFY, "HASHED_WHOLE", 1000)
+    monkeypatch.setattr(QUARANTINE, "HASHED_WHOLE", 1000)
     hashed = []
-    monkeypatch.setattr(VERIFY, "sha256_of", lambda path: hashed.append(path) or sha256_of(path))
+    monkeypatch.setattr(QUARANTINE, "sha256_of", lambda path: hashed.append(path) or sha256_of(path))
     for shard, _ in load(copy).finished():
         _made_at(copy, shard.file, -1)
     require_unchanged(copy)
@@ -201,7 +233,7 @@ def test_of_a_large_cache_only_what_is_newer_than_the_manifest_is_hashed(copy, m
 
 
 def test_of_a_large_cache_every_size_is_looked_at(copy, monkeypatch):
-    monkeypatch.setattr(VERIFY, "HASHED_WHOLE", 1000)
+    monkeypatch.setattr(QUARANTINE, "HASHED_WHOLE", 1000)
     with (copy / SHARD).open("ab") as file:
         file.write(b"x")
     (copy / "test/00000.h5").unlink()

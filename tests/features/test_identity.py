@@ -70,7 +70,7 @@ def test_nested_fields_are_named_by_their_path():
             "dataset.test",
             "e37b" * 16,
             "1eae" * 16,
-            "dataset.test: other images or labels (e37be37b… asked for, 1eae1eae… in the cache)",
+            "dataset.test: other images (e37be37b… asked for, 1eae1eae… in the cache)",
         ),
         (
             "dataset.validation",
@@ -133,8 +133,11 @@ def test_a_miss_without_any_cache_says_so(tmp_path):
     ("changes", "field"),
     [
         ({"identity": {**small_cache.IDENTITY, "backbone": "other"}}, "backbone: 'other' asked for, 'tiny'"),
-        ({"class_names": ("zero", "one", "three")}, "class names"),
-        ({"splits": small_cache.plans({"train": 53, "test": 16})}, r"ids and labels\.test: '16 samples"),
+        (
+            {"targets": small_cache.targets(small_cache.plans(small_cache.SAMPLES), ("zero", "one", "three"))},
+            "class names",
+        ),
+        ({"splits": small_cache.plans({"train": 53, "test": 16})}, r"ids and contents\.test: '16 samples"),
         ({"arrays": dict(reversed(small_cache.LAYERS.items()))}, "layers and their order"),
     ],
 )

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from small_cache import LAYERS, SAMPLES
 
-from bottleneck_features.features import ArraySpec, CacheWriter, SplitPlan, open_features
+from bottleneck_features.features import ArraySpec, CacheWriter, SplitPlan, Targets, open_features
 
 text = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=12)
 settings.register_profile("cache", deadline=None, max_examples=30)
@@ -124,9 +124,10 @@ def test_more_shards_than_a_process_may_have_files_open_are_read(tmp_path):
 
 def _written(folder, features, labels, ids, shard_size, compression):
     spec = {"layer": ArraySpec(features.shape[1:], features.dtype.name)}
-    plan = {"train": SplitPlan(np.array(ids, dtype=object), labels)}
+    plan = {"train": SplitPlan(np.array(ids, dtype=object))}
+    targets = Targets(tuple("abcde"), {"train": labels})
     with CacheWriter(
-        folder, {}, plan, spec, "abcde", shard_size=shard_size, provenance={}, compression=compression
+        folder, {}, plan, spec, targets, shard_size=shard_size, provenance={}, compression=compression
     ) as writer:
         for shard in writer.pending:
             writer.write(shard, {"layer": features[shard.start : shard.stop]})

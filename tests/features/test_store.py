@@ -39,7 +39,7 @@ def _writer(url: str, path: Path, **changes) -> PublishingWriter:
         "identity": small_cache.IDENTITY,
         "splits": small_cache.plans(small_cache.SAMPLES),
         "arrays": small_cache.LAYERS,
-        "class_names": small_cache.CLASS_NAMES,
+        "targets": small_cache.targets(changes.get("splits", small_cache.plans(small_cache.SAMPLES))),
         "shard_size": 10,
         "provenance": small_cache.PROVENANCE,
         **changes,

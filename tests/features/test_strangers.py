@@ -128,7 +128,7 @@ def test_whatever_a_journal_says_only_our_errors_are_raised(place):
         split["layouts"], split["virtual"] = [], None
     content["sha256"] = manifests.seal(content)
     (cache / "manifest.json").write_text(json.dumps(content))
-    header = {"plan": manifests.load(cache).plan_digest, "split": "train", "offsets": {"labels": 0, "ids": 64}}
+    header = {"plan": manifests.load(cache).plan_digest, "split": "train", "offsets": {"contents": 0, "ids": 64}}
 
     @settings(max_examples=100, **LIMITS)
     @given(strangers.changed(header))
@@ -181,10 +181,10 @@ def test_a_shard_whose_values_lie_in_another_file_is_never_believed(tmp_path, co
     cache = small_cache.make(tmp_path / "small-00000000", compression=compression)
     secret = tmp_path / "secret.h5"
     with h5py.File(cache / "train/00000.h5") as shard, h5py.File(secret, "w") as other:
-        for name in ("labels", "ids", "features"):
+        for name in ("ids", "contents", "machine", "features"):
             shard.copy(name, other)
     with h5py.File(cache / "train/00000.h5", "w") as shard:
-        for name in ("labels", "ids", "features"):
+        for name in ("ids", "contents", "machine", "features"):
             shard[name] = h5py.ExternalLink(str(secret), name)
     content = json.loads((cache / "manifest.json").read_bytes())
     image = (cache / "train/00000.h5").read_bytes()

@@ -23,6 +23,7 @@ from bottleneck_features.features import (
     DiskFull,
     FeatureError,
     SplitPlan,
+    Targets,
     list_caches,
     open_features,
     removal,
@@ -32,7 +33,8 @@ from bottleneck_features.features import (
 from bottleneck_features.features.manifest import seal
 
 ONE = {"pool": ArraySpec((4,), "float16")}
-TWO_SAMPLES = {"train": SplitPlan(np.array(["cat.png", "dog.png"]), np.array([0, 1]))}
+TWO_SAMPLES = {"train": SplitPlan(np.array(["cat.png", "dog.png"]))}
+ONE_SAMPLE = SplitPlan(np.array(["a"]))
 
 
 @pytest.mark.parametrize("bad", [np.inf, -np.inf, np.nan, 65505.0, -1e6])
@@ -72,6 +74,24 @@ def test_arrays_of_another_shape_kind_or_name_are_refused(tmp_path, arrays):
 
 
 @pytest.mark.parametrize(
+    ("labels", "groups", "message"),
+    [
+        ([3], {}, r"0…2, .* 3 for sample 0"),
+        ([0, -1], {}, r"-1 for sample 1"),
+        ([0.5], {}, "integers"),
+        ([0], {"train": ["a", "b"]}, "a group for each label"),
+        ([0], {"test": ["a"]}, "a group for each label"),
+        ([0], {"train": ["a\0"]}, "NUL"),
+    ],
+)
+def test_targets_that_cannot_be_stored_are_refused(tmp_path, labels, groups, message):
+    with pytest.raises(FeatureError, match=message):
+        _ = Targets(
+            ("a", "b", "c"), {"train": np.array(labels)}, {name: np.array(own, object) for name, own in groups.items()}
+        ).digest
+
+
+@pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"shard_size": 0}, "shard_size must be ≥ 1"),
@@ -82,11 +102,18 @@ def test_arrays_of_another_shape_kind_or_name_are_refused(tmp_path, arrays):
         ({"arrays": {"a/b": ArraySpec((1,), "float16")}}, "without '/'"),
         ({"arrays": {"a": ArraySpec((1,), "int8")}}, "float16, float32.*'int8'"),
         ({"arrays": {"a": ArraySpec((0,), "float16")}}, "≥ 1"),
-        ({"splits": {"train": SplitPlan(np.array(["a", "a"]), np.array([0, 0]))}}, "'a' 2 times"),
-        ({"splits": {"train": SplitPlan(np.array(["a", ""]), np.array([0, 0]))}}, "empty"),
-        ({"splits": {"train": SplitPlan(np.array(["a"]), np.array([3]))}}, r"0…2, .* 3 for id 'a'"),
-        ({"splits": {"train": SplitPlan(np.array(["a"]), np.array([0.5]))}}, "integers"),
-        ({"splits": {"train": SplitPlan(np.array(["a"]), np.array([0, 1]))}}, "one for each of 1 ids"),
+        ({"splits": {"train": SplitPlan(np.array(["a", "a"]))}}, "'a' 2 times"),
+        ({"splits": {"train": SplitPlan(np.array(["a", ""]))}}, "empty"),
+        ({"splits": {"targets": ONE_SAMPLE}}, "split's name"),
+        ({"splits": {"train": SplitPlan(np.array(["a"]), np.zeros((2, 32), np.uint8))}}, "a SHA-256 for each id"),
+        (
+            {"splits": {"train": ONE_SAMPLE}, "targets": Targets(("a",), {"train": np.zeros(2, int)})},
+            "a label for each id",
+        ),
+        (
+            {"splits": {"train": ONE_SAMPLE}, "targets": Targets(("a",), {"test": np.zeros(1, int)})},
+            "a label for each id",
+        ),
     ],
 )
 def test_a_plan_that_cannot_be_stored_is_refused_before_anything_is_written(tmp_path, changes, message):
@@ -127,7 +154,7 @@ def test_writing_a_finished_cache_again_changes_no_file(cache):
 def test_too_little_space_is_refused_at_the_start_with_both_figures(tmp_path, monkeypatch):
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=100_000))
-    with pytest.raises(DiskFull, match=r"needs 531\.1 kB in .*, only 100\.0 kB are free"):
+    with pytest.raises(DiskFull, match=r"needs 532\.8 kB in .*, only 100\.0 kB are free"):
         small_cache.make(tmp_path / "cache")
 
 
@@ -144,7 +171,7 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
         small_cache.make(tmp_path / "file" / "cache")
 
 
-@pytest.mark.parametrize(("version", "advice"), [(3, "Upgrade bottleneck-features"), (1, "cache rm")])
+@pytest.mark.parametrize(("version", "advice"), [(4, "Upgrade bottleneck-features"), (2, "cache rm"), (1, "cache rm")])
 def test_another_format_version_is_refused_with_advice(cache, version, advice):
     content = json.loads((cache / "manifest.json").read_text())
     content["version"] = version
@@ -173,12 +200,12 @@ def test_a_removed_cache_leaves_no_folder(cache):
     assert not cache.exists()
 
 
-def test_ids_or_labels_that_drift_are_refused_on_open(cache):
+def test_ids_that_drift_are_refused_on_open(cache):
     first, second = (cache / "train" / f"0000{i}.h5" for i in (0, 1))
     swapped = first.read_bytes(), second.read_bytes()
     second.write_bytes(swapped[0])
     first.write_bytes(swapped[1])
-    with pytest.raises(CacheDamaged, match="ids or labels"):
+    with pytest.raises(CacheDamaged, match="ids or content hashes"):
         open_features(cache)
 
 

@@ -90,7 +90,7 @@ def _found(home: Path, options: tuple[str, ...]) -> tuple[Dataset, Duplicates]:
     holdout = hold_out(dataset, 0.2, 0)
     return dataset, find_duplicates(
         dataset,
-        open_cache(experiment, home, experiment_identity(experiment, dataset, home)),
+        open_cache(experiment, home, experiment_identity(experiment, dataset)),
         holdout,
         scored_subset(dataset, holdout),
     )
@@ -112,7 +112,7 @@ def test_what_was_found_is_remembered_for_the_same_samples_only(leaky, monkeypat
     home, options = leaky
     experiment = load_experiment("cifar10", tuple(options[i + 1] for i in range(2, len(options), 2)))
     dataset = Cifar10(experiment.dataset.path)
-    cache = open_cache(experiment, home, experiment_identity(experiment, dataset, home))
+    cache = open_cache(experiment, home, experiment_identity(experiment, dataset))
     holdout = hold_out(dataset, experiment.head.validation_split, 0)
     part = scored_subset(dataset, holdout)
     first = duplicates.known_duplicates(home, dataset, cache, holdout, part)

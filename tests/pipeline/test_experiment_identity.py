@@ -20,7 +20,7 @@ BASE = tuple(word for word in SMALL if "=" in word)
 
 def _key(home, *overrides: str) -> str:
     experiment = load_experiment("digits", (*BASE, *overrides))
-    return identity_key(experiment_identity(experiment, open_dataset(experiment, home), home))
+    return identity_key(experiment_identity(experiment, open_dataset(experiment, home)))
 
 
 @pytest.mark.parametrize(

@@ -149,7 +149,7 @@ def test_only_image_files_have_their_decoding_in_the_identity(root, tmp_path):
     folder = load_experiment("natural-images", (f"dataset.path={root}", *LITE))
     embedded = load_experiment("digits")
     for experiment, expected in ((folder, True), (embedded, False)):
-        identity = experiment_identity(experiment, open_dataset(experiment, tmp_path), tmp_path)
+        identity = experiment_identity(experiment, open_dataset(experiment, tmp_path))
         assert ("input.decoding" in identity) is expected
 
 

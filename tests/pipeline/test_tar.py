@@ -50,7 +50,7 @@ def test_a_packed_folder_is_the_same_data_set_with_the_same_cache(root, split_ro
         for source, path in (("folder", folder), ("tar", archive)):
             experiment = load_experiment("natural-images", (f"dataset.source={source}", f"dataset.path={path}", *LITE))
             dataset = open_dataset(experiment, tmp_path)
-            identities.append(experiment_identity(experiment, dataset, tmp_path))
+            identities.append(experiment_identity(experiment, dataset))
             pixels.append({split: dataset.images(split, np.arange(len(s))) for split, s in dataset.splits.items()})
         assert identities[0] == identities[1]
         for split, images in pixels[0].items():

@@ -1,0 +1,131 @@
+"""Caches from which rows can be taken instead of being computed: those of the same recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+import numpy as np
+
+from bottleneck_features.features.entries import HASH_BYTES, FileEntry
+from bottleneck_features.features.errors import CacheError
+from bottleneck_features.features.manifest import MANIFEST, Manifest, Shard, load
+from bottleneck_features.features.quarantine import as_it_was, file_problem, hashes_all
+from bottleneck_features.features.shardfiles import ShardFiles
+from bottleneck_features.features.shards import MACHINE_BYTES, dataset_name, stored_dtype
+
+
+class Head(NamedTuple):
+    """What a finished shard says of its samples: ids as padded bytes, content hashes (n, 32), and what computed them."""
+
+    shard: Shard
+    entry: FileEntry
+    ids: np.ndarray
+    contents: np.ndarray
+    machine: str
+
+
+@dataclass(frozen=True, eq=False)
+class Donor:
+    """A cache from which rows can be taken.
+
+    Attributes:
+        folder: the cache's folder.
+        manifest: its manifest.
+    """
+
+    folder: Path
+    manifest: Manifest
+
+    @property
+    def name(self) -> str:
+        """The name of its folder."""
+        return self.folder.name
+
+    @cached_property
+    def _files(self) -> dict[str, ShardFiles]:
+        return {split: ShardFiles(self.folder, self.manifest, split) for split in self.manifest.splits}
+
+    @cached_property
+    def _completed(self) -> int:
+        return (self.folder / MANIFEST).stat().st_mtime_ns if self.manifest.complete else 0
+
+    def problem(self, shard: Shard) -> str:
+        """Return what is wrong with a shard's file, by the rules of `require_unchanged`; empty if nothing is."""
+        path, entry = self.folder / shard.file, self.manifest.splits[shard.split].shards[shard.index]
+        try:
+            trusted = not hashes_all(self.manifest) and as_it_was(path, entry, self._completed)
+        except OSError as error:
+            return f"its cache cannot be read ({error.strerror})"
+        return "" if trusted else file_problem(path, entry)
+
+    def heads(self) -> Iterator[Head]:
+        """Yield the heads of the finished shards, in order; those that cannot be read are left out."""
+        for shard, entry in self.manifest.finished():
+            n, width = len(shard), self.manifest.splits[shard.split].id_bytes
+            try:
+                with (self.folder / shard.file).open("rb") as file:
+                    ids = _read(file, entry.offsets["ids"], n * width)
+                    contents = _read(file, entry.offsets["contents"], n * HASH_BYTES)
+                    machine = _read(file, entry.offsets["machine"], MACHINE_BYTES)
+            except (OSError, KeyError, ValueError):
+                continue
+            by = machine.rstrip(b"\0").decode("ascii", "replace")
+            hashes = np.frombuffer(contents, np.uint8).reshape(n, HASH_BYTES)
+            yield Head(shard, entry, np.frombuffer(ids, f"S{width}"), hashes, by)
+
+    def copy(self, shard: Shard, rows: np.ndarray, into: Mapping[str, np.ndarray], positions: np.ndarray) -> None:
+        """Copy rows of a shard, numbered through all splits, to positions of arrays by layer.
+
+        Raises:
+            CacheError: if the shard cannot be read.
+        """
+        within = rows - spans(self.manifest)[shard.split].start - shard.start
+        for layer, spec in self.manifest.layers.items():
+            name = dataset_name(layer, self.manifest.layers)
+            taken = self._files[shard.split].rows(shard.index, name, spec.shape, stored_dtype(spec), within)
+            into[layer][positions] = taken
+
+
+def find_donors(folders: Sequence[Path], manifest: Manifest) -> list[Donor]:
+    """Return the caches, finished or not, whose features are made by the recipe of a manifest, the latest one first."""
+    if not manifest.recipe:
+        return []
+    found = []
+    for folder in folders:
+        try:
+            changed, theirs = (folder / MANIFEST).stat().st_mtime_ns, load(folder)
+        except (OSError, CacheError):
+            continue
+        if theirs.recipe == manifest.recipe and dict(theirs.layers) == dict(manifest.layers):
+            found.append((changed, Donor(folder, theirs)))
+    return [donor for _, donor in sorted(found, key=lambda item: item[0], reverse=True)]
+
+
+def spans(manifest: Manifest) -> dict[str, range]:
+    """Return which rows each split has, where the rows of all splits are numbered one after the other."""
+    found, start = {}, 0
+    for split, record in manifest.splits.items():
+        found[split] = range(start, start + record.samples)
+        start += record.samples
+    return found
+
+
+def by_shard(manifest: Manifest, rows: np.ndarray) -> Iterator[tuple[Shard, np.ndarray]]:
+    """Yield each shard in which some rows are, and the positions in `rows` of those."""
+    for split, span in spans(manifest).items():
+        inside = np.flatnonzero((rows >= span.start) & (rows < span.stop))
+        numbers = (rows[inside] - span.start) // manifest.shard_size
+        for index in np.unique(numbers).tolist():
+            yield manifest.shard(split, index), inside[numbers == index]
+
+
+def _read(file: BinaryIO, offset: int, size: int) -> bytes:
+    file.seek(offset)
+    content = file.read(size)
+    if len(content) != size:
+        raise ValueError("the file is too short")
+    return content

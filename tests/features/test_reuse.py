@@ -1,0 +1,247 @@
+"""Rows that other caches have are copied, bit for bit, and only contents not seen before are asked for."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import pytest
+import small_cache
+
+from bottleneck_features.features import (
+    SHARED,
+    ArraySpec,
+    CacheBusy,
+    FeatureError,
+    Partition,
+    SplitPlan,
+    open_features,
+    remove_cache,
+    verify,
+)
+
+LAYERS = {"early": ArraySpec((2, 3), "float16"), "late": ArraySpec((5,), "float32")}
+RECIPE, MACHINE = "a" * 64, "one"
+PICTURES = {"train": [f"picture {i}" for i in range(40)], "test": [f"picture {i}" for i in range(40, 55)]}
+
+
+def _computed(pictures: list[str]) -> dict[str, np.ndarray]:
+    """Pseudo-features that follow from a picture's content."""
+    return {
+        layer: np.array(
+            [np.random.default_rng([*p.encode(), len(layer)]).standard_normal(spec.shape, np.float32) for p in pictures]
+        ).reshape(len(pictures), *spec.shape)
+        for layer, spec in LAYERS.items()
+    }
+
+
+def _writer(path, pictures, names=None, labels=None, **changes):
+    ids = names or {split: [f"{split}/{i:03d}.png" for i in range(len(own))] for split, own in pictures.items()}
+    splits = {split: SplitPlan(np.array(ids[split]), small_cache.contents(own)) for split, own in pictures.items()}
+    arguments = {
+        "recipe": RECIPE,
+        "machine": MACHINE,
+        "identity": {"pictures": pictures, "ids": ids, "labels": labels},
+        **changes,
+    }
+    return small_cache.writer(path, splits=splits, arrays=LAYERS, **arguments)
+
+
+def _extract(path, pictures, donors=(), compute=_computed, **changes):
+    """Write a cache; return the pictures that had to be computed, in order, and where the others came from."""
+    asked = []
+    with _writer(path, pictures, donors=donors, **changes) as writer:
+        for shard in writer.pending:
+            draft = writer.draft(shard)
+            own = [pictures[shard.split][shard.start + i] for i in draft.missing]
+            asked += own
+            writer.write(shard, draft.filled(compute(own) if own else {}))
+        writer.finish()
+    return asked, writer.reused
+
+
+def _same_bytes(one, other):
+    assert small_cache.file_bytes(one) == small_cache.file_bytes(other)
+
+
+def _changed(**changes):
+    return {**PICTURES, **changes}
+
+
+@pytest.fixture
+def base(tmp_path):
+    """A finished cache of 55 pictures."""
+    asked, _ = _extract(tmp_path / "base", PICTURES)
+    assert asked == PICTURES["train"] + PICTURES["test"]
+    return tmp_path / "base"
+
+
+@pytest.mark.parametrize(
+    ("pictures", "new"),
+    [
+        (_changed(train=["new", *PICTURES["train"]]), ["new"]),
+        (_changed(train=[*PICTURES["train"], "new"]), ["new"]),
+        (_changed(train=[*PICTURES["train"][:17], "edited", *PICTURES["train"][18:]]), ["edited"]),
+        (_changed(train=PICTURES["train"][1:]), []),
+        (_changed(train=PICTURES["train"][::-1]), []),
+        ({"train": PICTURES["train"] + PICTURES["test"][:5], "test": PICTURES["test"][5:]}, []),
+        ({"train": PICTURES["test"], "test": PICTURES["train"]}, []),
+        ({"train": PICTURES["train"] + PICTURES["test"]}, []),
+        (_changed(train=["new", *PICTURES["train"], "new", "new too"], test=["new too", *PICTURES["test"]]), ["new", "new too"]),
+    ],
+    ids=["first", "last", "edited", "removed", "reversed", "moved", "swapped", "no-test", "twins"],
+)  # fmt: skip
+@pytest.mark.parametrize("compression", ["none", "blosc2"])
+def test_only_contents_not_seen_before_are_computed_and_the_bytes_are_those_of_a_fresh_run(
+    base, tmp_path, pictures, new, compression
+):
+    asked, reused = _extract(tmp_path / "grown", pictures, [base], compression=compression)
+    assert asked == new
+    assert sum(reused.rows.values()) == sum(map(len, pictures.values())) - len(new)
+    fresh, _ = _extract(tmp_path / "fresh", pictures, None, compression=compression)
+    assert len(fresh) == sum(map(len, pictures.values()))
+    _same_bytes(tmp_path / "grown", tmp_path / "fresh")
+    assert verify(tmp_path / "grown").ok
+
+
+def test_other_labels_write_no_shard(base, tmp_path):
+    targets = small_cache.targets({s: SplitPlan(np.array(own)) for s, own in PICTURES.items()}, ("a", "b"))
+    asked, reused = _extract(tmp_path / "corrected", PICTURES, [base], labels="other", targets=targets)
+    assert asked == []
+    assert reused.rows == {"base": 55}
+    opened = open_features(tmp_path / "corrected")
+    assert opened.class_names == ("a", "b")
+    for split in PICTURES:
+        for shard in sorted((base / split).iterdir()):
+            assert shard.samefile(tmp_path / "corrected" / split / shard.name)
+        np.testing.assert_array_equal(opened[split].x, open_features(base)[split].x)
+    remove_cache(base)
+    assert verify(tmp_path / "corrected").ok
+
+
+def test_where_files_cannot_be_linked_they_are_copied(base, tmp_path, monkeypatch):
+    def refuse(self, target):
+        raise OSError("no hard links here")
+
+    monkeypatch.setattr("pathlib.Path.hardlink_to", refuse)
+    asked, _ = _extract(tmp_path / "corrected", PICTURES, [base], labels="other")
+    assert asked == []
+    _same_bytes(tmp_path / "corrected", base)
+    assert not (base / "train/00000.h5").samefile(tmp_path / "corrected/train/00000.h5")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"recipe": "b" * 64}, {"recipe": ""}, {"machine": "two"}, {"donors": None}, {"donors": []}],
+    ids=["recipe", "no-recipe", "machine", "no-reuse", "no-donors"],
+)
+def test_rows_of_another_recipe_or_machine_are_computed(base, tmp_path, changes):
+    asked, reused = _extract(tmp_path / "other", PICTURES, **{"donors": [base], **changes})
+    assert len(asked) == 55
+    assert reused.other_machine == ({"base": 55} if "machine" in changes else {})
+
+
+def test_content_that_is_not_known_is_never_taken_for_the_same(tmp_path):
+    plan = {"train": SplitPlan(np.array(["a", "b", "c"]))}
+    for name in ("one", "two"):
+        with small_cache.writer(
+            tmp_path / name, splits=plan, arrays=LAYERS, recipe=RECIPE, donors=[tmp_path / "one"]
+        ) as writer:
+            assert [len(writer.draft(shard).missing) for shard in writer.pending] == [3]
+            writer.write(writer.pending[0], _computed(["a", "b", "c"]))
+            writer.finish()
+
+
+def test_equal_pictures_are_computed_once_also_without_another_cache(tmp_path):
+    pictures = {"train": ["a", "b", "a", *(f"p{i}" for i in range(20)), "b"], "test": ["p3", "a", "z"]}
+    asked, reused = _extract(tmp_path / "cache", pictures)
+    assert asked == ["a", "b", *(f"p{i}" for i in range(20)), "z"]
+    assert reused.rows == {"cache": 4}
+    _extract(tmp_path / "fresh", pictures, None)
+    _same_bytes(tmp_path / "cache", tmp_path / "fresh")
+
+
+def test_what_an_unfinished_cache_has_is_taken_too(tmp_path):
+    with _writer(tmp_path / "begun", PICTURES) as writer:
+        for shard in writer.pending[:2]:
+            writer.write(shard, _computed(PICTURES["train"][shard.start : shard.stop]))
+    asked, reused = _extract(tmp_path / "other", _changed(train=PICTURES["train"][3:]), [tmp_path / "begun"])
+    assert asked == PICTURES["train"][20:] + PICTURES["test"]
+    assert reused.rows == {"begun": 17}
+
+
+def test_a_run_that_was_killed_goes_on_with_what_it_had_and_what_others_have(base, tmp_path):
+    pictures = {"train": [*PICTURES["train"], *(f"new {i}" for i in range(20)), "new 3"], "test": PICTURES["test"]}
+    with _writer(tmp_path / "grown", pictures, donors=[base]) as writer:
+        for shard in writer.pending[:1]:
+            draft = writer.draft(shard)
+            own = [pictures[shard.split][shard.start + i] for i in draft.missing]
+            writer.write(shard, draft.filled(_computed(own) if own else {}))
+    asked, _ = _extract(tmp_path / "grown", pictures, [base])
+    assert asked == [f"new {i}" for i in range(10, 20)]
+    _extract(tmp_path / "fresh", pictures, None)
+    _same_bytes(tmp_path / "grown", tmp_path / "fresh")
+
+
+@pytest.mark.parametrize("damage", ["flipped", "truncated", "missing"])
+@pytest.mark.parametrize("pictures", [PICTURES, _changed(train=["new", *PICTURES["train"]])], ids=["linked", "copied"])
+def test_damaged_rows_are_computed_again_and_named(base, tmp_path, damage, pictures, caplog):
+    shard = base / "train/00001.h5"
+    content = bytearray(shard.read_bytes())
+    shard.unlink()
+    if damage != "missing":
+        content[-9] ^= 1
+        shard.write_bytes(content[: None if damage == "flipped" else 3000])
+    with caplog.at_level(logging.WARNING):
+        asked, _ = _extract(tmp_path / "grown", pictures, [base], labels="other")
+    assert [picture for picture in asked if picture != "new"] == PICTURES["train"][10:20]
+    _extract(tmp_path / "fresh", pictures, None)
+    _same_bytes(tmp_path / "grown", tmp_path / "fresh")
+    assert damage != "flipped" or "train/00001.h5 is damaged" in caplog.text
+
+
+def test_a_value_that_the_dtype_cannot_hold_is_refused_with_its_id_beside_copied_rows(base, tmp_path):
+    pictures = _changed(train=[*PICTURES["train"][:5], "new", *PICTURES["train"][5:]])
+
+    def too_large(own):
+        return {**_computed(own), "early": np.full((len(own), 2, 3), 70_000, np.float32)}
+
+    with pytest.raises(FeatureError, match=r"'early': 6 values .* 70000.*ids concerned: 'train/005\.png'"):
+        _extract(tmp_path / "grown", pictures, [base], compute=too_large)
+
+
+def test_writers_of_parts_and_side_by_side_take_rows_too(base, tmp_path):
+    pictures = {"train": [*PICTURES["train"], *(f"new {i}" for i in range(25))], "test": [*PICTURES["test"], "new 1"]}
+    asked = []
+    with (
+        _writer(tmp_path / "parts", pictures, donors=[base], part=Partition(1, 2)) as first,
+        _writer(tmp_path / "parts", pictures, donors=[base], part=Partition(2, 2)) as second,
+    ):
+        for writer in (first, second):
+            for shard in writer.pending:
+                draft = writer.draft(shard)
+                own = [pictures[shard.split][shard.start + i] for i in draft.missing]
+                asked += own
+                writer.write(shard, draft.filled(_computed(own) if own else {}))
+            writer.finish()
+    assert set(asked) == {f"new {i}" for i in range(25)}
+    with _writer(tmp_path / "shared", pictures, donors=[base], part=SHARED) as writer:
+        for shard in reversed(writer.pending):  # as workers do, in any order
+            draft = writer.draft(shard)
+            own = [pictures[shard.split][shard.start + i] for i in draft.missing]
+            writer.write(shard, draft.filled(_computed(own) if own else {}))
+        writer.finish()
+    _extract(tmp_path / "fresh", pictures, None)
+    _same_bytes(tmp_path / "parts", tmp_path / "fresh")
+    _same_bytes(tmp_path / "shared", tmp_path / "fresh")
+
+
+def test_links_need_no_space(base, tmp_path, monkeypatch):
+    monkeypatch.setattr("bottleneck_features.features.storage.free_bytes", lambda folder: 100_000)
+    asked, _ = _extract(tmp_path / "corrected", PICTURES, [base], labels="other")
+    assert asked == []
+
+
+def test_a_cache_that_is_being_written_is_not_removed_under_its_reader(base):
+    with _writer(base, PICTURES), pytest.raises(CacheBusy):
+        remove_cache(base)
