@@ -26,7 +26,6 @@ DEFAULT_TEST_FRACTION = 0.2
 MISSING_LABELS = ("NA", "N/A", "n/a", "<NA>", "#N/A", "null", "NULL", "nan", "NaN", "NAN")
 _FOR_ALL_FILES = (  # `value_range` and `bands` are for the files of `predict` too, whatever a model was trained on
     "test_fraction", "split_seed", "group", "on_error", "error_limit", "max_pixels", "common_size", "fold_case",
-    "small_classes",
 )  # fmt: skip
 _ONLY_FOR = {
     "path": ("cifar10", *FILE_SOURCES),
@@ -74,6 +73,9 @@ class DatasetSettings:
     `bands` are the three that are red, green and blue, counted from 1. `small_classes` says what becomes of classes of fewer
     than two training images, `fold_case` joins labels that differ only in case.
 
+    `corrections` is a table of ids and their right labels, or `drop`: it is applied to what was read, before a test split is
+    drawn.
+
     Folders and archives: `splits` names the folders of the splits, `class_level` how deep below the root or the split the
     folders of classes are (0: recognised). Tables: `missing_labels` are the cells that say that there is no label (an empty
     one always does), `label_columns` the 0/1 columns of classes, and without a `header` columns are numbers, from 1.
@@ -82,6 +84,7 @@ class DatasetSettings:
     source: Literal["cifar10", "photo-patches", "digits", "folder", "csv", "tar", "parquet"]
     path: Text = ""
     limit: Images = 0
+    corrections: Text = ""
     test_fraction: Share | None = None
     split_seed: Seed = 0
     group: Text = ""

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.lib.recfunctions import repack_fields
 
 from bottleneck_features.errors import enumerated
+from bottleneck_features.pipeline.datasets.classes import left_out_notice, require_trained, require_two, small_classes
+from bottleneck_features.pipeline.datasets.corrections.applying import corrected
 from bottleneck_features.pipeline.datasets.drawn_test import draw_test
 from bottleneck_features.pipeline.datasets.image_dataset import (
     SPLIT_NAMES,
@@ -27,7 +29,6 @@ from bottleneck_features.pipeline.datasets.texts import factorized
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.experiment import DEFAULT_TEST_FRACTION, DatasetSettings, Experiment
 
-FEWEST = 2  # images of a class, so that one can be held out
 FEWEST_DRAWN = 100  # test images, below which none are drawn unless they are asked for
 
 
@@ -80,19 +81,36 @@ class LabelledScan:
 
     def unlabelled(self) -> list[Problem]:
         """Return the others that have no label, in their order."""
-        return [self._problem(i, NO_LABEL) for i in np.flatnonzero((self.labels == "") & self._sound).tolist()]
+        return [self._problem(i, NO_LABEL) for i in np.flatnonzero((self.labels == "") & self.sound).tolist()]
 
     @property
-    def _sound(self) -> np.ndarray:
+    def sound(self) -> np.ndarray:
+        """A mask of the images without a problem."""
         return ~np.isin(np.arange(len(self.ids)), list(self.problems))
 
     @property
     def labelled(self) -> np.ndarray:
         """A mask of the images that are neither."""
-        return (self.labels != "") & self._sound
+        return (self.labels != "") & self.sound
 
     def _problem(self, place: int, reason: str) -> Problem:
         return Problem(str(self.ids[place]), reason, 0 if self.rows is None else int(self.rows[place]))
+
+    def without(self, outside: np.ndarray) -> "LabelledScan":
+        """Leave out the images in a `(n,)` mask."""
+        if not outside.any():
+            return self
+        kept = np.flatnonzero(~outside)
+        return replace(
+            self,
+            scan=self.scan.take(kept),
+            ids=self.ids[kept],
+            labels=self.labels[kept],
+            splits=self.splits[kept],
+            groups=self.groups[kept] if len(self.groups) else self.groups,
+            problems={new: self.problems[old] for new, old in enumerate(kept.tolist()) if old in self.problems},
+            rows=None if self.rows is None else self.rows[kept],
+        )
 
     def usable(self) -> ImageTable:
         """Return the images that are neither."""
@@ -139,7 +157,7 @@ def assemble(
     settings = experiment.dataset
     resizing = resizing_of(experiment)
     labels = read_labels(labelled.labels, settings, labelled.place)
-    labelled = replace(labelled, labels=labels.texts)
+    labelled, corrections = _corrected(replace(labelled, labels=labels.texts), settings, listing)
     usable = labelled.usable()
     left_out = LeftOut(
         (*(listing.problems if listing else ()), *labelled.unusable()),
@@ -153,7 +171,7 @@ def assemble(
     whole = usable
     usable, small = _without_small_classes(whole, settings)
     parts, without_test = _splits(usable, settings)
-    _require_classes(parts, location)
+    require_trained({split: _counts(part).keys() for split, part in parts.items()}, location)
     title = f"{Path(location).name} ({sum(len(part) for part in parts.values()):,} image files)"
     mask = labelled.labelled
     values = data_ranges(labelled.scan.images[mask], labelled.splits[mask] == "test", settings, home)
@@ -168,8 +186,9 @@ def assemble(
         notices=(
             *(listing.notices if listing else ()),
             *labels.notices,
+            *corrections,
             *left_out.notices(len(whole), quarantine),
-            *_vanished(labels.texts, whole, listing),
+            *_vanished(labelled.labels, whole, listing),
             *small,
             *without_test,
             *_straddling_notice(parts),
@@ -179,10 +198,28 @@ def assemble(
     )
 
 
+def _corrected(
+    labelled: LabelledScan, settings: DatasetSettings, listing: Listing | None
+) -> tuple[LabelledScan, tuple[str, ...]]:
+    """Apply `dataset.corrections`, if there are any, and say what they change."""
+    if not settings.corrections:
+        return labelled, ()
+    others = (*listing.problems, *listing.unlabelled, *listing.left_out) if listing else ()
+    found = corrected(
+        settings,
+        ids=labelled.ids,
+        labels=labelled.labels,
+        splits=labelled.splits,
+        usable=labelled.sound,
+        elsewhere={problem.path for problem in others},
+    )
+    return replace(labelled, labels=found.labels).without(found.dropped), found.notices
+
+
 def _vanished(labels: np.ndarray, usable: ImageTable, listing: Listing | None) -> tuple[str, ...]:
     """Name the classes of which not one image can be used."""
     named = {*factorized(labels)[0], *(plain_label(name) for name in (listing.empty_classes if listing else ()))}
-    gone = sorted(named - {""} - _classes(usable), key=natural_key)
+    gone = sorted(named - {""} - _counts(usable).keys(), key=natural_key)
     if not gone:
         return ()
     return (f"Data: not one image of these classes can be used, so they are left out: {enumerated(map(repr, gone))}.",)
@@ -190,22 +227,9 @@ def _vanished(labels: np.ndarray, usable: ImageTable, listing: Listing | None) -
 
 def _without_small_classes(images: ImageTable, settings: DatasetSettings) -> tuple[ImageTable, tuple[str, ...]]:
     """Leave out the classes that cannot be in training and validation at once, and name them."""
-    training = images.labels[images.splits <= SPLIT_NAMES.index("train")]
-    counts = np.bincount(training, minlength=len(images.names))
-    few = {images.names[i]: int(counts[i]) for i in np.unique(training) if counts[i] < FEWEST}
-    if not few:
-        return images, ()
-    listed = enumerated(map(repr, sorted(few, key=natural_key)))
-    if settings.small_classes == "fail":
-        raise RequestError(
-            f"Every class needs at least {FEWEST} usable training images (dataset.small_classes=fail). Too few: {listed}. "
-            "Add images, or take the class away."
-        )
+    few = small_classes(_counts(images.take(images.splits <= SPLIT_NAMES.index("train"))), settings)
     kept = images.take(~np.isin(images.labels, [images.names.index(name) for name in few]))
-    return kept, (
-        f"Data: classes with fewer than {FEWEST} usable training images are too small to be split and are left out with all "
-        f"their {len(images) - len(kept):,} images: {listed}. dataset.small_classes=fail stops instead.",
-    )
+    return kept, left_out_notice(few, len(images) - len(kept))
 
 
 def _straddling_notice(parts: Mapping[str, ImageTable]) -> tuple[str, ...]:
@@ -222,7 +246,7 @@ def _splits(images: ImageTable, settings: DatasetSettings) -> tuple[dict[str, Im
     """Return the images of each split, and a notice where no test images are held back because there are few images."""
     codes = np.maximum(images.splits, SPLIT_NAMES.index("train"))  # what the data do not say of is for training
     given = {name: images.take(codes == code) for code, name in enumerate(SPLIT_NAMES) if (codes == code).any()}
-    _require_enough(given.get("train"))
+    require_two(_counts(given["train"]) if "train" in given else ())
     fraction = settings.test_fraction
     notices: tuple[str, ...] = ()
     if fraction and "test" in given:
@@ -250,33 +274,6 @@ def _too_few_to_test(images: int) -> str:
     )
 
 
-def _require_enough(train: ImageTable | None) -> None:
-    counts = {train.names[i]: int(n) for i, n in enumerate(np.bincount(train.labels)) if n} if train else {}
-    if len(counts) < 2:
-        found = (
-            f"Only one class has usable training images: {next(iter(counts))!r}"
-            if counts
-            else "No training image is usable"
-        )
-        raise RequestError(f"{found}. There must be two classes at least: one folder, or one label, for each.")
-
-
-def _require_classes(splits: Mapping[str, ImageTable], location: str) -> None:
-    known = _classes(splits["train"])
-    for split, part in splits.items():
-        strangers = sorted(_classes(part) - known, key=natural_key)
-        if strangers:
-            alike = {name.casefold() for name in known}
-            advice = (
-                "dataset.fold_case=true joins names that differ only in case."
-                if any(name.casefold() in alike for name in strangers)
-                else "Add training images of them, or take these images away."
-            )
-            raise RequestError(
-                f"The {split} split of '{location}' has classes that no usable training image has: {', '.join(strangers[:10])}. "
-                f"Training classes: {', '.join(sorted(known, key=natural_key)[:10])}. {advice}"
-            )
-
-
-def _classes(part: ImageTable) -> set[str]:
-    return {part.names[label] for label in np.unique(part.labels)}
+def _counts(part: ImageTable) -> dict[str, int]:
+    """Return how many images each class has that has any."""
+    return {part.names[i]: int(count) for i, count in enumerate(np.bincount(part.labels)) if count}

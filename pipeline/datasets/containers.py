@@ -16,7 +16,7 @@ from bottleneck_features import features
 from bottleneck_features.errors import first_line
 from bottleneck_features.pipeline.datasets.layout.convention import SPLIT_SYNONYMS
 from bottleneck_features.pipeline.datasets.layout.walking import walk
-from bottleneck_features.pipeline.datasets.listing import in_full
+from bottleneck_features.pipeline.datasets.paths import in_full, local_path
 from bottleneck_features.pipeline.datasets.pixels.decoding import UnusableImage, decoding_threads
 from bottleneck_features.pipeline.datasets.texts import text_array
 from bottleneck_features.pipeline.errors import PipelineError, RequestError
@@ -146,7 +146,7 @@ def named_splits(containers: Sequence[Container]) -> tuple[str, ...]:
 
 
 def _on_disk(path: str, ending: str) -> list[Container]:
-    whole = Path(path).expanduser()
+    whole = local_path(path)
     if not PATTERN.search(path) or whole.exists():
         if not whole.exists():
             raise RequestError(

@@ -153,21 +153,25 @@ class ArrayDataset(Dataset):
         return self._images[split][indices]
 
 
-class LimitedDataset(Dataset):
-    """At most `limit` images a split of another data set, stratified and the same ones every time."""
+class SelectedDataset(Dataset):
+    """Some images of another data set.
 
-    def __init__(self, whole: Dataset, limit: int) -> None:
-        self.title = f"{whole.title}, at most {limit:,} images a split"
+    Args:
+        whole: the other one.
+        kept: `(n,)` sorted positions of each split.
+    """
+
+    def __init__(self, whole: Dataset, kept: Mapping[str, np.ndarray]) -> None:
+        self.title = whole.title
         self.class_names = whole.class_names
         self.image_shape = whole.image_shape
         self.files = whole.files
         self.identity = whole.identity
         self.notices = whole.notices
         self.group_candidates = whole.group_candidates
-        self._whole = whole
-        self._kept = {split: stratified_sample(samples.labels, limit) for split, samples in whole.splits.items()}
-        self.splits = {split: samples.take(self._kept[split]) for split, samples in whole.splits.items()}
-        self.groups = {split: groups[self._kept[split]] for split, groups in whole.groups.items()}
+        self.splits = {split: whole.splits[split].take(places) for split, places in kept.items()}
+        self.groups = {split: whole.groups[split][places] for split, places in kept.items() if split in whole.groups}
+        self._whole, self._kept = whole, kept
 
     def images(self, split: str, indices: np.ndarray) -> np.ndarray:
         """See `Dataset.images`."""
@@ -180,6 +184,15 @@ class LimitedDataset(Dataset):
     def contents(self, split: str, indices: np.ndarray) -> np.ndarray:
         """See `Dataset.contents`."""
         return self._whole.contents(split, self._kept[split][indices])
+
+
+class LimitedDataset(SelectedDataset):
+    """At most `limit` images a split of another data set, stratified and the same ones every time."""
+
+    def __init__(self, whole: Dataset, limit: int) -> None:
+        kept = {split: stratified_sample(samples.labels, limit) for split, samples in whole.splits.items()}
+        super().__init__(whole, kept)
+        self.title = f"{whole.title}, at most {limit:,} images a split"
 
 
 def stratified_sample(labels: np.ndarray, limit: int) -> np.ndarray:

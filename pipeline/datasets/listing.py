@@ -102,10 +102,3 @@ def looks_like_image(path: str) -> bool:
 def printable(path: str) -> str:
     r"""Return a path as it can be shown and written: bytes that are no UTF-8 as `\xNN`."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
-
-
-def in_full(path: Path) -> str:
-    """Return a path in quotes, a relative one with the absolute path it stands for."""
-    if path.is_absolute():
-        return f"'{path}'"
-    return f"'{path}', which is '{path.absolute()}' (relative to where the command was started)"

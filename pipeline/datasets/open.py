@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bottleneck_features.pipeline.datasets.corrections.arrays import correct_arrays
 from bottleneck_features.pipeline.datasets.dataset import Dataset, LimitedDataset
 from bottleneck_features.pipeline.datasets.sources.cifar10 import Cifar10
 from bottleneck_features.pipeline.datasets.sources.embedded import digits, photo_patches
@@ -34,10 +35,10 @@ def open_dataset(experiment: Experiment, home: Path) -> Dataset:
         home: the artifacts folder, where what was found in image files is remembered.
 
     Returns:
-        The `Dataset`, limited to `dataset.limit` images a split if that is not 0.
+        The `Dataset`, corrected by `dataset.corrections` and limited to `dataset.limit` images a split if that is not 0.
 
     Raises:
-        RequestError: the path or the limit cannot be right.
+        RequestError: the path, the corrections or the limit cannot be right.
         PipelineError: too many files cannot be used.
         DownloadError: the data set has to be downloaded and cannot be.
     """
@@ -47,6 +48,8 @@ def open_dataset(experiment: Experiment, home: Path) -> Dataset:
             f"dataset.value_range and dataset.bands are for image files, and {settings.source} has none: leave them out."
         )
     dataset = _SOURCES[settings.source](experiment, home)
+    if settings.corrections and settings.source not in FILE_SOURCES:
+        dataset = correct_arrays(dataset, settings)
     if not settings.limit:
         return dataset
     for split, samples in dataset.splits.items():

@@ -194,7 +194,9 @@ def _warnings(details: dict[str, Any], shortcuts: Sequence[Shortcut]) -> list[st
         unlike = {image["label"]: image["id"] for image in reversed(repeats["conflicts"][0])}
         first = " and ".join(f"'{one}' ({label})" for label, one in sorted(unlike.items())[:2])
         found.append(
-            f"Labels: {repeats['conflicting_labels']:,} sets of repeated images have more than one label, such as {first}."
+            f"Labels: {repeats['conflicting_labels']:,} sets of repeated images have more than one label, such as {first}. A "
+            "table of ids and right labels, or `drop`, corrects them where the data cannot be changed: --set "
+            "dataset.corrections=fixes.csv"
         )
     if repeats["across_splits"]:
         found.append(

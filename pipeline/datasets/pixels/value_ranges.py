@@ -18,6 +18,7 @@ from pydantic import FiniteFloat, TypeAdapter
 
 from bottleneck_features.features.storage import remove_stale
 from bottleneck_features.foreign import read_json
+from bottleneck_features.pipeline.datasets.paths import local_path
 from bottleneck_features.pipeline.datasets.pixels.deep_pixels import NUMBER_KINDS, shown, type_names
 from bottleneck_features.pipeline.experiment import DatasetSettings
 from bottleneck_features.pipeline.results import write_text
@@ -102,7 +103,7 @@ def _found(images: np.ndarray, here: np.ndarray, counted: np.ndarray) -> Range:
 
 def _place(settings: DatasetSettings) -> str:
     """Return where the data are, with what chooses the bands of them."""
-    path = settings.path if "://" in settings.path else str(Path(settings.path).expanduser().resolve())
+    path = settings.path if "://" in settings.path else str(local_path(settings.path).resolve())
     return " bands ".join((path, ",".join(map(str, settings.bands)))) if settings.bands else path
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from bottleneck_features import models
 from bottleneck_features.errors import first_line
 from bottleneck_features.pipeline.datasets.dataset import Dataset, Samples
+from bottleneck_features.pipeline.datasets.paths import local_path
 from bottleneck_features.pipeline.errors import DownloadError, PipelineError, RequestError
 
 FILES = {"train": [f"data_batch_{i}" for i in range(1, 6)], "test": ["test_batch"]}
@@ -42,7 +43,7 @@ class Cifar10(Dataset):
     """
 
     def __init__(self, path: str = "") -> None:
-        self._folder = _checked_folder(Path(path).expanduser()) if path else _downloaded_folder()
+        self._folder = _checked_folder(local_path(path)) if path else _downloaded_folder()
         self._loaded: tuple[str, np.ndarray] = ("", np.empty(0))
         official = hashlib.md5((self._folder / FILES["test"][0]).read_bytes()).hexdigest() == OFFICIAL_TEST_BATCH_MD5
         self.title = "CIFAR-10" if official else "CIFAR-10 (not the official files)"

@@ -10,7 +10,8 @@ from bottleneck_features.pipeline.datasets.layout.placing import beside_notice, 
 from bottleneck_features.pipeline.datasets.layout.recognition import convention_of
 from bottleneck_features.pipeline.datasets.layout.refusals import LAYOUTS, Location
 from bottleneck_features.pipeline.datasets.layout.walking import Walk, walk
-from bottleneck_features.pipeline.datasets.listing import Entry, Listing, in_full, printable
+from bottleneck_features.pipeline.datasets.listing import Entry, Listing, printable
+from bottleneck_features.pipeline.datasets.paths import in_full, local_path
 from bottleneck_features.pipeline.datasets.sources.image_files import open_listing
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.experiment import DatasetSettings, Experiment
@@ -81,7 +82,7 @@ def _existing_folder(path: str) -> Path:
         raise RequestError(
             "dataset.path is missing: give your folder of images by --set dataset.path=/where/it/is. " + LAYOUTS
         )
-    root = Path(path).expanduser()
+    root = local_path(path)
     if root.is_file():
         raise RequestError(f"dataset.path must be a folder; archives are not unpacked. Received: '{root}'")
     if not root.is_dir():

@@ -7,6 +7,7 @@ import numpy as np
 from bottleneck_features.pipeline.datasets.assembly import LabelledScan, assemble, resizing_of
 from bottleneck_features.pipeline.datasets.image_dataset import ImageDataset, StoredImage
 from bottleneck_features.pipeline.datasets.listing import Listing, printable
+from bottleneck_features.pipeline.datasets.paths import local_path
 from bottleneck_features.pipeline.datasets.pixels.decoding import decoding_threads
 from bottleneck_features.pipeline.datasets.pixels.file_bytes import read_file
 from bottleneck_features.pipeline.datasets.scanning import scan_files
@@ -46,5 +47,5 @@ def open_listing(experiment: Experiment, home: Path, listing: Listing) -> ImageD
     labelled = LabelledScan(
         scan, scan.ids, labels, splits, groups, scan.problems, rows=numbers, group_candidates=candidates
     )
-    location = str(Path(settings.path).expanduser().resolve())
+    location = str(local_path(settings.path).resolve())
     return assemble(experiment, home, labelled, reader=FileReader(listing.root), location=location, listing=listing)

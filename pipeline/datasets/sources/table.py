@@ -10,13 +10,14 @@ from bottleneck_features.errors import quoted
 from bottleneck_features.pipeline.datasets.image_dataset import ImageDataset
 from bottleneck_features.pipeline.datasets.labels.reading import read_labels, without_hidden
 from bottleneck_features.pipeline.datasets.listing import NO_LABEL, Entry, Listing, Problem, ignored, printable
+from bottleneck_features.pipeline.datasets.paths import local_path
 from bottleneck_features.pipeline.datasets.pixels.decoding import ENDINGS
 from bottleneck_features.pipeline.datasets.sources.group_candidates import group_candidates
 from bottleneck_features.pipeline.datasets.sources.image_files import open_listing
 from bottleneck_features.pipeline.datasets.sources.table_columns import find_columns
 from bottleneck_features.pipeline.datasets.sources.table_paths import Files, is_folder, names_a_file
-from bottleneck_features.pipeline.datasets.sources.table_reading import Table, read_tables
 from bottleneck_features.pipeline.datasets.sources.table_rows import Rows, find_files, one_row_an_image, read_rows
+from bottleneck_features.pipeline.datasets.table_reading import Table, read_tables
 from bottleneck_features.pipeline.datasets.texts import text_array
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.experiment import DatasetSettings, Experiment
@@ -72,11 +73,11 @@ def list_table(settings: DatasetSettings) -> Listing:
 def _base(settings: DatasetSettings) -> Path:
     """Return the folder that paths are relative to."""
     if settings.image_root:
-        root = Path(settings.image_root).expanduser()
+        root = local_path(settings.image_root)
         if not root.is_dir():
             raise RequestError(f"dataset.image_root must be a folder. Received: '{settings.image_root}'")
         return root
-    path = Path(settings.path).expanduser().resolve()
+    path = local_path(settings.path).resolve()
     return path if path.is_dir() else path.parent
 
 
@@ -151,7 +152,7 @@ def _notices(
         )
     if passed_over:
         names = quoted(printable(file.name) for file in passed_over)
-        single = read[0].table.path == Path(settings.path).expanduser()
+        single = read[0].table.path == local_path(settings.path)
         more = f" dataset.path={read[0].table.path.parent} reads a table for each split." if single else ""
         yield f"Data: other tables are not read: {names}.{more}"
 

@@ -1,7 +1,6 @@
 """The columns of a table: those that settings name, and, where they name none, which could be meant."""
 
 import posixpath
-import re
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,13 +9,12 @@ from bottleneck_features.errors import nearest, quoted
 from bottleneck_features.pipeline.datasets.labels.kinds import is_continuous
 from bottleneck_features.pipeline.datasets.layout.split_cells import said_split
 from bottleneck_features.pipeline.datasets.pixels.decoding import ENDINGS
-from bottleneck_features.pipeline.datasets.sources.table_reading import Table
+from bottleneck_features.pipeline.datasets.table_reading import USUAL_LABELS, Table, usual_name
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.experiment import DatasetSettings
 
 ON = ("1", "1.0", "1.", "true")
 OFF = ("0", "0.0", "0.", "false", "")
-USUAL_LABELS = ("label", "labels", "class", "category", "target", "class_name", "species", "breed")
 LOOKED_AT = 50  # cells, to see whether a column names files
 NamesAFile = Callable[[str], bool]
 
@@ -191,7 +189,7 @@ def _looks_like_labels(table: Table, column: int) -> bool:
 
 def _rank(name: str) -> int:
     """Return the place of a name among the usual ones for labels, which come first."""
-    plain = re.sub(r"[\s-]+", "_", name.lower())
+    plain = usual_name(name)
     return USUAL_LABELS.index(plain) if plain in USUAL_LABELS else len(USUAL_LABELS)
 
 

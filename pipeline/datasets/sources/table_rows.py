@@ -23,7 +23,7 @@ from bottleneck_features.pipeline.datasets.sources.table_paths import (
     where_else,
     wrong_path,
 )
-from bottleneck_features.pipeline.datasets.sources.table_reading import Table
+from bottleneck_features.pipeline.datasets.table_reading import Table
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.experiment import DatasetSettings
 

@@ -3,7 +3,6 @@
 import json
 import posixpath
 from collections import Counter
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -62,7 +61,7 @@ def open_tar(experiment: Experiment, home: Path) -> ImageDataset:
     return assemble(
         experiment,
         home,
-        _inside(labelled, said.outside),
+        labelled.without(said.outside),
         reader=TarReader(containers),
         location=settings.path,
         listing=listing,
@@ -179,19 +178,3 @@ def _groups(ids: np.ndarray, mask: np.ndarray, expression: str) -> np.ndarray:
     if expression:
         groups[mask] = text_array(groups_of(ids[mask], expression))
     return groups
-
-
-def _inside(labelled: LabelledScan, outside: np.ndarray) -> LabelledScan:
-    """Leave out the images in a mask."""
-    if not outside.any():
-        return labelled
-    kept = np.flatnonzero(~outside)
-    return replace(
-        labelled,
-        scan=labelled.scan.take(kept),
-        ids=labelled.ids[kept],
-        labels=labelled.labels[kept],
-        splits=labelled.splits[kept],
-        groups=labelled.groups[kept] if len(labelled.groups) else labelled.groups,
-        problems={new: labelled.problems[old] for new, old in enumerate(kept.tolist()) if old in labelled.problems},
-    )

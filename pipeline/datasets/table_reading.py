@@ -2,7 +2,8 @@
 
 import csv
 import io
-from collections.abc import Iterator
+import re
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,13 +11,15 @@ from bottleneck_features import features
 from bottleneck_features.errors import quoted
 from bottleneck_features.pipeline.datasets.containers import PATTERN, find_containers
 from bottleneck_features.pipeline.datasets.layout.split_cells import splits_in
-from bottleneck_features.pipeline.datasets.listing import ignored, in_full
+from bottleneck_features.pipeline.datasets.listing import ignored
+from bottleneck_features.pipeline.datasets.paths import in_full, local_path
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.experiment import DatasetSettings
 
 SEPARATORS = ",;\t| "
 SAMPLE = 1 << 14  # characters by which the separator is found
 ENDINGS = (".csv", ".tsv")
+USUAL_LABELS = ("label", "labels", "class", "category", "target", "class_name", "species", "breed")  # names of columns
 LISTS = ".txt"  # taken in a folder without other tables
 SUBMISSION = "submission"  # in the name of a file that shows how to hand answers in
 WORKBOOKS = (".xlsx", ".xlsm", ".xls", ".ods", ".numbers")
@@ -51,6 +54,11 @@ class Table:
         return (row[column] for _, row in self.rows if column < len(row))
 
 
+def usual_name(column: str) -> str:
+    """Return the name of a column as it is compared with usual ones: in lower case, `_` between words."""
+    return re.sub(r"[\s-]+", "_", column.lower())
+
+
 def read_tables(settings: DatasetSettings) -> tuple[tuple[Table, ...], tuple[Path, ...]]:
     """Read `dataset.path`: a table, or a folder or a pattern of tables of which each is a split.
 
@@ -70,17 +78,22 @@ def read_tables(settings: DatasetSettings) -> tuple[tuple[Table, ...], tuple[Pat
         )
     if features.is_url(settings.path):
         raise RequestError(f"dataset.path: tables must lie on a disk. Copy it there first. Received: '{settings.path}'")
-    path = Path(settings.path).expanduser()
+    path = local_path(settings.path)
     if path.is_file():
         return (_read(path, "", settings),), _of_other_splits(path)
     if path.is_dir():
-        found = _tables_in(path)
+        found = _tables_in(path, settings)
     elif PATTERN.search(settings.path):
         found = [Path(container.url) for container in find_containers(settings.path, ENDINGS[0])]
+        found = [file for file in found if not _corrects(file, settings)]
     else:
         raise RequestError(f"dataset.path must be a CSV file, or a folder of them. There is no file {in_full(path)}.")
     named, passed_over = _with_splits(found, settings.path)
     return tuple(_read(file, split, settings) for file, split in named), tuple(passed_over)
+
+
+def _corrects(file: Path, settings: DatasetSettings) -> bool:
+    return bool(settings.corrections) and file.resolve() == local_path(settings.corrections).resolve()
 
 
 def _of_other_splits(table: Path) -> tuple[Path, ...]:
@@ -92,8 +105,9 @@ def _of_other_splits(table: Path) -> tuple[Path, ...]:
     return tuple(file for file, splits in said.items() if len(splits) == 1 and splits != ("train",))
 
 
-def _tables_in(folder: Path) -> list[Path]:
+def _tables_in(folder: Path, settings: DatasetSettings) -> list[Path]:
     files = sorted(file for file in folder.iterdir() if file.is_file() and not ignored(file.name))
+    files = [file for file in files if not _corrects(file, settings)]
     for endings in (ENDINGS, (LISTS,), WORKBOOKS):
         if found := [file for file in files if file.suffix.lower() in endings]:
             return found
@@ -118,16 +132,32 @@ def _with_splits(files: list[Path], path: str) -> tuple[list[tuple[Path, str]], 
 
 
 def _read(path: Path, split: str, settings: DatasetSettings) -> Table:
+    columns = {settings.image_column, settings.label_column} - {""} if settings.header else set()
+    return read_table(path, split, header=settings.header, columns=columns)
+
+
+def read_table(path: Path, split: str = "", *, header: bool, columns: Collection[str] = ()) -> Table:
+    """Read the cells of a file.
+
+    Args:
+        path: of the file.
+        split: see `Table`.
+        header: whether its first row names the columns.
+        columns: names of columns by which the separator is recognised.
+
+    Raises:
+        RequestError: it is no table, or there is no row in it.
+    """
     text = _text(path)
-    separator = _separator(text, settings)
+    separator = _separator(text, set(columns))
     try:
         records = list(_records(text, separator))
     except csv.Error as error:
         raise RequestError(f"'{path}' is not a CSV file ({error}).") from error
     rows = [(number, record) for number, record in enumerate(records, 1) if any(record)]
-    if len(rows) <= settings.header:
-        raise RequestError(f"'{path}' has no rows." + (" Its first row names the columns." if settings.header else ""))
-    if settings.header:
+    if len(rows) <= header:
+        raise RequestError(f"'{path}' has no rows." + (" Its first row names the columns." if header else ""))
+    if header:
         return Table(path, split, tuple(rows[0][1]), tuple(rows[1:]))
     return Table(path, split, tuple(str(number + 1) for number in range(len(rows[0][1]))), tuple(rows))
 
@@ -170,12 +200,11 @@ def _records(text: str, separator: str) -> Iterator[list[str]]:
         yield [cell for cell in cells if cell] if runs else cells
 
 
-def _separator(text: str, settings: DatasetSettings) -> str:
+def _separator(text: str, wanted: set[str]) -> str:
     """Return the separator that finds the columns asked for, else the one by which most rows have as many cells as the first."""
     sample = text[:SAMPLE]
     if len(text) > SAMPLE and "\n" in sample:
         sample = sample[: sample.rindex("\n") + 1]
-    wanted = {settings.image_column, settings.label_column} - {""} if settings.header else set()
     best, most = SEPARATORS[0], 0.0
     for separator in SEPARATORS:
         try:
