@@ -117,8 +117,8 @@ class RowSources:
                 self._take(wanted, donor, np.concatenate(contents), np.concatenate(rows))
         wanted = wanted[self._cache[wanted] == COMPUTE]
         for name, own in foreign:
-            if rows := int((_places(self._contents(wanted), own) != COMPUTE).sum()):
-                self.reused.other_machine[name] += rows
+            if there := int((_places(self._contents(wanted), own) != COMPUTE).sum()):
+                self.reused.other_machine[name] += there
         self._find_twins(wanted)
 
     def lacks(self, shard: Shard) -> bool:

@@ -4,7 +4,6 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -71,7 +70,6 @@ class Dataset(ABC):
         class_names: the classes; a label is an index into them.
         image_shape: `(height, width, 3)` of every image.
         splits: the samples of each split, by its name (`train`, perhaps `validation` and `test`).
-        files: the files the content comes from; empty for data that are made.
         groups: `(n,)` strings a split, where samples of the same group must not be parted; empty where there are none.
         identity: what else, besides the content, changes the pixels that `images` gives.
         notices: sentences a reader of any number from these data must know.
@@ -82,7 +80,6 @@ class Dataset(ABC):
     class_names: tuple[str, ...]
     image_shape: tuple[int, int, int]
     splits: Mapping[str, Samples]
-    files: tuple[Path, ...] = ()
     groups: Mapping[str, np.ndarray] = MappingProxyType({})
     identity: Mapping[str, Any] = MappingProxyType({})
     notices: tuple[str, ...] = ()
@@ -165,7 +162,6 @@ class SelectedDataset(Dataset):
         self.title = whole.title
         self.class_names = whole.class_names
         self.image_shape = whole.image_shape
-        self.files = whole.files
         self.identity = whole.identity
         self.notices = whole.notices
         self.group_candidates = whole.group_candidates

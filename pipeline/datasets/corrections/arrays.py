@@ -8,7 +8,6 @@ from bottleneck_features.pipeline.datasets.classes import left_out_notice, requi
 from bottleneck_features.pipeline.datasets.corrections.applying import corrected
 from bottleneck_features.pipeline.datasets.dataset import Dataset, Samples, SelectedDataset
 from bottleneck_features.pipeline.datasets.listing import natural_key
-from bottleneck_features.pipeline.datasets.paths import local_path
 from bottleneck_features.pipeline.datasets.texts import text_array
 from bottleneck_features.pipeline.experiment import DatasetSettings
 
@@ -58,5 +57,3 @@ class _Corrected(SelectedDataset):
             for split, samples in self.splits.items()
         }
         self.notices = notices
-        if whole.files:
-            self.files = (*whole.files, local_path(settings.corrections))

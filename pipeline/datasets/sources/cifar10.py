@@ -48,7 +48,6 @@ class Cifar10(Dataset):
         official = hashlib.md5((self._folder / FILES["test"][0]).read_bytes()).hexdigest() == OFFICIAL_TEST_BATCH_MD5
         self.title = "CIFAR-10" if official else "CIFAR-10 (not the official files)"
         self.class_names = CLASSES
-        self.files = tuple(self._folder / name for names in FILES.values() for name in names)
         self.image_shape = (SIDE, SIDE, 3)
         self._lengths: dict[str, list[int]] = {}
         self.splits = {split: self._samples(split, files) for split, files in FILES.items()}
