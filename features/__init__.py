@@ -2,7 +2,7 @@
 
 from bottleneck_features.features.arraynames import splits_in
 from bottleneck_features.features.arrays import FeatureArray
-from bottleneck_features.features.catalog import describe_cache, find_cache, list_caches, removal, remove_cache
+from bottleneck_features.features.catalog import Removal, describe_cache, find_cache, list_caches, removal, remove_cache
 from bottleneck_features.features.errors import (
     CacheBusy,
     CacheDamaged,
@@ -31,6 +31,7 @@ from bottleneck_features.features.records import CacheInfo, Difference
 from bottleneck_features.features.remote import filesystem, is_url, store_error
 from bottleneck_features.features.removed import noticing_removal
 from bottleneck_features.features.reuse import Draft, Reused
+from bottleneck_features.features.superseded import superseded
 from bottleneck_features.features.targets import Targets
 from bottleneck_features.features.verify import repair, require_unchanged, verify
 from bottleneck_features.features.writer import CacheWriter
@@ -61,6 +62,7 @@ __all__ = [
     "Imported",
     "Partition",
     "PublishingWriter",
+    "Removal",
     "Reused",
     "Shard",
     "Split",
@@ -88,6 +90,7 @@ __all__ = [
     "share",
     "splits_in",
     "store_error",
+    "superseded",
     "verify",
 ]
 

@@ -21,11 +21,19 @@ FEW_DIFFERENCES = 3
 
 @dataclass(frozen=True)
 class Removal:
-    """What `remove_cache` takes away: the files that belong to the cache, and their bytes."""
+    """What `remove_cache` takes away.
+
+    Attributes:
+        path: the cache's folder.
+        files: those that belong to the cache.
+        bytes: of these files.
+        freed: bytes that are free then; not those of files that other caches share.
+    """
 
     path: Path
     files: tuple[Path, ...]
     bytes: int
+    freed: int
 
 
 def list_caches(root: Path | str) -> list[CacheInfo]:
@@ -92,7 +100,9 @@ def removal(path: Path | str) -> Removal:
     if not (folder / MANIFEST).is_file():
         raise CacheMissing(f"There is no feature cache at {folder} (no {MANIFEST}): nothing is removed.")
     files = tuple(sorted(file for file in folder.rglob("*") if file.is_file() and _belongs(file, folder)))
-    return Removal(folder, files, sum(file.stat().st_size for file in files))
+    status = [file.stat() for file in files]
+    freed = sum(found.st_size for found in status if found.st_nlink == 1)
+    return Removal(folder, files, sum(found.st_size for found in status), freed)
 
 
 def remove_cache(path: Path | str) -> Removal:

@@ -7,13 +7,14 @@ from typing import Any
 import click
 
 from bottleneck_features import features
+from bottleneck_features.features.records import KEY_DIGITS
 from bottleneck_features.pipeline.commandline.cli_frame import home_option, json_option
 from bottleneck_features.pipeline.commandline.output import echo, fail, print_json, print_table
 from bottleneck_features.pipeline.errors import RequestError
 
 _FILES = "Name files as SPLIT=FILE, such as train=train.npz or train=features.npy,labels.npy"
 _SHOWN = 10
-_COLUMNS = ("cache", "layers", "dtype", "images", "MiB", "age", "state")
+_COLUMNS = ("cache", "layers", "dtype", "images", "MiB", "own MiB", "recipe", "age", "state")
 
 cache_argument = click.argument("path", metavar="CACHE", type=click.Path(path_type=Path))
 
@@ -32,10 +33,14 @@ def cache() -> None:
 def cache_ls(home: Path, as_json: bool) -> None:
     """List the caches: what is in them, how large and how old they are, and whether they are complete.
 
+    Caches of the same recipe share what they have computed: `own MiB` is what only this one takes on the disk. A cache is
+    superseded by a later one of the same experiment and recipe that has all of its images.
+
     \b
     Example: bottleneck cache ls
     """
-    rows = [_row(info) for info in features.list_caches(_caches(home))]
+    later = features.superseded(_caches(home))
+    rows = [_row(info, later.get(info.path)) for info in features.list_caches(_caches(home))]
     if as_json:
         print_json(rows)
         return
@@ -130,19 +135,43 @@ def cache_import(name: str, files: tuple[str, ...], home: Path) -> None:
 
 
 @cache.command("rm")
-@cache_argument
+@click.argument("path", metavar="[CACHE]", required=False, type=click.Path(path_type=Path))
+@click.option("--superseded", is_flag=True, help="Remove all caches that `cache ls` calls superseded.")
 @home_option
 @click.option("--yes", is_flag=True, help="Remove it. Without this option nothing is removed.")
-def cache_rm(path: Path, home: Path, yes: bool) -> None:
-    """Remove a cache; without --yes, only show what would be removed.
+def cache_rm(path: Path | None, superseded: bool, home: Path, yes: bool) -> None:
+    """Remove a cache, or the superseded ones; without --yes, only show what would be removed and what that frees.
+
+    Files that other caches share stay for them.
 
     \b
     Example: bottleneck cache rm digits-efficientnet-lite0-1d19099a --yes
+             bottleneck cache rm --superseded
     """
-    folder = located(path, home)
-    gone = features.remove_cache(folder) if yes else features.removal(folder)
+    if (path is None) != superseded:
+        raise RequestError("Give the cache to remove, or --superseded: one of the two.")
     verb = "removed" if yes else "would be removed; run the command again with --yes"
-    echo(f"{len(gone.files):,} files, {gone.bytes / 2**20:,.1f} MiB of {gone.path} {verb}")
+    if path is not None:
+        gone = _gone(located(path, home), yes)
+        echo(f"{len(gone.files):,} files, {_mib(gone.bytes)} MiB of {gone.path} {verb}{_freed(gone)}")
+        return
+    later = features.superseded(_caches(home))
+    for folder in later:
+        gone = _gone(folder, yes)
+        echo(f"{gone.path.name}: {_mib(gone.bytes)} MiB, superseded by {later[folder].name}{_freed(gone)}")
+    echo(f"{len(later):,} caches {verb}" if later else f"No cache in {home} is superseded.")
+
+
+def _gone(folder: Path, yes: bool) -> features.Removal:
+    return features.remove_cache(folder) if yes else features.removal(folder)
+
+
+def _freed(gone: features.Removal) -> str:
+    return "" if gone.freed == gone.bytes else f" (frees {_mib(gone.freed)} MiB: other caches share the rest)"
+
+
+def _mib(size: int) -> str:
+    return f"{size / 2**20:,.1f}"
 
 
 def located(path: Path, home: Path) -> Path:
@@ -201,7 +230,7 @@ def _pair(text: str) -> str | tuple[str, str]:
     return first, second
 
 
-def _row(info: features.CacheInfo) -> dict[str, Any]:
+def _row(info: features.CacheInfo, later: Path | None) -> dict[str, Any]:
     if info.problem:
         return {"cache": info.path.name, "state": "unreadable", "problem": info.problem}
     return {
@@ -212,10 +241,17 @@ def _row(info: features.CacheInfo) -> dict[str, Any]:
         "dtype": info.dtype,
         "images": info.images,
         "MiB": round(info.bytes / 2**20, 1),
+        "own MiB": round(features.removal(info.path).freed / 2**20, 1),
+        "recipe": info.recipe[:KEY_DIGITS],
         "age": _age(info.created),
-        "state": "complete" if info.complete else f"{info.done_images:,} of {info.images:,} images",
+        "state": _state(info, later),
         "problem": "",
     }
+
+
+def _state(info: features.CacheInfo, later: Path | None) -> str:
+    state = "complete" if info.complete else f"{info.done_images:,} of {info.images:,} images"
+    return f"{state}, superseded by {later.name}" if later else state
 
 
 def _age(created: str) -> str:

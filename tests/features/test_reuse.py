@@ -16,7 +16,9 @@ from bottleneck_features.features import (
     Partition,
     SplitPlan,
     open_features,
+    removal,
     remove_cache,
+    superseded,
     verify,
 )
 
@@ -245,3 +247,29 @@ def test_links_need_no_space(base, tmp_path, monkeypatch):
 def test_a_cache_that_is_being_written_is_not_removed_under_its_reader(base):
     with _writer(base, PICTURES), pytest.raises(CacheBusy):
         remove_cache(base)
+
+
+def test_a_cache_is_superseded_by_a_later_one_that_has_all_it_has(base, tmp_path):
+    grown = {"train": [*PICTURES["train"], "new"], "test": PICTURES["test"]}
+    _extract(tmp_path / "grown", grown, [base])
+    _extract(tmp_path / "other machine", {"train": [*grown["train"], *PICTURES["test"]]}, [base], machine="two")
+    _extract(tmp_path / "other recipe", grown, [base], recipe="c" * 64)
+    _extract(tmp_path / "less", {"train": PICTURES["train"][:20]}, [base])
+    _extract(tmp_path / "corrected", grown, [base], labels="other")
+    later = tmp_path / "corrected"
+    assert superseded(tmp_path) == {base: later, tmp_path / "grown": later, tmp_path / "less": later}
+        base: tmp_path / "corrected",
+        tmp_path / "grown": tmp_path / "corrected",
+        tmp_path / "less": tmp_path / "corrected",
+    }
+    assert superseded(tmp_path / "nothing") == {}
+
+
+def test_removing_frees_what_no_other_cache_shares(base, tmp_path):
+    _extract(tmp_path / "corrected", PICTURES, [base], labels="other")
+    shards = sum(file.stat().st_size for file in base.glob("t*/*.h5"))
+    first = removal(base)
+    assert first.bytes - first.freed == shards
+    remove_cache(base)
+    left = removal(tmp_path / "corrected")
+    assert left.bytes == left.freed > shards
