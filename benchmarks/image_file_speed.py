@@ -17,8 +17,8 @@ from bottleneck_features import features, models
 from bottleneck_features.pipeline.datasets import Dataset, open_dataset
 from bottleneck_features.pipeline.datasets.dataset import ArrayDataset
 from bottleneck_features.pipeline.experiment import BackboneSettings, DatasetSettings, Experiment, InputSettings
-from bottleneck_features.pipeline.extraction.cache import targets_of
 from bottleneck_features.pipeline.extraction.extract import fill
+from bottleneck_features.pipeline.extraction.identity import targets_of
 
 FILES, WIDTH, HEIGHT = 2000, 500, 375
 SIZE = (200, 200)

@@ -184,7 +184,7 @@ def _nearest(root: Path, name: str, identity: Mapping[str, Any]) -> tuple[CacheI
 def _belongs(file: Path, folder: Path) -> bool:
     inside = file.relative_to(folder)
     known = (MANIFEST, LOCK, HOLDER, MANIFEST_LOCK)
-    return inside.name in known or file.suffix in (".h5", ".tmp") or inside.parts[0] in (QUARANTINE, JOURNAL)
+    return inside.name in known or file.suffix in (".h5", ".tmp") or inside.parts[0] in (QUARANTINE, JOURNAL, ".donors")
 
 
 def _remove_empty(folder: Path) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -16,6 +17,8 @@ from bottleneck_features.features.manifest import MANIFEST, Manifest, Shard, loa
 from bottleneck_features.features.quarantine import as_it_was, file_problem, hashes_all
 from bottleneck_features.features.shardfiles import ShardFiles
 from bottleneck_features.features.shards import MACHINE_BYTES, dataset_name, stored_dtype
+
+Reader = Callable[[int, int], bytes]  # from an offset on so many bytes
 
 
 class Head(NamedTuple):
@@ -65,17 +68,8 @@ class Donor:
     def heads(self) -> Iterator[Head]:
         """Yield the heads of the finished shards, in order; those that cannot be read are left out."""
         for shard, entry in self.manifest.finished():
-            n, width = len(shard), self.manifest.splits[shard.split].id_bytes
-            try:
-                with (self.folder / shard.file).open("rb") as file:
-                    ids = _read(file, entry.offsets["ids"], n * width)
-                    contents = _read(file, entry.offsets["contents"], n * HASH_BYTES)
-                    machine = _read(file, entry.offsets["machine"], MACHINE_BYTES)
-            except (OSError, KeyError, ValueError):
-                continue
-            by = machine.rstrip(b"\0").decode("ascii", "replace")
-            hashes = np.frombuffer(contents, np.uint8).reshape(n, HASH_BYTES)
-            yield Head(shard, entry, np.frombuffer(ids, f"S{width}"), hashes, by)
+            with suppress(OSError, KeyError, ValueError), (self.folder / shard.file).open("rb") as file:
+                yield head_of(self.manifest, shard, entry, partial(_read, file))
 
     def copy(self, shard: Shard, rows: np.ndarray, into: Mapping[str, np.ndarray], positions: np.ndarray) -> None:
         """Copy rows of a shard, numbered through all splits, to positions of arrays by layer.
@@ -121,6 +115,21 @@ def by_shard(manifest: Manifest, rows: np.ndarray) -> Iterator[tuple[Shard, np.n
         numbers = (rows[inside] - span.start) // manifest.shard_size
         for index in np.unique(numbers).tolist():
             yield manifest.shard(split, index), inside[numbers == index]
+
+
+def head_of(manifest: Manifest, shard: Shard, entry: FileEntry, read: Reader) -> Head:
+    """Read the head of a shard.
+
+    Raises:
+        ValueError, KeyError: if the file is too short, or its entry does not say where the head is.
+    """
+    n, width = len(shard), manifest.splits[shard.split].id_bytes
+    ids = np.frombuffer(read(entry.offsets["ids"], n * width), f"S{width}")
+    contents = np.frombuffer(read(entry.offsets["contents"], n * HASH_BYTES), np.uint8).reshape(n, HASH_BYTES)
+    machine = read(entry.offsets["machine"], MACHINE_BYTES).rstrip(b"\0").decode("ascii", "replace")
+    if len(ids) != n:
+        raise ValueError("the file is too short")
+    return Head(shard, entry, ids, contents, machine)
 
 
 def _read(file: BinaryIO, offset: int, size: int) -> bytes:

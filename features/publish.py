@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
+from bottleneck_features.features.donors import Donor
 from bottleneck_features.features.entries import FileEntry, ShardTable
 from bottleneck_features.features.errors import CacheDamaged, CacheIncomplete, CacheMismatch, CacheMissing
 from bottleneck_features.features.journal import journal_files, remove_journals
@@ -20,8 +21,9 @@ from bottleneck_features.features.plan import require_same
 from bottleneck_features.features.quarantine import WRONG_HASH, DamagedFile, file_problem
 from bottleneck_features.features.storage import make_folder, publish_bytes, publish_new, require_space
 from bottleneck_features.features.store import Store, begin, complete, published, put_shard, reopen
+from bottleneck_features.features.store_donors import find_store_donors
 from bottleneck_features.features.targets import TARGETS, decoded, read_targets
-from bottleneck_features.features.writer import CacheWriter
+from bottleneck_features.features.writer import DONORS, CacheWriter
 
 _AT_A_TIME = 8  # objects
 
@@ -117,6 +119,12 @@ class PublishingWriter(CacheWriter):
         for shard, entry in _not_in(self._published, self._manifest):
             _put_if_right(self._store, self.path, shard, entry)
         self._published = published(self._store) or self._published
+
+    def _find_donors(self, folders: Sequence[Path]) -> list[Donor]:
+        there = find_store_donors(self._store.url, self._manifest, self.path / DONORS / str(os.getpid()))
+        here = super()._find_donors(folders)
+        names = {donor.name for donor in here if donor.manifest.complete}
+        return [*here, *(donor for donor in there if donor.name not in names)]
 
     def _adopt(self, shard: Shard, source: Path, entry: FileEntry) -> None:
         super()._adopt(shard, source, entry)

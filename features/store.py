@@ -53,6 +53,14 @@ class Store:
             raise store_error(error, self.url) from error
         return content
 
+    def get_part(self, name: str, start: int, stop: int) -> bytes:
+        """Return the bytes `start:stop` of an object.
+
+        Raises:
+            StoreError: if there is no such object, or the store does not answer.
+        """
+        return bytes(self._asked(lambda: self._files.cat_file(self._where(name), start=start, end=stop)))
+
     def put(self, name: str, content: bytes) -> None:
         """Store an object, in the place of one that may be there."""
         self._asked(lambda: self._files.pipe_file(self._where(name), content))
@@ -105,6 +113,19 @@ class Store:
             return ask()
         except Exception as error:
             raise store_error(error, self.url) from error
+
+
+def names_in(url: str) -> list[str]:
+    """Return the names of the folders below a URL."""
+    files, path = filesystem(url)
+    files.invalidate_cache()
+    try:
+        found = files.ls(path, detail=True)
+    except FileNotFoundError:
+        return []
+    except Exception as error:  # each store has errors of its own
+        raise store_error(error, url) from error
+    return [str(item["name"]).rstrip("/").rpartition("/")[2] for item in found if item["type"] == "directory"]
 
 
 def published(store: Store) -> Manifest | None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -12,7 +14,7 @@ from typing import Any, Self
 import numpy as np
 
 from bottleneck_features.errors import enumerated
-from bottleneck_features.features.donors import find_donors
+from bottleneck_features.features.donors import Donor, find_donors
 from bottleneck_features.features.entries import FileEntry
 from bottleneck_features.features.errors import CacheDamaged, CacheError, CacheIncomplete, FeatureError
 from bottleneck_features.features.journal import Journal
@@ -32,6 +34,7 @@ from bottleneck_features.features.storage import make_folder, publish_bytes, pub
 from bottleneck_features.features.targets import TARGETS, Targets, read_targets
 
 SHOWN_IDS = 3
+DONORS = ".donors"  # folder of shards that were fetched from other caches of a store, while a cache is written
 
 
 class CacheWriter:
@@ -125,6 +128,7 @@ class CacheWriter:
             if self._donors is not None:
                 self._look_for_rows(self._donors)
             require_space(self.path, self._bytes_to_write(), "Extracting the features that are still to be computed")
+            held.callback(self._remove_fetched)
             self._held = held.pop_all()
         return self
 
@@ -222,20 +226,29 @@ class CacheWriter:
         """Find rows that are had already; a shard that another cache has as it would be written becomes a link to it."""
         in_order = not self._part.shared
         self._sources = RowSources(self.path, self._plan, self._manifest, in_order=in_order)
-        others = find_donors([folder for folder in donors if folder != self.path], self._manifest)
-        for donor, head in self._sources.look(others, self.pending, self._machine):
+        for donor, head in self._sources.look(self._find_donors(donors), self.pending, self._machine):
             self._adopt(head.shard, donor.folder / head.shard.file, head.entry)
             self._written.add(head.shard)
             self._sources.reused.rows[donor.name] += len(head.shard)
+
+    def _find_donors(self, folders: Sequence[Path]) -> list[Donor]:
+        return find_donors([folder for folder in folders if folder != self.path], self._manifest)
 
     def _adopt(self, shard: Shard, source: Path, entry: FileEntry) -> None:
         publish_link(self.path / shard.file, source)
         self._journal.enter(shard.split, shard.index, entry)
 
+    def _remove_fetched(self) -> None:
+        shutil.rmtree(self.path / DONORS / str(os.getpid()), ignore_errors=True)
+        with suppress(OSError):  # another process has its own there
+            (self.path / DONORS).rmdir()
+
     def _clean(self) -> None:
         for folder in (self.path, *(self.path / split for split in self._plan.manifest.splits)):
             make_folder(folder)
             remove_stale(folder)
+        if self._part == WHOLE:
+            shutil.rmtree(self.path / DONORS, ignore_errors=True)
 
     def _write_targets(self) -> None:
         """Write the targets where they are missing or damaged; those of another plan stay, and their manifest is refused."""

@@ -17,8 +17,8 @@ import numpy as np
 
 from bottleneck_features import features, models
 from bottleneck_features.pipeline.datasets.dataset import ArrayDataset, Dataset, Samples
-from bottleneck_features.pipeline.extraction.cache import targets_of
 from bottleneck_features.pipeline.extraction.extract import fill
+from bottleneck_features.pipeline.extraction.identity import targets_of
 from bottleneck_features.pipeline.machine import peak_memory_mib
 from bottleneck_features.pipeline.quiet import import_tensorflow
 

@@ -17,13 +17,9 @@ from bottleneck_features import features, models
 from bottleneck_features.pipeline.datasets import Dataset, open_dataset
 from bottleneck_features.pipeline.errors import DownloadError
 from bottleneck_features.pipeline.experiment import Experiment
-from bottleneck_features.pipeline.extraction.cache import (
-    cache_folders,
-    cache_name,
-    cache_root,
-    cache_url,
-    targets_of,
-)
+from bottleneck_features.pipeline.extraction.cache import cache_folders, cache_root, cache_url
+from bottleneck_features.pipeline.extraction.calibration import keep_calibration
+from bottleneck_features.pipeline.extraction.identity import cache_name, targets_of
 from bottleneck_features.pipeline.extraction.opened import OpenedExperiment
 from bottleneck_features.pipeline.machine import hardware, machine_kind, versions
 from bottleneck_features.pipeline.progress import progress
@@ -37,7 +33,6 @@ SECONDS_A_SHARD = 30
 SLOW_GFLOP_A_SECOND = 150
 LARGEST_SHARD, SMALLEST_SHARD = 1024, 32
 LARGEST_SHARD_BYTES = 64 << 20  # a shard is held in memory a few times over
-CALIBRATION_SEED = 0
 READ_AHEAD = 2  # batches
 
 
@@ -71,6 +66,7 @@ def open_for_extraction(experiment: Experiment, home: Path) -> OpenedExperiment:
     clock = Clock()
     with clock.phase("open"):
         dataset = _dataset_and_weights(experiment, home)
+        keep_calibration(experiment, dataset, home)
     return OpenedExperiment(experiment, home, "features", dataset, clock)
 
 
@@ -257,9 +253,7 @@ def affordable_shard(extractor: models.Extractor) -> int:
 
 def build(opened: OpenedExperiment) -> models.Extractor:
     """Load the backbone of an experiment and compile what extracts its layers."""
-    int8 = opened.identity["compute.precision"] == "int8"
-    calibration = calibration_images(opened.experiment, opened.dataset) if int8 else None
-    return experiment_extractor(opened.experiment, opened.dataset.image_shape, calibration)
+    return experiment_extractor(opened.experiment, opened.dataset.image_shape, opened.calibration)
 
 
 def experiment_extractor(
@@ -291,12 +285,6 @@ def experiment_extractor(
         batch_size=experiment.compute.batch_size,
         calibration=calibration,
     )
-
-
-def calibration_images(experiment: Experiment, dataset: Dataset) -> np.ndarray:
-    """Return the `compute.calibration` training images an int8 engine is calibrated on, uint8."""
-    order = np.random.default_rng(CALIBRATION_SEED).permutation(len(dataset.splits["train"]))
-    return dataset.images("train", np.sort(order[: experiment.compute.calibration]))
 
 
 def _dataset_and_weights(experiment: Experiment, home: Path) -> Dataset:

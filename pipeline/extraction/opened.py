@@ -6,20 +6,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from bottleneck_features import features
 from bottleneck_features.pipeline.datasets import Dataset
 from bottleneck_features.pipeline.errors import NoCache
 from bottleneck_features.pipeline.experiment import Experiment
-from bottleneck_features.pipeline.extraction.cache import (
-    backbone_label,
-    cache_name,
-    cache_root,
-    data_warnings,
-    experiment_identity,
-    extraction_speed,
-    open_cache,
-    recipe,
-)
+from bottleneck_features.pipeline.extraction.cache import cache_root, data_warnings, open_cache
+from bottleneck_features.pipeline.extraction.calibration import calibration_images
+from bottleneck_features.pipeline.extraction.identity import backbone_label, cache_name, experiment_identity, recipe
+from bottleneck_features.pipeline.extraction.speeds import extraction_speed
 from bottleneck_features.pipeline.results import Clock, Result, experiment_json, run_folder, write_result
 
 
@@ -52,7 +48,12 @@ class OpenedExperiment:
     def identity(self) -> Mapping[str, Any]:
         """Everything that changes the features' numbers, by the name of the setting it comes from."""
         with self.clock.phase("open"):
-            return experiment_identity(self.experiment, self.dataset)
+            return experiment_identity(self.experiment, self.dataset, self.calibration)
+
+    @cached_property
+    def calibration(self) -> np.ndarray | None:
+        """The images that an int8 network is calibrated on, uint8; None for other precisions."""
+        return calibration_images(self.experiment, self.dataset, self.home)
 
     @cached_property
     def cache_key(self) -> str:
@@ -62,7 +63,7 @@ class OpenedExperiment:
     @cached_property
     def recipe_key(self) -> str:
         """SHA-256 of all that the features of an image depend on besides the image and the machine."""
-        return features.identity_key(recipe(self.experiment, self.dataset))
+        return features.identity_key(recipe(self.experiment, self.dataset, self.calibration))
 
     @cached_property
     def cache_path(self) -> Path:

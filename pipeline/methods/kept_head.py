@@ -6,7 +6,6 @@ import keras
 import numpy as np
 
 from bottleneck_features.pipeline.evaluation.study import Study
-from bottleneck_features.pipeline.extraction.extract import calibration_images
 from bottleneck_features.pipeline.method_row import Method
 from bottleneck_features.pipeline.methods.classifier import Classifier
 from bottleneck_features.pipeline.methods.novelty import learn_novelty
@@ -25,8 +24,6 @@ def build_saved_head(study: Study, method: Method, classifier: Classifier, tempe
     """
     experiment, cache = study.experiment, study.cache
     novelty = learn_novelty(cache, method.layers, study.holdout)
-    int8 = cache.identity["compute.precision"] == "int8"
-    images = calibration_images(experiment, study.dataset) if int8 else None
     row = method.as_json()
     poolings = experiment.features.pooling
     poolings = poolings if len(poolings) == len(cache.layers) else poolings * len(cache.layers)
@@ -51,7 +48,7 @@ def build_saved_head(study: Study, method: Method, classifier: Classifier, tempe
         "interval": row["interval"],
         "experiment": experiment_json(experiment),
     }
-    return SavedHead(recipe, classifier, novelty, images)
+    return SavedHead(recipe, classifier, novelty, study.calibration)
 
 
 def head_classifier(model: keras.Model) -> Classifier:

@@ -14,7 +14,7 @@ from bottleneck_features import models
 from bottleneck_features.pipeline import plots
 from bottleneck_features.pipeline.errors import PipelineError, RequestError
 from bottleneck_features.pipeline.experiment import Experiment
-from bottleneck_features.pipeline.extraction.cache import backbone_label
+from bottleneck_features.pipeline.extraction.identity import backbone_label
 from bottleneck_features.pipeline.progress import progress
 from bottleneck_features.pipeline.results import Clock, Result, experiment_json, run_folder, write_result
 

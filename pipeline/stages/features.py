@@ -11,11 +11,7 @@ import numpy as np
 from bottleneck_features import features, models
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.experiment import Experiment
-from bottleneck_features.pipeline.extraction.cache import (
-    cache_folders,
-    cache_url,
-    remember_speed,
-)
+from bottleneck_features.pipeline.extraction.cache import cache_folders, cache_url
 from bottleneck_features.pipeline.extraction.extract import (
     build,
     cache_writer,
@@ -31,6 +27,7 @@ from bottleneck_features.pipeline.extraction.extract import (
 from bottleneck_features.pipeline.extraction.on_ray import fill_with_workers, start_workers
 from bottleneck_features.pipeline.extraction.opened import OpenedExperiment
 from bottleneck_features.pipeline.extraction.ray_workers import Cluster, connected
+from bottleneck_features.pipeline.extraction.speeds import remember_speed
 from bottleneck_features.pipeline.results import Result
 
 

@@ -7,7 +7,8 @@ from bottleneck_features.models.weights import file_digest
 from bottleneck_features.pipeline.evaluation.scored import score_method, scored_details, scored_pictures
 from bottleneck_features.pipeline.evaluation.study import Study
 from bottleneck_features.pipeline.experiment import with_random_weights
-from bottleneck_features.pipeline.extraction.cache import backbone_label, data_warnings
+from bottleneck_features.pipeline.extraction.cache import data_warnings
+from bottleneck_features.pipeline.extraction.identity import backbone_label
 from bottleneck_features.pipeline.methods.network import starts_from_probe, train_network
 from bottleneck_features.pipeline.methods.pixels import pixels_on_disk
 from bottleneck_features.pipeline.results import Result

@@ -21,7 +21,7 @@ from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.evaluation.calibration import with_temperature
 from bottleneck_features.pipeline.experiment import FILE_SOURCES, Experiment, with_random_weights
 from bottleneck_features.pipeline.experiment_file import restored_experiment
-from bottleneck_features.pipeline.extraction.cache import settings_identity
+from bottleneck_features.pipeline.extraction.identity import settings_identity
 from bottleneck_features.pipeline.method_names import MODELS, NETWORKS, training_command
 from bottleneck_features.pipeline.methods.recipe import NetworkRecord, require
 from bottleneck_features.pipeline.methods.saved_head import SavedHead, load_head

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +65,7 @@ def expected(split: str, layer: str, samples: dict[str, int], layers: dict[str, 
     return values(split, layer, 0, samples[split], layers[layer]).astype(layers[layer].dtype)
 
 
-def writer(path: Path, **changes: Any) -> CacheWriter:
+def writer(path: Path, kind: Callable[..., CacheWriter] = CacheWriter, **changes: Any) -> CacheWriter:
     """A writer of the small cache; keyword arguments replace those of `CacheWriter`."""
     arguments: dict[str, Any] = {
         "identity": IDENTITY,
@@ -76,7 +76,7 @@ def writer(path: Path, **changes: Any) -> CacheWriter:
         "provenance": PROVENANCE,
         **changes,
     }
-    return CacheWriter(path, **arguments)
+    return kind(path, **arguments)
 
 
 def fill(opened: CacheWriter, layers: dict[str, ArraySpec]) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+import uuid
+from functools import partial
 
+import fsspec
 import numpy as np
 import pytest
 import small_cache
@@ -12,15 +15,19 @@ from bottleneck_features.features import (
     SHARED,
     ArraySpec,
     CacheBusy,
+    CacheWriter,
     FeatureError,
     Partition,
+    PublishingWriter,
     SplitPlan,
+    fetch,
     open_features,
     removal,
     remove_cache,
     superseded,
     verify,
 )
+from bottleneck_features.features.store import Store
 
 LAYERS = {"early": ArraySpec((2, 3), "float16"), "late": ArraySpec((5,), "float32")}
 RECIPE, MACHINE = "a" * 64, "one"
@@ -37,7 +44,7 @@ def _computed(pictures: list[str]) -> dict[str, np.ndarray]:
     }
 
 
-def _writer(path, pictures, names=None, labels=None, **changes):
+def _writer(path, pictures, names=None, labels=None, url="", **changes):
     ids = names or {split: [f"{split}/{i:03d}.png" for i in range(len(own))] for split, own in pictures.items()}
     splits = {split: SplitPlan(np.array(ids[split]), small_cache.contents(own)) for split, own in pictures.items()}
     arguments = {
@@ -46,7 +53,8 @@ def _writer(path, pictures, names=None, labels=None, **changes):
         "identity": {"pictures": pictures, "ids": ids, "labels": labels},
         **changes,
     }
-    return small_cache.writer(path, splits=splits, arrays=LAYERS, **arguments)
+    kind = partial(PublishingWriter, url) if url else CacheWriter
+    return small_cache.writer(path, kind=kind, splits=splits, arrays=LAYERS, **arguments)
 
 
 def _extract(path, pictures, donors=(), compute=_computed, **changes):
@@ -258,10 +266,6 @@ def test_a_cache_is_superseded_by_a_later_one_that_has_all_it_has(base, tmp_path
     _extract(tmp_path / "corrected", grown, [base], labels="other")
     later = tmp_path / "corrected"
     assert superseded(tmp_path) == {base: later, tmp_path / "grown": later, tmp_path / "less": later}
-        base: tmp_path / "corrected",
-        tmp_path / "grown": tmp_path / "corrected",
-        tmp_path / "less": tmp_path / "corrected",
-    }
     assert superseded(tmp_path / "nothing") == {}
 
 
@@ -273,3 +277,42 @@ def test_removing_frees_what_no_other_cache_shares(base, tmp_path):
     remove_cache(base)
     left = removal(tmp_path / "corrected")
     assert left.bytes == left.freed > shards
+
+
+def test_rows_are_taken_from_a_store_and_only_the_shards_that_have_them_are_fetched(tmp_path, monkeypatch):
+    store = f"memory://{uuid.uuid4().hex}/caches"
+    pictures = {"train": [*PICTURES["train"][5:25], "new"], "test": []}
+    _extract_into(f"{store}/base", tmp_path / "first machine" / "base", PICTURES)
+    fetched = []
+    get = Store.get
+    monkeypatch.setattr(Store, "get", lambda self, name: fetched.append((self.url, name)) or get(self, name))
+    asked, reused = _extract_into(f"{store}/grown", tmp_path / "second machine" / "grown", pictures)
+    assert asked == ["new"]
+    assert reused.rows == {"base": 20}
+    assert {name for url, name in fetched if url.endswith("/base") and name.endswith(".h5")} == {
+        "train/00000.h5", "train/00001.h5", "train/00002.h5"
+    }  # fmt: skip
+    _extract(tmp_path / "fresh", pictures, None)
+    _same_bytes(tmp_path / "second machine/grown", tmp_path / "fresh")
+    assert not (tmp_path / "second machine/grown/.donors").exists()
+    asked, reused = _extract_into(f"{store}/corrected", tmp_path / "third machine/corrected", pictures, labels="other")
+    assert (asked, reused.rows) == ([], {"grown": 21})
+    fetch(f"{store}/corrected", tmp_path / "fetched")
+    assert verify(tmp_path / "fetched").ok
+
+
+def test_a_damaged_object_of_a_store_gives_no_rows(tmp_path):
+    store = f"memory://{uuid.uuid4().hex}/caches"
+    _extract_into(f"{store}/base", tmp_path / "first" / "base", PICTURES)
+    files, path = fsspec.core.url_to_fs(f"{store}/base/train/00001.h5")
+    content = bytearray(files.cat_file(path))
+    content[-9] ^= 1
+    files.pipe_file(path, bytes(content))
+    asked, _ = _extract_into(
+        f"{store}/grown", tmp_path / "second" / "grown", _changed(train=["new", *PICTURES["train"]])
+    )
+    assert asked == ["new", *PICTURES["train"][10:20]]
+
+
+def _extract_into(url, path, pictures, **changes):
+    return _extract(path, pictures, [], url=url, **changes)

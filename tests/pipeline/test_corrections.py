@@ -18,7 +18,7 @@ from bottleneck_features.pipeline.datasets.texts import text_array
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.experiment import DatasetSettings
 from bottleneck_features.pipeline.experiment_file import load_experiment
-from bottleneck_features.pipeline.extraction.cache import experiment_identity
+from bottleneck_features.pipeline.extraction.identity import experiment_identity
 
 NATURAL = "natural-images"
 BLUE, GREEN, RED = (f"{name}/{name} 3.jpg" for name in ("blue", "green", "red"))

@@ -18,7 +18,8 @@ from bottleneck_features.pipeline.evaluation import duplicates
 from bottleneck_features.pipeline.evaluation.duplicates import Duplicates, find_duplicates
 from bottleneck_features.pipeline.evaluation.splits import Subset, hold_out, scored_subset
 from bottleneck_features.pipeline.experiment_file import load_experiment
-from bottleneck_features.pipeline.extraction.cache import experiment_identity, open_cache
+from bottleneck_features.pipeline.extraction.cache import open_cache
+from bottleneck_features.pipeline.extraction.identity import experiment_identity
 
 CLASSES = 10
 COPIES = 6  # planted test images of each kind

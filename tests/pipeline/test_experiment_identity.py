@@ -12,7 +12,7 @@ from bottleneck_features.features import identity_key, open_features
 from bottleneck_features.features.manifest import update
 from bottleneck_features.pipeline.datasets import open_dataset
 from bottleneck_features.pipeline.experiment_file import load_experiment
-from bottleneck_features.pipeline.extraction.cache import experiment_identity
+from bottleneck_features.pipeline.extraction.identity import experiment_identity
 from bottleneck_features.pipeline.stages.features import extract_features
 
 BASE = tuple(word for word in SMALL if "=" in word)

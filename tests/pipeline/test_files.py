@@ -16,7 +16,7 @@ from bottleneck_features.pipeline.datasets import Dataset, open_dataset
 from bottleneck_features.pipeline.datasets.pixels.decoding import UnusableImage
 from bottleneck_features.pipeline.errors import PipelineError, RequestError
 from bottleneck_features.pipeline.experiment_file import load_experiment
-from bottleneck_features.pipeline.extraction.cache import experiment_identity
+from bottleneck_features.pipeline.extraction.identity import experiment_identity
 
 LITE = ("backbone.name=efficientnet-lite0", "backbone.layers=top_activation", "input.size=32,32")
 NAMES = tuple(COLOURS)

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from bottleneck_features.pipeline.extraction import cache as speeds
+from bottleneck_features.pipeline.extraction import speeds
 
 
 def test_runs_that_end_together_all_count_towards_the_speed(tmp_path, monkeypatch):

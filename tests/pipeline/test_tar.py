@@ -19,7 +19,7 @@ from bottleneck_features.pipeline.datasets import open_dataset, scanning
 from bottleneck_features.pipeline.datasets.pixels.decoding import ENDINGS
 from bottleneck_features.pipeline.errors import PipelineError, RequestError
 from bottleneck_features.pipeline.experiment_file import load_experiment
-from bottleneck_features.pipeline.extraction.cache import experiment_identity
+from bottleneck_features.pipeline.extraction.identity import experiment_identity
 
 NAMES = tuple(COLOURS)
 _open = partial(opened, source="tar")

@@ -1,0 +1,86 @@
+"""What a cache of an experiment is made of: images, labels, and the recipe of their features."""
+
+import hashlib
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bottleneck_features import features, models
+from bottleneck_features.pipeline.datasets import Dataset
+from bottleneck_features.pipeline.experiment import Experiment
+
+
+def experiment_identity(
+    experiment: Experiment, dataset: Dataset, calibration: np.ndarray | None = None
+) -> dict[str, Any]:
+    """Return what a cache holds: the images by split, their labels, and the recipe of their features.
+
+    Args:
+        experiment: the experiment.
+        dataset: its open data set.
+        calibration: uint8, the images that an int8 network is calibrated on.
+
+    Returns:
+        A flat dictionary of JSON values: a digest of ids and contents for each split, `dataset.labels`, a digest of labels,
+        groups and class names, and what `recipe` returns.
+    """
+    images = {f"dataset.{split}": dataset.fingerprint(split) for split in dataset.splits}
+    return {**images, "dataset.labels": targets_of(dataset).digest, **recipe(experiment, dataset, calibration)}
+
+
+def recipe(experiment: Experiment, dataset: Dataset, calibration: np.ndarray | None = None) -> dict[str, Any]:
+    """Return everything that the features of an image depend on besides the image and the machine, by setting.
+
+    Arguments as for `experiment_identity`.
+    """
+    found = {**settings_identity(experiment), **dataset.identity}
+    if calibration is not None:
+        digest = hashlib.sha256(repr(calibration.shape).encode() + calibration.tobytes()).hexdigest()
+        found["compute.calibration"] = f"{len(calibration)} images, {digest}"
+    return found
+
+
+def targets_of(dataset: Dataset) -> features.Targets:
+    """Return the labels, groups and class names of a data set."""
+    labels = {split: samples.labels for split, samples in dataset.splits.items()}
+    return features.Targets(tuple(dataset.class_names), labels, dataset.groups)
+
+
+def settings_identity(experiment: Experiment) -> dict[str, Any]:
+    """Return the settings that change the features' numbers, for any images: a part of `recipe`."""
+    compute = experiment.compute
+    engine, precision = models.resolve_engine(compute.engine, compute.precision)
+    weights = models.weights_identity(experiment.backbone.name, experiment.backbone.weights, experiment.seed)
+    return {
+        "input.size": list(experiment.input.size),
+        "input.resize": experiment.input.resize,
+        "input.antialias": experiment.input.antialias,
+        "input.views": list(experiment.input.views),
+        "backbone.name": backbone_label(experiment),
+        "backbone.weights": f"{weights.source}:{weights.sha256}",
+        "backbone.layers": list(experiment.backbone.layers),
+        "backbone.preprocessing": models.preprocessing(experiment.backbone.name),
+        "features.pooling": list(experiment.features.pooling),
+        "features.dtype": experiment.features.dtype,
+        "compute.engine": engine,
+        "compute.precision": precision,
+        "compute.batch_size": compute.batch_size,
+    }
+
+
+def backbone_label(experiment: Experiment) -> str:
+    """Return the backbone's name as folders, pictures and reports show it; random weights are part of the name."""
+    name = (
+        Path(experiment.backbone.name).stem
+        if models.is_model_file(experiment.backbone.name)
+        else experiment.backbone.name
+    )
+    random = "-RANDOM-WEIGHTS" if experiment.backbone.weights == "random" else ""
+    return re.sub(r"[^A-Za-z0-9._-]", "_", name) + random
+
+
+def cache_name(experiment: Experiment) -> str:
+    """Return the readable part of the cache folder's name."""
+    return f"{experiment.name}-{backbone_label(experiment)}"
