@@ -122,6 +122,38 @@ def probe_rows(methods: list[Mapping[str, Any]], split: str, select: str) -> lis
     ]
 
 
+def spread_columns(seeds: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the column names of `spread_rows`: over splits only where the test split was drawn anew."""
+    kinds = ("splits", "trainings") if seeds["split_seeds"] else ("trainings",)
+    over = (column for kind in kinds for column in (f"over {seeds['n']} {kind}: mean", "standard deviation"))
+    return ("method", "test", *over)
+
+
+def spread_rows(seeds: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """Return the spread of test figures as text, one tuple per method in the order of `spread_columns`.
+
+    Args:
+        seeds: the `seeds` of a result object.
+    """
+    return [
+        (
+            method["name"],
+            percent_text(method["trainings"]["values"][0]),
+            *(text for over in (method["splits"], method["trainings"]) if over for text in _spread_texts(over)),
+        )
+        for method in seeds["methods"]
+    ]
+
+
+def _spread_texts(over: Mapping[str, Any]) -> tuple[str, str]:
+    return percent_text(over["mean"]), points_text(over["deviation"])
+
+
+def points_text(share: float) -> str:
+    """Return a difference or deviation, −1 to 1, in points with one decimal."""
+    return f"{100 * share:.1f} points"
+
+
 def accuracy_text(method: Mapping[str, Any], split: str) -> str:
     """Return a method's accuracy on a split with its interval, in per cent; a dash where it was not scored."""
     value = method["accuracy"].get(split)

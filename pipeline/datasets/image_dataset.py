@@ -8,7 +8,9 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from bottleneck_features.pipeline.datasets.dataset import Dataset, ImageOrigin, Samples
+from bottleneck_features.features import Places
+from bottleneck_features.pipeline.datasets.dataset import Dataset, ImageOrigin, RearrangedDataset, Samples
+from bottleneck_features.pipeline.datasets.drawn_test import draw_test
 from bottleneck_features.pipeline.datasets.labels.reading import plain_label
 from bottleneck_features.pipeline.datasets.layout.tree import plain_name
 from bottleneck_features.pipeline.datasets.listing import natural_key
@@ -72,6 +74,18 @@ class StoredImage(NamedTuple):
     size: int
 
 
+class DrawnTest(NamedTuple):
+    """How a test split was drawn.
+
+    Attributes:
+        fraction: the share of images that is drawn.
+        positions: `(n,)` of the training and then of the test images, where they were before.
+    """
+
+    fraction: float
+    positions: np.ndarray
+
+
 class ImageReader(Protocol):
     """What gives the bytes of images; used by several threads at once."""
 
@@ -98,6 +112,7 @@ class ImageDataset(Dataset):
         identity: see `Dataset`.
         notices: see `Dataset`.
         group_candidates: see `Dataset`.
+        drawn: how the test split was drawn; None where it was not.
     """
 
     def __init__(
@@ -111,9 +126,12 @@ class ImageDataset(Dataset):
         identity: Mapping[str, Any],
         notices: tuple[str, ...],
         group_candidates: tuple[str, ...] = (),
+        drawn: DrawnTest | None = None,
     ) -> None:
         self.title = title
         self.notices = notices
+        self.drawn_test = drawn is not None
+        self._drawn = drawn
         self.group_candidates = group_candidates
         train = tables["train"]
         self.class_names = tuple(sorted((train.names[i] for i in np.unique(train.labels)), key=natural_key))
@@ -156,6 +174,28 @@ class ImageDataset(Dataset):
             read=partial(self._reader.read, stored),
             pixels=lambda size: self._pixels(table, index, replace(self._resizing, size=size)),
         )
+
+    @property
+    def redrawable(self) -> bool:
+        """See `Dataset.redrawable`."""
+        return self._drawn is not None
+
+    def redrawn(self, seed: int) -> RearrangedDataset:
+        """See `Dataset.redrawn`.
+
+        Raises:
+            RequestError: this draw has no test split with images of every class; see `draw_test`.
+        """
+        assert self._drawn
+        names, order = ("train", "test"), np.argsort(self._drawn.positions)
+        train, test = (self._tables[name] for name in names)
+        counts = len(train), len(test)
+        pool = Places(names, np.repeat([0, 1], counts), np.concatenate([*map(np.arange, counts)])).take(order)
+        labels, groups = (np.concatenate([getattr(train, own), getattr(test, own)]) for own in ("labels", "groups"))
+        contents = np.concatenate([train.images["sha256"], test.images["sha256"]])[order]
+        groups = groups[order] if len(groups) else groups
+        drawn = draw_test(labels[order], train.names, contents, groups, self._drawn.fraction, seed)
+        return RearrangedDataset(self, {name: pool.take(rows) for name, rows in zip(names, drawn, strict=True)})
 
     def contents(self, split: str, indices: np.ndarray) -> np.ndarray:
         """See `Dataset.contents`."""

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from bottleneck_features.pipeline.figures import SIGNIFICANT
-from bottleneck_features.pipeline.method_names import FROZEN, PRETRAINED, SCRATCH, row_label, row_title
+from bottleneck_features.pipeline.method_names import BEST_PROBE, FROZEN, PRETRAINED, SCRATCH, row_label, row_title
 from bottleneck_features.pipeline.tables import (
     accuracy_text,
     evidence_text,
@@ -12,6 +12,7 @@ from bottleneck_features.pipeline.tables import (
     gap_text,
     images_text,
     percent_text,
+    points_text,
     select_name,
     select_value,
 )
@@ -50,7 +51,7 @@ def answer(result: Mapping[str, Any]) -> str:
     if all(method["name"] not in SCRATCH for _, method in leaders(result)):
         sentences.append(UNRIVALLED)
     refitted = [_refitted(method) for _, method in leaders(result) if method["refitted_on"] and split == "test"]
-    return " ".join([*sentences, *refitted, _CHOSEN_ON[split]])
+    return " ".join([*sentences, *refitted, _chosen_on(result, first)])
 
 
 def answer_without_rivals(result: Mapping[str, Any], backbone: str, measured: Iterable[str]) -> str:
@@ -67,7 +68,7 @@ def answer_without_rivals(result: Mapping[str, Any], backbone: str, measured: It
         f"{_baseline(result, best)}."
     )
     unknown = [] if set(measured) & set(SCRATCH) else [UNRIVALLED]
-    return " ".join([*no_better_than_guessing(result, best), found, *unknown, _CHOSEN_ON[split]])
+    return " ".join([*no_better_than_guessing(result, best), found, *unknown, _chosen_on(result, best)])
 
 
 def answer_of(results: Mapping[str, Mapping[str, Any]], backbone: str) -> str:
@@ -177,6 +178,18 @@ def _worst(row: Mapping[str, Any], split: str, classes: Sequence[str] | None) ->
     recall, number = row["worst_recall"][split], row["worst_class"][split]
     named = f" ({classes[number]!r})" if classes and number is not None and number < len(classes) else ""
     return f"worst class{named}: recall {percent_text(recall)}"
+
+
+def _chosen_on(result: Mapping[str, Any], row: Mapping[str, Any]) -> str:
+    """Return how methods were chosen, and, where it was measured, how far another split or seed moves a method's figure."""
+    split, seeds = result["scored_on"], result.get("seeds") or {"methods": ()}
+    name = BEST_PROBE if row.get("kept") else row_label(row)
+    own = next((spread for spread in seeds["methods"] if spread["name"] == name), None)
+    if split != "test" or own is None:
+        return _CHOSEN_ON[split]
+    kinds = [kind for kind in ("splits", "trainings") if own[kind]]
+    found = " and ".join(f"{points_text(own[kind]['deviation'])} over {seeds['n']} {kind}" for kind in kinds)
+    return f"Each method was chosen on validation images; the figure of {name} has a standard deviation of {found}."
 
 
 def _refitted(method: Mapping[str, Any]) -> str:
