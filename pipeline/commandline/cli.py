@@ -3,6 +3,7 @@
 import logging
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,6 @@ from bottleneck_features.pipeline.commandline.cli_frame import (
     asked,
     cross_validated,
     json_option,
-    request_of,
     seeded,
     show,
     stage,
@@ -30,6 +30,7 @@ from bottleneck_features.pipeline.commandline.cli_use import (
     export_command,
     predict_command,
 )
+from bottleneck_features.pipeline.commandline.given import set_words
 from bottleneck_features.pipeline.commandline.output import (
     echo,
     print_advice,
@@ -45,7 +46,7 @@ from bottleneck_features.pipeline.commandline.output import (
     print_scored,
 )
 from bottleneck_features.pipeline.errors import RequestError
-from bottleneck_features.pipeline.experiment_file import load_experiment
+from bottleneck_features.pipeline.experiment_file import load_experiment, restored_experiment
 from bottleneck_features.pipeline.method_names import NETWORKS
 from bottleneck_features.pipeline.method_row import CURVE_SEEDS
 from bottleneck_features.pipeline.results import Result, experiment_json
@@ -376,8 +377,10 @@ def report_command(request: Request) -> None:
     from bottleneck_features.pipeline.stages.report import report
 
     if not request.overrides:
-        last = last_settings(request.home / "runs" / request.experiment.name, experiment_json(request.experiment))
-        request = request_of(request.options[1], last, request.home, request.as_json)
+        settings = experiment_json(request.experiment)
+        last = last_settings(request.home / "runs" / request.experiment.name, settings)
+        experiment = restored_experiment(settings, "the last result", last)
+        request = replace(request, experiment=experiment, options=(*request.options, *set_words(last)))
     show(request, report(study_of(request, "report")), print_report)
 
 

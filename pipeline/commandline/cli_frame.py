@@ -14,16 +14,18 @@ import click
 
 from bottleneck_features.errors import BottleneckError
 from bottleneck_features.pipeline.commandline.completion import complete_experiment, complete_setting
-from bottleneck_features.pipeline.commandline.output import fail, print_json, print_warnings
+from bottleneck_features.pipeline.commandline.given import asked_experiment, named_experiment, set_words, what_there_is
+from bottleneck_features.pipeline.commandline.output import echo, fail, print_json, print_warnings
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.experiment import Experiment
-from bottleneck_features.pipeline.experiment_file import load_experiment, ready_made
+from bottleneck_features.pipeline.experiment_file import ready_made
 from bottleneck_features.pipeline.quiet import import_tensorflow
 from bottleneck_features.pipeline.results import Result
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 DEFAULT_HOME = Path("artifacts")
-READY_OR_FILE = "A ready-made experiment (see `bottleneck experiments`) or the path of a .toml file."
+READY_OR_FILE = "A ready-made experiment (see `bottleneck experiments`), one that is kept in --home, or a .toml file."
+REPLACING = ("train-head", "probe", "compare", "fine-tune", "run")  # models and results of an experiment
 CLICK_CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
 SPREAD = (
@@ -106,15 +108,18 @@ class ModelRequest:
 
 
 def request_of(experiment: str, overrides: tuple[str, ...], home: Path, as_json: bool) -> Request:
-    """Return what the common options ask for.
+    """Return what the common options ask for, of an experiment that is named.
 
     Raises:
         RequestError: there is no such experiment, setting or folder.
     """
-    options = ("-e", experiment, *(word for value in overrides for word in ("--set", value)))
-    if home != DEFAULT_HOME:
-        options += ("--home", str(home))
-    return Request(load_experiment(experiment, overrides), usable_home(home), as_json, options, overrides)
+    home = usable_home(home)
+    found = named_experiment(experiment, overrides, home)
+    return Request(found, home, as_json, ("-e", experiment, *set_words(overrides), *_home_words(home)), overrides)
+
+
+def _home_words(home: Path) -> tuple[str, ...]:
+    return () if home == DEFAULT_HOME else ("--home", str(home))
 
 
 def stage(function: Callable[..., None]) -> Callable[..., None]:
@@ -128,10 +133,18 @@ def stage(function: Callable[..., None]) -> Callable[..., None]:
 
 
 def asked(function: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options every stage has, and call it with the `Request` they make."""
+    """Give a command DATA and the options every stage has, and call it with the `Request` they make."""
 
-    def run(experiment: str, overrides: tuple[str, ...], home: Path, as_json: bool, **others: Any) -> None:
-        request = request_of(experiment, overrides, home, as_json)
+    def run(
+        data: str | None, name: str | None, experiment: str | None, overrides: tuple[str, ...], home: Path, as_json: bool,
+        **others: Any,
+    ) -> None:  # fmt: skip
+        command = click.get_current_context().info_name
+        home = usable_home(home)
+        found = asked_experiment(data, experiment, name, overrides, home, replaces=command in REPLACING)
+        for line in found.said:
+            echo(line, err=True)
+        request = Request(found.experiment, home, as_json, (*found.words, *_home_words(home)), overrides)
         try:
             function(request, **others)
         except BottleneckError as error:
@@ -139,14 +152,22 @@ def asked(function: Callable[..., None]) -> Callable[..., None]:
                 raise
             raise type(error)(f"{error}\n{error.remedy} {shlex.join(request.options)}") from error
 
-    return _with_options(functools.update_wrapper(run, function), READY_OR_FILE)
+    wrapped = functools.update_wrapper(run, function)
+    for option in (
+        click.option("--name", metavar="NAME", help="Call DATA by this name; default: that of its folder or file."),
+        click.argument("data", metavar="[DATA]", required=False),
+    ):
+        wrapped = option(wrapped)
+    return _with_options(wrapped, READY_OR_FILE)
 
 
 def of_trained(function: Callable[..., None]) -> Callable[..., None]:
     """Give a command the same options, and call it with the `ModelRequest` they make: only the experiment's name is used."""
 
-    def run(experiment: str, overrides: tuple[str, ...], home: Path, as_json: bool, **others: Any) -> None:
+    def run(experiment: str | None, overrides: tuple[str, ...], home: Path, as_json: bool, **others: Any) -> None:
         home = usable_home(home)
+        if experiment is None:
+            raise RequestError(what_there_is(home))
         function(ModelRequest(trained_name(experiment, overrides, home), home, as_json, overrides), **others)
 
     return _with_options(
@@ -166,7 +187,7 @@ def trained_name(experiment: str, overrides: tuple[str, ...], home: Path) -> str
     if experiment in kept:
         return experiment
     try:
-        return load_experiment(experiment, overrides).name
+        return named_experiment(experiment, overrides, home).name
     except RequestError as error:
         if experiment in ready or Path(experiment).is_file():
             raise
@@ -182,8 +203,7 @@ def _with_options(run: Callable[..., None], experiments: str) -> Callable[..., N
             help="Override a setting of the experiment; may be repeated. Write lists as a,b",
         ),
         click.option(
-            "-e", "--experiment", default="cifar10", show_default=True, metavar="NAME_OR_FILE",
-            shell_complete=complete_experiment, help=experiments,
+            "-e", "--experiment", metavar="NAME_OR_FILE", shell_complete=complete_experiment, help=experiments,
         ),
     ):  # fmt: skip
         run = option(run)

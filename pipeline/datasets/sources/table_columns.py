@@ -2,7 +2,7 @@
 
 import posixpath
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from bottleneck_features.errors import nearest, quoted
@@ -109,17 +109,11 @@ def image_column(table: Table, names_a_file: NamesAFile) -> int | None:
 
 def _why(table: Table, settings: DatasetSettings, wrong: dict[str, str], names_a_file: NamesAFile) -> str:
     """Return what is wrong with the names of columns, and what to type instead."""
-    first = [
-        c
-        for i, c in enumerate(table.header)
-        if _is_image(c) or (names_a_file(c) and all(map(names_a_file, _first(table, i))))
-    ]
+    first = first_image(table, names_a_file)
     if settings.header and first:
-        rows = ((1, list(table.header)), *table.rows)
-        numbered = Table(table.path, table.split, tuple(str(i + 1) for i in range(len(table.header))), rows)
         return (
-            f"The first row of '{table.path}' is no header, for it names the image '{first[0]}'. Say so, and give columns by "
-            f"their numbers: --set dataset.header=false {_typed(_guessed(numbered, names_a_file))}"
+            f"The first row of '{table.path}' is no header, for it names the image '{first}'. Say so, and give columns by "
+            f"their numbers: --set dataset.header=false {_typed(guessed_columns(numbered(table), names_a_file))}"
         )
     said = [_not_there(key.partition(" ")[0], name, table) for key, name in wrong.items() if name]
     missing = [f"dataset.{key}" for key, name in wrong.items() if not name]
@@ -134,9 +128,9 @@ def _why(table: Table, settings: DatasetSettings, wrong: dict[str, str], names_a
     if "dataset.label_column" in missing and (several := _not_one_hot(table)):
         said.append(several)
         keys.discard("label")
-    guesses = [
-        one for one in _guessed(table, names_a_file) if one.removeprefix("dataset.").partition("_column")[0] in keys
-    ]
+    guesses = {
+        key: name for key, name in guessed_columns(table, names_a_file).items() if key.partition("_column")[0] in keys
+    }
     if guesses:
         said.append(f"By what is in them, perhaps: {_typed(guesses)}")
     return " ".join(filter(None, said))
@@ -148,18 +142,43 @@ def _not_there(key: str, name: str, table: Table) -> str:
     return f"dataset.{key}: {wrong} in '{table.path}'."
 
 
-def _guessed(table: Table, names_a_file: NamesAFile) -> list[str]:
-    """Return settings of columns that look as if they named files and classes."""
+def guessed_columns(table: Table, names_a_file: NamesAFile) -> dict[str, str]:
+    """Return `image_column` and `label_column` (or `label_columns`) of columns that look as if they named files and classes."""
     image = image_column(table, names_a_file)
     others = [i for i in range(len(table.header)) if i != image]
-    found = [] if image is None else [f"dataset.image_column={table.header[image]}"]
+    found = {} if image is None else {"image_column": table.header[image]}
     classes = [i for i in others if _all_in(table, i, (*ON, *OFF))]
     if len(classes) > 2 and all(_ones(row, classes) == 1 for _, row in table.rows):
-        return [*found, f"dataset.label_columns={','.join(table.header[i] for i in classes)}"]
+        return {**found, "label_columns": ",".join(table.header[i] for i in classes)}
     label = min(
         (i for i in others if _looks_like_labels(table, i)), key=lambda i: (_rank(table.header[i]), i), default=None
     )
-    return found if label is None else [*found, f"dataset.label_column={table.header[label]}"]
+    return found if label is None else {**found, "label_column": table.header[label]}
+
+
+def guessed_split(table: Table, but: Collection[str]) -> str:
+    """Return the column, none of `but`, whose cells say which split a row is of; empty where there is none."""
+    for i, name in enumerate(table.header):
+        said = {said_split(name, cell) for cell in set(table.cells(i)) - {""}}
+        if name not in but and "train" in said and "" not in said and len(said) > 1:
+            return name
+    return ""
+
+
+def first_image(table: Table, names_a_file: NamesAFile) -> str:
+    """Return the image that the row which was taken for a header names, as in a list without one; empty: it names none."""
+    named = (
+        cell
+        for i, cell in enumerate(table.header)
+        if _is_image(cell) or (names_a_file(cell) and all(map(names_a_file, _first(table, i))))
+    )
+    return next(named, "")
+
+
+def numbered(table: Table) -> Table:
+    """Return a table whose first row is no header: its columns are called by their numbers."""
+    rows = ((1, list(table.header)), *table.rows)
+    return Table(table.path, table.split, tuple(str(i + 1) for i in range(len(table.header))), rows)
 
 
 def _not_one_hot(table: Table) -> str:
@@ -174,8 +193,8 @@ def _not_one_hot(table: Table) -> str:
     )
 
 
-def _typed(settings: Sequence[str]) -> str:
-    return " ".join(f"--set {shlex.quote(setting)}" for setting in settings)
+def _typed(settings: Mapping[str, str]) -> str:
+    return " ".join(f"--set {shlex.quote(f'dataset.{key}={name}')}" for key, name in settings.items())
 
 
 def _looks_like_labels(table: Table, column: int) -> bool:

@@ -1,0 +1,141 @@
+"""Which experiment a command is about: DATA that is given, a name that is kept or ready-made, or a file."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bottleneck_features.pipeline.datasets import open_dataset
+from bottleneck_features.pipeline.datasets.given_data import WHAT_DATA_IS, recognise
+from bottleneck_features.pipeline.datasets.paths import local_path
+from bottleneck_features.pipeline.errors import RequestError
+from bottleneck_features.pipeline.experiment import Experiment
+from bottleneck_features.pipeline.experiment_file import load_experiment, ready_made, restored_experiment
+from bottleneck_features.pipeline.kept_experiments import (
+    begun,
+    contents_of,
+    is_place,
+    keep,
+    kept_file,
+    kept_names,
+    known_contents,
+    name_of,
+    read_kept,
+)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The experiment that a command is about.
+
+    Attributes:
+        experiment: the experiment.
+        words: those that name it on the command line.
+        said: what the user should know of how it was found; empty where there is nothing.
+    """
+
+    experiment: Experiment
+    words: tuple[str, ...]
+    said: tuple[str, ...] = ()
+
+
+def asked_experiment(
+    data: str | None,
+    experiment: str | None,
+    name: str | None,
+    overrides: tuple[str, ...],
+    home: Path,
+    *,
+    replaces: bool,
+) -> Asked:
+    """Find the experiment that the words of a command line mean.
+
+    Args:
+        data: DATA; its settings are kept in the home.
+        experiment: what `-e` names.
+        name: what `--name` calls the data.
+        overrides: what `--set` gives.
+        home: the artifacts folder.
+        replaces: whether the command would replace models or results of the experiment.
+
+    Raises:
+        RequestError: neither is given, or both; there is no such thing; or the name is that of other data.
+    """
+    if data is not None and experiment is not None:
+        raise RequestError(f"Give DATA or -e, not both. Received: {data!r} and -e {experiment!r}")
+    if data is None and name is not None:
+        raise RequestError("--name calls DATA by a name: give DATA too.")
+    if experiment is not None:
+        return Asked(named_experiment(experiment, overrides, home), ("-e", experiment, *set_words(overrides)))
+    if data is None:
+        raise RequestError(what_there_is(home))
+    if name is None and not local_path(data).exists() and data in (*kept_names(home), *ready_made()):
+        return Asked(named_experiment(data, overrides, home), ("-e", data, *set_words(overrides)))
+    return _of_data(data, name, overrides, home, replaces=replaces)
+
+
+def named_experiment(name: str, overrides: tuple[str, ...], home: Path) -> Experiment:
+    """Return the experiment that is kept under a name, else the ready-made one, or that of a file."""
+    if kept_file(home, name).is_file() and name not in ready_made():
+        return restored_experiment(read_kept(home, name), str(kept_file(home, name)), overrides)
+    return load_experiment(name, overrides)
+
+
+def set_words(overrides: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the words that give settings on the command line."""
+    return tuple(word for value in overrides for word in ("--set", value))
+
+
+def what_there_is(home: Path) -> str:
+    """Return what to say where neither DATA nor an experiment is given."""
+    kept = kept_names(home)
+    own = f"Kept in {home}: {', '.join(kept)}. " if kept else ""
+    return (
+        f"Which images? {WHAT_DATA_IS}\n"
+        f"{own}Ready-made: {', '.join(ready_made())} (-e NAME).\n"
+        "  bottleneck run pictures/\n  bottleneck run train.csv --name birds\n  bottleneck run photo-patches"
+    )
+
+
+def _of_data(data: str, name: str | None, overrides: tuple[str, ...], home: Path, *, replaces: bool) -> Asked:
+    given = recognise(data)
+    path = str(given.settings["path"])
+    own = name or _name_of_place(home, path) or name_of(data)
+    if own in ready_made():
+        raise RequestError(f"{own!r} is a ready-made experiment: call your data otherwise by --name NAME.")
+    words = (data, *(("--name", name) if name else ()))
+    if not kept_file(home, own).exists():
+        return _kept(home, own, begun(given.settings, own), overrides, words, (f"{data}: {given.said}",))
+    table = read_kept(home, own)
+    if is_place(table, path):
+        return _kept(home, own, table, overrides, words, ())
+    moved = begun(given.settings, own)
+    experiment = restored_experiment(moved, data, overrides)
+    before = known_contents(home, own)
+    if before is not None and contents_of(open_dataset(experiment, home)) == before:
+        table["dataset"] = {**table["dataset"], "path": path}
+        return _kept(home, own, table, overrides, words, (f"The images of {own!r} are at {path} now.",))
+    if replaces:
+        raise RequestError(
+            f"{own!r} is the name of other images, those of {table['dataset'].get('path')}; its models and results would be "
+            f"replaced by those of {path}. Give these images a name of their own: --name NAME."
+        )
+    return Asked(experiment, (*words, *set_words(overrides)), (f"{own!r} is kept for {table['dataset'].get('path')}.",))
+
+
+def _name_of_place(home: Path, path: str) -> str:
+    """Return the name under which the data at a path are kept; empty where they are not."""
+    return next((name for name in kept_names(home) if is_place(read_kept(home, name), path)), "")
+
+
+def _kept(
+    home: Path,
+    name: str,
+    table: dict[str, Any],
+    overrides: tuple[str, ...],
+    words: tuple[str, ...],
+    said: tuple[str, ...],
+) -> Asked:
+    """Keep the settings of an experiment, and return it."""
+    experiment = restored_experiment(table, str(kept_file(home, name)), overrides)  # which applies them to the table
+    keep(home, name, table)
+    return Asked(experiment, words, said)
