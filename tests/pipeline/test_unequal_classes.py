@@ -155,7 +155,13 @@ def test_balanced_weights_find_more_of_the_rare_class_at_the_same_threshold(word
     ("setting", "said"),
     [
         ("score.class_weight.rar=2", "Nearest: rare"),
-        ("score.class_weight.rare=-1", "score.class_weight"),
+        ("score.class_weight.rare=-1", "Error: score.class_weight.rare: Input should be greater than 0. Received: -1.\n"),
+        ("score.class_weight.rare=x", "Error: score.class_weight.rare: Input should be a valid number. Received: 'x'.\n"),
+        (
+            "score.class_weight=balance",
+            "Error: score.class_weight: unknown value. Valid: 'none' or 'balanced' or a table such as {cat = 2.0}. "
+            "Received: 'balance'.\n",
+        ),
         ("score.select=balanced", "score.select: unknown value"),
     ],
 )
