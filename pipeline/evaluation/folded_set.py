@@ -26,7 +26,7 @@ from bottleneck_features.pipeline.figures import MEASURES, Figure, Figures
 from bottleneck_features.pipeline.method_names import BEST_PROBE
 from bottleneck_features.pipeline.method_row import CROSS_VALIDATED, Method, Score
 
-_OF_WHOLE_REPEATS = ("macro_f1", "average_precision")
+_OF_WHOLE_REPEATS = ("balanced_accuracy", "macro_f1", "average_precision")
 
 
 @dataclass(frozen=True)
@@ -221,7 +221,7 @@ class FoldedSet:
         return Score(accuracy.value, accuracy.low, accuracy.high, n), replace(own, **spread)
 
     def _figure(self, name: str, measure: str) -> Figure | None:
-        """Return the mean of a figure over folds; of those that few images of a class make too good, over whole repeats.
+        """Return the mean of a figure over folds; of those that few images of a class, or none, make too good, over whole repeats.
 
         Source: G. Forman and M. Scholz, Apples-to-apples in cross-validation studies, SIGKDD Explorations 12, 2010.
         """

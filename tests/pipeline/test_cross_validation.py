@@ -97,3 +97,19 @@ def test_figures_of_a_rare_class_are_not_better_because_folds_are_small(shift):
         found.append(scored_row.figure("cross_validated", "average-precision").value)
     assert np.mean(found) == pytest.approx(truth, abs=0.03)
     assert np.mean(means) > truth + 0.03
+
+
+def test_a_class_that_most_folds_are_without_counts_as_much_as_the_others():
+    labels = np.repeat([0, 1, 2], [30, 30, 2])
+    folded = FoldedSet(target_of(3), labels, Subset("train", np.arange(62)), 62)
+    row = Method("ridge", ("a",), 1, {}, {})
+    for number in range(5):
+        scored = np.flatnonzero(np.arange(62) % 5 == number)
+        rest = np.setdiff1d(np.arange(62), scored)
+        fold = Fold(0, Holdout(Subset("train", rest[:30]), Subset("train", rest[30:])), Subset("train", scored))
+        answers = np.eye(3)[labels[scored] % 2]  # all right but the rare class, which is never answered
+        folded.add("ridge", fold, trained_method(row, lambda part, own=answers: own))
+    found = folded.score(trained_method(row, lambda part: np.zeros((0, 3)))).figures["cross_validated"]
+    assert found.worst_recall == 0
+    assert found.balanced_accuracy.value == pytest.approx(2 / 3)
+    assert found.balanced_accuracy.low < 2 / 3 < found.balanced_accuracy.high
