@@ -7,7 +7,7 @@ from bottleneck_features.pipeline.method_names import row_title
 from bottleneck_features.pipeline.method_row import Score
 
 SMALLEST_P = 1e-300
-FEW = 50  # validation images: a temperature fitted on fewer can make other images far worse
+FEW = 50  # images: a temperature fitted on fewer can make other images far worse
 TESTS = {
     "mcnemar": "exact McNemar",
     "group sign-flip": "exact sign-flip test over groups,",
@@ -184,10 +184,14 @@ def calibration_sentence(calibration: Mapping[str, Any]) -> str:
     before, after = (100 * calibration[name]["expected_calibration_error"] for name in ("before", "after"))
     fitted_on = "validation" if calibration["held_out"] else "the images it is measured on, so it is too optimistic"
     images = calibration["fitted_images"]
-    few = f", from {images} validation images only" if images < FEW else ""
-    worse = (
-        ". Scaling made calibration worse: the validation images differ from the test images" if after > before else ""
+    kind = "" if calibration["fitted_on"] == "cross_validated" else "validation "
+    few = f", from {images} {kind}images only" if images < FEW else ""
+    reason = (
+        "the temperature of the validation images does not suit the test images"
+        if calibration["held_out"]
+        else "a temperature minimises the log loss, not this error"
     )
+    worse = f". Scaling made it worse: {reason}" if after > before else ""
     return (
         f"calibration: expected error {before:.1f} points, {after:.1f} after temperature scaling "
         f"(T = {calibration['temperature']:.2f}, fitted on {fitted_on}{few}; {calibration['bins']}){worse}"

@@ -137,7 +137,7 @@ class FoldedSet:
     def calibration(self, name: str, validation: tuple[np.ndarray, np.ndarray]) -> Calibration:
         """Return the calibration of a scored method: its temperature is fitted to the answers of the first repeat."""
         own = self._labels, self._answers(self._calibrating[name]).probabilities
-        return calibrate(own, own, held_out=False)
+        return replace(calibrate(own, own, held_out=False), fitted_on=CROSS_VALIDATED)
 
     def confusion(self, name: str) -> np.ndarray:
         """Return the `(classes, classes)` counts of the first repeat: rows are the true classes."""
@@ -221,7 +221,7 @@ class FoldedSet:
         return Score(accuracy.value, accuracy.low, accuracy.high, n), replace(own, **spread)
 
     def _figure(self, name: str, measure: str) -> Figure | None:
-        """Return the mean of a figure over folds; of those that few images of a class, or none, make too good, over whole repeats.
+        """Return the mean of a figure over folds; of those that few or no images of a class make too good, over repeats.
 
         Source: G. Forman and M. Scholz, Apples-to-apples in cross-validation studies, SIGKDD Explorations 12, 2010.
         """
