@@ -3,6 +3,10 @@
 import csv
 import io
 import json
+import re
+import shutil
+import subprocess
+import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -106,6 +110,19 @@ def test_a_model_answers_at_its_threshold_and_at_another_one(words, home, probed
     assert 0 < sum(label == "rare" for label in own.values()) < len(own)
 
 
+@pytest.mark.slow
+def test_the_code_of_the_model_card_answers_at_the_threshold(words, home, probed, folder, tmp_path):
+    done = invoke("export", "-e", "natural-images", "--model", "probe:ridge", "--to", str(tmp_path), home=home)
+    assert done.exit_code == 0, done.output
+    predicted = ("predict", "-e", "natural-images", str(folder / "rare"), "--model", "probe:ridge")
+    rows = list(csv.DictReader(io.StringIO(invoke(*predicted, home=home).stdout)))
+    less_probable = next(row for row in rows if row["label"] == "rare" and float(row["probability"]) < 0.5)
+    shutil.copy(less_probable["file"], tmp_path / "picture.jpg")
+    code = "".join(re.findall(r"```python\n(.*?)```", (tmp_path / "model-card.md").read_text(), re.DOTALL))
+    ran = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert ran.stdout.split()[-1] == "rare"
+
+
 def test_every_family_s_model_can_be_used(words, home, probed, folder):
     for family in ("ridge", "logistic", "knn", "head"):
         one = str(folder / "rare" / "0.jpg")
@@ -155,8 +172,14 @@ def test_balanced_weights_find_more_of_the_rare_class_at_the_same_threshold(word
     ("setting", "said"),
     [
         ("score.class_weight.rar=2", "Nearest: rare"),
-        ("score.class_weight.rare=-1", "Error: score.class_weight.rare: Input should be greater than 0. Received: -1.\n"),
-        ("score.class_weight.rare=x", "Error: score.class_weight.rare: Input should be a valid number. Received: 'x'.\n"),
+        (
+            "score.class_weight.rare=-1",
+            "Error: score.class_weight.rare: Input should be greater than 0. Received: -1.\n",
+        ),
+        (
+            "score.class_weight.rare=x",
+            "Error: score.class_weight.rare: Input should be a valid number. Received: 'x'.\n",
+        ),
         (
             "score.class_weight=balance",
             "Error: score.class_weight: unknown value. Valid: 'none' or 'balanced' or a table such as {cat = 2.0}. "
