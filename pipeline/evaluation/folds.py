@@ -120,12 +120,16 @@ class FoldedDifference:
 def folded_difference(first: np.ndarray, second: np.ndarray, sizes: tuple[int, int]) -> FoldedDifference:
     """Compare two methods on the same folds by the corrected resampled t-test (source: see `cross_validated_score`).
 
+    One fold, or none, says nothing of how much they differ by chance: the interval is then all that is possible.
+
     Args:
         first: `(J,)` figures of one method, one per fold.
         second: `(J,)` of the other.
         sizes: how many images a fold is trained and how many it is scored on.
     """
     gains = first - second
+    if len(gains) < 2:
+        return FoldedDifference(float(gains.sum()), -1.0, 1.0, 1.0)
     mean, reach, freedom = float(gains.mean()), _reach(gains, sizes), len(gains) - 1
     if reach == 0:
         return FoldedDifference(mean, mean, mean, 1.0 if mean == 0 else 0.0)

@@ -18,6 +18,7 @@ from bottleneck_features.pipeline.experiment import DEFAULT_TEST_FRACTION
 from bottleneck_features.pipeline.inspection.repeats import Place, find_repeats
 from bottleneck_features.pipeline.progress import progress
 
+FEWEST = 3  # units: one to train on, one to choose settings by, one to be scored
 Procedure = Callable[[Study], Mapping[str, TrainedMethod]]
 
 
@@ -72,8 +73,16 @@ def cross_validate(
         procedure: makes models, by name, of a study whose training images are those of a fold.
         costly: makes others, in the first repeat only.
         title: shown in the progress bar.
+
+    Raises:
+        RequestError: there are too few groups or different pictures.
     """
     units = training_units(study)
+    if len(np.unique(units)) < FEWEST:
+        raise RequestError(
+            f"Cross-validation needs at least {FEWEST} groups or different pictures, to train, to choose and to score. "
+            f"The {len(units):,} training images are of {len(np.unique(units)):,}. Change dataset.group, or add images."
+        )
     every = Subset("train", np.arange(len(study.dataset.splits["train"])))
     found = FoldedSet(study.target, study.labels(every), every, len(np.unique(units)))
     with progress(total=folding.folds * folding.repeats, desc=title, unit="fold") as bar:

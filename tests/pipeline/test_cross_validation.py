@@ -13,8 +13,9 @@ from sklearn.metrics import average_precision_score
 from trained import target_of, trained_method
 
 from bottleneck_features.pipeline.datasets.sources.embedded import photo_patches
+from bottleneck_features.pipeline.evaluation.differences import Answers, paired_difference
 from bottleneck_features.pipeline.evaluation.folded_set import FoldedSet
-from bottleneck_features.pipeline.evaluation.folds import Fold
+from bottleneck_features.pipeline.evaluation.folds import Fold, folded_difference
 from bottleneck_features.pipeline.evaluation.splits import Holdout, Subset
 from bottleneck_features.pipeline.method_row import Method
 from bottleneck_features.pipeline.methods import cross_validation
@@ -113,3 +114,30 @@ def test_a_class_that_most_folds_are_without_counts_as_much_as_the_others():
     assert found.worst_recall == 0
     assert found.balanced_accuracy.value == pytest.approx(2 / 3)
     assert found.balanced_accuracy.low < 2 / 3 < found.balanced_accuracy.high
+
+
+@pytest.mark.parametrize("select", ["auroc", "average-precision", "balanced-accuracy", "macro-f1", "log-loss"])
+def test_validation_images_of_one_class_can_choose_by_any_criterion(select):
+    target, labels = target_of(2, select), np.array([0, 0])
+    right, half = np.array([[0.9, 0.1], [0.8, 0.2]]), np.array([[0.9, 0.1], [0.2, 0.8]])
+    assert target.criterion(right, labels) >= target.criterion(half, labels)
+    answers = [Answers(one, one.argmax(axis=1)) for one in (right, half)]
+    found = paired_difference(labels, *answers, None, target.compared)
+    assert found.value >= 0.5
+    assert found.p_value > 0.05
+
+
+@pytest.mark.parametrize("gains", [[], [0.3]])
+def test_one_fold_shows_no_difference(gains):
+    found = folded_difference(np.array(gains), np.zeros(len(gains)), (80, 20))
+    assert (found.low, found.high, found.p_value) == (-1, 1, 1)
+    assert found.value == sum(gains)
+
+
+@pytest.mark.parametrize(("units", "code"), [(2, 2), (3, 0)])
+def test_too_few_different_pictures_to_cross_validate_are_refused(tmp_path, monkeypatch, units, code):
+    words = _tossed(tmp_path, 12, ("as it is.png",))
+    monkeypatch.setattr(cross_validation, "training_units", lambda study: np.arange(12) % units)
+    done = invoke("probe", *words, "--repeats", "1", home=tmp_path)
+    assert done.exit_code == code, done.stderr
+    assert ("needs at least 3 groups or different pictures" in done.stderr) == bool(code)
