@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from bottleneck_features.pipeline.figures import Figures
 from bottleneck_features.pipeline.method_names import row_title
 from bottleneck_features.pipeline.method_row import Score
 
@@ -96,8 +97,13 @@ def gap_text(pair: Mapping[str, Any], first: str) -> str:
     """Return how far one of two methods is ahead, with the interval, in points."""
     sign = 1 if pair["first"] == first else -1
     low, high = sorted(sign * end for end in pair["difference_interval"])
-    unit = "points" if pair.get("measure", "accuracy") == "accuracy" else f"points of {select_name(pair['measure'])}"
+    unit = points_name(pair.get("measure", "accuracy"))
     return f"{100 * sign * pair['difference']:+.1f} {unit} [{100 * low:+.1f}, {100 * high:+.1f}]"
+
+
+def points_name(measure: str) -> str:
+    """Return what a difference of two methods is in, such as `points of AUROC`; plain points are of accuracy."""
+    return "points" if measure == "accuracy" else f"points of {select_name(measure)}"
 
 
 def _train_text(method: Mapping[str, Any], select: str) -> str:
@@ -126,6 +132,21 @@ def accuracy_text(method: Mapping[str, Any], split: str) -> str:
     """Return a method's accuracy on a split with its interval, in per cent; a dash where it was not scored."""
     value = method["accuracy"].get(split)
     return "–" if value is None else interval_text(value, *method["interval"][split])
+
+
+def no_better_than(figures: Figures, select: str, classes: int) -> str:
+    """Return which answer that needs no image a method is not shown to beat; empty where it beats it.
+
+    Args:
+        figures: of the method.
+        select: what decides between models.
+        classes: how many.
+    """
+    if select in ("accuracy", "log-loss"):
+        beaten = figures.accuracy.low > figures.majority
+        return "" if beaten else f"always answering the most frequent class ({percent_text(figures.majority)})"
+    beaten = figures.balanced_accuracy.low > 1 / classes
+    return "" if beaten else f"guessing (balanced accuracy {percent_text(1 / classes)})"
 
 
 def interval_text(share: float, low: float, high: float) -> str:
