@@ -18,7 +18,7 @@ from bottleneck_features.pipeline.evaluation.figures import curves
 from bottleneck_features.pipeline.evaluation.folds import Fold, cross_validated_score
 from bottleneck_features.pipeline.evaluation.predictions import Predictions
 from bottleneck_features.pipeline.evaluation.scores import confusion
-from bottleneck_features.pipeline.evaluation.splits import Subset
+from bottleneck_features.pipeline.evaluation.splits import Holdout, Subset
 from bottleneck_features.pipeline.evaluation.target import ClassTarget, decide
 from bottleneck_features.pipeline.evaluation.thresholds import Spread, log_odds_of
 from bottleneck_features.pipeline.evaluation.trained import TrainedMethod
@@ -56,12 +56,15 @@ class FoldedSet:
         labels: `(n,)` integers of all training images.
         part: these images.
         units: how many pictures or groups they are of.
+        holdout: what the model that is kept is trained and chosen on, so that no picture is on both sides; None: the study's own.
     """
 
     kind = CROSS_VALIDATED
 
-    def __init__(self, target: ClassTarget, labels: np.ndarray, part: Subset, units: int) -> None:
-        self.target = target
+    def __init__(
+        self, target: ClassTarget, labels: np.ndarray, part: Subset, units: int, holdout: Holdout | None = None
+    ) -> None:
+        self.target, self.holdout = target, holdout
         self._labels, self._part, self._units = labels, part, units
         self._answered: dict[str, list[Answered]] = {}
         self._examples: dict[str, TrainedMethod] = {}

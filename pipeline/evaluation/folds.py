@@ -64,12 +64,27 @@ def make_folds(
     """
     for repeat in range(repeats):
         for number, (train, scored) in enumerate(_stratified(labels, units, folds, seed + repeat)):
-            own = max(2, round(1 / min(validation, 1 - validation)))
-            inner = np.random.SeedSequence([seed + repeat, number]).generate_state(1)[0]
-            fitted, chosen = next(_stratified(labels[train], units[train], own, int(inner)))
-            fitted, chosen = _every_class_trains(labels[train], fitted, chosen)
-            holdout = Holdout(Subset(split, train[fitted]), Subset(split, train[chosen]))
+            inner = int(np.random.SeedSequence([seed + repeat, number]).generate_state(1)[0])
+            holdout = whole_holdout(
+                Subset(split, train), labels[train], units[train], validation=validation, seed=inner
+            )
             yield Fold(repeat, holdout, Subset(split, scored))
+
+
+def whole_holdout(part: Subset, labels: np.ndarray, units: np.ndarray, *, validation: float, seed: int) -> Holdout:
+    """Part images in those that train and those that choose settings, whole units at a time; every class trains.
+
+    Args:
+        part: the images.
+        labels: `(n,)` integers.
+        units: `(n,)` integers, from `units_of`.
+        validation: the share that chooses; the nearest 1/k is taken.
+        seed: the same seed gives the same parts.
+    """
+    folds = max(2, round(1 / min(validation, 1 - validation)))
+    fitted, chosen = next(_stratified(labels, units, folds, seed))
+    fitted, chosen = _every_class_trains(labels, fitted, chosen)
+    return Holdout(Subset(part.split, part.indices[fitted]), Subset(part.split, part.indices[chosen]))
 
 
 def _stratified(

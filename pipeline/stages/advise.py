@@ -122,7 +122,7 @@ def advise(study: Study, folding: Folding | None = None) -> Result:
     cache, _ = study.cache, study.holdout  # classes too small to be split are named before anything is fitted
     with study.clock.phase("probe"), workers() as pool:
         folded = cross_validate(study, folding, probes_of_fold(pool)) if folding else None
-        evidence = gather(study, pool, folded)
+        evidence = gather(study.cross_validated(folded) if folded else study, pool, folded)
     recommendation, reasons = recommend(evidence)
     details: dict[str, Any] = {
         "data": study.dataset.title,

@@ -69,6 +69,8 @@ def test_pictures_that_are_there_four_times_gain_nothing(tmp_path, monkeypatch):
     for row in result["methods"]:
         low, high = row["interval"]["cross_validated"]
         assert low < 0.5 < high, row["name"]
+    chosen = [row["accuracy"]["validation"] for row in result["table"]]
+    assert min(chosen) < 0.8  # of the model that is kept: with copies on both sides all are 1
 
     monkeypatch.setattr(cross_validation, "training_units", lambda study: np.arange(160))
     parted = _probed(*words, "--repeats", "1", home=tmp_path)
