@@ -5,13 +5,17 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from scipy.special import ndtri
+
 from bottleneck_features.models.parallel import Workers, workers
 from bottleneck_features.pipeline.evaluation.differences import Answers, PairedDifference, paired_difference
 from bottleneck_features.pipeline.evaluation.folded_set import FoldedSet
 from bottleneck_features.pipeline.evaluation.groups import scored_groups
 from bottleneck_features.pipeline.evaluation.ranking import ranked
 from bottleneck_features.pipeline.evaluation.scored import score_details
+from bottleneck_features.pipeline.evaluation.scores import CONFIDENCE
 from bottleneck_features.pipeline.evaluation.study import Study
+from bottleneck_features.pipeline.evaluation.target import ClassTarget
 from bottleneck_features.pipeline.figures import SIGNIFICANT, Figure, Figures
 from bottleneck_features.pipeline.method_names import BEST_PROBE
 from bottleneck_features.pipeline.method_row import CROSS_VALIDATED, Method
@@ -74,6 +78,7 @@ class Evidence:
         select: the name of the figure that decides.
         images: how many it was measured on.
         measured_on: `validation`, or `cross_validated` over the training images.
+        tried: of how many methods the best one was chosen on the images it was measured on; 1 where other images chose it.
         train: training images.
         classes: how many.
         probe: the kept probe.
@@ -90,6 +95,7 @@ class Evidence:
     select: str
     images: int
     measured_on: str
+    tried: int
     train: int
     classes: int
     probe: Option
@@ -149,17 +155,20 @@ def gather(study: Study, pool: Workers, folded: FoldedSet | None = None) -> Evid
     scratch = _small_convnet(study) if not folded and _scratch_seconds(study) <= AFFORDABLE else None
     last, earlier = _last_and_earlier(study, found)
     curve = learning_curve(study, found.kept, pool)
-    rate = study.images_per_second
+    rate, tried = study.images_per_second, 1 if folded else len(found.methods) + bool(scratch)
     tuning = TRAINING_COST * study.experiment.finetune.epochs * len(study.holdout.train) / rate if rate else None
     return Evidence(
         select=target.compared,
         images=kept.scores[measured_on].n,
         measured_on=measured_on,
+        tried=tried,
         train=len(study.holdout.train),
         classes=target.classes,
-        probe=_option(study, kept.label, sum(one.seconds["train"] or 0.0 for one in found.methods), figures),
+        probe=_option(target, kept.label, sum(one.seconds["train"] or 0.0 for one in found.methods), figures, tried),
         rivals=(
-            _option(study, SCRATCH, _scratch_seconds(study), scratch[0].figures["validation"] if scratch else None),
+            _option(
+                target, SCRATCH, _scratch_seconds(study), scratch[0].figures["validation"] if scratch else None, tried
+            ),
             Option("fine-tune", tuning, None),
         ),
         level=_level(study, found),
@@ -185,9 +194,8 @@ def recommend(evidence: Evidence) -> tuple[str, tuple[str, ...]]:
             f"{4 * evidence.images:,} would halve its interval: label more images."
         )
     if best.no_better_than:
-        missing.append(
-            f"{best.method}, the best that was measured, is not shown to be better than {best.no_better_than}."
-        )
+        several = f"of {evidence.tried:,}, chosen on these images," if evidence.tried > 1 else "that was measured,"
+        missing.append(f"{best.method}, the best {several} is not shown to be better than {best.no_better_than}.")
     if missing:
         return NOT_ENOUGH, tuple(missing)
     reached = f"{best.method} reaches {_measured(evidence, best)}"
@@ -265,11 +273,22 @@ def _level(study: Study, found: ProbeSearch) -> tuple[str, ...]:
     return tuple(label for label, test in tests.items() if test.p_value >= SIGNIFICANT)
 
 
-def _option(study: Study, method: str, seconds: float | None, figures: Figures | None) -> Option:
+def _option(target: ClassTarget, method: str, seconds: float | None, figures: Figures | None, tried: int) -> Option:
     if figures is None:
         return Option(method, seconds, None)
-    target = study.target
-    return Option(method, seconds, figures.named(target.select), no_better_than(figures, target.select, target.classes))
+    known = no_better_than(_of_several(figures, tried), target.select, target.classes)
+    return Option(method, seconds, figures.named(target.select), known)
+
+
+def _of_several(figures: Figures, tried: int) -> Figures:
+    """Return the figures of the best of several, with lower ends that allow for the choice on the same images (Bonferroni)."""
+    tail = (1 - CONFIDENCE) / 2
+    stretch = float(ndtri(tail / tried) / ndtri(tail))
+
+    def lower(found: Figure) -> Figure:
+        return replace(found, low=found.value - stretch * (found.value - found.low))
+
+    return replace(figures, accuracy=lower(figures.accuracy), balanced_accuracy=lower(figures.balanced_accuracy))
 
 
 def _grouped_figures(study: Study, kept: Probe) -> Figures:

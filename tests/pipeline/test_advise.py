@@ -35,7 +35,7 @@ def _evidence(probe: float | Option = 0.8, images: int = 1000, scratch: float | 
     own = probe if isinstance(probe, Option) else Option("ridge@conv5", 2.0, _figure(probe, images))
     assert own.figure
     base: dict[str, Any] = {
-        "select": "accuracy", "images": images, "measured_on": "validation", "train": 20_000, "classes": 10,
+        "select": "accuracy", "images": images, "measured_on": "validation", "tried": 1, "train": 20_000, "classes": 10,
         "probe": own,
         "rivals": (
             Option("convnet-small", 600.0, None if scratch is None else _figure(scratch, images)),
@@ -115,6 +115,10 @@ def test_what_needs_no_image_is_never_recommended():
     method, reasons = recommend(_evidence(probe=probe))
     assert method == NOT_ENOUGH
     assert reasons == (f"ridge@conv5, the best that was measured, is not shown to be better than {guessing}.",)
+    chosen = recommend(_evidence(probe=probe, tried=15))[1]
+    assert chosen == (
+        f"ridge@conv5, the best of 15, chosen on these images, is not shown to be better than {guessing}.",
+    )
     better = Option("convnet-small", 600.0, _figure(0.9))
     evidence = _evidence(probe=probe, rivals=(better,), against_scratch=_gap(-0.1, 1e-6))
     assert recommend(evidence)[0] == "convnet-small"
