@@ -7,45 +7,16 @@ from typing import Any
 import numpy as np
 import pytest
 from commandline import invoke
-from imagefiles import encoded, write
-from PIL import Image, ImageOps
 from sklearn.metrics import average_precision_score
+from tossed import COPIES, tossed
 from trained import target_of, trained_method
 
-from bottleneck_features.pipeline.datasets.sources.embedded import photo_patches
 from bottleneck_features.pipeline.evaluation.differences import Answers, paired_difference
 from bottleneck_features.pipeline.evaluation.folded_set import FoldedSet
 from bottleneck_features.pipeline.evaluation.folds import Fold, folded_difference
 from bottleneck_features.pipeline.evaluation.splits import Holdout, Subset
 from bottleneck_features.pipeline.method_row import Method
 from bottleneck_features.pipeline.methods import cross_validation
-
-CLASSES = ("heads", "tails")
-COPIES = {
-    "as it is.png": lambda picture: encoded(picture, "PNG"),
-    "again.png": lambda picture: encoded(picture, "PNG"),
-    "mirrored.png": lambda picture: encoded(ImageOps.mirror(picture), "PNG"),
-    "compressed.jpg": lambda picture: encoded(picture, quality=90),
-}
-
-
-def _tossed(root: Path, pictures: int, names: tuple[str, ...]) -> tuple[str, ...]:
-    """Write patches of photographs, each in as many files as there are names, into the classes by lot, and extract them."""
-    dataset, random = photo_patches(), np.random.default_rng(3)
-    chosen = random.choice(len(dataset.splits["test"]), pictures, replace=False)
-    sides = random.permutation(np.arange(pictures) % 2)
-    for number, (side, pixels) in enumerate(zip(sides, dataset.images("test", chosen), strict=True)):
-        for name in names:
-            write(root / "pictures" / CLASSES[side] / f"{number} {name}", COPIES[name](Image.fromarray(pixels)))
-    words: tuple[str, ...] = ("-e", "natural-images")
-    for setting in (
-        f"dataset.path={root / 'pictures'}", "backbone.name=efficientnet-lite0", "backbone.layers=top_activation",
-        "input.size=32,32",
-    ):  # fmt: skip
-        words += ("--set", setting)
-    done = invoke("features", *words, home=root)
-    assert done.exit_code == 0, done.stderr
-    return words
 
 
 def _probed(*words: str, home: Path) -> dict[str, Any]:
@@ -55,7 +26,7 @@ def _probed(*words: str, home: Path) -> dict[str, Any]:
 
 
 def test_labels_by_lot_are_recognized_as_often_as_by_chance(tmp_path):
-    result = _probed(*_tossed(tmp_path, 60, ("as it is.png",)), "--repeats", "2", home=tmp_path)
+    result = _probed(*tossed(tmp_path, 60, ("as it is.png",)), "--repeats", "2", home=tmp_path)
     assert (result["folds"], result["repeats"], result["units"]) == (5, 2, 60)
     for row in result["methods"]:
         low, high = row["interval"]["cross_validated"]
@@ -63,7 +34,7 @@ def test_labels_by_lot_are_recognized_as_often_as_by_chance(tmp_path):
 
 
 def test_pictures_that_are_there_four_times_gain_nothing(tmp_path, monkeypatch):
-    words = _tossed(tmp_path, 40, tuple(COPIES))
+    words = tossed(tmp_path, 40, tuple(COPIES))
     result = _probed(*words, "--repeats", "1", home=tmp_path)
     assert result["units"] == 40
     for row in result["methods"]:
@@ -138,7 +109,7 @@ def test_one_fold_shows_no_difference(gains):
 
 @pytest.mark.parametrize(("units", "code"), [(2, 2), (3, 0)])
 def test_too_few_different_pictures_to_cross_validate_are_refused(tmp_path, monkeypatch, units, code):
-    words = _tossed(tmp_path, 12, ("as it is.png",))
+    words = tossed(tmp_path, 12, ("as it is.png",))
     monkeypatch.setattr(cross_validation, "training_units", lambda study: np.arange(12) % units)
     done = invoke("probe", *words, "--repeats", "1", home=tmp_path)
     assert done.exit_code == code, done.stderr
