@@ -21,6 +21,7 @@ from bottleneck_features.pipeline.datasets.image_dataset import (
 )
 from bottleneck_features.pipeline.datasets.labels.reading import plain_label, read_labels
 from bottleneck_features.pipeline.datasets.listing import NO_LABEL, Listing, Problem, natural_key
+from bottleneck_features.pipeline.datasets.pixel_memory import PixelMemory
 from bottleneck_features.pipeline.datasets.pixels.decoding import POINT_SAMPLED, Resizing
 from bottleneck_features.pipeline.datasets.pixels.value_ranges import data_ranges
 from bottleneck_features.pipeline.datasets.quarantine import QUARANTINE_FILE, LeftOut
@@ -182,6 +183,7 @@ def assemble(
         parts,
         reader=reader,
         resizing=replace(resizing, ranges=values.ranges),
+        memory=PixelMemory(home, resizing),
         max_pixels=settings.max_pixels,
         identity={**identity, **values.identity},
         notices=(

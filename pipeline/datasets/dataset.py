@@ -8,14 +8,17 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from bottleneck_features.features import Places, rows_at
 from bottleneck_features.pipeline.datasets.pixels.decoding import Header
+from bottleneck_features.pipeline.datasets.pixels.perceptual import hash_type, perceptual_hash
 from bottleneck_features.pipeline.datasets.splitting import stratified_draw
 from bottleneck_features.pipeline.datasets.texts import joined
 
 HASHED_AT_ONCE = 2048  # images
 SHA256_BYTES = 32
+HASHED_BYTES = 8 << 20  # of the images that are in memory while they are hashed
 LIMIT_SEED = 0
 
 
@@ -94,6 +97,15 @@ class Dataset(ABC):
     @abstractmethod
     def images(self, split: str, indices: np.ndarray) -> np.ndarray:
         """Return the images at `indices` of a split as a `(len(indices), height, width, 3)` uint8 RGB array."""
+
+    def perceptual_hashes(self, split: str, indices: np.ndarray) -> np.ndarray:
+        """Return the perceptual hash (see `perceptual_hash`) of the images at `indices` of a split; `(len(indices),)` records."""
+        out = np.empty(len(indices), hash_type(*self.image_shape[:2]))
+        step = max(1, HASHED_BYTES // int(np.prod(self.image_shape)))
+        with threadpool_limits(1, user_api="blas"):  # threads would wait for one another at each small image
+            for start in range(0, len(indices), step):
+                out[start : start + step] = perceptual_hash(self.images(split, indices[start : start + step]))
+        return out
 
     def origin(self, split: str, index: int) -> ImageOrigin | None:
         """Return where a sample comes from; None for data that are no image files."""
@@ -188,6 +200,10 @@ class SelectedDataset(Dataset):
     def images(self, split: str, indices: np.ndarray) -> np.ndarray:
         """See `Dataset.images`."""
         return self._whole.images(split, self._kept[split][indices])
+
+    def perceptual_hashes(self, split: str, indices: np.ndarray) -> np.ndarray:
+        """See `Dataset.perceptual_hashes`."""
+        return self._whole.perceptual_hashes(split, self._kept[split][indices])
 
     def origin(self, split: str, index: int) -> ImageOrigin | None:
         """See `Dataset.origin`."""

@@ -1,6 +1,6 @@
 """Images that are decoded and resized when they are asked for, wherever their bytes are."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
 from functools import partial
@@ -14,13 +14,16 @@ from bottleneck_features.pipeline.datasets.drawn_test import draw_test
 from bottleneck_features.pipeline.datasets.labels.reading import plain_label
 from bottleneck_features.pipeline.datasets.layout.tree import plain_name
 from bottleneck_features.pipeline.datasets.listing import natural_key
+from bottleneck_features.pipeline.datasets.pixel_memory import PixelMemory
 from bottleneck_features.pipeline.datasets.pixels.decoding import (
     RECIPE,
     Header,
     Resizing,
     UnusableImage,
     load_bytes,
+    resized,
 )
+from bottleneck_features.pipeline.datasets.pixels.perceptual import perceptual_hash
 from bottleneck_features.pipeline.datasets.pixels.pillow_settings import decoding_settings
 from bottleneck_features.pipeline.errors import ChangedImage
 
@@ -108,6 +111,7 @@ class ImageDataset(Dataset):
         tables: the images of each split.
         reader: what gives their bytes.
         resizing: what every image becomes.
+        memory: what decoding them gave before; of the same resizing, but for the ranges.
         max_pixels: the largest width x height.
         identity: see `Dataset`.
         notices: see `Dataset`.
@@ -122,6 +126,7 @@ class ImageDataset(Dataset):
         *,
         reader: ImageReader,
         resizing: Resizing,
+        memory: PixelMemory,
         max_pixels: int,
         identity: Mapping[str, Any],
         notices: tuple[str, ...],
@@ -141,23 +146,48 @@ class ImageDataset(Dataset):
         if any(len(table.groups) for table in tables.values()):
             self.groups = {split: table.groups for split, table in tables.items()}
         self._tables = tables
-        self._reader, self._resizing, self._max_pixels = reader, resizing, max_pixels
+        self._reader, self._resizing, self._memory, self._max_pixels = reader, resizing, memory, max_pixels
 
     def images(self, split: str, indices: np.ndarray) -> np.ndarray:
         """See `Dataset`.
 
         Raises:
-            ChangedImage: an image is no longer what was scanned.
+            ChangedImage: an image that is not in the memory is no longer what was scanned.
         """
         out = np.empty((len(indices), *self.image_shape), np.uint8)
 
         def fill(place: int) -> None:
             out[place] = self._image(self._tables[split], int(indices[place]))
 
-        with ThreadPoolExecutor(self._reader.threads, "decode") as pool, decoding_settings(self._max_pixels):
-            for _ in pool.map(fill, range(len(indices))):
-                pass
+        self._for_each(range(len(indices)), fill)
         return out
+
+    def perceptual_hashes(self, split: str, indices: np.ndarray) -> np.ndarray:
+        """See `Dataset`; each image is hashed once, for good.
+
+        Raises:
+            ChangedImage: see `images`.
+        """
+        table = self._tables[split]
+        known, out = self._memory.hashes(table.images["sha256"][indices])
+
+        def fill(place: int) -> None:
+            index = int(indices[place])
+            pixels, stored = self._image(table, index), table.images[index]
+            if self._resizing.ranges:  # which the memory does not know
+                out[place] = perceptual_hash(pixels[None])[0]
+            else:
+                out[place] = self._memory.keep(stored["sha256"].tobytes(), pixels, int(stored["size"]))
+
+        if not known.all():
+            with self._memory.keeping():
+                self._for_each(np.flatnonzero(~known).tolist(), fill)
+        return out
+
+    def _for_each(self, places: Iterable[int], work: Callable[[int], None]) -> None:
+        with ThreadPoolExecutor(self._reader.threads, "decode") as pool, decoding_settings(self._max_pixels):
+            for _ in pool.map(work, places):
+                pass
 
     def origin(self, split: str, index: int) -> ImageOrigin:
         """See `Dataset.origin`."""
@@ -172,7 +202,7 @@ class ImageDataset(Dataset):
             sha256=image["sha256"].tobytes().hex(),
             header=Header(int(image["width"]), int(image["height"]), mode, format),
             read=partial(self._reader.read, stored),
-            pixels=lambda size: self._pixels(table, index, replace(self._resizing, size=size)),
+            pixels=lambda size: self._small(table, index, size),
         )
 
     @property
@@ -208,13 +238,23 @@ class ImageDataset(Dataset):
         return np.array([numbers.get(name, -1) for name in table.names], np.int64)[table.labels]
 
     def _image(self, table: ImageTable, index: int) -> np.ndarray:
+        kept = self._kept(table, index)
         try:
-            return self._pixels(table, index, self._resizing)
+            return self._pixels(table, index, self._resizing) if kept is None else kept
         except UnusableImage as problem:
             location = self._reader.location(_stored(table, index))
             raise ChangedImage(
                 f"'{location}' is no longer what it was at the start: {problem}. Put it back."
             ) from problem
+
+    def _small(self, table: ImageTable, index: int, size: tuple[int, int]) -> np.ndarray:
+        """Return an image of another size, to be looked at: from the memory where it has enough pixels."""
+        kept = self._kept(table, index) if np.less_equal(size, self._resizing.size).all() else None
+        resizing = replace(self._resizing, size=size)
+        return self._pixels(table, index, resizing) if kept is None else resized(kept, resizing)
+
+    def _kept(self, table: ImageTable, index: int) -> np.ndarray | None:
+        return self._memory.pixels(table.images["sha256"][index].tobytes())
 
     def _pixels(self, table: ImageTable, index: int, resizing: Resizing) -> np.ndarray:
         content, sha256 = self._reader.read(_stored(table, index)), table.images["sha256"][index].tobytes().hex()

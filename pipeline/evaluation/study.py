@@ -117,6 +117,7 @@ class Study(OpenedExperiment):
         none = Duplicates((), np.zeros(len(every), bool), "images that repeat one another are in one fold")
         other.__dict__.update({name: value for name, value in self.__dict__.items() if name in _SHARED})
         other.__dict__.update(scored_images=every, evaluation=folded, duplicates=none)
+        other.__dict__.update(holdout=folded.holdout or self.holdout)
         return other
 
     def labels(self, samples: Subset) -> np.ndarray:
