@@ -17,7 +17,7 @@ from bottleneck_features.models.errors import (
     WeightsMismatch,
     WeightsUnavailable,
 )
-from bottleneck_features.models.registry import backbone_names
+from bottleneck_features.models.registry import backbone_names, default_layers
 from bottleneck_features.models.weights import (
     WeightsIdentity,
     fetch,
@@ -84,6 +84,7 @@ __all__ = [
     "classifier",
     "compile_classifier",
     "compute_in",
+    "default_layers",
     "fetch",
     "freeze_batch_norm",
     "freeze_below",

@@ -80,6 +80,26 @@ TORCHVISION = {
 }
 
 
+# an earlier layer and the last one of each, for whoever names no layers
+DEFAULT_LAYERS = {
+    LITE0: ("block5c_add", "top_activation"),
+    **dict.fromkeys(("resnet50", "resnet50-v1.5", "resnet34"), ("conv4_block6_out", "conv5_block3_out")),
+    "resnet50v2": ("conv4_block6_out", "post_relu"),
+    "resnet101": ("conv4_block23_out", "conv5_block3_out"),
+    "resnet18": ("conv4_block2_out", "conv5_block2_out"),
+    **dict.fromkeys(("vgg16", "vgg19", "vgg16-bn"), ("block4_pool", "block5_pool")),
+    "mobilenetv2": ("block_12_add", "out_relu"),
+    "efficientnetv2b0": ("block5e_add", "top_activation"),
+    "convnexttiny": ("convnext_tiny_stage_2_block_8_identity", "layer_normalization"),
+    "densenet121": ("pool4_pool", "relu"),
+}
+
+
+def default_layers(name: str) -> tuple[str, ...]:
+    """Return an earlier layer and the last one of a registered backbone; none for others."""
+    return DEFAULT_LAYERS.get(name, ())
+
+
 def backbone_names() -> tuple[str, ...]:
     """Return the registered backbones; the path of any `.keras` model works as well."""
     return (LITE0, *APPLICATIONS, *TORCHVISION)

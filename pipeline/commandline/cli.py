@@ -43,6 +43,7 @@ from bottleneck_features.pipeline.commandline.output import (
     print_label_curve,
     print_probe,
     print_report,
+    print_run,
     print_scored,
 )
 from bottleneck_features.pipeline.errors import RequestError
@@ -135,6 +136,41 @@ def experiments(as_json: bool) -> None:
         return
     for name, text in found.items():
         echo(f"{name:<20}{text}")
+
+
+@main.command("run")
+@stage
+@click.option(
+    "--minutes",
+    type=click.FloatRange(min=0),
+    default=10.0,
+    show_default=True,
+    help="Time for all that follows the extraction; what does not fit is named, and more minutes add it.",
+)
+@click.option("--backbone", metavar="NAME", help="The pre-trained network; default: efficientnet-lite0.")
+@click.option("--size", metavar="HEIGHT[,WIDTH]", help="What images are resized to; default: 224.")
+@click.option("--open", "opens", is_flag=True, help="Open the report in the browser.")
+def run_command(request: Request, minutes: float, opens: bool) -> None:
+    """Answer in one line what a pre-trained network is worth on your images, and keep the trained model.
+
+    Inspects the images, extracts their features, probes every layer, trains the walk-through's head, compares with a small
+    ConvNet trained from scratch and with fine-tuning where there is time, and writes a report. Typed again, it goes on where
+    it was, and takes what it has.
+
+    DATA is a folder with a folder of images for each class, a table that names images, .tar or .parquet files, an .npz of
+    images, or the name of embedded data. Its settings are kept in HOME/experiments/NAME.toml.
+
+    \b
+    Example: bottleneck run pictures/
+             bottleneck run train.csv --name birds --minutes 30
+             bottleneck run photo-patches
+    """
+    from bottleneck_features.pipeline.stages.run import run
+
+    result = run(request.experiment, request.home, request.options, minutes)
+    show(request, result, lambda content: print_run(content, request.options))
+    if opens:
+        click.launch(result.details["report"])
 
 
 @main.command("inspect")

@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from bottleneck_features import models
 from bottleneck_features.errors import BottleneckError
 from bottleneck_features.pipeline.commandline.completion import complete_experiment, complete_setting
 from bottleneck_features.pipeline.commandline.given import asked_experiment, named_experiment, set_words, what_there_is
@@ -137,8 +138,9 @@ def asked(function: Callable[..., None]) -> Callable[..., None]:
 
     def run(
         data: str | None, name: str | None, experiment: str | None, overrides: tuple[str, ...], home: Path, as_json: bool,
-        **others: Any,
+        backbone: str | None = None, size: str | None = None, **others: Any,
     ) -> None:  # fmt: skip
+        overrides = (*_short_words(backbone, size), *overrides)
         command = click.get_current_context().info_name
         home = usable_home(home)
         found = asked_experiment(data, experiment, name, overrides, home, replaces=command in REPLACING)
@@ -159,6 +161,18 @@ def asked(function: Callable[..., None]) -> Callable[..., None]:
     ):
         wrapped = option(wrapped)
     return _with_options(wrapped, READY_OR_FILE)
+
+
+def _short_words(backbone: str | None, size: str | None) -> tuple[str, ...]:
+    """Return the settings that `--backbone` and `--size` stand for."""
+    found = []
+    if backbone:
+        found += [f"backbone.name={backbone}", "backbone.weights=imagenet"]
+        if layers := models.default_layers(backbone):
+            found.append(f"backbone.layers={','.join(layers)}")
+    if size:
+        found.append(f"input.size={size if ',' in size else f'{size},{size}'}")
+    return tuple(found)
 
 
 def of_trained(function: Callable[..., None]) -> Callable[..., None]:

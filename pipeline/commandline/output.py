@@ -1,6 +1,7 @@
 """What commands print: tables, JSON, warnings, and the one line of an error."""
 
 import json
+import math
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
@@ -18,6 +19,7 @@ from bottleneck_features.pipeline.tables import (
     SPLIT_TITLES,
     accuracy_text,
     calibration_sentence,
+    duration_text,
     interval_text,
     pair_line,
     percent_text,
@@ -161,6 +163,22 @@ def print_inspection(result: Mapping[str, Any]) -> None:
         f"{repeats['conflicting_labels']:,} with conflicting labels); near ones: {repeats['near_ones']}"
     )
     echo(f"page: {result['files'][-1]}")
+
+
+def print_run(result: Mapping[str, Any], options: Sequence[str]) -> None:
+    """Print the answer, what was left out for time, the report, the model, and the next command."""
+    echo(result["answer"])
+    for name, seconds in result["skipped"].items():
+        cost = "its time is not known" if seconds is None else f"about {duration_text(seconds)}"
+        echo(f"left out for time: {name} ({cost}); --minutes {_enough(result, seconds)} adds it")
+    echo(f"report: {result['report']}")
+    echo(f"model:  {result['model']}")
+    where = options[options.index("--home") :] if "--home" in options else ()
+    echo(f"next:   bottleneck predict {shlex.join(('-e', result['name'], *where))} PICTURES")
+
+
+def _enough(result: Mapping[str, Any], seconds: float | None) -> int:
+    return math.ceil(result["minutes"] + (seconds or 600) / 60)
 
 
 def print_extraction(result: Mapping[str, Any], options: Sequence[str]) -> None:

@@ -27,6 +27,7 @@ from bottleneck_features.pipeline.methods.best_probe import (
     search_with_progress,
 )
 from bottleneck_features.pipeline.methods.convnet import train_convnet
+from bottleneck_features.pipeline.methods.costs import fine_tune_seconds, small_convnet_seconds
 from bottleneck_features.pipeline.methods.cross_validation import Folding, cross_validate
 from bottleneck_features.pipeline.methods.learning_curve import LearningCurvePoint, extrapolated, learning_curve
 from bottleneck_features.pipeline.methods.pixels import pixels_on_disk
@@ -43,12 +44,7 @@ from bottleneck_features.pipeline.tables import (
 WIDEST = 0.10  # of the interval below a figure; with a wider one there is no advice
 LARGE_PER_CLASS = 1000  # training images per class from which the rule of thumb calls data large
 NOTHING_TO_GAIN = 0.02  # below the best figure there can be, at the lower end of the interval: training gains little
-TRAINING_COST = 6  # a training step in float32 against a forward pass in the extraction's precision, per image
 SCRATCH = "convnet-small"
-SECONDS_A_PIXEL, SECONDS_A_STEP = (
-    1e-6,
-    0.01,
-)  # of training the small ConvNet: 36 to 46 s of photo-patches, 17 s of digits
 AFFORDABLE = 120.0  # seconds: the small ConvNet is trained for the advice if it is estimated to take less
 NOT_ENOUGH = "not enough evidence"
 
@@ -152,11 +148,11 @@ def gather(study: Study, pool: Workers, folded: FoldedSet | None = None) -> Evid
         kept, measured_on = folded.beside(replace(kept, name=BEST_PROBE)), CROSS_VALIDATED
         kept = replace(kept, name=found.kept.method.name)
     figures = kept.figures[measured_on] if folded else _grouped_figures(study, found.kept)
-    scratch = _small_convnet(study) if not folded and _scratch_seconds(study) <= AFFORDABLE else None
+    scratch = _small_convnet(study) if not folded and small_convnet_seconds(study) <= AFFORDABLE else None
     last, earlier = _last_and_earlier(study, found)
     curve = learning_curve(study, found.kept, pool)
-    rate, tried = study.images_per_second, 1 if folded else len(found.methods) + bool(scratch)
-    tuning = TRAINING_COST * study.experiment.finetune.epochs * len(study.holdout.train) / rate if rate else None
+    tried = 1 if folded else len(found.methods) + bool(scratch)
+    tuning = fine_tune_seconds(study)
     return Evidence(
         select=target.compared,
         images=kept.scores[measured_on].n,
@@ -167,7 +163,11 @@ def gather(study: Study, pool: Workers, folded: FoldedSet | None = None) -> Evid
         probe=_option(target, kept.label, sum(one.seconds["train"] or 0.0 for one in found.methods), figures, tried),
         rivals=(
             _option(
-                target, SCRATCH, _scratch_seconds(study), scratch[0].figures["validation"] if scratch else None, tried
+                target,
+                SCRATCH,
+                small_convnet_seconds(study),
+                scratch[0].figures["validation"] if scratch else None,
+                tried,
             ),
             Option("fine-tune", tuning, None),
         ),
@@ -296,13 +296,6 @@ def _grouped_figures(study: Study, kept: Probe) -> Figures:
     validation = study.holdout.validation
     groups = scored_groups(study.dataset, validation)
     return study.target.figures(study.labels(validation), kept.validation_probabilities, kept.method.threshold, groups)
-
-
-def _scratch_seconds(study: Study) -> float:
-    height, width, _ = study.dataset.image_shape
-    settings, count = study.experiment.convnet, len(study.holdout.train)
-    steps_an_epoch = -(-count // settings.batch_size)
-    return settings.epochs * (height * width * count * SECONDS_A_PIXEL + steps_an_epoch * SECONDS_A_STEP)
 
 
 def _small_convnet(study: Study) -> tuple[Method, Answers]:

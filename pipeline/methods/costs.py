@@ -1,0 +1,51 @@
+"""How long methods take to train on this machine, estimated before they are."""
+
+from collections.abc import Mapping
+
+from bottleneck_features.pipeline.evaluation.study import Study
+from bottleneck_features.pipeline.methods.cross_validation import Folding
+
+SECONDS_A_PIXEL, SECONDS_A_STEP = (
+    1e-6,
+    0.01,
+)  # of training the small ConvNet: 36 to 46 s of photo-patches, 17 s of digits
+HEAD_SECONDS_A_STEP, HEAD_START = 0.003, 3.0
+TRAINING_COST = 6  # a training step in float32 against a forward pass in the extraction's precision, per image
+
+
+def estimated_seconds(study: Study, folding: Folding | None = None) -> Mapping[str, float | None]:
+    """Return about how long each of `head`, `convnet-small` and `fine-tune` takes to train; None where it is not known.
+
+    Args:
+        study: the experiment, opened.
+        folding: how they are cross-validated: each is trained once a fold.
+    """
+    alone = _once(study)
+    if folding is None:
+        return alone
+    share = (folding.folds - 1) / folding.folds * len(study.dataset.splits["train"]) / len(study.holdout.train)
+    return {name: None if one is None else one * folding.folds * share for name, one in alone.items()}
+
+
+def _once(study: Study) -> dict[str, float | None]:
+    experiment, count = study.experiment, len(study.holdout.train)
+    steps = -(-count // experiment.head.batch_size)
+    return {
+        "head": HEAD_START + experiment.head.epochs * steps * HEAD_SECONDS_A_STEP,
+        "convnet-small": small_convnet_seconds(study),
+        "fine-tune": fine_tune_seconds(study),
+    }
+
+
+def fine_tune_seconds(study: Study) -> float | None:
+    """Return about how long fine-tuning takes; None where the speed of stage one is not known."""
+    rate = study.images_per_second
+    return TRAINING_COST * study.experiment.finetune.epochs * len(study.holdout.train) / rate if rate else None
+
+
+def small_convnet_seconds(study: Study) -> float:
+    """Return about how long the small ConvNet takes to train."""
+    height, width, _ = study.dataset.image_shape
+    settings, count = study.experiment.convnet, len(study.holdout.train)
+    steps_an_epoch = -(-count // settings.batch_size)
+    return settings.epochs * (height * width * count * SECONDS_A_PIXEL + steps_an_epoch * SECONDS_A_STEP)
