@@ -17,6 +17,7 @@ from bottleneck_features.foreign import read_json
 from bottleneck_features.pipeline.datasets import Dataset
 from bottleneck_features.pipeline.datasets.paths import local_path
 from bottleneck_features.pipeline.errors import RequestError
+from bottleneck_features.pipeline.experiment import Experiment
 from bottleneck_features.pipeline.experiment_file import READY_MADE
 from bottleneck_features.pipeline.results import write_text
 
@@ -114,9 +115,10 @@ def known_contents(home: Path, name: str) -> Contents | None:
         return None
 
 
-def note_contents(home: Path, name: str, dataset: Dataset) -> tuple[str, ...]:
+def note_contents(home: Path, experiment: Experiment, dataset: Dataset) -> tuple[str, ...]:
     """Remember what the images of a kept experiment are, and say whether that has changed since it was last used."""
-    if not kept_file(home, name).exists():
+    name = experiment.name
+    if not kept_file(home, name).exists() or not is_place(read_kept(home, name), experiment.dataset.path):
         return ()
     before, now = known_contents(home, name), contents_of(dataset)
     if before == now:

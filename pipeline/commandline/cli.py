@@ -1,6 +1,7 @@
 """The command line: it parses, calls one stage and prints its result."""
 
 import logging
+import shlex
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -48,6 +49,7 @@ from bottleneck_features.pipeline.commandline.output import (
 )
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.experiment_file import load_experiment, restored_experiment
+from bottleneck_features.pipeline.kept_experiments import kept_file
 from bottleneck_features.pipeline.method_names import NETWORKS
 from bottleneck_features.pipeline.method_row import CURVE_SEEDS
 from bottleneck_features.pipeline.results import Result, experiment_json
@@ -171,6 +173,28 @@ def run_command(request: Request, minutes: float, opens: bool) -> None:
     show(request, result, lambda content: print_run(content, request.options))
     if opens:
         click.launch(result.details["report"])
+
+
+@main.command("init")
+@asked
+def init_command(request: Request) -> None:
+    """Write the settings for DATA to HOME/experiments/NAME.toml without running anything: to be read and edited.
+
+    \b
+    Example: bottleneck init pictures/
+             bottleneck init train.csv --name birds --set backbone.name=resnet50
+    """
+    name = request.experiment.name
+    path = kept_file(request.home, name)
+    if not path.is_file():
+        raise RequestError(
+            f"{name!r} is a ready-made experiment; its settings are in the package. Give DATA of your own."
+        )
+    if request.as_json:
+        print_json({"name": name, "file": str(path), "experiment": experiment_json(request.experiment)})
+        return
+    echo(path)
+    echo(f"next:  bottleneck run {shlex.join(request.options)}")
 
 
 @main.command("inspect")

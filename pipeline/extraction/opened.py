@@ -16,6 +16,7 @@ from bottleneck_features.pipeline.extraction.cache import cache_root, data_warni
 from bottleneck_features.pipeline.extraction.calibration import calibration_images
 from bottleneck_features.pipeline.extraction.identity import backbone_label, cache_name, experiment_identity, recipe
 from bottleneck_features.pipeline.extraction.speeds import extraction_speed
+from bottleneck_features.pipeline.kept_experiments import note_contents
 from bottleneck_features.pipeline.results import Clock, Result, experiment_json, run_folder, write_result
 
 
@@ -108,7 +109,11 @@ class OpenedExperiment:
 
     def data_warnings(self) -> tuple[str, ...]:
         """Return warnings about the data and the weights."""
-        return data_warnings(self.experiment, self.dataset)
+        return (*data_warnings(self.experiment, self.dataset), *self._changes)
+
+    @cached_property
+    def _changes(self) -> tuple[str, ...]:
+        return note_contents(self.home, self.experiment, self.dataset)
 
     def write(self, details: Mapping[str, Any], warnings: Sequence[str], cache_key: str) -> Result:
         """Write the result of the command, and return it.

@@ -18,6 +18,7 @@ from bottleneck_features.pipeline.inspection.contact_sheets import contact_sheet
 from bottleneck_features.pipeline.inspection.hints import hints
 from bottleneck_features.pipeline.inspection.repeats import Place, Repeats, describe_all, find_repeats
 from bottleneck_features.pipeline.inspection.shortcuts import Shortcut, find_shortcuts
+from bottleneck_features.pipeline.kept_experiments import note_contents
 from bottleneck_features.pipeline.plots import class_balance, image_sizes
 from bottleneck_features.pipeline.reporting.inspect_page import write_inspect_page
 from bottleneck_features.pipeline.results import Result, experiment_json, write_result
@@ -73,9 +74,12 @@ def inspect(experiment: Experiment, home: Path, options: tuple[str, ...] = ()) -
     }
     small = why_no_holdout(dataset)
     warnings = (
-        *dataset.notices, *_warnings(details, shortcuts), *map(_group_hint, dataset.group_candidates),
+        *dataset.notices,
+        *note_contents(home, experiment, dataset),
+        *_warnings(details, shortcuts),
+        *map(_group_hint, dataset.group_candidates),
         *([f"Classes: {small}"] if small else []),
-    )  # fmt: skip
+    )
     result = Result("inspect", experiment_json(experiment), "", clock.seconds, warnings, details, folder)
     write_inspect_page(
         write_result(result), dataset.class_names, (pictures, sheets, shown), options, folder / "inspect.html"
