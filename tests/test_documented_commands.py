@@ -8,7 +8,8 @@ import click
 import pytest
 from documented import PAGES, ROOT, SCRIPT, Documented, blocks, commands, made_by
 
-from bottleneck_features.pipeline.commandline.cli import main, parsed_part
+from bottleneck_features.pipeline.commandline.cli import main
+from bottleneck_features.pipeline.commandline.cli_data import parsed_part
 from bottleneck_features.pipeline.commandline.cli_use import parsed_formats
 from bottleneck_features.pipeline.experiment_file import load_experiment, restored_experiment
 from bottleneck_features.pipeline.stages.label_curve import parse_sizes
