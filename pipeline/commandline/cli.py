@@ -67,9 +67,14 @@ def study_of(request: Request, command: str) -> "Study":
 def main(debug: bool) -> None:
     """What is a pre-trained ConvNet worth on your images?
 
-    Run the frozen network over the images once, keep its bottleneck features, then train and compare in seconds:
+    \b
+      bottleneck run pictures/         a folder of images for each class: the answer, a report, a trained model
+      bottleneck predict -e pictures holiday/
+
+    The same step by step, on your images or on an experiment that is ready:
 
     \b
+      bottleneck inspect    pictures/
       bottleneck features   -e photo-patches
       bottleneck train-head -e photo-patches --set head.epochs=100
       bottleneck probe      -e photo-patches
