@@ -20,7 +20,6 @@ from bottleneck_features.pipeline.commandline.cli_frame import (
     json_option,
     request_of,
     show,
-    stage,
 )
 from bottleneck_features.pipeline.commandline.cli_use import (
     completions_command,
@@ -42,11 +41,13 @@ from bottleneck_features.pipeline.commandline.output import (
     print_report,
     print_scored,
 )
+from bottleneck_features.pipeline.commandline.parsed import parsed_part, parsed_sizes
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.experiment_file import load_experiment
 from bottleneck_features.pipeline.method_names import NETWORKS
 from bottleneck_features.pipeline.method_row import CURVE_SEEDS
 from bottleneck_features.pipeline.results import Result, experiment_json
+from bottleneck_features.quiet import import_tensorflow
 
 if TYPE_CHECKING:  # it loads what computes, and --help needs none of that
     from bottleneck_features.pipeline.evaluation.study import Study
@@ -59,19 +60,12 @@ def study_of(request: Request, command: str) -> "Study":
     return open_study(request.experiment, request.home, command, request.options)
 
 
-def parsed_part(text: str) -> features.Partition:
-    """Return the part that `--shard I/N` names.
-
-    Raises:
-        RequestError: it is not two whole numbers, or there is no such part.
-    """
-    try:
-        number, of = map(int, text.split("/"))
-        return features.Partition(number, of)
-    except (ValueError, features.CacheError):
-        raise RequestError(
-            f"--shard takes I/N, two whole numbers with 1 ≤ I ≤ N, such as 3/16. Received: '{text}'"
-        ) from None
+def study_with_features(request: Request, command: str) -> "Study":
+    """Open what a command's options name and its features, then import TensorFlow, by which it trains."""
+    study = study_of(request, command)
+    _ = study.cache  # missing features are said at once
+    import_tensorflow()
+    return study
 
 
 def on_local(part: features.Partition, on_ray: Mapping[str, Any]) -> Callable[..., Result]:
@@ -156,7 +150,7 @@ def inspect_command(request: Request) -> None:
 
 
 @main.command("features")
-@stage
+@asked
 @click.option("--rehash", is_flag=True, help="Read and hash all data again, even files that look unchanged.")
 @click.option(
     "--reuse/--no-reuse",
@@ -219,7 +213,7 @@ def features_command(
 
 
 @main.command("train-head")
-@stage
+@asked
 def train_head_command(request: Request) -> None:
     """Stage two: train the walk-through's head on the last cached layer, in seconds.
 
@@ -229,13 +223,14 @@ def train_head_command(request: Request) -> None:
     \b
     Example: bottleneck train-head -e photo-patches --set head.epochs=100 --set head.dropout=0.5
     """
+    study = study_with_features(request, "train-head")
     from bottleneck_features.pipeline.stages.train_head import train_head
 
-    show(request, train_head(study_of(request, "train-head")), print_head)
+    show(request, train_head(study), print_head)
 
 
 @main.command("compare")
-@stage
+@asked
 @cross_validated
 @click.option(
     "--label-curve", "sizes", metavar="SIZES",
@@ -267,24 +262,24 @@ def compare_command(
              bottleneck compare -e digits --label-curve 1,5,10,50,100,all --seeds 5
     """
     if sizes is not None:
-        from bottleneck_features.pipeline.stages.label_curve import label_curve, parse_sizes
+        wanted, study = parsed_sizes(sizes), study_with_features(request, "label-curve")
+        from bottleneck_features.pipeline.stages.label_curve import label_curve
 
-        curve = label_curve(study_of(request, "label-curve"), parse_sizes(sizes), seeds or CURVE_SEEDS)
-        show(request, curve, print_label_curve)
+        show(request, label_curve(study, wanted, seeds or CURVE_SEEDS), print_label_curve)
         return
     if seeds is not None:
         raise RequestError("--seeds is for a label curve only: add --label-curve 1,5,10,all, or leave --seeds out.")
+    study = study_with_features(request, "compare")
     from bottleneck_features.pipeline.methods.cross_validation import folding_of
     from bottleneck_features.pipeline.stages.compare import compare
     from bottleneck_features.pipeline.stages.report import report
 
-    study = study_of(request, "compare")
     result, page = compare(study, folding_of(study, folds, repeats)), report(study.for_command("report"))
     show(request, result, lambda content: print_comparison(content, page.as_json()))
 
 
 @main.command("fine-tune")
-@stage
+@asked
 @click.option(
     "--method",
     type=click.Choice(NETWORKS),
@@ -310,13 +305,15 @@ def fine_tune_command(request: Request, method: str) -> None:
     Example: bottleneck fine-tune -e photo-patches --set finetune.epochs=3
              bottleneck fine-tune -e cifar10 --method from-pretrained --set finetune.epochs=25
     """
+    study = study_of(request, method)
+    import_tensorflow()
     from bottleneck_features.pipeline.stages.fine_tune import fine_tune
 
-    show(request, fine_tune(study_of(request, method)), print_scored)
+    show(request, fine_tune(study), print_scored)
 
 
 @main.command("probe")
-@stage
+@asked
 @cross_validated
 def probe_command(request: Request, folds: int | None, repeats: int | None) -> None:
     """Probe every cached layer, and layers side by side: logistic regression, ridge, k-NN and the walk-through's head.
@@ -331,15 +328,15 @@ def probe_command(request: Request, folds: int | None, repeats: int | None) -> N
              bottleneck probe -e digits --set head.epochs=20
              bottleneck probe -e natural-images --set dataset.path=pictures --folds 5 --repeats 10
     """
+    study = study_with_features(request, "probe")
     from bottleneck_features.pipeline.methods.cross_validation import folding_of
     from bottleneck_features.pipeline.stages.probe import probe
 
-    study = study_of(request, "probe")
     show(request, probe(study, folding_of(study, folds, repeats)), print_probe)
 
 
 @main.command("advise")
-@stage
+@asked
 @cross_validated
 def advise_command(request: Request, folds: int | None, repeats: int | None) -> None:
     """Recommend a method for the data, from cached features and validation images, and name the next command.
@@ -351,15 +348,15 @@ def advise_command(request: Request, folds: int | None, repeats: int | None) -> 
     \b
     Example: bottleneck advise -e photo-patches
     """
+    study = study_with_features(request, "advise")
     from bottleneck_features.pipeline.methods.cross_validation import folding_of
     from bottleneck_features.pipeline.stages.advise import advise
 
-    study = study_of(request, "advise")
     show(request, advise(study, folding_of(study, folds, repeats)), print_advice)
 
 
 @main.command("report")
-@stage
+@asked
 def report_command(request: Request) -> None:
     """Collect all results of an experiment on one page: report.html, which needs no network and can be printed.
 
@@ -381,7 +378,7 @@ def report_command(request: Request) -> None:
 
 
 @main.command("bench")
-@stage
+@asked
 @click.option(
     "--quick", is_flag=True, help="Fewer images, repeats and precisions: about two minutes on two idle cores."
 )
