@@ -22,7 +22,6 @@ from bottleneck_features.pipeline.commandline.cli_frame import (
     request_of,
     seeded,
     show,
-    stage,
 )
 from bottleneck_features.pipeline.commandline.cli_use import (
     completions_command,
@@ -44,11 +43,13 @@ from bottleneck_features.pipeline.commandline.output import (
     print_report,
     print_scored,
 )
+from bottleneck_features.pipeline.commandline.parsed import parsed_part, parsed_sizes
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.experiment_file import load_experiment
 from bottleneck_features.pipeline.method_names import NETWORKS
 from bottleneck_features.pipeline.method_row import CURVE_SEEDS
 from bottleneck_features.pipeline.results import Result, experiment_json
+from bottleneck_features.quiet import import_tensorflow
 
 if TYPE_CHECKING:  # it loads what computes, and --help needs none of that
     from bottleneck_features.pipeline.evaluation.study import Study
@@ -61,19 +62,12 @@ def study_of(request: Request, command: str) -> "Study":
     return open_study(request.experiment, request.home, command, request.options)
 
 
-def parsed_part(text: str) -> features.Partition:
-    """Return the part that `--shard I/N` names.
-
-    Raises:
-        RequestError: it is not two whole numbers, or there is no such part.
-    """
-    try:
-        number, of = map(int, text.split("/"))
-        return features.Partition(number, of)
-    except (ValueError, features.CacheError):
-        raise RequestError(
-            f"--shard takes I/N, two whole numbers with 1 ≤ I ≤ N, such as 3/16. Received: '{text}'"
-        ) from None
+def study_with_features(request: Request, command: str) -> "Study":
+    """Open what a command's options name and its features, then import TensorFlow, by which it trains."""
+    study = study_of(request, command)
+    _ = study.cache  # missing features are said at once
+    import_tensorflow()
+    return study
 
 
 def on_local(part: features.Partition, on_ray: Mapping[str, Any]) -> Callable[..., Result]:
@@ -158,7 +152,7 @@ def inspect_command(request: Request) -> None:
 
 
 @main.command("features")
-@stage
+@asked
 @click.option("--rehash", is_flag=True, help="Read and hash all data again, even files that look unchanged.")
 @click.option(
     "--reuse/--no-reuse",
@@ -221,7 +215,7 @@ def features_command(
 
 
 @main.command("train-head")
-@stage
+@asked
 def train_head_command(request: Request) -> None:
     """Stage two: train the walk-through's head on the last cached layer, in seconds.
 
@@ -231,13 +225,14 @@ def train_head_command(request: Request) -> None:
     \b
     Example: bottleneck train-head -e photo-patches --set head.epochs=100 --set head.dropout=0.5
     """
+    study = study_with_features(request, "train-head")
     from bottleneck_features.pipeline.stages.train_head import train_head
 
-    show(request, train_head(study_of(request, "train-head")), print_head)
+    show(request, train_head(study), print_head)
 
 
 @main.command("compare")
-@stage
+@asked
 @cross_validated
 @click.option(
     "--label-curve", "sizes", metavar="SIZES",
@@ -266,24 +261,24 @@ def compare_command(
              bottleneck compare -e digits --label-curve 1,5,10,50,100,all --seeds 5
     """
     if sizes is not None:
-        from bottleneck_features.pipeline.stages.label_curve import label_curve, parse_sizes
+        wanted, study = parsed_sizes(sizes), study_with_features(request, "label-curve")
+        from bottleneck_features.pipeline.stages.label_curve import label_curve
 
-        curve = label_curve(study_of(request, "label-curve"), parse_sizes(sizes), seeds or CURVE_SEEDS)
-        show(request, curve, print_label_curve)
+        show(request, label_curve(study, wanted, seeds or CURVE_SEEDS), print_label_curve)
         return
+    study = study_with_features(request, "compare")
     from bottleneck_features.pipeline.methods.cross_validation import folding_of
     from bottleneck_features.pipeline.methods.seeds import seeds_of
     from bottleneck_features.pipeline.stages.compare import compare
     from bottleneck_features.pipeline.stages.report import report
 
-    study = study_of(request, "compare")
     result = compare(study, folding_of(study, folds, repeats), seeds_of(study, seeds))
     page = report(study.for_command("report"))
     show(request, result, lambda content: print_comparison(content, page.as_json()))
 
 
 @main.command("fine-tune")
-@stage
+@asked
 @click.option(
     "--method",
     type=click.Choice(NETWORKS),
@@ -309,13 +304,15 @@ def fine_tune_command(request: Request, method: str) -> None:
     Example: bottleneck fine-tune -e photo-patches --set finetune.epochs=3
              bottleneck fine-tune -e cifar10 --method from-pretrained --set finetune.epochs=25
     """
+    study = study_of(request, method)
+    import_tensorflow()
     from bottleneck_features.pipeline.stages.fine_tune import fine_tune
 
-    show(request, fine_tune(study_of(request, method)), print_scored)
+    show(request, fine_tune(study), print_scored)
 
 
 @main.command("probe")
-@stage
+@asked
 @cross_validated
 @seeded(SPREAD)
 def probe_command(request: Request, folds: int | None, repeats: int | None, seeds: int | None) -> None:
@@ -331,16 +328,16 @@ def probe_command(request: Request, folds: int | None, repeats: int | None, seed
              bottleneck probe -e photo-patches --seeds 5
              bottleneck probe -e natural-images --set dataset.path=pictures --folds 5 --repeats 10
     """
+    study = study_with_features(request, "probe")
     from bottleneck_features.pipeline.methods.cross_validation import folding_of
     from bottleneck_features.pipeline.methods.seeds import seeds_of
     from bottleneck_features.pipeline.stages.probe import probe
 
-    study = study_of(request, "probe")
     show(request, probe(study, folding_of(study, folds, repeats), seeds_of(study, seeds)), print_probe)
 
 
 @main.command("advise")
-@stage
+@asked
 @cross_validated
 def advise_command(request: Request, folds: int | None, repeats: int | None) -> None:
     """Recommend a method for the data, from cached features and validation images, and name the next command.
@@ -352,15 +349,15 @@ def advise_command(request: Request, folds: int | None, repeats: int | None) -> 
     \b
     Example: bottleneck advise -e photo-patches
     """
+    study = study_with_features(request, "advise")
     from bottleneck_features.pipeline.methods.cross_validation import folding_of
     from bottleneck_features.pipeline.stages.advise import advise
 
-    study = study_of(request, "advise")
     show(request, advise(study, folding_of(study, folds, repeats)), print_advice)
 
 
 @main.command("report")
-@stage
+@asked
 def report_command(request: Request) -> None:
     """Collect all results of an experiment on one page: report.html, which needs no network and can be printed.
 
@@ -382,7 +379,7 @@ def report_command(request: Request) -> None:
 
 
 @main.command("bench")
-@stage
+@asked
 @click.option(
     "--quick", is_flag=True, help="Fewer images, repeats and precisions: about two minutes on two idle cores."
 )

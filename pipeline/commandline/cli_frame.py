@@ -18,7 +18,6 @@ from bottleneck_features.pipeline.commandline.output import fail, print_json, pr
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.experiment import Experiment
 from bottleneck_features.pipeline.experiment_file import load_experiment, ready_made
-from bottleneck_features.pipeline.quiet import import_tensorflow
 from bottleneck_features.pipeline.results import Result
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -115,16 +114,6 @@ def request_of(experiment: str, overrides: tuple[str, ...], home: Path, as_json:
     if home != DEFAULT_HOME:
         options += ("--home", str(home))
     return Request(load_experiment(experiment, overrides), usable_home(home), as_json, options, overrides)
-
-
-def stage(function: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options every stage has, load what computes, and call it with the `Request` they make."""
-
-    def run(request: Request, **others: Any) -> None:
-        import_tensorflow()
-        function(request, **others)
-
-    return asked(functools.update_wrapper(run, function))
 
 
 def asked(function: Callable[..., None]) -> Callable[..., None]:
