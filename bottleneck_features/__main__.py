@@ -3,7 +3,7 @@
 import os
 import sys
 
-from bottleneck_features.pipeline.stopping import stopping_as_ctrl_c_does, stopping_at_once
+from bottleneck_features.stopping import stopping_as_ctrl_c_does, stopping_at_once
 
 
 def main() -> None:

@@ -29,10 +29,11 @@ from bottleneck_features.models.weights import (
 
 if TYPE_CHECKING:
     from bottleneck_features.models.backbones import Backbone, layer_names, load_backbone
+    from bottleneck_features.models.building import build_extractor
     from bottleneck_features.models.convnets import small_convnet, strong_convnet
     from bottleneck_features.models.engines import gpus, resolve_engine, training_precision
     from bottleneck_features.models.estimators import LogisticPath
-    from bottleneck_features.models.extractor import Extractor, build_extractor
+    from bottleneck_features.models.extractor import Extractor
     from bottleneck_features.models.finetuning import (
         classifier,
         compile_classifier,
@@ -49,10 +50,11 @@ if TYPE_CHECKING:
 # most of these need TensorFlow, which is imported when the first of them is asked for; the estimator needs scikit-learn
 _LAZY = {
     "backbones": ("Backbone", "layer_names", "load_backbone"),
+    "building": ("build_extractor",),
     "convnets": ("small_convnet", "strong_convnet"),
     "engines": ("gpus", "resolve_engine", "training_precision"),
     "estimators": ("LogisticPath",),
-    "extractor": ("Extractor", "build_extractor"),
+    "extractor": ("Extractor",),
     "finetuning": (
         "classifier", "compile_classifier", "compute_in", "freeze_batch_norm", "freeze_below", "load_classifier",
         "set_last_layer",

@@ -10,7 +10,8 @@ from keras import layers, ops
 
 from bottleneck_features.models.criteria import SMALLEST_PROBABILITY
 from bottleneck_features.models.errors import InvalidSetting
-from bottleneck_features.models.tracing import Recipe, resize_matrix, truncated
+from bottleneck_features.models.recipe import Recipe
+from bottleneck_features.models.tracing import resize_matrix, truncated
 
 IMAGES, PROBABILITIES = "images", "probabilities"
 

@@ -33,6 +33,7 @@ from bottleneck_features.models.registry import (
     TORCHVISION,
     backbone_names,
 )
+from bottleneck_features.quiet import import_tensorflow
 
 DOWNLOAD_TIMEOUT = 20.0  # seconds a silent server is waited for
 KERAS_NOTICE = "ImageNet weights of keras.applications (see https://keras.io/api/applications/ for their licences)"
@@ -267,6 +268,7 @@ def fetch(file: str, url: str, file_hash: str, folder: str, extract: bool = Fals
         OSError: if it has a SHA-256 that begins otherwise, or cannot be written.
         Exception: of no narrower kind, as Keras raises it, if the server is not reached or refuses.
     """
+    import_tensorflow()  # Keras does it otherwise
     import keras
 
     home = keras_home()

@@ -217,6 +217,7 @@ class CalibrationRecord(Record):
     bins: str
     temperature: Annotated[float, Field(gt=0, lt=1e9)]
     fitted_images: Count
+    fitted_on: Literal["validation", "cross_validated"]
     held_out: bool
     before: ReliabilityRecord
     after: ReliabilityRecord

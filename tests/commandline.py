@@ -35,6 +35,25 @@ def bottleneck(*words: str, home: Path, **environment: str) -> subprocess.Comple
     )
 
 
+LOADED = """
+import sys
+from bottleneck_features.__main__ import main
+try:
+    main()
+finally:
+    print("loaded:", *({"tensorflow", "keras"} & set(sys.modules)), file=sys.stderr)
+"""
+
+
+def frameworks_loaded(*words: str, home: Path) -> tuple[int, set[str]]:
+    """Run a command to its end in a process of its own; return its exit code and which of TensorFlow and Keras it imported."""
+    words = (sys.executable, "-c", LOADED, *words, "--home", str(home))
+    done = subprocess.run(words, capture_output=True, text=True, timeout=280, check=False)
+    _, found, last = done.stderr.rstrip().rpartition("loaded:")
+    assert found, done.stderr
+    return done.returncode, set(last.split())
+
+
 def invoke(*words: str, home: Path) -> Result:
     """Run a command to its end in this process, which spares the start of TensorFlow."""
     return CliRunner().invoke(main, [*words, "--home", str(home)])

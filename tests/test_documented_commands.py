@@ -9,10 +9,8 @@ import pytest
 from documented import PAGES, ROOT, SCRIPT, Documented, blocks, commands, made_by
 
 from bottleneck_features.pipeline.commandline.cli import main
-from bottleneck_features.pipeline.commandline.cli_data import parsed_part
-from bottleneck_features.pipeline.commandline.cli_use import parsed_formats
+from bottleneck_features.pipeline.commandline.parsed import parsed_formats, parsed_part, parsed_sizes
 from bottleneck_features.pipeline.experiment_file import load_experiment, restored_experiment
-from bottleneck_features.pipeline.stages.label_curve import parse_sizes
 
 ABBREVIATED = re.compile(r"…(?!/)| …|\bCOMMAND\b|\bEXPERIMENT( |$)|\bI/N\b")
 OWN = "natural-images"  # an experiment file of the user's is taken for one of image folders
@@ -33,7 +31,7 @@ def require_understood(words: tuple[str, ...]) -> None:
     if "experiment" in given:
         name = OWN if given["experiment"].endswith(".toml") else given["experiment"]
         load_experiment(name, given["overrides"])
-    for name, parse in (("shard", parsed_part), ("formats", parsed_formats), ("sizes", parse_sizes)):
+    for name, parse in (("shard", parsed_part), ("formats", parsed_formats), ("sizes", parsed_sizes)):
         if given.get(name) is not None:
             parse(given[name])
 

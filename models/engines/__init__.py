@@ -13,10 +13,13 @@ from typing import Any, Protocol
 import numpy as np
 
 from bottleneck_features.models.errors import EngineUnavailable, require_choice
+from bottleneck_features.quiet import import_tensorflow
 
 ENGINES = ("tensorflow", "openvino")
 PRECISIONS = ("float32", "bfloat16", "float16", "int8")
 TRAINING_PRECISIONS = PRECISIONS[:3]
+DEVICES = Path("/dev")
+GPU_DEVICES = ("nvidia[0-9]*", "nvidiactl", "nvgpu*", "nvhost-gpu", "dxg", "kfd")  # NVIDIA, Jetson, WSL, AMD
 
 
 class Engine(Protocol):
@@ -54,7 +57,7 @@ def resolve_engine(engine: str = "auto", precision: str = "auto") -> tuple[str, 
     installed = importlib.util.find_spec("openvino") is not None
     if engine == "openvino" and not installed:
         raise EngineUnavailable("OpenVINO is not installed: pip install openvino, or set compute.engine to 'auto'.")
-    gpu = engine != "openvino" and gpus() > 0
+    gpu = gpus() > 0 and engine != "openvino"  # asked for any engine: results name the GPUs that TensorFlow has seen
     if engine == "auto":
         engine = "openvino" if installed and not gpu and precision != "float16" else "tensorflow"
     if precision == "auto":
@@ -133,10 +136,20 @@ def _openvino_bf16() -> bool:
 
 
 def gpus() -> int:
-    """Return how many GPUs TensorFlow sees here."""
+    """Return how many GPUs TensorFlow sees here; it is imported only to be asked, where there may be one."""
+    if not may_have_gpu():
+        return 0
+    import_tensorflow()
     import tensorflow as tf
 
     return len(tf.config.list_physical_devices("GPU"))
+
+
+def may_have_gpu() -> bool:
+    """Return whether there is a device that TensorFlow may count as a GPU, or a plug-in of it that may add one."""
+    if importlib.util.find_spec("tensorflow-plugins") is not None:
+        return True
+    return any(device for pattern in GPU_DEVICES for device in DEVICES.glob(pattern))
 
 
 def _gpu_has_bfloat16() -> bool:

@@ -11,7 +11,8 @@ import numpy as np
 import tensorflow as tf
 
 from bottleneck_features.models.folding import inference_copy
-from bottleneck_features.models.tracing import Recipe, trace
+from bottleneck_features.models.recipe import Recipe
+from bottleneck_features.models.tracing import trace
 
 IN_FLIGHT_PER_DEVICE = 2
 

@@ -20,11 +20,11 @@ from bottleneck_features.pipeline.commandline.cli_frame import (
     SPREAD,
     Commands,
     Request,
+    asked,
     cross_validated,
     json_option,
     seeded,
     show,
-    stage,
 )
 from bottleneck_features.pipeline.commandline.cli_use import (
     completions_command,
@@ -45,10 +45,12 @@ from bottleneck_features.pipeline.commandline.output import (
     print_report,
     print_scored,
 )
+from bottleneck_features.pipeline.commandline.parsed import parsed_sizes
 from bottleneck_features.pipeline.experiment_file import load_experiment, restored_experiment
 from bottleneck_features.pipeline.method_names import NETWORKS
 from bottleneck_features.pipeline.method_row import CURVE_SEEDS
 from bottleneck_features.pipeline.results import experiment_json
+from bottleneck_features.quiet import import_tensorflow
 
 if TYPE_CHECKING:  # it loads what computes, and --help needs none of that
     from bottleneck_features.pipeline.evaluation.study import Study
@@ -59,6 +61,14 @@ def study_of(request: Request, command: str) -> "Study":
     from bottleneck_features.pipeline.evaluation.study import open_study
 
     return open_study(request.experiment, request.home, command, request.options)
+
+
+def study_with_features(request: Request, command: str) -> "Study":
+    """Open what a command's options name and its features, then import TensorFlow, by which it trains."""
+    study = study_of(request, command)
+    _ = study.cache  # missing features are said at once
+    import_tensorflow()
+    return study
 
 
 @click.group(cls=Commands, context_settings=CLICK_CONTEXT)
@@ -104,7 +114,7 @@ def experiments(as_json: bool) -> None:
 
 
 @main.command("train-head")
-@stage
+@asked
 def train_head_command(request: Request) -> None:
     """Stage two: train the walk-through's head on the last cached layer, in seconds.
 
@@ -114,13 +124,14 @@ def train_head_command(request: Request) -> None:
     \b
     Example: bottleneck train-head -e photo-patches --set head.epochs=100 --set head.dropout=0.5
     """
+    study = study_with_features(request, "train-head")
     from bottleneck_features.pipeline.stages.train_head import train_head
 
-    show(request, train_head(study_of(request, "train-head")), print_head)
+    show(request, train_head(study), print_head)
 
 
 @main.command("compare")
-@stage
+@asked
 @cross_validated
 @click.option(
     "--label-curve", "sizes", metavar="SIZES",
@@ -149,24 +160,24 @@ def compare_command(
              bottleneck compare -e digits --label-curve 1,5,10,50,100,all --seeds 5
     """
     if sizes is not None:
-        from bottleneck_features.pipeline.stages.label_curve import label_curve, parse_sizes
+        wanted, study = parsed_sizes(sizes), study_with_features(request, "label-curve")
+        from bottleneck_features.pipeline.stages.label_curve import label_curve
 
-        curve = label_curve(study_of(request, "label-curve"), parse_sizes(sizes), seeds or CURVE_SEEDS)
-        show(request, curve, print_label_curve)
+        show(request, label_curve(study, wanted, seeds or CURVE_SEEDS), print_label_curve)
         return
+    study = study_with_features(request, "compare")
     from bottleneck_features.pipeline.methods.cross_validation import folding_of
     from bottleneck_features.pipeline.methods.seeds import seeds_of
     from bottleneck_features.pipeline.stages.compare import compare
     from bottleneck_features.pipeline.stages.report import report
 
-    study = study_of(request, "compare")
     result = compare(study, folding_of(study, folds, repeats), seeds_of(study, seeds))
     page = report(study.for_command("report"))
     show(request, result, lambda content: print_comparison(content, page.as_json()))
 
 
 @main.command("fine-tune")
-@stage
+@asked
 @click.option(
     "--method",
     type=click.Choice(NETWORKS),
@@ -192,13 +203,15 @@ def fine_tune_command(request: Request, method: str) -> None:
     Example: bottleneck fine-tune -e photo-patches --set finetune.epochs=3
              bottleneck fine-tune -e cifar10 --method from-pretrained --set finetune.epochs=25
     """
+    study = study_of(request, method)
+    import_tensorflow()
     from bottleneck_features.pipeline.stages.fine_tune import fine_tune
 
-    show(request, fine_tune(study_of(request, method)), print_scored)
+    show(request, fine_tune(study), print_scored)
 
 
 @main.command("probe")
-@stage
+@asked
 @cross_validated
 @seeded(SPREAD)
 def probe_command(request: Request, folds: int | None, repeats: int | None, seeds: int | None) -> None:
@@ -214,16 +227,16 @@ def probe_command(request: Request, folds: int | None, repeats: int | None, seed
              bottleneck probe -e photo-patches --seeds 5
              bottleneck probe -e natural-images --set dataset.path=pictures --folds 5 --repeats 10
     """
+    study = study_with_features(request, "probe")
     from bottleneck_features.pipeline.methods.cross_validation import folding_of
     from bottleneck_features.pipeline.methods.seeds import seeds_of
     from bottleneck_features.pipeline.stages.probe import probe
 
-    study = study_of(request, "probe")
     show(request, probe(study, folding_of(study, folds, repeats), seeds_of(study, seeds)), print_probe)
 
 
 @main.command("advise")
-@stage
+@asked
 @cross_validated
 def advise_command(request: Request, folds: int | None, repeats: int | None) -> None:
     """Recommend a method for the data, from cached features and validation images, and name the next command.
@@ -235,15 +248,15 @@ def advise_command(request: Request, folds: int | None, repeats: int | None) -> 
     \b
     Example: bottleneck advise -e photo-patches
     """
+    study = study_with_features(request, "advise")
     from bottleneck_features.pipeline.methods.cross_validation import folding_of
     from bottleneck_features.pipeline.stages.advise import advise
 
-    study = study_of(request, "advise")
     show(request, advise(study, folding_of(study, folds, repeats)), print_advice)
 
 
 @main.command("report")
-@stage
+@asked
 def report_command(request: Request) -> None:
     """Collect all results of an experiment on one page: report.html, which needs no network and can be printed.
 
@@ -267,7 +280,7 @@ def report_command(request: Request) -> None:
 
 
 @main.command("bench")
-@stage
+@asked
 @click.option(
     "--quick", is_flag=True, help="Fewer images, repeats and precisions: about two minutes on two idle cores."
 )

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from bottleneck_features import features
-from bottleneck_features.pipeline.commandline.cli_frame import Request, asked, show, stage
+from bottleneck_features.pipeline.commandline.cli_frame import Request, asked, show
 from bottleneck_features.pipeline.commandline.output import (
     echo,
     print_extraction,
@@ -16,24 +16,11 @@ from bottleneck_features.pipeline.commandline.output import (
     print_json,
     print_run,
 )
+from bottleneck_features.pipeline.commandline.parsed import parsed_part
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.kept_experiments import kept_file
 from bottleneck_features.pipeline.results import Result, experiment_json
-
-
-def parsed_part(text: str) -> features.Partition:
-    """Return the part that `--shard I/N` names.
-
-    Raises:
-        RequestError: it is not two whole numbers, or there is no such part.
-    """
-    try:
-        number, of = map(int, text.split("/"))
-        return features.Partition(number, of)
-    except (ValueError, features.CacheError):
-        raise RequestError(
-            f"--shard takes I/N, two whole numbers with 1 ≤ I ≤ N, such as 3/16. Received: '{text}'"
-        ) from None
+from bottleneck_features.quiet import import_tensorflow
 
 
 def on_local(part: features.Partition, on_ray: Mapping[str, Any]) -> Callable[..., Result]:
@@ -60,7 +47,7 @@ def on_cluster(part: features.Partition, on_ray: Mapping[str, Any]) -> Callable[
 
 
 @click.command("run")
-@stage
+@asked
 @click.option(
     "--minutes",
     type=click.FloatRange(min=0),
@@ -86,6 +73,7 @@ def run_command(request: Request, minutes: float, opens: bool) -> None:
              bottleneck run train.csv --name birds --minutes 30
              bottleneck run photo-patches
     """
+    import_tensorflow()
     from bottleneck_features.pipeline.stages.run import run
 
     result = run(request.experiment, request.home, request.options, minutes)
@@ -138,7 +126,7 @@ def inspect_command(request: Request) -> None:
 
 
 @click.command("features")
-@stage
+@asked
 @click.option("--rehash", is_flag=True, help="Read and hash all data again, even files that look unchanged.")
 @click.option(
     "--reuse/--no-reuse",

@@ -20,7 +20,6 @@ from bottleneck_features.pipeline.commandline.output import echo, fail, print_js
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.experiment import Experiment
 from bottleneck_features.pipeline.experiment_file import ready_made
-from bottleneck_features.pipeline.quiet import import_tensorflow
 from bottleneck_features.pipeline.results import Result
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -121,16 +120,6 @@ def request_of(experiment: str, overrides: tuple[str, ...], home: Path, as_json:
 
 def _home_words(home: Path) -> tuple[str, ...]:
     return () if home == DEFAULT_HOME else ("--home", str(home))
-
-
-def stage(function: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options every stage has, load what computes, and call it with the `Request` they make."""
-
-    def run(request: Request, **others: Any) -> None:
-        import_tensorflow()
-        function(request, **others)
-
-    return asked(functools.update_wrapper(run, function))
 
 
 def asked(function: Callable[..., None]) -> Callable[..., None]:

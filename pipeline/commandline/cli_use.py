@@ -5,7 +5,6 @@ from pathlib import Path
 
 import click
 
-from bottleneck_features.errors import nearest
 from bottleneck_features.pipeline.commandline.cli_frame import ModelRequest, home_option, json_option, of_trained, show
 from bottleneck_features.pipeline.commandline.completion import completion_script
 from bottleneck_features.pipeline.commandline.output import (
@@ -15,11 +14,10 @@ from bottleneck_features.pipeline.commandline.output import (
     print_predictions,
     print_table,
 )
+from bottleneck_features.pipeline.commandline.parsed import parsed_formats
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.method_names import MODELS
-from bottleneck_features.pipeline.quiet import import_tensorflow
-
-FORMAT_NAMES = ("keras", "savedmodel", "onnx", "openvino", "litert")
+from bottleneck_features.quiet import import_tensorflow
 
 model_option = click.option(
     "--model",
@@ -74,13 +72,11 @@ def predict_command(
         raise RequestError("Name images, or folders of images: bottleneck predict -e EXPERIMENT PATHS…")
     if out and not out.parent.is_dir():
         raise RequestError(f"--out '{out}': there is no folder '{out.parent}'.")
-    from bottleneck_features.pipeline.use.picture_files import listed
-
-    files = list(listed(paths))
-    import_tensorflow()
     from bottleneck_features.pipeline.stages.predict import predict
+    from bottleneck_features.pipeline.use.picture_files import listed
     from bottleneck_features.pipeline.use.saved_model import open_model
 
+    files = list(listed(paths))
     model = open_model(request.home, request.name, wanted, request.overrides)
     result = predict(model, files, request.home, top, None if request.as_json else out or sys.stdout, threshold)
     show(request, result, print_predictions)
@@ -112,29 +108,14 @@ def export_command(request: ModelRequest, wanted: str | None, formats: str, to: 
     Example: bottleneck export -e natural-images --format keras,onnx
              bottleneck export -e natural-images --model fine-tune --format openvino --to deploy/
     """
-    names = parsed_formats(formats)
-    import_tensorflow()
-    from bottleneck_features.pipeline.stages.export import export_model
     from bottleneck_features.pipeline.use.saved_model import open_model
 
+    names = parsed_formats(formats)
     model = open_model(request.home, request.name, wanted, request.overrides)
+    import_tensorflow()
+    from bottleneck_features.pipeline.stages.export import export_model
+
     show(request, export_model(model, names, request.home, to), print_export)
-
-
-def parsed_formats(text: str) -> tuple[str, ...]:
-    """Return the formats that `--format a,b` names, each once.
-
-    Raises:
-        RequestError: one is unknown.
-    """
-    names = tuple(dict.fromkeys(name.strip().lower() for name in text.split(",")))
-    for name in names:
-        if name not in FORMAT_NAMES:
-            raise RequestError(
-                f"--format takes one or several of {','.join(FORMAT_NAMES)}. Received: {text!r}. "
-                f"Nearest to {name!r}: {', '.join(nearest(name, FORMAT_NAMES))}."
-            )
-    return names
 
 
 @click.command("doctor")

@@ -79,7 +79,8 @@ def _ranked(
 ) -> Callable[[np.ndarray, Answers], Estimate]:
     def of(labels: np.ndarray, answers: Answers) -> Estimate:
         positive = positive_class(labels, answers.probabilities)
-        assert positive is not None  # two classes that both occur
+        if positive is None:
+            raise ValueError("images are ranked where there are two classes, and both occur")
         return measure(labels == positive, answers.probabilities[:, positive])
 
     return of

@@ -20,7 +20,7 @@ from bottleneck_features.pipeline.datasets.dataset import ArrayDataset, Dataset,
 from bottleneck_features.pipeline.extraction.extract import fill
 from bottleneck_features.pipeline.extraction.identity import targets_of
 from bottleneck_features.pipeline.machine import peak_memory_mib
-from bottleneck_features.pipeline.quiet import import_tensorflow
+from bottleneck_features.quiet import import_tensorflow
 
 SOURCE = 32  # side of the images before resizing, as CIFAR-10's
 

@@ -24,6 +24,7 @@ from bottleneck_features.pipeline.extraction.opened import OpenedExperiment
 from bottleneck_features.pipeline.machine import hardware, machine_kind, versions
 from bottleneck_features.pipeline.progress import progress
 from bottleneck_features.pipeline.results import Clock, experiment_json
+from bottleneck_features.quiet import import_tensorflow
 
 logger = logging.getLogger(__name__)
 
@@ -269,6 +270,7 @@ def experiment_extractor(
     Raises:
         models.ModelError: the backbone, a layer, the weights or the engine are not available, or another setting is wrong.
     """
+    import_tensorflow()
     backbone = models.load_backbone(
         experiment.backbone.name, experiment.backbone.weights, experiment.input.size, experiment.seed
     )

@@ -27,7 +27,7 @@ from bottleneck_features.pipeline.extraction.extract import (
 from bottleneck_features.pipeline.extraction.opened import OpenedExperiment
 from bottleneck_features.pipeline.extraction.ray_workers import Cluster, WorkerPool, allocate_workers
 from bottleneck_features.pipeline.progress import progress
-from bottleneck_features.pipeline.quiet import import_tensorflow
+from bottleneck_features.quiet import import_tensorflow
 
 
 class Extracted(NamedTuple):

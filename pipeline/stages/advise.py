@@ -152,7 +152,6 @@ def gather(study: Study, pool: Workers, folded: FoldedSet | None = None) -> Evid
     last, earlier = _last_and_earlier(study, found)
     curve = learning_curve(study, found.kept, pool)
     tried = 1 if folded else len(found.methods) + bool(scratch)
-    tuning = fine_tune_seconds(study)
     return Evidence(
         select=target.compared,
         images=kept.scores[measured_on].n,
@@ -169,7 +168,7 @@ def gather(study: Study, pool: Workers, folded: FoldedSet | None = None) -> Evid
                 scratch[0].figures["validation"] if scratch else None,
                 tried,
             ),
-            Option("fine-tune", tuning, None),
+            Option("fine-tune", fine_tune_seconds(study), None),
         ),
         level=_level(study, found),
         against_scratch=_paired(study, answers_of(found.kept), scratch[1]) if scratch else None,

@@ -11,7 +11,7 @@ from bottleneck_features import models
 from bottleneck_features.features.storage import remove_stale, workshop
 from bottleneck_features.models.deployable import LinearHead, deployable
 from bottleneck_features.models.formats import FORMATS, LABELS, Format, Run, label_lines, move, remove
-from bottleneck_features.models.tracing import Recipe
+from bottleneck_features.models.recipe import Recipe
 from bottleneck_features.pipeline.datasets import open_dataset
 from bottleneck_features.pipeline.errors import PipelineError, RequestError
 from bottleneck_features.pipeline.extraction.cache import data_warnings

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -28,7 +27,6 @@ from bottleneck_features.pipeline.methods.training import TrainingRecipe
 from bottleneck_features.pipeline.progress import progress
 from bottleneck_features.pipeline.results import Result
 
-ALL = None  # instead of a number of images per class
 LAST, CHOSEN = "logistic", "logistic@best"
 METHODS = (LAST, CHOSEN, "convnet-small")
 CURVE_PROTOCOL = (
@@ -97,7 +95,7 @@ def label_curve(study: Study, sizes: tuple[int | None, ...], seeds: int) -> Resu
 
     Args:
         study: the experiment, opened; its cache must be complete.
-        sizes: training images per class, rising; None stands for all. See `parse_sizes`.
+        sizes: training images per class, rising; None stands for all.
         seeds: how many draws of images and initial weights, from the experiment's seed on.
 
     Returns:
@@ -182,29 +180,6 @@ def _ahead(points: list[LabelCurvePoint]) -> str:
     if abs(gains.mean()) <= reach:
         return ""
     return "transfer" if gains.mean() > 0 else "scratch"
-
-
-def parse_sizes(text: str) -> tuple[int | None, ...]:
-    """Read the sizes of a curve, such as `1,5,10,all`, in any order.
-
-    Args:
-        text: whole numbers above 0 and the word `all`, separated by commas.
-
-    Returns:
-        The numbers, rising and each once; None last for `all`.
-
-    Raises:
-        RequestError: something else; the message quotes it.
-    """
-    words = [word.strip() for word in text.split(",")]
-    wrong = [word for word in words if word != "all" and not re.fullmatch(r"0*[1-9][0-9]{0,8}", word)]
-    if wrong:
-        raise RequestError(
-            f"--label-curve takes numbers of images per class above 0 and the word all, such as 1,5,10,all. "
-            f"Received: {text!r}, in which {wrong[0]!r} is neither."
-        )
-    numbers: list[int | None] = [*sorted({int(word) for word in words if word != "all"})]
-    return (*numbers, ALL) if "all" in words else tuple(numbers)
 
 
 def draw_labels(dataset: Dataset, whole: Holdout, per_class: int | None, seed: int) -> Holdout:

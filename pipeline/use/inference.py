@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import keras
 import numpy as np
 
 from bottleneck_features.models.rows import mean_over_views
@@ -12,6 +12,9 @@ from bottleneck_features.pipeline.extraction.extract import experiment_extractor
 from bottleneck_features.pipeline.methods.layer_rows import side_by_side
 from bottleneck_features.pipeline.methods.saved_head import SavedHead
 from bottleneck_features.pipeline.use.saved_model import SavedModel
+
+if TYPE_CHECKING:
+    import keras
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ def _head(model: SavedModel, head: SavedHead) -> Inference:
     return predicted
 
 
-def _network(network: keras.Model, temperature: float, batch_size: int) -> Inference:
+def _network(network: "keras.Model", temperature: float, batch_size: int) -> Inference:
     def predicted(batches: Iterable[np.ndarray]) -> Iterator[Predicted]:
         for images in batches:
             padded = np.zeros((batch_size, *images.shape[1:]), np.float32)

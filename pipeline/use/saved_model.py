@@ -4,9 +4,8 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import keras
 import numpy as np
 
 from bottleneck_features import features, models
@@ -26,6 +25,10 @@ from bottleneck_features.pipeline.method_names import MODELS, NETWORKS, training
 from bottleneck_features.pipeline.methods.recipe import NetworkRecord, require
 from bottleneck_features.pipeline.methods.saved_head import SavedHead, load_head
 from bottleneck_features.pipeline.results import RESULT_FILE
+from bottleneck_features.quiet import import_tensorflow
+
+if TYPE_CHECKING:
+    import keras
 
 HEAD_FILE, NETWORK_FILE = "head.npz", "model.keras"
 DECODING = "input.decoding"
@@ -51,7 +54,7 @@ class SavedModel:
     known: Mapping[str, Any]
     experiment: Experiment
     head: SavedHead | None
-    network: keras.Model | None
+    network: "keras.Model | None"
     warnings: tuple[str, ...] = ()
 
     @property
@@ -234,6 +237,7 @@ def _network(name: str, path: Path, overrides: tuple[str, ...]) -> SavedModel:
             f"'{file}' does not describe {path.name} ({type(error).__name__}: {error}). Write it again: bottleneck "
             f"{training_command(name)}, which continues from its checkpoints."
         ) from None
+    import_tensorflow()
     try:
         network = models.load_classifier(path)
     except Exception as error:  # Keras lets anything through, from KeyError to h5py's OSError

@@ -13,7 +13,8 @@ from scipy.special import softmax
 from bottleneck_features.models.deployable import LinearHead, deployable
 from bottleneck_features.models.errors import EngineUnavailable, InvalidSetting
 from bottleneck_features.models.formats import FORMATS, LABELS, Format, label_lines, move, remove
-from bottleneck_features.models.tracing import Recipe, trace, truncated
+from bottleneck_features.models.recipe import Recipe
+from bottleneck_features.models.tracing import trace, truncated
 
 NAMES = ["cat", "dog\r\ntwo\u2028lines", "ünlike a cat"]
 IN_LINES = ["cat", "dog two lines", "ünlike a cat"]

@@ -8,9 +8,9 @@ import textwrap
 
 import pytest
 
+from bottleneck_features.models.building import build_extractor
 from bottleneck_features.models.engines import cpu_has_bfloat16, import_openvino, resolve_engine
 from bottleneck_features.models.errors import EngineUnavailable
-from bottleneck_features.models.extractor import build_extractor
 from bottleneck_features.models.parallel import core_limit
 
 GPU_PATH = """
@@ -22,7 +22,8 @@ GPU_PATH = """
 
     from bottleneck_features import models
     from bottleneck_features.models.engines.tensorflow import TensorFlowEngine
-    from bottleneck_features.models.tracing import Recipe, truncated
+    from bottleneck_features.models.recipe import Recipe
+    from bottleneck_features.models.tracing import truncated
 
     layers = ("block2b_add", "block3b_add")
     model = truncated(models.load_backbone("efficientnet-lite0", size=(64, 64)).model, layers)
@@ -66,6 +67,18 @@ def test_auto_means_the_fastest_that_keeps_accuracy():
     engine = "openvino" if importlib.util.find_spec("openvino") else "tensorflow"
     assert resolve_engine() == (engine, "bfloat16" if cpu_has_bfloat16() else "float32")
     assert resolve_engine("tensorflow", "float32") == ("tensorflow", "float32")
+
+
+@pytest.mark.parametrize(("device", "asked"), [("nvidia0", True), ("dxg", True), ("null", False)])
+def test_tensorflow_is_asked_for_gpus_where_there_may_be_one_and_says_nothing_of_its_own(tmp_path, device, asked):
+    (tmp_path / device).touch()
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom bottleneck_features.models import engines\n"
+        f"engines.DEVICES = Path({str(tmp_path)!r})\nprint(*engines.resolve_engine(), 'tensorflow' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [*resolve_engine(), str(asked)]
+    assert done.stderr == ""
 
 
 def test_without_openvino_auto_means_tensorflow(monkeypatch):

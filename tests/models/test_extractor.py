@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from bottleneck_features import models
+from bottleneck_features.models.building import gflop_per_image, require_agreement
 from bottleneck_features.models.engines import cpu_has_bfloat16
 from bottleneck_features.models.errors import EngineMismatch, EngineUnavailable, InvalidSetting
-from bottleneck_features.models.extractor import gflop_per_image, require_agreement
 
 LAYERS = ("relu1", "bn2", "conv3")
 LITE0_LAYERS = ("block3b_add", "block5c_add", "top_activation")
@@ -225,7 +225,8 @@ def test_a_network_that_overflows_in_float16_is_caught_at_start_up(tmp_path):
     import keras
 
     from bottleneck_features.models.engines.tensorflow import TensorFlowEngine
-    from bottleneck_features.models.tracing import Recipe, truncated
+    from bottleneck_features.models.recipe import Recipe
+    from bottleneck_features.models.tracing import truncated
 
     images = keras.Input((8, 8, 3))
     x = keras.layers.Conv2D(2, 3, kernel_initializer=keras.initializers.Constant(100.0), name="large")(images)

@@ -6,6 +6,7 @@ import pytest
 from commandline import SMALL, invoke
 from PIL import Image
 
+from bottleneck_features.pipeline.commandline.parsed import parsed_sizes
 from bottleneck_features.pipeline.datasets import open_dataset
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.evaluation.folds import Fold
@@ -16,20 +17,20 @@ from bottleneck_features.pipeline.methods.convnet import train_convnet
 from bottleneck_features.pipeline.methods.small_training import SmallConvnet
 from bottleneck_features.pipeline.methods.training import TrainingRecipe
 from bottleneck_features.pipeline.plots import label_curve_chart
-from bottleneck_features.pipeline.stages.label_curve import LabelCurvePoint, crossing, draw_labels, parse_sizes
+from bottleneck_features.pipeline.stages.label_curve import LabelCurvePoint, crossing, draw_labels
 
 QUICK = ("--set", "convnet.epochs=3")
 
 
 def test_sizes_are_read_in_any_order_and_each_once():
-    assert parse_sizes("all, 10,1,10") == (1, 10, None)
-    assert parse_sizes("5") == (5,)
+    assert parsed_sizes("all, 10,1,10") == (1, 10, None)
+    assert parsed_sizes("5") == (5,)
 
 
 @pytest.mark.parametrize("text", ["1,many", "0", "-3", "1.5", "", "1,,2", "²", "9" * 5000])
 def test_a_size_that_is_no_number_of_images_is_quoted(text):
     with pytest.raises(RequestError, match="--label-curve") as error:
-        parse_sizes(text)
+        parsed_sizes(text)
     assert repr(text) in str(error.value)
 
 

@@ -6,7 +6,7 @@ import sys
 import tempfile
 import warnings
 
-from bottleneck_features.pipeline.stopping import stopping_at_once
+from bottleneck_features.stopping import stopping_at_once
 
 
 def import_tensorflow() -> None:

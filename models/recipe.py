@@ -1,0 +1,51 @@
+"""What happens to an image besides the network, checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bottleneck_features.models.errors import InvalidSetting, require_choice
+
+POOLINGS = ("avg", "max", "none")
+VIEWS = ("identity", "hflip")
+KERNELS = ("bilinear", "nearest", "bicubic", "area", "lanczos3")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What happens to an image besides the network.
+
+    Attributes:
+        layers: names of the layers to take.
+        pooling: one of `POOLINGS` for each of them, over all axes but the first and the last.
+        input_shape: height and width of the uint8 images.
+        size: height and width the network sees.
+        resize: one of `KERNELS`.
+        antialias: whether the kernel widens when an image shrinks.
+        views: some of `VIEWS`, in order.
+    """
+
+    layers: tuple[str, ...]
+    pooling: tuple[str, ...]
+    input_shape: tuple[int, int]
+    size: tuple[int, int]
+    resize: str = "bilinear"
+    antialias: bool = False
+    views: tuple[str, ...] = ("identity",)
+
+    def __post_init__(self) -> None:
+        require_choice("input.resize", self.resize, KERNELS)
+        for pooling in self.pooling:
+            require_choice("features.pooling", pooling, POOLINGS)
+        for view in self.views:
+            require_choice("input.views", view, VIEWS)
+        if len(self.pooling) != len(self.layers):
+            raise InvalidSetting(
+                f"features.pooling must have one entry, or one per layer ({len(self.layers)}). "
+                f"Received: {list(self.pooling)}."
+            )
+        if not self.layers or not self.views or len(set(self.layers)) < len(self.layers):
+            raise InvalidSetting(
+                f"backbone.layers and input.views need at least one entry and no layer twice. "
+                f"Received: layers={list(self.layers)}, views={list(self.views)}."
+            )

@@ -1,0 +1,57 @@
+"""No command imports TensorFlow or Keras before it needs it: their import takes longer than the work of most."""
+
+import csv
+from pathlib import Path
+
+import pytest
+from commandline import bottleneck, frameworks_loaded
+
+from bottleneck_features import open_features
+
+DIGITS = ("-e", "digits", "--set", "input.size=32,32", "--set", "backbone.layers=top_activation")
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An artifacts folder with features and a trained head, and a table that corrects a label beside it."""
+    home = tmp_path_factory.mktemp("light")
+    for words in (("features", *DIGITS), ("train-head", *DIGITS, "--set", "head.epochs=1")):
+        done = bottleneck(*words, home=home)
+        assert done.returncode == 0, done.stderr
+    (cache,) = (home / "features").iterdir()
+    train = open_features(cache)["train"]
+    with (home / "fixes.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("id", "label"), (train.ids[0], "0" if train.y[0] else "1")])
+    return home
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("features", *DIGITS), 0),  # nothing to do
+        (("features", *DIGITS, "--set", "dataset.corrections={home}/fixes.csv"), 0),  # every row is reused
+        (("report", *DIGITS), 0),
+        (("inspect", *DIGITS), 0),
+        (("cache", "ls"), 0),
+        (("cache", "rm", "--superseded"), 0),
+        (("features", "-e", "nonsense"), 2),
+        (("features", "-e", "natural-images", "--set", "dataset.path=/nowhere"), 2),
+        (("features", *DIGITS, "--set", "backbone.name=resnet5"), 2),
+        (("features", *DIGITS, "--set", "backbone.weights=/nowhere.h5"), 2),
+        (("features", *DIGITS, "--set", "compute.engine=onnx"), 2),
+        (("train-head", "-e", "digits"), 2),  # there are no such features
+        (("probe", "-e", "digits"), 2),
+        (("compare", "-e", "digits", "--label-curve", "1,many"), 2),
+        (("predict", "-e", "digits", "/nowhere.png"), 2),
+        (("predict", "-e", "digits", "--model", "fine-tune", "{home}"), 2),
+        (("export", "-e", "digits", "--model", "fine-tune"), 2),
+    ],
+    ids=lambda value: " ".join(value[:1] + value[-2:]) if isinstance(value, tuple) else "",
+)
+def test_a_command_that_computes_nothing_needs_no_framework(home, words, code):
+    assert frameworks_loaded(*(word.format(home=home) for word in words), home=home) == (code, set())
+
+
+def test_the_check_above_sees_a_command_that_trains(home):
+    words = ("train-head", *DIGITS, "--set", "head.epochs=1")
+    assert frameworks_loaded(*words, home=home) == (0, {"tensorflow", "keras"})
