@@ -61,7 +61,14 @@ def test_a_picture_more_is_one_forward_pass_and_the_rest_is_taken(tmp_path, pict
     assert old["state"] == f"complete, superseded by {new['cache']}"
     assert old["recipe"] == new["recipe"]
     shown = invoke("cache", "rm", "--superseded", home=tmp_path / "home")
-    assert "1 caches would be removed; run the command again with --yes" in shown.output
+    assert re.search(r"1 caches would be removed; run the command again with --yes \(frees \d\.\d MiB\)", shown.output)
+    shard = Path(result["cache"]) / "train/00000.h5"
+    whole = shard.read_bytes()
+    shard.write_bytes(whole[:-9] + bytes(9 * [7]))
+    refused = invoke("cache", "rm", "--superseded", "--yes", home=tmp_path / "home")
+    assert (refused.exit_code, len(list((tmp_path / "home/features").iterdir()))) == (1, 2)
+    assert f"{shard} is damaged" in refused.output
+    shard.write_bytes(whole)
     gone = invoke("cache", "rm", "--superseded", "--yes", home=tmp_path / "home")
     assert f"superseded by {new['cache']}" in gone.output
     assert [path.name for path in (tmp_path / "home/features").iterdir()] == [new["cache"]]
@@ -79,6 +86,12 @@ def test_corrected_labels_and_moved_files_need_no_forward_pass_and_a_correction_
     assert any("1 labels corrected" in warning for warning in corrected["warnings"])
     for shard in (Path(first["cache"]) / "train").iterdir():
         assert shard.samefile(Path(corrected["cache"]) / "train" / shard.name)
+    whole = shard.read_bytes()
+    shard.write_bytes(whole[:-1])
+    found = invoke("cache", "verify", first["cache"], home=tmp_path / "home")
+    assert found.exit_code == 1
+    assert "Other caches share 1 of these files: verify them too." in found.output
+    shard.write_bytes(whole)
     (pictures / "blue/blue 3.jpg").rename(pictures / "red/blue 3.jpg")
     moved = _features(tmp_path / "home", pictures, "--set", "dataset.test_fraction=0")
     assert (moved["images"], moved["images_reused"]) == (0, 48)
