@@ -3,6 +3,7 @@
 import json
 import logging
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -47,12 +48,16 @@ def test_a_picture_more_is_one_forward_pass_and_the_rest_is_taken(tmp_path, pict
     first = _features(tmp_path / "home", pictures)
     assert (first["images"], first["images_resumed"], first["images_reused"], first["reused_from"]) == (48, 0, 0, {})
     write(pictures / "blue" / "a new one.jpg", encoded(picture(99_999, (30, 40, 220))))
+    started = time.perf_counter()
     done = invoke("features", *_words(pictures), home=tmp_path / "home")
+    elapsed = time.perf_counter() - started
     assert re.search(r"^1 images at ", done.output, re.M)
     assert f"48 images were not computed again: 48 from {Path(first['cache']).name}" in done.output
     result = json.loads((tmp_path / "home/runs/natural-images/features/result.json").read_text())
     assert (result["images"], result["images_resumed"], result["images_reused"]) == (1, 0, 48)
     assert result["reused_from"] == {Path(first["cache"]).name: 48}
+    assert result["images_per_second"] == first["images_per_second"]
+    assert result["seconds"]["extract"] + result["seconds"]["compile"] < elapsed
     fresh = _features(tmp_path / "fresh", pictures)
     assert _shards(result["cache"]) == _shards(fresh["cache"])
     assert invoke("train-head", *_words(pictures), home=tmp_path / "home").exit_code == 0
