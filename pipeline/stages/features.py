@@ -13,7 +13,6 @@ from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.experiment import Experiment
 from bottleneck_features.pipeline.extraction.cache import cache_folders, cache_url
 from bottleneck_features.pipeline.extraction.extract import (
-    build,
     cache_writer,
     fill,
     is_complete_and_valid,
@@ -24,6 +23,7 @@ from bottleneck_features.pipeline.extraction.extract import (
     warn_if_machine_differs,
     warn_of_other_machines,
 )
+from bottleneck_features.pipeline.extraction.networks import opened_or_built
 from bottleneck_features.pipeline.extraction.on_ray import fill_with_workers, start_workers
 from bottleneck_features.pipeline.extraction.opened import OpenedExperiment
 from bottleneck_features.pipeline.extraction.ray_workers import Cluster, connected
@@ -89,7 +89,7 @@ def extract_features(
 
 def _built(opened: OpenedExperiment) -> models.Extractor:
     with opened.clock.phase("compile"):
-        return build(opened)
+        return opened_or_built(opened)
 
 
 def donors_of(opened: OpenedExperiment, reuse: bool) -> list[Path] | None:
