@@ -16,7 +16,7 @@ import tensorflow as tf
 from bottleneck_features.models.engines import import_openvino
 from bottleneck_features.models.errors import EngineUnavailable
 from bottleneck_features.models.recipe import Recipe
-from bottleneck_features.models.tracing import trace
+from bottleneck_features.models.tracing import RESIZING, trace
 
 if TYPE_CHECKING:
     import openvino
@@ -75,6 +75,10 @@ def _quantised(model: openvino.Model, calibration: np.ndarray | None) -> openvin
         batches = len(calibration) // CALIBRATION_BATCH
         model.reshape([CALIBRATION_BATCH, *calibration.shape[1:]])
         data = nncf.Dataset(np.split(calibration[: batches * CALIBRATION_BATCH], batches))
+        resizing = nncf.IgnoredScope(
+            patterns=[f".*{RESIZING}.*"], validate=False
+        )  # the processor has no such int8 product
         return nncf.quantize(
-            model, data, preset=nncf.QuantizationPreset.MIXED, subset_size=batches, fast_bias_correction=False
-        )
+            model, data, preset=nncf.QuantizationPreset.MIXED, subset_size=batches, fast_bias_correction=False,
+            ignored_scope=resizing,
+        )  # fmt: skip

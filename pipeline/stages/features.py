@@ -13,7 +13,6 @@ from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.experiment import Experiment
 from bottleneck_features.pipeline.extraction.cache import cache_folders, cache_url
 from bottleneck_features.pipeline.extraction.extract import (
-    build,
     cache_writer,
     fill,
     is_complete_and_valid,
@@ -24,6 +23,7 @@ from bottleneck_features.pipeline.extraction.extract import (
     warn_if_machine_differs,
     warn_of_other_machines,
 )
+from bottleneck_features.pipeline.extraction.networks import opened_or_built
 from bottleneck_features.pipeline.extraction.on_ray import fill_with_workers, start_workers
 from bottleneck_features.pipeline.extraction.opened import OpenedExperiment
 from bottleneck_features.pipeline.extraction.ray_workers import Cluster, connected
@@ -50,9 +50,9 @@ def extract_features(
 
     Returns:
         The `Result`, with `images` (forward passes of this run), `images_resumed` (of earlier runs), `images_reused` and
-        `reused_from` (how many from which cache), `images_per_second` (over the runs of this recipe, see `remember_speed`), `engine`,
-        `precision`, `cache`, `part`, `shards_left` (those of other parts; 0 when the cache is complete) and, unless there was
-        nothing to do, `check` (how far the engine is from the float32 reference).
+        `reused_from` (how many from which cache), `images_per_second` (over the runs of this recipe, see `remember_speed`),
+        `engine`, `precision`, `cache`, `part`, `shards_left` (those of other parts; 0 when the cache is complete) and, unless
+        there was nothing to do, `check` (how far the engine is from the float32 reference).
 
     Raises:
         RequestError: a setting of the data is wrong.
@@ -88,7 +88,7 @@ def extract_features(
 
 def _built(opened: OpenedExperiment) -> models.Extractor:
     with opened.clock.phase("compile"):
-        return build(opened)
+        return opened_or_built(opened)
 
 
 def donors_of(opened: OpenedExperiment, reuse: bool) -> list[Path] | None:
