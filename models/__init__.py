@@ -45,7 +45,9 @@ if TYPE_CHECKING:
     )
     from bottleneck_features.models.heads import build_head
     from bottleneck_features.models.matmul import matmul_gflops
+    from bottleneck_features.models.networks import open_extractor
     from bottleneck_features.models.parallel import limit_cores
+    from bottleneck_features.models.recipe import Recipe
 
 # most of these need TensorFlow, which is imported when the first of them is asked for; the estimator needs scikit-learn
 _LAZY = {
@@ -61,7 +63,9 @@ _LAZY = {
     ),
     "heads": ("build_head",),
     "matmul": ("matmul_gflops",),
+    "networks": ("open_extractor",),
     "parallel": ("limit_cores",),
+    "recipe": ("Recipe",),
 }  # fmt: skip
 _MODULE_OF = {name: module for module, names in _LAZY.items() for name in names}
 
@@ -74,6 +78,7 @@ __all__ = [
     "InvalidSetting",
     "LogisticPath",
     "ModelError",
+    "Recipe",
     "UnknownBackbone",
     "UnknownLayer",
     "UnsafeFile",
@@ -98,6 +103,7 @@ __all__ = [
     "load_backbone",
     "load_classifier",
     "matmul_gflops",
+    "open_extractor",
     "preprocessing",
     "resolve_engine",
     "set_last_layer",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -14,6 +15,7 @@ from bottleneck_features.models.backbones import Backbone
 from bottleneck_features.models.engines import Engine, resolve_engine
 from bottleneck_features.models.errors import EngineMismatch
 from bottleneck_features.models.extractor import Extractor
+from bottleneck_features.models.networks import write_network
 from bottleneck_features.models.recipe import Recipe
 from bottleneck_features.models.tracing import trace, truncated
 
@@ -35,6 +37,7 @@ def build_extractor(
     precision: str = "auto",
     batch_size: int = 32,
     calibration: np.ndarray | None = None,
+    network_file: Path | None = None,
 ) -> Extractor:
     """Compile one function that resizes, preprocesses, runs the backbone and pools, and check it.
 
@@ -51,6 +54,8 @@ def build_extractor(
         batch_size: images per call.
         calibration: uint8 images `(n, *input_shape, 3)` from the training split. int8 needs them; where given,
             the check at start-up uses the first of them too.
+        network_file: where OpenVINO's network is written too, an `.xml` file with a `.bin` file beside it, for
+            `open_extractor`; by default nowhere. TensorFlow writes none.
 
     Returns:
         The extractor.
@@ -60,6 +65,7 @@ def build_extractor(
         InvalidSetting: if another value is not valid.
         EngineUnavailable: if engine or precision are not to be had here.
         EngineMismatch: if the engine's output is not that of float32 Keras.
+        OSError: if `network_file` cannot be written.
     """
     engine, precision = resolve_engine(engine, precision)
     layers = tuple(layers)
@@ -69,7 +75,10 @@ def build_extractor(
         poolings *= len(layers)
     recipe = Recipe(layers, poolings, input_shape or backbone.size, backbone.size, resize, antialias, tuple(views))
     model = truncated(backbone.model, layers)
-    running = _engine(engine, model, recipe, precision=precision, batch_size=batch_size, calibration=calibration)
+    if engine == "openvino":
+        running = _openvino(model, recipe, precision, batch_size, calibration, network_file)
+    else:
+        running = _tensorflow(model, recipe, precision, batch_size)
     images = _check_images(recipe, calibration, batch_size)
     reference = _reference(model, recipe, images)
     shapes = {layer: array.shape[1:] for layer, array in reference.items()}
@@ -81,14 +90,24 @@ def build_extractor(
     return replace(unchecked, check=check)
 
 
-def _engine(
-    name: str, model: keras.Model, recipe: Recipe, *, precision: str, batch_size: int, calibration: np.ndarray | None
+def _openvino(
+    model: keras.Model,
+    recipe: Recipe,
+    precision: str,
+    batch_size: int,
+    calibration: np.ndarray | None,
+    network_file: Path | None,
 ) -> Engine:
-    if name == "openvino":
-        from bottleneck_features.models.engines.conversion import converted
-        from bottleneck_features.models.engines.openvino import OpenVINOEngine
+    from bottleneck_features.models.engines.conversion import converted
+    from bottleneck_features.models.engines.openvino import OpenVINOEngine
 
-        return OpenVINOEngine(converted(model, recipe, precision, calibration), recipe, precision, batch_size)
+    network = converted(model, recipe, precision, calibration)
+    if network_file:
+        write_network(network, network_file)
+    return OpenVINOEngine(network, recipe, precision, batch_size)
+
+
+def _tensorflow(model: keras.Model, recipe: Recipe, precision: str, batch_size: int) -> Engine:
     from bottleneck_features.models.engines.tensorflow import TensorFlowEngine
 
     return TensorFlowEngine(model, recipe, precision, batch_size)

@@ -10,6 +10,8 @@ import tensorflow as tf
 
 from bottleneck_features.models.recipe import Recipe
 
+RESIZING = "resizing_by_matrices"  # operations that are no part of the network
+
 
 def truncated(model: keras.Model, layers: tuple[str, ...]) -> keras.Model:
     """Return the part of a model that the layers need, with their outputs in order."""
@@ -67,8 +69,8 @@ def _resizer(recipe: Recipe) -> Callable[[tf.Tensor], tf.Tensor]:
     right = tf.constant(resize_matrix(width, columns, recipe.resize, recipe.antialias))
 
     def by_matrices(x: tf.Tensor) -> tf.Tensor:
-        x = tf.matmul(left, tf.reshape(x, (-1, height, width * 3)))
-        return tf.matmul(right, tf.reshape(x, (-1, width, 3)))
+        x = tf.matmul(left, tf.reshape(x, (-1, height, width * 3)), name=RESIZING)
+        return tf.matmul(right, tf.reshape(x, (-1, width, 3)), name=RESIZING)
 
     return lambda x: tf.reshape(by_matrices(x), (-1, rows, columns, 3))
 

@@ -198,12 +198,9 @@ def lite0_path() -> Path:
 def keras_home() -> Path:
     """Return Keras' cache folder as `get_file` will use it: `KERAS_HOME`, else `~/.keras`; the temporary one if read-only."""
     temporary = Path("/tmp" if Path("/tmp").is_dir() else tempfile.gettempdir(), ".keras")
-    if home := os.environ.get("KERAS_HOME"):
-        folder = Path(home).expanduser()
-        return folder if os.access(folder, os.W_OK) else temporary
-    folder = Path.home() / ".keras"
-    usable = os.access(folder, os.W_OK) if folder.exists() else os.access(folder.parent, os.W_OK)
-    return folder if usable else temporary
+    folder = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras").expanduser()
+    existing = next(place for place in (folder, *folder.absolute().parents) if place.exists())  # Keras makes the others
+    return folder if os.access(existing, os.W_OK) else temporary
 
 
 def hash_in_name(file: str) -> str:

@@ -16,7 +16,7 @@ import tensorflow as tf
 from bottleneck_features.models.engines import import_openvino
 from bottleneck_features.models.errors import EngineUnavailable
 from bottleneck_features.models.recipe import Recipe
-from bottleneck_features.models.tracing import trace
+from bottleneck_features.models.tracing import RESIZING, trace
 
 if TYPE_CHECKING:
     import openvino
@@ -41,9 +41,10 @@ def converted(
     Raises:
         EngineUnavailable: too few calibration images.
     """
+    runtime = import_openvino()  # before anything else of OpenVINO, which would report its use
     # shared weights point into the frozen graph, which is gone after the conversion: at random, garbage
     with _working_converter():
-        network = import_openvino().convert_model(trace(model, recipe, None), share_weights=False)
+        network = runtime.convert_model(trace(model, recipe, None), share_weights=False)
     return _quantised(network, calibration) if precision == "int8" else network
 
 
@@ -75,6 +76,10 @@ def _quantised(model: openvino.Model, calibration: np.ndarray | None) -> openvin
         batches = len(calibration) // CALIBRATION_BATCH
         model.reshape([CALIBRATION_BATCH, *calibration.shape[1:]])
         data = nncf.Dataset(np.split(calibration[: batches * CALIBRATION_BATCH], batches))
+        resizing = nncf.IgnoredScope(
+            patterns=[f".*{RESIZING}.*"], validate=False
+        )  # the processor has no such int8 product
         return nncf.quantize(
-            model, data, preset=nncf.QuantizationPreset.MIXED, subset_size=batches, fast_bias_correction=False
-        )
+            model, data, preset=nncf.QuantizationPreset.MIXED, subset_size=batches, fast_bias_correction=False,
+            ignored_scope=resizing,
+        )  # fmt: skip

@@ -24,7 +24,6 @@ from bottleneck_features.pipeline.extraction.opened import OpenedExperiment
 from bottleneck_features.pipeline.machine import hardware, machine_kind, versions
 from bottleneck_features.pipeline.progress import progress
 from bottleneck_features.pipeline.results import Clock, experiment_json
-from bottleneck_features.quiet import import_tensorflow
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +71,11 @@ def open_for_extraction(experiment: Experiment, home: Path) -> OpenedExperiment:
 
 
 def fill(
-    writer: features.CacheWriter, dataset: Dataset, build_extractor: Callable[[], models.Extractor], batch_size: int
+    writer: features.CacheWriter,
+    dataset: Dataset,
+    build_extractor: Callable[[], models.Extractor],
+    batch_size: int,
+    clock: Clock,
 ) -> int:
     """Extract and write every pending shard, with a progress bar.
 
@@ -81,18 +84,22 @@ def fill(
         dataset: where the images come from.
         build_extractor: called if there is anything to compute; its extractor takes batches of `batch_size`.
         batch_size: images per batch.
+        clock: has the seconds of copying rows as `reuse`, those of computing as `extract`.
 
     Returns:
         How many images were extracted.
     """
     computed = 0
     with progress(total=writer.total_images, initial=writer.done_images, unit="image", desc="features") as bar:
-        for copied in copy_rows(writer):
-            bar.update(copied)
+        with clock.phase("reuse"):
+            for copied in copy_rows(writer):
+                bar.update(copied)
         if shards := writer.pending:
-            for images, reused in extract_shards(writer, shards, dataset, build_extractor(), batch_size):
-                computed += images
-                bar.update(images + reused)
+            extractor = build_extractor()
+            with clock.phase("extract"):
+                for images, reused in extract_shards(writer, shards, dataset, extractor, batch_size):
+                    computed += images
+                    bar.update(images + reused)
     return computed
 
 
@@ -250,43 +257,6 @@ def affordable_shard(extractor: models.Extractor) -> int:
     by_memory = LARGEST_SHARD_BYTES / float_bytes
     affordable = 2 ** int(np.floor(np.log2(max(1.0, min(by_time, by_memory)))))
     return min(LARGEST_SHARD, max(SMALLEST_SHARD, affordable))
-
-
-def build(opened: OpenedExperiment) -> models.Extractor:
-    """Load the backbone of an experiment and compile what extracts its layers."""
-    return experiment_extractor(opened.experiment, opened.dataset.image_shape, opened.calibration)
-
-
-def experiment_extractor(
-    experiment: Experiment, image_shape: tuple[int, int, int], calibration: np.ndarray | None = None
-) -> models.Extractor:
-    """Compile what turns images into the features of an experiment.
-
-    Args:
-        experiment: its `backbone`, `input`, `features` and `compute` sections.
-        image_shape: of the uint8 images to come.
-        calibration: uint8 images `(n, *image_shape)` of the training split; int8 needs them.
-
-    Raises:
-        models.ModelError: the backbone, a layer, the weights or the engine are not available, or another setting is wrong.
-    """
-    import_tensorflow()
-    backbone = models.load_backbone(
-        experiment.backbone.name, experiment.backbone.weights, experiment.input.size, experiment.seed
-    )
-    return models.build_extractor(
-        backbone,
-        layers=experiment.backbone.layers,
-        pooling=experiment.features.pooling,
-        input_shape=image_shape[:2],
-        resize=experiment.input.resize,
-        antialias=experiment.input.antialias,
-        views=experiment.input.views,
-        engine=experiment.compute.engine,
-        precision=experiment.compute.precision,
-        batch_size=experiment.compute.batch_size,
-        calibration=calibration,
-    )
 
 
 def _dataset_and_weights(experiment: Experiment, home: Path) -> Dataset:

@@ -8,7 +8,7 @@ import numpy as np
 
 from bottleneck_features.models.rows import mean_over_views
 from bottleneck_features.pipeline.evaluation.calibration import with_temperature
-from bottleneck_features.pipeline.extraction.extract import experiment_extractor
+from bottleneck_features.pipeline.extraction.networks import experiment_extractor
 from bottleneck_features.pipeline.methods.layer_rows import side_by_side
 from bottleneck_features.pipeline.methods.saved_head import SavedHead
 from bottleneck_features.pipeline.use.saved_model import SavedModel

@@ -139,6 +139,8 @@ def test_the_first_line_of_an_error_is_what_it_says_first():
 def test_keras_own_choice_of_folder_is_followed(tmp_path, monkeypatch):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     assert keras_home() == tmp_path
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "not" / "there"))  # Keras makes it when it is imported
+    assert keras_home() == tmp_path / "not" / "there"
 
 
 def test_random_weights_are_marked_and_differ_by_seed_and_backbone():

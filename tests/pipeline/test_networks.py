@@ -1,0 +1,141 @@
+"""A network that was compiled once is kept in the home: the next run opens it, unless it is not what was kept."""
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from commandline import SMALL, bottleneck, command, frameworks_loaded, shard_hashes
+
+from bottleneck_features.features.manifest import seal
+from bottleneck_features.models.engines import cpu_has_bfloat16
+from bottleneck_features.pipeline.experiment_file import load_experiment
+from bottleneck_features.pipeline.extraction.extract import open_for_extraction
+from bottleneck_features.pipeline.extraction.networks import build_network, network_folder, open_network
+
+OPENVINO = ("compute.engine=openvino", "compute.precision=float32", "input.size=32,32", "dataset.limit=120")
+
+
+def digits(home: Path, *overrides: str):
+    return open_for_extraction(load_experiment("digits", (*OPENVINO, *overrides)), home)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "int8"])
+def test_the_next_run_opens_it_without_a_framework_and_writes_the_same_bytes(precision, tmp_path):
+    if precision == "bfloat16" and not cpu_has_bfloat16():
+        pytest.skip("this processor does not multiply in bfloat16")
+    words = ("features", *SMALL, "--set", "compute.engine=openvino", "--set", f"compute.precision={precision}")
+    assert bottleneck(*words, home=tmp_path).returncode == 0
+    first, result = shard_hashes(tmp_path), tmp_path / "runs" / "digits" / "features" / "result.json"
+    check = json.loads(result.read_bytes())["check"]
+    shutil.rmtree(tmp_path / "features")
+    assert frameworks_loaded(*words, home=tmp_path) == (0, set())
+    assert shard_hashes(tmp_path) == first
+    again = json.loads(result.read_bytes())
+    assert (again["images"], again["check"]) == (240, check)
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory) -> Path:
+    """An artifacts folder with a kept network."""
+    home = tmp_path_factory.mktemp("kept")
+    build_network(digits(home))
+    return home
+
+
+def flipped(folder: Path) -> None:
+    content = bytearray((folder / "network.bin").read_bytes())
+    content[len(content) // 2] ^= 1
+    (folder / "network.bin").write_bytes(content)
+
+
+def cut(folder: Path) -> None:
+    (folder / "network.xml").write_bytes((folder / "network.xml").read_bytes()[:-100])
+
+
+def without_weights(folder: Path) -> None:
+    (folder / "network.bin").unlink()
+
+
+def changed(folder: Path, **entries: object) -> None:
+    content = json.loads((folder / "network.json").read_bytes()) | entries
+    (folder / "network.json").write_text(json.dumps({**content, "sha256": seal(content)}))
+
+
+def of_another_openvino(folder: Path) -> None:
+    made_by = json.loads((folder / "network.json").read_bytes())["made_by"]
+    changed(folder, made_by={**made_by, "openvino": "2020.1"})
+
+
+def of_another_recipe(folder: Path) -> None:
+    changed(folder, recipe_key="0" * 64)
+
+
+def of_another_format(folder: Path) -> None:
+    changed(folder, format=2)
+
+
+def unsealed(folder: Path) -> None:
+    content = json.loads((folder / "network.json").read_bytes()) | {"gflop_per_image": 1.0}
+    (folder / "network.json").write_text(json.dumps(content))
+
+
+def emptied(folder: Path) -> None:
+    shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        flipped, cut, without_weights, of_another_openvino, of_another_recipe, of_another_format, unsealed, emptied,
+    ],
+)  # fmt: skip
+def test_one_that_is_not_what_was_kept_is_not_used_but_made_again(harm, kept, tmp_path):
+    home = tmp_path / "home"
+    shutil.copytree(kept, home)
+    assert open_network(digits(home)) is not None
+    harm(network_folder(digits(home)))
+    assert open_network(digits(home)) is None
+    build_network(digits(home))
+    assert open_network(digits(home)) is not None
+    assert [path.name for path in (home / "networks").iterdir()] == [network_folder(digits(home)).name]
+
+
+def test_settings_that_change_the_features_and_images_of_another_size_have_networks_of_their_own(kept):
+    same, other = digits(kept, "score.select=accuracy"), digits(kept, "backbone.layers=top_activation")
+    assert network_folder(same) == network_folder(digits(kept))
+    assert open_network(other) is None
+    settings = tuple(one for one in OPENVINO if not one.startswith("dataset"))
+    layers = "backbone.layers=" + ",".join(same.experiment.backbone.layers)
+    patches = open_for_extraction(load_experiment("photo-patches", (*settings, layers)), kept)
+    assert patches.recipe_key == same.recipe_key
+    assert open_network(patches) is None
+
+
+def test_a_process_with_fewer_cores_gets_the_same_features_from_it(kept, monkeypatch):
+    opened = digits(kept)
+    images, expected = opened.dataset.images("train", np.arange(20)), build_network(opened)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    again = open_network(opened)
+    assert again is not None
+    for layer, features in expected(images).items():
+        assert again(images)[layer].tobytes() == features.tobytes()
+
+
+def test_processes_that_keep_one_at_once_do_not_harm_one_another(tmp_path):
+    words = ("features", "-e", "digits", *(word for one in OPENVINO[:-1] for word in ("--set", one)))
+    several = [
+        subprocess.Popen(command(*words, "--set", f"dataset.limit={limit}", home=tmp_path)) for limit in (90, 100, 120)
+    ]
+    assert [process.wait(timeout=280) for process in several] == [0, 0, 0]
+    assert open_network(digits(tmp_path)) is not None
+    assert len(list((tmp_path / "networks").iterdir())) == 1
+
+
+def test_a_home_in_which_it_cannot_be_kept_is_said_and_works(tmp_path):
+    (tmp_path / "networks").write_text("no folder")
+    done = bottleneck("features", *SMALL, home=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "The compiled network is not kept" in done.stderr
