@@ -18,12 +18,12 @@ from bottleneck_features.pipeline.commandline.cli_frame import (
     Request,
     asked,
     cross_validated,
-    json_option,
     request_of,
     seeded,
     show,
     stage,
 )
+from bottleneck_features.pipeline.commandline.cli_settings import experiments_command, settings_command
 from bottleneck_features.pipeline.commandline.cli_use import (
     completions_command,
     doctor_command,
@@ -38,14 +38,12 @@ from bottleneck_features.pipeline.commandline.output import (
     print_extraction,
     print_head,
     print_inspection,
-    print_json,
     print_label_curve,
     print_probe,
     print_report,
     print_scored,
 )
 from bottleneck_features.pipeline.errors import RequestError
-from bottleneck_features.pipeline.experiment_file import load_experiment
 from bottleneck_features.pipeline.method_names import NETWORKS
 from bottleneck_features.pipeline.method_row import CURVE_SEEDS
 from bottleneck_features.pipeline.results import Result, experiment_json
@@ -116,24 +114,6 @@ def main(debug: bool) -> None:
     Exit codes: 0 done, 1 the work failed, 2 the request was wrong.
     """
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s: %(message)s")
-
-
-@main.command()
-@json_option
-def experiments(as_json: bool) -> None:
-    """List the ready-made experiments.
-
-    \b
-    Example: bottleneck experiments
-    """
-    from bottleneck_features.pipeline.experiment_file import ready_made
-
-    found = {name: load_experiment(name).description for name in ready_made()}
-    if as_json:
-        print_json([{"name": name, "description": text} for name, text in found.items()])
-        return
-    for name, text in found.items():
-        echo(f"{name:<20}{text}")
 
 
 @main.command("inspect")
@@ -397,5 +377,13 @@ def bench_command(request: Request, quick: bool) -> None:
     show(request, bench(request.experiment, request.home, QUICK_EFFORT if quick else FULL_EFFORT), print_bench)
 
 
-for command in (cache, predict_command, export_command, doctor_command, completions_command):
+for command in (
+    experiments_command,
+    settings_command,
+    cache,
+    predict_command,
+    export_command,
+    doctor_command,
+    completions_command,
+):
     main.add_command(command)

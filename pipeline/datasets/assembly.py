@@ -8,6 +8,7 @@ import numpy as np
 from numpy.lib.recfunctions import repack_fields
 
 from bottleneck_features.errors import enumerated
+from bottleneck_features.pipeline.dataset_settings import DEFAULT_TEST_FRACTION, DatasetSettings
 from bottleneck_features.pipeline.datasets.classes import left_out_notice, require_trained, require_two, small_classes
 from bottleneck_features.pipeline.datasets.corrections.applying import corrected
 from bottleneck_features.pipeline.datasets.drawn_test import draw_test
@@ -28,7 +29,7 @@ from bottleneck_features.pipeline.datasets.scanned import ScanResult
 from bottleneck_features.pipeline.datasets.splitting import straddling
 from bottleneck_features.pipeline.datasets.texts import factorized
 from bottleneck_features.pipeline.errors import RequestError
-from bottleneck_features.pipeline.experiment import DEFAULT_TEST_FRACTION, DatasetSettings, Experiment
+from bottleneck_features.pipeline.experiment import Experiment
 
 FEWEST_DRAWN = 100  # test images, below which none are drawn unless they are asked for
 

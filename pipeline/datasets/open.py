@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bottleneck_features.pipeline.dataset_settings import FILE_SOURCES
 from bottleneck_features.pipeline.datasets.corrections.arrays import correct_arrays
 from bottleneck_features.pipeline.datasets.dataset import Dataset, LimitedDataset
 from bottleneck_features.pipeline.datasets.sources.cifar10 import Cifar10
@@ -14,7 +15,7 @@ from bottleneck_features.pipeline.datasets.sources.parquet import open_parquet
 from bottleneck_features.pipeline.datasets.sources.table import open_table
 from bottleneck_features.pipeline.datasets.sources.tar import open_tar
 from bottleneck_features.pipeline.errors import RequestError
-from bottleneck_features.pipeline.experiment import FILE_SOURCES, Experiment
+from bottleneck_features.pipeline.experiment import Experiment
 
 _SOURCES: dict[str, Callable[[Experiment, Path], Dataset]] = {
     "cifar10": lambda experiment, home: Cifar10(experiment.dataset.path),

@@ -4,12 +4,12 @@ from collections import Counter
 
 import numpy as np
 
+from bottleneck_features.pipeline.dataset_settings import DatasetSettings
 from bottleneck_features.pipeline.datasets.classes import left_out_notice, require_trained, require_two, small_classes
 from bottleneck_features.pipeline.datasets.corrections.applying import corrected
 from bottleneck_features.pipeline.datasets.dataset import Dataset, Samples, SelectedDataset
 from bottleneck_features.pipeline.datasets.listing import natural_key
 from bottleneck_features.pipeline.datasets.texts import text_array
-from bottleneck_features.pipeline.experiment import DatasetSettings
 
 
 def correct_arrays(whole: Dataset, settings: DatasetSettings) -> Dataset:
