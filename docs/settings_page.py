@@ -9,7 +9,7 @@ PAGE = Path(__file__).with_name("settings.md")
 BEGINNING = """# Settings
 
 Every key of an experiment's file, written by `make settings-page` from the code that reads it. `bottleneck settings` shows
-the same with the values in force (`bottleneck settings head`, `bottleneck settings dataset -e natural-images`, `--json`).
+the same with the values in force (`bottleneck settings head`, `bottleneck settings dataset -e folder`, `--json`).
 A file of your own has a key below its section:
 
 ```toml

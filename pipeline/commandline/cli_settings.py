@@ -33,7 +33,7 @@ def experiments_command(as_json: bool) -> None:
         print_json([{"name": name, "description": text} for name, text in found.items()])
         return
     for name, text in found.items():
-        echo(f"{name:<20}{text}")
+        _say(text, f"{name:<20}", " " * 20)
 
 
 @click.command("settings")
@@ -56,7 +56,7 @@ def settings_command(section: str, experiment: str | None, overrides: tuple[str,
     \b
     Example: bottleneck settings
              bottleneck settings head
-             bottleneck settings dataset -e natural-images --set dataset.path=pictures
+             bottleneck settings dataset -e folder --set dataset.path=pictures
              bottleneck settings score.select
     """
     chosen = setting_list.settings_of(section)
@@ -71,11 +71,11 @@ def settings_command(section: str, experiment: str | None, overrides: tuple[str,
         return
     meanings = setting_list.section_meanings()
     for name, group in groupby(rows, lambda row: row[0].section):
-        _say(f"[{name}] {meanings[name]}" if name else "At the top of the file:", "")
+        _say(f"[{name}] {meanings[name]}" if name else "At the top of the file:", "", "")
         for one, value in group:
-            _say(_value_line(one, value, required=one.required and own is None), "  ")
+            _say(_value_line(one, value, required=one.required and own is None), "  ", "    ")
             sources = f" For {', '.join(one.sources)}." if one.sources else ""
-            _say(f"{one.type}. {one.meaning}{sources}", "      ")
+            _say(f"{one.type}. {one.meaning}{sources}", "      ", "      ")
         echo("")
 
 
@@ -88,10 +88,10 @@ def _value_line(setting: setting_list.Setting, value: Any, *, required: bool) ->
     return f"{own}  (default: {setting_list.value_text(setting.default)})"
 
 
-def _say(text: str, indent: str) -> None:
-    """Print a text in lines of at most `WIDTH` columns; words that are longer stay whole."""
+def _say(text: str, first: str, rest: str) -> None:
+    """Print a text in lines of at most `WIDTH` columns that begin so; words that are longer stay whole."""
     wrapped = textwrap.wrap(
-        text, WIDTH, initial_indent=indent, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+        text, WIDTH, initial_indent=first, subsequent_indent=rest, break_long_words=False, break_on_hyphens=False
     )
     for line in wrapped:
         echo(line)
