@@ -219,17 +219,17 @@ class RearrangedDataset(Dataset):
         self.title, self.class_names, self.image_shape = whole.title, whole.class_names, whole.image_shape
         self.identity, self.notices = whole.identity, whole.notices
         self.group_candidates, self.drawn_test, self.places = whole.group_candidates, whole.drawn_test, places
-        self._whole = whole
+        self._whole, self._places = whole, places
         self.splits = {**whole.splits, **{split: self._samples(own) for split, own in places.items()}}
         new = {split: rows_at(own, whole.groups) for split, own in places.items()} if whole.groups else {}
         self.groups = {**whole.groups, **new}
 
     def images(self, split: str, indices: np.ndarray) -> np.ndarray:
         """See `Dataset.images`."""
-        if split not in self.places:
+        if split not in self._places:
             return self._whole.images(split, indices)
         like = np.empty((0, *self.image_shape), np.uint8)
-        return self.places[split].take(indices).gathered(self._whole.images, like)
+        return self._places[split].take(indices).gathered(self._whole.images, like)
 
     def origin(self, split: str, index: int) -> ImageOrigin | None:
         """See `Dataset.origin`."""
@@ -237,14 +237,14 @@ class RearrangedDataset(Dataset):
 
     def contents(self, split: str, indices: np.ndarray) -> np.ndarray:
         """See `Dataset.contents`."""
-        if split not in self.places:
+        if split not in self._places:
             return self._whole.contents(split, indices)
-        return self.places[split].take(indices).gathered(self._whole.contents, np.empty((0, SHA256_BYTES), np.uint8))
+        return self._places[split].take(indices).gathered(self._whole.contents, np.empty((0, SHA256_BYTES), np.uint8))
 
     def _place(self, split: str, index: int) -> tuple[str, int]:
-        if split not in self.places:
+        if split not in self._places:
             return split, index
-        places = self.places[split]
+        places = self._places[split]
         return places.names[places.splits[index]], int(places.indices[index])
 
     def _samples(self, places: Places) -> Samples:
