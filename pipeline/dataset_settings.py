@@ -12,10 +12,11 @@ FILE_SOURCES = ("folder", "csv", "tar", "parquet")
 DEFAULT_TEST_FRACTION = 0.2
 MISSING_LABELS = ("NA", "N/A", "n/a", "<NA>", "#N/A", "null", "NULL", "nan", "NaN", "NAN")
 _FOR_ALL_FILES = (  # `value_range` and `bands` are for the files of `predict` too, whatever a model was trained on
-    "test_fraction", "split_seed", "group", "on_error", "error_limit", "max_pixels", "common_size", "fold_case",
+    "group", "on_error", "error_limit", "max_pixels", "common_size", "fold_case",
 )  # fmt: skip
 ONLY_FOR = {  # the sources that a key is for; those that are not here are for all
-    "path": ("cifar10", *FILE_SOURCES),
+    "path": ("cifar10", *FILE_SOURCES, "npz"),
+    **dict.fromkeys(("test_fraction", "split_seed"), (*FILE_SOURCES, "npz")),
     **dict.fromkeys(_FOR_ALL_FILES, FILE_SOURCES),
     **dict.fromkeys(("splits", "class_level"), ("folder", "tar")),
     "follow_links": ("folder", "csv"),
@@ -46,8 +47,10 @@ class DatasetSettings:
     """Where the images and their labels come from, and what becomes of those that cannot be used."""
 
     source: Annotated[
-        Literal["cifar10", "photo-patches", "digits", "folder", "csv", "tar", "parquet"],
-        Field(description="What the data are: embedded or downloaded ones, folders, tables, archives."),
+        Literal["cifar10", "photo-patches", "digits", "folder", "csv", "tar", "parquet", "npz"],
+        Field(
+            description="What the data are: embedded or downloaded ones, folders, tables, archives, or arrays (npz)."
+        ),
     ]
     path: Annotated[
         Text,

@@ -117,12 +117,9 @@ class Dataset(ABC):
 
     def contents(self, split: str, indices: np.ndarray) -> np.ndarray:
         """Return the SHA-256 of what each of some images is made from, its pixels or its file, as `(n, 32)` uint8."""
-        hashes = []
-        for start in range(0, len(indices), HASHED_AT_ONCE):
-            images = self.images(split, indices[start : start + HASHED_AT_ONCE])
-            shape = repr(images.shape[1:]).encode()
-            hashes += [hashlib.sha256(shape + image.tobytes()).digest() for image in images]
-        return np.frombuffer(b"".join(hashes), np.uint8).reshape(-1, SHA256_BYTES)
+        starts = range(0, len(indices), HASHED_AT_ONCE)
+        hashes = [content_hashes(self.images(split, indices[start : start + HASHED_AT_ONCE])) for start in starts]
+        return np.concatenate(hashes) if hashes else np.empty((0, SHA256_BYTES), np.uint8)
 
     def fingerprint(self, split: str) -> str:
         """Return the SHA-256 of the ids and the contents of a split, 64 hexadecimal digits."""
@@ -132,6 +129,13 @@ class Dataset(ABC):
             digest.update(block)
         digest.update(self.contents(split, np.arange(len(samples))).tobytes())
         return digest.hexdigest()
+
+
+def content_hashes(images: np.ndarray) -> np.ndarray:
+    """Return the SHA-256 of each of `(n, height, width, 3)` uint8 images and of their shape, as `(n, 32)` uint8."""
+    shape = repr(images.shape[1:]).encode()
+    hashes = b"".join(hashlib.sha256(shape + image.tobytes()).digest() for image in images)
+    return np.frombuffer(hashes, np.uint8).reshape(-1, SHA256_BYTES)
 
 
 class ArrayDataset(Dataset):
