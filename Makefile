@@ -12,7 +12,7 @@ comma := ,
 EXTRAS := dev$(if $(shell command -v nvidia-smi 2>/dev/null),$(comma)gpu)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-faults lint docs notebook inspect features features-ray simulate-scale train-head probe compare fine-tune report advise bench predict export doctor experiments cache-ls clean
+.PHONY: help demo test test-all test-faults lint docs settings-page notebook inspect features features-ray simulate-scale train-head probe compare fine-tune report advise bench predict export doctor experiments cache-ls clean
 
 help:  ## show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 22
@@ -58,6 +58,9 @@ lint: $(READY)  ## style, types, and what imports what
 docs: $(DOCS)  ## the documentation as a site in build/site, read without a network
 	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict --quiet
 	@echo "build/site/index.html; with search: $(PYTHON) -m http.server --directory build/site"
+
+settings-page: $(READY)  ## write docs/settings.md anew, after a setting has changed
+	.venv/bin/python docs/settings_page.py
 
 notebook: $(READY)  ## run examples/quick_experiments.ipynb; makes the features of photo-patches if they are missing
 	.venv/bin/jupyter-execute examples/quick_experiments.ipynb $(ARGS)

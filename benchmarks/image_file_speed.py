@@ -14,9 +14,10 @@ from PIL import Image
 from skimage import data
 
 from bottleneck_features import features, models
+from bottleneck_features.pipeline.dataset_settings import DatasetSettings
 from bottleneck_features.pipeline.datasets import Dataset, open_dataset
 from bottleneck_features.pipeline.datasets.dataset import ArrayDataset
-from bottleneck_features.pipeline.experiment import BackboneSettings, DatasetSettings, Experiment, InputSettings
+from bottleneck_features.pipeline.experiment import BackboneSettings, Experiment, InputSettings
 from bottleneck_features.pipeline.extraction.extract import fill
 from bottleneck_features.pipeline.extraction.identity import targets_of
 

@@ -24,7 +24,7 @@ MOST_ROWS = 10_000_000
 MOST_ARRAYS = 1000
 _HEADER_BYTES = 16 << 10  # NumPy refuses a header of more than 10,000
 _ZIP, _NPY, _HDF5, _PICKLE = b"PK", b"\x93NUMPY", b"\x89HDF", b"\x80"
-_TAKEN = "`cache import` takes .npz and .npy files as NumPy saves them"
+_TAKEN = ".npz and .npy files are taken as NumPy saves them"
 
 
 @dataclass(frozen=True)
@@ -203,7 +203,7 @@ def _what_it_is(start: bytes) -> str:
     if start.startswith(_HDF5):
         return (
             f"is an HDF5 file; {_TAKEN}. Write its data sets as .npz, with the names they have in it: "
-            "np.savez('features.npz', features=file['features'][:], labels=file['labels'][:])"
+            "np.savez('data.npz', x=file['features'][:], y=file['labels'][:])"
         )
     if start.startswith(_PICKLE):
         return f"is a pickle, and loading one could run any program, so it is never done; {_TAKEN}."

@@ -1,151 +1,40 @@
-"""The settings of one experiment, as frozen dataclasses with their bounds."""
+"""The settings of one experiment, as frozen dataclasses with their bounds; what a setting means stands beside it."""
 
 import dataclasses
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field, FiniteFloat, model_validator
+from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 
-from bottleneck_features.pipeline.method_names import parse_method
-
-_CONFIG = ConfigDict(extra="forbid")
-LONGEST_VALUE = 80  # characters of a received value in a message
-Images = Annotated[int, Field(ge=0, le=2**31 - 1)]
-Pixels = Annotated[int, Field(ge=1, le=2**31 - 1)]
-Epochs = Annotated[int, Field(ge=1, le=100_000)]
-Batch = Annotated[int, Field(ge=1, le=65_536)]
-Band = Annotated[int, Field(ge=1, le=65_535)]
-Rate = Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)]
-Text = Annotated[str, Field(max_length=4096)]
-Fraction = Annotated[float, Field(gt=0, lt=1)]
-Side = Annotated[int, Field(ge=8, le=2048)]
-Share = Annotated[float, Field(ge=0, lt=1)]
-Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
-FILE_SOURCES = ("folder", "csv", "tar", "parquet")
-DEFAULT_TEST_FRACTION = 0.2
-MISSING_LABELS = ("NA", "N/A", "n/a", "<NA>", "#N/A", "null", "NULL", "nan", "NaN", "NAN")
-_FOR_ALL_FILES = (  # `value_range` and `bands` are for the files of `predict` too, whatever a model was trained on
-    "test_fraction", "split_seed", "group", "on_error", "error_limit", "max_pixels", "common_size", "fold_case",
-)  # fmt: skip
-_ONLY_FOR = {
-    "path": ("cifar10", *FILE_SOURCES),
-    **dict.fromkeys(_FOR_ALL_FILES, FILE_SOURCES),
-    **dict.fromkeys(("splits", "class_level"), ("folder", "tar")),
-    "follow_links": ("folder", "csv"),
-    **dict.fromkeys(("image_column", "label_column"), ("csv", "tar", "parquet")),
-    **dict.fromkeys(("split_column", "missing_labels"), ("csv", "parquet")),
-    **dict.fromkeys(("image_root", "header", "label_columns"), ("csv",)),
-    "id_column": ("parquet",),
-}
+from bottleneck_features.pipeline.dataset_settings import DatasetSettings
+from bottleneck_features.pipeline.method_names import METHODS, PROBES, parse_method
+from bottleneck_features.pipeline.setting_kinds import (
+    CONFIG,
+    Batch,
+    Epochs,
+    Fraction,
+    Images,
+    Rate,
+    Seed,
+    Side,
+    Text,
+    shown,
+)
 
 
-def shown(value: Any) -> str:
-    """Return a received value as messages show it: the beginning of a long one."""
-    text = repr(value)
-    return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}… ({len(text):,} characters)"
-
-
-@dataclass(frozen=True, config=_CONFIG)
-class SplitFolders:
-    """The folders of the splits, below `dataset.path`; all empty: they are recognised by their names."""
-
-    train: Text = ""
-    validation: Text = ""
-    test: Text = ""
-
-    @model_validator(mode="after")
-    def _there_is_a_training_split(self) -> "SplitFolders":
-        if (self.validation or self.test) and not self.train:
-            raise ValueError("give splits.train too: the folder of the training images")
-        return self
-
-
-@dataclass(frozen=True, config=_CONFIG)
-class DatasetSettings:
-    """Where the images come from; `limit` is the number of images per split (0 = all), drawn stratified.
-
-    For image files (`folder`, `csv`, `tar`, `parquet`): `test_fraction` is the share drawn as test split (0 = none; not given:
-    0.2 where the data have neither a test nor a validation split, and none where that is under 100 images); another
-    `split_seed` draws another one; `group` keeps images together that must not be parted, a regular expression on the path or a
-    column; `on_error` and `error_limit` say what becomes of files that cannot be used; `max_pixels` is the largest width x
-    height. With `common_size` (height, width) every image is first brought to that size, so that none has more detail than
-    another. `value_range` is the lowest and highest value of images of more than 8 bits (empty: as found in the first scan);
-    `bands` are the three that are red, green and blue, counted from 1. `small_classes` says what becomes of classes of fewer
-    than two training images, `fold_case` joins labels that differ only in case.
-
-    `corrections` is a table of ids and their right labels, or `drop`: it is applied to what was read, before a test split is
-    drawn.
-
-    Folders and archives: `splits` names the folders of the splits, `class_level` how deep below the root or the split the
-    folders of classes are (0: recognised). Tables: `missing_labels` are the cells that say that there is no label (an empty
-    one always does), `label_columns` the 0/1 columns of classes, and without a `header` columns are numbers, from 1.
-    """
-
-    source: Literal["cifar10", "photo-patches", "digits", "folder", "csv", "tar", "parquet"]
-    path: Text = ""
-    limit: Images = 0
-    corrections: Text = ""
-    test_fraction: Share | None = None
-    split_seed: Seed = 0
-    group: Text = ""
-    on_error: Literal["quarantine", "fail"] = "quarantine"
-    error_limit: Annotated[float, Field(ge=0, le=1)] = 0.05
-    max_pixels: Pixels = 89_478_485
-    common_size: tuple[Side, ...] = ()
-    value_range: tuple[FiniteFloat, ...] = ()
-    bands: tuple[Band, ...] = ()
-    splits: SplitFolders = SplitFolders()
-    class_level: Annotated[int, Field(ge=0, le=9)] = 0
-    follow_links: bool = True
-    fold_case: bool = False
-    small_classes: Literal["leave-out", "fail"] = "leave-out"
-    missing_labels: tuple[str, ...] = MISSING_LABELS
-    header: bool = True
-    image_column: Text = ""
-    label_column: Text = ""
-    label_columns: tuple[str, ...] = ()
-    split_column: Text = ""
-    id_column: Text = ""
-    image_root: Text = ""
-
-    @model_validator(mode="after")
-    def _common_size_is_a_height_and_a_width(self) -> "DatasetSettings":
-        if len(self.common_size) not in (0, 2):
-            raise ValueError(
-                f"common_size takes a height and a width, such as 100,100. Received: {shown(self.common_size)}"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _bands_and_values_can_be(self) -> "DatasetSettings":
-        if len(self.bands) not in (0, 3):
-            raise ValueError(f"bands takes three numbers from 1 on, such as 3,2,1. Received: {shown(self.bands)}")
-        if self.value_range and not (len(self.value_range) == 2 and self.value_range[0] < self.value_range[1]):
-            raise ValueError(
-                f"value_range takes the lowest and the highest value, such as 0,4095. Received: {shown(self.value_range)}"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _keys_belong_to_the_source(self) -> "DatasetSettings":
-        defaults = {field.name: field.default for field in dataclasses.fields(type(self))}
-        for key, sources in _ONLY_FOR.items():
-            if self.source not in sources and getattr(self, key) != defaults[key]:
-                raise ValueError(
-                    f"{key} is for source {' or '.join(sources)}, not for {self.source}: leave it out, or change "
-                    f"dataset.source. Received: {shown(getattr(self, key))}"
-                )
-        return self
-
-
-@dataclass(frozen=True, config=_CONFIG)
+@dataclass(frozen=True, config=CONFIG)
 class InputSettings:
-    """How an image becomes the backbone's input: `size` is (height, width) in pixels."""
+    """How an image becomes the backbone's input."""
 
-    size: tuple[Side, Side] = (224, 224)
-    resize: Literal["bilinear", "nearest", "bicubic", "area", "lanczos3"] = "bilinear"
-    antialias: bool = True
-    views: Annotated[tuple[Literal["identity", "hflip"], ...], Field(min_length=1)] = ("identity",)
+    size: Annotated[tuple[Side, Side], Field(description="Height and width, in pixels.")] = (224, 224)
+    resize: Annotated[
+        Literal["bilinear", "nearest", "bicubic", "area", "lanczos3"], Field(description="The kernel of resizing.")
+    ] = "bilinear"
+    antialias: Annotated[bool, Field(description="Whether the kernel widens when an image shrinks.")] = True
+    views: Annotated[
+        tuple[Literal["identity", "hflip"], ...],
+        Field(min_length=1, description="Features are kept of the image as it is, of its mirror image, or of both."),
+    ] = ("identity",)
 
     @model_validator(mode="after")
     def _views_are_distinct(self) -> "InputSettings":
@@ -154,13 +43,18 @@ class InputSettings:
         return self
 
 
-@dataclass(frozen=True, config=_CONFIG)
+@dataclass(frozen=True, config=CONFIG)
 class BackboneSettings:
-    """The frozen network: a registered name or a .keras file, its weights, and the layers to keep."""
+    """The frozen network."""
 
-    name: Text
-    layers: Annotated[tuple[Text, ...], Field(min_length=1, max_length=1000)]
-    weights: Text = "imagenet"
+    name: Annotated[
+        Text, Field(description="A registered name, such as efficientnet-lite0, or the path of a .keras file.")
+    ]
+    layers: Annotated[
+        tuple[Text, ...],
+        Field(min_length=1, max_length=1000, description="The layers whose features are kept, the earliest first."),
+    ]
+    weights: Annotated[Text, Field(description="`imagenet`, `random`, or the path of a file.")] = "imagenet"
 
     @model_validator(mode="after")
     def _layers_are_distinct(self) -> "BackboneSettings":
@@ -169,19 +63,30 @@ class BackboneSettings:
         return self
 
 
-@dataclass(frozen=True, config=_CONFIG)
+@dataclass(frozen=True, config=CONFIG)
 class FeatureSettings:
-    """What is kept of each layer: `pooling` is one for all layers or one for each.
+    """What is kept of each layer, and where."""
 
-    `shard_size` is in images; 0 chooses it by the backbone's cost, so that a kill costs at most about half a minute.
-    `store` is the URL of an object store that caches are published in and fetched from, such as `s3://bucket/prefix`.
-    """
-
-    pooling: Annotated[tuple[Literal["avg", "max", "none"], ...], Field(min_length=1)] = ("avg",)
-    dtype: Literal["float16", "float32"] = "float16"
-    compression: Literal["none", "blosc2"] = "none"
-    shard_size: Images = 0
-    store: Text = ""
+    pooling: Annotated[
+        tuple[Literal["avg", "max", "none"], ...],
+        Field(min_length=1, description="How a map becomes a vector: one for all layers, or one for each."),
+    ] = ("avg",)
+    dtype: Annotated[Literal["float16", "float32"], Field(description="The numbers that are kept.")] = "float16"
+    compression: Annotated[
+        Literal["none", "blosc2"], Field(description="blosc2 makes caches smaller; they are not memory-mapped then.")
+    ] = "none"
+    shard_size: Annotated[
+        Images,
+        Field(
+            description="Images per shard; 0: by the backbone's cost, so that a kill costs at most about half a minute."
+        ),
+    ] = 0
+    store: Annotated[
+        Text,
+        Field(
+            description="The URL of an object store that caches are published in and fetched from: s3://bucket/prefix."
+        ),
+    ] = ""
 
     @model_validator(mode="after")
     def _the_store_is_a_url(self) -> "FeatureSettings":
@@ -192,103 +97,150 @@ class FeatureSettings:
         return self
 
 
-@dataclass(frozen=True, config=_CONFIG)
+@dataclass(frozen=True, config=CONFIG)
 class ComputeSettings:
-    """What runs the backbone; `auto` picks the fastest that keeps the accuracy. `calibration` images serve int8."""
+    """What runs the backbone."""
 
-    engine: Literal["auto", "tensorflow", "openvino"] = "auto"
-    precision: Literal["auto", "float32", "bfloat16", "float16", "int8"] = "auto"
-    batch_size: Batch = 32
-    calibration: Batch = 64
+    engine: Annotated[
+        Literal["auto", "tensorflow", "openvino"], Field(description="`auto`: the fastest that keeps the accuracy.")
+    ] = "auto"
+    precision: Annotated[
+        Literal["auto", "float32", "bfloat16", "float16", "int8"],
+        Field(description="What it computes in; `auto`: the fastest that keeps the accuracy."),
+    ] = "auto"
+    batch_size: Annotated[Batch, Field(description="Images per forward pass.")] = 32
+    calibration: Annotated[Batch, Field(description="Training images that int8 is calibrated on.")] = 64
 
 
-@dataclass(frozen=True, config=_CONFIG)
+@dataclass(frozen=True, config=CONFIG)
 class ScoreSettings:
-    """What decides between models, and how much images of each class count.
+    """What decides between models, and how much images of each class count."""
 
-    `select` is what searches, the choice of an epoch, `advise` and `compare` decide by; `auto` is balanced accuracy where the
-    rarest class has less than half of the classes' mean share (of two classes: under 25 %), else accuracy. With
-    `balanced-accuracy`, `macro-f1`, `auroc` and `average-precision` two classes are told apart at a threshold that is chosen
-    on validation images. `class_weight` is for `head`, `logistic`, `ridge` and the networks: `balanced` makes every class
-    count the same, a table gives weights by the names of classes (others count 1).
-    """
+    select: Annotated[
+        Literal["auto", "accuracy", "balanced-accuracy", "macro-f1", "log-loss", "auroc", "average-precision"],
+        Field(
+            description="What searches, the choice of an epoch, `advise` and `compare` decide by. `auto`: balanced accuracy "
+            "where the rarest class has less than half of the classes' mean share (of two classes: under 25 %), else accuracy. "
+            "With balanced-accuracy, macro-f1, auroc and average-precision two classes are told apart at a threshold that is "
+            "chosen on validation images."
+        ),
+    ] = "auto"
+    class_weight: Annotated[
+        Literal["none", "balanced"] | dict[Text, Rate],
+        Field(
+            description="For head, logistic, ridge and the networks. `balanced`: every class counts the same; a table: weights "
+            "by the names of classes (others count 1)."
+        ),
+    ] = "none"
 
-    select: Literal["auto", "accuracy", "balanced-accuracy", "macro-f1", "log-loss", "auroc", "average-precision"] = (
-        "auto"
-    )
-    class_weight: Literal["none", "balanced"] | dict[Text, Rate] = "none"
 
-
-@dataclass(frozen=True, config=_CONFIG)
+@dataclass(frozen=True, config=CONFIG)
 class HeadSettings:
-    """The walk-through's head: Dropout and a softmax layer trained with Adam, best epoch by validation loss kept."""
+    """The walk-through's head: Dropout and a softmax layer trained with Adam, the best epoch on validation images kept."""
 
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.3
-    epochs: Epochs = 10
-    batch_size: Batch = 32
-    learning_rate: Rate = 1e-3
-    validation_split: Fraction = 0.2
+    dropout: Annotated[float, Field(ge=0, lt=1, description="The share of features that is dropped in training.")] = 0.3
+    epochs: Annotated[Epochs, Field(description="Passes through the training images.")] = 10
+    batch_size: Annotated[Batch, Field(description="Images per step.")] = 32
+    learning_rate: Annotated[Rate, Field(description="Of Adam.")] = 1e-3
+    validation_split: Annotated[
+        Fraction,
+        Field(
+            description="The share of training images that validates, of every method, where the data bring no such split."
+        ),
+    ] = 0.2
 
 
-@dataclass(frozen=True, config=_CONFIG)
+@dataclass(frozen=True, config=CONFIG)
 class ConvnetSettings:
     """The ConvNets trained from scratch."""
 
-    epochs: Epochs = 15
-    batch_size: Batch = 128
-    learning_rate: Rate = 1e-3
-    flip: bool = True
+    epochs: Annotated[Epochs, Field(description="Passes through the training images.")] = 15
+    batch_size: Annotated[Batch, Field(description="Images per step.")] = 128
+    learning_rate: Annotated[Rate, Field(description="Of Adam.")] = 1e-3
+    flip: Annotated[bool, Field(description="Whether images are mirrored at random.")] = True
 
 
-@dataclass(frozen=True, config=_CONFIG)
+@dataclass(frozen=True, config=CONFIG)
 class CompareSettings:
-    """Which methods `compare` trains and sets against one another.
+    """Which methods `compare` trains and sets against one another."""
 
-    `head`, `logistic`, `ridge` and `knn` take the last of `backbone.layers`, or those that are named: `logistic@A+B`.
-    """
+    methods: Annotated[
+        tuple[Text, ...],
+        Field(
+            min_length=2,
+            max_length=100,
+            description=f"Some of {', '.join(METHODS)}. {', '.join(PROBES)} take the last of backbone.layers, or those that are "
+            "named: logistic@A+B.",
+        ),
+    ] = ("head", "best-probe", "convnet-small")
 
-    methods: Annotated[tuple[Text, ...], Field(min_length=2, max_length=100)] = ("head", "best-probe", "convnet-small")
 
-
-@dataclass(frozen=True, config=_CONFIG)
+@dataclass(frozen=True, config=CONFIG)
 class FineTuneSettings:
-    """The training of the whole network.
+    """The training of the whole network: `fine-tune`, `from-pretrained` and `from-scratch`."""
 
-    `start` is what the new last layer starts from: a linear probe on the cached features, or small random numbers.
-    `from_layer` is a layer's name or the beginning of it: layers before it keep their weights ("" = all are trained).
-    `learning_rate` (Adam) is that of `fine-tune`, `fresh_learning_rate` that of `from-pretrained` and `from-scratch`, the
-    walk-through's. Both fall to a tenth every `drop_every` epochs (0 = never); training ends after `patience`
-    epochs without a lower validation loss. Random crops have at least the share `crop_area` of an image. `precision` is
-    what the backbone computes in while it is trained (mixed precision: weights stay in float32); the trained network
-    computes in float32.
-    """
+    start: Annotated[
+        Literal["probe", "fresh"],
+        Field(
+            description="What the new last layer starts from: a linear probe on the cached features, or small random numbers."
+        ),
+    ] = "probe"
+    from_layer: Annotated[
+        Text,
+        Field(
+            description="A layer's name, or the beginning of it: layers before it keep their weights; empty: all are trained."
+        ),
+    ] = ""
+    epochs: Annotated[Epochs, Field(description="Passes through the training images, at most.")] = 10
+    batch_size: Annotated[Batch, Field(description="Images per step.")] = 16
+    learning_rate: Annotated[Rate, Field(description="Of Adam, in `fine-tune`.")] = 1e-4
+    fresh_learning_rate: Annotated[
+        Rate, Field(description="Of Adam, in `from-pretrained` and `from-scratch`: the walk-through's.")
+    ] = 1e-3
+    drop_every: Annotated[
+        int, Field(ge=0, le=100_000, description="Epochs after which the learning rate falls to a tenth; 0 = never.")
+    ] = 7
+    patience: Annotated[
+        Epochs,
+        Field(
+            description="Epochs without a better figure of validation images (score.select) after which training ends."
+        ),
+    ] = 5
+    crop_area: Annotated[
+        float, Field(gt=0, le=1, description="Random crops have at least this share of an image; 1 = no crops.")
+    ] = 0.25
+    flip: Annotated[bool, Field(description="Whether images are mirrored at random.")] = True
+    dropout: Annotated[float, Field(ge=0, lt=1, description="The share of features that is dropped in training.")] = 0.0
+    precision: Annotated[
+        Literal["auto", "float32", "bfloat16", "float16"],
+        Field(
+            description="What the backbone computes in while it is trained (mixed precision: weights stay in float32); the "
+            "trained network computes in float32."
+        ),
+    ] = "auto"
 
-    start: Literal["probe", "fresh"] = "probe"
-    from_layer: Text = ""
-    epochs: Epochs = 10
-    batch_size: Batch = 16
-    learning_rate: Rate = 1e-4
-    fresh_learning_rate: Rate = 1e-3
-    drop_every: Annotated[int, Field(ge=0, le=100_000)] = 7
-    patience: Epochs = 5
-    crop_area: Annotated[float, Field(gt=0, le=1)] = 0.25
-    flip: bool = True
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
 
-
-@dataclass(frozen=True, config=_CONFIG)
+@dataclass(frozen=True, config=CONFIG)
 class Experiment:
     """Everything that decides an experiment's numbers.
 
     Sections are the tables of the TOML file; unknown keys and wrong types are refused by `experiment_file.load_experiment`.
     """
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
+    name: Annotated[
+        str,
+        Field(
+            pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+            max_length=100,
+            description="What its results and caches are called: letters, digits, `.`, `_` and `-`.",
+        ),
+    ]
     dataset: DatasetSettings
     backbone: BackboneSettings
-    description: Text = ""
-    seed: Seed = 0
+    description: Annotated[Text, Field(description="One line for `bottleneck experiments`.")] = ""
+    seed: Annotated[
+        Seed, Field(description="Of the validation split, of initial weights and of every order that is drawn.")
+    ] = 0
     input: InputSettings = dataclasses.field(default_factory=InputSettings)
     features: FeatureSettings = dataclasses.field(default_factory=FeatureSettings)
     compute: ComputeSettings = dataclasses.field(default_factory=ComputeSettings)

@@ -10,8 +10,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from bottleneck_features.errors import first_line, nearest
 from bottleneck_features.pipeline.errors import RequestError
-from bottleneck_features.pipeline.experiment import LONGEST_VALUE, Experiment, shown
+from bottleneck_features.pipeline.experiment import Experiment
 from bottleneck_features.pipeline.method_names import METHODS
+from bottleneck_features.pipeline.setting_kinds import LONGEST_VALUE, shown
 
 READY_MADE = Path(__file__).parent / "experiments"
 

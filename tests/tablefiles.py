@@ -4,9 +4,9 @@ from pathlib import Path
 
 from imagefiles import encoded, picture
 
+from bottleneck_features.pipeline.dataset_settings import DatasetSettings
 from bottleneck_features.pipeline.datasets.listing import Listing
 from bottleneck_features.pipeline.datasets.sources.table import list_table
-from bottleneck_features.pipeline.experiment import DatasetSettings
 
 JPEG = encoded(picture())
 NAMES = [f"{i}.jpg" for i in range(10)]

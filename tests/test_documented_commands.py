@@ -28,7 +28,7 @@ def require_understood(words: tuple[str, ...]) -> None:
     if not rest:
         return
     given = command.make_context(words[1], rest).params
-    if "experiment" in given:
+    if given.get("experiment"):
         name = OWN if given["experiment"].endswith(".toml") else given["experiment"]
         load_experiment(name, given["overrides"])
     for name, parse in (("shard", parsed_part), ("formats", parsed_formats), ("sizes", parsed_sizes)):

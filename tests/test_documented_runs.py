@@ -20,11 +20,12 @@ NOT_RUN = {
     "…": "needs the user's own data or weights, or stands for several commands",
     r"-e cifar10\b": "downloads CIFAR-10 and ResNet50",
     "-e emergency-vehicles": "downloads VGG16, or needs the user's table",
+    r"-e csv|dataset\.source=|dataset\.corrections=": "needs the user's tables and archives",
     r"-e mine\.toml": "needs storage that several machines share, or a bucket",
     "--engine-on ray": "needs the extra `ray`; tests/pipeline/test_on_ray.py runs it",
     "--shard": "tests/pipeline/test_parts_cli.py runs it",
     "^bottleneck cache (verify|rm|export|import)|COMMAND|EXPERIMENT": "needs a name of the user's",
-    "^bottleneck (?!experiments|doctor)[a-z-]+$": "a command's bare name, which would run the experiment cifar10",
+    "^bottleneck (?!experiments|doctor|settings)[a-z-]+$": "a command's bare name, which would run the experiment cifar10",
 }
 
 
@@ -59,8 +60,9 @@ def run_shell(body: str, folder: Path, done: set[str]) -> None:
             if made[0] != "bottleneck" or line in done or any(re.search(one, line) for one in NOT_RUN):
                 continue
             done.add(line)
-            offline = (*OFFLINE, *SHORT) if "natural-images" in line and made[1] not in ("predict", "export") else ()
-            run([sys.executable, "-m", "bottleneck_features", *made[1:], *offline], folder)
+            own = ("natural-images" in line and (*OFFLINE, *SHORT)) or ("-e folder" in line and SHORT) or ()
+            given = () if made[1] in ("predict", "export", "settings") else own
+            run([sys.executable, "-m", "bottleneck_features", *made[1:], *given], folder)
 
 
 def run_python(body: str, folder: Path) -> None:

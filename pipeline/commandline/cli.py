@@ -22,10 +22,10 @@ from bottleneck_features.pipeline.commandline.cli_frame import (
     Request,
     asked,
     cross_validated,
-    json_option,
     seeded,
     show,
 )
+from bottleneck_features.pipeline.commandline.cli_settings import experiments_command, settings_command
 from bottleneck_features.pipeline.commandline.cli_use import (
     completions_command,
     doctor_command,
@@ -34,19 +34,17 @@ from bottleneck_features.pipeline.commandline.cli_use import (
 )
 from bottleneck_features.pipeline.commandline.given import set_words
 from bottleneck_features.pipeline.commandline.output import (
-    echo,
     print_advice,
     print_bench,
     print_comparison,
     print_head,
-    print_json,
     print_label_curve,
     print_probe,
     print_report,
     print_scored,
 )
 from bottleneck_features.pipeline.commandline.parsed import parsed_sizes
-from bottleneck_features.pipeline.experiment_file import load_experiment, restored_experiment
+from bottleneck_features.pipeline.experiment_file import restored_experiment
 from bottleneck_features.pipeline.method_names import NETWORKS
 from bottleneck_features.pipeline.method_row import CURVE_SEEDS
 from bottleneck_features.pipeline.results import experiment_json
@@ -93,24 +91,6 @@ def main(debug: bool) -> None:
     Exit codes: 0 done, 1 the work failed, 2 the request was wrong.
     """
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s: %(message)s")
-
-
-@main.command()
-@json_option
-def experiments(as_json: bool) -> None:
-    """List the ready-made experiments.
-
-    \b
-    Example: bottleneck experiments
-    """
-    from bottleneck_features.pipeline.experiment_file import ready_made
-
-    found = {name: load_experiment(name).description for name in ready_made()}
-    if as_json:
-        print_json([{"name": name, "description": text} for name, text in found.items()])
-        return
-    for name, text in found.items():
-        echo(f"{name:<20}{text}")
 
 
 @main.command("train-head")
@@ -300,6 +280,8 @@ for command in (
     init_command,
     inspect_command,
     features_command,
+    experiments_command,
+    settings_command,
     cache,
     predict_command,
     export_command,

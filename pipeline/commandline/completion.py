@@ -53,3 +53,9 @@ def complete_setting(context: click.Context, parameter: click.Parameter, incompl
     return [
         CompletionItem(f"{name}={before}{comma}{choice}") for choice in setting_choices(name) if choice.startswith(last)
     ]
+
+
+def complete_section(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Return the sections and settings that begin so."""
+    names = (word for name in setting_names() for word in (name.rpartition(".")[0], name) if word)
+    return [CompletionItem(name) for name in dict.fromkeys(names) if name.startswith(incomplete)]

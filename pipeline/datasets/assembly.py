@@ -8,13 +8,12 @@ import numpy as np
 from numpy.lib.recfunctions import repack_fields
 
 from bottleneck_features.errors import enumerated
-from bottleneck_features.pipeline.datasets.classes import left_out_notice, require_trained, require_two, small_classes
+from bottleneck_features.pipeline.dataset_settings import DatasetSettings
+from bottleneck_features.pipeline.datasets.classes import left_out_notice, require_trained, small_classes
 from bottleneck_features.pipeline.datasets.corrections.applying import corrected
-from bottleneck_features.pipeline.datasets.drawn_test import draw_test
+from bottleneck_features.pipeline.datasets.dividing import SPLIT_NAMES, divided, straddling_notice
 from bottleneck_features.pipeline.datasets.image_dataset import (
-    SPLIT_NAMES,
     STORED,
-    DrawnTest,
     ImageDataset,
     ImageReader,
     ImageTable,
@@ -26,12 +25,9 @@ from bottleneck_features.pipeline.datasets.pixels.decoding import POINT_SAMPLED,
 from bottleneck_features.pipeline.datasets.pixels.value_ranges import data_ranges
 from bottleneck_features.pipeline.datasets.quarantine import QUARANTINE_FILE, LeftOut
 from bottleneck_features.pipeline.datasets.scanned import ScanResult
-from bottleneck_features.pipeline.datasets.splitting import straddling
 from bottleneck_features.pipeline.datasets.texts import factorized
 from bottleneck_features.pipeline.errors import RequestError
-from bottleneck_features.pipeline.experiment import DEFAULT_TEST_FRACTION, DatasetSettings, Experiment
-
-FEWEST_DRAWN = 100  # test images, below which none are drawn unless they are asked for
+from bottleneck_features.pipeline.experiment import Experiment
 
 
 def resizing_of(experiment: Experiment) -> Resizing:
@@ -172,7 +168,8 @@ def assemble(
     left_out.require_few_problems(len(usable), settings, quarantine)
     whole = usable
     usable, small = _without_small_classes(whole, settings)
-    parts, drawn, without_test = _splits(usable, settings)
+    division = divided(usable.divisible(), settings)
+    parts = {split: usable.take(places) for split, places in division.parts.items()}
     require_trained({split: _counts(part).keys() for split, part in parts.items()}, location)
     title = f"{Path(location).name} ({sum(len(part) for part in parts.values()):,} image files)"
     mask = labelled.labelled
@@ -193,12 +190,12 @@ def assemble(
             *left_out.notices(len(whole), quarantine),
             *_vanished(labelled.labels, whole, listing),
             *small,
-            *without_test,
-            *_straddling_notice(parts),
+            *division.notices,
+            *straddling_notice({split: part.groups for split, part in parts.items()}),
             *values.notices,
         ),
         group_candidates=labelled.group_candidates,
-        drawn=drawn,
+        drawn=division.drawn,
     )
 
 
@@ -234,51 +231,6 @@ def _without_small_classes(images: ImageTable, settings: DatasetSettings) -> tup
     few = small_classes(_counts(images.take(images.splits <= SPLIT_NAMES.index("train"))), settings)
     kept = images.take(~np.isin(images.labels, [images.names.index(name) for name in few]))
     return kept, left_out_notice(few, len(images) - len(kept))
-
-
-def _straddling_notice(parts: Mapping[str, ImageTable]) -> tuple[str, ...]:
-    across = straddling({split: part.groups for split, part in parts.items()})
-    if not across:
-        return ()
-    return (
-        f"Data: {across:,} groups have images in more than one split of the data as given. Put all images of a group into "
-        "one split; without splits of their own (one folder a class, no split column) dataset.group keeps groups whole.",
-    )
-
-
-def _splits(
-    images: ImageTable, settings: DatasetSettings
-) -> tuple[dict[str, ImageTable], DrawnTest | None, tuple[str, ...]]:
-    """Return the images of each split, how the test split was drawn, and a notice where few images are why none was."""
-    codes = np.maximum(images.splits, SPLIT_NAMES.index("train"))  # what the data do not say of is for training
-    given = {name: images.take(codes == code) for code, name in enumerate(SPLIT_NAMES) if (codes == code).any()}
-    require_two(_counts(given["train"]) if "train" in given else ())
-    fraction = settings.test_fraction
-    notices: tuple[str, ...] = ()
-    if fraction and "test" in given:
-        raise RequestError(
-            f"dataset.test_fraction={fraction}: the data bring a test split of {len(given['test']):,} images, so none is drawn. "
-            "Leave the setting out, or take the test split away."
-        )
-    if fraction is None:
-        fraction = 0.0 if "test" in given or "validation" in given else DEFAULT_TEST_FRACTION
-        if fraction and fraction * len(images) < FEWEST_DRAWN:
-            fraction, notices = 0.0, (_too_few_to_test(len(images)),)
-    if not fraction:
-        return given, None, notices
-    whole = given["train"]
-    contents = whole.images["sha256"]
-    train, test = draw_test(whole.labels, whole.names, contents, whole.groups, fraction, settings.split_seed)
-    drawn = DrawnTest(fraction, np.concatenate([train, test]))
-    return {**given, "train": whole.take(train), "test": whole.take(test)}, drawn, ()
-
-
-def _too_few_to_test(images: int) -> str:
-    return (
-        f"Data: no test images are held back of {images:,} images, for {100 * DEFAULT_TEST_FRACTION:.0f} % of them are fewer "
-        f"than {FEWEST_DRAWN}. `probe`, `compare` and `advise` cross-validate; other commands show figures of validation images. "
-        f"--set dataset.test_fraction={DEFAULT_TEST_FRACTION} holds test images back all the same."
-    )
 
 
 def _counts(part: ImageTable) -> dict[str, int]:

@@ -3,9 +3,9 @@
 from collections.abc import Collection, Mapping
 
 from bottleneck_features.errors import enumerated
+from bottleneck_features.pipeline.dataset_settings import DatasetSettings
 from bottleneck_features.pipeline.datasets.listing import natural_key
 from bottleneck_features.pipeline.errors import RequestError
-from bottleneck_features.pipeline.experiment import DatasetSettings
 
 FEWEST = 2  # images of a class, so that one can be held out
 

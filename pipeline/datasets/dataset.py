@@ -129,12 +129,9 @@ class Dataset(ABC):
 
     def contents(self, split: str, indices: np.ndarray) -> np.ndarray:
         """Return the SHA-256 of what each of some images is made from, its pixels or its file, as `(n, 32)` uint8."""
-        hashes = []
-        for start in range(0, len(indices), HASHED_AT_ONCE):
-            images = self.images(split, indices[start : start + HASHED_AT_ONCE])
-            shape = repr(images.shape[1:]).encode()
-            hashes += [hashlib.sha256(shape + image.tobytes()).digest() for image in images]
-        return np.frombuffer(b"".join(hashes), np.uint8).reshape(-1, SHA256_BYTES)
+        starts = range(0, len(indices), HASHED_AT_ONCE)
+        hashes = [content_hashes(self.images(split, indices[start : start + HASHED_AT_ONCE])) for start in starts]
+        return np.concatenate(hashes) if hashes else np.empty((0, SHA256_BYTES), np.uint8)
 
     def fingerprint(self, split: str) -> str:
         """Return the SHA-256 of the ids and the contents of a split, 64 hexadecimal digits."""
@@ -144,6 +141,13 @@ class Dataset(ABC):
             digest.update(block)
         digest.update(self.contents(split, np.arange(len(samples))).tobytes())
         return digest.hexdigest()
+
+
+def content_hashes(images: np.ndarray) -> np.ndarray:
+    """Return the SHA-256 of each of `(n, height, width, 3)` uint8 images and of their shape, as `(n, 32)` uint8."""
+    shape = repr(images.shape[1:]).encode()
+    hashes = b"".join(hashlib.sha256(shape + image.tobytes()).digest() for image in images)
+    return np.frombuffer(hashes, np.uint8).reshape(-1, SHA256_BYTES)
 
 
 class ArrayDataset(Dataset):
@@ -235,17 +239,17 @@ class RearrangedDataset(Dataset):
         self.title, self.class_names, self.image_shape = whole.title, whole.class_names, whole.image_shape
         self.identity, self.notices = whole.identity, whole.notices
         self.group_candidates, self.drawn_test, self.places = whole.group_candidates, whole.drawn_test, places
-        self._whole = whole
+        self._whole, self._places = whole, places
         self.splits = {**whole.splits, **{split: self._samples(own) for split, own in places.items()}}
         new = {split: rows_at(own, whole.groups) for split, own in places.items()} if whole.groups else {}
         self.groups = {**whole.groups, **new}
 
     def images(self, split: str, indices: np.ndarray) -> np.ndarray:
         """See `Dataset.images`."""
-        if split not in self.places:
+        if split not in self._places:
             return self._whole.images(split, indices)
         like = np.empty((0, *self.image_shape), np.uint8)
-        return self.places[split].take(indices).gathered(self._whole.images, like)
+        return self._places[split].take(indices).gathered(self._whole.images, like)
 
     def origin(self, split: str, index: int) -> ImageOrigin | None:
         """See `Dataset.origin`."""
@@ -253,14 +257,14 @@ class RearrangedDataset(Dataset):
 
     def contents(self, split: str, indices: np.ndarray) -> np.ndarray:
         """See `Dataset.contents`."""
-        if split not in self.places:
+        if split not in self._places:
             return self._whole.contents(split, indices)
-        return self.places[split].take(indices).gathered(self._whole.contents, np.empty((0, SHA256_BYTES), np.uint8))
+        return self._places[split].take(indices).gathered(self._whole.contents, np.empty((0, SHA256_BYTES), np.uint8))
 
     def _place(self, split: str, index: int) -> tuple[str, int]:
-        if split not in self.places:
+        if split not in self._places:
             return split, index
-        places = self.places[split]
+        places = self._places[split]
         return places.names[places.splits[index]], int(places.indices[index])
 
     def _samples(self, places: Places) -> Samples:

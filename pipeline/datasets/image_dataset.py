@@ -8,9 +8,8 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from bottleneck_features.features import Places
 from bottleneck_features.pipeline.datasets.dataset import Dataset, ImageOrigin, RearrangedDataset, Samples
-from bottleneck_features.pipeline.datasets.drawn_test import draw_test
+from bottleneck_features.pipeline.datasets.dividing import Divisible, DrawnTest, redrawn
 from bottleneck_features.pipeline.datasets.labels.reading import plain_label
 from bottleneck_features.pipeline.datasets.layout.tree import plain_name
 from bottleneck_features.pipeline.datasets.listing import natural_key
@@ -28,7 +27,6 @@ from bottleneck_features.pipeline.datasets.pixels.pillow_settings import decodin
 from bottleneck_features.pipeline.errors import ChangedImage
 
 STORED = ["container", "offset", "size", "sha256", "width", "height"]  # fields of what a scan found
-SPLIT_NAMES = ("", "train", "validation", "test")
 
 
 @dataclass(frozen=True)
@@ -67,6 +65,10 @@ class ImageTable:
         kept = {name: array[chosen] for name, array in arrays.items() if isinstance(array, np.ndarray) and len(array)}
         return replace(self, **kept)
 
+    def divisible(self) -> Divisible:
+        """Return what their division into splits depends on."""
+        return Divisible(self.splits, self.labels, self.names, self.images["sha256"], self.groups)
+
 
 class StoredImage(NamedTuple):
     """Where the bytes of one image are: `size` of them from `offset` on, in the file with the number `container`."""
@@ -75,18 +77,6 @@ class StoredImage(NamedTuple):
     container: int
     offset: int
     size: int
-
-
-class DrawnTest(NamedTuple):
-    """How a test split was drawn.
-
-    Attributes:
-        fraction: the share of images that is drawn.
-        positions: `(n,)` of the training and then of the test images, where they were before.
-    """
-
-    fraction: float
-    positions: np.ndarray
 
 
 class ImageReader(Protocol):
@@ -217,15 +207,8 @@ class ImageDataset(Dataset):
             RequestError: this draw has no test split with images of every class; see `draw_test`.
         """
         assert self._drawn
-        names, order = ("train", "test"), np.argsort(self._drawn.positions)
-        train, test = (self._tables[name] for name in names)
-        counts = len(train), len(test)
-        pool = Places(names, np.repeat([0, 1], counts), np.concatenate([*map(np.arange, counts)])).take(order)
-        labels, groups = (np.concatenate([getattr(train, own), getattr(test, own)]) for own in ("labels", "groups"))
-        contents = np.concatenate([train.images["sha256"], test.images["sha256"]])[order]
-        groups = groups[order] if len(groups) else groups
-        drawn = draw_test(labels[order], train.names, contents, groups, self._drawn.fraction, seed)
-        return RearrangedDataset(self, {name: pool.take(rows) for name, rows in zip(names, drawn, strict=True)})
+        labels = {split: table.labels for split, table in self._tables.items()}
+        return redrawn(self, labels, self._tables["train"].names, self._drawn, seed)
 
     def contents(self, split: str, indices: np.ndarray) -> np.ndarray:
         """See `Dataset.contents`."""

@@ -5,16 +5,18 @@ from pathlib import Path
 
 import numpy as np
 
-from bottleneck_features.pipeline.datasets.corrections.arrays import correct_arrays
+from bottleneck_features.pipeline.dataset_settings import FILE_SOURCES
+from bottleneck_features.pipeline.datasets.corrections.arrays import usable_arrays
 from bottleneck_features.pipeline.datasets.dataset import Dataset, LimitedDataset
 from bottleneck_features.pipeline.datasets.sources.cifar10 import Cifar10
 from bottleneck_features.pipeline.datasets.sources.embedded import digits, photo_patches
 from bottleneck_features.pipeline.datasets.sources.folder import open_folder
+from bottleneck_features.pipeline.datasets.sources.npz import open_npz
 from bottleneck_features.pipeline.datasets.sources.parquet import open_parquet
 from bottleneck_features.pipeline.datasets.sources.table import open_table
 from bottleneck_features.pipeline.datasets.sources.tar import open_tar
 from bottleneck_features.pipeline.errors import RequestError
-from bottleneck_features.pipeline.experiment import FILE_SOURCES, Experiment
+from bottleneck_features.pipeline.experiment import Experiment
 
 _SOURCES: dict[str, Callable[[Experiment, Path], Dataset]] = {
     "cifar10": lambda experiment, home: Cifar10(experiment.dataset.path),
@@ -24,6 +26,7 @@ _SOURCES: dict[str, Callable[[Experiment, Path], Dataset]] = {
     "csv": open_table,
     "tar": open_tar,
     "parquet": open_parquet,
+    "npz": open_npz,
 }
 
 
@@ -48,8 +51,8 @@ def open_dataset(experiment: Experiment, home: Path) -> Dataset:
             f"dataset.value_range and dataset.bands are for image files, and {settings.source} has none: leave them out."
         )
     dataset = _SOURCES[settings.source](experiment, home)
-    if settings.corrections and settings.source not in FILE_SOURCES:
-        dataset = correct_arrays(dataset, settings)
+    if settings.corrections and settings.source not in (*FILE_SOURCES, "npz"):
+        dataset = usable_arrays(dataset, settings)
     if not settings.limit:
         return dataset
     for split, samples in dataset.splits.items():

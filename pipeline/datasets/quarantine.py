@@ -5,9 +5,9 @@ import io
 from dataclasses import dataclass
 from pathlib import Path
 
+from bottleneck_features.pipeline.dataset_settings import DatasetSettings
 from bottleneck_features.pipeline.datasets.listing import Problem
 from bottleneck_features.pipeline.errors import PipelineError
-from bottleneck_features.pipeline.experiment import DatasetSettings
 from bottleneck_features.pipeline.results import write_text
 from bottleneck_features.plain import csv_row
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 from bottleneck_features import features
 from bottleneck_features.errors import quoted
+from bottleneck_features.pipeline.dataset_settings import DatasetSettings
 from bottleneck_features.pipeline.datasets.containers import PATTERN, find_containers
 from bottleneck_features.pipeline.datasets.layout.split_cells import splits_in
 from bottleneck_features.pipeline.datasets.listing import ignored
 from bottleneck_features.pipeline.datasets.paths import in_full, local_path
 from bottleneck_features.pipeline.errors import RequestError
-from bottleneck_features.pipeline.experiment import DatasetSettings
 
 SEPARATORS = ",;\t| "
 SAMPLE = 1 << 14  # characters by which the separator is found

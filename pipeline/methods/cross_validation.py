@@ -6,6 +6,7 @@ from functools import partial
 
 import numpy as np
 
+from bottleneck_features.pipeline.dataset_settings import DEFAULT_TEST_FRACTION
 from bottleneck_features.pipeline.datasets.texts import factorized
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.evaluation.folded_set import FoldedSet
@@ -14,7 +15,6 @@ from bottleneck_features.pipeline.evaluation.likeness import perceptual_hashes
 from bottleneck_features.pipeline.evaluation.splits import Holdout, Subset
 from bottleneck_features.pipeline.evaluation.study import Study
 from bottleneck_features.pipeline.evaluation.trained import TrainedMethod
-from bottleneck_features.pipeline.experiment import DEFAULT_TEST_FRACTION
 from bottleneck_features.pipeline.inspection.repeats import Place, find_repeats
 from bottleneck_features.pipeline.progress import progress
 

@@ -12,13 +12,14 @@ from bottleneck_features import features, models
 from bottleneck_features.errors import first_line
 from bottleneck_features.foreign import read_json
 from bottleneck_features.models.weights import file_digest
+from bottleneck_features.pipeline.dataset_settings import FILE_SOURCES
 from bottleneck_features.pipeline.datasets.assembly import resizing_of
 from bottleneck_features.pipeline.datasets.pixels.decoding import POINT_SAMPLED, RECIPE, Resizing
 from bottleneck_features.pipeline.datasets.pixels.deep_pixels import shown
 from bottleneck_features.pipeline.datasets.pixels.value_ranges import kept_ranges, ranges_asked
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.evaluation.calibration import with_temperature
-from bottleneck_features.pipeline.experiment import FILE_SOURCES, Experiment, with_random_weights
+from bottleneck_features.pipeline.experiment import Experiment, with_random_weights
 from bottleneck_features.pipeline.experiment_file import restored_experiment
 from bottleneck_features.pipeline.extraction.identity import settings_identity
 from bottleneck_features.pipeline.method_names import MODELS, NETWORKS, training_command

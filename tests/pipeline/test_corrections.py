@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from imagefiles import class_folders, encoded, picture, write
 from packing import LITE, parquet_of_folder, tar_of, tar_of_folder, web_dataset
 
+from bottleneck_features.pipeline.dataset_settings import DatasetSettings
 from bottleneck_features.pipeline.datasets import Dataset, open_dataset
 from bottleneck_features.pipeline.datasets.corrections.applying import corrected
 from bottleneck_features.pipeline.datasets.sources.cifar10 import FILES
 from bottleneck_features.pipeline.datasets.texts import text_array
 from bottleneck_features.pipeline.errors import RequestError
-from bottleneck_features.pipeline.experiment import DatasetSettings
 from bottleneck_features.pipeline.experiment_file import load_experiment
 from bottleneck_features.pipeline.extraction.identity import experiment_identity
 

@@ -1,5 +1,8 @@
+import dataclasses
+
 import pytest
 
+from bottleneck_features.pipeline.dataset_settings import DatasetSettings
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.experiment_file import load_experiment, ready_made
 
@@ -9,6 +12,21 @@ def test_every_ready_made_experiment_loads_and_bears_its_files_name(name):
     experiment = load_experiment(name)
     assert experiment.name == name
     assert experiment.description
+
+
+@pytest.mark.parametrize("name", ["folder", "csv"])
+def test_neutral_experiments_have_nothing_hidden(name):
+    own, plain = load_experiment(name), DatasetSettings(source=name)
+    assert own.dataset == plain
+    assert own.input.size == (224, 224)
+    assert own.backbone.name == "efficientnet-lite0"
+    assert own.compare.methods == ("head", "best-probe", "fine-tune", "convnet-small")
+
+
+def test_neutral_experiments_differ_in_the_source_only():
+    folder, table = load_experiment("folder"), load_experiment("csv")
+    same = dataclasses.replace(table, name="folder", description=folder.description, dataset=folder.dataset)
+    assert same == folder
 
 
 def test_overrides_reach_every_kind_of_value():

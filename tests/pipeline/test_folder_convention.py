@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from imagefiles import encoded, picture, write
 from packing import tar_of
 
+from bottleneck_features.pipeline.dataset_settings import DatasetSettings
 from bottleneck_features.pipeline.datasets import Dataset, open_dataset
 from bottleneck_features.pipeline.datasets.layout.convention import UNLABELLED
 from bottleneck_features.pipeline.datasets.layout.placing import placed
@@ -18,7 +19,6 @@ from bottleneck_features.pipeline.datasets.layout.recognition import convention_
 from bottleneck_features.pipeline.datasets.layout.refusals import Location
 from bottleneck_features.pipeline.datasets.layout.split_names import splits_said
 from bottleneck_features.pipeline.errors import RequestError
-from bottleneck_features.pipeline.experiment import DatasetSettings
 from bottleneck_features.pipeline.experiment_file import load_experiment
 
 LITE = (

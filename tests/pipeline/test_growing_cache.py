@@ -20,10 +20,10 @@ from imagefiles import encoded
 from PIL import Image
 
 from bottleneck_features import features
+from bottleneck_features.pipeline.dataset_settings import DatasetSettings
 from bottleneck_features.pipeline.experiment import (
     BackboneSettings,
     ComputeSettings,
-    DatasetSettings,
     Experiment,
     FeatureSettings,
     InputSettings,

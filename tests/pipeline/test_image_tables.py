@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 from imagefiles import write
 from tablefiles import JPEG, LABELS, NAMES, listed, paths, rows
 
+from bottleneck_features.pipeline.dataset_settings import DatasetSettings
 from bottleneck_features.pipeline.datasets.sources.table import list_table
 from bottleneck_features.pipeline.errors import RequestError
-from bottleneck_features.pipeline.experiment import DatasetSettings
 
 
 def test_a_relative_path_is_named_with_what_it_stands_for(tmp_path, monkeypatch):

@@ -14,12 +14,12 @@ from imagefiles import write
 from packing import tar_of
 from tablefiles import JPEG
 
+from bottleneck_features.pipeline.dataset_settings import MISSING_LABELS, DatasetSettings
 from bottleneck_features.pipeline.datasets import open_dataset
 from bottleneck_features.pipeline.datasets.labels.kinds import is_continuous, several_labels
 from bottleneck_features.pipeline.datasets.labels.reading import plain_label, read_labels, without_hidden
 from bottleneck_features.pipeline.datasets.texts import text_array
 from bottleneck_features.pipeline.errors import RequestError
-from bottleneck_features.pipeline.experiment import MISSING_LABELS, DatasetSettings
 from bottleneck_features.pipeline.experiment_file import load_experiment
 
 PLACE = "column 'label' of 'x.csv'"

@@ -4,13 +4,13 @@ from pathlib import Path
 import pytest
 from imagefiles import encoded, picture, write
 
+from bottleneck_features.pipeline.dataset_settings import DatasetSettings
 from bottleneck_features.pipeline.datasets.image_dataset import path_in_class
 from bottleneck_features.pipeline.datasets.listing import natural_key
 from bottleneck_features.pipeline.datasets.sources.folder import list_folder
 from bottleneck_features.pipeline.datasets.splitting import straddling
 from bottleneck_features.pipeline.datasets.texts import text_array
 from bottleneck_features.pipeline.errors import RequestError
-from bottleneck_features.pipeline.experiment import DatasetSettings
 from bottleneck_features.pipeline.use.picture_files import listed
 
 JPEG = encoded(picture())

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from imagefiles import write
 from tablefiles import JPEG, LABELS, NAMES, listed, paths, rows
 
+from bottleneck_features.pipeline.dataset_settings import DatasetSettings
 from bottleneck_features.pipeline.datasets import open_dataset
 from bottleneck_features.pipeline.datasets.sources.table import list_table
 from bottleneck_features.pipeline.datasets.sources.table_labels import one_hot_labels
 from bottleneck_features.pipeline.errors import RequestError
-from bottleneck_features.pipeline.experiment import DatasetSettings
 from bottleneck_features.pipeline.experiment_file import load_experiment
 
 

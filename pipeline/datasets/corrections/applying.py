@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bottleneck_features.errors import enumerated, nearest, quoted
+from bottleneck_features.pipeline.dataset_settings import MISSING_LABELS, DatasetSettings
 from bottleneck_features.pipeline.datasets.classes import FEWEST
 from bottleneck_features.pipeline.datasets.corrections.finding import LEFT_OUT, find_images
 from bottleneck_features.pipeline.datasets.corrections.reading import DROP, Correction, Corrections, read_corrections
@@ -14,7 +15,6 @@ from bottleneck_features.pipeline.datasets.labels.reading import DOUBTFUL, WHOLE
 from bottleneck_features.pipeline.datasets.listing import natural_key
 from bottleneck_features.pipeline.datasets.texts import factorized
 from bottleneck_features.pipeline.errors import RequestError
-from bottleneck_features.pipeline.experiment import MISSING_LABELS, DatasetSettings
 
 
 @dataclass(frozen=True)

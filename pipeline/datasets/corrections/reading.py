@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bottleneck_features import features
+from bottleneck_features.pipeline.dataset_settings import DatasetSettings
 from bottleneck_features.pipeline.datasets.labels.reading import plain_label
 from bottleneck_features.pipeline.datasets.paths import in_full, local_path
 from bottleneck_features.pipeline.datasets.table_reading import USUAL_LABELS, read_table, usual_name
 from bottleneck_features.pipeline.errors import RequestError
-from bottleneck_features.pipeline.experiment import DatasetSettings
 
 DROP = "drop"
 IDS = ("id", "ids", "image_id", "path", "file", "filename", "file_name", "image")  # usual names of the column

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from bottleneck_features.errors import enumerated, quoted
+from bottleneck_features.pipeline.dataset_settings import MISSING_LABELS, DatasetSettings
 from bottleneck_features.pipeline.datasets.labels.kinds import list_in, require_classes
 from bottleneck_features.pipeline.datasets.texts import factorized, text_array
 from bottleneck_features.pipeline.errors import RequestError
-from bottleneck_features.pipeline.experiment import MISSING_LABELS, DatasetSettings
 
 DOUBTFUL = (("None", "none"), ("-",))  # in some tables the word for no label, in others a class
 RARE = 0.02  # share of the labels below which a doubtful word says that there is none; so does a single one

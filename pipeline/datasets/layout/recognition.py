@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from bottleneck_features.pipeline.dataset_settings import DatasetSettings
 from bottleneck_features.pipeline.datasets.labels.reading import plain_label
 from bottleneck_features.pipeline.datasets.layout import refusals
 from bottleneck_features.pipeline.datasets.layout.convention import UNLABELLED, FolderConvention
@@ -13,7 +14,6 @@ from bottleneck_features.pipeline.datasets.layout.refusals import Location, coun
 from bottleneck_features.pipeline.datasets.layout.split_names import splits_said
 from bottleneck_features.pipeline.datasets.layout.tree import ImageFolder, plain_name, tree_of
 from bottleneck_features.pipeline.datasets.listing import looks_like_image
-from bottleneck_features.pipeline.experiment import DatasetSettings
 
 PICTURES = frozenset(
     ("all", "data", "dataset", "images", "image", "imgs", "img", "jpegimages", "jpg", "png", "pictures", "photos")

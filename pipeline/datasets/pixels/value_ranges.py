@@ -18,9 +18,9 @@ from pydantic import FiniteFloat, TypeAdapter
 
 from bottleneck_features.features.storage import remove_stale
 from bottleneck_features.foreign import read_json
+from bottleneck_features.pipeline.dataset_settings import DatasetSettings
 from bottleneck_features.pipeline.datasets.paths import local_path
 from bottleneck_features.pipeline.datasets.pixels.deep_pixels import NUMBER_KINDS, shown, type_names
-from bottleneck_features.pipeline.experiment import DatasetSettings
 from bottleneck_features.pipeline.results import write_text
 
 RANGES_FILE, RANGES_LOCK = "value-ranges.json", "value-ranges.lock"

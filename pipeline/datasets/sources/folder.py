@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
+from bottleneck_features.pipeline.dataset_settings import DatasetSettings
 from bottleneck_features.pipeline.datasets.image_dataset import ImageDataset
 from bottleneck_features.pipeline.datasets.layout.convention import groups_of
 from bottleneck_features.pipeline.datasets.layout.placing import beside_notice, imageless, passed_over_notice, placed
@@ -14,7 +15,7 @@ from bottleneck_features.pipeline.datasets.listing import Entry, Listing, printa
 from bottleneck_features.pipeline.datasets.paths import in_full, local_path
 from bottleneck_features.pipeline.datasets.sources.image_files import open_listing
 from bottleneck_features.pipeline.errors import RequestError
-from bottleneck_features.pipeline.experiment import DatasetSettings, Experiment
+from bottleneck_features.pipeline.experiment import Experiment
 
 
 def open_folder(experiment: Experiment, home: Path) -> ImageDataset:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bottleneck_features.errors import first_line
+from bottleneck_features.pipeline.dataset_settings import MISSING_LABELS
 from bottleneck_features.pipeline.datasets.assembly import LabelledScan, assemble, resizing_of
 from bottleneck_features.pipeline.datasets.containers import (
     Container,
@@ -38,7 +39,7 @@ from bottleneck_features.pipeline.datasets.sources.parquet_columns import (
 )
 from bottleneck_features.pipeline.datasets.texts import text_array
 from bottleneck_features.pipeline.errors import RequestError
-from bottleneck_features.pipeline.experiment import MISSING_LABELS, Experiment
+from bottleneck_features.pipeline.experiment import Experiment
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from bottleneck_features.errors import nearest, quoted
 from bottleneck_features.foreign import parsed_json
+from bottleneck_features.pipeline.dataset_settings import DatasetSettings
 from bottleneck_features.pipeline.datasets.labels.reading import plain_label
 from bottleneck_features.pipeline.errors import RequestError
-from bottleneck_features.pipeline.experiment import DatasetSettings
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from bottleneck_features.errors import quoted
+from bottleneck_features.pipeline.dataset_settings import DatasetSettings
 from bottleneck_features.pipeline.datasets.image_dataset import ImageDataset
 from bottleneck_features.pipeline.datasets.labels.reading import read_labels, without_hidden
 from bottleneck_features.pipeline.datasets.listing import NO_LABEL, Entry, Listing, Problem, ignored, printable
@@ -20,7 +21,7 @@ from bottleneck_features.pipeline.datasets.sources.table_rows import Rows, find_
 from bottleneck_features.pipeline.datasets.table_reading import Table, read_tables
 from bottleneck_features.pipeline.datasets.texts import text_array
 from bottleneck_features.pipeline.errors import RequestError
-from bottleneck_features.pipeline.experiment import DatasetSettings, Experiment
+from bottleneck_features.pipeline.experiment import Experiment
 
 
 def open_table(experiment: Experiment, home: Path) -> ImageDataset:

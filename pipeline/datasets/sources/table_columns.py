@@ -6,12 +6,12 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from bottleneck_features.errors import nearest, quoted
+from bottleneck_features.pipeline.dataset_settings import DatasetSettings
 from bottleneck_features.pipeline.datasets.labels.kinds import is_continuous
 from bottleneck_features.pipeline.datasets.layout.split_cells import said_split
 from bottleneck_features.pipeline.datasets.pixels.decoding import ENDINGS
 from bottleneck_features.pipeline.datasets.table_reading import USUAL_LABELS, Table, usual_name
 from bottleneck_features.pipeline.errors import RequestError
-from bottleneck_features.pipeline.experiment import DatasetSettings
 
 ON = ("1", "1.0", "1.", "true")
 OFF = ("0", "0.0", "0.", "false", "")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from bottleneck_features.errors import quoted
+from bottleneck_features.pipeline.dataset_settings import DatasetSettings
 from bottleneck_features.pipeline.datasets.layout.split_cells import require_splits, said_split, splits_in, why_no_split
 from bottleneck_features.pipeline.datasets.listing import Entry, Problem
 from bottleneck_features.pipeline.datasets.sources.table_columns import Columns, image_column
@@ -25,7 +26,6 @@ from bottleneck_features.pipeline.datasets.sources.table_paths import (
 )
 from bottleneck_features.pipeline.datasets.table_reading import Table
 from bottleneck_features.pipeline.errors import RequestError
-from bottleneck_features.pipeline.experiment import DatasetSettings
 
 NO_FILE = "there is no such file"
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from bottleneck_features.pipeline.dataset_settings import DatasetSettings
 from bottleneck_features.pipeline.datasets.assembly import LabelledScan, assemble, resizing_of
 from bottleneck_features.pipeline.datasets.containers import find_containers, named_splits, unique_ids
 from bottleneck_features.pipeline.datasets.image_dataset import ImageDataset
@@ -27,7 +28,7 @@ from bottleneck_features.pipeline.datasets.scanned import ScanResult
 from bottleneck_features.pipeline.datasets.scanning import scan_containers
 from bottleneck_features.pipeline.datasets.sources.tar_members import BESIDE, TarReader, images_in_tar
 from bottleneck_features.pipeline.datasets.texts import factorized, text_array
-from bottleneck_features.pipeline.experiment import DatasetSettings, Experiment
+from bottleneck_features.pipeline.experiment import Experiment
 
 CAPTIONS = 10  # so many .txt that are mostly different are captions and no labels
 
