@@ -50,9 +50,9 @@ def extract_features(
 
     Returns:
         The `Result`, with `images` (forward passes of this run), `images_resumed` (of earlier runs), `images_reused` and
-        `reused_from` (how many from which cache), `images_per_second` (over the runs of this recipe, see `remember_speed`), `engine`,
-        `precision`, `cache`, `part`, `shards_left` (those of other parts; 0 when the cache is complete) and, unless there was
-        nothing to do, `check` (how far the engine is from the float32 reference).
+        `reused_from` (how many from which cache), `images_per_second` (over the runs of this recipe, see `remember_speed`),
+        `engine`, `precision`, `cache`, `part`, `shards_left` (those of other parts; 0 when the cache is complete) and, unless
+        there was nothing to do, `check` (how far the engine is from the float32 reference).
 
     Raises:
         RequestError: a setting of the data is wrong.
