@@ -41,9 +41,10 @@ def converted(
     Raises:
         EngineUnavailable: too few calibration images.
     """
+    runtime = import_openvino()
     # shared weights point into the frozen graph, which is gone after the conversion: at random, garbage
     with _working_converter():
-        network = import_openvino().convert_model(trace(model, recipe, None), share_weights=False)
+        network = runtime.convert_model(trace(model, recipe, None), share_weights=False)
     return _quantised(network, calibration) if precision == "int8" else network
 
 

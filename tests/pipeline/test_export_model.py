@@ -15,7 +15,7 @@ from PIL import Image
 
 from bottleneck_features.features import open_features
 from bottleneck_features.models.formats import FORMATS
-from bottleneck_features.pipeline.commandline.cli_use import FORMAT_NAMES
+from bottleneck_features.pipeline.commandline.parsed import FORMAT_NAMES
 from bottleneck_features.pipeline.datasets.pixels.decoding import load
 from bottleneck_features.pipeline.datasets.sources.embedded import digits
 from bottleneck_features.pipeline.experiment import DatasetSettings, InputSettings
