@@ -203,7 +203,7 @@ def _kept() -> Iterator[dict[str, Any]]:
         made[advise.SCRATCH] = train(*arguments)
         return made[advise.SCRATCH]
 
-    replaced = {"search_with_progress": searched, "train_convnet": trained, "_curve": lambda *_: ()}
+    replaced = {"search_with_progress": searched, "train_convnet": trained, "learning_curve": lambda *_: ()}
     with patch.multiple(advise, **replaced):
         yield made
 

@@ -27,6 +27,7 @@ from bottleneck_features.features.plan import SplitPlan
 from bottleneck_features.features.publish import PublishingWriter, fetch, share
 from bottleneck_features.features.quarantine import DamagedFile
 from bottleneck_features.features.reader import Features, Split, open_features
+from bottleneck_features.features.rearranged import Places, RearrangedArray, RearrangedFeatures, rows_at
 from bottleneck_features.features.records import CacheInfo, Difference
 from bottleneck_features.features.remote import filesystem, is_url, store_error
 from bottleneck_features.features.removed import noticing_removal
@@ -61,7 +62,10 @@ __all__ = [
     "ImportRefused",
     "Imported",
     "Partition",
+    "Places",
     "PublishingWriter",
+    "RearrangedArray",
+    "RearrangedFeatures",
     "Removal",
     "Reused",
     "Shard",
@@ -87,6 +91,7 @@ __all__ = [
     "remove_cache",
     "repair",
     "require_unchanged",
+    "rows_at",
     "share",
     "splits_in",
     "store_error",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,11 +13,12 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 
 from bottleneck_features.features.entries import HASH_BYTES, FileEntry
-from bottleneck_features.features.errors import CacheError
+from bottleneck_features.features.errors import CacheDamaged, CacheError
 from bottleneck_features.features.manifest import MANIFEST, Manifest, Shard, load
 from bottleneck_features.features.quarantine import as_it_was, file_problem, hashes_all
 from bottleneck_features.features.shardfiles import ShardFiles
 from bottleneck_features.features.shards import MACHINE_BYTES, dataset_name, stored_dtype
+from bottleneck_features.features.structure import structure_problem
 
 Reader = Callable[[int, int], bytes]  # from an offset on so many bytes
 
@@ -57,13 +59,14 @@ class Donor:
         return (self.folder / MANIFEST).stat().st_mtime_ns if self.manifest.complete else 0
 
     def problem(self, shard: Shard) -> str:
-        """Return what is wrong with a shard's file, by the rules of `require_unchanged`; empty if nothing is."""
+        """Return what is wrong with a shard's file, by the rules of `require_unchanged`, or inside it; empty if nothing is."""
         path, entry = self.folder / shard.file, self.manifest.splits[shard.split].shards[shard.index]
         try:
             trusted = not hashes_all(self.manifest) and as_it_was(path, entry, self._completed)
         except OSError as error:
             return f"its cache cannot be read ({error.strerror})"
-        return "" if trusted else file_problem(path, entry)
+        found = "" if trusted else file_problem(path, entry)
+        return found or structure_problem(path, self.manifest, shard, entry)
 
     def heads(self) -> Iterator[Head]:
         """Yield the heads of the finished shards, in order; those that cannot be read are left out."""
@@ -75,12 +78,17 @@ class Donor:
         """Copy rows of a shard, numbered through all splits, to positions of arrays by layer.
 
         Raises:
-            CacheError: if the shard cannot be read.
+            CacheError: if the shard cannot be read, or values of it are not finite.
         """
         within = rows - spans(self.manifest)[shard.split].start - shard.start
         for layer, spec in self.manifest.layers.items():
             name = dataset_name(layer, self.manifest.layers)
             taken = self._files[shard.split].rows(shard.index, name, spec.shape, stored_dtype(spec), within)
+            if not np.isfinite(taken).all():
+                raise CacheDamaged(
+                    f"The shard {self.folder / shard.file} has values that are not finite. `cache verify --repair` puts it "
+                    "aside, and `features` then computes its rows."
+                )
             into[layer][positions] = taken
 
 
@@ -133,8 +141,7 @@ def head_of(manifest: Manifest, shard: Shard, entry: FileEntry, read: Reader) ->
 
 
 def _read(file: BinaryIO, offset: int, size: int) -> bytes:
-    file.seek(offset)
-    content = file.read(size)
-    if len(content) != size:
+    if offset + size > os.fstat(file.fileno()).st_size:  # before so much memory is asked for
         raise ValueError("the file is too short")
-    return content
+    file.seek(offset)
+    return file.read(size)

@@ -133,12 +133,8 @@ class RowSources:
         for donor, source, places in self._from_donors(cache, sources):
             if self._problem(donor, source):
                 cache[places] = COMPUTE
-            else:
-                self.reused.rows[donor.name] += len(places)
         if not self._in_order:
             cache[(cache == OWN) & ~self._finished(sources) & (sources < start)] = COMPUTE
-        if twins := int((cache == OWN).sum()):
-            self.reused.rows[self._name] += twins
         missing = np.flatnonzero(cache == COMPUTE)
         return Draft(shard, missing, partial(self._filled, shard, missing, cache, sources))
 
@@ -156,6 +152,7 @@ class RowSources:
         }
         for donor, source, places in self._from_donors(cache, sources):
             donor.copy(source, sources[places], rows, places)
+            self.reused.rows[donor.name] += len(places)
         twins, start = np.flatnonzero(cache == OWN), self._spans[shard.split].start + shard.start
         for source, places in by_shard(self._manifest, sources[twins]):
             if source == shard:
@@ -163,6 +160,7 @@ class RowSources:
                     array[twins[places]] = array[sources[twins[places]] - start]
             else:
                 self._with(source).copy(source, sources[twins[places]], rows, twins[places])
+            self.reused.rows[self._name] += len(places)
         return rows
 
     def _from_donors(self, cache: np.ndarray, sources: np.ndarray) -> Iterator[tuple[Donor, Shard, np.ndarray]]:

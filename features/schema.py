@@ -137,6 +137,8 @@ def require_manifest(content: Mapping[str, Any]) -> None:
     for names in ([layer["name"] for layer in content["layers"]], [split["name"] for split in content["splits"]]):
         if len(set(names)) < len(names):
             raise ValueError("it names a layer or a split twice")
+    if sum(split["samples"] for split in content["splits"]) > MOST_BYTES:
+        raise ValueError("no cache has so many samples")
 
 
 def read_offsets(text: bytes) -> dict[str, int] | None:

@@ -69,7 +69,11 @@ def restored_experiment(table: dict[str, Any], source: str, overrides: tuple[str
     try:
         return TypeAdapter(Experiment).validate_json(text, strict=True)
     except ValidationError as error:
-        details = [detail for detail in error.errors() if not _follows(detail, error.errors())]
+        details = [
+            detail
+            for detail in error.errors()
+            if not _follows(detail, error.errors()) and not _of_the_other_kind(detail)
+        ]
         raise RequestError("\n".join(_explain(detail, source, overrides) for detail in details)) from None
 
 
@@ -154,8 +158,15 @@ def _follows(detail: Any, details: list[Any]) -> bool:
     )
 
 
+def _of_the_other_kind(detail: Any) -> bool:
+    """Whether a setting that is a word or a table was given as a table and refused as a word, or the other way round."""
+    word = any(str(part).startswith("literal[") for part in detail["loc"])
+    return detail["type"] == "dict_type" or (word and isinstance(detail["input"], dict))
+
+
 def _explain(detail: Any, source: str, overrides: tuple[str, ...]) -> str:
-    parts = [str(part) for part in detail["loc"] if not isinstance(part, int)]
+    named = [str(part) for part in detail["loc"] if not isinstance(part, int)]
+    parts = [part for part in named if not part.startswith(("literal[", "dict["))]
     key = ".".join(parts)
     received = f"Received: {shown(detail['input'])}."
     if detail["type"] == "unexpected_keyword_argument":
@@ -165,7 +176,8 @@ def _explain(detail: Any, source: str, overrides: tuple[str, ...]) -> str:
         where = f"--set {typed[-1][:LONGEST_VALUE]}" if typed else source
         return f"Unknown key {shown(key)} in {where}. Nearest: {', '.join(nearest(parts[-1], valid))}."
     if detail["type"] == "literal_error":
-        return f"{key}: unknown value. Valid: {detail['ctx']['expected']}. {received}"
+        table = " or a table such as {cat = 2.0}" if parts != named else ""
+        return f"{key}: unknown value. Valid: {detail['ctx']['expected']}{table}. {received}"
     if detail["type"] in ("missing", "missing_argument"):
         return (
             f"{key} has too few values. {received}"

@@ -37,6 +37,7 @@ CacheKey = Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{64})?$")]
 Texts = list[str]
 ScoredSplit = Literal["validation", "test", "cross_validated"]  # the last is CROSS_VALIDATED
 BySplit = dict[str, Share | None]
+Measure = Literal["accuracy", "balanced-accuracy", "macro-f1", "auroc", "average-precision"]
 
 
 class Record(BaseModel):
@@ -141,9 +142,50 @@ class PairRecord(Record):
     test: Literal["mcnemar", "group sign-flip", "interval", "corrected resampled t"]
     p_value: Share
     p_adjusted: Share | None = None
-    measure: Literal["accuracy", "balanced-accuracy", "macro-f1", "auroc", "average-precision"] = "accuracy"
+    measure: Measure = "accuracy"
     difference: Difference
     difference_interval: DifferenceInterval
+
+
+class SpreadRecord(Record):
+    """Test figures over splits or trainings, their mean and standard deviation."""
+
+    values: Annotated[list[Share], Field(min_length=2)]
+    mean: Share
+    deviation: Share
+
+
+class MethodSpreadRecord(Record):
+    """How the test figure of a method varies over splits and over trainings."""
+
+    name: str
+    splits: SpreadRecord | None
+    trainings: SpreadRecord
+
+
+class SeedsRecord(Record):
+    """What `--seeds` adds: see `pipeline.methods.seeds`. The first of all values is that of the present split and seed."""
+
+    n: Annotated[int, Field(ge=2, le=MOST)]
+    measure: Measure
+    protocol: str
+    not_redrawn: str
+    split_seeds: list[Count]
+    training_seeds: list[Count]
+    methods: Annotated[list[MethodSpreadRecord], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _there_is_a_value_for_each_seed(self) -> Self:
+        if len(self.training_seeds) != self.n or len(self.split_seeds) not in (0, self.n):
+            raise ValueError("it has not n seeds")
+        for row in self.methods:
+            if (row.splits is not None) != bool(self.split_seeds):
+                raise ValueError(f"{row.name!r} has figures of splits without seeds, or the other way round")
+            if any(len(over.values) != self.n for over in (row.splits, row.trainings) if over):
+                raise ValueError(f"{row.name!r} has not n figures")
+        if len({row.name for row in self.methods}) < len(self.methods):
+            raise ValueError("it has a method twice")
+        return self
 
 
 class BinsRecord(Record):
@@ -175,6 +217,7 @@ class CalibrationRecord(Record):
     bins: str
     temperature: Annotated[float, Field(gt=0, lt=1e9)]
     fitted_images: Count
+    fitted_on: Literal["validation", "cross_validated"]
     held_out: bool
     before: ReliabilityRecord
     after: ReliabilityRecord

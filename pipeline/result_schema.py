@@ -27,6 +27,7 @@ from bottleneck_features.pipeline.result_rows import (
     Rate,
     Record,
     ScoredSplit,
+    SeedsRecord,
     Share,
     Texts,
 )
@@ -86,6 +87,7 @@ class ScoredResult(ResultRecord):
     select_reason: str = ""
     classes: Texts = Field(default_factory=list)
     curves: dict[str, CurvesRecord] = Field(default_factory=dict)
+    seeds: SeedsRecord | None = None
 
     @model_validator(mode="after")
     def _curves_are_of_two_classes(self) -> Self:

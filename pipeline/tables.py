@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
+from bottleneck_features.pipeline.figures import Figures
 from bottleneck_features.pipeline.method_names import row_title
 from bottleneck_features.pipeline.method_row import Score
 
 SMALLEST_P = 1e-300
-FEW = 50  # validation images: a temperature fitted on fewer can make other images far worse
+FEW = 50  # images: a temperature fitted on fewer can make other images far worse
 TESTS = {
     "mcnemar": "exact McNemar",
     "group sign-flip": "exact sign-flip test over groups,",
@@ -96,8 +97,13 @@ def gap_text(pair: Mapping[str, Any], first: str) -> str:
     """Return how far one of two methods is ahead, with the interval, in points."""
     sign = 1 if pair["first"] == first else -1
     low, high = sorted(sign * end for end in pair["difference_interval"])
-    unit = "points" if pair.get("measure", "accuracy") == "accuracy" else f"points of {select_name(pair['measure'])}"
+    unit = points_name(pair.get("measure", "accuracy"))
     return f"{100 * sign * pair['difference']:+.1f} {unit} [{100 * low:+.1f}, {100 * high:+.1f}]"
+
+
+def points_name(measure: str) -> str:
+    """Return what a difference of two methods is in, such as `points of AUROC`; plain points are of accuracy."""
+    return "points" if measure == "accuracy" else f"points of {select_name(measure)}"
 
 
 def _train_text(method: Mapping[str, Any], select: str) -> str:
@@ -122,10 +128,57 @@ def probe_rows(methods: list[Mapping[str, Any]], split: str, select: str) -> lis
     ]
 
 
+def spread_columns(seeds: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the column names of `spread_rows`: over splits only where the test split was drawn anew."""
+    kinds = ("splits", "trainings") if seeds["split_seeds"] else ("trainings",)
+    over = (column for kind in kinds for column in (f"over {seeds['n']} {kind}: mean", "standard deviation"))
+    return ("method", "test", *over)
+
+
+def spread_rows(seeds: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """Return the spread of test figures as text, one tuple per method in the order of `spread_columns`.
+
+    Args:
+        seeds: the `seeds` of a result object.
+    """
+    return [
+        (
+            method["name"],
+            percent_text(method["trainings"]["values"][0]),
+            *(text for over in (method["splits"], method["trainings"]) if over for text in _spread_texts(over)),
+        )
+        for method in seeds["methods"]
+    ]
+
+
+def _spread_texts(over: Mapping[str, Any]) -> tuple[str, str]:
+    return percent_text(over["mean"]), points_text(over["deviation"])
+
+
+def points_text(share: float) -> str:
+    """Return a difference or deviation, −1 to 1, in points with one decimal."""
+    return f"{100 * share:.1f} points"
+
+
 def accuracy_text(method: Mapping[str, Any], split: str) -> str:
     """Return a method's accuracy on a split with its interval, in per cent; a dash where it was not scored."""
     value = method["accuracy"].get(split)
     return "–" if value is None else interval_text(value, *method["interval"][split])
+
+
+def no_better_than(figures: Figures, select: str, classes: int) -> str:
+    """Return which answer that needs no image a method is not shown to beat; empty where it beats it.
+
+    Args:
+        figures: of the method.
+        select: what decides between models.
+        classes: how many.
+    """
+    if select in ("accuracy", "log-loss"):
+        beaten = figures.accuracy.low > figures.majority
+        return "" if beaten else f"always answering the most frequent class ({percent_text(figures.majority)})"
+    beaten = figures.balanced_accuracy.low > 1 / classes
+    return "" if beaten else f"guessing (balanced accuracy {percent_text(1 / classes)})"
 
 
 def interval_text(share: float, low: float, high: float) -> str:
@@ -184,10 +237,14 @@ def calibration_sentence(calibration: Mapping[str, Any]) -> str:
     before, after = (100 * calibration[name]["expected_calibration_error"] for name in ("before", "after"))
     fitted_on = "validation" if calibration["held_out"] else "the images it is measured on, so it is too optimistic"
     images = calibration["fitted_images"]
-    few = f", from {images} validation images only" if images < FEW else ""
-    worse = (
-        ". Scaling made calibration worse: the validation images differ from the test images" if after > before else ""
+    kind = "" if calibration["fitted_on"] == "cross_validated" else "validation "
+    few = f", from {images} {kind}images only" if images < FEW else ""
+    reason = (
+        "the temperature of the validation images does not suit the test images"
+        if calibration["held_out"]
+        else "a temperature minimises the log loss, not this error"
     )
+    worse = f". Scaling made it worse: {reason}" if after > before else ""
     return (
         f"calibration: expected error {before:.1f} points, {after:.1f} after temperature scaling "
         f"(T = {calibration['temperature']:.2f}, fitted on {fitted_on}{few}; {calibration['bins']}){worse}"

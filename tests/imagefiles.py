@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from bottleneck_features.pipeline.datasets.pixels.decoding import MAX_PIXELS, Checked, Resizing, check_and_load
+
 COLOURS = {"blue": (30, 40, 220), "green": (30, 200, 40), "red": (220, 40, 30)}
 PHOTO = (40, 30)  # width, height
 
@@ -23,6 +25,11 @@ def encoded(image: Image.Image, format: str = "JPEG", **options: object) -> byte
     stream = io.BytesIO()
     image.save(stream, format, **options)
     return stream.getvalue()
+
+
+def check(content: bytes, max_pixels: int = MAX_PIXELS, bands: tuple[int, ...] = ()) -> Checked:
+    """What is in a file, by a decoding that is as small as it can be."""
+    return check_and_load(content, Resizing((1, 1), bands=tuple(bands)), max_pixels)[0]
 
 
 def write(path: Path, content: bytes) -> Path:

@@ -13,12 +13,14 @@ from bottleneck_features import features
 from bottleneck_features.pipeline.commandline.cli_cache import cache
 from bottleneck_features.pipeline.commandline.cli_frame import (
     CLICK_CONTEXT,
+    SPREAD,
     Commands,
     Request,
     asked,
     cross_validated,
     json_option,
     request_of,
+    seeded,
     show,
 )
 from bottleneck_features.pipeline.commandline.cli_use import (
@@ -236,11 +238,7 @@ def train_head_command(request: Request) -> None:
     "--label-curve", "sizes", metavar="SIZES",
     help="Make a label curve instead: train on these numbers of labelled images per class, such as 1,5,10,50,100,all.",
 )  # fmt: skip
-@click.option(
-    "--seeds",
-    type=click.IntRange(min=1),
-    help="Seeds per point of the label curve.  [default: 3]",
-)
+@seeded(f"{SPREAD} With --label-curve: seeds per point.  [default: 3]")
 def compare_command(
     request: Request, folds: int | None, repeats: int | None, sizes: str | None, seeds: int | None
 ) -> None:
@@ -259,6 +257,7 @@ def compare_command(
 
     \b
     Example: bottleneck compare -e digits
+             bottleneck compare -e digits --seeds 5
              bottleneck compare -e digits --label-curve 1,5,10,50,100,all --seeds 5
     """
     if sizes is not None:
@@ -267,14 +266,14 @@ def compare_command(
 
         show(request, label_curve(study, wanted, seeds or CURVE_SEEDS), print_label_curve)
         return
-    if seeds is not None:
-        raise RequestError("--seeds is for a label curve only: add --label-curve 1,5,10,all, or leave --seeds out.")
     study = study_with_features(request, "compare")
     from bottleneck_features.pipeline.methods.cross_validation import folding_of
+    from bottleneck_features.pipeline.methods.seeds import seeds_of
     from bottleneck_features.pipeline.stages.compare import compare
     from bottleneck_features.pipeline.stages.report import report
 
-    result, page = compare(study, folding_of(study, folds, repeats)), report(study.for_command("report"))
+    result = compare(study, folding_of(study, folds, repeats), seeds_of(study, seeds))
+    page = report(study.for_command("report"))
     show(request, result, lambda content: print_comparison(content, page.as_json()))
 
 
@@ -315,7 +314,8 @@ def fine_tune_command(request: Request, method: str) -> None:
 @main.command("probe")
 @asked
 @cross_validated
-def probe_command(request: Request, folds: int | None, repeats: int | None) -> None:
+@seeded(SPREAD)
+def probe_command(request: Request, folds: int | None, repeats: int | None, seeds: int | None) -> None:
     """Probe every cached layer, and layers side by side: logistic regression, ridge, k-NN and the walk-through's head.
 
     Settings are chosen on validation images; the best of each family is scored once on the test images. Writes
@@ -325,14 +325,15 @@ def probe_command(request: Request, folds: int | None, repeats: int | None) -> N
 
     \b
     Example: bottleneck probe -e photo-patches
-             bottleneck probe -e digits --set head.epochs=20
+             bottleneck probe -e photo-patches --seeds 5
              bottleneck probe -e natural-images --set dataset.path=pictures --folds 5 --repeats 10
     """
     study = study_with_features(request, "probe")
     from bottleneck_features.pipeline.methods.cross_validation import folding_of
+    from bottleneck_features.pipeline.methods.seeds import seeds_of
     from bottleneck_features.pipeline.stages.probe import probe
 
-    show(request, probe(study, folding_of(study, folds, repeats)), print_probe)
+    show(request, probe(study, folding_of(study, folds, repeats), seeds_of(study, seeds)), print_probe)
 
 
 @main.command("advise")

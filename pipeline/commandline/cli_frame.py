@@ -25,9 +25,17 @@ DEFAULT_HOME = Path("artifacts")
 READY_OR_FILE = "A ready-made experiment (see `bottleneck experiments`) or the path of a .toml file."
 CLICK_CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
+SPREAD = (
+    "Also measure the spread of test figures: over N draws of the test split, where it is drawn, everything learned anew, and "
+    "over N trainings on the same split. Each is a look at test images."
+)
+
 INTERRUPT_MESSAGES = {
     "features": "Stopped. Every finished shard is kept: the same command continues where this one stopped.",
     "predict": "Stopped. With --out every prediction is kept: the same command continues after the last one.",
+    "probe": "Stopped. With --seeds every finished split and training is kept: the same command continues after the last one.",
+    "compare": "Stopped. With --seeds every finished split and training is kept, and of networks every finished epoch: the same "
+    "command continues there.",
     "fine-tune": "Stopped. Every finished epoch is kept: the same command continues after the last one.",
 }
 
@@ -216,3 +224,8 @@ def cross_validated(command: Callable[..., None]) -> Callable[..., None]:
     for option in reversed(_FOLDS):
         command = option(command)
     return command
+
+
+def seeded(help_text: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Return what adds the option `--seeds` to a command."""
+    return click.option("--seeds", type=click.IntRange(min=1, max=1000), metavar="N", help=help_text)

@@ -23,6 +23,8 @@ from bottleneck_features.pipeline.tables import (
     percent_text,
     probe_rows,
     shown_name,
+    spread_columns,
+    spread_rows,
     table_columns,
     table_rows,
 )
@@ -79,8 +81,17 @@ def print_probe(result: Mapping[str, Any]) -> None:
     print_table(PROBE_COLUMNS, probe_rows(result["table"], "validation", select))
     for pair in result["pairs"]:
         echo(pair_line(pair, result["scored_on"]))
+    _print_spread(result)
     echo(f"{result['methods'][0]['name']}, {calibration_sentence(result['calibration'])}")
     _print_files(result)
+
+
+def _print_spread(result: Mapping[str, Any]) -> None:
+    """Print how test figures vary over splits and trainings, where that was asked for."""
+    if seeds := result.get("seeds"):
+        echo(f"\nThe spread of {shown_name(seeds['measure'])}:")
+        print_table(spread_columns(seeds), spread_rows(seeds))
+        echo(f"{seeds['protocol']}\n")
 
 
 def print_label_curve(result: Mapping[str, Any]) -> None:
@@ -124,6 +135,7 @@ def print_report(result: Mapping[str, Any]) -> None:
 def print_comparison(result: Mapping[str, Any], report: Mapping[str, Any]) -> None:
     """Print the compared methods, the answer, and where the report is."""
     print_methods(result)
+    _print_spread(result)
     echo(answer(result))
     echo(f"report: {report['files'][0]}")
 

@@ -14,12 +14,14 @@ from bottleneck_features.pipeline.datasets.drawn_test import draw_test
 from bottleneck_features.pipeline.datasets.image_dataset import (
     SPLIT_NAMES,
     STORED,
+    DrawnTest,
     ImageDataset,
     ImageReader,
     ImageTable,
 )
 from bottleneck_features.pipeline.datasets.labels.reading import plain_label, read_labels
 from bottleneck_features.pipeline.datasets.listing import NO_LABEL, Listing, Problem, natural_key
+from bottleneck_features.pipeline.datasets.pixel_memory import PixelMemory
 from bottleneck_features.pipeline.datasets.pixels.decoding import POINT_SAMPLED, Resizing
 from bottleneck_features.pipeline.datasets.pixels.value_ranges import data_ranges
 from bottleneck_features.pipeline.datasets.quarantine import QUARANTINE_FILE, LeftOut
@@ -170,7 +172,7 @@ def assemble(
     left_out.require_few_problems(len(usable), settings, quarantine)
     whole = usable
     usable, small = _without_small_classes(whole, settings)
-    parts, without_test = _splits(usable, settings)
+    parts, drawn, without_test = _splits(usable, settings)
     require_trained({split: _counts(part).keys() for split, part in parts.items()}, location)
     title = f"{Path(location).name} ({sum(len(part) for part in parts.values()):,} image files)"
     mask = labelled.labelled
@@ -181,6 +183,7 @@ def assemble(
         parts,
         reader=reader,
         resizing=replace(resizing, ranges=values.ranges),
+        memory=PixelMemory(home, resizing),
         max_pixels=settings.max_pixels,
         identity={**identity, **values.identity},
         notices=(
@@ -195,6 +198,7 @@ def assemble(
             *values.notices,
         ),
         group_candidates=labelled.group_candidates,
+        drawn=drawn,
     )
 
 
@@ -242,8 +246,10 @@ def _straddling_notice(parts: Mapping[str, ImageTable]) -> tuple[str, ...]:
     )
 
 
-def _splits(images: ImageTable, settings: DatasetSettings) -> tuple[dict[str, ImageTable], tuple[str, ...]]:
-    """Return the images of each split, and a notice where no test images are held back because there are few images."""
+def _splits(
+    images: ImageTable, settings: DatasetSettings
+) -> tuple[dict[str, ImageTable], DrawnTest | None, tuple[str, ...]]:
+    """Return the images of each split, how the test split was drawn, and a notice where few images are why none was."""
     codes = np.maximum(images.splits, SPLIT_NAMES.index("train"))  # what the data do not say of is for training
     given = {name: images.take(codes == code) for code, name in enumerate(SPLIT_NAMES) if (codes == code).any()}
     require_two(_counts(given["train"]) if "train" in given else ())
@@ -259,11 +265,12 @@ def _splits(images: ImageTable, settings: DatasetSettings) -> tuple[dict[str, Im
         if fraction and fraction * len(images) < FEWEST_DRAWN:
             fraction, notices = 0.0, (_too_few_to_test(len(images)),)
     if not fraction:
-        return given, notices
+        return given, None, notices
     whole = given["train"]
     contents = whole.images["sha256"]
     train, test = draw_test(whole.labels, whole.names, contents, whole.groups, fraction, settings.split_seed)
-    return {**given, "train": whole.take(train), "test": whole.take(test)}, ()
+    drawn = DrawnTest(fraction, np.concatenate([train, test]))
+    return {**given, "train": whole.take(train), "test": whole.take(test)}, drawn, ()
 
 
 def _too_few_to_test(images: int) -> str:

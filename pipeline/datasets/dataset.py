@@ -8,12 +8,17 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
+from bottleneck_features.features import Places, rows_at
 from bottleneck_features.pipeline.datasets.pixels.decoding import Header
+from bottleneck_features.pipeline.datasets.pixels.perceptual import hash_type, perceptual_hash
 from bottleneck_features.pipeline.datasets.splitting import stratified_draw
 from bottleneck_features.pipeline.datasets.texts import joined
 
 HASHED_AT_ONCE = 2048  # images
+SHA256_BYTES = 32
+HASHED_BYTES = 8 << 20  # of the images that are in memory while they are hashed
 LIMIT_SEED = 0
 
 
@@ -74,6 +79,8 @@ class Dataset(ABC):
         identity: what else, besides the content, changes the pixels that `images` gives.
         notices: sentences a reader of any number from these data must know.
         group_candidates: columns that look like groups, where no groups were asked for.
+        drawn_test: whether the test split was drawn; else the data bring one, or there is none.
+        places: where the images of each split are in the data set that this one rearranges; empty for any other.
     """
 
     title: str
@@ -84,10 +91,21 @@ class Dataset(ABC):
     identity: Mapping[str, Any] = MappingProxyType({})
     notices: tuple[str, ...] = ()
     group_candidates: tuple[str, ...] = ()
+    drawn_test: bool = False
+    places: Mapping[str, Places] = MappingProxyType({})
 
     @abstractmethod
     def images(self, split: str, indices: np.ndarray) -> np.ndarray:
         """Return the images at `indices` of a split as a `(len(indices), height, width, 3)` uint8 RGB array."""
+
+    def perceptual_hashes(self, split: str, indices: np.ndarray) -> np.ndarray:
+        """Return the perceptual hash (see `perceptual_hash`) of the images at `indices` of a split; `(len(indices),)` records."""
+        out = np.empty(len(indices), hash_type(*self.image_shape[:2]))
+        step = max(1, HASHED_BYTES // int(np.prod(self.image_shape)))
+        with threadpool_limits(1, user_api="blas"):  # threads would wait for one another at each small image
+            for start in range(0, len(indices), step):
+                out[start : start + step] = perceptual_hash(self.images(split, indices[start : start + step]))
+        return out
 
     def origin(self, split: str, index: int) -> ImageOrigin | None:
         """Return where a sample comes from; None for data that are no image files."""
@@ -100,6 +118,15 @@ class Dataset(ABC):
                 if origin := self.origin(split, index):
                     yield origin
 
+    @property
+    def redrawable(self) -> bool:
+        """Whether the test split was drawn from all images, so that another one can be."""
+        return False
+
+    def redrawn(self, seed: int) -> "Dataset":
+        """Return the data set that another `dataset.split_seed` makes of the same images, where it is `redrawable`."""
+        raise NotImplementedError
+
     def contents(self, split: str, indices: np.ndarray) -> np.ndarray:
         """Return the SHA-256 of what each of some images is made from, its pixels or its file, as `(n, 32)` uint8."""
         hashes = []
@@ -107,7 +134,7 @@ class Dataset(ABC):
             images = self.images(split, indices[start : start + HASHED_AT_ONCE])
             shape = repr(images.shape[1:]).encode()
             hashes += [hashlib.sha256(shape + image.tobytes()).digest() for image in images]
-        return np.frombuffer(b"".join(hashes), np.uint8).reshape(-1, 32)
+        return np.frombuffer(b"".join(hashes), np.uint8).reshape(-1, SHA256_BYTES)
 
     def fingerprint(self, split: str) -> str:
         """Return the SHA-256 of the ids and the contents of a split, 64 hexadecimal digits."""
@@ -165,6 +192,7 @@ class SelectedDataset(Dataset):
         self.identity = whole.identity
         self.notices = whole.notices
         self.group_candidates = whole.group_candidates
+        self.drawn_test = whole.drawn_test
         self.splits = {split: whole.splits[split].take(places) for split, places in kept.items()}
         self.groups = {split: whole.groups[split][places] for split, places in kept.items() if split in whole.groups}
         self._whole, self._kept = whole, kept
@@ -172,6 +200,10 @@ class SelectedDataset(Dataset):
     def images(self, split: str, indices: np.ndarray) -> np.ndarray:
         """See `Dataset.images`."""
         return self._whole.images(split, self._kept[split][indices])
+
+    def perceptual_hashes(self, split: str, indices: np.ndarray) -> np.ndarray:
+        """See `Dataset.perceptual_hashes`."""
+        return self._whole.perceptual_hashes(split, self._kept[split][indices])
 
     def origin(self, split: str, index: int) -> ImageOrigin | None:
         """See `Dataset.origin`."""
@@ -189,6 +221,52 @@ class LimitedDataset(SelectedDataset):
         kept = {split: stratified_sample(samples.labels, limit) for split, samples in whole.splits.items()}
         super().__init__(whole, kept)
         self.title = f"{whole.title}, at most {limit:,} images a split"
+
+
+class RearrangedDataset(Dataset):
+    """The images of another data set in other splits.
+
+    Args:
+        whole: the other data set.
+        places: where the images of each new split are in it; its splits of other names stay.
+    """
+
+    def __init__(self, whole: Dataset, places: Mapping[str, Places]) -> None:
+        self.title, self.class_names, self.image_shape = whole.title, whole.class_names, whole.image_shape
+        self.identity, self.notices = whole.identity, whole.notices
+        self.group_candidates, self.drawn_test, self.places = whole.group_candidates, whole.drawn_test, places
+        self._whole = whole
+        self.splits = {**whole.splits, **{split: self._samples(own) for split, own in places.items()}}
+        new = {split: rows_at(own, whole.groups) for split, own in places.items()} if whole.groups else {}
+        self.groups = {**whole.groups, **new}
+
+    def images(self, split: str, indices: np.ndarray) -> np.ndarray:
+        """See `Dataset.images`."""
+        if split not in self.places:
+            return self._whole.images(split, indices)
+        like = np.empty((0, *self.image_shape), np.uint8)
+        return self.places[split].take(indices).gathered(self._whole.images, like)
+
+    def origin(self, split: str, index: int) -> ImageOrigin | None:
+        """See `Dataset.origin`."""
+        return self._whole.origin(*self._place(split, index))
+
+    def contents(self, split: str, indices: np.ndarray) -> np.ndarray:
+        """See `Dataset.contents`."""
+        if split not in self.places:
+            return self._whole.contents(split, indices)
+        return self.places[split].take(indices).gathered(self._whole.contents, np.empty((0, SHA256_BYTES), np.uint8))
+
+    def _place(self, split: str, index: int) -> tuple[str, int]:
+        if split not in self.places:
+            return split, index
+        places = self.places[split]
+        return places.names[places.splits[index]], int(places.indices[index])
+
+    def _samples(self, places: Places) -> Samples:
+        own = {split: self._whole.splits[split] for split in places.names}
+        ids = rows_at(places, {split: samples.ids for split, samples in own.items()})
+        return Samples(ids, rows_at(places, {split: samples.labels for split, samples in own.items()}))
 
 
 def stratified_sample(labels: np.ndarray, limit: int) -> np.ndarray:

@@ -1,6 +1,6 @@
 """Images that are decoded and resized when they are asked for, wherever their bytes are."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
 from functools import partial
@@ -8,17 +8,22 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from bottleneck_features.pipeline.datasets.dataset import Dataset, ImageOrigin, Samples
+from bottleneck_features.features import Places
+from bottleneck_features.pipeline.datasets.dataset import Dataset, ImageOrigin, RearrangedDataset, Samples
+from bottleneck_features.pipeline.datasets.drawn_test import draw_test
 from bottleneck_features.pipeline.datasets.labels.reading import plain_label
 from bottleneck_features.pipeline.datasets.layout.tree import plain_name
 from bottleneck_features.pipeline.datasets.listing import natural_key
+from bottleneck_features.pipeline.datasets.pixel_memory import PixelMemory
 from bottleneck_features.pipeline.datasets.pixels.decoding import (
     RECIPE,
     Header,
     Resizing,
     UnusableImage,
     load_bytes,
+    resized,
 )
+from bottleneck_features.pipeline.datasets.pixels.perceptual import perceptual_hash
 from bottleneck_features.pipeline.datasets.pixels.pillow_settings import decoding_settings
 from bottleneck_features.pipeline.errors import ChangedImage
 
@@ -72,6 +77,18 @@ class StoredImage(NamedTuple):
     size: int
 
 
+class DrawnTest(NamedTuple):
+    """How a test split was drawn.
+
+    Attributes:
+        fraction: the share of images that is drawn.
+        positions: `(n,)` of the training and then of the test images, where they were before.
+    """
+
+    fraction: float
+    positions: np.ndarray
+
+
 class ImageReader(Protocol):
     """What gives the bytes of images; used by several threads at once."""
 
@@ -94,10 +111,12 @@ class ImageDataset(Dataset):
         tables: the images of each split.
         reader: what gives their bytes.
         resizing: what every image becomes.
+        memory: what decoding them gave before; of the same resizing, but for the ranges.
         max_pixels: the largest width x height.
         identity: see `Dataset`.
         notices: see `Dataset`.
         group_candidates: see `Dataset`.
+        drawn: how the test split was drawn; None where it was not.
     """
 
     def __init__(
@@ -107,13 +126,17 @@ class ImageDataset(Dataset):
         *,
         reader: ImageReader,
         resizing: Resizing,
+        memory: PixelMemory,
         max_pixels: int,
         identity: Mapping[str, Any],
         notices: tuple[str, ...],
         group_candidates: tuple[str, ...] = (),
+        drawn: DrawnTest | None = None,
     ) -> None:
         self.title = title
         self.notices = notices
+        self.drawn_test = drawn is not None
+        self._drawn = drawn
         self.group_candidates = group_candidates
         train = tables["train"]
         self.class_names = tuple(sorted((train.names[i] for i in np.unique(train.labels)), key=natural_key))
@@ -123,23 +146,48 @@ class ImageDataset(Dataset):
         if any(len(table.groups) for table in tables.values()):
             self.groups = {split: table.groups for split, table in tables.items()}
         self._tables = tables
-        self._reader, self._resizing, self._max_pixels = reader, resizing, max_pixels
+        self._reader, self._resizing, self._memory, self._max_pixels = reader, resizing, memory, max_pixels
 
     def images(self, split: str, indices: np.ndarray) -> np.ndarray:
         """See `Dataset`.
 
         Raises:
-            ChangedImage: an image is no longer what was scanned.
+            ChangedImage: an image that is not in the memory is no longer what was scanned.
         """
         out = np.empty((len(indices), *self.image_shape), np.uint8)
 
         def fill(place: int) -> None:
             out[place] = self._image(self._tables[split], int(indices[place]))
 
-        with ThreadPoolExecutor(self._reader.threads, "decode") as pool, decoding_settings(self._max_pixels):
-            for _ in pool.map(fill, range(len(indices))):
-                pass
+        self._for_each(range(len(indices)), fill)
         return out
+
+    def perceptual_hashes(self, split: str, indices: np.ndarray) -> np.ndarray:
+        """See `Dataset`; each image is hashed once, for good.
+
+        Raises:
+            ChangedImage: see `images`.
+        """
+        table = self._tables[split]
+        known, out = self._memory.hashes(table.images["sha256"][indices])
+
+        def fill(place: int) -> None:
+            index = int(indices[place])
+            pixels, stored = self._image(table, index), table.images[index]
+            if self._resizing.ranges:  # which the memory does not know
+                out[place] = perceptual_hash(pixels[None])[0]
+            else:
+                out[place] = self._memory.keep(stored["sha256"].tobytes(), pixels, int(stored["size"]))
+
+        if not known.all():
+            with self._memory.keeping():
+                self._for_each(np.flatnonzero(~known).tolist(), fill)
+        return out
+
+    def _for_each(self, places: Iterable[int], work: Callable[[int], None]) -> None:
+        with ThreadPoolExecutor(self._reader.threads, "decode") as pool, decoding_settings(self._max_pixels):
+            for _ in pool.map(work, places):
+                pass
 
     def origin(self, split: str, index: int) -> ImageOrigin:
         """See `Dataset.origin`."""
@@ -154,8 +202,30 @@ class ImageDataset(Dataset):
             sha256=image["sha256"].tobytes().hex(),
             header=Header(int(image["width"]), int(image["height"]), mode, format),
             read=partial(self._reader.read, stored),
-            pixels=lambda size: self._pixels(table, index, replace(self._resizing, size=size)),
+            pixels=lambda size: self._small(table, index, size),
         )
+
+    @property
+    def redrawable(self) -> bool:
+        """See `Dataset.redrawable`."""
+        return self._drawn is not None
+
+    def redrawn(self, seed: int) -> RearrangedDataset:
+        """See `Dataset.redrawn`.
+
+        Raises:
+            RequestError: this draw has no test split with images of every class; see `draw_test`.
+        """
+        assert self._drawn
+        names, order = ("train", "test"), np.argsort(self._drawn.positions)
+        train, test = (self._tables[name] for name in names)
+        counts = len(train), len(test)
+        pool = Places(names, np.repeat([0, 1], counts), np.concatenate([*map(np.arange, counts)])).take(order)
+        labels, groups = (np.concatenate([getattr(train, own), getattr(test, own)]) for own in ("labels", "groups"))
+        contents = np.concatenate([train.images["sha256"], test.images["sha256"]])[order]
+        groups = groups[order] if len(groups) else groups
+        drawn = draw_test(labels[order], train.names, contents, groups, self._drawn.fraction, seed)
+        return RearrangedDataset(self, {name: pool.take(rows) for name, rows in zip(names, drawn, strict=True)})
 
     def contents(self, split: str, indices: np.ndarray) -> np.ndarray:
         """See `Dataset.contents`."""
@@ -168,13 +238,23 @@ class ImageDataset(Dataset):
         return np.array([numbers.get(name, -1) for name in table.names], np.int64)[table.labels]
 
     def _image(self, table: ImageTable, index: int) -> np.ndarray:
+        kept = self._kept(table, index)
         try:
-            return self._pixels(table, index, self._resizing)
+            return self._pixels(table, index, self._resizing) if kept is None else kept
         except UnusableImage as problem:
             location = self._reader.location(_stored(table, index))
             raise ChangedImage(
                 f"'{location}' is no longer what it was at the start: {problem}. Put it back."
             ) from problem
+
+    def _small(self, table: ImageTable, index: int, size: tuple[int, int]) -> np.ndarray:
+        """Return an image of another size, to be looked at: from the memory where it has enough pixels."""
+        kept = self._kept(table, index) if np.less_equal(size, self._resizing.size).all() else None
+        resizing = replace(self._resizing, size=size)
+        return self._pixels(table, index, resizing) if kept is None else resized(kept, resizing)
+
+    def _kept(self, table: ImageTable, index: int) -> np.ndarray | None:
+        return self._memory.pixels(table.images["sha256"][index].tobytes())
 
     def _pixels(self, table: ImageTable, index: int, resizing: Resizing) -> np.ndarray:
         content, sha256 = self._reader.read(_stored(table, index)), table.images["sha256"][index].tobytes().hex()

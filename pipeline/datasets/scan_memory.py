@@ -17,6 +17,7 @@ from bottleneck_features.features.storage import remove_stale
 from bottleneck_features.pipeline.results import write_bytes
 
 SCAN_FOLDER = "scans"
+PIXEL_FOLDER = "pixels"  # what decoding gave besides, see `PixelMemory`
 _VERSION = 5  # raise it when what is remembered, or the check that leads to it, changes
 SCANS_KEPT = 20  # data sets
 _SEAL = "sha256"
@@ -38,12 +39,12 @@ class ScanMemory:
         state = "\0".join(map(str, (*key, PIL.__version__, _VERSION)))
         self._folder = home / SCAN_FOLDER / hashlib.sha256(os.fsencode(state)).hexdigest()[:32]
         others = [path for path in (home / SCAN_FOLDER).glob("*") if path != self._folder]
-        for path in sorted(others, key=_last_used, reverse=True)[SCANS_KEPT - 1 :]:
-            _remove(path)
+        for path in sorted(others, key=last_used, reverse=True)[SCANS_KEPT - 1 :]:
+            remove(path)
         remove_stale(self._folder)
         for path in self._folder.glob("*"):
-            if _last_used(path) < time.time() - UNUSED_DAYS * 86400:
-                _remove(path)
+            if last_used(path) < time.time() - UNUSED_DAYS * 86400:
+                remove(path)
 
     def recall(self, name: str, parse: Callable[[Mapping[str, np.ndarray]], Found]) -> Found | None:
         """Return what `parse` makes of the arrays that are remembered under a name; None where none are, or damaged ones."""
@@ -76,7 +77,8 @@ class ScanMemory:
 
 def forget_scans(home: Path) -> None:
     """Forget what was found in any file, so that the next command reads them all again."""
-    shutil.rmtree(home / SCAN_FOLDER, ignore_errors=True)
+    for folder in (SCAN_FOLDER, PIXEL_FOLDER):
+        shutil.rmtree(home / folder, ignore_errors=True)
 
 
 def _sealed(arrays: Mapping[str, np.ndarray]) -> str:
@@ -88,14 +90,16 @@ def _sealed(arrays: Mapping[str, np.ndarray]) -> str:
     return digest.hexdigest()
 
 
-def _last_used(path: Path) -> float:
+def last_used(path: Path) -> float:
+    """Return when a file or folder of a memory was used, in seconds since 1970; 0 where another process has removed it."""
     try:
         return path.stat().st_mtime
-    except OSError:  # another process has removed it
+    except OSError:
         return 0.0
 
 
-def _remove(path: Path) -> None:
+def remove(path: Path) -> None:
+    """Remove a file or folder of a memory, as far as it can be."""
     if path.is_dir():
         shutil.rmtree(path, ignore_errors=True)
     else:

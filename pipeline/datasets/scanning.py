@@ -1,4 +1,8 @@
-"""One look at every image of a data set before anything else: where it is, its SHA-256, and whether it decodes."""
+"""One look at every image of a data set before anything else: where it is, its SHA-256, and whether it decodes.
+
+That it decodes is found by decoding it as the experiment wants it. So what later commands would decode it for is kept: see
+`PixelMemory`.
+"""
 
 import hashlib
 import os
@@ -14,10 +18,12 @@ import numpy as np
 
 from bottleneck_features.pipeline.datasets.containers import Container
 from bottleneck_features.pipeline.datasets.listing import printable
+from bottleneck_features.pipeline.datasets.pixel_memory import PixelMemory
 from bottleneck_features.pipeline.datasets.pixels.decoding import (
     MAX_PIXELS,
+    Resizing,
     UnusableImage,
-    check,
+    check_and_load,
     decoding_threads,
 )
 from bottleneck_features.pipeline.datasets.pixels.file_bytes import MAX_BYTES, read_file
@@ -87,9 +93,9 @@ def scan_files(
     root: Path,
     paths: Sequence[str],
     home: Path,
+    resizing: Resizing,
     max_pixels: int = MAX_PIXELS,
     *,
-    bands: Sequence[int] = (),
     follow_links: bool = True,
 ) -> ScanResult:
     """Look at files, each decoded once until its bytes are others.
@@ -100,23 +106,25 @@ def scan_files(
         root: the folder they are in.
         paths: relative to `root`, with `/`.
         home: the artifacts folder, which remembers. `forget_scans` makes every file be read again.
+        resizing: what images become; `PixelMemory` keeps what that gives of those that are decoded.
         max_pixels: the largest width x height of an image.
-        bands: as `dataset.bands`.
         follow_links: whether a symbolic link stands for the file that it points to, wherever that is.
 
     Returns:
         The `ScanResult` of the paths, in order; an id is the path as it can be printed.
     """
     root = root.resolve()
-    memory = ScanMemory(home, "files", root, max_pixels, *bands)
+    memory = ScanMemory(home, "files", root, max_pixels, *resizing.bands)
+    pixels = PixelMemory(home, resizing)
     before = memory.recall("files", parsed) or _batch((), ())
     known = _looks(before)
     images = (_file(root, path, follow_links) for path in paths)
     scanned = [_batch((), ())]
     with progress(total=len(paths), unit="file", desc="scan", disable=len(paths) < QUICK) as bar:
         try:
-            look = partial(_look, max_pixels=max_pixels, bands=bands, known=known)
-            scanned.extend(_scan(images, look, FILES_AT_A_TIME, on_image=bar.update))
+            look = partial(_look, max_pixels=max_pixels, pixels=pixels, known=known)
+            with pixels.keeping():
+                scanned.extend(_scan(images, look, FILES_AT_A_TIME, on_image=bar.update))
         finally:
             found = _one_after_another(scanned)
             fresh = _looks(found)
@@ -132,9 +140,9 @@ def scan_containers(
     images: partial,
     annotations: Sequence[str],
     home: Path,
+    resizing: Resizing,
     *,
     max_pixels: int,
-    bands: Sequence[int] = (),
 ) -> ScanResult:
     """Look at every image of containers, each read and decoded once until its container changes.
 
@@ -144,18 +152,20 @@ def scan_containers(
             keywords, and every container is read again.
         annotations: the names of what `images` tells of each.
         home: the artifacts folder, which remembers. `forget_scans` makes every container be read again.
+        resizing: as of `scan_files`.
         max_pixels: the largest width x height of an image.
-        bands: as `dataset.bands`.
 
     Returns:
         The `ScanResult` of all containers, one after the other.
     """
     folder = posixpath.commonpath([posixpath.dirname(container.url) for container in containers])
-    memory = ScanMemory(home, images.func.__qualname__, images.keywords, folder, max_pixels, *bands)
-    look = partial(_look, max_pixels=max_pixels, bands=bands)
+    memory = ScanMemory(home, images.func.__qualname__, images.keywords, folder, max_pixels, *resizing.bands)
+    pixels = PixelMemory(home, resizing)
+    look = partial(_look, max_pixels=max_pixels, pixels=pixels)
     total = sum(container.size for container in containers)
     scanned = []
-    with progress(total=total, unit="B", unit_scale=True, desc="scan", disable=total < QUICK_BYTES) as bar:
+    bar = progress(total=total, unit="B", unit_scale=True, desc="scan", disable=total < QUICK_BYTES)
+    with bar, pixels.keeping():
         for number, container in enumerate(containers):
             state = f"{container.size} {container.version}"
             found = memory.recall(container.url, partial(parsed, annotations=annotations, state=state))
@@ -192,7 +202,7 @@ def _scan(
 
 
 def _look(
-    image: UnscannedImage, max_pixels: int, bands: Sequence[int], known: Mapping[str, _Look] = MappingProxyType({})
+    image: UnscannedImage, max_pixels: int, pixels: PixelMemory, known: Mapping[str, _Look] = MappingProxyType({})
 ) -> _Look:
     try:
         state = image.state()
@@ -210,9 +220,11 @@ def _look(
     if remembered and remembered.sha256 == look.sha256:
         return remembered._replace(**state._asdict())
     try:
-        found = check(content, max_pixels, bands)
+        found, picture = check_and_load(content, pixels.resizing, max_pixels)
     except UnusableImage as problem:
         return look._replace(problem=str(problem))
+    if picture is not None:
+        pixels.keep(look.sha256, picture, len(content))
     return look._replace(
         width=found.header.width,
         height=found.header.height,

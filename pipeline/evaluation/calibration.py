@@ -53,14 +53,15 @@ class Reliability:
 
 @dataclass(frozen=True)
 class Calibration:
-    """A temperature fitted on validation images, and the reliability of images before and after it.
+    """A temperature fitted on images that the model has not seen, and the reliability of images before and after it.
 
     Attributes:
         temperature: above 1 the classifier was overconfident.
         before: at temperature 1.
         after: at the temperature.
         held_out: whether the temperature was fitted on other images; else `after` is too optimistic.
-        fitted_images: how many validation images the temperature was fitted on.
+        fitted_images: how many images the temperature was fitted on.
+        fitted_on: `validation`, or `cross_validated` for answers of the models of folds.
     """
 
     temperature: float
@@ -68,13 +69,14 @@ class Calibration:
     after: Reliability
     held_out: bool
     fitted_images: int
+    fitted_on: str = "validation"
 
     def as_json(self) -> Mapping[str, Any]:
         """Return plain JSON types."""
         return {
             "bins": f"{BINS} bins of equal width",
             "temperature": self.temperature,
-            "fitted_on": "validation",
+            "fitted_on": self.fitted_on,
             "fitted_images": self.fitted_images,
             "held_out": self.held_out,
             "before": self.before.as_json(),

@@ -10,6 +10,7 @@ import numpy as np
 from scipy.special import ndtri
 from scipy.stats import norm
 
+from bottleneck_features.models.criteria import FOR_TWO_CLASSES
 from bottleneck_features.pipeline.evaluation.estimates import (
     Estimate,
     auroc,
@@ -59,13 +60,13 @@ def paired_difference(
         first: of one method.
         second: of the other.
         groups: `(n,)` integers, of images that are not independent; None: all are.
-        measure: `accuracy`, `balanced-accuracy`, `macro-f1`, or of two classes that both occur `auroc` and
-            `average-precision`.
+        measure: `accuracy`, `balanced-accuracy`, `macro-f1`, or of two classes `auroc` and `average-precision`; where only one
+            of them occurs accuracy stands for these, as in `Figures`.
 
     Returns:
         The `PairedDifference`; its interval is never a point.
     """
-    if measure == "accuracy":
+    if measure == "accuracy" or (measure in FOR_TWO_CLASSES and len(np.unique(labels)) < 2):
         gap = accuracy_difference(labels, first.predicted, second.predicted, groups)
         test = paired_test(labels, first.predicted, second.predicted, groups)
         return PairedDifference(gap.value, gap.low, gap.high, test.p_value, test.name)
@@ -79,7 +80,7 @@ def _ranked(
     def of(labels: np.ndarray, answers: Answers) -> Estimate:
         positive = positive_class(labels, answers.probabilities)
         if positive is None:
-            raise ValueError("only two classes that both occur can be ranked")
+            raise ValueError("images are ranked where there are two classes, and both occur")
         return measure(labels == positive, answers.probabilities[:, positive])
 
     return of

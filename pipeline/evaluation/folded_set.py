@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
+from scipy.special import expit, logit
 from scipy.stats import rankdata
 
 from bottleneck_features.pipeline.evaluation.calibration import (
@@ -17,14 +18,15 @@ from bottleneck_features.pipeline.evaluation.figures import curves
 from bottleneck_features.pipeline.evaluation.folds import Fold, cross_validated_score
 from bottleneck_features.pipeline.evaluation.predictions import Predictions
 from bottleneck_features.pipeline.evaluation.scores import confusion
-from bottleneck_features.pipeline.evaluation.splits import Subset
+from bottleneck_features.pipeline.evaluation.splits import Holdout, Subset
 from bottleneck_features.pipeline.evaluation.target import ClassTarget, decide
+from bottleneck_features.pipeline.evaluation.thresholds import Spread, log_odds_of
 from bottleneck_features.pipeline.evaluation.trained import TrainedMethod
 from bottleneck_features.pipeline.figures import MEASURES, Figure, Figures
 from bottleneck_features.pipeline.method_names import BEST_PROBE
 from bottleneck_features.pipeline.method_row import CROSS_VALIDATED, Method, Score
 
-_OF_WHOLE_REPEATS = ("macro_f1", "average_precision")
+_OF_WHOLE_REPEATS = ("balanced_accuracy", "macro_f1", "average_precision")
 
 
 @dataclass(frozen=True)
@@ -36,12 +38,14 @@ class Answered:
         probabilities: `(n, classes)` of its scored images.
         threshold: that its own validation images chose.
         figures: how good the answers are.
+        spread: of the model's answers, see `TrainedMethod`.
     """
 
     fold: Fold
     probabilities: np.ndarray
     threshold: float | None
     figures: Figures
+    spread: Spread | None
 
 
 class FoldedSet:
@@ -52,12 +56,15 @@ class FoldedSet:
         labels: `(n,)` integers of all training images.
         part: these images.
         units: how many pictures or groups they are of.
+        holdout: what the model that is kept is trained and chosen on, so that no picture is on both sides; None: the study's own.
     """
 
     kind = CROSS_VALIDATED
 
-    def __init__(self, target: ClassTarget, labels: np.ndarray, part: Subset, units: int) -> None:
-        self.target = target
+    def __init__(
+        self, target: ClassTarget, labels: np.ndarray, part: Subset, units: int, holdout: Holdout | None = None
+    ) -> None:
+        self.target, self.holdout = target, holdout
         self._labels, self._part, self._units = labels, part, units
         self._answered: dict[str, list[Answered]] = {}
         self._examples: dict[str, TrainedMethod] = {}
@@ -76,7 +83,7 @@ class FoldedSet:
         labels = self._labels[self._rows(fold)]
         figures = self.target.figures(labels, probabilities, threshold)
         self._examples.setdefault(name, trained)
-        self._answered.setdefault(name, []).append(Answered(fold, probabilities, threshold, figures))
+        self._answered.setdefault(name, []).append(Answered(fold, probabilities, threshold, figures, trained.spread))
 
     def example(self, name: str) -> TrainedMethod:
         """Return the model of the first fold."""
@@ -91,7 +98,8 @@ class FoldedSet:
 
     def score(self, trained: TrainedMethod) -> Method:
         """Return a method's row with the cross-validated figures of the procedure that made it."""
-        return self._scored(trained.method)
+        row = self._scored(trained.method)
+        return replace(row, threshold=self._threshold(self._calibrating[row.label], trained.spread))
 
     def _scored(self, method: Method) -> Method:
         own = method.label if method.label in self._answered else method.name
@@ -99,9 +107,24 @@ class FoldedSet:
         name = BEST_PROBE if method.kept and BEST_PROBE in self._answered else own
         self._names[method.label], self._calibrating[method.label] = name, own
         score, figures = self._summary(name)
-        threshold = self.target.threshold(self._labels, self._answers(own).probabilities)
         row = method.with_score(CROSS_VALIDATED, score, figures)
-        return replace(row, threshold=threshold, models=len(self._answered[name]))
+        return replace(row, models=len(self._answered[name]))
+
+    def _threshold(self, name: str, kept: Spread | None) -> float | None:
+        """Return the threshold that the answers of the first repeat choose, each at its place among those of its model.
+
+        Args:
+            name: what was cross-validated.
+            kept: the spread of the model that takes the threshold.
+        """
+        places = np.empty(len(self._labels))
+        for one in self._of(name, 0):
+            if kept is None or one.spread is None:
+                return self.target.threshold(self._labels, self._answers(name).probabilities)
+            places[self._rows(one.fold)] = one.spread.places(log_odds_of(one.probabilities))
+        second = expit(places)
+        found = self.target.threshold(self._labels, np.stack([1 - second, second], axis=1))
+        return None if found is None or kept is None else kept.threshold_at(float(logit(found)))
 
     @property
     def scorings(self) -> int:
@@ -117,7 +140,7 @@ class FoldedSet:
     def calibration(self, name: str, validation: tuple[np.ndarray, np.ndarray]) -> Calibration:
         """Return the calibration of a scored method: its temperature is fitted to the answers of the first repeat."""
         own = self._labels, self._answers(self._calibrating[name]).probabilities
-        return calibrate(own, own, held_out=False)
+        return replace(calibrate(own, own, held_out=False), fitted_on=CROSS_VALIDATED)
 
     def confusion(self, name: str) -> np.ndarray:
         """Return the `(classes, classes)` counts of the first repeat: rows are the true classes."""
@@ -201,7 +224,7 @@ class FoldedSet:
         return Score(accuracy.value, accuracy.low, accuracy.high, n), replace(own, **spread)
 
     def _figure(self, name: str, measure: str) -> Figure | None:
-        """Return the mean of a figure over folds; of those that few images of a class make too good, over whole repeats.
+        """Return the mean of a figure over folds; of those that few or no images of a class make too good, over repeats.
 
         Source: G. Forman and M. Scholz, Apples-to-apples in cross-validation studies, SIGKDD Explorations 12, 2010.
         """

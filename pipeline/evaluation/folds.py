@@ -64,12 +64,27 @@ def make_folds(
     """
     for repeat in range(repeats):
         for number, (train, scored) in enumerate(_stratified(labels, units, folds, seed + repeat)):
-            own = max(2, round(1 / min(validation, 1 - validation)))
-            inner = np.random.SeedSequence([seed + repeat, number]).generate_state(1)[0]
-            fitted, chosen = next(_stratified(labels[train], units[train], own, int(inner)))
-            fitted, chosen = _every_class_trains(labels[train], fitted, chosen)
-            holdout = Holdout(Subset(split, train[fitted]), Subset(split, train[chosen]))
+            inner = int(np.random.SeedSequence([seed + repeat, number]).generate_state(1)[0])
+            holdout = whole_holdout(
+                Subset(split, train), labels[train], units[train], validation=validation, seed=inner
+            )
             yield Fold(repeat, holdout, Subset(split, scored))
+
+
+def whole_holdout(part: Subset, labels: np.ndarray, units: np.ndarray, *, validation: float, seed: int) -> Holdout:
+    """Part images in those that train and those that choose settings, whole units at a time; every class trains.
+
+    Args:
+        part: the images.
+        labels: `(n,)` integers.
+        units: `(n,)` integers, from `units_of`.
+        validation: the share that chooses; the nearest 1/k is taken.
+        seed: the same seed gives the same parts.
+    """
+    folds = max(2, round(1 / min(validation, 1 - validation)))
+    fitted, chosen = next(_stratified(labels, units, folds, seed))
+    fitted, chosen = _every_class_trains(labels, fitted, chosen)
+    return Holdout(Subset(part.split, part.indices[fitted]), Subset(part.split, part.indices[chosen]))
 
 
 def _stratified(
@@ -120,12 +135,16 @@ class FoldedDifference:
 def folded_difference(first: np.ndarray, second: np.ndarray, sizes: tuple[int, int]) -> FoldedDifference:
     """Compare two methods on the same folds by the corrected resampled t-test (source: see `cross_validated_score`).
 
+    One fold, or none, says nothing of how much they differ by chance: the interval is then all that is possible.
+
     Args:
         first: `(J,)` figures of one method, one per fold.
         second: `(J,)` of the other.
         sizes: how many images a fold is trained and how many it is scored on.
     """
     gains = first - second
+    if len(gains) < 2:
+        return FoldedDifference(float(gains.sum()), -1.0, 1.0, 1.0)
     mean, reach, freedom = float(gains.mean()), _reach(gains, sizes), len(gains) - 1
     if reach == 0:
         return FoldedDifference(mean, mean, mean, 1.0 if mean == 0 else 0.0)

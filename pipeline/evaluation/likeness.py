@@ -1,16 +1,13 @@
 """Which images look alike: a description of an image's pixels, and the nearest other images by it."""
 
-import hashlib
-
 import numpy as np
-from scipy.fft import dct
 
 from bottleneck_features.pipeline.datasets import Dataset
+from bottleneck_features.pipeline.datasets.pixels.perceptual import FREQUENCIES
 from bottleneck_features.pipeline.evaluation.splits import Subset
 
-FREQUENCIES = 8  # per side; 8 × 8 × 3 numbers describe an image
 SMALLEST_SIDE = 2 * FREQUENCIES
-BYTES_AT_A_TIME = 32 << 20  # of images or of a product
+BYTES_AT_A_TIME = 32 << 20  # of a product
 _NEIGHBOURS = 10
 NOBODY = -1
 
@@ -20,39 +17,8 @@ DISTINCT = 0.4
 
 
 def perceptual_hashes(dataset: Dataset, part: Subset) -> np.ndarray:
-    """Describe images by properties that re-encoding and resizing do not change; images are read one batch at a time.
-
-    Idea: C. Zauner, Implementation and Benchmarking of Perceptual Image Hash Functions, 2010.
-
-    Args:
-        dataset: the open data set.
-        part: which of its samples.
-
-    Returns:
-        `(n,)` records: `digest` and `mirrored`, SHA-256 of the pixels as they are and mirrored; `frequencies`, the 8×8
-        lowest DCT frequencies in each colour, without the mean, at unit length, float32; `colour`, the mean, 0..255.
-    """
-    height, width, channels = dataset.image_shape
-    vertical, horizontal = (dct(np.eye(side), norm="ortho", axis=0)[:FREQUENCIES] for side in (height, width))
-    kept = (len(vertical), len(horizontal), channels)
-    record = np.dtype(
-        [("digest", "S64"), ("mirrored", "S64"), ("frequencies", np.float32, kept), ("colour", np.float32, channels)]
-    )
-    out = np.empty(len(part), record)
-    step = max(1, BYTES_AT_A_TIME // (4 * height * width * channels))
-    for start in range(0, len(part), step):
-        rows = slice(start, start + step)
-        images = dataset.images(part.split, part.indices[rows])
-        out["digest"][rows] = _digests(images)
-        out["mirrored"][rows] = _digests(images[:, :, ::-1])
-        lines = np.tensordot(images.astype(np.float32), horizontal.astype(np.float32), axes=(2, 1))
-        low = np.tensordot(lines, vertical.astype(np.float32), axes=(1, 1))
-        out["frequencies"][rows] = low.transpose(0, 3, 2, 1)
-    out["colour"] = out["frequencies"][:, 0, 0] / np.sqrt(height * width)
-    out["frequencies"][:, 0, 0] = 0
-    length = np.sqrt(np.square(out["frequencies"]).sum(axis=(1, 2, 3), keepdims=True))
-    out["frequencies"] /= np.maximum(length, 1e-6)
-    return out
+    """Return the perceptual hash of each sample of a part: `(n,)` records, as `perceptual_hash` makes them."""
+    return dataset.perceptual_hashes(part.split, part.indices)
 
 
 def flipped(frequencies: np.ndarray) -> np.ndarray:
@@ -102,7 +68,3 @@ def _tenth_nearest(candidates: np.ndarray, queries: np.ndarray, own: np.ndarray)
     similarity[known, own[known]] = -1
     place = min(_NEIGHBOURS, len(candidates))
     return np.partition(similarity, -place, axis=1)[:, -place]
-
-
-def _digests(images: np.ndarray) -> list[bytes]:
-    return [hashlib.sha256(image.tobytes()).hexdigest().encode() for image in images]

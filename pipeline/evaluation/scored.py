@@ -1,7 +1,7 @@
 """The entries in results of a method that was scored on the evaluation set."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,8 @@ def score_method(study: Study, trained: TrainedMethod, folded: FoldedSet | None 
         folded: its cross-validated scores, which stand beside those on test images.
     """
     row = study.evaluation.score(trained)
+    if trained.threshold is not None:
+        row = replace(row, threshold=trained.threshold)
     if folded and folded is not study.evaluation:
         row = folded.beside(row)
     matrix = study.evaluation.confusion(row.label)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from bottleneck_features.features import RearrangedFeatures
 from bottleneck_features.pipeline.datasets import open_dataset
 from bottleneck_features.pipeline.evaluation.duplicates import Duplicates, known_duplicates
 from bottleneck_features.pipeline.evaluation.evaluation_set import EvaluationSet
@@ -74,6 +75,41 @@ class Study(OpenedExperiment):
         other.__dict__.update(holdout=fold.holdout, scored_images=fold.scored)
         return other
 
+    def with_seed(self, seed: int) -> "Study":
+        """Return the same study with another seed, of the validation split and of what is trained, on the same test images.
+
+        Raises:
+            RequestError: this seed draws no validation images of some class.
+        """
+        other = replace(self, experiment=replace(self.experiment, seed=seed), clock=Clock())
+        other.__dict__.update(identity=self.identity, cache_key=self.cache_key, cache=self.cache, target=self.target)
+        return other._without_duplicates()
+
+    def redrawn(self, seed: int) -> "Study":
+        """Return the study of another draw of the test split, where the data set is `redrawable`.
+
+        What decides between models stays; how much each class counts follows the training images that are drawn.
+
+        Raises:
+            RequestError: this draw leaves a class without test images, or with too few to train and to validate.
+        """
+        dataset, settings = self.dataset.redrawn(seed), self.experiment
+        drawn = replace(settings, dataset=replace(settings.dataset, split_seed=seed))
+        other = replace(self, dataset=dataset, experiment=drawn, clock=Clock())
+        target = class_target(self.classes, dataset.splits["train"].labels, settings.score)
+        other.__dict__.update(
+            identity={**self.identity, "dataset.split_seed": seed},
+            cache_key=self.cache_key,
+            cache=RearrangedFeatures(self.cache, dataset.places),
+            target=replace(target, select=self.target.select, reason=self.target.reason),
+        )
+        return other._without_duplicates()
+
+    def _without_duplicates(self) -> "Study":
+        none = np.zeros(len(self.scored_images), bool)
+        self.__dict__["duplicates"] = Duplicates((), none, "not looked for in other splits and trainings")
+        return self
+
     def cross_validated(self, folded: FoldedSet) -> "Study":
         """Return the same study, scored by cross-validation instead of on an evaluation set."""
         other = replace(self)
@@ -81,6 +117,7 @@ class Study(OpenedExperiment):
         none = Duplicates((), np.zeros(len(every), bool), "images that repeat one another are in one fold")
         other.__dict__.update({name: value for name, value in self.__dict__.items() if name in _SHARED})
         other.__dict__.update(scored_images=every, evaluation=folded, duplicates=none)
+        other.__dict__.update(holdout=folded.holdout or self.holdout)
         return other
 
     def labels(self, samples: Subset) -> np.ndarray:

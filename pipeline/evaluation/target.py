@@ -9,7 +9,7 @@ import numpy as np
 
 from bottleneck_features.errors import nearest
 from bottleneck_features.models.class_weights import class_weights
-from bottleneck_features.models.criteria import CRITERIA, FOR_TWO_CLASSES, Criterion, default_criterion
+from bottleneck_features.models.criteria import CRITERIA, FOR_TWO_CLASSES, Criterion, accuracy, default_criterion
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.evaluation.figures import figures
 from bottleneck_features.pipeline.evaluation.thresholds import best_threshold, reached_at_best
@@ -54,10 +54,16 @@ class ClassTarget:
 
     @property
     def criterion(self) -> Criterion:
-        """What decides, of `(n, classes)` probabilities and `(n,)` labels, higher is better; at the best threshold."""
+        """What decides, of `(n, classes)` probabilities and `(n,)` labels, higher is better; at the best threshold.
+
+        Where images are so few that they are of one class, those that need two give way to accuracy, as in `Figures`.
+        """
         if self.classes == 2 and self.select in _AT_A_THRESHOLD:
             return lambda probabilities, labels: reached_at_best(labels, probabilities[:, 1], self.select)
-        return CRITERIA[self.select]
+        found = CRITERIA[self.select]
+        if self.select not in _OF_RANKING:
+            return found
+        return lambda probabilities, labels: (found if len(np.unique(labels)) > 1 else accuracy)(probabilities, labels)
 
     def rank_of(self, method: Method) -> float:
         """Return the figure of a scored row by which models are ranked; on validation images, or on folds."""

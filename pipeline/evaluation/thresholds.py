@@ -1,6 +1,56 @@
-"""The threshold at which two classes are told apart best."""
+"""The threshold at which two classes are told apart best, and the same place in the answers of another fit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import expit, logit
+
+from bottleneck_features.models.criteria import SMALLEST_PROBABILITY
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Where the answers of a fit to two classes lie: thresholds of one fit can be used by another only relative to it.
+
+    A fit to other images, or with another penalty, shifts and stretches all log-odds; a strong penalty leaves so narrow a
+    range of probabilities that a threshold moved by a thousandth answers one class only.
+
+    Attributes:
+        mean: of the log-odds of the second class, over the images that it was fitted on.
+        deviation: their standard deviation.
+    """
+
+    mean: float
+    deviation: float
+
+    def places(self, log_odds: np.ndarray) -> np.ndarray:
+        """Return how many standard deviations above the mean log-odds are."""
+        return (log_odds - self.mean) / self.deviation
+
+    def threshold_at(self, place: float) -> float:
+        """Return the probability of the second class that is so many standard deviations above the mean."""
+        return float(expit(self.mean + place * self.deviation))
+
+
+def spread_of(log_odds: np.ndarray) -> Spread | None:
+    """Return the spread of `(n,)` log-odds of the second class; None where all are the same."""
+    mean, deviation = float(log_odds.mean(dtype=np.float64)), float(log_odds.std(dtype=np.float64))
+    return Spread(mean, deviation) if deviation > 0 else None
+
+
+def log_odds_of(probabilities: np.ndarray) -> np.ndarray:
+    """Return the `(n,)` log-odds of the second of two classes, of `(n, 2)` probabilities."""
+    first, second = np.log(np.clip(probabilities.astype(np.float64), SMALLEST_PROBABILITY, 1.0)).T
+    return np.asarray(second - first)
+
+
+def moved_threshold(threshold: float | None, before: Spread | None, after: Spread | None) -> float | None:
+    """Return the threshold of one fit for another one; as it is where a spread is not known."""
+    if threshold is None or before is None or after is None:
+        return threshold
+    return after.threshold_at(float(before.places(logit(threshold))))
 
 
 def best_threshold(labels: np.ndarray, scores: np.ndarray, select: str) -> float:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from bottleneck_features.pipeline.evaluation.splits import Subset
+from bottleneck_features.pipeline.evaluation.thresholds import Spread
 from bottleneck_features.pipeline.method_row import Curves, Method
 
 
@@ -20,6 +21,8 @@ class TrainedMethod:
         probabilities: returns the `(n, classes)` class probabilities of a `Subset`, not calibrated.
         validation_probabilities: `(m, classes)` of the validation images, by a model fitted without them.
         curves: of its training; empty for a method without epochs.
+        spread: of the model's answers; None where it is not known.
+        threshold: the model's, where other fits answer the scored images at the row's; else None.
     """
 
     method: Method
@@ -27,3 +30,5 @@ class TrainedMethod:
     probabilities: Callable[[Subset], np.ndarray]
     validation_probabilities: np.ndarray
     curves: Curves
+    spread: Spread | None = None
+    threshold: float | None = None

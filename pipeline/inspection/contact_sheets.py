@@ -10,7 +10,7 @@ from PIL import Image
 from bottleneck_features.pipeline.datasets import Dataset
 from bottleneck_features.pipeline.datasets.dataset import ImageOrigin
 from bottleneck_features.pipeline.datasets.pixels.unusable import UnusableImage
-from bottleneck_features.pipeline.errors import PipelineError
+from bottleneck_features.pipeline.errors import ChangedImage
 from bottleneck_features.pipeline.inspection.repeats import Place, images_at
 from bottleneck_features.pipeline.results import write_bytes
 
@@ -64,7 +64,7 @@ def thumbnails(dataset: Dataset, places: Sequence[Place], side: int) -> Iterator
     """Yield the images at some places in their own proportions, `side` pixels on the longer side.
 
     Raises:
-        PipelineError: a file is no longer the one that was scanned.
+        ChangedImage: a file is no longer the one that was scanned.
     """
     origins = [origin for place in places if (origin := dataset.origin(place.split, place.index))]
     for origin in origins:
@@ -80,8 +80,8 @@ def _from_file(origin: ImageOrigin, side: int) -> Image.Image:
     try:
         return Image.fromarray(origin.pixels((height, width)))
     except UnusableImage as problem:
-        raise PipelineError(
-            f"'{origin.location}' is no longer what it was at the start: {problem}. Run the command again."
+        raise ChangedImage(
+            f"'{origin.location}' is no longer what it was at the start: {problem}. Put it back."
         ) from problem
 
 

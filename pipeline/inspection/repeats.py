@@ -4,13 +4,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.fft import dctn
+from threadpoolctl import threadpool_limits
 
 from bottleneck_features.pipeline.datasets import Dataset
+from bottleneck_features.pipeline.datasets.pixels.perceptual import FREQUENCIES, lowest_frequencies
 from bottleneck_features.pipeline.datasets.splitting import linked
 from bottleneck_features.pipeline.datasets.texts import batches
 from bottleneck_features.pipeline.evaluation.likeness import (
-    FREQUENCIES,
     SMALLEST_SIDE,
     flipped,
     near_duplicate_pairs,
@@ -20,7 +20,8 @@ from bottleneck_features.pipeline.evaluation.splits import Subset
 
 FINEST = 4 * FREQUENCIES  # frequencies compared per side, where images have so many
 DETAIL = 0.75  # of 600 JPEG copies of CIFAR-10 images all are above at quality 75, 99 % at quality 30
-_AT_A_TIME = 1000  # pairs whose images are held
+_PAIRS_AT_A_TIME = 10_000  # whose higher frequencies are held, 4 KiB an image
+_HELD_BYTES = 8 << 20  # of images
 MOST_COMPARED = 100_000  # images; the time grows with the square
 
 
@@ -129,13 +130,19 @@ def _near(
         for query, other, similarity in near_duplicate_pairs(flat, queries, count):
             a, b = sorted((int(originals[query]), int(originals[other])))
             candidates.setdefault((a, b), (kind, similarity))
-    for several in batches(candidates.items(), _AT_A_TIME):
+    for several in batches(candidates.items(), _PAIRS_AT_A_TIME):
         rows = sorted({row for pair, _ in several for row in pair})
-        images = dict(zip(rows, images_at(dataset, [places[row] for row in rows]), strict=True))
+        known = dict(zip(rows, _details(dataset, [places[row] for row in rows]), strict=True))
         for (a, b), (kind, similarity) in several:
-            detail = detail_cosine(images[a], images[b] if kind == "near" else images[b][:, ::-1])
+            detail = detail_cosine(known[a], known[b] if kind == "near" else _mirrored(known[b]))
             if detail >= DETAIL:
                 yield a, b, kind, similarity, detail
+
+
+def _details(dataset: Dataset, places: Sequence[Place]) -> list[np.ndarray]:
+    at_a_time = max(1, _HELD_BYTES // int(np.prod(dataset.image_shape)))
+    with threadpool_limits(1, user_api="blas"):  # threads would wait for one another at each small image
+        return [middle_frequencies(image) for some in batches(places, at_a_time) for image in images_at(dataset, some)]
 
 
 def images_at(dataset: Dataset, places: Sequence[Place]) -> list[np.ndarray]:
@@ -148,25 +155,35 @@ def images_at(dataset: Dataset, places: Sequence[Place]) -> list[np.ndarray]:
     return [found[place] for place in places]
 
 
-def detail_cosine(first: np.ndarray, second: np.ndarray) -> float:
-    """Return how alike two images are in what `perceptual_hashes` leaves out: the cosine of their middle frequencies.
+def middle_frequencies(image: np.ndarray) -> np.ndarray:
+    """Return what perceptual hashes leave out of an image: the 32×32 lowest frequencies of its brightness without the 8×8 lowest.
 
     Args:
-        first: `(height, width, 3)` uint8.
-        second: likewise, of the same size.
+        image: `(height, width, 3)` uint8.
 
     Returns:
-        −1..1; 0 where one of them has no such detail.
+        `(32, 32)` float32, fewer where the image has fewer pixels; zeros for the lowest.
     """
-    one, other = _middle_frequencies(first), _middle_frequencies(second)
-    length = float(np.linalg.norm(one) * np.linalg.norm(other))
-    return float((one * other).sum()) / length if length > 1e-3 else 0.0
-
-
-def _middle_frequencies(image: np.ndarray) -> np.ndarray:
-    found = dctn(image.mean(axis=2), norm="ortho")[:FINEST, :FINEST]
+    vertical, horizontal = (lowest_frequencies(side, FINEST) for side in image.shape[:2])
+    red, green, blue = np.moveaxis(image.astype(np.float32), 2, 0)
+    found = vertical @ ((red + green + blue) / 3) @ horizontal.T
     found[:FREQUENCIES, :FREQUENCIES] = 0
     return found
+
+
+def detail_cosine(first: np.ndarray, second: np.ndarray) -> float:
+    """Return how alike two images are in their middle frequencies: the cosine, −1..1; 0 where one of them has no such detail.
+
+    Args:
+        first: as from `middle_frequencies`.
+        second: likewise, of an image of the same size.
+    """
+    length = float(np.linalg.norm(first) * np.linalg.norm(second))
+    return float((first * second).sum()) / length if length > 1e-3 else 0.0
+
+
+def _mirrored(frequencies: np.ndarray) -> np.ndarray:
+    return frequencies * (-1.0) ** np.arange(frequencies.shape[1])
 
 
 def _sets(places: list[Place], links: list[tuple[int, int]]) -> Iterator[tuple[Place, ...]]:

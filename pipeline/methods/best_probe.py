@@ -17,6 +17,7 @@ from bottleneck_features.pipeline.evaluation.trained import TrainedMethod
 from bottleneck_features.pipeline.figures import SIGNIFICANT
 from bottleneck_features.pipeline.method_names import BEST_PROBE
 from bottleneck_features.pipeline.method_row import Method
+from bottleneck_features.pipeline.methods.head import fit_head
 from bottleneck_features.pipeline.methods.kept_head import head_classifier
 from bottleneck_features.pipeline.methods.layer_rows import LayerRows, layer_sets
 from bottleneck_features.pipeline.methods.probe_search import Candidate, final_fit, search_layers, steps
@@ -152,10 +153,19 @@ def best_probe(found: ProbeSearch, study: Study, pool: Workers) -> TrainedMethod
 
 def probes_of_fold(pool: Workers) -> Callable[[Study], Mapping[str, TrainedMethod]]:
     """Return a procedure that makes the best probe of each family, and the best of all, of a fold."""
+    return lambda study: _by_family(search_probes(study, pool), study, pool)
 
-    def made(study: Study) -> Mapping[str, TrainedMethod]:
-        found = search_probes(study, pool)
-        finals = {one.method.name: final_probe(study, one, pool) for one in found.best_of_families()}
-        return {**finals, BEST_PROBE: finals[found.kept.method.name]}
 
-    return made
+def probes_of_seed(pool: Workers) -> Callable[[Study], Mapping[str, TrainedMethod]]:
+    """Return a procedure that does the same of another split or seed, with the walk-through's heads among the probes."""
+    return lambda study: _by_family(search_probes(study, pool, heads=heads_of_layers(study)), study, pool)
+
+
+def heads_of_layers(study: Study) -> list[TrainedMethod]:
+    """Train the walk-through's head on each cached layer."""
+    return [fit_head(study, (layer,)) for layer in study.cache.layers]
+
+
+def _by_family(found: ProbeSearch, study: Study, pool: Workers) -> Mapping[str, TrainedMethod]:
+    finals = {one.method.name: final_probe(study, one, pool) for one in found.best_of_families()}
+    return {**finals, BEST_PROBE: finals[found.kept.method.name]}

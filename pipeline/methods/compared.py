@@ -14,7 +14,9 @@ from bottleneck_features.pipeline.methods.best_probe import best_probe, search_p
 from bottleneck_features.pipeline.methods.convnet import train_convnet
 from bottleneck_features.pipeline.methods.head import fit_head
 from bottleneck_features.pipeline.methods.network import train_network
+from bottleneck_features.pipeline.methods.pixels import rearranged_pixels
 from bottleneck_features.pipeline.methods.probe_search import final_fit, search_layers
+from bottleneck_features.pipeline.methods.training import RowSource
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class Training:
     """
 
     study: Study
-    pixels: Mapping[str, np.ndarray]
+    pixels: Mapping[str, RowSource]
     pool: Workers
     with_heads: bool = True
     heads: dict[tuple[str, ...], TrainedMethod] = field(default_factory=dict)
@@ -56,12 +58,24 @@ def train_method(training: Training, wanted: MethodName) -> TrainedMethod:
 
 
 def methods_of_fold(
-    wanted: Iterable[MethodName], pixels: Mapping[str, np.ndarray], pool: Workers
+    wanted: Iterable[MethodName], pixels: Mapping[str, RowSource], pool: Workers
 ) -> Callable[[Study], Mapping[str, TrainedMethod]]:
     """Return a procedure that trains methods, by their labels, on a fold."""
     return lambda study: {
         one.label: train_method(Training(study, pixels, pool, with_heads=False), one) for one in wanted
     }
+
+
+def methods_of_seed(
+    wanted: Iterable[MethodName], pixels: Mapping[str, np.ndarray], pool: Workers
+) -> Callable[[Study], Mapping[str, TrainedMethod]]:
+    """Return a procedure that trains methods, by their labels, of another split or seed."""
+
+    def made(study: Study) -> Mapping[str, TrainedMethod]:
+        training = Training(study, rearranged_pixels(study.dataset, pixels), pool)
+        return {one.label: train_method(training, one) for one in wanted}
+
+    return made
 
 
 def _head(training: Training, wanted: MethodName) -> TrainedMethod:

@@ -3,18 +3,17 @@
 from collections.abc import Mapping
 
 import keras
-import numpy as np
 
 from bottleneck_features import models
 from bottleneck_features.pipeline.evaluation.holdout_scores import holdout_scores, scored_row
 from bottleneck_features.pipeline.evaluation.study import Study
 from bottleneck_features.pipeline.evaluation.trained import TrainedMethod
 from bottleneck_features.pipeline.methods.pixels import pixel_batches, pixel_probabilities
-from bottleneck_features.pipeline.methods.training import RowBatches, TrainingRecipe, fit
+from bottleneck_features.pipeline.methods.training import RowBatches, RowSource, TrainingRecipe, fit
 from bottleneck_features.pipeline.results import Clock
 
 
-def train_convnet(study: Study, pixels: Mapping[str, np.ndarray], architecture: str) -> TrainedMethod:
+def train_convnet(study: Study, pixels: Mapping[str, RowSource], architecture: str) -> TrainedMethod:
     """Train a ConvNet from scratch on the images at their own size, with the heads' training and validation images.
 
     Args:

@@ -9,7 +9,7 @@ import numpy as np
 from bottleneck_features.pipeline.datasets.texts import factorized
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.evaluation.folded_set import FoldedSet
-from bottleneck_features.pipeline.evaluation.folds import FEW, FOLDS, REPEATS, Fold, make_folds, units_of
+from bottleneck_features.pipeline.evaluation.folds import FEW, FOLDS, REPEATS, Fold, make_folds, units_of, whole_holdout
 from bottleneck_features.pipeline.evaluation.likeness import perceptual_hashes
 from bottleneck_features.pipeline.evaluation.splits import Holdout, Subset
 from bottleneck_features.pipeline.evaluation.study import Study
@@ -18,6 +18,7 @@ from bottleneck_features.pipeline.experiment import DEFAULT_TEST_FRACTION
 from bottleneck_features.pipeline.inspection.repeats import Place, find_repeats
 from bottleneck_features.pipeline.progress import progress
 
+FEWEST = 3  # units: one to train on, one to choose settings by, one to be scored
 Procedure = Callable[[Study], Mapping[str, TrainedMethod]]
 
 
@@ -72,10 +73,18 @@ def cross_validate(
         procedure: makes models, by name, of a study whose training images are those of a fold.
         costly: makes others, in the first repeat only.
         title: shown in the progress bar.
+
+    Raises:
+        RequestError: there are too few groups or different pictures.
     """
     units = training_units(study)
+    if len(np.unique(units)) < FEWEST:
+        raise RequestError(
+            f"Cross-validation needs at least {FEWEST} groups or different pictures, to train, to choose and to score. "
+            f"The {len(units):,} training images are of {len(np.unique(units)):,}. Change dataset.group, or add images."
+        )
     every = Subset("train", np.arange(len(study.dataset.splits["train"])))
-    found = FoldedSet(study.target, study.labels(every), every, len(np.unique(units)))
+    found = FoldedSet(study.target, study.labels(every), every, len(np.unique(units)), _whole(study, every, units))
     with progress(total=folding.folds * folding.repeats, desc=title, unit="fold") as bar:
         for fold in folds_of(study, folding, units):
             own = study.for_fold(fold)
@@ -85,6 +94,16 @@ def cross_validate(
                     found.add(name, fold, trained)
             bar.update()
     return found
+
+
+def _whole(study: Study, every: Subset, units: np.ndarray) -> Holdout | None:
+    """Return a hold-out of the training images that parts no unit; None where the study's own parts none."""
+    train, validation = study.holdout.train, study.holdout.validation
+    if validation.split != every.split or not np.isin(units[validation.indices], units[train.indices]).any():
+        return None
+    settings = study.experiment
+    share, seed = settings.head.validation_split, settings.seed
+    return whole_holdout(every, study.labels(every), units, validation=share, seed=seed)
 
 
 def folds_of(study: Study, folding: Folding, units: np.ndarray) -> Iterator[Fold]:

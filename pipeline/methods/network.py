@@ -15,7 +15,7 @@ from bottleneck_features.pipeline.experiment import Experiment
 from bottleneck_features.pipeline.methods.layer_rows import LayerRows
 from bottleneck_features.pipeline.methods.pixels import pixel_batches, pixel_probabilities
 from bottleneck_features.pipeline.methods.resumable import Schedule, fit_resumable, recipe_folder, sole_training
-from bottleneck_features.pipeline.methods.training import EpochBatches
+from bottleneck_features.pipeline.methods.training import EpochBatches, RowSource
 from bottleneck_features.pipeline.results import run_folder
 
 
@@ -24,7 +24,7 @@ def starts_from_probe(experiment: Experiment, method: str) -> bool:
     return method == "fine-tune" and experiment.finetune.start == "probe"
 
 
-def train_network(study: Study, pixels: Mapping[str, np.ndarray], method: str) -> TrainedMethod:
+def train_network(study: Study, pixels: Mapping[str, RowSource], method: str) -> TrainedMethod:
     """Train a network with a new last layer; a killed training continues after its last epoch.
 
     `fine-tune` starts from the pre-trained weights and trains `finetune.from_layer` and later layers; batch norm is frozen.

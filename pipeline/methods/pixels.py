@@ -10,10 +10,11 @@ from typing import TypeVar
 import keras
 import numpy as np
 
+from bottleneck_features.features import RearrangedArray
 from bottleneck_features.pipeline.datasets import Dataset
 from bottleneck_features.pipeline.errors import PipelineError
 from bottleneck_features.pipeline.evaluation.splits import Holdout, Subset
-from bottleneck_features.pipeline.methods.training import RowBatches, predicted_probabilities
+from bottleneck_features.pipeline.methods.training import RowBatches, RowSource, predicted_probabilities
 
 DECODED_AT_A_TIME = 512
 Batches = TypeVar("Batches", bound=RowBatches)
@@ -39,6 +40,11 @@ def pixels_on_disk(dataset: Dataset, home: Path) -> Iterator[Mapping[str, np.nda
         yield pixels
 
 
+def rearranged_pixels(dataset: Dataset, pixels: Mapping[str, np.ndarray]) -> Mapping[str, RowSource]:
+    """Return the images of a data set, by split, from those of the data set that it rearranges."""
+    return {**pixels, **{split: RearrangedArray(pixels, places) for split, places in dataset.places.items()}}
+
+
 def _reserve(file: int, size: int, home: Path) -> None:
     """Reserve the disk space of a file: if the disk became full later, the process would end without a message."""
     if not hasattr(os, "posix_fallocate"):
@@ -53,7 +59,7 @@ def _reserve(file: int, size: int, home: Path) -> None:
 
 
 def pixel_batches(
-    kind: type[Batches], dataset: Dataset, pixels: Mapping[str, np.ndarray], *, holdout: Holdout, size: int, seed: int
+    kind: type[Batches], dataset: Dataset, pixels: Mapping[str, RowSource], *, holdout: Holdout, size: int, seed: int
 ) -> tuple[Batches, Batches]:
     """Return training and validation batches of the images.
 
@@ -73,7 +79,7 @@ def pixel_batches(
 
 
 def pixel_probabilities(
-    model: keras.Model, pixels: Mapping[str, np.ndarray], batch_size: int
+    model: keras.Model, pixels: Mapping[str, RowSource], batch_size: int
 ) -> Callable[[Subset], np.ndarray]:
     """Return what gives the `(n, classes)` probabilities that a model predicts for the images of a `Subset`."""
     return lambda part: predicted_probabilities(model, pixels[part.split], part.indices, batch_size=batch_size)

@@ -30,6 +30,7 @@ from bottleneck_features.pipeline.evaluation.holdout_scores import accuracy_of
 from bottleneck_features.pipeline.evaluation.splits import Holdout, Subset
 from bottleneck_features.pipeline.evaluation.study import Study
 from bottleneck_features.pipeline.evaluation.target import ClassTarget
+from bottleneck_features.pipeline.evaluation.thresholds import Spread, moved_threshold, spread_of
 from bottleneck_features.pipeline.evaluation.trained import TrainedMethod
 from bottleneck_features.pipeline.method_row import Method
 from bottleneck_features.pipeline.methods.classifier import Classifier
@@ -49,12 +50,14 @@ class Candidate:
         path: its settings with their validation scores.
         start: `(classes, d)` coefficients and `(classes,)` intercept of raw features; None for neighbours.
         validation_probabilities: `(n, classes)` of the validation samples, not calibrated, by the model fitted without them.
+        spread: of that model's answers; None for neighbours, and unless there are two classes.
     """
 
     method: Method
     path: SettingPath
     start: tuple[np.ndarray, np.ndarray] | None
     validation_probabilities: np.ndarray
+    spread: Spread | None
 
 
 def search_layers(
@@ -187,7 +190,12 @@ def final_fit(candidate: Candidate, study: Study, pool: Workers) -> TrainedMetho
     fitted = _refit(candidate, study, pool)
     if not study.chooses_on_scored_images:
         return fitted
-    return replace(fitted, method=candidate.method, probabilities=lambda part: candidate.validation_probabilities)
+    return replace(
+        fitted,
+        method=candidate.method,
+        probabilities=lambda part: candidate.validation_probabilities,
+        threshold=fitted.method.threshold,
+    )
 
 
 def _refit(candidate: Candidate, study: Study, pool: Workers) -> TrainedMethod:
@@ -195,24 +203,25 @@ def _refit(candidate: Candidate, study: Study, pool: Workers) -> TrainedMethod:
     layers, clock = candidate.method.layers, Clock()
     with clock.phase("refit"):
         rows = LayerRows(cache, layers, holdout.train, holdout.validation)
-        arrays = (
-            _linear_arrays(candidate, rows, target, pool)
-            if candidate.start
-            else _neighbours(candidate, rows, target, pool)
-        )
+        arrays, spread = (_linear_arrays if candidate.start else _neighbours)(candidate, rows, target, pool)
     seconds = {**candidate.method.seconds, "refit": clock.seconds["refit"]}
     classifier = Classifier(arrays, target.classes)
 
     def probabilities(part: Subset) -> np.ndarray:
         return classifier.probabilities_of(LayerRows(cache, layers, part))
 
-    method = replace(candidate.method, seconds=seconds, refitted_on=len(holdout.train) + len(holdout.validation))
-    return TrainedMethod(method, classifier, probabilities, candidate.validation_probabilities, {})
+    method = replace(
+        candidate.method,
+        seconds=seconds,
+        refitted_on=len(holdout.train) + len(holdout.validation),
+        threshold=moved_threshold(candidate.method.threshold, candidate.spread, spread),
+    )
+    return TrainedMethod(method, classifier, probabilities, candidate.validation_probabilities, {}, spread)
 
 
 def _linear_arrays(
     candidate: Candidate, rows: LayerRows, target: ClassTarget, pool: Workers
-) -> Mapping[str, np.ndarray]:
+) -> tuple[Mapping[str, np.ndarray], Spread | None]:
     both, chosen, classes = _training(rows, target, pool), candidate.path.chosen, target.classes
     basis = both.basis
     if candidate.method.name == "ridge":
@@ -221,20 +230,30 @@ def _linear_arrays(
         assert candidate.start is not None
         linear = fit_logistic(both, classes, chosen, Linear(*basis.from_features(*candidate.start)), pool)
     coefficients, intercept = basis.to_features(linear.weights, linear.bias)
-    return {"coefficients": coefficients, "intercept": intercept}
+    return {"coefficients": coefficients, "intercept": intercept}, _spread(both, linear)
 
 
-def _neighbours(candidate: Candidate, rows: LayerRows, target: ClassTarget, pool: Workers) -> Mapping[str, np.ndarray]:
+def _neighbours(
+    candidate: Candidate, rows: LayerRows, target: ClassTarget, pool: Workers
+) -> tuple[Mapping[str, np.ndarray], None]:
     weights = target.sample_weights(rows.labels)
     basis = eigenbasis(rows, pool, None if weights is None else np.repeat(weights, rows.views))
     standardised = [((part - basis.mean) / basis.scale).astype(np.float16) for part in rows.slices()]
-    return {
+    arrays = {
         "mean": basis.mean,
         "scale": basis.scale,
         "rows": np.concatenate(standardised),
         "labels": np.repeat(rows.labels, rows.views),
         "k": np.array(int(candidate.path.chosen)),
     }
+    return arrays, None
+
+
+def _spread(fitted: Coordinates, linear: Linear) -> Spread | None:
+    if len(linear.bias) != 2:
+        return None
+    scores = mean_over_views(linear_scores(fitted.rows, linear), fitted.views)
+    return spread_of(scores[:, 1] - scores[:, 0])
 
 
 def _candidate(
@@ -250,7 +269,8 @@ def _candidate(
         family, layers, parameters, {"validation": accuracy_of(figures)}, seconds, {path.setting: path.chosen},
         figures={"validation": figures}, threshold=threshold,
     )  # fmt: skip
-    return Candidate(row, path, start, probabilities)
+    spread = _spread(search.train, linear) if linear else None
+    return Candidate(row, path, start, probabilities, spread)
 
 
 def probabilities_of_scores(scores: np.ndarray, k: int | None) -> np.ndarray:

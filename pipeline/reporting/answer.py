@@ -3,15 +3,17 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from bottleneck_features.pipeline.figures import SIGNIFICANT
-from bottleneck_features.pipeline.method_names import FROZEN, PRETRAINED, SCRATCH, row_label, row_title
+from bottleneck_features.pipeline.figures import SIGNIFICANT, figures_of_row
+from bottleneck_features.pipeline.method_names import BEST_PROBE, FROZEN, PRETRAINED, SCRATCH, row_label, row_title
 from bottleneck_features.pipeline.tables import (
     accuracy_text,
     evidence_text,
     figure_text,
     gap_text,
     images_text,
+    no_better_than,
     percent_text,
+    points_text,
     select_name,
     select_value,
 )
@@ -50,7 +52,7 @@ def answer(result: Mapping[str, Any]) -> str:
     if all(method["name"] not in SCRATCH for _, method in leaders(result)):
         sentences.append(UNRIVALLED)
     refitted = [_refitted(method) for _, method in leaders(result) if method["refitted_on"] and split == "test"]
-    return " ".join([*sentences, *refitted, _CHOSEN_ON[split]])
+    return " ".join([*sentences, *refitted, _chosen_on(result, first)])
 
 
 def answer_without_rivals(result: Mapping[str, Any], backbone: str, measured: Iterable[str]) -> str:
@@ -67,7 +69,7 @@ def answer_without_rivals(result: Mapping[str, Any], backbone: str, measured: It
         f"{_baseline(result, best)}."
     )
     unknown = [] if set(measured) & set(SCRATCH) else [UNRIVALLED]
-    return " ".join([*no_better_than_guessing(result, best), found, *unknown, _CHOSEN_ON[split]])
+    return " ".join([*no_better_than_guessing(result, best), found, *unknown, _chosen_on(result, best)])
 
 
 def answer_of(results: Mapping[str, Mapping[str, Any]], backbone: str) -> str:
@@ -105,18 +107,11 @@ def headline(result: Mapping[str, Any]) -> list[str]:
 
 def no_better_than_guessing(result: Mapping[str, Any], row: Mapping[str, Any]) -> list[str]:
     """Return a sentence where a method does not beat the answer that needs no image; else nothing."""
-    split, select = result["scored_on"], _select(result)
-    majority = row.get("majority", {}).get(split)
-    if majority is None:
+    figures = figures_of_row(row, result["scored_on"])
+    if figures is None:
         return []
-    if select == "accuracy":
-        low, known = row["interval"][split][0], f"always answering the most frequent class ({percent_text(majority)})"
-        floor = majority
-    else:
-        classes = len(result.get("classes", ())) or 2
-        low, floor = row["balanced_accuracy_interval"][split][0], 1 / classes
-        known = f"guessing (balanced accuracy {percent_text(floor)})"
-    return [] if low > floor else [f"{row_title(row)} is not shown to be better than {known}."]
+    known = no_better_than(figures, _select(result), len(result.get("classes", ())) or 2)
+    return [f"{row_title(row)} is not shown to be better than {known}."] if known else []
 
 
 def leaders(result: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
@@ -162,21 +157,34 @@ def _against(first: Mapping[str, Any], other: Mapping[str, Any], kind: str, resu
 
 
 def _baseline(result: Mapping[str, Any], row: Mapping[str, Any]) -> str:
-    """Return what the answer gets that needs no image, by accuracy and, where something else decides, balanced accuracy."""
-    share = row.get("majority", {}).get(result["scored_on"])
-    found = (
-        f"always answering the most frequent class gets {'an unknown share' if share is None else percent_text(share)}"
-    )
+    """Return what the answer gets that needs no image, by accuracy and, where something else decides, by that."""
+    share, select = row.get("majority", {}).get(result["scored_on"]), _select(result)
+    got = "an unknown share" if share is None else percent_text(share)
     classes = len(result.get("classes", ()))
-    if _select(result) == "accuracy" or not classes:
-        return found
-    return f"{found} (balanced accuracy {percent_text(1 / classes)})"
+    if select == "accuracy" or not classes or share is None:
+        return f"always answering the most frequent class gets {got}"
+    ranked = {"auroc": 0.5, "average-precision": 1 - share}  # of two classes, of which the rarer one is looked for
+    measure = select if select in ranked else "balanced-accuracy"
+    beside = f"{select_name(measure)} {percent_text(ranked.get(select, 1 / classes))}"
+    return f"always answering the most frequent class gets accuracy {got} ({beside})"
 
 
 def _worst(row: Mapping[str, Any], split: str, classes: Sequence[str] | None) -> str:
     recall, number = row["worst_recall"][split], row["worst_class"][split]
     named = f" ({classes[number]!r})" if classes and number is not None and number < len(classes) else ""
     return f"worst class{named}: recall {percent_text(recall)}"
+
+
+def _chosen_on(result: Mapping[str, Any], row: Mapping[str, Any]) -> str:
+    """Return how methods were chosen, and, where it was measured, how far another split or seed moves a method's figure."""
+    split, seeds = result["scored_on"], result.get("seeds") or {"methods": ()}
+    name = BEST_PROBE if row.get("kept") else row_label(row)
+    own = next((spread for spread in seeds["methods"] if spread["name"] == name), None)
+    if split != "test" or own is None:
+        return _CHOSEN_ON[split]
+    kinds = [kind for kind in ("splits", "trainings") if own[kind]]
+    found = " and ".join(f"{points_text(own[kind]['deviation'])} over {seeds['n']} {kind}" for kind in kinds)
+    return f"Each method was chosen on validation images; the figure of {name} has a standard deviation of {found}."
 
 
 def _refitted(method: Mapping[str, Any]) -> str:

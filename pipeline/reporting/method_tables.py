@@ -20,6 +20,8 @@ from bottleneck_features.pipeline.tables import (
     probe_rows,
     select_name,
     shown_name,
+    spread_columns,
+    spread_rows,
     table_columns,
     table_rows,
 )
@@ -30,12 +32,13 @@ FIGURES = ("accuracy", *(name.replace("_", "-") for name in MEASURES))
 
 @dataclass(frozen=True)
 class MethodTable:
-    """A table: its title, columns, rows of text, and a line for each two methods compared on the same images."""
+    """A table: its title, columns, rows of text, a line for each two methods that were compared, and what explains it."""
 
     title: str
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
     pairs: Sequence[str] = ()
+    note: str = ""
 
 
 def method_tables(results: Mapping[str, Mapping[str, Any]]) -> list[MethodTable]:
@@ -55,6 +58,9 @@ def method_tables(results: Mapping[str, Mapping[str, Any]]) -> list[MethodTable]
             tables.append(MethodTable(f"{title}: {shown_name(select)}", columns, rows, pairs))
         if command in ("compare", "probe") or ("methods" in result and "compare" not in results):
             tables += _figures(command, result)
+        if seeds := result.get("seeds"):
+            title = f"Spread over seeds ({command}): {shown_name(seeds['measure'])}"
+            tables.append(MethodTable(title, spread_columns(seeds), spread_rows(seeds), note=seeds["protocol"]))
     return tables
 
 

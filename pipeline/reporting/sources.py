@@ -222,6 +222,7 @@ def _take(
     sources.results[name] = result
     overrides = [word for setting in changed for word in ("--set", setting)]
     words = _label_curve(result) if name == "label-curve" else stage.words
+    words += f" --seeds {result['seeds']['n']}" if result.get("seeds") else ""
     sources.commands[name] = f"bottleneck {words} {shlex.join((*options, *overrides))}".rstrip()
     if changed:
         sources.remarks.append(

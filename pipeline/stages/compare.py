@@ -22,14 +22,16 @@ from bottleneck_features.pipeline.methods.compared import (
     Training,
     compared_methods,
     methods_of_fold,
+    methods_of_seed,
     train_method,
 )
 from bottleneck_features.pipeline.methods.cross_validation import Folding, cross_validate
 from bottleneck_features.pipeline.methods.pixels import pixels_on_disk
+from bottleneck_features.pipeline.methods.seeds import Seeds, spread_details
 from bottleneck_features.pipeline.results import Result
 
 
-def compare(study: Study, folding: Folding | None = None) -> Result:
+def compare(study: Study, folding: Folding | None = None, seeds: Seeds | None = None) -> Result:
     """Compare the methods of an experiment on the same images.
 
     `head`, `logistic`, `ridge` and `knn` are classifiers of frozen features, each on the last layer or on those that are
@@ -40,10 +42,11 @@ def compare(study: Study, folding: Folding | None = None) -> Result:
         study: the experiment, opened; its cache must be complete.
         folding: how the training images are cross-validated: beside the test split, or in its place where there is none.
             Methods that train with Keras are cross-validated in the first repeat only.
+        seeds: the other splits and trainings that the spread of each method is measured over.
 
     Returns:
         The `Result`, with `methods`, `pairs` (of methods, on the same images or folds), `duplicates` across splits,
-        `confusion`, `calibration`, `histories`, `predictions` and `files`.
+        `confusion`, `calibration`, `histories`, `predictions`, `files` and, where asked for, `seeds`.
 
     Raises:
         NoCache: there is no cache that matches; the message names what differs.
@@ -64,6 +67,8 @@ def compare(study: Study, folding: Folding | None = None) -> Result:
             trained = [examples.get(one.label) or train_method(training, one) for one in wanted]
         with study.clock.phase("evaluate"):
             methods = [score_method(study, one, folded) for one in trained]
+        procedure, present = methods_of_seed(wanted, pixels, pool), {one.row.label: one.row for one in methods}
+        spread = {"seeds": spread_details(seeds, procedure, present)} if seeds else {}
     best = max(methods, key=lambda one: study.target.rank_of(one.row))
     details: dict[str, Any] = {
         "data": study.dataset.title,
@@ -71,6 +76,7 @@ def compare(study: Study, folding: Folding | None = None) -> Result:
         "images_per_second": study.images_per_second,
         "methods": [one.row.as_json() for one in methods],
         **score_details(study, folded),
+        **spread,
         "pairs": study.evaluation.comparisons(best.row.label),
         "duplicates": study.duplicates.as_json(),
         "classes": list(study.classes),

@@ -22,7 +22,7 @@ from bottleneck_features.pipeline.plots import class_balance, image_sizes
 from bottleneck_features.pipeline.reporting.inspect_page import write_inspect_page
 from bottleneck_features.pipeline.results import Result, experiment_json, write_result
 
-SIZE = (64, 64)  # what image files are resized to for a look at them
+SIZE = (64, 64)  # the least that image files are resized to for a look at them
 LISTED = 1000  # pairs in result.json
 _SHOWN = 20  # pairs on the page, groups and conflicts in result.json
 UNEVEN = 10  # times the smallest class
@@ -32,7 +32,8 @@ def inspect(experiment: Experiment, home: Path, options: tuple[str, ...] = ()) -
     """Inspect the data set of an experiment; needs neither a cache nor a network.
 
     Args:
-        experiment: its `dataset` section.
+        experiment: its `dataset` section, and `input`: images are looked at as they will be extracted, so that they are decoded
+            once, but for sizes and kernels that show too little of them.
         home: the artifacts folder.
         options: the command line's words, so that the page can say how to repeat it.
 
@@ -44,7 +45,7 @@ def inspect(experiment: Experiment, home: Path, options: tuple[str, ...] = ()) -
         RequestError: the data set's settings cannot be right.
         PipelineError: too many files cannot be used.
     """
-    study = open_study(replace(experiment, input=InputSettings(size=SIZE)), home, "inspect")
+    study = open_study(replace(experiment, input=_looked_at(experiment.input)), home, "inspect")
     clock, folder, dataset = study.clock, study.folder, study.dataset
     with clock.phase("describe"):
         places, described = describe_all(dataset)
@@ -90,6 +91,11 @@ def overview(result: Mapping[str, Any]) -> str:
         f"{result['data']}: {sum(sizes.values()):,} images of {classes:,} classes; "
         f"{', '.join(f'{split} {size:,}' for split, size in sizes.items())}"
     )
+
+
+def _looked_at(settings: InputSettings) -> InputSettings:
+    shows_enough = min(settings.size) >= min(SIZE) and settings.antialias and settings.resize != "nearest"
+    return settings if shows_enough else InputSettings(size=SIZE)
 
 
 def _counts(dataset: Dataset) -> dict[str, dict[str, int]]:

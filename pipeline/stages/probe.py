@@ -15,13 +15,20 @@ from bottleneck_features.pipeline.evaluation.scored import (
     score_method,
 )
 from bottleneck_features.pipeline.evaluation.study import Study
-from bottleneck_features.pipeline.methods.best_probe import final_probe, probes_of_fold, search_with_progress
+from bottleneck_features.pipeline.method_names import BEST_PROBE
+from bottleneck_features.pipeline.methods.best_probe import (
+    final_probe,
+    heads_of_layers,
+    probes_of_fold,
+    probes_of_seed,
+    search_with_progress,
+)
 from bottleneck_features.pipeline.methods.cross_validation import Folding, cross_validate
-from bottleneck_features.pipeline.methods.head import fit_head
 from bottleneck_features.pipeline.methods.kept_head import build_saved_head
 from bottleneck_features.pipeline.methods.layer_rows import is_spatial
 from bottleneck_features.pipeline.methods.probe_search import Candidate
 from bottleneck_features.pipeline.methods.saved_head import linked, save_head
+from bottleneck_features.pipeline.methods.seeds import Seeds, spread_details
 from bottleneck_features.pipeline.results import Result
 
 SPATIAL = (
@@ -29,7 +36,7 @@ SPATIAL = (
 )
 
 
-def probe(study: Study, folding: Folding | None = None) -> Result:
+def probe(study: Study, folding: Folding | None = None, seeds: Seeds | None = None) -> Result:
     """Probe each cached layer, and layers side by side, with logistic regression, ridge, k-NN and the walk-through's head.
 
     Settings and layers are chosen on validation samples. The best of each family is fitted again on training and
@@ -41,10 +48,11 @@ def probe(study: Study, folding: Folding | None = None) -> Result:
         study: the experiment, opened; its cache must be complete.
         folding: how the training images are cross-validated: beside the test split, or in its place where there is none. The
             walk-through's head is left out where nothing else is scored.
+        seeds: the other splits and trainings that the spread of each family, and of the choice among them, is measured over.
 
     Returns:
         The `Result`, with `methods` (one per family, scored), `table` (all, by validation accuracy), `paths`, `pairs`,
-        `calibration` (of the best family), `scored_on`, `test_scorings` and `files`.
+        `calibration` (of the best family), `scored_on`, `test_scorings`, `files` and, where asked for, `seeds`.
 
     Raises:
         NoCache: there is no cache that matches; the message names what differs.
@@ -59,12 +67,14 @@ def probe(study: Study, folding: Folding | None = None) -> Result:
         if folded and alone:
             study = study.cross_validated(folded)
         with study.clock.phase("search"):
-            heads = [] if alone else [fit_head(study, (layer,)) for layer in study.cache.layers]
-            found = search_with_progress(study, pool, heads)
+            found = search_with_progress(study, pool, [] if alone else heads_of_layers(study))
         with study.clock.phase("evaluate"):
             kept, *others = [final_probe(study, one, pool) for one in found.best_of_families()]
             finals = [replace(kept, method=replace(kept.method, kept=True)), *others]
             tested = [score_method(study, final, folded) for final in finals]
+        rows = [one.row for one in tested]
+        present = {**{row.name: row for row in rows}, BEST_PROBE: rows[0]}
+        spread = {"seeds": spread_details(seeds, probes_of_seed(pool), present)} if seeds else {}
     with study.clock.phase("write"):
         select = study.target.select
         searched = [_path_json(one) for one in found.candidates]
@@ -73,7 +83,6 @@ def probe(study: Study, folding: Folding | None = None) -> Result:
             plots.paths(searched, study.folder / "paths.png", select),
             plots.depth(found.methods, study.cache.layers, study.backbone, study.folder / "depth.png", select),
         ]
-    rows = [one.row for one in tested]
     details: dict[str, Any] = {
         "data": study.dataset.title,
         "backbone": study.backbone,
@@ -84,6 +93,7 @@ def probe(study: Study, folding: Folding | None = None) -> Result:
         "test_scorings": study.evaluation.scorings if study.evaluation.kind == "test" else 0,
         "table": [method.as_json() for method in found.methods],
         "paths": searched,
+        **spread,
         "pairs": study.evaluation.comparisons(rows[0].label),
         "curves": curves_of(study, rows),
         "calibration": tested[0].calibration.as_json(),

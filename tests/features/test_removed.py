@@ -92,7 +92,7 @@ def test_a_cache_that_is_removed_while_it_is_verified(cache, monkeypatch, remove
 
 
 def test_a_shard_that_is_removed_between_two_looks_at_it(cache, monkeypatch):
-    _removed_after(monkeypatch, VERIFYING, "_content_problem", lambda: features.remove_cache(cache))
+    _removed_after(monkeypatch, VERIFYING, "structure_problem", lambda: features.remove_cache(cache))
     with pytest.raises(features.CacheRemoved, match=SAYS):
         features.verify(cache)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import uuid
 from functools import partial
 
@@ -28,6 +29,7 @@ from bottleneck_features.features import (
     verify,
 )
 from bottleneck_features.features.store import Store
+from bottleneck_features.pipeline.extraction.extract import copy_rows
 
 LAYERS = {"early": ArraySpec((2, 3), "float16"), "late": ArraySpec((5,), "float32")}
 RECIPE, MACHINE = "a" * 64, "one"
@@ -68,6 +70,14 @@ def _extract(path, pictures, donors=(), compute=_computed, **changes):
             writer.write(shard, draft.filled(compute(own) if own else {}))
         writer.finish()
     return asked, writer.reused
+
+
+def _flip(file):
+    """Change a bit of a file, and neither its size nor its time of change."""
+    content, status = bytearray(file.read_bytes()), file.stat()
+    content[-9] ^= 1
+    file.write_bytes(content)
+    os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
 def _same_bytes(one, other):
@@ -208,6 +218,19 @@ def test_damaged_rows_are_computed_again_and_named(base, tmp_path, damage, pictu
     _extract(tmp_path / "fresh", pictures, None)
     _same_bytes(tmp_path / "grown", tmp_path / "fresh")
     assert damage != "flipped" or "train/00001.h5 is damaged" in caplog.text
+
+
+def test_a_shard_that_lacks_damaged_rows_counts_the_others_once(base, tmp_path):
+    _flip(base / "train/00001.h5")
+    pictures = _changed(train=PICTURES["train"][5:])  # each shard has rows of two
+    with _writer(tmp_path / "grown", pictures, donors=[base]) as writer:
+        copied, computed = sum(copy_rows(writer)), 0
+        for shard in writer.pending:
+            draft = writer.draft(shard)
+            own = [pictures[shard.split][shard.start + i] for i in draft.missing]
+            computed += len(own)
+            writer.write(shard, draft.filled(_computed(own)))
+        assert (copied, computed, writer.reused.rows) == (15, 10, {"base": 40})  # 15 more are linked
 
 
 def test_a_value_that_the_dtype_cannot_hold_is_refused_with_its_id_beside_copied_rows(base, tmp_path):

@@ -35,7 +35,7 @@ LIBRARIES = (
     "temporary/__autograph_generated_file",
     "temporary/.ses",
 )  # TensorFlow's and ONNX Runtime's, in the system's temporary folder; removed when it is not killed
-TO_DO = ("images", "check")
+TO_DO = ("images", "images_reused", "reused_from", "check")
 OURS = ("stdout", "stderr", "temporary")  # what the harness makes
 TEMPORARY = re.compile(r"\.tmp$|\.tmp/|unfinished|^temporary/")
 

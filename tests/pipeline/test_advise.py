@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,18 +9,18 @@ from hypothesis import strategies as st
 
 from bottleneck_features.pipeline.evaluation.differences import PairedDifference
 from bottleneck_features.pipeline.evaluation.scores import wilson
-from bottleneck_features.pipeline.figures import Figure
+from bottleneck_features.pipeline.figures import Figure, Figures
+from bottleneck_features.pipeline.methods.learning_curve import LearningCurvePoint, extrapolated
 from bottleneck_features.pipeline.stages.advise import (
     NOT_ENOUGH,
     Evidence,
-    LearningCurvePoint,
     Option,
     cannot_tell,
     commands,
-    extrapolated,
     recommend,
     rule_of_thumb,
 )
+from bottleneck_features.pipeline.tables import no_better_than, select_name
 
 
 def _figure(share: float, of: int = 1000) -> Figure:
@@ -30,15 +31,17 @@ def _gap(value: float, p_value: float) -> PairedDifference:
     return PairedDifference(value, value - 0.05, value + 0.05, p_value, "mcnemar")
 
 
-def _evidence(probe: float = 0.8, images: int = 1000, scratch: float | None = 0.5, **changed: Any) -> Evidence:
+def _evidence(probe: float | Option = 0.8, images: int = 1000, scratch: float | None = 0.5, **changed: Any) -> Evidence:
+    own = probe if isinstance(probe, Option) else Option("ridge@conv5", 2.0, _figure(probe, images))
+    assert own.figure
     base: dict[str, Any] = {
-        "select": "accuracy", "images": images, "measured_on": "validation", "train": 20_000, "classes": 10,
-        "probe": Option("ridge@conv5", 2.0, _figure(probe, images)),
+        "select": "accuracy", "images": images, "measured_on": "validation", "tried": 1, "train": 20_000, "classes": 10,
+        "probe": own,
         "rivals": (
             Option("convnet-small", 600.0, None if scratch is None else _figure(scratch, images)),
             Option("fine-tune", 6000.0, None),
         ),
-        "level": (), "against_scratch": None if scratch is None else _gap(probe - scratch, 1e-6),
+        "level": (), "against_scratch": None if scratch is None else _gap(own.figure.value - scratch, 1e-6),
         "last_against_earlier": _gap(0.1, 1e-6), "earlier_layer": "conv4", "earlier_tried": 3, "curve": (), "doubled": None,
     }  # fmt: skip
     return Evidence(**{**base, **changed})
@@ -63,7 +66,10 @@ def test_what_was_measured_is_recommended_and_what_was_not_is_named_with_its_cos
     evidence = _evidence()
     method, reasons = recommend(evidence)
     assert method == "ridge@conv5"
-    assert "80.0 % [77.4, 82.4] on the 1,000 validation images that chose it, the best that was measured" in reasons[0]
+    assert (
+        "accuracy 80.0 % [77.4, 82.4] on the 1,000 validation images that chose it, the best that was measured"
+        in reasons[0]
+    )
     assert cannot_tell(evidence) == (
         "Whether fine-tune is better cannot be told without training it (about 100.0 min here).",
     )
@@ -101,6 +107,48 @@ def test_few_images_are_not_enough_evidence_however_many_are_right(share, of):
     method, reasons = recommend(_evidence(share, images=of))
     assert method == NOT_ENOUGH
     assert f"About {4 * of} would halve its interval: label more images" in reasons[0]
+
+
+def test_what_needs_no_image_is_never_recommended():
+    guessing = "always answering the most frequent class (80.0 %)"
+    probe = Option("ridge@conv5", 2.0, _figure(0.8), guessing)
+    method, reasons = recommend(_evidence(probe=probe))
+    assert method == NOT_ENOUGH
+    assert reasons == (f"ridge@conv5, the best that was measured, is not shown to be better than {guessing}.",)
+    chosen = recommend(_evidence(probe=probe, tried=15))[1]
+    assert chosen == (
+        f"ridge@conv5, the best of 15, chosen on these images, is not shown to be better than {guessing}.",
+    )
+    better = Option("convnet-small", 600.0, _figure(0.9))
+    evidence = _evidence(probe=probe, rivals=(better,), against_scratch=_gap(-0.1, 1e-6))
+    assert recommend(evidence)[0] == "convnet-small"
+
+
+@pytest.mark.parametrize(
+    ("select", "said"), [("accuracy", "the most frequent class (95.0 %)"), ("log-loss", "the most frequent class (95.0 %)"),
+                         ("balanced-accuracy", ""), ("auroc", "")],
+)  # fmt: skip
+def test_what_a_figure_has_to_beat_depends_on_what_decides(select, said):
+    found = Figures(400, Figure(0.95, 0.92, 0.97), 0.95, Figure(0.8, 0.7, 0.9), Figure(0.7, 0.6, 0.8), 1, 0.6)
+    assert no_better_than(found, select, 2).endswith(said)
+    assert bool(no_better_than(found, select, 2)) == bool(said)
+    by_chance = replace(found, balanced_accuracy=Figure(0.52, 0.45, 0.6))
+    assert no_better_than(by_chance, "auroc", 2) == "guessing (balanced accuracy 50.0 %)"
+
+
+@pytest.mark.parametrize(
+    ("select", "named"),
+    [
+        ("accuracy", "points behind"),
+        ("auroc", "points of AUROC behind"),
+        ("macro-f1", "points of macro F1 behind"),
+    ],
+)
+def test_figures_have_the_name_of_what_decides(select, named):
+    evidence = _evidence(select=select, scratch=None, last_against_earlier=_gap(-0.02, 0.5))
+    reached, layers, _ = recommend(evidence)[1]
+    assert f"reaches {select_name(select)} 80.0 %" in reached
+    assert named in layers
 
 
 @given(scale=st.floats(0.5, 5), slope=st.floats(0.1, 0.9))

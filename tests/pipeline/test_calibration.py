@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -87,7 +89,14 @@ def test_a_temperature_that_makes_test_images_worse_is_said_to():
     validation, test = np.zeros(100, int), np.tile([0, 0, 0, 1], 25)
     probabilities = np.tile([0.75, 0.25], (100, 1))
     calibration = calibrate((validation, probabilities), (test, probabilities), held_out=True).as_json()
-    assert "made calibration worse" in calibration_sentence(calibration)
+    said = calibration_sentence(calibration)
+    assert "made it worse: the temperature of the validation images does not suit the test images" in said
+    folded = replace(
+        calibrate((test, probabilities), (test, probabilities), held_out=False), fitted_on="cross_validated"
+    )
+    content = {**folded.as_json(), "after": {**folded.as_json()["after"], "expected_calibration_error": 0.5}}
+    assert "made it worse: a temperature minimises the log loss, not this error" in calibration_sentence(content)
+    assert "from 40 images only" in calibration_sentence({**content, "fitted_images": 40})
     too_sure = (test, np.tile([0.9, 0.1], (100, 1)))
     assert "worse" not in calibration_sentence(calibrate(too_sure, too_sure, held_out=True).as_json())
 

@@ -190,7 +190,7 @@ def test_only_what_corrections_change_is_in_the_identity(tmp_path, fixes, cifar,
 
     def identity(*more: str) -> dict[str, object]:
         experiment = load_experiment(source, (*words, *more))
-        return experiment_identity(experiment, open_dataset(experiment, home), home)
+        return experiment_identity(experiment, open_dataset(experiment, home))
 
     labels = _labels(open_dataset(load_experiment(source, words), home))
     other = next(name for name in labels.values() if name not in (labels[own[0]], labels[own[1]]))

@@ -7,44 +7,16 @@ from typing import Any
 import numpy as np
 import pytest
 from commandline import invoke
-from imagefiles import encoded, write
-from PIL import Image, ImageOps
 from sklearn.metrics import average_precision_score
+from tossed import COPIES, tossed
 from trained import target_of, trained_method
 
-from bottleneck_features.pipeline.datasets.sources.embedded import photo_patches
+from bottleneck_features.pipeline.evaluation.differences import Answers, paired_difference
 from bottleneck_features.pipeline.evaluation.folded_set import FoldedSet
-from bottleneck_features.pipeline.evaluation.folds import Fold
+from bottleneck_features.pipeline.evaluation.folds import Fold, folded_difference
 from bottleneck_features.pipeline.evaluation.splits import Holdout, Subset
 from bottleneck_features.pipeline.method_row import Method
 from bottleneck_features.pipeline.methods import cross_validation
-
-CLASSES = ("heads", "tails")
-COPIES = {
-    "as it is.png": lambda picture: encoded(picture, "PNG"),
-    "again.png": lambda picture: encoded(picture, "PNG"),
-    "mirrored.png": lambda picture: encoded(ImageOps.mirror(picture), "PNG"),
-    "compressed.jpg": lambda picture: encoded(picture, quality=90),
-}
-
-
-def _tossed(root: Path, pictures: int, names: tuple[str, ...]) -> tuple[str, ...]:
-    """Write patches of photographs, each in as many files as there are names, into the classes by lot, and extract them."""
-    dataset, random = photo_patches(), np.random.default_rng(3)
-    chosen = random.choice(len(dataset.splits["test"]), pictures, replace=False)
-    sides = random.permutation(np.arange(pictures) % 2)
-    for number, (side, pixels) in enumerate(zip(sides, dataset.images("test", chosen), strict=True)):
-        for name in names:
-            write(root / "pictures" / CLASSES[side] / f"{number} {name}", COPIES[name](Image.fromarray(pixels)))
-    words: tuple[str, ...] = ("-e", "natural-images")
-    for setting in (
-        f"dataset.path={root / 'pictures'}", "backbone.name=efficientnet-lite0", "backbone.layers=top_activation",
-        "input.size=32,32",
-    ):  # fmt: skip
-        words += ("--set", setting)
-    done = invoke("features", *words, home=root)
-    assert done.exit_code == 0, done.stderr
-    return words
 
 
 def _probed(*words: str, home: Path) -> dict[str, Any]:
@@ -54,7 +26,7 @@ def _probed(*words: str, home: Path) -> dict[str, Any]:
 
 
 def test_labels_by_lot_are_recognized_as_often_as_by_chance(tmp_path):
-    result = _probed(*_tossed(tmp_path, 60, ("as it is.png",)), "--repeats", "2", home=tmp_path)
+    result = _probed(*tossed(tmp_path, 60, ("as it is.png",)), "--repeats", "2", home=tmp_path)
     assert (result["folds"], result["repeats"], result["units"]) == (5, 2, 60)
     for row in result["methods"]:
         low, high = row["interval"]["cross_validated"]
@@ -62,12 +34,14 @@ def test_labels_by_lot_are_recognized_as_often_as_by_chance(tmp_path):
 
 
 def test_pictures_that_are_there_four_times_gain_nothing(tmp_path, monkeypatch):
-    words = _tossed(tmp_path, 40, tuple(COPIES))
+    words = tossed(tmp_path, 40, tuple(COPIES))
     result = _probed(*words, "--repeats", "1", home=tmp_path)
     assert result["units"] == 40
     for row in result["methods"]:
         low, high = row["interval"]["cross_validated"]
         assert low < 0.5 < high, row["name"]
+    chosen = [row["accuracy"]["validation"] for row in result["table"]]
+    assert min(chosen) < 0.8  # of the model that is kept: with copies on both sides all are 1
 
     monkeypatch.setattr(cross_validation, "training_units", lambda study: np.arange(160))
     parted = _probed(*words, "--repeats", "1", home=tmp_path)
@@ -97,3 +71,46 @@ def test_figures_of_a_rare_class_are_not_better_because_folds_are_small(shift):
         found.append(scored_row.figure("cross_validated", "average-precision").value)
     assert np.mean(found) == pytest.approx(truth, abs=0.03)
     assert np.mean(means) > truth + 0.03
+
+
+def test_a_class_that_most_folds_are_without_counts_as_much_as_the_others():
+    labels = np.repeat([0, 1, 2], [30, 30, 2])
+    folded = FoldedSet(target_of(3), labels, Subset("train", np.arange(62)), 62)
+    row = Method("ridge", ("a",), 1, {}, {})
+    for number in range(5):
+        scored = np.flatnonzero(np.arange(62) % 5 == number)
+        rest = np.setdiff1d(np.arange(62), scored)
+        fold = Fold(0, Holdout(Subset("train", rest[:30]), Subset("train", rest[30:])), Subset("train", scored))
+        answers = np.eye(3)[labels[scored] % 2]  # all right but the rare class, which is never answered
+        folded.add("ridge", fold, trained_method(row, lambda part, own=answers: own))
+    found = folded.score(trained_method(row, lambda part: np.zeros((0, 3)))).figures["cross_validated"]
+    assert found.worst_recall == 0
+    assert found.balanced_accuracy.value == pytest.approx(2 / 3)
+    assert found.balanced_accuracy.low < 2 / 3 < found.balanced_accuracy.high
+
+
+@pytest.mark.parametrize("select", ["auroc", "average-precision", "balanced-accuracy", "macro-f1", "log-loss"])
+def test_validation_images_of_one_class_can_choose_by_any_criterion(select):
+    target, labels = target_of(2, select), np.array([0, 0])
+    right, half = np.array([[0.9, 0.1], [0.8, 0.2]]), np.array([[0.9, 0.1], [0.2, 0.8]])
+    assert target.criterion(right, labels) >= target.criterion(half, labels)
+    answers = [Answers(one, one.argmax(axis=1)) for one in (right, half)]
+    found = paired_difference(labels, *answers, None, target.compared)
+    assert found.value >= 0.5
+    assert found.p_value > 0.05
+
+
+@pytest.mark.parametrize("gains", [[], [0.3]])
+def test_one_fold_shows_no_difference(gains):
+    found = folded_difference(np.array(gains), np.zeros(len(gains)), (80, 20))
+    assert (found.low, found.high, found.p_value) == (-1, 1, 1)
+    assert found.value == sum(gains)
+
+
+@pytest.mark.parametrize(("units", "code"), [(2, 2), (3, 0)])
+def test_too_few_different_pictures_to_cross_validate_are_refused(tmp_path, monkeypatch, units, code):
+    words = tossed(tmp_path, 12, ("as it is.png",))
+    monkeypatch.setattr(cross_validation, "training_units", lambda study: np.arange(12) % units)
+    done = invoke("probe", *words, "--repeats", "1", home=tmp_path)
+    assert done.exit_code == code, done.stderr
+    assert ("needs at least 3 groups or different pictures" in done.stderr) == bool(code)

@@ -10,14 +10,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from imagefiles import encoded, picture, write
+from imagefiles import check, encoded, picture, write
 from PIL import Image
 
 from bottleneck_features.pipeline.datasets.pixels.decoding import (
     MAX_PIXELS,
     Resizing,
     UnusableImage,
-    check,
     decoding_threads,
     load,
     load_bytes,

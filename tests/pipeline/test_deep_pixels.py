@@ -7,11 +7,11 @@ import pytest
 from deepfiles import png16, stored_for, tiff, turned
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from imagefiles import encoded, picture
+from imagefiles import check, encoded, picture
 from PIL import Image
 
 from bottleneck_features.pipeline.datasets.pixels import decoding
-from bottleneck_features.pipeline.datasets.pixels.decoding import Checked, Resizing, UnusableImage, check, load_bytes
+from bottleneck_features.pipeline.datasets.pixels.decoding import Checked, Resizing, UnusableImage, load_bytes
 
 FULL = {"unsigned": (0, 65535), "signed": (-32768, 32767), "float": (0, 1)}
 LOSSLESS = {"PNG": {}, "TIFF": {}, "WEBP": {"lossless": True, "exact": True}}

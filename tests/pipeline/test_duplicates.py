@@ -100,7 +100,7 @@ def _found(home: Path, options: tuple[str, ...]) -> tuple[Dataset, Duplicates]:
 def test_planted_copies_are_found_with_their_kind_and_ids(leaky):
     dataset, found = _found(*leaky)
     pairs = {pair.scored_id: pair for pair in found.pairs}
-    train = Cifar10(dataset.files[0].parent).splits["train"].ids
+    train = Cifar10(str(dataset._folder)).splits["train"].ids
     for place, kind in enumerate(PLANTED):
         for number in range(COPIES):
             pair = pairs[f"test-{_test_row(place, number):05d}"]

@@ -10,9 +10,9 @@ import zipfile
 
 import numpy as np
 import pytest
-from imagefiles import encoded, picture
+from imagefiles import check, encoded, picture
 
-from bottleneck_features.pipeline.datasets.pixels.decoding import UnusableImage, check
+from bottleneck_features.pipeline.datasets.pixels.decoding import UnusableImage
 from bottleneck_features.pipeline.datasets.pixels.file_kinds import what_it_is
 
 

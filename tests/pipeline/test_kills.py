@@ -24,6 +24,7 @@ CHEAP = ("features", "cache import")
 STARTS = {"features": "given", "cache import": "given", "cache export": "imported"}  # fixtures
 COMMANDS = {
     "features": ("features", *LIGHT),
+    "features that grow": ("features", *LIGHT, "--set", "dataset.limit=90"),
     "train-head": ("train-head", *LIGHT),
     "probe": ("probe", *LIGHT),
     "compare": ("compare", *LIGHT, "--set", COMPARED),

@@ -40,7 +40,6 @@ def test_a_size_that_is_no_number_of_images_is_quoted(text):
         (["--label-curve", "1,ten"], "'ten'"),
         (["--label-curve", "1,500"], "to train on"),
         (["--seeds", "0"], "--seeds"),
-        (["--seeds", "2"], "add --label-curve"),
     ],
 )
 def test_a_curve_that_cannot_be_drawn_ends_with_one_line(extracted, words, expected):

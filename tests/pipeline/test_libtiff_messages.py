@@ -7,10 +7,10 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from imagefiles import class_folders, encoded, picture, write
+from imagefiles import check, class_folders, encoded, picture, write
 from PIL import Image
 
-from bottleneck_features.pipeline.datasets.pixels.decoding import UnusableImage, check
+from bottleneck_features.pipeline.datasets.pixels.decoding import UnusableImage
 
 SCAN = """
 import sys

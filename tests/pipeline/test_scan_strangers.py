@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 from imagefiles import encoded, picture, write
 
 from bottleneck_features.pipeline.datasets import scan_memory
-from bottleneck_features.pipeline.datasets.pixels.decoding import MAX_SIDE
+from bottleneck_features.pipeline.datasets.pixels.decoding import MAX_SIDE, Resizing
 from bottleneck_features.pipeline.datasets.scan_memory import SCAN_FOLDER, ScanMemory
 from bottleneck_features.pipeline.datasets.scanned import ScanResult, as_arrays, parsed
 from bottleneck_features.pipeline.datasets.scanning import scan_files
 
 PATHS = ("0.jpg", "1.png", "2.tif", "3.jpg", "broken.jpg", "none.jpg")
+SMALL = Resizing((16, 16))
 LIMITS = {"deadline": None, "suppress_health_check": [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]}
 
 
@@ -30,7 +31,7 @@ def place(tmp_path_factory) -> Path:
     for path, format in zip(PATHS, ("JPEG", "PNG", "TIFF", "JPEG"), strict=False):
         write(folder / "data" / path, encoded(picture(len(path)), format))
     write(folder / "data/broken.jpg", encoded(picture())[:300])
-    scan_files(folder / "data", PATHS, folder)
+    scan_files(folder / "data", PATHS, folder, SMALL)
     return folder
 
 
@@ -55,20 +56,20 @@ def _saved(arrays: dict[str, np.ndarray]) -> bytes:
 
 
 def test_whatever_is_remembered_a_scan_finds_what_is_in_the_files(place):
-    true, arrays = _said(scan_files(place / "data", PATHS, place)), _remembered(place)
+    true, arrays = _said(scan_files(place / "data", PATHS, place, SMALL)), _remembered(place)
     assert arrays["ids"].tolist() == [path.encode() for path in PATHS[:-1]]
 
     @settings(max_examples=300, **LIMITS)
     @given(strangers.changed_arrays(arrays))
     def tried(changed: dict) -> None:
         _memory(place).write_bytes(_saved(changed))
-        assert _said(scan_files(place / "data", PATHS, place)) == true
+        assert _said(scan_files(place / "data", PATHS, place, SMALL)) == true
 
     tried()
 
 
 def test_a_file_of_which_bytes_are_others_is_not_believed(place):
-    true, content = _said(scan_files(place / "data", PATHS, place)), _memory(place).read_bytes()
+    true, content = _said(scan_files(place / "data", PATHS, place, SMALL)), _memory(place).read_bytes()
 
     @settings(max_examples=100, **LIMITS)
     @given(st.lists(st.tuples(st.integers(0, len(content) - 1), st.integers(0, 255)), min_size=1, max_size=4))
@@ -77,13 +78,13 @@ def test_a_file_of_which_bytes_are_others_is_not_believed(place):
         for where, value in changes:
             damaged[where] = value
         _memory(place).write_bytes(damaged)
-        assert _said(scan_files(place / "data", PATHS, place)) == true
+        assert _said(scan_files(place / "data", PATHS, place, SMALL)) == true
 
     tried()
 
 
 def test_what_is_sealed_again_is_a_whole_scan_or_none(place):
-    found = scan_files(place / "data", PATHS, place)
+    found = scan_files(place / "data", PATHS, place, SMALL)
     said = ScanResult(found.ids, found.images, found.kinds, {"label": found.ids}, found.problems)
     memory = ScanMemory(place / "other", "resealed")
     believed = 0
@@ -112,7 +113,7 @@ def test_what_is_sealed_again_is_a_whole_scan_or_none(place):
 
 
 def test_with_what_is_sealed_again_a_scan_ends_as_any_other(place):
-    scan_files(place / "data", PATHS, place)
+    scan_files(place / "data", PATHS, place, SMALL)
     arrays = _remembered(place)
     del arrays["sha256"]
 
@@ -120,13 +121,13 @@ def test_with_what_is_sealed_again_a_scan_ends_as_any_other(place):
     @given(strangers.changed_arrays(arrays))
     def tried(changed: dict) -> None:
         _memory(place).write_bytes(_saved({**changed, "sha256": np.array(scan_memory._sealed(changed))}))
-        found = scan_files(place / "data", PATHS, place)
+        found = scan_files(place / "data", PATHS, place, SMALL)
         assert found.ids.tolist() == list(PATHS)
         assert set(found.problems) <= set(range(len(PATHS)))
 
     tried()
     scan_memory.forget_scans(place)
-    scan_files(place / "data", PATHS, place)
+    scan_files(place / "data", PATHS, place, SMALL)
 
 
 @pytest.mark.parametrize(
@@ -137,7 +138,7 @@ def test_with_what_is_sealed_again_a_scan_ends_as_any_other(place):
     ],
 )  # fmt: skip
 def test_what_no_image_can_have_is_not_believed(place, column, value):
-    found = scan_files(place / "data", PATHS[:4], place)
+    found = scan_files(place / "data", PATHS[:4], place, SMALL)
     assert len(parsed(as_arrays(found))) == 4
     found.images[column][0] = value
     with pytest.raises(ValueError, match="images without possible"):
@@ -145,11 +146,11 @@ def test_what_no_image_can_have_is_not_believed(place, column, value):
 
 
 def test_what_is_packed_is_not_unpacked(place):
-    true = _said(scan_files(place / "data", PATHS, place))
+    true = _said(scan_files(place / "data", PATHS, place, SMALL))
     with zipfile.ZipFile(io.BytesIO(_memory(place).read_bytes())) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
     with zipfile.ZipFile(_memory(place), "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in {**members, "zeros.npy": bytes(100 << 20)}.items():
             archive.writestr(name, content)
-    assert _said(scan_files(place / "data", PATHS, place)) == true
+    assert _said(scan_files(place / "data", PATHS, place, SMALL)) == true
     assert "zeros" not in _remembered(place)

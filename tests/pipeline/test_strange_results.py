@@ -26,7 +26,7 @@ from bottleneck_features.plain import visible
 
 LIMITS = {"deadline": None, "suppress_health_check": list(HealthCheck)}
 COMMANDS = {
-    "probe": ("--folds", "0"),
+    "probe": ("--folds", "0", "--seeds", "2"),
     "train-head": (),
     "compare": ("--label-curve", "1,all", "--seeds", "2"),
     "advise": ("--folds", "0"),

@@ -13,6 +13,7 @@ from PIL import Image
 from bottleneck_features.pipeline import plots
 from bottleneck_features.pipeline.evaluation.figures import figures
 from bottleneck_features.pipeline.evaluation.holdout_scores import accuracy_of
+from bottleneck_features.pipeline.figures import Figure, Figures, figures_json
 from bottleneck_features.pipeline.method_row import Method, Score
 from bottleneck_features.pipeline.reporting.answer import answer
 from bottleneck_features.pipeline.tables import p_text, share_text, table_rows
@@ -82,12 +83,30 @@ def test_equal_accuracies_are_a_difference_with_its_interval_and_never_as_good()
 
 def test_what_does_not_beat_the_most_frequent_class_says_so_first():
     result = _result(_method("head", ("last",), 0.9), _method("convnet-small", (), 0.5))
-    result["methods"][0]["majority"] = {"test": 0.88}
+    known = Figure(0.5, 0.4, 0.6)
+    result["methods"][0] |= figures_json({"test": Figures(100, known, 0.88, known, known, 0, 0.4)})
     assert answer(result).startswith(
         "head@last is not shown to be better than always answering the most frequent class"
     )
     result["methods"][0]["majority"] = {"test": 0.5}
     assert "always answering the most frequent class gets 50.0 %" in answer(result)
+
+
+@pytest.mark.parametrize(
+    ("select", "said"),
+    [
+        ("accuracy", "gets 88.0 %."),
+        ("log-loss", "gets accuracy 88.0 % (balanced accuracy 50.0 %)."),
+        ("auroc", "gets accuracy 88.0 % (AUROC 50.0 %)."),
+        ("average-precision", "gets accuracy 88.0 % (average precision 12.0 %)."),
+    ],
+)
+def test_what_needs_no_image_is_given_by_the_figure_it_stands_beside(select, said):
+    result = _result(_method("head", ("last",), 0.95), _method("convnet-small", (), 0.5))
+    result |= {"select": select, "classes": ["a", "b"]}
+    known = Figure(0.9, 0.8, 0.95)
+    result["methods"][0] |= figures_json({"test": Figures(100, known, 0.88, known, known, 0, 0.8)})
+    assert f"always answering the most frequent class {said}" in answer(result)
 
 
 def test_a_method_fitted_on_more_images_than_the_others_says_so():

@@ -201,7 +201,7 @@ def test_an_archive_is_read_once_and_again_when_another_has_its_size_and_time(ro
     path = tar_of_folder(root, tmp_path / "x.tar")
     first = _open(path, tmp_path)
     with monkeypatch.context() as unread:
-        unread.setattr(scanning, "check", None)
+        unread.setattr(scanning, "check_and_load", None)
         assert _open(path, tmp_path).fingerprint("train") == first.fingerprint("train")
     status = path.stat()
     path.write_bytes(bytes(status.st_size))

@@ -3,6 +3,10 @@
 import csv
 import io
 import json
+import re
+import shutil
+import subprocess
+import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,8 +21,15 @@ from sklearn.metrics import balanced_accuracy_score, f1_score
 
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.evaluation.target import class_target, decide
-from bottleneck_features.pipeline.evaluation.thresholds import best_threshold, reached_at_best
+from bottleneck_features.pipeline.evaluation.thresholds import (
+    best_threshold,
+    log_odds_of,
+    moved_threshold,
+    reached_at_best,
+    spread_of,
+)
 from bottleneck_features.pipeline.experiment import ScoreSettings
+from bottleneck_features.pipeline.methods import probe_search
 
 COUNTS = {"common": 270, "rare": 30}
 
@@ -99,12 +110,43 @@ def test_a_model_answers_at_its_threshold_and_at_another_one(words, home, probed
     assert 0 < sum(label == "rare" for label in own.values()) < len(own)
 
 
+@pytest.mark.slow
+def test_the_code_of_the_model_card_answers_at_the_threshold(words, home, probed, folder, tmp_path):
+    done = invoke("export", "-e", "natural-images", "--model", "probe:ridge", "--to", str(tmp_path), home=home)
+    assert done.exit_code == 0, done.output
+    predicted = ("predict", "-e", "natural-images", str(folder / "rare"), "--model", "probe:ridge")
+    rows = list(csv.DictReader(io.StringIO(invoke(*predicted, home=home).stdout)))
+    less_probable = next(row for row in rows if row["label"] == "rare" and float(row["probability"]) < 0.5)
+    shutil.copy(less_probable["file"], tmp_path / "picture.jpg")
+    code = "".join(re.findall(r"```python\n(.*?)```", (tmp_path / "model-card.md").read_text(), re.DOTALL))
+    ran = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert ran.stdout.split()[-1] == "rare"
+
+
 def test_every_family_s_model_can_be_used(words, home, probed, folder):
     for family in ("ridge", "logistic", "knn", "head"):
         one = str(folder / "rare" / "0.jpg")
         done = invoke("predict", "-e", "natural-images", one, "--model", f"probe:{family}", "--json", home=home)
         assert done.exit_code == 0, done.output
         assert json.loads(done.stdout)["model"]["method"] == family
+
+
+@pytest.mark.parametrize("mode", [(), ("--folds", "5", "--repeats", "1", "--set", "dataset.test_fraction=0")])
+def test_a_penalty_so_strong_that_all_probabilities_are_nearly_the_same_keeps_its_threshold(
+    words, home, folder, tmp_path, monkeypatch, mode
+):
+    monkeypatch.setattr(probe_search, "L2_VALUES", (1e4,))
+    own, split = (tmp_path, "cross_validated") if mode else (home, "test")
+    if mode:
+        assert invoke("features", *words, *mode[4:], home=own).exit_code == 0
+    done = invoke("probe", *words, *mode, "--json", home=own)
+    assert done.exit_code == 0, done.output
+    row = {row["name"]: row for row in json.loads(done.stdout)["methods"]}["logistic"]
+    assert row["auroc"][split] > 0.75
+    assert row["balanced_accuracy"][split] > 0.7
+    one = ("predict", "-e", "natural-images", str(folder), "--model", "probe:logistic")
+    answers = [row["label"] for row in csv.DictReader(io.StringIO(invoke(*one, home=own).stdout))]
+    assert 20 < answers.count("rare") < 120  # 30 are; a threshold of another fit answers one class only
 
 
 def test_balanced_weights_find_more_of_the_rare_class_at_the_same_threshold(words, home):
@@ -130,7 +172,19 @@ def test_balanced_weights_find_more_of_the_rare_class_at_the_same_threshold(word
     ("setting", "said"),
     [
         ("score.class_weight.rar=2", "Nearest: rare"),
-        ("score.class_weight.rare=-1", "score.class_weight"),
+        (
+            "score.class_weight.rare=-1",
+            "Error: score.class_weight.rare: Input should be greater than 0. Received: -1.\n",
+        ),
+        (
+            "score.class_weight.rare=x",
+            "Error: score.class_weight.rare: Input should be a valid number. Received: 'x'.\n",
+        ),
+        (
+            "score.class_weight=balance",
+            "Error: score.class_weight: unknown value. Valid: 'none' or 'balanced' or a table such as {cat = 2.0}. "
+            "Received: 'balance'.\n",
+        ),
         ("score.select=balanced", "score.select: unknown value"),
     ],
 )
@@ -166,3 +220,19 @@ def test_the_threshold_reaches_what_no_other_one_exceeds(seed, count, select):
     found = measure(labels, decide(probabilities, best_threshold(labels, scores, select)))
     assert found == pytest.approx(max(every))
     assert reached_at_best(labels, scores, select) == pytest.approx(max(every))
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 10_000), st.floats(1e-4, 5), st.floats(-5, 5))
+def test_a_threshold_is_at_the_same_place_in_a_fit_that_is_shifted_and_stretched(seed, stretch, shift):
+    before = np.random.default_rng(seed).normal(size=50)
+    after = shift + stretch * before
+    first, second = (np.stack([1 - p, p], axis=1) for p in (1 / (1 + np.exp(-before)), 1 / (1 + np.exp(-after))))
+    threshold = best_threshold((before > 0.3).astype(int), first[:, 1], "balanced-accuracy")
+    moved = moved_threshold(threshold, spread_of(log_odds_of(first)), spread_of(log_odds_of(second)))
+    assert (decide(second, moved) == decide(first, threshold)).all()
+
+
+def test_answers_that_are_all_the_same_have_no_spread_and_move_no_threshold():
+    assert spread_of(np.zeros(5)) is None
+    assert moved_threshold(0.3, None, spread_of(np.arange(5.0))) == 0.3

@@ -17,15 +17,17 @@ identity. For JPEGs of 1600x1200 it is 2.0 % without and 2.5 % with libjpeg's sh
 import hashlib
 import io
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import MappingProxyType
 
 import joblib
 import numpy as np
-from PIL import ExifTags, Image, UnidentifiedImageError
+import PIL
+from PIL import ExifTags, Image, UnidentifiedImageError, features
 
 from bottleneck_features.errors import first_line
 from bottleneck_features.pipeline.datasets.pixels.deep_pixels import (
@@ -60,6 +62,8 @@ PIXEL_RECIPE = 2  # raise it when the pixels of a file change
 RECIPE = f"Pillow, uint8, draft at twice the size, {PIXEL_RECIPE}"  # in the cache's identity
 DRAFT_GAP = 2  # libjpeg may shrink to this multiple of the target before Pillow resizes (Pillow's own `reducing_gap`)
 
+_LIBRARIES = ("jpg", "libjpeg_turbo", "webp", "avif", "jpg_2000", "libtiff", "zlib")
+_PILLOW = " ".join(map(str, (PIXEL_RECIPE, PIL.__version__, *map(features.version, _LIBRARIES))))
 _FILTERS = {
     "nearest": Image.Resampling.NEAREST,
     "bilinear": Image.Resampling.BILINEAR,
@@ -145,31 +149,45 @@ class _Picture:
     odd_alpha: bool = False
 
 
+def decoders() -> str:
+    """Return the versions of all that turns the bytes of image files into pixels."""
+    with suppress(PackageNotFoundError):
+        return f"{_PILLOW} {version('pillow-heif')}"
+    return _PILLOW
+
+
 def decoding_threads() -> int:
     """Return how many threads decode: one for each core this process may use, by affinity and by its cgroup's quota."""
     return joblib.cpu_count()
 
 
-def check(content: bytes, max_pixels: int = MAX_PIXELS, bands: Sequence[int] = ()) -> Checked:
-    """Return what is in a file, after decoding all of it (a JPEG at an eighth of its size, from all its bytes).
+def check_and_load(
+    content: bytes, resizing: Resizing, max_pixels: int = MAX_PIXELS
+) -> tuple[Checked, np.ndarray | None]:
+    """Return what is in a file, and its picture, from one decoding of all its bytes (a JPEG no larger than `load` needs it).
 
     No decoder sees bits that flipped inside a JPEG's coded data, or rows that a PNG's writer left out.
 
     Args:
         content: the file's bytes.
+        resizing: what the picture becomes.
         max_pixels: the largest width x height.
-        bands: as `dataset.bands`.
+
+    Returns:
+        The `Checked`, and the picture as `load_bytes` gives it: `(*resizing.size, 3)` uint8. None where its numbers need the
+        range of all images.
 
     Raises:
         UnusableImage: it is no image, truncated, broken or too large, or has not the bands.
     """
-    picture = _guarded(_decoded, content, (1, 1), max_pixels, bands)
+    picture = _guarded(_decoded, content, _draft_size(resizing), max_pixels, resizing.bands)
     if picture.header.format == "PNG":  # decoding does not look at its checksums
         with opened(content, max_pixels) as image:
             _guarded(image.verify)
     if not isinstance(picture.content, Numbers) or not picture.content.type:
-        return Checked(picture.header, odd_alpha=picture.odd_alpha)
-    return Checked(picture.header, picture.content.type, *picture.content.limits(), picture.odd_alpha)
+        checked = Checked(picture.header, odd_alpha=picture.odd_alpha)
+        return checked, _guarded(_upright, picture, resizing)
+    return Checked(picture.header, picture.content.type, *picture.content.limits(), picture.odd_alpha), None
 
 
 def load(path: Path, resizing: Resizing, max_pixels: int = MAX_PIXELS) -> np.ndarray:
@@ -181,7 +199,7 @@ def load(path: Path, resizing: Resizing, max_pixels: int = MAX_PIXELS) -> np.nda
         max_pixels: the largest width x height.
 
     Raises:
-        UnusableImage: see `read_file` and `check`.
+        UnusableImage: see `read_file` and `check_and_load`.
     """
     return load_bytes(read_file(path), resizing, max_pixels=max_pixels)
 
@@ -196,13 +214,22 @@ def load_bytes(content: bytes, resizing: Resizing, sha256: str = "", max_pixels:
         max_pixels: the largest width x height.
 
     Raises:
-        UnusableImage: see `check`; or the bytes are others.
+        UnusableImage: see `check_and_load`; or the bytes are others.
     """
     if sha256 and hashlib.sha256(content).hexdigest() != sha256:
         raise UnusableImage("its bytes are not those that were scanned")
-    drafts = resizing.antialias and resizing.kernel != "nearest"
-    picture = _guarded(_decoded, content, resizing.size if drafts else None, max_pixels, resizing.bands)
+    picture = _guarded(_decoded, content, _draft_size(resizing), max_pixels, resizing.bands)
     return _guarded(_upright, picture, resizing)
+
+
+def resized(pixels: np.ndarray, resizing: Resizing) -> np.ndarray:
+    """Return a picture in another size.
+
+    Args:
+        pixels: `(height, width, 3)` uint8.
+        resizing: what it becomes.
+    """
+    return np.asarray(_resized(Image.fromarray(pixels), resizing))
 
 
 @contextmanager
@@ -297,6 +324,11 @@ def _decoded(content: bytes, size: tuple[int, int] | None, max_pixels: int, band
         if bands:
             return _Picture(header, turn, _chosen(image, bands))
         return _Picture(header, turn, _flat(image), _has_odd_alpha(image))
+
+
+def _draft_size(resizing: Resizing) -> tuple[int, int] | None:
+    """Return what a JPEG may be shrunk to before it is resized; None where every pixel counts."""
+    return resizing.size if resizing.antialias and resizing.kernel != "nearest" else None
 
 
 def _own_tiff(content: bytes, layout: Layout, max_pixels: int, bands: Sequence[int]) -> _Picture:

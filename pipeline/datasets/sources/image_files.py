@@ -33,13 +33,11 @@ class FileReader:
 
 def open_listing(experiment: Experiment, home: Path, listing: Listing) -> ImageDataset:
     """Look at the files of a listing and make a data set of them; see `open_folder`."""
-    resizing_of(experiment)  # refuses what cannot be before every file is read
+    resizing = resizing_of(experiment)  # refuses what cannot be before every file is read
     entries = listing.entries
     settings = experiment.dataset
     paths = [entry.path for entry in entries]
-    scan = scan_files(
-        listing.root, paths, home, settings.max_pixels, bands=settings.bands, follow_links=settings.follow_links
-    )
+    scan = scan_files(listing.root, paths, home, resizing, settings.max_pixels, follow_links=settings.follow_links)
     groups, rows = text_array(printable(entry.group) for entry in entries), np.array([e.row for e in entries], np.int32)
     labels, splits = text_array(entry.label for entry in entries), text_array(entry.split for entry in entries)
     groups = groups if (groups != "").any() else groups[:0]

@@ -58,14 +58,14 @@ NAMELESS, NAMED = 1, 2  # kept as the sample of an image: its label is a number,
 def open_parquet(experiment: Experiment, home: Path) -> ImageDataset:
     """Open `dataset.path` as Parquet files that hold images; otherwise as `open_tar`."""
     settings = experiment.dataset
-    resizing_of(experiment)  # refuses what cannot be before every image is read
+    resizing = resizing_of(experiment)  # refuses what cannot be before every image is read
     containers = find_containers(settings.path, ".parquet")
     named = ("",) * len(containers) if settings.split_column else named_splits(containers)
     with _opened(containers[0]) as file:
         columns = find_columns(_schema(file, containers[0]), settings)
         require_columns(_schema(file, containers[0]), columns, containers[0].name)
     images = partial(parquet_images, columns=columns)
-    scan = scan_containers(containers, images, _ANNOTATIONS, home, max_pixels=settings.max_pixels, bands=settings.bands)
+    scan = scan_containers(containers, images, _ANNOTATIONS, home, resizing, max_pixels=settings.max_pixels)
     owners, said = scan.images["container"], scan.annotations
     ids, repeated = unique_ids(scan.ids, owners, containers)
     splits = said["split"] if settings.split_column else text_array(named[owner] for owner in owners)

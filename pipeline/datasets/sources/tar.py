@@ -45,12 +45,10 @@ def open_tar(experiment: Experiment, home: Path) -> ImageDataset:
         features.StoreError: a URL cannot be opened.
     """
     settings = experiment.dataset
-    resizing_of(experiment)  # refuses what cannot be before every image is read
+    resizing = resizing_of(experiment)  # refuses what cannot be before every image is read
     containers = find_containers(settings.path, ".tar")
     images = partial(images_in_tar, label_field=settings.label_column, ending=settings.image_column)
-    scan = scan_containers(
-        containers, images, (*ANNOTATIONS, BESIDE), home, max_pixels=settings.max_pixels, bands=settings.bands
-    )
+    scan = scan_containers(containers, images, (*ANNOTATIONS, BESIDE), home, resizing, max_pixels=settings.max_pixels)
     ids, repeated = unique_ids(scan.ids, scan.images["container"], containers)
     said = _said(scan, settings, named_splits(containers))
     groups = _groups(ids, scan.usable & ~said.outside, settings.group)
