@@ -131,19 +131,6 @@ def test_nncf_reports_to_nobody_either():
     assert sys.modules["openvino_telemetry"] is None
 
 
-def test_whoever_converts_a_network_first_reports_to_nobody():
-    code = (
-        "import sys, numpy as np\n"
-        "from bottleneck_features import models\n"
-        "net = models.load_backbone('efficientnet-lite0', 'random', (32, 32), 0)\n"
-        "models.build_extractor(net, ['block3b_add'], engine='openvino', batch_size=2)\n"
-        "import openvino.tools.ovc.telemetry_utils as ovc\n"
-        "sys.exit(ovc.tm.__name__ + str(sys.modules['openvino_telemetry']))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.stderr.endswith("openvino.tools.ovc.telemetry_stubNone\n"), done.stderr
-
-
 def test_importing_the_engines_leaves_the_process_as_it_is():
     code = "import sys, bottleneck_features.models.engines; sys.exit('openvino_telemetry' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
