@@ -59,14 +59,23 @@ class Donor:
         return (self.folder / MANIFEST).stat().st_mtime_ns if self.manifest.complete else 0
 
     def problem(self, shard: Shard) -> str:
-        """Return what is wrong with a shard's file, by the rules of `require_unchanged`, or inside it; empty if nothing is."""
+        """Return what is wrong with a shard's file, by the rules of `require_unchanged`, or inside it; empty if nothing is.
+
+        A sound one stays open, so that it can be copied from although its cache is removed meanwhile.
+        """
         path, entry = self.folder / shard.file, self.manifest.splits[shard.split].shards[shard.index]
         try:
             trusted = not hashes_all(self.manifest) and as_it_was(path, entry, self._completed)
         except OSError as error:
             return f"its cache cannot be read ({error.strerror})"
         found = "" if trusted else file_problem(path, entry)
-        return found or structure_problem(path, self.manifest, shard, entry)
+        if found := found or structure_problem(path, self.manifest, shard, entry):
+            return found
+        try:
+            self._files[shard.split].open(shard.index)
+        except CacheError as error:
+            return str(error)
+        return ""
 
     def complaint(self, shard: Shard, problem: str) -> str:
         """Return what to tell a user whose shard has a problem, and what to do about it."""

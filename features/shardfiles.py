@@ -83,6 +83,14 @@ class ShardFiles:
         whole: np.ndarray = values.reshape(len(shard), *shape)
         return whole[rows] if isinstance(rows, slice) else whole.take(rows, axis=0)
 
+    def open(self, index: int) -> None:
+        """Open a shard: as long as few others are used, it can be read even when its cache is removed.
+
+        Raises:
+            CacheDamaged, CacheRemoved: if it cannot be opened.
+        """
+        self._opened(index)
+
     def _opened(self, index: int) -> mmap.mmap | h5py.File:
         with self._lock:
             opened = self._recent.get(index)

@@ -34,6 +34,7 @@ from bottleneck_features.pipeline.commandline.cli_use import (
 )
 from bottleneck_features.pipeline.commandline.given import set_words
 from bottleneck_features.pipeline.commandline.output import (
+    VisibleFormatter,
     print_advice,
     print_bench,
     print_comparison,
@@ -90,7 +91,9 @@ def main(debug: bool) -> None:
 
     Exit codes: 0 done, 1 the work failed, 2 the request was wrong.
     """
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s: %(message)s")
+    warnings = logging.StreamHandler(sys.stderr)
+    warnings.setFormatter(VisibleFormatter("%(levelname)s: %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[warnings])
 
 
 @main.command("train-head")

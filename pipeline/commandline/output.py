@@ -1,6 +1,7 @@
 """What commands print: tables, JSON, warnings, and the one line of an error."""
 
 import json
+import logging
 import math
 import shlex
 import sys
@@ -43,6 +44,14 @@ LOG_WIDTH = 160  # columns of a table that goes to a file
 def echo(text: object, err: bool = False) -> None:
     """Print a line on stdout or, with `err`, on the error stream, as a terminal may show it."""
     click.echo(visible(str(text)), err=err)
+
+
+class VisibleFormatter(logging.Formatter):
+    """Warnings as a terminal may show them: they name what others chose, such as what a cache says of its machine."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the text of a record."""
+        return visible(super().format(record))
 
 
 def print_json(content: Any) -> None:

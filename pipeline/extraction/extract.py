@@ -200,12 +200,20 @@ def outputs_known(opened: OpenedExperiment) -> Outputs | None:
     """Return what an extractor would write, from a cache of the same recipe; None where it is to be built to know."""
     for folder in cache_folders(opened.home):
         info = features.describe_cache(folder)
-        settings = info.provenance.get("settings", {}).get("features", {})
+        settings = _section(info.provenance, "settings", "features")
         if info.recipe == opened.recipe_key and settings.get("shard_size") == opened.experiment.features.shard_size:
             machine = {"versions": versions(), "hardware": hardware()}
             kind = machine_kind(opened.identity["compute.engine"])
-            return Outputs(info.shapes or {}, info.shard_size, info.provenance.get("check", {}), machine, kind)
+            return Outputs(info.shapes or {}, info.shard_size, _section(info.provenance, "check"), machine, kind)
     return None
+
+
+def _section(provenance: Mapping[str, Any], *names: str) -> Mapping[str, Any]:
+    """Return a part of what a cache says of its making, which can come from anyone; {} where there is no such part."""
+    found: Any = provenance
+    for name in names:
+        found = found.get(name) if isinstance(found, Mapping) else None
+    return found if isinstance(found, Mapping) else {}
 
 
 def cache_writer(
@@ -296,7 +304,7 @@ def warn_if_machine_differs(begun: Mapping[str, Any], current: Mapping[str, Any]
         current: those of the process that continues it.
     """
     for name, now in current.items():
-        before = begun.get(name, now)
+        before = _section(begun, name) or now
         changed = [
             f"{field} {before.get(field)} then, {now[field]} now" for field in now if before.get(field) != now[field]
         ]
@@ -309,7 +317,7 @@ def warn_of_other_machines(opened: OpenedExperiment, reused: features.Reused) ->
     here = {"processor": hardware()["processor"], **versions()}
     for name, rows in reused.other_machine.items():
         made = features.describe_cache(cache_root(opened.home) / name).provenance
-        there = {"processor": made.get("hardware", {}).get("processor"), **made.get("versions", {})}
+        there = {"processor": _section(made, "hardware").get("processor"), **_section(made, "versions")}
         changed = [
             f"{field} {there[field]} there, {here[field]} here"
             for field in here

@@ -259,9 +259,9 @@ def test_a_cache_that_is_removed_while_rows_are_copied_from_it_is_not_called_dam
             missing = (draft := writer.draft(shard)).missing
             own = [pictures[shard.split][shard.start + i] for i in missing]
             asked += own
-            writer.write(shard, draft.filled(_computed(own) if own else {}))
             if not number:
                 remove_cache(base)
+            writer.write(shard, draft.filled(_computed(own) if own else {}))
         writer.finish()
     assert asked == ["new", *PICTURES["train"][10:]]  # those of the shard that was open are still had
     assert [record.getMessage() for record in caplog.records] == [

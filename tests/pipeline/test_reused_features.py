@@ -11,6 +11,7 @@ from commandline import bottleneck, invoke
 from imagefiles import class_folders, encoded, picture, write
 
 from bottleneck_features.features import open_features, verify
+from bottleneck_features.features.manifest import seal
 from bottleneck_features.pipeline.experiment_file import load_experiment
 from bottleneck_features.pipeline.extraction import extract
 from bottleneck_features.pipeline.stages.features import extract_features
@@ -145,6 +146,29 @@ def test_rows_of_another_kind_of_machine_are_computed_again_and_it_says_why(tmp_
     assert re.search(said, caplog.text)
 
 
+@pytest.mark.parametrize(
+    "made",
+    [
+        {"settings": [1], "hardware": None, "versions": "x"},
+        {"settings": {"features": []}, "hardware": {"processor": {}}},
+    ],
+)
+def test_whatever_another_cache_says_of_its_making_is_no_fault(tmp_path, pictures, monkeypatch, made):
+    words = [word for word in _words(pictures)[2:] if word != "--set"]
+    first = extract_features(load_experiment("natural-images", words), tmp_path)
+    manifest = Path(first.details["cache"]) / "manifest.json"
+    content = json.loads(manifest.read_bytes())
+    content["provenance"] |= made
+    content["sha256"] = seal(content)
+    manifest.write_text(json.dumps(content))
+    other = load_experiment("natural-images", [*words, "dataset.split_seed=1"])
+    assert extract_features(other, tmp_path).details["images_reused"] == 48
+    monkeypatch.setattr(extract, "machine_kind", lambda engine: "another")
+    third = load_experiment("natural-images", [*words, "dataset.split_seed=2"])
+    extract_features(third, tmp_path)
+    assert open_features(first.details["cache"])
+
+
 def test_parts_take_rows_too(tmp_path, pictures):
     _features(tmp_path / "home", pictures)
     write(pictures / "red" / "another.jpg", encoded(picture(99_999, (220, 40, 30))))
@@ -169,6 +193,20 @@ def test_int8_data_that_grow_keep_the_network_that_was_calibrated_first(tmp_path
     assert refused.exit_code == 1
     assert "calibration images" in refused.output
     assert "Remove the file" in refused.output
+
+
+def test_what_a_cache_says_of_its_machine_reaches_no_terminal_as_it_is(tmp_path, pictures):
+    first = _features(tmp_path / "home", pictures)
+    cache = Path(first["cache"])
+    content = json.loads((cache / "manifest.json").read_bytes())
+    content["provenance"]["versions"]["tensorflow"] = "\x1b]0;owned\x07"
+    content["sha256"] = seal(content)
+    (cache / "manifest.json").write_text(json.dumps(content))
+    shard = cache / "train/00001.h5"
+    shard.unlink()
+    again = bottleneck("features", *_words(pictures), home=tmp_path / "home")
+    assert "tensorflow \\u001b]0;owned\\u0007 then" in again.stderr
+    assert "\x1b]" not in again.stderr
 
 
 def test_where_everything_is_had_no_framework_is_needed(tmp_path, pictures):
