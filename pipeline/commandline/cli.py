@@ -32,7 +32,6 @@ from bottleneck_features.pipeline.commandline.cli_use import (
     export_command,
     predict_command,
 )
-from bottleneck_features.pipeline.commandline.given import set_words
 from bottleneck_features.pipeline.commandline.output import (
     VisibleFormatter,
     print_advice,
@@ -251,6 +250,7 @@ def report_command(request: Request) -> None:
     \b
     Example: bottleneck report -e photo-patches
     """
+    from bottleneck_features.pipeline.commandline.given import set_words
     from bottleneck_features.pipeline.reporting.sources import last_settings
     from bottleneck_features.pipeline.stages.report import report
 

@@ -18,7 +18,6 @@ from bottleneck_features.pipeline.commandline.output import (
 )
 from bottleneck_features.pipeline.commandline.parsed import parsed_part
 from bottleneck_features.pipeline.errors import RequestError
-from bottleneck_features.pipeline.kept_experiments import kept_file
 from bottleneck_features.pipeline.results import Result, experiment_json
 from bottleneck_features.quiet import import_tensorflow
 
@@ -91,6 +90,8 @@ def init_command(request: Request) -> None:
     Example: bottleneck init pictures/
              bottleneck init train.csv --name birds --set backbone.name=resnet50
     """
+    from bottleneck_features.pipeline.kept_experiments import kept_file
+
     name = request.experiment.name
     path = kept_file(request.home, name)
     if not path.is_file():

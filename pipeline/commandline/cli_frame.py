@@ -12,10 +12,8 @@ from typing import Any
 
 import click
 
-from bottleneck_features import models
 from bottleneck_features.errors import BottleneckError
 from bottleneck_features.pipeline.commandline.completion import complete_experiment, complete_setting
-from bottleneck_features.pipeline.commandline.given import asked_experiment, named_experiment, set_words, what_there_is
 from bottleneck_features.pipeline.commandline.output import echo, fail, print_json, print_warnings
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.experiment import Experiment
@@ -107,17 +105,6 @@ class ModelRequest:
     overrides: tuple[str, ...]
 
 
-def request_of(experiment: str, overrides: tuple[str, ...], home: Path, as_json: bool) -> Request:
-    """Return what the common options ask for, of an experiment that is named.
-
-    Raises:
-        RequestError: there is no such experiment, setting or folder.
-    """
-    home = usable_home(home)
-    found = named_experiment(experiment, overrides, home)
-    return Request(found, home, as_json, ("-e", experiment, *set_words(overrides), *_home_words(home)), overrides)
-
-
 def _home_words(home: Path) -> tuple[str, ...]:
     return () if home == DEFAULT_HOME else ("--home", str(home))
 
@@ -130,6 +117,8 @@ def asked(function: Callable[..., None]) -> Callable[..., None]:
         backbone: str | None = None, size: str | None = None, **others: Any,
     ) -> None:  # fmt: skip
         overrides = (*_short_words(backbone, size), *overrides)
+        from bottleneck_features.pipeline.commandline.given import asked_experiment
+
         command = click.get_current_context().info_name
         home = usable_home(home)
         found = asked_experiment(data, experiment, name, overrides, home, replaces=command in REPLACING)
@@ -154,6 +143,8 @@ def asked(function: Callable[..., None]) -> Callable[..., None]:
 
 def _short_words(backbone: str | None, size: str | None) -> tuple[str, ...]:
     """Return the settings that `--backbone` and `--size` stand for."""
+    from bottleneck_features import models
+
     found = []
     if backbone:
         found += [f"backbone.name={backbone}", "backbone.weights=imagenet"]
@@ -168,6 +159,8 @@ def of_trained(function: Callable[..., None]) -> Callable[..., None]:
     """Give a command the same options, and call it with the `ModelRequest` they make: only the experiment's name is used."""
 
     def run(experiment: str | None, overrides: tuple[str, ...], home: Path, as_json: bool, **others: Any) -> None:
+        from bottleneck_features.pipeline.commandline.given import what_there_is
+
         home = usable_home(home)
         if experiment is None:
             raise RequestError(what_there_is(home))
@@ -185,6 +178,8 @@ def trained_name(experiment: str, overrides: tuple[str, ...], home: Path) -> str
     Raises:
         RequestError: it is none of these, or the file or an override is wrong.
     """
+    from bottleneck_features.pipeline.commandline.given import named_experiment
+
     ready = ready_made()
     kept = sorted(folder.name for folder in home.glob("runs/*/") if folder.name not in ready)
     if experiment in kept:
