@@ -2,7 +2,15 @@
 
 from bottleneck_features.features.arraynames import splits_in
 from bottleneck_features.features.arrays import FeatureArray
-from bottleneck_features.features.catalog import Removal, describe_cache, find_cache, list_caches, removal, remove_cache
+from bottleneck_features.features.catalog import (
+    Removal,
+    describe_cache,
+    find_cache,
+    freed_by,
+    list_caches,
+    removal,
+    remove_cache,
+)
 from bottleneck_features.features.errors import (
     CacheBusy,
     CacheDamaged,
@@ -81,6 +89,7 @@ __all__ = [
     "fetch",
     "filesystem",
     "find_cache",
+    "freed_by",
     "identity_key",
     "import_features",
     "is_url",

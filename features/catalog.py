@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -100,9 +101,19 @@ def removal(path: Path | str) -> Removal:
     if not (folder / MANIFEST).is_file():
         raise CacheMissing(f"There is no feature cache at {folder} (no {MANIFEST}): nothing is removed.")
     files = tuple(sorted(file for file in folder.rglob("*") if file.is_file() and _belongs(file, folder)))
-    status = [file.stat() for file in files]
-    freed = sum(found.st_size for found in status if found.st_nlink == 1)
-    return Removal(folder, files, sum(found.st_size for found in status), freed)
+    return Removal(folder, files, sum(file.stat().st_size for file in files), freed_by(files))
+
+
+def freed_by(files: Iterable[Path]) -> int:
+    """Return how many bytes are free when some files are removed: those of files of which no other name is left."""
+    removed: Counter[tuple[int, int]] = Counter()
+    freed = 0
+    for status in (file.stat() for file in files):
+        file = status.st_dev, status.st_ino
+        removed[file] += 1
+        if removed[file] == status.st_nlink:
+            freed += status.st_size
+    return freed
 
 
 def remove_cache(path: Path | str) -> Removal:

@@ -68,6 +68,12 @@ class Donor:
         found = "" if trusted else file_problem(path, entry)
         return found or structure_problem(path, self.manifest, shard, entry)
 
+    def complaint(self, shard: Shard, problem: str) -> str:
+        """Return what to tell a user whose shard has a problem, and what to do about it."""
+        if not (self.folder / MANIFEST).exists():
+            return f"The cache {self.folder} was removed while rows were copied from it."
+        return f"{self.folder / shard.file} is damaged ({problem}): `bottleneck cache verify {self.name} --repair` puts it aside."
+
     def heads(self) -> Iterator[Head]:
         """Yield the heads of the finished shards, in order; those that cannot be read are left out."""
         for shard, entry in self.manifest.finished():

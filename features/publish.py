@@ -73,7 +73,7 @@ class PublishingWriter(CacheWriter):
     @property
     def done_images(self) -> int:
         """Samples (of the part) in published shards."""
-        return self._published.images_done(self._part) + sum(map(len, self._written))
+        return self.total_images - sum(map(len, self.pending))
 
     def finish(self) -> int:
         """Complete the cache in the store when nothing is missing there, and in its folder (but not for a part).

@@ -15,6 +15,7 @@ from bottleneck_features.features.donors import Donor, Head, by_shard, spans
 from bottleneck_features.features.entries import HASH_BYTES
 from bottleneck_features.features.manifest import Manifest, Shard, load
 from bottleneck_features.features.plan import CachePlan
+from bottleneck_features.features.quarantine import QUARANTINE, file_problem
 from bottleneck_features.features.shards import stored_dtype
 
 COMPUTE, OWN = -1, 0  # where a row comes from; numbers from 1 on are donors
@@ -81,6 +82,7 @@ class RowSources:
         self._cache, self._row = np.full(total, COMPUTE, np.int16), np.zeros(total, np.int64)
         self._donors: list[Donor] = []
         self._problems: dict[tuple[Path, Shard], str] = {}
+        self._said: set[str] = set()
         self._own = Donor(folder, manifest)
 
     def look(self, donors: Sequence[Donor], pending: Sequence[Shard], machine: str) -> Iterator[tuple[Donor, Head]]:
@@ -180,15 +182,18 @@ class RowSources:
         """Look at a donor's shard once; a damaged one is no reason to stop."""
         key = (donor.folder, shard)
         if key not in self._problems:
-            self._problems[key] = donor.problem(shard)
-            if self._problems[key]:
-                logger.warning(
-                    "%s is damaged (%s): its rows are computed again. `bottleneck cache verify %s --repair` puts it aside.",
-                    donor.folder / shard.file,
-                    self._problems[key],
-                    donor.name,
-                )
+            problem = donor.problem(shard) or self._rotten(donor, shard)
+            self._problems[key] = problem
+            if problem and (said := donor.complaint(shard, problem)) not in self._said:
+                self._said.add(said)
+                logger.warning("%s Its rows are computed again.", said)
         return self._problems[key]
+
+    def _rotten(self, donor: Donor, shard: Shard) -> str:
+        """Hash a shard of a large cache too where this one was repaired: what damaged it may be the file they share."""
+        if not (self._own.folder / QUARANTINE).exists():
+            return ""
+        return file_problem(donor.folder / shard.file, donor.manifest.splits[shard.split].shards[shard.index])
 
     def _take(self, wanted: np.ndarray, donor: Donor, contents: np.ndarray, rows: np.ndarray) -> None:
         self._donors.append(donor)

@@ -107,21 +107,29 @@ def publish_link(path: Path, source: Path) -> None:
 
     Args:
         path: the new name; an existing file of this name is replaced.
-        source: the file, which is never changed in place.
+        source: the file, which is never changed in place; of a symbolic link that which it leads to.
 
     Raises:
-        DiskFull, CacheError: as for `publish`.
+        DiskFull, CacheError: as for `publish`; also if the source is gone.
     """
     temporary = temporary_name(path)
     try:
-        temporary.hardlink_to(source)
+        temporary.hardlink_to(source.resolve(strict=True))
         temporary.replace(path)
         sync_folder(path.parent)
     except OSError:
-        with source.open("rb") as content:
-            publish(path, lambda file: shutil.copyfileobj(content, file))
+        _publish_copy(path, source)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _publish_copy(path: Path, source: Path) -> None:
+    try:
+        content = source.open("rb")
+    except OSError as error:
+        raise CacheError(f"Cannot read {source}: {error.strerror}. Run the same command again.") from error
+    with content:
+        publish(path, lambda file: shutil.copyfileobj(content, file))
 
 
 def write_error(error: OSError, path: Path) -> CacheError:

@@ -38,6 +38,10 @@ class StoreDonor(Donor):
         publish_bytes(self.folder / shard.file, content)
         return ""
 
+    def complaint(self, shard: Shard, problem: str) -> str:
+        """Return what to tell a user whose shard has a problem."""
+        return f"{self.store.url}/{shard.file} is damaged ({problem})."
+
     def heads(self) -> Iterator[Head]:
         """Yield the heads of the finished shards, in order; those that cannot be read are left out."""
         for shard, entry in self.manifest.finished():

@@ -44,6 +44,7 @@ class VerifyReport:
         bytes: bytes that were hashed.
         problems: one for each damaged file.
         seconds: how long it took.
+        shared: how many of the damaged files have other names, as those that other caches share have.
     """
 
     path: Path
@@ -52,6 +53,7 @@ class VerifyReport:
     bytes: int
     problems: tuple[DamagedFile, ...]
     seconds: float
+    shared: int = 0
 
     @property
     def ok(self) -> bool:
@@ -89,7 +91,15 @@ def verify(path: Path | str) -> VerifyReport:
         if problems and not (folder / MANIFEST).exists():
             raise CacheDamaged(str(problems[0]))
     done, total, hashed = manifest.count_finished(), manifest.count(), manifest.bytes_finished()
-    return VerifyReport(folder, done, total - done, hashed, problems, time.perf_counter() - started)
+    shared = sum(_names(folder / problem.file) > 1 for problem in problems)
+    return VerifyReport(folder, done, total - done, hashed, problems, time.perf_counter() - started, shared)
+
+
+def _names(file: Path) -> int:
+    try:
+        return file.stat().st_nlink
+    except OSError:
+        return 0
 
 
 def require_unchanged(path: Path | str) -> None:
@@ -160,7 +170,7 @@ def repair(path: Path | str) -> VerifyReport:
         manifest = load(folder)
         was_complete = manifest.complete
         manifest = quarantine_files(folder, manifest, report.problems)
-        if was_complete and not manifest.pending():
+        if was_complete and not manifest.pending() and (folder / TARGETS).exists():
             finalise(folder)
     return report
 

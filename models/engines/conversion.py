@@ -41,7 +41,7 @@ def converted(
     Raises:
         EngineUnavailable: too few calibration images.
     """
-    runtime = import_openvino()
+    runtime = import_openvino()  # before anything else of OpenVINO, which would report its use
     # shared weights point into the frozen graph, which is gone after the conversion: at random, garbage
     with _working_converter():
         network = runtime.convert_model(trace(model, recipe, None), share_weights=False)

@@ -81,6 +81,8 @@ def cache_verify(path: Path, home: Path, repair: bool, as_json: bool) -> None:
         if repair
         else "Move them away with --repair, then run the `bottleneck features …` that made this cache."
     )
+    if report.shared:
+        advice += f" Other caches share {report.shared:,} of these files: verify them too."
     fail("\n".join([f"{len(report.problems)} damaged:", *map(str, report.problems), advice]), 1)
 
 
@@ -142,7 +144,7 @@ def cache_import(name: str, files: tuple[str, ...], home: Path) -> None:
 def cache_rm(path: Path | None, superseded: bool, home: Path, yes: bool) -> None:
     """Remove a cache, or the superseded ones; without --yes, only show what would be removed and what that frees.
 
-    Files that other caches share stay for them.
+    Files that other caches share stay for them. Before superseded ones are removed, the caches that supersede them are checked.
 
     \b
     Example: bottleneck cache rm digits-efficientnet-lite0-1d19099a --yes
@@ -156,10 +158,16 @@ def cache_rm(path: Path | None, superseded: bool, home: Path, yes: bool) -> None
         echo(f"{len(gone.files):,} files, {_mib(gone.bytes)} MiB of {gone.path} {verb}{_freed(gone)}")
         return
     later = features.superseded(_caches(home))
+    if not later:
+        echo(f"No cache in {home} is superseded.")
+        return
+    freed = features.freed_by(file for folder in later for file in features.removal(folder).files)
+    for folder in sorted({*later.values()} if yes else ()):
+        features.require_unchanged(folder)
     for folder in later:
         gone = _gone(folder, yes)
-        echo(f"{gone.path.name}: {_mib(gone.bytes)} MiB, superseded by {later[folder].name}{_freed(gone)}")
-    echo(f"{len(later):,} caches {verb}" if later else f"No cache in {home} is superseded.")
+        echo(f"{gone.path.name}: {_mib(gone.bytes)} MiB, superseded by {later[folder].name}")
+    echo(f"{len(later):,} caches {verb} (frees {_mib(freed)} MiB)")
 
 
 def _gone(folder: Path, yes: bool) -> features.Removal:

@@ -37,6 +37,7 @@ _STATE = ["size", "modified_ns", "changed_ns", "inode"]
 _FOUND = [*_STATE, "width", "height", "lowest", "highest", "odd_alpha"]  # as in `_Look`
 _HELD = 64  # images of a container whose bytes are in memory
 FILES_AT_A_TIME = 1024  # handed to the threads
+STATES_AT_A_TIME = 64  # files of which a thread asks the size and the times
 UNREADABLE = bytes(32)  # stands for the hash of what cannot be read
 QUICK = 2000  # so few files need no progress bar
 QUICK_BYTES = 1 << 28  # nor do containers of so few bytes
@@ -124,7 +125,7 @@ def scan_files(
         try:
             look = partial(_look, max_pixels=max_pixels, pixels=pixels, known=known)
             with pixels.keeping():
-                scanned.extend(_scan(images, look, FILES_AT_A_TIME, on_image=bar.update))
+                scanned.extend(_scan(images, look, FILES_AT_A_TIME, on_image=bar.update, known=known))
         finally:
             found = _one_after_another(scanned)
             fresh = _looks(found)
@@ -185,20 +186,41 @@ def _scan(
     look: Callable[[UnscannedImage], _Look],
     at_a_time: int,
     annotations: Sequence[str] = (),
-    on_image: Callable[[], object] = lambda: None,
+    on_image: Callable[[int], object] = lambda count: None,
+    known: Mapping[str, _Look] = MappingProxyType({}),
 ) -> Iterator[ScanResult]:
     """Look at images, batch by batch; a batch that is interrupted is given as far as it came."""
     with ThreadPoolExecutor(decoding_threads(), "scan") as pool, decoding_settings(MAX_PIXELS):
         for batch in batches(images, at_a_time):
-            looks = []
+            looks: list[_Look] = []
             try:
-                for found in pool.map(look, batch):
-                    looks.append(found)
-                    on_image()
+                parts = list(batches(batch, STATES_AT_A_TIME if known else len(batch)))
+                for part, recalled in zip(parts, pool.map(partial(_recalled, known), parts), strict=True):
+                    unknown = [image for image, seen in zip(part, recalled, strict=True) if seen is None]
+                    fresh = pool.map(look, unknown)
+                    for seen in recalled:
+                        looks.append(next(fresh) if seen is None else seen)
+                        on_image(1)
             except BaseException:
                 yield _batch(batch[: len(looks)], looks, annotations)
                 raise
             yield _batch(batch, looks, annotations)
+
+
+def _recalled(known: Mapping[str, _Look], images: Sequence[UnscannedImage]) -> list[_Look | None]:
+    """Return what is remembered of each of some files that have not changed; None for the others."""
+    return [_unchanged(known, image) for image in images]
+
+
+def _unchanged(known: Mapping[str, _Look], image: UnscannedImage) -> _Look | None:
+    remembered = known.get(image.id)
+    if remembered is None:
+        return None
+    try:
+        state = image.state()
+    except UnusableImage:
+        return None  # looking at it says why
+    return remembered if remembered[: len(_STATE)] == state else None
 
 
 def _look(
@@ -207,8 +229,6 @@ def _look(
     try:
         state = image.state()
         remembered = known.get(image.id)
-        if remembered and remembered[: len(_STATE)] == state:
-            return remembered
         content = image.read()
         if not content or len(content) > MAX_BYTES:
             wrong = f"a file of {len(content):,} bytes; the limit is {MAX_BYTES:,}" if content else "an empty file"

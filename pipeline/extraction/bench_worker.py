@@ -20,6 +20,7 @@ from bottleneck_features.pipeline.datasets.dataset import ArrayDataset, Dataset,
 from bottleneck_features.pipeline.extraction.extract import fill
 from bottleneck_features.pipeline.extraction.identity import targets_of
 from bottleneck_features.pipeline.machine import peak_memory_mib
+from bottleneck_features.pipeline.results import Clock
 from bottleneck_features.quiet import import_tensorflow
 
 SOURCE = 32  # side of the images before resizing, as CIFAR-10's
@@ -108,7 +109,7 @@ def _engine(
             path, {"run": path.name}, plan, spec, targets_of(dataset), shard_size=1024, provenance={}
         )
         with writing as writer:
-            fill(writer, dataset, lambda: stage, batch)
+            fill(writer, dataset, lambda: stage, batch, Clock())
             writer.finish()
 
     about = {"gflop_per_image": stage.gflop_per_image, "matmul_gflops": _matmul(variant)}

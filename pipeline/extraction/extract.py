@@ -71,7 +71,11 @@ def open_for_extraction(experiment: Experiment, home: Path) -> OpenedExperiment:
 
 
 def fill(
-    writer: features.CacheWriter, dataset: Dataset, build_extractor: Callable[[], models.Extractor], batch_size: int
+    writer: features.CacheWriter,
+    dataset: Dataset,
+    build_extractor: Callable[[], models.Extractor],
+    batch_size: int,
+    clock: Clock,
 ) -> int:
     """Extract and write every pending shard, with a progress bar.
 
@@ -80,18 +84,22 @@ def fill(
         dataset: where the images come from.
         build_extractor: called if there is anything to compute; its extractor takes batches of `batch_size`.
         batch_size: images per batch.
+        clock: has the seconds of copying rows as `reuse`, those of computing as `extract`.
 
     Returns:
         How many images were extracted.
     """
     computed = 0
     with progress(total=writer.total_images, initial=writer.done_images, unit="image", desc="features") as bar:
-        for copied in copy_rows(writer):
-            bar.update(copied)
+        with clock.phase("reuse"):
+            for copied in copy_rows(writer):
+                bar.update(copied)
         if shards := writer.pending:
-            for images, reused in extract_shards(writer, shards, dataset, build_extractor(), batch_size):
-                computed += images
-                bar.update(images + reused)
+            extractor = build_extractor()
+            with clock.phase("extract"):
+                for images, reused in extract_shards(writer, shards, dataset, extractor, batch_size):
+                    computed += images
+                    bar.update(images + reused)
     return computed
 
 

@@ -27,6 +27,7 @@ from bottleneck_features.pipeline.extraction.networks import opened_or_built
 from bottleneck_features.pipeline.extraction.opened import OpenedExperiment
 from bottleneck_features.pipeline.extraction.ray_workers import Cluster, WorkerPool, allocate_workers
 from bottleneck_features.pipeline.progress import progress
+from bottleneck_features.pipeline.results import Clock
 from bottleneck_features.quiet import import_tensorflow
 
 
@@ -100,23 +101,27 @@ def start_workers(ray: Any, opened: OpenedExperiment, cluster: Cluster, *, reuse
     return WorkerPool(ray, worker.remote, prepare, size), size
 
 
-def fill_with_workers(pool: WorkerPool, writer: features.CacheWriter) -> tuple[int, features.Reused, list[float]]:
-    """Have every pending shard extracted, with a progress bar.
+def fill_with_workers(
+    pool: WorkerPool, writer: features.CacheWriter, clock: Clock
+) -> tuple[int, features.Reused, list[float]]:
+    """Have every pending shard extracted, with a progress bar; `clock` is as for `fill`.
 
     Returns:
         How many images the workers computed, what was taken from caches, and the seconds of each shard.
     """
     begun, images, reused, seconds = writer.begun_with, 0, writer.reused, list[float]()
     with progress(total=writer.total_images, initial=writer.done_images, unit="image", desc="features") as bar:
-        for copied in copy_rows(writer):
-            bar.update(copied)
-        for shard, done in pool.extract_all(writer.pending, writer.is_finished):
-            bar.update(len(shard))
-            if done is None:  # its worker died after it had written it
-                images += len(shard)
-            else:
-                images, seconds = images + done.images, [*seconds, done.seconds]
-                reused.rows.update(done.reused)
+        with clock.phase("reuse"):
+            for copied in copy_rows(writer):
+                bar.update(copied)
+        with clock.phase("extract"):
+            for shard, done in pool.extract_all(writer.pending, writer.is_finished):
+                bar.update(len(shard))
+                if done is None:  # its worker died after it had written it
+                    images += len(shard)
+                else:
+                    images, seconds = images + done.images, [*seconds, done.seconds]
+                    reused.rows.update(done.reused)
     for machine in _unique(outputs.machine for outputs in pool.answers):
         warn_if_machine_differs(begun, machine)
     return images, reused, seconds

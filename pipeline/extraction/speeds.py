@@ -27,12 +27,24 @@ def extraction_speed(home: Path, recipe_key: str) -> float | None:
     return round(images / seconds, 2) if images else None
 
 
-def remember_speed(home: Path, recipe_key: str, images: int, seconds: float) -> None:
-    """Add a finished run to the speed of a recipe; runs that end at the same time are all counted."""
+def remember_speed(home: Path, recipe_key: str, images: int, seconds: float, batch_size: int) -> None:
+    """Add a finished run to the speed of a recipe; runs that end at the same time are all counted.
+
+    A run of less than a batch takes as long as one of a batch: it counts only while nothing else is known.
+
+    Args:
+        home: the artifacts folder.
+        recipe_key: SHA-256 of the recipe.
+        images: that the run computed.
+        seconds: that this took.
+        batch_size: images a batch.
+    """
     if not images:
         return
     with FileLock(home / SPEEDS_LOCK):
         speeds = _speeds(home)
+        if images < batch_size and recipe_key in speeds:
+            return
         images_before, seconds_before = speeds.get(recipe_key, (0, 0.0))
         speeds[recipe_key] = (images_before + images, seconds_before + seconds)
         write_text(home / SPEEDS, json.dumps(speeds, indent=1))

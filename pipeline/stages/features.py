@@ -50,9 +50,9 @@ def extract_features(
 
     Returns:
         The `Result`, with `images` (forward passes of this run), `images_resumed` (of earlier runs), `images_reused` and
-        `reused_from` (how many from which cache), `images_per_second` (over all runs of this recipe), `engine`,
-        `precision`, `cache`, `part`, `shards_left` (those of other parts; 0 when the cache is complete) and, unless there was
-        nothing to do, `check` (how far the engine is from the float32 reference).
+        `reused_from` (how many from which cache), `images_per_second` (over the runs of this recipe, see `remember_speed`),
+        `engine`, `precision`, `cache`, `part`, `shards_left` (those of other parts; 0 when the cache is complete) and, unless
+        there was nothing to do, `check` (how far the engine is from the float32 reference).
 
     Raises:
         RequestError: a setting of the data is wrong.
@@ -78,11 +78,10 @@ def extract_features(
         with clock.phase("reuse"):
             writer = writing.enter_context(cache_writer(opened, outputs, wait_seconds, part, donors_of(opened, reuse)))
         warn_if_machine_differs(writer.begun_with, outputs.machine)
-        with clock.phase("extract"):
-            images = fill(writer, opened.dataset, built, experiment.compute.batch_size)
+        images = fill(writer, opened.dataset, built, experiment.compute.batch_size, clock)
         shards_left = writer.finish()
     warn_of_other_machines(opened, writer.reused)
-    remember_speed(home, opened.recipe_key, images, clock.seconds["extract"])
+    _remember_speed(opened, images)
     details = {**_counts(writer, images, writer.reused), "part": str(part), "shards_left": shards_left}
     return _finished(opened, {**details, "check": outputs.check})
 
@@ -106,6 +105,11 @@ def _counts(writer: features.CacheWriter, images: int, reused: features.Reused) 
         "images_reused": taken,
         "reused_from": {name: count for name, count in sorted(reused.rows.items()) if count},
     }
+
+
+def _remember_speed(opened: OpenedExperiment, images: int) -> None:
+    seconds = opened.clock.seconds.get("extract", 0.0)
+    remember_speed(opened.home, opened.recipe_key, images, seconds, opened.experiment.compute.batch_size)
 
 
 def _nothing_to_do(part: features.Partition) -> dict[str, Any]:
@@ -168,10 +172,9 @@ def extract_on_ray(
             with clock.phase("reuse"):
                 donors = donors_of(opened, reuse)
                 writer = writing.enter_context(cache_writer(opened, outputs, wait_seconds, features.SHARED, donors))
-            with clock.phase("extract"):
-                images, reused, seconds = fill_with_workers(pool, writer)
+            images, reused, seconds = fill_with_workers(pool, writer, clock)
             left = writer.finish()
-    remember_speed(home, opened.recipe_key, images, clock.seconds["extract"])
+    _remember_speed(opened, images)
     details = {**_counts(writer, images, reused), "part": str(features.WHOLE), "shards_left": left}
     details |= {"check": outputs.check, "workers": workers, "worker_deaths": pool.deaths}
     return _finished(opened, {**details, "shard_seconds": _summary(seconds)})

@@ -99,6 +99,7 @@ def test_damaged_targets_are_named_on_open_and_written_again_without_a_shard(und
     with pytest.raises(CacheDamaged, match=r"targets\.h5.* computes no features"):
         open_features(copy)
     assert [problem.file for problem in repair(copy).problems] == ["targets.h5"]
+    assert not load(copy).complete
     with small_cache.writer(copy, shard_size=SHARD_SIZE) as writer:
         assert writer.pending == []
         writer.finish()

@@ -22,9 +22,12 @@ from bottleneck_features.features import (
     PublishingWriter,
     SplitPlan,
     fetch,
+    freed_by,
     open_features,
+    quarantine,
     removal,
     remove_cache,
+    repair,
     superseded,
     verify,
 )
@@ -73,11 +76,10 @@ def _extract(path, pictures, donors=(), compute=_computed, **changes):
 
 
 def _flip(file):
-    """Change a bit of a file, and neither its size nor its time of change."""
-    content, status = bytearray(file.read_bytes()), file.stat()
+    """Change a bit of a file in place."""
+    content = bytearray(file.read_bytes())
     content[-9] ^= 1
     file.write_bytes(content)
-    os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
 def _same_bytes(one, other):
@@ -233,6 +235,54 @@ def test_a_shard_that_lacks_damaged_rows_counts_the_others_once(base, tmp_path):
         assert (copied, computed, writer.reused.rows) == (15, 10, {"base": 40})  # 15 more are linked
 
 
+def test_a_repaired_cache_does_not_take_the_damaged_shard_back_from_one_that_shares_it(
+    base, tmp_path, monkeypatch, caplog
+):
+    monkeypatch.setattr(quarantine, "HASHED_WHOLE", 0)  # as in a cache of more than 2 GiB
+    _extract(tmp_path / "corrected", PICTURES, [base], labels="other")
+    shard, changed = base / "train/00001.h5", (base / "train/00001.h5").stat().st_mtime_ns
+    _flip(shard)
+    os.utime(shard, ns=(changed, changed))  # as a failing disk does
+    assert repair(base).shared == 1
+    asked, _ = _extract(base, PICTURES, [tmp_path / "corrected"])
+    assert asked == PICTURES["train"][10:20]
+    assert "corrected/train/00001.h5 is damaged" in caplog.text
+    assert verify(base).ok
+    assert not verify(tmp_path / "corrected").ok
+
+
+def test_a_cache_that_is_removed_while_rows_are_copied_from_it_is_not_called_damaged(base, tmp_path, caplog):
+    pictures = _changed(train=["new", *PICTURES["train"]])
+    asked = []
+    with _writer(tmp_path / "grown", pictures, donors=[base]) as writer:
+        for number, shard in enumerate(writer.pending):
+            missing = (draft := writer.draft(shard)).missing
+            own = [pictures[shard.split][shard.start + i] for i in missing]
+            asked += own
+            writer.write(shard, draft.filled(_computed(own) if own else {}))
+            if not number:
+                remove_cache(base)
+        writer.finish()
+    assert asked == ["new", *PICTURES["train"][10:]]  # those of the shard that was open are still had
+    assert [record.getMessage() for record in caplog.records] == [
+        f"The cache {base} was removed while rows were copied from it. Its rows are computed again."
+    ]
+    assert verify(tmp_path / "grown").ok
+
+
+def test_a_shard_that_is_a_symbolic_link_is_linked_to_the_file_itself(base, tmp_path):
+    (base / "train").rename(tmp_path / "elsewhere")
+    (base / "train").mkdir()
+    for file in sorted((tmp_path / "elsewhere").iterdir()):
+        (base / "train" / file.name).symlink_to(os.path.relpath(file, base / "train"))
+    asked, _ = _extract(tmp_path / "deeper/corrected", PICTURES, [base], labels="other")
+    assert asked == []
+    shards = list((tmp_path / "deeper/corrected/train").iterdir())
+    assert len(shards) == 4
+    assert not any(shard.is_symlink() for shard in shards)
+    assert verify(tmp_path / "deeper/corrected").ok
+
+
 def test_a_value_that_the_dtype_cannot_hold_is_refused_with_its_id_beside_copied_rows(base, tmp_path):
     pictures = _changed(train=[*PICTURES["train"][:5], "new", *PICTURES["train"][5:]])
 
@@ -302,6 +352,24 @@ def test_removing_frees_what_no_other_cache_shares(base, tmp_path):
     assert left.bytes == left.freed > shards
 
 
+def test_what_removing_several_caches_frees_counts_files_that_only_they_share(base, tmp_path):
+    _extract(tmp_path / "corrected", PICTURES, [base], labels="other")
+    _extract(tmp_path / "again", PICTURES, [base], labels="yet another")
+    before = _on_disk(tmp_path)
+    two = [removal(base), removal(tmp_path / "corrected")]
+    assert freed_by(file for one in two for file in one.files) == sum(one.freed for one in two)
+    three = [*two, removal(tmp_path / "again")]
+    freed = freed_by(file for one in three for file in one.files)
+    assert freed > sum(one.freed for one in three)
+    for one in three:
+        remove_cache(one.path)
+    assert before - _on_disk(tmp_path) == freed
+
+
+def _on_disk(folder):
+    return sum({(s := file.stat()).st_ino: s.st_size for file in folder.rglob("*") if file.is_file()}.values())
+
+
 def test_rows_are_taken_from_a_store_and_only_the_shards_that_have_them_are_fetched(tmp_path, monkeypatch):
     store = f"memory://{uuid.uuid4().hex}/caches"
     pictures = {"train": [*PICTURES["train"][5:25], "new"], "test": []}
@@ -322,6 +390,12 @@ def test_rows_are_taken_from_a_store_and_only_the_shards_that_have_them_are_fetc
     assert (asked, reused.rows) == ([], {"grown": 21})
     fetch(f"{store}/corrected", tmp_path / "fetched")
     assert verify(tmp_path / "fetched").ok
+
+
+def test_what_is_linked_is_counted_once_among_what_a_store_has(base, tmp_path):
+    url = f"memory://{uuid.uuid4().hex}/caches/corrected"
+    with _writer(tmp_path / "corrected", PICTURES, labels="other", donors=[base], url=url) as writer:
+        assert (writer.done_images, writer.total_images, writer.pending) == (55, 55, [])
 
 
 def test_a_damaged_object_of_a_store_gives_no_rows(tmp_path):

@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 from commandline import SLOW, SMALL, bottleneck, command, heed_ctrl_c, invoke, shard_hashes
-from imagefiles import class_folders
+from imagefiles import class_folders, encoded, picture, write
 
 from bottleneck_features.features.journal import read_journals
 from bottleneck_features.pipeline.errors import PipelineError, RequestError
@@ -300,3 +300,30 @@ def test_a_broken_image_is_quarantined_as_in_a_local_run(tmp_path):
         found[name] = (quarantine.read_text(), shard_hashes(tmp_path / name))
     assert "red 7.jpg" in found["ray"][0]
     assert found["ray"] == found["local"]
+
+
+@on_a_cluster
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_workers_take_rows_that_another_cache_has(tmp_path):
+    pictures = class_folders(tmp_path / "pictures", images=40)
+    settings = [f"dataset.path={pictures}", "dataset.test_fraction=0.25", "backbone.name=efficientnet-lite0"]
+    settings += [
+        "backbone.weights=imagenet",
+        "backbone.layers=top_activation",
+        "input.size=32,32",
+        "features.shard_size=16",
+    ]
+    words = ("features", "-e", "natural-images", *(word for one in settings for word in ("--set", one)), "--json")
+    first = json.loads(bottleneck(*words, home=tmp_path / "home").stdout)
+    assert first["images"] == 120
+    for number in range(3):
+        write(pictures / "blue" / f"new {number}.jpg", encoded(picture(90_000 + number)))
+    grown = bottleneck(*words, *RAY, home=tmp_path / "home")
+    assert grown.returncode == 0, grown.stderr
+    result = json.loads(grown.stdout)
+    assert (result["images"], result["images_reused"], result["images_resumed"]) == (3, 120, 0)
+    assert result["reused_from"] == {Path(first["cache"]).name: 120}
+    fresh = json.loads(bottleneck(*words, home=tmp_path / "fresh").stdout)
+    for file in Path(fresh["cache"]).rglob("*.h5"):
+        assert file.read_bytes() == (Path(result["cache"]) / file.relative_to(fresh["cache"])).read_bytes()

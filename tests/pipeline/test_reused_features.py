@@ -3,6 +3,7 @@
 import json
 import logging
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -47,12 +48,16 @@ def test_a_picture_more_is_one_forward_pass_and_the_rest_is_taken(tmp_path, pict
     first = _features(tmp_path / "home", pictures)
     assert (first["images"], first["images_resumed"], first["images_reused"], first["reused_from"]) == (48, 0, 0, {})
     write(pictures / "blue" / "a new one.jpg", encoded(picture(99_999, (30, 40, 220))))
+    started = time.perf_counter()
     done = invoke("features", *_words(pictures), home=tmp_path / "home")
+    elapsed = time.perf_counter() - started
     assert re.search(r"^1 images at ", done.output, re.M)
     assert f"48 images were not computed again: 48 from {Path(first['cache']).name}" in done.output
     result = json.loads((tmp_path / "home/runs/natural-images/features/result.json").read_text())
     assert (result["images"], result["images_resumed"], result["images_reused"]) == (1, 0, 48)
     assert result["reused_from"] == {Path(first["cache"]).name: 48}
+    assert result["images_per_second"] == first["images_per_second"]
+    assert result["seconds"]["extract"] + result["seconds"]["compile"] < elapsed
     fresh = _features(tmp_path / "fresh", pictures)
     assert _shards(result["cache"]) == _shards(fresh["cache"])
     assert invoke("train-head", *_words(pictures), home=tmp_path / "home").exit_code == 0
@@ -61,7 +66,14 @@ def test_a_picture_more_is_one_forward_pass_and_the_rest_is_taken(tmp_path, pict
     assert old["state"] == f"complete, superseded by {new['cache']}"
     assert old["recipe"] == new["recipe"]
     shown = invoke("cache", "rm", "--superseded", home=tmp_path / "home")
-    assert "1 caches would be removed; run the command again with --yes" in shown.output
+    assert re.search(r"1 caches would be removed; run the command again with --yes \(frees \d\.\d MiB\)", shown.output)
+    shard = Path(result["cache"]) / "train/00000.h5"
+    whole = shard.read_bytes()
+    shard.write_bytes(whole[:-9] + bytes(9 * [7]))
+    refused = invoke("cache", "rm", "--superseded", "--yes", home=tmp_path / "home")
+    assert (refused.exit_code, len(list((tmp_path / "home/features").iterdir()))) == (1, 2)
+    assert f"{shard} is damaged" in refused.output
+    shard.write_bytes(whole)
     gone = invoke("cache", "rm", "--superseded", "--yes", home=tmp_path / "home")
     assert f"superseded by {new['cache']}" in gone.output
     assert [path.name for path in (tmp_path / "home/features").iterdir()] == [new["cache"]]
@@ -79,6 +91,12 @@ def test_corrected_labels_and_moved_files_need_no_forward_pass_and_a_correction_
     assert any("1 labels corrected" in warning for warning in corrected["warnings"])
     for shard in (Path(first["cache"]) / "train").iterdir():
         assert shard.samefile(Path(corrected["cache"]) / "train" / shard.name)
+    whole = shard.read_bytes()
+    shard.write_bytes(whole[:-1])
+    found = invoke("cache", "verify", first["cache"], home=tmp_path / "home")
+    assert found.exit_code == 1
+    assert "Other caches share 1 of these files: verify them too." in found.output
+    shard.write_bytes(whole)
     (pictures / "blue/blue 3.jpg").rename(pictures / "red/blue 3.jpg")
     moved = _features(tmp_path / "home", pictures, "--set", "dataset.test_fraction=0")
     assert (moved["images"], moved["images_reused"]) == (0, 48)
