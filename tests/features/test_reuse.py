@@ -222,6 +222,15 @@ def test_damaged_rows_are_computed_again_and_named(base, tmp_path, damage, pictu
     assert damage != "flipped" or "train/00001.h5 is damaged" in caplog.text
 
 
+def test_a_cache_of_many_damaged_shards_is_named_once(base, tmp_path, caplog):
+    for shard in (base / "train").iterdir():
+        _flip(shard)
+    with caplog.at_level(logging.WARNING):
+        asked, _ = _extract(tmp_path / "grown", _changed(train=["new", *PICTURES["train"]]), [base])
+    assert sorted(asked) == sorted(["new", *PICTURES["train"]])
+    assert [record.getMessage().count("is damaged") for record in caplog.records] == [1]
+
+
 def test_a_shard_that_lacks_damaged_rows_counts_the_others_once(base, tmp_path):
     _flip(base / "train/00001.h5")
     pictures = _changed(train=PICTURES["train"][5:])  # each shard has rows of two

@@ -36,15 +36,13 @@ def correct_arrays(whole: Dataset, settings: DatasetSettings) -> Dataset:
     require_two(classes["train"])
     require_trained(classes, whole.title)
     notices = (*whole.notices, *found.notices, *left_out_notice(few, int(small.sum())))
-    return _Corrected(whole, settings, found.labels, kept, notices)
+    return _Corrected(whole, found.labels, kept, notices)
 
 
 class _Corrected(SelectedDataset):
     """Another data set with other labels, without some of its images."""
 
-    def __init__(
-        self, whole: Dataset, settings: DatasetSettings, labels: np.ndarray, kept: np.ndarray, notices: tuple[str, ...]
-    ) -> None:
+    def __init__(self, whole: Dataset, labels: np.ndarray, kept: np.ndarray, notices: tuple[str, ...]) -> None:
         starts = np.cumsum([len(samples) for samples in whole.splits.values()])[:-1]
         parts = dict(zip(whole.splits, np.split(kept, starts), strict=True))
         super().__init__(whole, {split: np.flatnonzero(own) for split, own in parts.items() if own.any()})
