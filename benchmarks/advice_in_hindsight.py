@@ -2,9 +2,10 @@
 
 HOME has the features of the six data sets (the script names the command of one that is missing). All images of a data set are
 pooled and split anew, whole groups at a time. `advise` sees the drawn training part only; what it measured is then made as
-`probe` and `compare` would, and scored on the images left out. The learning curve of the advice, which recommends nothing, is
-left out. An interval holds if the advice's and that of the left-out images overlap. Another method is ahead if the paired
-p-value is below 0.05, also after Holm's correction over the methods.
+`probe` and `compare` would, and scored on the images left out. The small ConvNet is trained too where `advise` found it too
+expensive, on images of 96 pixels; the network is fine-tuned in the first draws of the two smallest sets. The learning curve of
+the advice, which recommends nothing, is left out. An interval holds if the advice's and that of the left-out images overlap.
+Another method is ahead if the paired p-value is below 0.05, also after Holm's correction over the methods.
 """
 
 import dataclasses
@@ -21,6 +22,7 @@ from unittest.mock import patch
 import click
 import numpy as np
 from arguments import FOLDER, real_data
+from PIL import Image
 
 from bottleneck_features.features import Features
 from bottleneck_features.models.parallel import workers
@@ -33,10 +35,14 @@ from bottleneck_features.pipeline.evaluation.groups import scored_groups
 from bottleneck_features.pipeline.evaluation.splits import Subset
 from bottleneck_features.pipeline.evaluation.study import Study, open_study
 from bottleneck_features.pipeline.evaluation.target import decide
+from bottleneck_features.pipeline.evaluation.trained import TrainedMethod
 from bottleneck_features.pipeline.experiment_file import load_experiment
 from bottleneck_features.pipeline.figures import Figure
-from bottleneck_features.pipeline.methods.best_probe import final_probe
+from bottleneck_features.pipeline.methods.best_probe import ProbeSearch, final_probe
+from bottleneck_features.pipeline.methods.convnet import train_convnet
 from bottleneck_features.pipeline.methods.cross_validation import folding_of
+from bottleneck_features.pipeline.methods.network import train_network
+from bottleneck_features.pipeline.methods.pixels import pixels_on_disk
 from bottleneck_features.pipeline.methods.training import predicted_probabilities
 from bottleneck_features.pipeline.results import Clock
 from bottleneck_features.pipeline.stages import advise
@@ -44,30 +50,36 @@ from bottleneck_features.pipeline.stages import advise
 LITE = ("backbone.name=efficientnet-lite0", "backbone.layers=block3b_add,block5c_add,top_activation")
 SMALL = (*LITE, "input.size=96,96")
 MOST_LEFT_OUT = 10_000
+SHRUNK, TUNED = 96, "fine-tune"
 COLUMNS = (
-    "data", "draws", "recommended", "stated", "on the images left out", "ConvNet (draws)", "intervals overlap",
-    "left-out figure inside", "another ahead", "… not said", "… also by Holm",
+    "data", "draws", "recommended", "stated", "on the images left out", "ConvNet (draws)", "fine-tuned (draws)",
+    "intervals overlap", "left-out figure inside", "another ahead", "… not said", "… also by Holm",
 )  # fmt: skip
 
 
 class Data(NamedTuple):
-    """A data set: its experiment and settings, the share that is left out or the images that are drawn to train on, and folds."""
+    """A data set: its experiment and settings, the share that is left out or how many images are drawn to train on, and folds."""
 
     experiment: str
     settings: tuple[str, ...]
     left_out: float = 0.0
     train: int = 0
     folds: int | None = None  # the experiment of the vehicles sets dataset.test_fraction, and so has none by itself
+    tuned: int = 0  # draws in which the network is fine-tuned as well
 
 
 SETS = {
     "photo-patches": Data("photo-patches", (), left_out=0.25),
     "digits": Data("digits", (), left_out=500 / 1797),
     "natural-images": Data("natural-images", ("dataset.path={}/mini_natural_images", *LITE), left_out=1909 / 3626),
-    "cifar10, 500": Data("cifar10", ("dataset.path={}/cifar-10-batches-py", *SMALL), train=500),
+    "cifar10, 500": Data("cifar10", ("dataset.path={}/cifar-10-batches-py", *SMALL), train=500, tuned=3),
     "cifar10, 5000": Data("cifar10", ("dataset.path={}/cifar-10-batches-py", *SMALL), train=5000),
     "emergency-vehicles": Data(
-        "emergency-vehicles", ("dataset.path={}/emergency_small/train.csv", "dataset.group=photo", *LITE), 0.2, folds=5
+        "emergency-vehicles",
+        ("dataset.path={}/emergency_small/train.csv", "dataset.group=photo", *LITE),
+        left_out=0.2,
+        folds=5,
+        tuned=3,
     ),
 }  # fmt: skip
 
@@ -115,18 +127,24 @@ class Pooled:
 
 
 class DrawnDataset(Dataset):
-    """Some rows of the pool as splits."""
+    """Some rows of the pool as splits, whose images are shrunk to a largest size."""
 
-    def __init__(self, pool: Pooled, rows: Mapping[str, np.ndarray]) -> None:
+    def __init__(self, pool: Pooled, rows: Mapping[str, np.ndarray], largest: int = 0) -> None:
         own = pool.dataset
-        self.title, self.class_names, self.image_shape = own.title, own.class_names, own.image_shape
+        self.title, self.class_names = own.title, own.class_names
+        height, width, channels = own.image_shape
+        self.image_shape = (min(largest or height, height), min(largest or width, width), channels)
         self.splits = {split: Samples(pool.ids[part], pool.labels[part]) for split, part in rows.items()}
         self.groups = {} if pool.groups is None else {s: pool.groups[part].astype(str) for s, part in rows.items()}
         self._pool, self._rows = pool, rows
 
     def images(self, split: str, indices: np.ndarray) -> np.ndarray:
         """See `Dataset.images`."""
-        return self._pool.images(self._rows[split][indices])
+        images = self._pool.images(self._rows[split][indices])
+        height, width, _ = self.image_shape
+        if images.shape[1:] == self.image_shape:
+            return images
+        return np.stack([np.asarray(Image.fromarray(one).resize((width, height))) for one in images])
 
 
 class DrawnSplit(NamedTuple):
@@ -183,10 +201,20 @@ def outcome(pool: Pooled, data: Data, seed: int, home: Path) -> Outcome:
     alone.__dict__.update(cache=cache, identity=cache.identity, cache_key=cache.key)
     with _kept() as made:
         result = advise.advise(alone, folding_of(alone, data.folds, None))
-    whole = dataclasses.replace(alone, dataset=DrawnDataset(pool, rows))
-    whole.__dict__.update(cache=cache, holdout=alone.holdout, target=alone.target)
-    answers = _answers(whole, made)
-    return _outcome(whole, result.details, answers)
+    known = {name: getattr(alone, name) for name in ("cache", "identity", "cache_key", "holdout", "target")}
+
+    def whole(largest: int = 0) -> Study:
+        study = dataclasses.replace(alone, dataset=DrawnDataset(pool, rows, largest))
+        study.__dict__.update(known)
+        return study
+
+    answers = _probes(whole(), made["search"])
+    answers[advise.SCRATCH] = (
+        _convnet(made[advise.SCRATCH], whole()) if advise.SCRATCH in made else _convnet_anew(whole(SHRUNK))
+    )
+    if seed < data.tuned:
+        answers[TUNED] = _fine_tuned(whole())
+    return _outcome(whole(), result.details, answers)
 
 
 @contextmanager
@@ -208,23 +236,34 @@ def _kept() -> Iterator[dict[str, Any]]:
         yield made
 
 
-def _answers(study: Study, made: Mapping[str, Any]) -> dict[str, Answers]:
-    """Answer the images left out, with the best of each family of probes first, and the ConvNet where it was trained."""
-    part, found = study.scored_images, {}
+def _probes(study: Study, search: ProbeSearch) -> dict[str, Answers]:
+    """Answer the images left out with the best of each family of probes, the kept one first."""
     with workers() as pool:
-        for one in made["search"].best_of_families():
-            final = final_probe(study, one, pool)
-            found[final.method.label] = _answered(final.probabilities(part), final.method.threshold)
-    if one := made.get(advise.SCRATCH):
-        images = study.dataset.images(part.split, part.indices)
-        size = study.experiment.convnet.batch_size
-        probabilities = predicted_probabilities(one.model, images, np.arange(len(images)), batch_size=size)
-        found[advise.SCRATCH] = _answered(probabilities, one.method.threshold)
-    return found
+        made = [final_probe(study, one, pool) for one in search.best_of_families()]
+    return {one.method.label: _answered(study, one) for one in made}
 
 
-def _answered(probabilities: np.ndarray, threshold: float | None) -> Answers:
-    return Answers(probabilities, decide(probabilities, threshold))
+def _convnet(made: TrainedMethod, study: Study) -> Answers:
+    """Answer the images left out with the ConvNet that was trained for the advice, whose own pixels are gone."""
+    images = study.dataset.images("test", np.arange(len(study.dataset.splits["test"])))
+    size = study.experiment.convnet.batch_size
+    probabilities = predicted_probabilities(made.model, images, np.arange(len(images)), batch_size=size)
+    return Answers(probabilities, decide(probabilities, made.method.threshold))
+
+
+def _convnet_anew(study: Study) -> Answers:
+    with pixels_on_disk(study.dataset, study.home) as pixels:
+        return _answered(study, train_convnet(study, pixels, "small"))
+
+
+def _fine_tuned(study: Study) -> Answers:
+    with pixels_on_disk(study.dataset, study.home) as pixels:
+        return _answered(study, train_network(study, pixels, TUNED))
+
+
+def _answered(study: Study, made: TrainedMethod) -> Answers:
+    probabilities = made.probabilities(study.scored_images)
+    return Answers(probabilities, decide(probabilities, made.method.threshold))
 
 
 def _outcome(study: Study, said: Mapping[str, Any], answers: Mapping[str, Answers]) -> Outcome:
@@ -252,16 +291,20 @@ def _outcome(study: Study, said: Mapping[str, Any], answers: Mapping[str, Answer
     return Outcome(advised, Figure(**options[shown]), scored(shown), ahead, unsaid, certain, values)
 
 
+def _mean(method: str, found: list[Outcome]) -> str:
+    values = [one.others[method] for one in found if method in one.others]
+    return f"{100 * np.mean(values):.1f} % ({len(values)})" if values else ""
+
+
 def _line(name: str, found: list[Outcome]) -> str:
     held = sum(one.stated.low <= one.measured.high and one.measured.low <= one.stated.high for one in found)
     inside = sum(one.stated.low <= one.measured.value <= one.stated.high for one in found)
     families = Counter(one.recommendation.partition("@")[0] for one in found)
     advised = ", ".join(f"{family} {count}" for family, count in families.most_common())
     stated, measured = (100 * np.mean([getattr(one, what).value for one in found]) for what in ("stated", "measured"))
-    scratch = [one.others[advise.SCRATCH] for one in found if advise.SCRATCH in one.others]
-    convnet = f"{100 * np.mean(scratch):.1f} % ({len(scratch)})" if scratch else "not trained"
+    convnet, tuned = _mean(advise.SCRATCH, found), _mean(TUNED, found)
     return (
-        f"| {name} | {len(found)} | {advised} | {stated:.1f} % | {measured:.1f} % | {convnet} | {held} | {inside} | "
+        f"| {name} | {len(found)} | {advised} | {stated:.1f} % | {measured:.1f} % | {convnet} | {tuned} | {held} | {inside} | "
         f"{sum(bool(one.ahead) for one in found)} | {sum(bool(one.unsaid) for one in found)} | "
         f"{sum(bool(one.unsaid_holm) for one in found)} |"
     )
@@ -287,7 +330,7 @@ def main(home: Path, data: Path, draws: int, only: tuple[str, ...]) -> None:
             print(name, seed, found[-1], flush=True)
         lines.append(_line(name, found))
         every += found
-    print(f"\n| {' | '.join(COLUMNS)} |\n|---|---:|---|{8 * '---:|'}")
+    print(f"\n| {' | '.join(COLUMNS)} |\n|---|---:|---|{9 * '---:|'}")
     print("\n".join([*lines, _line("all", every)]))
 
 

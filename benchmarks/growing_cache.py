@@ -74,7 +74,7 @@ def _write_pictures(cifar: Path, pictures: Path, images: int) -> None:
 
 def _fill_at_random(settings: list[str], home: Path) -> None:
     opened = open_for_extraction(load_experiment("natural-images", settings), home)
-    outputs = outputs_of(build_network(opened), opened.experiment)
+    outputs = outputs_of(build_network(opened), opened)
     random = np.random.default_rng(0)
     with cache_writer(opened, outputs) as writer:
         for shard in writer.pending:

@@ -11,6 +11,7 @@ from bottleneck_features.features.catalog import (
     removal,
     remove_cache,
 )
+from bottleneck_features.features.contents import NOWHERE, content_places
 from bottleneck_features.features.errors import (
     CacheBusy,
     CacheDamaged,
@@ -47,6 +48,7 @@ from bottleneck_features.features.writer import CacheWriter
 
 __all__ = [
     "EXPORT_FORMATS",
+    "NOWHERE",
     "SHARED",
     "WHOLE",
     "ArraySpec",
@@ -83,6 +85,7 @@ __all__ = [
     "StoreUnavailable",
     "Targets",
     "cache_path",
+    "content_places",
     "describe_cache",
     "differences",
     "export_features",

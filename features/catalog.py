@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bottleneck_features.features.donors import DONORS
 from bottleneck_features.features.errors import CacheError, CacheMismatch, CacheMissing
 from bottleneck_features.features.identity import cache_path, differences, folder_name
 from bottleneck_features.features.journal import JOURNAL
@@ -171,7 +172,6 @@ def describe_cache(path: Path | str) -> CacheInfo:
         complete=manifest.complete,
         identity=manifest.identity,
         recipe=manifest.recipe,
-        shard_size=manifest.shard_size,
         provenance=manifest.provenance,
     )
 
@@ -195,7 +195,7 @@ def _nearest(root: Path, name: str, identity: Mapping[str, Any]) -> tuple[CacheI
 def _belongs(file: Path, folder: Path) -> bool:
     inside = file.relative_to(folder)
     known = (MANIFEST, LOCK, HOLDER, MANIFEST_LOCK)
-    return inside.name in known or file.suffix in (".h5", ".tmp") or inside.parts[0] in (QUARANTINE, JOURNAL, ".donors")
+    return inside.name in known or file.suffix in (".h5", ".tmp") or inside.parts[0] in (QUARANTINE, JOURNAL, DONORS)
 
 
 def _remove_empty(folder: Path) -> None:

@@ -20,6 +20,7 @@ from bottleneck_features.features.shardfiles import ShardFiles
 from bottleneck_features.features.shards import MACHINE_BYTES, dataset_name, stored_dtype
 from bottleneck_features.features.structure import structure_problem
 
+DONORS = ".donors"  # folder of shards that were fetched from other caches of a store, while a cache is written
 Reader = Callable[[int, int], bytes]  # from an offset on so many bytes
 
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
-from bottleneck_features.features.donors import Donor
+from bottleneck_features.features.donors import DONORS, Donor
 from bottleneck_features.features.entries import FileEntry, ShardTable
 from bottleneck_features.features.errors import CacheDamaged, CacheIncomplete, CacheMismatch, CacheMissing
 from bottleneck_features.features.journal import journal_files, remove_journals
@@ -23,7 +23,7 @@ from bottleneck_features.features.storage import make_folder, publish_bytes, pub
 from bottleneck_features.features.store import Store, begin, complete, published, put_shard, reopen
 from bottleneck_features.features.store_donors import find_store_donors
 from bottleneck_features.features.targets import TARGETS, decoded, read_targets
-from bottleneck_features.features.writer import DONORS, CacheWriter
+from bottleneck_features.features.writer import CacheWriter
 
 _AT_A_TIME = 8  # objects
 

@@ -63,7 +63,6 @@ class CacheInfo:
         complete: whether it opens.
         identity: what it was made from.
         recipe: SHA-256 of all that its features depend on but the images and the machine, or "".
-        shard_size: samples in a shard.
         provenance: what is worth knowing and changes no number.
         problem: why the manifest cannot be read, or "".
     """
@@ -81,6 +80,5 @@ class CacheInfo:
     complete: bool = False
     identity: Mapping[str, Any] | None = None
     recipe: str = ""
-    shard_size: int = 0
     provenance: Mapping[str, Any] = field(default_factory=dict)
     problem: str = ""

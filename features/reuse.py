@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bottleneck_features.features.contents import NOWHERE, content_places
 from bottleneck_features.features.donors import Donor, Head, by_shard, spans
 from bottleneck_features.features.entries import HASH_BYTES
 from bottleneck_features.features.manifest import Manifest, Shard, load
@@ -19,7 +20,6 @@ from bottleneck_features.features.quarantine import QUARANTINE, file_problem
 from bottleneck_features.features.shards import stored_dtype
 
 COMPUTE, OWN = -1, 0  # where a row comes from; numbers from 1 on are donors
-_COMPARED = 1 << 16  # content hashes at a time
 logger = logging.getLogger(__name__)
 
 
@@ -82,7 +82,7 @@ class RowSources:
         self._cache, self._row = np.full(total, COMPUTE, np.int16), np.zeros(total, np.int64)
         self._donors: list[Donor] = []
         self._problems: dict[tuple[Path, Shard], str] = {}
-        self._said: set[str] = set()
+        self._complained: set[Donor] = set()
         self._own = Donor(folder, manifest)
 
     def look(self, donors: Sequence[Donor], pending: Sequence[Shard], machine: str) -> Iterator[tuple[Donor, Head]]:
@@ -119,7 +119,7 @@ class RowSources:
                 self._take(wanted, donor, np.concatenate(contents), np.concatenate(rows))
         wanted = wanted[self._cache[wanted] == COMPUTE]
         for name, own in foreign:
-            if there := int((_places(self._contents(wanted), own) != COMPUTE).sum()):
+            if there := int((content_places(self._contents(wanted), own) != NOWHERE).sum()):
                 self.reused.other_machine[name] += there
         self._find_twins(wanted)
 
@@ -184,9 +184,9 @@ class RowSources:
         if key not in self._problems:
             problem = donor.problem(shard) or self._rotten(donor, shard)
             self._problems[key] = problem
-            if problem and (said := donor.complaint(shard, problem)) not in self._said:
-                self._said.add(said)
-                logger.warning("%s Its rows are computed again.", said)
+            if problem and donor not in self._complained:
+                self._complained.add(donor)
+                logger.warning("%s Its rows are computed again.", donor.complaint(shard, problem))
         return self._problems[key]
 
     def _rotten(self, donor: Donor, shard: Shard) -> str:
@@ -198,15 +198,15 @@ class RowSources:
     def _take(self, wanted: np.ndarray, donor: Donor, contents: np.ndarray, rows: np.ndarray) -> None:
         self._donors.append(donor)
         wanted = wanted[self._cache[wanted] == COMPUTE]
-        places = _places(self._contents(wanted), contents)
-        had = places != COMPUTE
+        places = content_places(self._contents(wanted), contents)
+        had = places != NOWHERE
         self._cache[wanted[had]], self._row[wanted[had]] = len(self._donors), rows[places[had]]
 
     def _find_twins(self, wanted: np.ndarray) -> None:
         """Have rows of equal content copied from this cache: from a finished shard, or else from the first of them."""
         before = np.concatenate([self._rows_of(shard for shard, _ in self._manifest.finished()), wanted])
         contents = self._contents(before)
-        sources = before[_places(contents[len(before) - len(wanted) :], contents)]
+        sources = before[content_places(contents[len(before) - len(wanted) :], contents)]
         twins = sources != wanted
         self._cache[wanted[twins]], self._row[wanted[twins]] = OWN, sources[twins]
 
@@ -240,20 +240,6 @@ class RowSources:
             and np.array_equal(contents, head.contents)
             and bool(contents.any(axis=1).all())
         )
-
-
-def _places(wanted: np.ndarray, contents: np.ndarray) -> np.ndarray:
-    """Return for each of some content hashes (n, 32) the first place where others (m, 32) have it; −1 where they do not."""
-    if not len(contents):
-        return np.full(len(wanted), COMPUTE)
-    keys, sought = (np.ascontiguousarray(hashes[:, :8]).view("<u8").ravel() for hashes in (contents, wanted))
-    order = np.argsort(keys, kind="stable")
-    places = order[np.minimum(np.searchsorted(keys, sought, sorter=order), len(order) - 1)]
-    for start in range(0, len(places), _COMPARED):
-        part = slice(start, start + _COMPARED)
-        equal = (contents[places[part]] == wanted[part]).all(axis=1)
-        places[part] = np.where(equal, places[part], COMPUTE)
-    return places
 
 
 def _with_computed(

@@ -17,6 +17,7 @@ from bottleneck_features.features.manifest import ArraySpec, Manifest
 COMPRESSIONS = ("none", "blosc2")
 LABEL = np.dtype("<i8")
 MACHINE_BYTES = 16
+TARGETS = "targets.h5"  # the file of labels, groups and class names, see `features.targets`
 CHUNK_BYTES = 1 << 17
 OVERHEAD_BYTES = 1 << 16
 _LIBVER = ("earliest", "v110")
@@ -106,7 +107,7 @@ def encode_virtual(manifest: Manifest, split: str) -> tuple[bytes, FileEntry]:
         fills[dataset_name(layer, manifest.layers)] = (spec.shape, stored_dtype(spec), np.nan)
 
     def fill(file: h5py.File) -> dict[str, int]:
-        labels = [("targets.h5", f"{split}/labels", 0, record.samples)] if record.samples else []
+        labels = [(TARGETS, f"{split}/labels", 0, record.samples)] if record.samples else []
         _virtual_dataset(file, "labels", shape=(record.samples,), dtype=LABEL, missing=-1, parts=labels)
         for name, (shape, dtype, missing) in fills.items():
             parts = [(shard.file, name, shard.start, shard.stop) for shard in manifest.shards(split)]

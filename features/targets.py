@@ -16,9 +16,8 @@ from bottleneck_features.errors import first_line
 from bottleneck_features.features.errors import CacheDamaged, CacheError, FeatureError
 from bottleneck_features.features.identity import canonical_json
 from bottleneck_features.features.manifest import Manifest
-from bottleneck_features.features.shards import LABEL, encode_file, stored_dataset, text_dtype
+from bottleneck_features.features.shards import LABEL, TARGETS, encode_file, stored_dataset, text_dtype
 
-TARGETS = "targets.h5"
 _NAMES, _LABELS, _GROUPS = "class_names", "labels", "groups"
 
 

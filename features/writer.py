@@ -14,7 +14,7 @@ from typing import Any, Self
 import numpy as np
 
 from bottleneck_features.errors import enumerated
-from bottleneck_features.features.donors import Donor, find_donors
+from bottleneck_features.features.donors import DONORS, Donor, find_donors
 from bottleneck_features.features.entries import FileEntry
 from bottleneck_features.features.errors import CacheDamaged, CacheError, CacheIncomplete, FeatureError
 from bottleneck_features.features.journal import Journal
@@ -34,7 +34,6 @@ from bottleneck_features.features.storage import make_folder, publish_bytes, pub
 from bottleneck_features.features.targets import TARGETS, Targets, read_targets
 
 SHOWN_IDS = 3
-DONORS = ".donors"  # folder of shards that were fetched from other caches of a store, while a cache is written
 
 
 class CacheWriter:

@@ -202,6 +202,7 @@ class LabelCurveResult(ResultRecord):
     points: Annotated[list[PointRecord], Field(min_length=1)]
     answer: str
     protocol: str
+    scored_on: Literal["test", "validation"]
     data: str
     backbone: str
 

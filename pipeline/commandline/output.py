@@ -112,7 +112,9 @@ def print_label_curve(result: Mapping[str, Any]) -> None:
     cells = {(point["per_class"], point["method"]): _mean(point) for point in points}
     rows = [(str(size), *(cells[size, method] for method in methods)) for size in sizes]
     print_table(("images per class", *methods), rows)
-    echo(f"top-1 accuracy on {result['n_test']:,} test images, mean over n = {points[0]['seeds']} seeds")
+    echo(
+        f"top-1 accuracy on {result['n_scored']:,} {result['scored_on']} images, mean over n = {points[0]['seeds']} seeds"
+    )
     echo(result["protocol"])
     echo(result["answer"])
     _print_files(result)

@@ -41,7 +41,7 @@ class ImageTable:
         groups: `(n,)` text; `(0,)` where there are no groups.
         rows: `(n,)` int32, of the table that names them, counting its header as 1; `(0,)` where there is none.
         images: `(n,)` with the fields `STORED`: the number of the file of many images each is in, where in it, bytes, their
-            SHA-256, pixels as stored.
+            SHA-256, pixels, upright.
         kinds: `(n,)` uint8, indices into `kind_names`.
         kind_names: Pillow's formats and modes, such as `JPEG RGB`.
     """

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from bottleneck_features import features
 from bottleneck_features.features.storage import remove_stale
 from bottleneck_features.pipeline.datasets.pixels.decoding import Resizing, decoders
 from bottleneck_features.pipeline.datasets.pixels.perceptual import hash_type, perceptual_hash
@@ -118,8 +119,9 @@ class PixelMemory:
         found, out = np.zeros(len(contents), bool), np.empty(len(contents), hash_type(*self.resizing.size))
         for path in self._files(HASHES):
             rows = _read(path, self._types[HASHES])
-            here, places = _positions(contents[~found], rows["content"])
-            wanted = np.flatnonzero(~found)[here]
+            places = features.content_places(contents[~found], rows["content"])
+            wanted = np.flatnonzero(~found)[places != features.NOWHERE]
+            places = places[places != features.NOWHERE]
             if len(wanted):
                 _mark_used(path)
                 sound = np.array([_is_sound(rows[i : i + 1], rows["content"][i].tobytes()) for i in places], bool)
@@ -192,18 +194,6 @@ def _contents(path: Path, row_type: np.dtype) -> Iterator[bytes]:
         for start in range(0, path.stat().st_size, row_type.itemsize):
             file.seek(start)
             yield file.read(32)
-
-
-def _positions(wanted: np.ndarray, contents: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return which of the `(n, 32)` wanted contents are among others, as a mask, and where those are."""
-    if not len(contents) or not len(wanted):
-        return np.zeros(len(wanted), bool), np.empty(0, int)
-    keys = np.ascontiguousarray(contents[:, :8]).view("<u8")[:, 0]
-    order = np.argsort(keys, kind="stable")
-    asked = np.ascontiguousarray(wanted[:, :8]).view("<u8")[:, 0]
-    places = order[np.minimum(np.searchsorted(keys, asked, sorter=order), len(order) - 1)]
-    here = (contents[places] == wanted).all(axis=1)
-    return here, places[here]
 
 
 def _mark_used(path: Path) -> None:

@@ -18,7 +18,7 @@ from bottleneck_features.pipeline.results import write_bytes
 
 SCAN_FOLDER = "scans"
 PIXEL_FOLDER = "pixels"  # what decoding gave besides, see `PixelMemory`
-_VERSION = 5  # raise it when what is remembered, or the check that leads to it, changes
+_VERSION = 6  # raise it when what is remembered, or the check that leads to it, changes
 SCANS_KEPT = 20  # data sets
 _SEAL = "sha256"
 UNUSED_DAYS = 90  # after so many, a file of a data set that is still used has gone from it

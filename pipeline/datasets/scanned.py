@@ -28,7 +28,7 @@ class ScanResult:
     Attributes:
         ids: `(n,)` text.
         images: `(n,)` of the type `IMAGE`: the number of the container, where in it, the number of the sample; bytes, time
-            of change in ns (0 in containers), SHA-256 (zeros where it cannot be read); pixels as stored (0 where it is no
+            of change in ns (0 in containers), SHA-256 (zeros where it cannot be read); pixels, upright (0 where it is no
             image); and what `Checked` says of its numbers and its transparency.
         kinds: `(n,)` bytes, Pillow's format and mode, such as `JPEG RGB`.
         annotations: `(n,)` text by name, what the containers say of each.

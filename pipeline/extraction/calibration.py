@@ -1,4 +1,4 @@
-"""The images that an int8 network is calibrated on: drawn once for an experiment and a recipe, then kept in its home."""
+"""The images that an int8 network is calibrated on: drawn once for an experiment, its data and a recipe, then kept."""
 
 import io
 from pathlib import Path
@@ -9,6 +9,7 @@ from bottleneck_features import features
 from bottleneck_features.features.storage import make_folder, publish_new
 from bottleneck_features.features.store import Store
 from bottleneck_features.pipeline.datasets import Dataset
+from bottleneck_features.pipeline.datasets.paths import local_path
 from bottleneck_features.pipeline.errors import PipelineError
 from bottleneck_features.pipeline.experiment import Experiment
 from bottleneck_features.pipeline.extraction.identity import settings_identity
@@ -74,11 +75,14 @@ def _drawn(experiment: Experiment, dataset: Dataset) -> np.ndarray:
 
 
 def _path(experiment: Experiment, dataset: Dataset, home: Path) -> Path | None:
-    settings = settings_identity(experiment)
+    """Return where the images are kept; other data, and another draw of the test split, have calibration images of their own."""
+    settings, data = settings_identity(experiment), experiment.dataset
     if settings["compute.precision"] != "int8":
         return None
+    place = data.path if not data.path or features.is_url(data.path) else str(local_path(data.path).resolve())
+    whose = {"source": data.source, "place": place, "split": [data.split_seed, data.test_fraction, data.group]}
     recipe = {**settings, **dataset.identity, "images": experiment.compute.calibration, "shape": dataset.image_shape}
-    return features.cache_path(home / CALIBRATIONS, experiment.name, recipe).with_suffix(".npy")
+    return features.cache_path(home / CALIBRATIONS, experiment.name, {**recipe, **whose}).with_suffix(".npy")
 
 
 def _read(content: bytes, dataset: Dataset) -> np.ndarray:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -17,9 +17,10 @@ from bottleneck_features import features, models
 from bottleneck_features.pipeline.datasets import Dataset, open_dataset
 from bottleneck_features.pipeline.errors import DownloadError
 from bottleneck_features.pipeline.experiment import Experiment
-from bottleneck_features.pipeline.extraction.cache import cache_folders, cache_root, cache_url
+from bottleneck_features.pipeline.extraction.cache import cache_root, cache_url
 from bottleneck_features.pipeline.extraction.calibration import keep_calibration
 from bottleneck_features.pipeline.extraction.identity import cache_name, targets_of
+from bottleneck_features.pipeline.extraction.networks import describe_network
 from bottleneck_features.pipeline.extraction.opened import OpenedExperiment
 from bottleneck_features.pipeline.machine import hardware, machine_kind, versions
 from bottleneck_features.pipeline.progress import progress
@@ -142,7 +143,7 @@ def extract_shards(
         for output in chain(extractor.map(images), [None]):
             if output is not None:
                 outputs.append(output)
-                yield len(next(iter(output.values()))), 0
+                yield _length(output), 0
             while drafts and (output is None or sum(map(_length, outputs)) == len(drafts[0].missing)):
                 draft = drafts.popleft()
                 if writing:
@@ -189,23 +190,35 @@ def _read_ahead(dataset: Dataset, parts: Iterable[tuple[str, np.ndarray]]) -> Ge
         reader.shutdown(cancel_futures=True)
 
 
-def outputs_of(extractor: models.Extractor, experiment: Experiment) -> Outputs:
-    """Return what an extractor writes for an experiment."""
-    shard_size = experiment.features.shard_size or affordable_shard(extractor)
+class Described(Protocol):
+    """What is known of a network that extracts: an extractor, or the description of one that was kept."""
+
+    @property
+    def output_shapes(self) -> Mapping[str, tuple[int, ...]]:
+        """See `models.Extractor`."""
+
+    @property
+    def check(self) -> Mapping[str, Mapping[str, float]]:
+        """See `models.Extractor`."""
+
+    @property
+    def gflop_per_image(self) -> float:
+        """See `models.Extractor`."""
+
+
+def outputs_of(network: Described, opened: OpenedExperiment) -> Outputs:
+    """Return what a network writes for an experiment."""
+    shard_size = opened.experiment.features.shard_size or affordable_shard(network)
     machine = {"versions": versions(), "hardware": hardware()}
-    return Outputs(extractor.output_shapes, shard_size, extractor.check, machine, machine_kind(extractor.engine))
+    return Outputs(
+        network.output_shapes, shard_size, network.check, machine, machine_kind(opened.identity["compute.engine"])
+    )
 
 
 def outputs_known(opened: OpenedExperiment) -> Outputs | None:
-    """Return what an extractor would write, from a cache of the same recipe; None where it is to be built to know."""
-    for folder in cache_folders(opened.home):
-        info = features.describe_cache(folder)
-        settings = _section(info.provenance, "settings", "features")
-        if info.recipe == opened.recipe_key and settings.get("shard_size") == opened.experiment.features.shard_size:
-            machine = {"versions": versions(), "hardware": hardware()}
-            kind = machine_kind(opened.identity["compute.engine"])
-            return Outputs(info.shapes or {}, info.shard_size, _section(info.provenance, "check"), machine, kind)
-    return None
+    """Return what the network that was kept for an experiment writes; None where it is to be built to know."""
+    kept = describe_network(opened)
+    return outputs_of(kept, opened) if kept else None
 
 
 def _section(provenance: Mapping[str, Any], *names: str) -> Mapping[str, Any]:
@@ -258,10 +271,10 @@ def _plan(dataset: Dataset, split: str) -> features.SplitPlan:
     return features.SplitPlan(samples.ids, dataset.contents(split, np.arange(len(samples))))
 
 
-def affordable_shard(extractor: models.Extractor) -> int:
+def affordable_shard(network: Described) -> int:
     """Return how many images a shard holds: a power of two that costs at most half a minute on two cores, and 64 MiB."""
-    float_bytes = 4 * sum(int(np.prod(shape)) for shape in extractor.output_shapes.values())
-    by_time = SECONDS_A_SHARD * SLOW_GFLOP_A_SECOND / max(extractor.gflop_per_image, 1e-9)
+    float_bytes = 4 * sum(int(np.prod(shape)) for shape in network.output_shapes.values())
+    by_time = SECONDS_A_SHARD * SLOW_GFLOP_A_SECOND / max(network.gflop_per_image, 1e-9)
     by_memory = LARGEST_SHARD_BYTES / float_bytes
     affordable = 2 ** int(np.floor(np.log2(max(1.0, min(by_time, by_memory)))))
     return min(LARGEST_SHARD, max(SMALLEST_SHARD, affordable))
@@ -285,11 +298,11 @@ def _dataset_and_weights(experiment: Experiment, home: Path) -> Dataset:
 
 
 def say_what_differs(opened: OpenedExperiment) -> None:
-    """Log how the nearest cache differs, if the experiment makes a new one."""
+    """Log how the nearest cache differs, if the experiment makes a new one; of the same recipe its rows are taken instead."""
     try:
         features.find_cache(cache_root(opened.home), cache_name(opened.experiment), opened.identity)
     except features.CacheMissing as missing:
-        if missing.nearest:
+        if missing.nearest and missing.nearest.recipe != opened.recipe_key:
             fields = "\n".join(f"  {difference}" for difference in missing.differences)
             logger.warning(
                 "A new cache is created: the most similar one, %s, differs in\n%s", missing.nearest.path.name, fields

@@ -53,6 +53,19 @@ def opened_or_built(opened: OpenedExperiment) -> models.Extractor:
     return open_network(opened) or build_network(opened)
 
 
+def describe_network(opened: OpenedExperiment) -> KeptNetwork | None:
+    """Return what is known of the network that was kept for an experiment; None: there is none, or other versions made it."""
+    if opened.identity["compute.engine"] != "openvino":
+        return None
+    try:
+        content = read_json(network_folder(opened) / DESCRIPTION)
+        known = KeptNetwork.model_validate(content)
+    except (OSError, ValueError):
+        return None
+    own = known.recipe_key == opened.recipe_key and known.made_by == _makers(known.precision)
+    return known if own and content.get("sha256") == seal(content) else None
+
+
 def open_network(opened: OpenedExperiment) -> models.Extractor | None:
     """Open the network that was kept for an experiment.
 
@@ -60,15 +73,14 @@ def open_network(opened: OpenedExperiment) -> models.Extractor | None:
         An extractor that gives the features of the one that was built, bit for bit; None where no network was kept, or it is
         damaged, or other versions made it.
     """
-    if opened.identity["compute.engine"] != "openvino":
+    known = describe_network(opened)
+    if known is None:
         return None
     folder = network_folder(opened)
     try:
-        content = read_json(folder / DESCRIPTION)
-        known = KeptNetwork.model_validate(content)
         xml, weights = ((folder / name).read_bytes() for name in FILES)
         found = {name: hashlib.sha256(part).hexdigest() for name, part in zip(FILES, (xml, weights), strict=True)}
-        if content.get("sha256") != seal(content) or known.files != found or not _is_of(known, opened):
+        if known.files != found:
             return None
         return models.open_extractor(
             xml,
@@ -82,10 +94,6 @@ def open_network(opened: OpenedExperiment) -> models.Extractor | None:
         )
     except (OSError, ValueError, RuntimeError):
         return None
-
-
-def _is_of(known: KeptNetwork, opened: OpenedExperiment) -> bool:
-    return known.recipe_key == opened.recipe_key and known.made_by == _makers(known.precision)
 
 
 def _makers(precision: str) -> dict[str, str]:

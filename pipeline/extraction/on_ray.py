@@ -71,14 +71,14 @@ class ShardWorker:
         self._writing = ExitStack()  # never left: the process ends first, and what it holds ends with it
         self._writer: features.CacheWriter | None = None
         self._donors = cache_folders(home) if reuse else None
-        return outputs_of(self._extractor, experiment)
+        return outputs_of(self._extractor, self._opened)
 
     def extract(self, shard: features.Shard) -> Extracted:
         """Extract a shard, write it and enter it in this process's journal."""
         start = time.perf_counter()
         opened = self._opened
         if self._writer is None:
-            outputs = outputs_of(self._extractor, opened.experiment)
+            outputs = outputs_of(self._extractor, opened)
             self._writer = self._writing.enter_context(
                 cache_writer(opened, outputs, part=features.SHARED, donors=self._donors)
             )

@@ -8,7 +8,7 @@ import numpy as np
 from bottleneck_features import models
 from bottleneck_features.pipeline.datasets import Dataset
 from bottleneck_features.pipeline.errors import PipelineError
-from bottleneck_features.pipeline.evaluation.splits import Holdout
+from bottleneck_features.pipeline.evaluation.splits import Holdout, Subset, labels_of
 from bottleneck_features.pipeline.methods.training import (
     PREDICTED_AT_A_TIME,
     RowBatches,
@@ -75,13 +75,10 @@ class SmallConvnet:
         self._model.set_weights(best)
         return losses
 
-    def accuracy(self, split: str, batch_size: int) -> float:
-        """Return the top-1 accuracy on all images of a split."""
-        labels = self._dataset.splits[split].labels
-        predicted = predicted_probabilities(
-            self._model, self._pixels[split], np.arange(len(labels)), batch_size=batch_size
-        )
-        return float((predicted.argmax(axis=1) == labels).mean())
+    def accuracy(self, part: Subset, batch_size: int) -> float:
+        """Return the top-1 accuracy on some samples."""
+        predicted = predicted_probabilities(self._model, self._pixels[part.split], part.indices, batch_size=batch_size)
+        return float((predicted.argmax(axis=1) == labels_of(self._dataset, part)).mean())
 
     def _fresh(self) -> keras.Model:
         return models.small_convnet(self._dataset.image_shape, len(self._dataset.class_names))

@@ -22,13 +22,14 @@ TICKS_APART = 1.3  # ratio of two sizes whose names do not touch
 Point = Mapping[str, Any]
 
 
-def label_curve_chart(points: Sequence[Point], title: str, answer: str, path: Path) -> Path:
-    """Draw mean test accuracy with its interval over seeds; the horizontal axis is logarithmic.
+def label_curve_chart(points: Sequence[Point], title: str, answer: str, scored_on: str, path: Path) -> Path:
+    """Draw the mean accuracy with its interval over seeds; the horizontal axis is logarithmic.
 
     Args:
         points: as results have them, of one or several methods, in rising size per method.
         title: of the picture.
         answer: which method is ahead where, under the title.
+        scored_on: `test` or `validation`.
         path: of the PNG or SVG.
 
     Returns:
@@ -44,7 +45,7 @@ def label_curve_chart(points: Sequence[Point], title: str, answer: str, path: Pa
     axes.set_ylim(0, 1.02)
     seeds = points[0]["seeds"]
     spread = f"mean and 95 % t-interval over n = {seeds} seeds" if seeds > 1 else "one seed: no interval"
-    axes.set(xlabel="labelled training images per class", ylabel=f"top-1 accuracy on test\n({spread})")
+    axes.set(xlabel="labelled training images per class", ylabel=f"top-1 accuracy on {scored_on} images\n({spread})")
     lines = [line for text in (shortened(title, 2 * _WIDEST), answer) for line in textwrap.wrap(text, _WIDEST)]
     axes.set_title("\n".join(lines), fontsize=10, loc="left", parse_math=False)
     axes.grid(alpha=0.25)

@@ -150,7 +150,9 @@ def _two_classes(result: Mapping[str, Any], path: Path) -> Drawn:
 def _label_curve(result: Mapping[str, Any], folder: Path) -> Drawn:
     listed = "; ".join(f"{p['method']} {p['mean']:.1%} at {p['per_class']}" for p in result["points"])
     title = f"{plots.shortened(result['data'], plots.LONGEST)}: frozen features of {result['backbone']}"
-    chart = plots.label_curve_chart(result["points"], title, result["answer"], folder / "label-curve.svg")
+    chart = plots.label_curve_chart(
+        result["points"], title, result["answer"], result["scored_on"], folder / "label-curve.svg"
+    )
     yield "labels", chart, f"Accuracy over labelled images per class: {listed}. {result['protocol']}"
 
 

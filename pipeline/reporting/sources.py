@@ -125,7 +125,7 @@ def find_sources(
         if result and not reason:
             _take(sources, name, stage, result=result, experiment=experiment, options=options)
             continue
-        if stage.adds and (name != "label-curve" or "test" in counts):  # it is of test images only
+        if stage.adds:
             sources.missing[again] = stage.adds
         if reason:
             sources.remarks.append(f"The result of {name} is not shown: {reason}. To make it again: {again}")

@@ -70,10 +70,8 @@ def extract_features(
     if shared and is_complete_and_valid(opened.cache_path):
         return _finished(opened, _nothing_to_do(part))
     built = cache(partial(_built, opened))
-    outputs = outputs_known(opened) if reuse else None
-    if outputs is None:
-        say_what_differs(opened)
-        outputs = outputs_of(built(), experiment)
+    say_what_differs(opened)
+    outputs = outputs_known(opened) or outputs_of(built(), opened)
     with ExitStack() as writing:
         with clock.phase("reuse"):
             writer = writing.enter_context(cache_writer(opened, outputs, wait_seconds, part, donors_of(opened, reuse)))
@@ -164,6 +162,7 @@ def extract_on_ray(
     clock = opened.clock
     if is_complete_and_valid(opened.cache_path):
         return _finished(opened, _nothing_to_do(features.WHOLE))
+    say_what_differs(opened)
     with connected(cluster.address) as ray:
         with clock.phase("compile"):
             pool, workers = start_workers(ray, opened, cluster, reuse=reuse)
@@ -174,6 +173,7 @@ def extract_on_ray(
                 writer = writing.enter_context(cache_writer(opened, outputs, wait_seconds, features.SHARED, donors))
             images, reused, seconds = fill_with_workers(pool, writer, clock)
             left = writer.finish()
+    warn_of_other_machines(opened, reused)
     _remember_speed(opened, images)
     details = {**_counts(writer, images, reused), "part": str(features.WHOLE), "shards_left": left}
     details |= {"check": outputs.check, "workers": workers, "worker_deaths": pool.deaths}

@@ -16,7 +16,7 @@ from bottleneck_features.pipeline import plots
 from bottleneck_features.pipeline.datasets import Dataset
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.evaluation.scores import CONFIDENCE
-from bottleneck_features.pipeline.evaluation.splits import Holdout, Subset, hold_out
+from bottleneck_features.pipeline.evaluation.splits import Holdout, Subset, hold_out, scored_subset
 from bottleneck_features.pipeline.evaluation.study import Study
 from bottleneck_features.pipeline.experiment import Experiment
 from bottleneck_features.pipeline.methods.layer_rows import LayerRows
@@ -29,11 +29,17 @@ from bottleneck_features.pipeline.results import Result
 
 LAST, CHOSEN = "logistic", "logistic@best"
 METHODS = (LAST, CHOSEN, "convnet-small")
-CURVE_PROTOCOL = (
-    "Every point is the accuracy of its final model on the whole test split; nothing is chosen by these scores. A point "
-    "trains on the given number of images per class, and chooses its L2 value, layer or epoch on a proportional number of "
-    "validation images, at least one per class. Each seed draws its own images; a larger size contains the smaller ones. "
-    "Intervals: Student's t over seeds, 95 %; they do not include the uncertainty due to the choice of test images."
+_SCORES = {
+    "test": "Every point is the accuracy of its final model on the whole test split; nothing is chosen by these scores.",
+    "validation": (
+        "There are no test images: every point is the accuracy of its final model on all validation images of its seed, some or "
+        "all of which chose its settings, so it is a little too high."
+    ),
+}
+_PROTOCOL = (
+    "A point trains on the given number of images per class, and chooses its L2 value, layer or epoch on a proportional "
+    "number of validation images, at least one per class. Each seed draws its own images; a larger size contains the smaller "
+    "ones. Intervals: Student's t over seeds, 95 %; they do not include the uncertainty due to the choice of {} images."
 )
 
 
@@ -48,7 +54,7 @@ class LabelCurvePoint:
         classes: how many.
         images: training images in all.
         validation: images that chose its settings.
-        accuracies: top-1 on the test split, one per seed.
+        accuracies: top-1 on the test split, or on the validation images where there is none, one per seed.
         layers: the layer each seed's model sees; empty for the ConvNet.
     """
 
@@ -87,11 +93,12 @@ class LabelCurvePoint:
 
 
 def label_curve(study: Study, sizes: tuple[int | None, ...], seeds: int) -> Result:
-    """Train every method on growing numbers of labelled images and score each on the test split.
+    """Train every method on growing numbers of labelled images and score each on the test split, or on validation images.
 
-    The curve scores the final model of every method, size and seed once on the test split; nothing is chosen by these
-    scores. Settings (L2 value, layer, epoch) are chosen on validation images, whose number grows with the size: the
-    ratio to the training images is that at `all`, but there is at least one per class.
+    The curve scores the final model of every method, size and seed once; nothing is chosen by scores on the test split.
+    Settings (L2 value, layer, epoch) are chosen on validation images, whose number grows with the size: the ratio to the
+    training images is that at `all`, but there is at least one per class. Without a test split all validation images are
+    scored.
 
     Args:
         study: the experiment, opened; its cache must be complete.
@@ -99,34 +106,36 @@ def label_curve(study: Study, sizes: tuple[int | None, ...], seeds: int) -> Resu
         seeds: how many draws of images and initial weights, from the experiment's seed on.
 
     Returns:
-        The `Result`, with `points`, `answer`, `protocol`, `test_looks` and `files`.
+        The `Result`, with `points`, `answer`, `protocol`, `scored_on`, `n_scored`, `files` and, of test images,
+        `test_looks`.
 
     Raises:
         NoCache: there is no cache that matches; the message names what differs.
         features.CacheError: there is one, which cannot be used; see `open_cache`.
-        RequestError: there is no test split, or a class has fewer images than asked for.
+        RequestError: a class has fewer images than asked for, or too few to train and to validate.
         PipelineError: a loss became NaN.
     """
     experiment, dataset, clock = study.experiment, study.dataset, study.clock
-    settings, draws = experiment.convnet, _draws(experiment, dataset, sizes, seeds)
+    settings, scored_on = experiment.convnet, "test" if "test" in dataset.splits else "validation"
+    draws = _draws(experiment, dataset, sizes, seeds)
     cache = study.cache
     methods = [name for name in METHODS if name != CHOSEN or len(cache.layers) > 1]
     scored: dict[tuple[str, int | None], list[tuple[float, str]]] = {(m, size): [] for m in methods for size in sizes}
     bar = progress(total=len(scored) * seeds, unit="model", desc="label curve")
     with bar, pixels_on_disk(dataset, study.home) as pixels:
         convnet = SmallConvnet(dataset, pixels)
-        for (seed, size), holdout in draws.items():
+        for (seed, size), (holdout, images) in draws.items():
             with clock.phase("probes"), workers() as pool:
-                for method, outcome in _probes(study, holdout, pool).items():
+                for method, outcome in _probes(study, holdout, images, pool).items():
                     scored[method, size].append(outcome)
                     bar.update()
             with clock.phase("convnet"):
                 convnet.train(
                     holdout, TrainingRecipe(settings.epochs, settings.batch_size, settings.learning_rate, seed)
                 )
-                scored["convnet-small", size].append((convnet.accuracy("test", settings.batch_size), ""))
+                scored["convnet-small", size].append((convnet.accuracy(images, settings.batch_size), ""))
                 bar.update()
-    first = {size: holdout for (_, size), holdout in reversed(draws.items())}
+    first = {size: holdout for (_, size), (holdout, _) in reversed(draws.items())}
     points = [
         _point(method, size, len(cache.class_names), first[size], outcomes)
         for (method, size), outcomes in scored.items()
@@ -134,19 +143,23 @@ def label_curve(study: Study, sizes: tuple[int | None, ...], seeds: int) -> Resu
     rows, answer = [point.as_json() for point in points], crossing(points)
     title = f"{plots.shortened(dataset.title, plots.LONGEST)}: frozen features of {study.backbone}"
     with clock.phase("write"):
-        chart = plots.label_curve_chart(rows, title, answer, study.folder / "label-curve.png")
+        chart = plots.label_curve_chart(rows, title, answer, scored_on, study.folder / "label-curve.png")
     details = {
         "data": dataset.title,
         "backbone": study.backbone,
-        "protocol": CURVE_PROTOCOL,
-        "n_test": len(dataset.splits["test"]),
+        "protocol": f"{_SCORES[scored_on]} {_PROTOCOL.format(scored_on)}",
+        "scored_on": scored_on,
+        "n_scored": len(draws[experiment.seed, sizes[0]][1]),
         "answer": answer,
         "points": rows,
         "files": [str(chart)],
     }
-    looks = study.look_at_test(len(rows) * seeds, json.dumps(rows))
-    details["test_looks"] = looks.as_json()
-    return study.write(details, (*study.data_warnings(), *looks.warnings()), cache.key)
+    warnings = study.data_warnings()
+    if scored_on == "test":
+        looks = study.look_at_test(len(rows) * seeds, json.dumps(rows))
+        details["test_looks"] = looks.as_json()
+        warnings = (*warnings, *looks.warnings())
+    return study.write(details, warnings, cache.key)
 
 
 def crossing(points: Sequence[LabelCurvePoint]) -> str:
@@ -222,25 +235,22 @@ def _first_of_each_class(dataset: Dataset, part: Subset, per_class: int, seed: i
 
 def _draws(
     experiment: Experiment, dataset: Dataset, sizes: tuple[int | None, ...], seeds: int
-) -> dict[tuple[int, int | None], Holdout]:
-    if "test" not in dataset.splits:
-        raise RequestError(
-            f"--label-curve scores models on test images, and {dataset.title} has none. Give the data set a test split; of "
-            "image files --set dataset.test_fraction=0.2 draws one."
-        )
-    draws: dict[tuple[int, int | None], Holdout] = {}
+) -> dict[tuple[int, int | None], tuple[Holdout, Subset]]:
+    """Return what each seed and size trains and validates on, and the images that are scored."""
+    draws: dict[tuple[int, int | None], tuple[Holdout, Subset]] = {}
     for seed in range(experiment.seed, experiment.seed + seeds):
         whole = hold_out(dataset, experiment.head.validation_split, seed)
-        draws |= {(seed, size): draw_labels(dataset, whole, size, seed) for size in sizes}
+        scored = scored_subset(dataset, whole)
+        draws |= {(seed, size): (draw_labels(dataset, whole, size, seed), scored) for size in sizes}
     return draws
 
 
-def _probes(study: Study, holdout: Holdout, pool: Workers) -> dict[str, tuple[float, str]]:
-    """Return the test accuracy and the layer of each probe; the chosen layer is the best by validation (`_rank`)."""
+def _probes(study: Study, holdout: Holdout, scored: Subset, pool: Workers) -> dict[str, tuple[float, str]]:
+    """Return the accuracy and the layer of each probe; the chosen layer is the best by validation (`_rank`)."""
     cache, target = study.cache, study.target
     found = {layer: logistic_probe(cache, (layer,), holdout, target, pool) for layer in reversed(cache.layers)}
     chosen = {LAST: found[cache.layers[-1]]} | ({CHOSEN: min(found.values(), key=_rank)} if len(found) > 1 else {})
-    return {name: (_test_accuracy(probe, cache), probe.method.layers[0]) for name, probe in chosen.items()}
+    return {name: (_accuracy(probe, cache, scored), probe.method.layers[0]) for name, probe in chosen.items()}
 
 
 def _rank(probe: Candidate) -> tuple[float, float]:
@@ -253,10 +263,10 @@ def _rank(probe: Candidate) -> tuple[float, float]:
     return -float(path.criterion[path.best]), float(path.loss[path.best])
 
 
-def _test_accuracy(probe: Candidate, cache: Features) -> float:
+def _accuracy(probe: Candidate, cache: Features, scored: Subset) -> float:
     assert probe.start is not None  # logistic probes have coefficients
     coefficients, intercept = probe.start
-    rows = LayerRows(cache, probe.method.layers, Subset("test", np.arange(len(cache["test"]))))
+    rows = LayerRows(cache, probe.method.layers, scored)
     scores = rows[:] @ coefficients.T.astype(np.float32) + intercept
     return float((mean_over_views(scores, rows.views).argmax(axis=1) == rows.labels).mean())
 

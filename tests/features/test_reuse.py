@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import logging
 import os
-import uuid
-from functools import partial
 
-import fsspec
 import numpy as np
 import pytest
 import small_cache
+from picture_caches import (
+    LAYERS,
+    PICTURES,
+    RECIPE,
+    extract,
+    features_of,
+    fill,
+    flip,
+    open_writer,
+    pictures_with,
+    same_bytes,
+)
 
 from bottleneck_features.features import (
     SHARED,
-    ArraySpec,
     CacheBusy,
-    CacheWriter,
     FeatureError,
     Partition,
-    PublishingWriter,
     SplitPlan,
-    fetch,
     freed_by,
     open_features,
     quarantine,
@@ -31,69 +36,13 @@ from bottleneck_features.features import (
     superseded,
     verify,
 )
-from bottleneck_features.features.store import Store
 from bottleneck_features.pipeline.extraction.extract import copy_rows
-
-LAYERS = {"early": ArraySpec((2, 3), "float16"), "late": ArraySpec((5,), "float32")}
-RECIPE, MACHINE = "a" * 64, "one"
-PICTURES = {"train": [f"picture {i}" for i in range(40)], "test": [f"picture {i}" for i in range(40, 55)]}
-
-
-def _computed(pictures: list[str]) -> dict[str, np.ndarray]:
-    """Pseudo-features that follow from a picture's content."""
-    return {
-        layer: np.array(
-            [np.random.default_rng([*p.encode(), len(layer)]).standard_normal(spec.shape, np.float32) for p in pictures]
-        ).reshape(len(pictures), *spec.shape)
-        for layer, spec in LAYERS.items()
-    }
-
-
-def _writer(path, pictures, names=None, labels=None, url="", **changes):
-    ids = names or {split: [f"{split}/{i:03d}.png" for i in range(len(own))] for split, own in pictures.items()}
-    splits = {split: SplitPlan(np.array(ids[split]), small_cache.contents(own)) for split, own in pictures.items()}
-    arguments = {
-        "recipe": RECIPE,
-        "machine": MACHINE,
-        "identity": {"pictures": pictures, "ids": ids, "labels": labels},
-        **changes,
-    }
-    kind = partial(PublishingWriter, url) if url else CacheWriter
-    return small_cache.writer(path, kind=kind, splits=splits, arrays=LAYERS, **arguments)
-
-
-def _extract(path, pictures, donors=(), compute=_computed, **changes):
-    """Write a cache; return the pictures that had to be computed, in order, and where the others came from."""
-    asked = []
-    with _writer(path, pictures, donors=donors, **changes) as writer:
-        for shard in writer.pending:
-            draft = writer.draft(shard)
-            own = [pictures[shard.split][shard.start + i] for i in draft.missing]
-            asked += own
-            writer.write(shard, draft.filled(compute(own) if own else {}))
-        writer.finish()
-    return asked, writer.reused
-
-
-def _flip(file):
-    """Change a bit of a file in place."""
-    content = bytearray(file.read_bytes())
-    content[-9] ^= 1
-    file.write_bytes(content)
-
-
-def _same_bytes(one, other):
-    assert small_cache.file_bytes(one) == small_cache.file_bytes(other)
-
-
-def _changed(**changes):
-    return {**PICTURES, **changes}
 
 
 @pytest.fixture
 def base(tmp_path):
     """A finished cache of 55 pictures."""
-    asked, _ = _extract(tmp_path / "base", PICTURES)
+    asked, _ = extract(tmp_path / "base", PICTURES)
     assert asked == PICTURES["train"] + PICTURES["test"]
     return tmp_path / "base"
 
@@ -101,15 +50,18 @@ def base(tmp_path):
 @pytest.mark.parametrize(
     ("pictures", "new"),
     [
-        (_changed(train=["new", *PICTURES["train"]]), ["new"]),
-        (_changed(train=[*PICTURES["train"], "new"]), ["new"]),
-        (_changed(train=[*PICTURES["train"][:17], "edited", *PICTURES["train"][18:]]), ["edited"]),
-        (_changed(train=PICTURES["train"][1:]), []),
-        (_changed(train=PICTURES["train"][::-1]), []),
+        (pictures_with(train=["new", *PICTURES["train"]]), ["new"]),
+        (pictures_with(train=[*PICTURES["train"], "new"]), ["new"]),
+        (pictures_with(train=[*PICTURES["train"][:17], "edited", *PICTURES["train"][18:]]), ["edited"]),
+        (pictures_with(train=PICTURES["train"][1:]), []),
+        (pictures_with(train=PICTURES["train"][::-1]), []),
         ({"train": PICTURES["train"] + PICTURES["test"][:5], "test": PICTURES["test"][5:]}, []),
         ({"train": PICTURES["test"], "test": PICTURES["train"]}, []),
         ({"train": PICTURES["train"] + PICTURES["test"]}, []),
-        (_changed(train=["new", *PICTURES["train"], "new", "new too"], test=["new too", *PICTURES["test"]]), ["new", "new too"]),
+        (
+            pictures_with(train=["new", *PICTURES["train"], "new", "new too"], test=["new too", *PICTURES["test"]]),
+            ["new", "new too"],
+        ),
     ],
     ids=["first", "last", "edited", "removed", "reversed", "moved", "swapped", "no-test", "twins"],
 )  # fmt: skip
@@ -117,18 +69,18 @@ def base(tmp_path):
 def test_only_contents_not_seen_before_are_computed_and_the_bytes_are_those_of_a_fresh_run(
     base, tmp_path, pictures, new, compression
 ):
-    asked, reused = _extract(tmp_path / "grown", pictures, [base], compression=compression)
+    asked, reused = extract(tmp_path / "grown", pictures, [base], compression=compression)
     assert asked == new
     assert sum(reused.rows.values()) == sum(map(len, pictures.values())) - len(new)
-    fresh, _ = _extract(tmp_path / "fresh", pictures, None, compression=compression)
+    fresh, _ = extract(tmp_path / "fresh", pictures, None, compression=compression)
     assert len(fresh) == sum(map(len, pictures.values()))
-    _same_bytes(tmp_path / "grown", tmp_path / "fresh")
+    same_bytes(tmp_path / "grown", tmp_path / "fresh")
     assert verify(tmp_path / "grown").ok
 
 
 def test_other_labels_write_no_shard(base, tmp_path):
     targets = small_cache.targets({s: SplitPlan(np.array(own)) for s, own in PICTURES.items()}, ("a", "b"))
-    asked, reused = _extract(tmp_path / "corrected", PICTURES, [base], labels="other", targets=targets)
+    asked, reused = extract(tmp_path / "corrected", PICTURES, [base], labels="other", targets=targets)
     assert asked == []
     assert reused.rows == {"base": 55}
     opened = open_features(tmp_path / "corrected")
@@ -146,9 +98,9 @@ def test_where_files_cannot_be_linked_they_are_copied(base, tmp_path, monkeypatc
         raise OSError("no hard links here")
 
     monkeypatch.setattr("pathlib.Path.hardlink_to", refuse)
-    asked, _ = _extract(tmp_path / "corrected", PICTURES, [base], labels="other")
+    asked, _ = extract(tmp_path / "corrected", PICTURES, [base], labels="other")
     assert asked == []
-    _same_bytes(tmp_path / "corrected", base)
+    same_bytes(tmp_path / "corrected", base)
     assert not (base / "train/00000.h5").samefile(tmp_path / "corrected/train/00000.h5")
 
 
@@ -158,7 +110,7 @@ def test_where_files_cannot_be_linked_they_are_copied(base, tmp_path, monkeypatc
     ids=["recipe", "no-recipe", "machine", "no-reuse", "no-donors"],
 )
 def test_rows_of_another_recipe_or_machine_are_computed(base, tmp_path, changes):
-    asked, reused = _extract(tmp_path / "other", PICTURES, **{"donors": [base], **changes})
+    asked, reused = extract(tmp_path / "other", PICTURES, **{"donors": [base], **changes})
     assert len(asked) == 55
     assert reused.other_machine == ({"base": 55} if "machine" in changes else {})
 
@@ -170,43 +122,45 @@ def test_content_that_is_not_known_is_never_taken_for_the_same(tmp_path):
             tmp_path / name, splits=plan, arrays=LAYERS, recipe=RECIPE, donors=[tmp_path / "one"]
         ) as writer:
             assert [len(writer.draft(shard).missing) for shard in writer.pending] == [3]
-            writer.write(writer.pending[0], _computed(["a", "b", "c"]))
+            writer.write(writer.pending[0], features_of(["a", "b", "c"]))
             writer.finish()
 
 
 def test_equal_pictures_are_computed_once_also_without_another_cache(tmp_path):
     pictures = {"train": ["a", "b", "a", *(f"p{i}" for i in range(20)), "b"], "test": ["p3", "a", "z"]}
-    asked, reused = _extract(tmp_path / "cache", pictures)
+    asked, reused = extract(tmp_path / "cache", pictures)
     assert asked == ["a", "b", *(f"p{i}" for i in range(20)), "z"]
     assert reused.rows == {"cache": 4}
-    _extract(tmp_path / "fresh", pictures, None)
-    _same_bytes(tmp_path / "cache", tmp_path / "fresh")
+    extract(tmp_path / "fresh", pictures, None)
+    same_bytes(tmp_path / "cache", tmp_path / "fresh")
 
 
 def test_what_an_unfinished_cache_has_is_taken_too(tmp_path):
-    with _writer(tmp_path / "begun", PICTURES) as writer:
+    with open_writer(tmp_path / "begun", PICTURES) as writer:
         for shard in writer.pending[:2]:
-            writer.write(shard, _computed(PICTURES["train"][shard.start : shard.stop]))
-    asked, reused = _extract(tmp_path / "other", _changed(train=PICTURES["train"][3:]), [tmp_path / "begun"])
+            writer.write(shard, features_of(PICTURES["train"][shard.start : shard.stop]))
+    asked, reused = extract(tmp_path / "other", pictures_with(train=PICTURES["train"][3:]), [tmp_path / "begun"])
     assert asked == PICTURES["train"][20:] + PICTURES["test"]
     assert reused.rows == {"begun": 17}
 
 
 def test_a_run_that_was_killed_goes_on_with_what_it_had_and_what_others_have(base, tmp_path):
     pictures = {"train": [*PICTURES["train"], *(f"new {i}" for i in range(20)), "new 3"], "test": PICTURES["test"]}
-    with _writer(tmp_path / "grown", pictures, donors=[base]) as writer:
+    with open_writer(tmp_path / "grown", pictures, donors=[base]) as writer:
         for shard in writer.pending[:1]:
             draft = writer.draft(shard)
             own = [pictures[shard.split][shard.start + i] for i in draft.missing]
-            writer.write(shard, draft.filled(_computed(own) if own else {}))
-    asked, _ = _extract(tmp_path / "grown", pictures, [base])
+            writer.write(shard, draft.filled(features_of(own) if own else {}))
+    asked, _ = extract(tmp_path / "grown", pictures, [base])
     assert asked == [f"new {i}" for i in range(10, 20)]
-    _extract(tmp_path / "fresh", pictures, None)
-    _same_bytes(tmp_path / "grown", tmp_path / "fresh")
+    extract(tmp_path / "fresh", pictures, None)
+    same_bytes(tmp_path / "grown", tmp_path / "fresh")
 
 
 @pytest.mark.parametrize("damage", ["flipped", "truncated", "missing"])
-@pytest.mark.parametrize("pictures", [PICTURES, _changed(train=["new", *PICTURES["train"]])], ids=["linked", "copied"])
+@pytest.mark.parametrize(
+    "pictures", [PICTURES, pictures_with(train=["new", *PICTURES["train"]])], ids=["linked", "copied"]
+)
 def test_damaged_rows_are_computed_again_and_named(base, tmp_path, damage, pictures, caplog):
     shard = base / "train/00001.h5"
     content = bytearray(shard.read_bytes())
@@ -215,23 +169,32 @@ def test_damaged_rows_are_computed_again_and_named(base, tmp_path, damage, pictu
         content[-9] ^= 1
         shard.write_bytes(content[: None if damage == "flipped" else 3000])
     with caplog.at_level(logging.WARNING):
-        asked, _ = _extract(tmp_path / "grown", pictures, [base], labels="other")
+        asked, _ = extract(tmp_path / "grown", pictures, [base], labels="other")
     assert [picture for picture in asked if picture != "new"] == PICTURES["train"][10:20]
-    _extract(tmp_path / "fresh", pictures, None)
-    _same_bytes(tmp_path / "grown", tmp_path / "fresh")
+    extract(tmp_path / "fresh", pictures, None)
+    same_bytes(tmp_path / "grown", tmp_path / "fresh")
     assert damage != "flipped" or "train/00001.h5 is damaged" in caplog.text
 
 
+def test_a_cache_of_many_damaged_shards_is_named_once(base, tmp_path, caplog):
+    for shard in (base / "train").iterdir():
+        flip(shard)
+    with caplog.at_level(logging.WARNING):
+        asked, _ = extract(tmp_path / "grown", pictures_with(train=["new", *PICTURES["train"]]), [base])
+    assert sorted(asked) == sorted(["new", *PICTURES["train"]])
+    assert [record.getMessage().count("is damaged") for record in caplog.records] == [1]
+
+
 def test_a_shard_that_lacks_damaged_rows_counts_the_others_once(base, tmp_path):
-    _flip(base / "train/00001.h5")
-    pictures = _changed(train=PICTURES["train"][5:])  # each shard has rows of two
-    with _writer(tmp_path / "grown", pictures, donors=[base]) as writer:
+    flip(base / "train/00001.h5")
+    pictures = pictures_with(train=PICTURES["train"][5:])  # each shard has rows of two
+    with open_writer(tmp_path / "grown", pictures, donors=[base]) as writer:
         copied, computed = sum(copy_rows(writer)), 0
         for shard in writer.pending:
             draft = writer.draft(shard)
             own = [pictures[shard.split][shard.start + i] for i in draft.missing]
             computed += len(own)
-            writer.write(shard, draft.filled(_computed(own)))
+            writer.write(shard, draft.filled(features_of(own)))
         assert (copied, computed, writer.reused.rows) == (15, 10, {"base": 40})  # 15 more are linked
 
 
@@ -239,12 +202,12 @@ def test_a_repaired_cache_does_not_take_the_damaged_shard_back_from_one_that_sha
     base, tmp_path, monkeypatch, caplog
 ):
     monkeypatch.setattr(quarantine, "HASHED_WHOLE", 0)  # as in a cache of more than 2 GiB
-    _extract(tmp_path / "corrected", PICTURES, [base], labels="other")
+    extract(tmp_path / "corrected", PICTURES, [base], labels="other")
     shard, changed = base / "train/00001.h5", (base / "train/00001.h5").stat().st_mtime_ns
-    _flip(shard)
+    flip(shard)
     os.utime(shard, ns=(changed, changed))  # as a failing disk does
     assert repair(base).shared == 1
-    asked, _ = _extract(base, PICTURES, [tmp_path / "corrected"])
+    asked, _ = extract(base, PICTURES, [tmp_path / "corrected"])
     assert asked == PICTURES["train"][10:20]
     assert "corrected/train/00001.h5 is damaged" in caplog.text
     assert verify(base).ok
@@ -252,16 +215,16 @@ def test_a_repaired_cache_does_not_take_the_damaged_shard_back_from_one_that_sha
 
 
 def test_a_cache_that_is_removed_while_rows_are_copied_from_it_is_not_called_damaged(base, tmp_path, caplog):
-    pictures = _changed(train=["new", *PICTURES["train"]])
+    pictures = pictures_with(train=["new", *PICTURES["train"]])
     asked = []
-    with _writer(tmp_path / "grown", pictures, donors=[base]) as writer:
+    with open_writer(tmp_path / "grown", pictures, donors=[base]) as writer:
         for number, shard in enumerate(writer.pending):
             missing = (draft := writer.draft(shard)).missing
             own = [pictures[shard.split][shard.start + i] for i in missing]
             asked += own
             if not number:
                 remove_cache(base)
-            writer.write(shard, draft.filled(_computed(own) if own else {}))
+            writer.write(shard, draft.filled(features_of(own) if own else {}))
         writer.finish()
     assert asked == ["new", *PICTURES["train"][10:]]  # those of the shard that was open are still had
     assert [record.getMessage() for record in caplog.records] == [
@@ -275,7 +238,7 @@ def test_a_shard_that_is_a_symbolic_link_is_linked_to_the_file_itself(base, tmp_
     (base / "train").mkdir()
     for file in sorted((tmp_path / "elsewhere").iterdir()):
         (base / "train" / file.name).symlink_to(os.path.relpath(file, base / "train"))
-    asked, _ = _extract(tmp_path / "deeper/corrected", PICTURES, [base], labels="other")
+    asked, _ = extract(tmp_path / "deeper/corrected", PICTURES, [base], labels="other")
     assert asked == []
     shards = list((tmp_path / "deeper/corrected/train").iterdir())
     assert len(shards) == 4
@@ -284,66 +247,55 @@ def test_a_shard_that_is_a_symbolic_link_is_linked_to_the_file_itself(base, tmp_
 
 
 def test_a_value_that_the_dtype_cannot_hold_is_refused_with_its_id_beside_copied_rows(base, tmp_path):
-    pictures = _changed(train=[*PICTURES["train"][:5], "new", *PICTURES["train"][5:]])
+    pictures = pictures_with(train=[*PICTURES["train"][:5], "new", *PICTURES["train"][5:]])
 
     def too_large(own):
-        return {**_computed(own), "early": np.full((len(own), 2, 3), 70_000, np.float32)}
+        return {**features_of(own), "early": np.full((len(own), 2, 3), 70_000, np.float32)}
 
     with pytest.raises(FeatureError, match=r"'early': 6 values .* 70000.*ids concerned: 'train/005\.png'"):
-        _extract(tmp_path / "grown", pictures, [base], compute=too_large)
+        extract(tmp_path / "grown", pictures, [base], compute=too_large)
 
 
 def test_writers_of_parts_and_side_by_side_take_rows_too(base, tmp_path):
     pictures = {"train": [*PICTURES["train"], *(f"new {i}" for i in range(25))], "test": [*PICTURES["test"], "new 1"]}
-    asked = []
     with (
-        _writer(tmp_path / "parts", pictures, donors=[base], part=Partition(1, 2)) as first,
-        _writer(tmp_path / "parts", pictures, donors=[base], part=Partition(2, 2)) as second,
+        open_writer(tmp_path / "parts", pictures, donors=[base], part=Partition(1, 2)) as first,
+        open_writer(tmp_path / "parts", pictures, donors=[base], part=Partition(2, 2)) as second,
     ):
-        for writer in (first, second):
-            for shard in writer.pending:
-                draft = writer.draft(shard)
-                own = [pictures[shard.split][shard.start + i] for i in draft.missing]
-                asked += own
-                writer.write(shard, draft.filled(_computed(own) if own else {}))
-            writer.finish()
+        asked = [one for writer in (first, second) for one in fill(writer, writer.pending, pictures)]
     assert set(asked) == {f"new {i}" for i in range(25)}
-    with _writer(tmp_path / "shared", pictures, donors=[base], part=SHARED) as writer:
-        for shard in reversed(writer.pending):  # as workers do, in any order
-            draft = writer.draft(shard)
-            own = [pictures[shard.split][shard.start + i] for i in draft.missing]
-            writer.write(shard, draft.filled(_computed(own) if own else {}))
-        writer.finish()
-    _extract(tmp_path / "fresh", pictures, None)
-    _same_bytes(tmp_path / "parts", tmp_path / "fresh")
-    _same_bytes(tmp_path / "shared", tmp_path / "fresh")
+    with open_writer(tmp_path / "shared", pictures, donors=[base], part=SHARED) as writer:
+        fill(writer, reversed(writer.pending), pictures)  # as workers do, in any order
+    extract(tmp_path / "fresh", pictures, None)
+    same_bytes(tmp_path / "parts", tmp_path / "fresh")
+    same_bytes(tmp_path / "shared", tmp_path / "fresh")
 
 
 def test_links_need_no_space(base, tmp_path, monkeypatch):
     monkeypatch.setattr("bottleneck_features.features.storage.free_bytes", lambda folder: 100_000)
-    asked, _ = _extract(tmp_path / "corrected", PICTURES, [base], labels="other")
+    asked, _ = extract(tmp_path / "corrected", PICTURES, [base], labels="other")
     assert asked == []
 
 
 def test_a_cache_that_is_being_written_is_not_removed_under_its_reader(base):
-    with _writer(base, PICTURES), pytest.raises(CacheBusy):
+    with open_writer(base, PICTURES), pytest.raises(CacheBusy):
         remove_cache(base)
 
 
 def test_a_cache_is_superseded_by_a_later_one_that_has_all_it_has(base, tmp_path):
     grown = {"train": [*PICTURES["train"], "new"], "test": PICTURES["test"]}
-    _extract(tmp_path / "grown", grown, [base])
-    _extract(tmp_path / "other machine", {"train": [*grown["train"], *PICTURES["test"]]}, [base], machine="two")
-    _extract(tmp_path / "other recipe", grown, [base], recipe="c" * 64)
-    _extract(tmp_path / "less", {"train": PICTURES["train"][:20]}, [base])
-    _extract(tmp_path / "corrected", grown, [base], labels="other")
+    extract(tmp_path / "grown", grown, [base])
+    extract(tmp_path / "other machine", {"train": [*grown["train"], *PICTURES["test"]]}, [base], machine="two")
+    extract(tmp_path / "other recipe", grown, [base], recipe="c" * 64)
+    extract(tmp_path / "less", {"train": PICTURES["train"][:20]}, [base])
+    extract(tmp_path / "corrected", grown, [base], labels="other")
     later = tmp_path / "corrected"
     assert superseded(tmp_path) == {base: later, tmp_path / "grown": later, tmp_path / "less": later}
     assert superseded(tmp_path / "nothing") == {}
 
 
 def test_removing_frees_what_no_other_cache_shares(base, tmp_path):
-    _extract(tmp_path / "corrected", PICTURES, [base], labels="other")
+    extract(tmp_path / "corrected", PICTURES, [base], labels="other")
     shards = sum(file.stat().st_size for file in base.glob("t*/*.h5"))
     first = removal(base)
     assert first.bytes - first.freed == shards
@@ -353,8 +305,8 @@ def test_removing_frees_what_no_other_cache_shares(base, tmp_path):
 
 
 def test_what_removing_several_caches_frees_counts_files_that_only_they_share(base, tmp_path):
-    _extract(tmp_path / "corrected", PICTURES, [base], labels="other")
-    _extract(tmp_path / "again", PICTURES, [base], labels="yet another")
+    extract(tmp_path / "corrected", PICTURES, [base], labels="other")
+    extract(tmp_path / "again", PICTURES, [base], labels="yet another")
     before = _on_disk(tmp_path)
     two = [removal(base), removal(tmp_path / "corrected")]
     assert freed_by(file for one in two for file in one.files) == sum(one.freed for one in two)
@@ -368,48 +320,3 @@ def test_what_removing_several_caches_frees_counts_files_that_only_they_share(ba
 
 def _on_disk(folder):
     return sum({(s := file.stat()).st_ino: s.st_size for file in folder.rglob("*") if file.is_file()}.values())
-
-
-def test_rows_are_taken_from_a_store_and_only_the_shards_that_have_them_are_fetched(tmp_path, monkeypatch):
-    store = f"memory://{uuid.uuid4().hex}/caches"
-    pictures = {"train": [*PICTURES["train"][5:25], "new"], "test": []}
-    _extract_into(f"{store}/base", tmp_path / "first machine" / "base", PICTURES)
-    fetched = []
-    get = Store.get
-    monkeypatch.setattr(Store, "get", lambda self, name: fetched.append((self.url, name)) or get(self, name))
-    asked, reused = _extract_into(f"{store}/grown", tmp_path / "second machine" / "grown", pictures)
-    assert asked == ["new"]
-    assert reused.rows == {"base": 20}
-    assert {name for url, name in fetched if url.endswith("/base") and name.endswith(".h5")} == {
-        "train/00000.h5", "train/00001.h5", "train/00002.h5"
-    }  # fmt: skip
-    _extract(tmp_path / "fresh", pictures, None)
-    _same_bytes(tmp_path / "second machine/grown", tmp_path / "fresh")
-    assert not (tmp_path / "second machine/grown/.donors").exists()
-    asked, reused = _extract_into(f"{store}/corrected", tmp_path / "third machine/corrected", pictures, labels="other")
-    assert (asked, reused.rows) == ([], {"grown": 21})
-    fetch(f"{store}/corrected", tmp_path / "fetched")
-    assert verify(tmp_path / "fetched").ok
-
-
-def test_what_is_linked_is_counted_once_among_what_a_store_has(base, tmp_path):
-    url = f"memory://{uuid.uuid4().hex}/caches/corrected"
-    with _writer(tmp_path / "corrected", PICTURES, labels="other", donors=[base], url=url) as writer:
-        assert (writer.done_images, writer.total_images, writer.pending) == (55, 55, [])
-
-
-def test_a_damaged_object_of_a_store_gives_no_rows(tmp_path):
-    store = f"memory://{uuid.uuid4().hex}/caches"
-    _extract_into(f"{store}/base", tmp_path / "first" / "base", PICTURES)
-    files, path = fsspec.core.url_to_fs(f"{store}/base/train/00001.h5")
-    content = bytearray(files.cat_file(path))
-    content[-9] ^= 1
-    files.pipe_file(path, bytes(content))
-    asked, _ = _extract_into(
-        f"{store}/grown", tmp_path / "second" / "grown", _changed(train=["new", *PICTURES["train"]])
-    )
-    assert asked == ["new", *PICTURES["train"][10:20]]
-
-
-def _extract_into(url, path, pictures, **changes):
-    return _extract(path, pictures, [], url=url, **changes)

@@ -129,7 +129,7 @@ def test_no_line_above_the_picture_leaves_it(tmp_path, drawn, title):
     scratch = {1: (0.1, 0.1), 5: (0.2, 0.2), 10: (0.1, 0.9), 50: (0.1, 0.9), 100: (0.9, 0.9), None: (0.95, 0.95)}
     points = [_point("logistic", size, 0.5, 0.5) for size in scratch]
     points += [_point("convnet-small", size, *values) for size, values in scratch.items()]
-    label_curve_chart([point.as_json() for point in points], title, crossing(points), tmp_path / "curve.png")
+    label_curve_chart([point.as_json() for point in points], title, crossing(points), "test", tmp_path / "curve.png")
     (figure,) = drawn
     figure.draw_without_rendering()
     (axes,) = figure.axes

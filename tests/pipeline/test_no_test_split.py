@@ -54,6 +54,22 @@ def test_compare_shows_the_same_numbers_in_table_and_confusion_matrix(own):
         assert "so it is too optimistic" in calibration_sentence(calibration)
 
 
+def test_the_label_curve_shows_validation_figures_under_that_name(own):
+    *words, home = own
+    done = invoke("compare", *words, "--label-curve", "2,all", "--seeds", "2", "--json", home=home)
+    result = json.loads(done.stdout)
+    assert result["scored_on"] == "validation"
+    assert "test_looks" not in result
+    assert result["n_scored"] == 24  # a fifth of 120
+    assert "which chose its settings, so it is a little too high" in result["protocol"]
+    whole = next(p for p in result["points"] if p["method"] == "logistic" and p["per_class"] == "all")
+    chosen = json.loads(invoke("probe", *words, "--json", home=home).stdout)
+    (row,) = [r for r in chosen["table"] if r["name"] == "logistic" and r["layers"] == ["top_activation"]]
+    assert whole["accuracies"][0] == pytest.approx(row["accuracy"]["validation"])
+    page = json.loads(invoke("report", *words, "--json", home=home).stdout)
+    assert "label-curve" in page["shown"]
+
+
 def test_samples_that_were_parted_otherwise_are_another_training():
     train, validation = np.arange(8), np.arange(8, 10)
     one = digest(Subset("train", train), Subset("train", validation))

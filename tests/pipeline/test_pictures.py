@@ -1,11 +1,16 @@
 """Pictures are files that are whole, whoever else writes them at the same time."""
 
+import numpy as np
 import pytest
+from deepfiles import turned
+from imagefiles import picture, write
 from matplotlib.figure import Figure
 from PIL import Image
 
+from bottleneck_features.pipeline.datasets import open_dataset
 from bottleneck_features.pipeline.datasets.sources.embedded import digits
-from bottleneck_features.pipeline.inspection.contact_sheets import draw_sheet
+from bottleneck_features.pipeline.experiment_file import load_experiment
+from bottleneck_features.pipeline.inspection.contact_sheets import draw_sheet, thumbnails
 from bottleneck_features.pipeline.inspection.repeats import Place
 from bottleneck_features.pipeline.plots.style import save_figure
 
@@ -36,3 +41,15 @@ def test_a_contact_sheet_that_cannot_be_written_leaves_the_old_one(tmp_path, mon
     with pytest.raises(OSError, match="No space"):
         draw_sheet(digits(), [Place("train", 0)], path)
     assert path.read_bytes() == b"the old one"
+
+
+def test_photographs_that_their_camera_turned_are_upright_and_in_proportion_on_a_sheet(tmp_path):
+    upright = picture(size=(12, 8)).resize((240, 160))
+    for number, orientation in enumerate((1, 3, 6, 8) * 3):
+        content = turned(np.asarray(upright), orientation, "JPEG", quality=95)
+        write(tmp_path / "pictures" / "ab"[number % 2] / f"{number}.jpg", content)
+    dataset = open_dataset(load_experiment("natural-images", (f"dataset.path={tmp_path / 'pictures'}",)), tmp_path)
+    small = np.asarray(upright.resize((80, 53)), int)
+    for thumbnail in thumbnails(dataset, [Place("train", index) for index in range(12)], 80):
+        assert thumbnail.size == (80, 53)
+        assert np.abs(np.asarray(thumbnail) - small).mean() < 5

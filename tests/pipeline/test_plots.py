@@ -90,7 +90,7 @@ PICTURES = {
         ["width (pixels)", "height (pixels)", "dog: 100% are 640×48"],
     ),
     "label curve": (
-        lambda path: plots.label_curve_chart(curve_points(), "digits", curve_points()[0]["answer"], path),
+        lambda path: plots.label_curve_chart(curve_points(), "digits", curve_points()[0]["answer"], "test", path),
         ["labelled training images per class", "logistic regression, last layer: 80.5% at all", "no clear difference"],
     ),
     "benchmark": (lambda path: plots.benchmark(variants(), path), ["images/s", "93  (2.00×)", "walk-through"]),

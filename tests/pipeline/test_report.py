@@ -15,7 +15,7 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 from commandline import SMALL, invoke
-from hostile_data import COUNTS, FOLDER, NAMES, Made, make
+from hostile_data import FOLDER, NAMES, Made, make
 
 from bottleneck_features import pipeline
 from bottleneck_features.features import open_features
@@ -25,7 +25,7 @@ from bottleneck_features.pipeline.plots.methods import DARK, ON_BLUES
 from bottleneck_features.pipeline.reporting.figures import TWO_TONE
 from bottleneck_features.pipeline.reporting.gallery import nearest_by_cosine
 from bottleneck_features.pipeline.reporting.method_tables import class_table
-from bottleneck_features.pipeline.reporting.sources import curve_sizes, find_sources, predictions_of
+from bottleneck_features.pipeline.reporting.sources import curve_sizes, predictions_of
 from bottleneck_features.plain import visible
 
 SCRIPTED = re.compile(r"^on[a-z]+$")
@@ -178,12 +178,6 @@ def test_a_result_of_other_features_is_kept_out_and_the_page_says_so(made):
     assert "not on the page yet: problems of the data\n  bottleneck inspect -e emergency-vehicles" in done.stdout
     assert "The result of inspect is not shown: it was made from other features (cache key 00000000, not " in page
     assert "with input.size=64,64. To make it again: bottleneck inspect -e emergency-vehicles" in page
-
-
-def test_without_test_images_no_label_curve_is_proposed(made):
-    for counts, proposed in (({"train": 48}, False), (COUNTS, True)):
-        found = find_sources(made.runs, made.compared["experiment"], key="", counts=counts, smallest=5, options=())
-        assert any("--label-curve" in command for command in found.missing) is proposed
 
 
 def test_images_that_were_inspected_and_are_others_now_are_not_reported(made):

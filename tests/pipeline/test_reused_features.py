@@ -169,6 +169,18 @@ def test_whatever_another_cache_says_of_its_making_is_no_fault(tmp_path, picture
     assert open_features(first.details["cache"])
 
 
+def test_the_shapes_and_shards_of_a_new_cache_are_not_those_another_cache_claims(tmp_path, pictures):
+    claimed = _features(tmp_path / "home", pictures)
+    manifest = Path(claimed["cache"]) / "manifest.json"
+    content = json.loads(manifest.read_bytes())
+    content["layers"][0]["shape"] = [7]
+    content["sha256"] = seal(content)
+    manifest.write_text(json.dumps(content))
+    words = ("--set", "dataset.split_seed=1")
+    result = _features(tmp_path / "home", pictures, *words)
+    assert _shards(result["cache"]) == _shards(_features(tmp_path / "fresh", pictures, *words)["cache"])
+
+
 def test_parts_take_rows_too(tmp_path, pictures):
     _features(tmp_path / "home", pictures)
     write(pictures / "red" / "another.jpg", encoded(picture(99_999, (220, 40, 30))))
@@ -188,6 +200,10 @@ def test_int8_data_that_grow_keep_the_network_that_was_calibrated_first(tmp_path
     grown = _features(tmp_path / "home", pictures, *int8)
     assert (grown["images"], grown["images_reused"]) == (1, 48)
     (kept,) = (tmp_path / "home/calibrations").iterdir()
+    others = class_folders(tmp_path / "others", images=IMAGES, classes=("blue", "red"))
+    for words in ((pictures, *int8, "--set", "dataset.split_seed=1"), (others, *int8)):
+        invoke("features", *_words(*words), home=tmp_path / "home")
+    assert len(list((tmp_path / "home/calibrations").iterdir())) == 3  # of other data and another draw: their own
     kept.write_bytes(b"no array")
     refused = invoke("features", *_words(pictures, *int8), home=tmp_path / "home")
     assert refused.exit_code == 1

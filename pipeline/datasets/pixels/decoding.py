@@ -89,7 +89,7 @@ class Header:
     """What a file says of its picture.
 
     Attributes:
-        width: in pixels, as stored (before the orientation is applied).
+        width: in pixels, of the upright picture: a photograph that its camera turned has its stored sides exchanged.
         height: likewise.
         mode: Pillow's, such as `RGB`, `L`, `P`, `CMYK` or `I;16`; for a TIFF that Pillow does not read such as `13 x uint16`.
         format: Pillow's, such as `JPEG`.
@@ -304,14 +304,15 @@ def _decoded(content: bytes, size: tuple[int, int] | None, max_pixels: int, band
     if layout and not layout.is_for_pillow(bands):
         return _own_tiff(content, layout, max_pixels, bands)
     with opened(content, max_pixels) as image:
-        header = Header(image.width, image.height, image.mode, image.format or "")
         require_possible(image.width, image.height, decoded_bytes(image), max_pixels)
         if image.info.get("progressive") and (scans := content.count(b"\xff\xda")) > MOST_SCANS:
             raise UnusableImage(f"a progressive JPEG of {scans:,} scans; at most {MOST_SCANS} are read")
         stored = stored_as(image)
         turn = _orientation(image)  # which loads a PNG
+        width, height = (layout.width, layout.height) if layout else (image.width, image.height)
+        header = _header(width, height, image.mode, image.format or "", layout.orientation if layout else turn)
         if layout:  # whose `load` turns it, and has exchanged the sides already
-            header, turn = Header(layout.width, layout.height, image.mode, "TIFF"), 1
+            turn = 1
         if numbers := numbers_of(content, image, stored):
             numbers = _of_bands(numbers, bands)
             return _Picture(header, turn, numbers, alpha_is_a_picture(numbers.alpha))
@@ -335,8 +336,14 @@ def _own_tiff(content: bytes, layout: Layout, max_pixels: int, bands: Sequence[i
     require_possible(layout.width, layout.height, layout.decoded_bytes, max_pixels)
     with decoding_settings(BYTES_OF_A_PIXEL * max_pixels):
         numbers = read_numbers(content, layout, bands)
-    header = Header(layout.width, layout.height, layout.mode, "TIFF")
+    header = _header(layout.width, layout.height, layout.mode, "TIFF", layout.orientation)
     return _Picture(header, layout.orientation, numbers, alpha_is_a_picture(numbers.alpha))
+
+
+def _header(width: int, height: int, mode: str, kind: str, turn: int) -> Header:
+    """Return the header of a picture of some stored size."""
+    upright = (height, width) if turn in _LIES_ON_ITS_SIDE else (width, height)
+    return Header(*upright, mode, kind)
 
 
 def _orientation(image: Image.Image) -> int:
