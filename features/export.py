@@ -14,6 +14,7 @@ from bottleneck_features.features.arrays import FeatureArray
 from bottleneck_features.features.errors import CacheError
 from bottleneck_features.features.identity import folder_name
 from bottleneck_features.features.reader import Features, Split, open_features
+from bottleneck_features.features.records import EXPORT_FORMATS
 from bottleneck_features.features.storage import make_folder, publish, remove_stale, require_space
 
 BLOCK_BYTES = 16 << 20
@@ -156,9 +157,6 @@ def _export_parquet(job: _Job, folder: Path) -> list[Path]:
     return [path]
 
 
-_FORMATS: dict[str, Callable[[_Job, Path], list[Path]]] = {
-    "npz": _export_npz,
-    "npy": _export_npy,
-    "parquet": _export_parquet,
-}
-EXPORT_FORMATS = tuple(_FORMATS)
+_FORMATS: dict[str, Callable[[_Job, Path], list[Path]]] = dict(
+    zip(EXPORT_FORMATS, (_export_npz, _export_npy, _export_parquet), strict=True)
+)

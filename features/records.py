@@ -12,7 +12,7 @@ ABSENT = "(absent)"
 
 
 KEY_DIGITS = 8
-
+EXPORT_FORMATS = ("npz", "npy", "parquet")
 
 DIGEST = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 

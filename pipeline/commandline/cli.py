@@ -44,7 +44,6 @@ from bottleneck_features.pipeline.commandline.output import (
     print_scored,
 )
 from bottleneck_features.pipeline.commandline.parsed import parsed_sizes
-from bottleneck_features.pipeline.experiment_file import restored_experiment
 from bottleneck_features.pipeline.method_names import NETWORKS
 from bottleneck_features.pipeline.method_row import CURVE_SEEDS
 from bottleneck_features.pipeline.results import experiment_json
@@ -251,6 +250,7 @@ def report_command(request: Request) -> None:
     Example: bottleneck report -e photo-patches
     """
     from bottleneck_features.pipeline.commandline.given import set_words
+    from bottleneck_features.pipeline.experiment_file import restored_experiment
     from bottleneck_features.pipeline.reporting.sources import last_settings
     from bottleneck_features.pipeline.stages.report import report
 

@@ -1,5 +1,7 @@
 """`bottleneck cache …`: listing, checking, exporting, importing and removing caches."""
 
+from __future__ import annotations
+
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any

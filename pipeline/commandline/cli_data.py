@@ -1,5 +1,7 @@
 """The commands that begin with images: `run`, `init`, `inspect` and `features`."""
 
+from __future__ import annotations
+
 import shlex
 from collections.abc import Callable, Mapping
 from functools import partial

@@ -1,5 +1,7 @@
 """What all commands share: their options, the request these make, and how a failure ends."""
 
+from __future__ import annotations
+
 import errno
 import functools
 import os
@@ -8,7 +10,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,9 +18,10 @@ from bottleneck_features.errors import BottleneckError
 from bottleneck_features.pipeline.commandline.completion import complete_experiment, complete_setting
 from bottleneck_features.pipeline.commandline.output import echo, fail, print_json, print_warnings
 from bottleneck_features.pipeline.errors import RequestError
-from bottleneck_features.pipeline.experiment import Experiment
-from bottleneck_features.pipeline.experiment_file import ready_made
-from bottleneck_features.pipeline.results import Result
+
+if TYPE_CHECKING:
+    from bottleneck_features.pipeline.experiment import Experiment
+    from bottleneck_features.pipeline.results import Result
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 DEFAULT_HOME = Path("artifacts")
@@ -179,6 +182,7 @@ def trained_name(experiment: str, overrides: tuple[str, ...], home: Path) -> str
         RequestError: it is none of these, or the file or an override is wrong.
     """
     from bottleneck_features.pipeline.commandline.given import named_experiment
+    from bottleneck_features.pipeline.experiment_file import ready_made
 
     ready = ready_made()
     kept = sorted(folder.name for folder in home.glob("runs/*/") if folder.name not in ready)

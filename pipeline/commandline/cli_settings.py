@@ -1,12 +1,13 @@
 """The commands that say what can be asked for: `experiments` and `settings`."""
 
+from __future__ import annotations
+
 import textwrap
 from itertools import groupby
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from bottleneck_features.pipeline import setting_list
 from bottleneck_features.pipeline.commandline.cli_frame import json_option
 from bottleneck_features.pipeline.commandline.completion import (
     complete_experiment,
@@ -15,7 +16,9 @@ from bottleneck_features.pipeline.commandline.completion import (
 )
 from bottleneck_features.pipeline.commandline.output import echo, print_json
 from bottleneck_features.pipeline.errors import RequestError
-from bottleneck_features.pipeline.experiment_file import load_experiment, ready_made
+
+if TYPE_CHECKING:
+    from bottleneck_features.pipeline.setting_list import Setting
 
 WIDTH = 80  # columns, as a terminal has them
 
@@ -28,6 +31,8 @@ def experiments_command(as_json: bool) -> None:
     \b
     Example: bottleneck experiments
     """
+    from bottleneck_features.pipeline.experiment_file import load_experiment, ready_made
+
     found = {name: load_experiment(name).description for name in ready_made()}
     if as_json:
         print_json([{"name": name, "description": text} for name, text in found.items()])
@@ -59,6 +64,9 @@ def settings_command(section: str, experiment: str | None, overrides: tuple[str,
              bottleneck settings dataset -e folder --set dataset.path=pictures
              bottleneck settings score.select
     """
+    from bottleneck_features.pipeline import setting_list
+    from bottleneck_features.pipeline.experiment_file import load_experiment
+
     chosen = setting_list.settings_of(section)
     if overrides and not experiment:
         raise RequestError(
@@ -79,13 +87,15 @@ def settings_command(section: str, experiment: str | None, overrides: tuple[str,
         echo("")
 
 
-def _value_line(setting: setting_list.Setting, value: Any, *, required: bool) -> str:
+def _value_line(setting: Setting, value: Any, *, required: bool) -> str:
+    from bottleneck_features.pipeline.setting_list import value_text
+
     if required:
         return f"{setting.name}  (every experiment gives it)"
-    own = f"{setting.name} = {setting_list.value_text(value)}"
+    own = f"{setting.name} = {value_text(value)}"
     if setting.required or value == setting.default:
         return own
-    return f"{own}  (default: {setting_list.value_text(setting.default)})"
+    return f"{own}  (default: {value_text(setting.default)})"
 
 
 def _say(text: str, first: str, rest: str) -> None:

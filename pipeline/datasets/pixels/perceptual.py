@@ -4,7 +4,6 @@ import hashlib
 from functools import lru_cache
 
 import numpy as np
-from scipy.fft import dct
 
 FREQUENCIES = 8  # per side; 8 × 8 × 3 numbers describe an image
 
@@ -44,6 +43,8 @@ def perceptual_hash(images: np.ndarray) -> np.ndarray:
 @lru_cache(maxsize=16)
 def lowest_frequencies(side: int, most: int) -> np.ndarray:
     """Return what gives the lowest DCT frequencies of `side` numbers: `(min(side, most), side)` float32, orthonormal rows."""
+    from scipy.fft import dct  # a third of a second that most commands can do without
+
     return np.ascontiguousarray(dct(np.eye(side), norm="ortho", axis=0)[:most], np.float32)
 
 

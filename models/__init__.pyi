@@ -1,0 +1,78 @@
+from .backbones import Backbone, layer_names, load_backbone
+from .building import build_extractor
+from .convnets import small_convnet, strong_convnet
+from .engines import gpus, resolve_engine, training_precision
+from .errors import (
+    BackboneFileError,
+    EngineMismatch,
+    EngineUnavailable,
+    InvalidSetting,
+    ModelError,
+    UnknownBackbone,
+    UnknownLayer,
+    UnsafeFile,
+    WeightsMismatch,
+    WeightsUnavailable,
+)
+from .estimators import LogisticPath
+from .extractor import Extractor
+from .finetuning import (
+    classifier,
+    compile_classifier,
+    compute_in,
+    freeze_batch_norm,
+    freeze_below,
+    load_classifier,
+    set_last_layer,
+)
+from .heads import build_head
+from .matmul import matmul_gflops
+from .networks import open_extractor
+from .parallel import limit_cores
+from .recipe import Recipe
+from .registry import backbone_names, default_layers
+from .weights import WeightsIdentity, fetch, is_model_file, keras_home, preprocessing, weights_identity
+
+__all__ = [
+    "Backbone",
+    "BackboneFileError",
+    "EngineMismatch",
+    "EngineUnavailable",
+    "Extractor",
+    "InvalidSetting",
+    "LogisticPath",
+    "ModelError",
+    "Recipe",
+    "UnknownBackbone",
+    "UnknownLayer",
+    "UnsafeFile",
+    "WeightsIdentity",
+    "WeightsMismatch",
+    "WeightsUnavailable",
+    "backbone_names",
+    "build_extractor",
+    "build_head",
+    "classifier",
+    "compile_classifier",
+    "compute_in",
+    "default_layers",
+    "fetch",
+    "freeze_batch_norm",
+    "freeze_below",
+    "gpus",
+    "is_model_file",
+    "keras_home",
+    "layer_names",
+    "limit_cores",
+    "load_backbone",
+    "load_classifier",
+    "matmul_gflops",
+    "open_extractor",
+    "preprocessing",
+    "resolve_engine",
+    "set_last_layer",
+    "small_convnet",
+    "strong_convnet",
+    "training_precision",
+    "weights_identity",
+]
