@@ -18,7 +18,7 @@ def on_config(config):
 def on_files(files, config):
     """Add the root's pages, which know those in docs/ by another path."""
     for name, target in PAGES.items():
-        text = (ROOT / name).read_text(encoding="utf-8").replace("](docs/", "](")
+        text = (ROOT / name).read_text(encoding="utf-8").replace("](docs/", "](").replace('="docs/', '="')
         files.append(File.generated(config, target, content=_to_pages(text, "")))
     files.append(File.generated(config, NOTEBOOK, abs_src_path=str(ROOT / NOTEBOOK)))
     return files

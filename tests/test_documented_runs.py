@@ -24,7 +24,7 @@ NOT_RUN = {
     r"-e mine\.toml": "needs storage that several machines share, or a bucket",
     "--engine-on ray": "needs the extra `ray`; tests/pipeline/test_on_ray.py runs it",
     "--shard": "tests/pipeline/test_parts_cli.py runs it",
-    "^bottleneck cache (verify|rm|export|import)|COMMAND|EXPERIMENT": "needs a name of the user's",
+    "^bottleneck cache (verify|rm|export|import)|COMMAND|EXPERIMENT|DATA|MODEL|train.csv": "needs a name of the user's",
     "^bottleneck (?!experiments|doctor|settings)[a-z-]+$": "a command's bare name, which would run the experiment cifar10",
 }
 
@@ -60,7 +60,7 @@ def run_shell(body: str, folder: Path, done: set[str]) -> None:
             if made[0] != "bottleneck" or line in done or any(re.search(one, line) for one in NOT_RUN):
                 continue
             done.add(line)
-            own = ("natural-images" in line and (*OFFLINE, *SHORT)) or ("-e folder" in line and SHORT) or ()
+            own = ("natural-images" in line and (*OFFLINE, *SHORT)) or (re.search("-e folder|pictures/", line) and SHORT) or ()
             given = () if made[1] in ("predict", "export", "settings") else own
             run([sys.executable, "-m", "bottleneck_features", *made[1:], *given], folder)
 
