@@ -117,7 +117,7 @@ def test_question_and_answer_come_first_and_every_command_can_be_repeated(made):
         < 2000 + len(page.partition("</style>")[0])
     )
     for command in ("features", "compare", "inspect"):
-        assert f"bottleneck {command} -e emergency-vehicles --set " in page
+        assert f"bottleneck {command} -e emergency-vehicles --" in page
 
 
 def test_the_mistakes_shown_are_the_surest_ones(made):
