@@ -61,9 +61,8 @@ def cache_ls(home: Path, as_json: bool, everything: bool) -> None:
         return
     rows = [_row(info, later.get(info.path)) for info in sorted(found, key=lambda info: info.created, reverse=True)]
     unreadable = [row["problem"] for row in rows if row["problem"]]
-    say(
-        f"{len(rows):,} {'cache' if len(rows) == 1 else 'caches'} in {home}: {len(later):,} superseded, {len(unreadable):,} unreadable."
-    )
+    number = "1 cache" if len(rows) == 1 else f"{len(rows):,} caches"
+    say(f"{number} in {home}: {len(later):,} superseded, {len(unreadable):,} unreadable.")
     shown = rows if everything else rows[:MOST_ROWS]
     print_table(_COLUMNS, [tuple(str(row.get(column, "")) for column in _COLUMNS) for row in shown])
     print_left_out(caches=len(rows) - len(shown))

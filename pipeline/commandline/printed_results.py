@@ -62,10 +62,11 @@ def print_methods(result: Shown, everything: bool, **more: int) -> None:
 def _print_verdict(result: Shown) -> None:
     say(" ".join(verdict(result, result["backbone"])))
     figures, *reason = figures_beside(result) or ("",)
-    say(figures)
-    if result["select"] != "accuracy":
-        for line in reason:
-            say(line)
+    if result["select"] == "accuracy":
+        say(figures)
+    else:
+        say(f"accuracy {accuracy_text(best_method(result), result['scored_on'])}; {figures}")
+        say(" ".join(reason))
     echo("")
 
 

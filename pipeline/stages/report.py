@@ -25,8 +25,8 @@ def report(study: Study) -> Result:
         study: the experiment, opened; its cache must be complete.
 
     Returns:
-        The `Result`, with `answer`, `best_method` (its title), `shown` (commands whose results are on the page), `missing` (what other commands would
-        add), and `files`, the page first.
+        The `Result`, with `answer`, `best_method` (its title), `shown` (commands whose results are on the page), `missing`
+        (what other commands would add), and `files`, the page first.
 
     Raises:
         NoCache: there is no cache that matches; the message names what differs.
