@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bottleneck_features.pipeline.figures import Figures
-from bottleneck_features.pipeline.method_names import row_title
+from bottleneck_features.pipeline.method_names import row_label, row_title
 from bottleneck_features.pipeline.method_row import Score
 
 SMALLEST_P = 1e-300
@@ -109,17 +109,16 @@ def _figure_or_fitted(method: Mapping[str, Any], split: str, select: str) -> str
     return f"fitted on {refitted_on:,}" if refitted_on else figure_text(method, split, select, named=False)
 
 
-PROBE_COLUMNS = ("family", "layers", "chosen", "validation", "fitting")
+PROBE_COLUMNS = ("probe", "validation", "chosen", "fitting")
 
 
 def probe_rows(methods: list[Mapping[str, Any]], split: str, select: str) -> list[tuple[str, ...]]:
     """Return probed methods as text in the order of PROBE_COLUMNS, with what decides, on `split`."""
     return [
         (
-            method["name"],
-            " + ".join(method["layers"]),
-            ", ".join(f"{name} = {value:.3g}" for name, value in method["hyperparameters"].items()) or "best epoch",
+            row_label(method),
             figure_text(method, split, select, named=False),
+            ", ".join(f"{name} = {value:.3g}" for name, value in method["hyperparameters"].items()) or "best epoch",
             duration_text(method["seconds"]["train"]),
         )
         for method in methods

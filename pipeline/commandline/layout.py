@@ -55,10 +55,10 @@ def table_lines(
         needed: how many columns, from the first, are never left out.
     """
     widths = [max(map(cell_len, cells)) for cells in zip(columns, *rows, strict=True)]
+    if sum(widths[:needed]) + GAP * (needed - 1) > total:
+        names = (cell_len(row[0]) for row in (columns, *rows))
+        widths[0] = max((name for name in names if name <= total // 2), default=0)
     kept = _fitting(widths, total, needed)
-    others = sum(GAP + widths[column] for column in kept[1:])
-    names = [cell_len(row[0]) for row in (columns, *rows)]
-    widths[0] = max((name for name in names if name + others <= total), default=0)
 
     def line(cells: Sequence[str]) -> str:
         if cell_len(cells[0]) > widths[0]:

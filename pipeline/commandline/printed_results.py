@@ -99,10 +99,7 @@ def print_probe(result: Shown, everything: bool) -> None:
         print_files(result, everything)
         return
     echo("\nAll probes on validation images:")
-    rows = probe_rows(result["table"], "validation", result["select"])
-    names = [f"{family} on {layers}" for family, layers, *_ in rows]
-    columns = ("probe", PROBE_COLUMNS[3], PROBE_COLUMNS[2], PROBE_COLUMNS[4])
-    print_table(columns, [(name, row[3], row[2], row[4]) for name, row in zip(names, rows, strict=True)], needed=3)
+    print_table(PROBE_COLUMNS, probe_rows(result["table"], "validation", result["select"]), needed=3)
     _print_pairs(result)
     say(f"{result['methods'][0]['name']}, {calibration_sentence(result['calibration'])}", rest="  ")
     print_files(result, everything)
@@ -185,8 +182,9 @@ def print_inspection(result: Shown, overview: str, everything: bool) -> None:
     """Print how many problems there are, the images, shortcuts, repeated images, and where the page is."""
     from bottleneck_features.pipeline.reporting.inspect_page import SHORTCUT_COLUMNS, shortcut_rows
 
-    found = len(result["warnings"])
-    echo("No problem was found." if not found else f"{found} {'problem' if found == 1 else 'problems'} found: see !")
+    number = len(result["warnings"])
+    several = "1 problem was" if number == 1 else f"{number:,} problems were"
+    echo(f"{several} found, marked by ! below." if number else "No problem was found.")
     say(overview)
     if rows := shortcut_rows(result["shortcuts"]):
         echo("")

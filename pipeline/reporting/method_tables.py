@@ -109,10 +109,8 @@ def _figures(command: str, result: Mapping[str, Any]) -> list[MethodTable]:
 def _probes(
     title: str, methods: list[Mapping[str, Any]], split: str, select: str, pairs: Sequence[str] = ()
 ) -> MethodTable:
-    """Family and layers in one column, for narrow windows."""
-    rows = [(f"{family} on {layers}", *others) for family, layers, *others in probe_rows(methods, split, select)]
-    columns = ("probe", PROBE_COLUMNS[2], SPLIT_TITLES.get(split, split), PROBE_COLUMNS[4])
-    return MethodTable(f"{title}: {shown_name(select)}", columns, rows, pairs)
+    columns = tuple(SPLIT_TITLES.get(split, split) if name == "validation" else name for name in PROBE_COLUMNS)
+    return MethodTable(f"{title}: {shown_name(select)}", columns, probe_rows(methods, split, select), pairs)
 
 
 CLASS_COLUMNS = ("class", "images", "precision", "recall [95 %]", "F1")

@@ -82,7 +82,7 @@ def test_the_table_and_the_pictures_are_shown(extracted):
         "l2 = ",
         "k = ",
         "best epoch",
-        "block5c_add + top_activation",
+        "block5c_add+top_activation",
         "exact McNemar p =",
         "calibration: expected error",
     ):
