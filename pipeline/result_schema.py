@@ -154,6 +154,14 @@ class ProbeResult(ScoredResult):
 
     table: Annotated[list[MethodRecord], Field(min_length=1)]
     backbone: str
+    confusion: dict[str, Confusion] = Field(default_factory=dict)
+    calibration: CalibrationRecord | None = None
+
+    @model_validator(mode="after")
+    def _every_class_has_a_row(self) -> Self:
+        if any(len(counts) != len(self.classes) for counts in self.confusion.values()):
+            raise ValueError("a confusion matrix has not as many rows as there are classes")
+        return self
 
     @model_validator(mode="after")
     def _its_table_can_be_drawn(self) -> Self:

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -12,6 +12,8 @@ from bottleneck_features.features.storage import remove_stale, whole_file
 from bottleneck_features.pipeline.machine import hardware, peak_memory_mib, versions
 
 RESULT_FILE = "result.json"
+# how the warnings begin by which the figures may be of something else than they seem, the gravest first
+GRAVEST = ("RANDOM WEIGHTS", "Leak", "Labels", "Shortcut", "Test images")
 
 
 @dataclass
@@ -39,9 +41,10 @@ class Result:
         experiment: the whole experiment, as a dictionary of sections.
         cache_key: SHA-256 of the cache's identity.
         seconds: by phase.
-        warnings: sentences a reader of the numbers must know.
+        warnings: sentences a reader of the numbers must know; in JSON each once, those of `GRAVEST` first.
         details: what this command adds (`images_per_second`, `methods`, …).
         folder: where the files are.
+        notes: sentences that put no figure in doubt, such as a licence.
         peak_memory_mib: the largest resident memory of the process until the result was made.
     """
 
@@ -52,6 +55,7 @@ class Result:
     warnings: tuple[str, ...]
     details: Mapping[str, Any]
     folder: Path
+    notes: tuple[str, ...] = ()
     peak_memory_mib: float = field(default_factory=peak_memory_mib)
 
     def as_json(self) -> dict[str, Any]:
@@ -64,10 +68,17 @@ class Result:
             "peak_memory_mib": round(self.peak_memory_mib, 1),
             "versions": versions(),
             "hardware": hardware(),
-            "warnings": list(self.warnings),
+            "warnings": list(by_importance(self.warnings)),
+            "notes": list(self.notes),
             "folder": str(self.folder),
             **self.details,
         }
+
+
+def by_importance(warnings: Iterable[str]) -> tuple[str, ...]:
+    """Return each warning once, those that put the figures most in doubt first, others in their order."""
+    ranks = {kind: rank for rank, kind in enumerate(GRAVEST)}
+    return tuple(sorted(dict.fromkeys(warnings), key=lambda one: ranks.get(one.partition(":")[0], len(ranks))))
 
 
 def write_result(result: Result) -> dict[str, Any]:

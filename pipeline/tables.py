@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bottleneck_features.pipeline.figures import Figures
-from bottleneck_features.pipeline.method_names import row_title
+from bottleneck_features.pipeline.method_names import row_label, row_title
 from bottleneck_features.pipeline.method_row import Score
 
 SMALLEST_P = 1e-300
@@ -25,9 +25,9 @@ def table_columns(methods: list[Mapping[str, Any]]) -> tuple[str, ...]:
     return (
         "method",
         *(f"{SPLIT_TITLES.get(split, split)}, n = {count:,}" for split, count in counts.items()),
-        "parameters",
-        "extraction",
         "training",
+        "extraction",
+        "parameters",
     )
 
 
@@ -38,24 +38,22 @@ def table_rows(methods: list[Mapping[str, Any]], select: str = "accuracy") -> li
         methods: the `methods` of a result object.
         select: what decides between them, which is what is shown.
     """
-    splits = shown_splits(methods)[1:]
     return [
         (
             row_title(method),
-            _train_text(method, select),
-            *(figure_text(method, split, select, named=False) for split in splits),
-            f"{method['parameters']:,}",
-            duration_text(method["seconds"]["extract"]),
+            *(_figure_or_fitted(method, split, select) for split in shown_splits(methods)),
             duration_text(method["seconds"]["train"]),
+            duration_text(method["seconds"]["extract"]),
+            f"{method['parameters']:,}",
         )
         for method in methods
     ]
 
 
 def shown_splits(methods: list[Mapping[str, Any]]) -> tuple[str, ...]:
-    """Return the splits that a table of methods has columns of: test images and folds where a method was scored on them."""
+    """Return the splits that a table of methods has columns of, what is scored first: test images and folds where they are."""
     found = [split for split in ("test", "cross_validated") if any(method["n"].get(split) for method in methods)]
-    return ("train", "validation", *found)
+    return (*found, "validation", "train")
 
 
 def select_name(select: str) -> str:
@@ -106,22 +104,21 @@ def points_name(measure: str) -> str:
     return "points" if measure == "accuracy" else f"points of {select_name(measure)}"
 
 
-def _train_text(method: Mapping[str, Any], select: str) -> str:
-    refitted_on = method["refitted_on"]
-    return f"fitted on {refitted_on:,}" if refitted_on else figure_text(method, "train", select, named=False)
+def _figure_or_fitted(method: Mapping[str, Any], split: str, select: str) -> str:
+    refitted_on = method["refitted_on"] if split == "train" else 0
+    return f"fitted on {refitted_on:,}" if refitted_on else figure_text(method, split, select, named=False)
 
 
-PROBE_COLUMNS = ("family", "layers", "chosen", "validation", "fitting")
+PROBE_COLUMNS = ("probe", "validation", "chosen", "fitting")
 
 
 def probe_rows(methods: list[Mapping[str, Any]], split: str, select: str) -> list[tuple[str, ...]]:
     """Return probed methods as text in the order of PROBE_COLUMNS, with what decides, on `split`."""
     return [
         (
-            method["name"],
-            " + ".join(method["layers"]),
-            ", ".join(f"{name} = {value:.3g}" for name, value in method["hyperparameters"].items()) or "best epoch",
+            row_label(method),
             figure_text(method, split, select, named=False),
+            ", ".join(f"{name} = {value:.3g}" for name, value in method["hyperparameters"].items()) or "best epoch",
             duration_text(method["seconds"]["train"]),
         )
         for method in methods
@@ -131,8 +128,7 @@ def probe_rows(methods: list[Mapping[str, Any]], split: str, select: str) -> lis
 def spread_columns(seeds: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the column names of `spread_rows`: over splits only where the test split was drawn anew."""
     kinds = ("splits", "trainings") if seeds["split_seeds"] else ("trainings",)
-    over = (column for kind in kinds for column in (f"over {seeds['n']} {kind}: mean", "standard deviation"))
-    return ("method", "test", *over)
+    return ("method", "test", *(f"over {seeds['n']} {kind}: mean, SD" for kind in kinds))
 
 
 def spread_rows(seeds: Mapping[str, Any]) -> list[tuple[str, ...]]:
@@ -145,14 +141,14 @@ def spread_rows(seeds: Mapping[str, Any]) -> list[tuple[str, ...]]:
         (
             method["name"],
             percent_text(method["trainings"]["values"][0]),
-            *(text for over in (method["splits"], method["trainings"]) if over for text in _spread_texts(over)),
+            *(_spread_text(over) for over in (method["splits"], method["trainings"]) if over),
         )
         for method in seeds["methods"]
     ]
 
 
-def _spread_texts(over: Mapping[str, Any]) -> tuple[str, str]:
-    return percent_text(over["mean"]), points_text(over["deviation"])
+def _spread_text(over: Mapping[str, Any]) -> str:
+    return f"{percent_text(over['mean'])}, {points_text(over['deviation'])}"
 
 
 def points_text(share: float) -> str:

@@ -60,7 +60,11 @@ def run_shell(body: str, folder: Path, done: set[str]) -> None:
             if made[0] != "bottleneck" or line in done or any(re.search(one, line) for one in NOT_RUN):
                 continue
             done.add(line)
-            own = ("natural-images" in line and (*OFFLINE, *SHORT)) or (re.search("-e folder|pictures/", line) and SHORT) or ()
+            own = (
+                ("natural-images" in line and (*OFFLINE, *SHORT))
+                or (re.search("-e folder|pictures/", line) and SHORT)
+                or ()
+            )
             given = () if made[1] in ("predict", "export", "settings") else own
             run([sys.executable, "-m", "bottleneck_features", *made[1:], *given], folder)
 

@@ -3,6 +3,7 @@
 import logging
 import sys
 from dataclasses import replace
+from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
@@ -20,8 +21,10 @@ from bottleneck_features.pipeline.commandline.cli_frame import (
     SPREAD,
     Commands,
     Request,
+    all_option,
     asked,
     cross_validated,
+    home_words,
     seeded,
     show,
 )
@@ -32,18 +35,24 @@ from bottleneck_features.pipeline.commandline.cli_use import (
     export_command,
     predict_command,
 )
-from bottleneck_features.pipeline.commandline.output import (
-    VisibleFormatter,
+from bottleneck_features.pipeline.commandline.next_steps import (
+    after_advice,
+    after_comparison,
+    after_report,
+    after_training,
+    typed,
+)
+from bottleneck_features.pipeline.commandline.output import VisibleFormatter
+from bottleneck_features.pipeline.commandline.parsed import parsed_sizes
+from bottleneck_features.pipeline.commandline.printed_results import (
     print_advice,
     print_bench,
     print_comparison,
-    print_head,
     print_label_curve,
     print_probe,
     print_report,
-    print_scored,
+    print_trained,
 )
-from bottleneck_features.pipeline.commandline.parsed import parsed_sizes
 from bottleneck_features.pipeline.method_names import NETWORKS
 from bottleneck_features.pipeline.method_row import CURVE_SEEDS
 from bottleneck_features.pipeline.results import experiment_json
@@ -96,7 +105,8 @@ def main(debug: bool) -> None:
 
 @main.command("train-head")
 @asked
-def train_head_command(request: Request) -> None:
+@all_option
+def train_head_command(request: Request, everything: bool) -> None:
     """Stage two: train the walk-through's head on the last cached layer, in seconds.
 
     Also measures its calibration (whether confidence matches accuracy), before and after temperature scaling on
@@ -108,7 +118,8 @@ def train_head_command(request: Request) -> None:
     study = study_with_features(request, "train-head")
     from bottleneck_features.pipeline.stages.train_head import train_head
 
-    show(request, train_head(study), print_head)
+    result = train_head(study)
+    show(request, result, partial(print_trained, everything=everything), lambda _: typed("probe", request.options))
 
 
 @main.command("compare")
@@ -119,8 +130,9 @@ def train_head_command(request: Request) -> None:
     help="Make a label curve instead: train on these numbers of labelled images per class, such as 1,5,10,50,100,all.",
 )  # fmt: skip
 @seeded(f"{SPREAD} With --label-curve: seeds per point.  [default: 3]")
+@all_option
 def compare_command(
-    request: Request, folds: int | None, repeats: int | None, sizes: str | None, seeds: int | None
+    request: Request, folds: int | None, repeats: int | None, sizes: str | None, seeds: int | None, everything: bool
 ) -> None:
     """Compare methods on the same images: frozen features, fine-tuning, networks trained from scratch.
 
@@ -144,7 +156,13 @@ def compare_command(
         wanted, study = parsed_sizes(sizes), study_with_features(request, "label-curve")
         from bottleneck_features.pipeline.stages.label_curve import label_curve
 
-        show(request, label_curve(study, wanted, seeds or CURVE_SEEDS), print_label_curve)
+        curve = label_curve(study, wanted, seeds or CURVE_SEEDS)
+        show(
+            request,
+            curve,
+            partial(print_label_curve, everything=everything),
+            lambda _: typed("compare", request.options),
+        )
         return
     study = study_with_features(request, "compare")
     from bottleneck_features.pipeline.methods.cross_validation import folding_of
@@ -153,8 +171,14 @@ def compare_command(
     from bottleneck_features.pipeline.stages.report import report
 
     result = compare(study, folding_of(study, folds, repeats), seeds_of(study, seeds))
-    page = report(study.for_command("report"))
-    show(request, result, lambda content: print_comparison(content, page.as_json()))
+    page = report(study.for_command("report")).details["files"][0]
+    probed = study.folder.parent / "probe"
+    show(
+        request,
+        result,
+        partial(print_comparison, page=page, everything=everything),
+        lambda content: after_comparison(content, request.options, request.of_models, probed),
+    )
 
 
 @main.command("fine-tune")
@@ -166,7 +190,8 @@ def compare_command(
     show_default=True,
     help="What is trained; see above.",
 )
-def fine_tune_command(request: Request, method: str) -> None:
+@all_option
+def fine_tune_command(request: Request, method: str, everything: bool) -> None:
     """Train the network itself, with a new last layer, on the splits of the frozen methods.
 
     \b
@@ -188,14 +213,22 @@ def fine_tune_command(request: Request, method: str) -> None:
     import_tensorflow()
     from bottleneck_features.pipeline.stages.fine_tune import fine_tune
 
-    show(request, fine_tune(study), print_scored)
+    show(
+        request,
+        fine_tune(study),
+        partial(print_trained, everything=everything),
+        lambda content: after_training(content, request.of_models),
+    )
 
 
 @main.command("probe")
 @asked
 @cross_validated
 @seeded(SPREAD)
-def probe_command(request: Request, folds: int | None, repeats: int | None, seeds: int | None) -> None:
+@all_option
+def probe_command(
+    request: Request, folds: int | None, repeats: int | None, seeds: int | None, everything: bool
+) -> None:
     """Probe every cached layer, and layers side by side: logistic regression, ridge, k-NN and the walk-through's head.
 
     Settings are chosen on validation images; the best of each family is scored once on the test images. Writes
@@ -213,7 +246,8 @@ def probe_command(request: Request, folds: int | None, repeats: int | None, seed
     from bottleneck_features.pipeline.methods.seeds import seeds_of
     from bottleneck_features.pipeline.stages.probe import probe
 
-    show(request, probe(study, folding_of(study, folds, repeats), seeds_of(study, seeds)), print_probe)
+    result = probe(study, folding_of(study, folds, repeats), seeds_of(study, seeds))
+    show(request, result, partial(print_probe, everything=everything), lambda _: typed("compare", request.options))
 
 
 @main.command("advise")
@@ -233,7 +267,7 @@ def advise_command(request: Request, folds: int | None, repeats: int | None) -> 
     from bottleneck_features.pipeline.methods.cross_validation import folding_of
     from bottleneck_features.pipeline.stages.advise import advise
 
-    show(request, advise(study, folding_of(study, folds, repeats)), print_advice)
+    show(request, advise(study, folding_of(study, folds, repeats)), print_advice, after_advice)
 
 
 @main.command("report")
@@ -258,8 +292,15 @@ def report_command(request: Request) -> None:
         settings = experiment_json(request.experiment)
         last = last_settings(request.home / "runs" / request.experiment.name, settings)
         experiment = restored_experiment(settings, "the last result", last)
-        request = replace(request, experiment=experiment, options=(*request.options, *set_words(last)))
-    show(request, report(study_of(request, "report")), print_report)
+        where = home_words(request.home)
+        words = request.options[: len(request.options) - len(where)]
+        request = replace(request, experiment=experiment, options=(*words, *set_words(last), *where))
+    show(
+        request,
+        report(study_of(request, "report")),
+        print_report,
+        lambda content: after_report(content, request.of_models),
+    )
 
 
 @main.command("bench")
@@ -267,7 +308,8 @@ def report_command(request: Request) -> None:
 @click.option(
     "--quick", is_flag=True, help="Fewer images, repeats and precisions: about two minutes on two idle cores."
 )
-def bench_command(request: Request, quick: bool) -> None:
+@all_option
+def bench_command(request: Request, quick: bool, everything: bool) -> None:
     """Measure stage one on this machine: the walk-through's script, the bare forward pass, and the full stage.
 
     \b
@@ -275,7 +317,8 @@ def bench_command(request: Request, quick: bool) -> None:
     """
     from bottleneck_features.pipeline.stages.bench import FULL_EFFORT, QUICK_EFFORT, bench
 
-    show(request, bench(request.experiment, request.home, QUICK_EFFORT if quick else FULL_EFFORT), print_bench)
+    result = bench(request.experiment, request.home, QUICK_EFFORT if quick else FULL_EFFORT)
+    show(request, result, partial(print_bench, everything=everything), lambda _: typed("features", request.options))
 
 
 for command in (

@@ -10,13 +10,23 @@ import click
 
 from bottleneck_features import features
 from bottleneck_features.features.records import KEY_DIGITS
-from bottleneck_features.pipeline.commandline.cli_frame import home_option, json_option
-from bottleneck_features.pipeline.commandline.output import echo, fail, print_json, print_table
+from bottleneck_features.pipeline.commandline.cli_frame import all_option, home_option, home_words, json_option
+from bottleneck_features.pipeline.commandline.next_steps import typed
+from bottleneck_features.pipeline.commandline.output import (
+    MOST_ROWS,
+    echo,
+    fail,
+    print_json,
+    print_left_out,
+    print_next,
+    print_table,
+    say,
+)
 from bottleneck_features.pipeline.errors import RequestError
 
 _FILES = "Name files as SPLIT=FILE, such as train=train.npz or train=features.npy,labels.npy"
 _SHOWN = 10
-_COLUMNS = ("cache", "layers", "dtype", "images", "MiB", "own MiB", "recipe", "age", "state")
+_COLUMNS = ("cache", "state", "images", "MiB", "age", "own MiB", "recipe", "dtype", "layers")
 
 cache_argument = click.argument("path", metavar="CACHE", type=click.Path(path_type=Path))
 
@@ -32,8 +42,9 @@ def cache() -> None:
 @cache.command("ls")
 @home_option
 @json_option
-def cache_ls(home: Path, as_json: bool) -> None:
-    """List the caches: what is in them, how large and how old they are, and whether they are complete.
+@all_option
+def cache_ls(home: Path, as_json: bool, everything: bool) -> None:
+    """List the caches, the newest first: whether they are complete, what is in them, how large and how old they are.
 
     Caches of the same recipe share what they have computed: `own MiB` is what only this one takes on the disk. A cache is
     superseded by a later one of the same experiment and recipe that has all of its images.
@@ -42,17 +53,29 @@ def cache_ls(home: Path, as_json: bool) -> None:
     Example: bottleneck cache ls
     """
     later = features.superseded(_caches(home))
-    rows = [_row(info, later.get(info.path)) for info in features.list_caches(_caches(home))]
+    found = features.list_caches(_caches(home))
     if as_json:
-        print_json(rows)
+        print_json([_row(info, later.get(info.path)) for info in found])
         return
-    if not rows:
-        echo(f"No cache in {home}. Make one: bottleneck features -e photo-patches")
+    if not found:
+        echo(f"No cache in {home}.")
+        print_next(typed("features", ("-e", "photo-patches", *home_words(home))))
         return
-    print_table(_COLUMNS, [tuple(str(row.get(column, "")) for column in _COLUMNS) for row in rows])
-    for row in rows:
-        if row["problem"]:
-            echo(f"! {row['problem']}", err=True)
+    rows = [_row(info, later.get(info.path)) for info in sorted(found, key=lambda info: info.created, reverse=True)]
+    unreadable = [row["problem"] for row in rows if row["problem"]]
+    number = "1 cache" if len(rows) == 1 else f"{len(rows):,} caches"
+    say(f"{number} in {home}: {len(later):,} superseded, {len(unreadable):,} unreadable.")
+    shown = rows if everything else rows[:MOST_ROWS]
+    print_table(_COLUMNS, [tuple(str(row.get(column, "")) for column in _COLUMNS) for row in shown])
+    print_left_out(caches=len(rows) - len(shown))
+    for problem in unreadable:
+        say(problem, "! ", "  ", err=True)
+    print_next(_after_listing(rows[0], len(later), home))
+
+
+def _after_listing(newest: dict[str, Any], superseded: int, home: Path) -> list[tuple[str, ...]]:
+    words = ("--superseded",) if superseded else (newest["cache"],)
+    return typed("cache rm" if superseded else "cache verify", (*words, *home_words(home)))
 
 
 @cache.command("verify")
@@ -72,11 +95,14 @@ def cache_verify(path: Path, home: Path, repair: bool, as_json: bool) -> None:
         problems = [{"file": problem.file, "reason": problem.reason} for problem in report.problems]
         print_json({"cache": str(folder), "shards": report.shards, "pending": report.pending, "problems": problems})
     else:
-        echo(
-            f"{report.shards:,} shards, {report.bytes / 2**20:,.1f} MiB checked in {report.seconds:.1f} s; "
+        found = "The cache is whole" if report.ok else f"{len(report.problems):,} files are damaged"
+        say(
+            f"{found}: {report.shards:,} shards, {report.bytes / 2**20:,.1f} MiB checked in {report.seconds:.1f} s; "
             f"{report.pending:,} pending"
         )
     if report.ok:
+        if not as_json:
+            print_next(typed("cache export", (str(path), *home_words(home))))
         return
     advice = (
         "The damaged files are in quarantine/. Run the `bottleneck features …` that made this cache to make them again."
@@ -106,6 +132,7 @@ def cache_export(path: Path, home: Path, kind: str, target: Path | None, layer: 
     features.require_unchanged(folder)
     for file in features.export_features(folder, target or home, folder.name, kind, layer):
         echo(file)
+    print_next(typed("cache ls", home_words(home)), err=True)
 
 
 @cache.command("import")
@@ -136,6 +163,7 @@ def cache_import(name: str, files: tuple[str, ...], home: Path) -> None:
     more = ", …" if len(names) > _SHOWN else ""
     echo(f"{len(names):,} classes: {', '.join(map(repr, names[:_SHOWN]))}{more}", err=True)
     echo(imported.path)
+    print_next(typed("cache export", (imported.path.name, *home_words(home))), err=True)
 
 
 @cache.command("rm")
@@ -157,19 +185,27 @@ def cache_rm(path: Path | None, superseded: bool, home: Path, yes: bool) -> None
     verb = "removed" if yes else "would be removed; run the command again with --yes"
     if path is not None:
         gone = _gone(located(path, home), yes)
-        echo(f"{len(gone.files):,} files, {_mib(gone.bytes)} MiB of {gone.path} {verb}{_freed(gone)}")
+        say(f"{len(gone.files):,} files, {_mib(gone.bytes)} MiB of {gone.path} {verb}{_freed(gone)}")
+        print_next(_after_removal(str(path), home, yes))
         return
     later = features.superseded(_caches(home))
     if not later:
         echo(f"No cache in {home} is superseded.")
+        print_next(typed("cache ls", home_words(home)))
         return
     freed = features.freed_by(file for folder in later for file in features.removal(folder).files)
     for folder in sorted({*later.values()} if yes else ()):
         features.require_unchanged(folder)
     for folder in later:
         gone = _gone(folder, yes)
-        echo(f"{gone.path.name}: {_mib(gone.bytes)} MiB, superseded by {later[folder].name}")
-    echo(f"{len(later):,} caches {verb} (frees {_mib(freed)} MiB)")
+        say(f"{gone.path.name}: {_mib(gone.bytes)} MiB, superseded by {later[folder].name}", rest="  ")
+    say(f"{len(later):,} caches {verb} (frees {_mib(freed)} MiB)")
+    print_next(_after_removal("--superseded", home, yes))
+
+
+def _after_removal(what: str, home: Path, yes: bool) -> list[tuple[str, ...]]:
+    """Return the command that does what was only shown, or, once it is done, the one that shows what is left."""
+    return typed("cache ls", home_words(home)) if yes else typed("cache rm", (what, "--yes", *home_words(home)))
 
 
 def _gone(folder: Path, yes: bool) -> features.Removal:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -10,15 +9,15 @@ from typing import Any
 import click
 
 from bottleneck_features import features
-from bottleneck_features.pipeline.commandline.cli_frame import Request, asked, show
-from bottleneck_features.pipeline.commandline.output import (
-    echo,
+from bottleneck_features.pipeline.commandline.cli_frame import Request, all_option, asked, show
+from bottleneck_features.pipeline.commandline.next_steps import after_extraction, after_run, typed
+from bottleneck_features.pipeline.commandline.output import echo, print_json, print_next
+from bottleneck_features.pipeline.commandline.parsed import parsed_part
+from bottleneck_features.pipeline.commandline.printed_results import (
     print_extraction,
     print_inspection,
-    print_json,
     print_run,
 )
-from bottleneck_features.pipeline.commandline.parsed import parsed_part
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.results import Result, experiment_json
 from bottleneck_features.quiet import import_tensorflow
@@ -59,7 +58,8 @@ def on_cluster(part: features.Partition, on_ray: Mapping[str, Any]) -> Callable[
 @click.option("--backbone", metavar="NAME", help="The pre-trained network; default: efficientnet-lite0.")
 @click.option("--size", metavar="HEIGHT[,WIDTH]", help="What images are resized to; default: 224.")
 @click.option("--open", "opens", is_flag=True, help="Open the report in the browser.")
-def run_command(request: Request, minutes: float, opens: bool) -> None:
+@all_option
+def run_command(request: Request, minutes: float, opens: bool, everything: bool) -> None:
     """Answer in one line what a pre-trained network is worth on your images, and keep the trained model.
 
     Inspects the images, extracts their features, probes every layer, trains the walk-through's head, compares with a small
@@ -78,7 +78,12 @@ def run_command(request: Request, minutes: float, opens: bool) -> None:
     from bottleneck_features.pipeline.stages.run import run
 
     result = run(request.experiment, request.home, request.options, minutes)
-    show(request, result, lambda content: print_run(content, request.options))
+    show(
+        request,
+        result,
+        lambda content: print_run(content, request.of_models, everything),
+        lambda content: after_run(content, request.options, request.of_models),
+    )
     if opens:
         click.launch(result.details["report"])
 
@@ -104,12 +109,13 @@ def init_command(request: Request) -> None:
         print_json({"name": name, "file": str(path), "experiment": experiment_json(request.experiment)})
         return
     echo(path)
-    echo(f"next:  bottleneck run {shlex.join(request.options)}")
+    print_next(typed("run", request.options))
 
 
 @click.command("inspect")
 @asked
-def inspect_command(request: Request) -> None:
+@all_option
+def inspect_command(request: Request, everything: bool) -> None:
     """Inspect the images before training: what the data set contains, and which problems it has.
 
     Class balance, sizes, repeated images within and across the splits, conflicting labels, groups in several splits, and
@@ -121,11 +127,12 @@ def inspect_command(request: Request) -> None:
     """
     from bottleneck_features.pipeline.stages.inspect import inspect, overview
 
-    def say(content: Mapping[str, Any]) -> None:
-        echo(overview(content))
-        print_inspection(content)
-
-    show(request, inspect(request.experiment, request.home, request.options), say)
+    show(
+        request,
+        inspect(request.experiment, request.home, request.options),
+        lambda content: print_inspection(content, overview(content), everything),
+        lambda _: typed("features", request.options),
+    )
 
 
 @click.command("features")
@@ -188,4 +195,4 @@ def features_command(
     if rehash:
         forget_scans(request.home)
     result = extract(request.experiment, request.home, wait_seconds=wait, reuse=reuse)
-    show(request, result, lambda content: print_extraction(content, request.options))
+    show(request, result, print_extraction, lambda content: after_extraction(content, request.options))

@@ -7,7 +7,7 @@ import functools
 import os
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,14 @@ import click
 
 from bottleneck_features.errors import BottleneckError
 from bottleneck_features.pipeline.commandline.completion import complete_experiment, complete_setting
-from bottleneck_features.pipeline.commandline.output import echo, fail, print_json, print_warnings
+from bottleneck_features.pipeline.commandline.output import (
+    MOST_ROWS,
+    echo,
+    fail,
+    print_json,
+    print_next,
+    print_warnings,
+)
 from bottleneck_features.pipeline.errors import RequestError
 
 if TYPE_CHECKING:
@@ -86,6 +93,13 @@ json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print the result object on stdout, and nothing else."
 )
 
+all_option = click.option(
+    "--all",
+    "everything",
+    is_flag=True,
+    help=f"Print everything: all rows of tables (else {MOST_ROWS}) and the details.",
+)
+
 
 @dataclass(frozen=True)
 class Request:
@@ -97,6 +111,11 @@ class Request:
     options: tuple[str, ...]
     overrides: tuple[str, ...] = ()
 
+    @property
+    def of_models(self) -> tuple[str, ...]:
+        """The words that name the experiment's trained models."""
+        return ("-e", self.experiment.name, *home_words(self.home))
+
 
 @dataclass(frozen=True)
 class ModelRequest:
@@ -107,8 +126,14 @@ class ModelRequest:
     as_json: bool
     overrides: tuple[str, ...]
 
+    @property
+    def of_models(self) -> tuple[str, ...]:
+        """The words that name the experiment's trained models."""
+        return ("-e", self.name, *(word for one in self.overrides for word in ("--set", one)), *home_words(self.home))
 
-def _home_words(home: Path) -> tuple[str, ...]:
+
+def home_words(home: Path) -> tuple[str, ...]:
+    """Return the words that name an artifacts folder on the command line, which the default one needs none of."""
     return () if home == DEFAULT_HOME else ("--home", str(home))
 
 
@@ -127,7 +152,7 @@ def asked(function: Callable[..., None]) -> Callable[..., None]:
         found = asked_experiment(data, experiment, name, overrides, home, replaces=command in REPLACING)
         for line in found.said:
             echo(line, err=True)
-        request = Request(found.experiment, home, as_json, (*found.words, *_home_words(home)), overrides)
+        request = Request(found.experiment, home, as_json, (*found.words, *home_words(home)), overrides)
         try:
             function(request, **others)
         except BottleneckError as error:
@@ -212,14 +237,29 @@ def _with_options(run: Callable[..., None], experiments: str) -> Callable[..., N
     return run
 
 
-def show(request: Request | ModelRequest, result: Result, say: Callable[[dict[str, Any]], None]) -> None:
-    """Print a result: its JSON if that is asked for, else its warnings and what `say` makes of it."""
+def show(
+    request: Request | ModelRequest,
+    result: Result,
+    say: Callable[[dict[str, Any]], None],
+    following: Callable[[dict[str, Any]], Sequence[Sequence[str]]],
+    to_errors: bool = False,
+) -> None:
+    """Print a result: its JSON if that is asked for, else what `say` makes of it, its warnings and what to type next.
+
+    Args:
+        request: what the common options ask for.
+        result: of the command.
+        say: prints its verdict, and the rest.
+        following: returns the commands that may follow.
+        to_errors: whether these go to the error stream, since stdout is for other programs.
+    """
     content = result.as_json()
     if request.as_json:
         print_json(content)
         return
-    print_warnings(content)
     say(content)
+    print_warnings(content)
+    print_next(following(content), to_errors)
 
 
 def usable_home(home: Path) -> Path:

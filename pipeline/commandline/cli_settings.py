@@ -14,7 +14,8 @@ from bottleneck_features.pipeline.commandline.completion import (
     complete_section,
     complete_setting,
 )
-from bottleneck_features.pipeline.commandline.output import echo, print_json
+from bottleneck_features.pipeline.commandline.next_steps import typed
+from bottleneck_features.pipeline.commandline.output import echo, print_json, print_next
 from bottleneck_features.pipeline.errors import RequestError
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ def experiments_command(as_json: bool) -> None:
         return
     for name, text in found.items():
         _say(text, f"{name:<20}", " " * 20)
+    print_next(typed("run", ("photo-patches",)))
 
 
 @click.command("settings")

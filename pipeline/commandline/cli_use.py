@@ -1,23 +1,32 @@
 """The commands `predict`, `export`, `doctor` and `completions`."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from bottleneck_features.pipeline.commandline.cli_frame import ModelRequest, home_option, json_option, of_trained, show
-from bottleneck_features.pipeline.commandline.completion import completion_script
-from bottleneck_features.pipeline.commandline.output import (
-    fail,
-    print_export,
-    print_json,
-    print_predictions,
-    print_table,
+from bottleneck_features.pipeline.commandline.cli_frame import (
+    ModelRequest,
+    all_option,
+    home_option,
+    home_words,
+    json_option,
+    of_trained,
+    show,
 )
+from bottleneck_features.pipeline.commandline.completion import completion_script
+from bottleneck_features.pipeline.commandline.next_steps import after_export, after_prediction, typed
+from bottleneck_features.pipeline.commandline.output import MOST_ROWS, fail, print_json, print_left_out, print_next, say
 from bottleneck_features.pipeline.commandline.parsed import parsed_formats
+from bottleneck_features.pipeline.commandline.printed_results import print_export, print_predictions
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.method_names import MODELS
 from bottleneck_features.quiet import import_tensorflow
+
+if TYPE_CHECKING:
+    from bottleneck_features.pipeline.stages.doctor import Check
 
 model_option = click.option(
     "--model",
@@ -79,7 +88,9 @@ def predict_command(
     files = list(listed(paths))
     model = open_model(request.home, request.name, wanted, request.overrides)
     result = predict(model, files, request.home, top, None if request.as_json else out or sys.stdout, threshold)
-    show(request, result, print_predictions)
+    show(
+        request, result, print_predictions, lambda content: after_prediction(content, request.of_models), to_errors=True
+    )
 
 
 @click.command("export")
@@ -115,13 +126,14 @@ def export_command(request: ModelRequest, wanted: str | None, formats: str, to: 
     import_tensorflow()
     from bottleneck_features.pipeline.stages.export import export_model
 
-    show(request, export_model(model, names, request.home, to), print_export)
+    show(request, export_model(model, names, request.home, to), print_export, after_export)
 
 
 @click.command("doctor")
 @home_option
 @json_option
-def doctor_command(home: Path, as_json: bool) -> None:
+@all_option
+def doctor_command(home: Path, as_json: bool, everything: bool) -> None:
     """Check what works on this machine, and which optional packages are missing; takes about half a minute.
 
     Versions, processor, GPUs, every engine in every precision on a tiny network, folders, free space, optional
@@ -140,10 +152,27 @@ def doctor_command(home: Path, as_json: bool) -> None:
     if as_json:
         print_json(doctor.as_json(checks))
     else:
-        print_table(("area", "item", "state", "what"), [(one.area, one.item, one.state, one.detail) for one in checks])
+        _print_checks(checks, everything)
     essential = doctor.broken(checks)
     if essential:
         fail("\n".join(f"{one.item}: {one.detail}" for one in essential), 1)
+    if not as_json:
+        print_next(typed("run", ("photo-patches", *home_words(home))))
+
+
+def _print_checks(checks: "Sequence[Check]", everything: bool) -> None:
+    """Print what does not work first, then what is missing or scarce, then what is well."""
+    from bottleneck_features.pipeline.stages import doctor
+
+    order = (doctor.BROKEN, doctor.LOW, doctor.MISSING, doctor.OK)
+    counts = [sum(one.state == state for one in checks) for state in order]
+    works = "Something essential is broken" if doctor.broken(tuple(checks)) else "All that is essential works"
+    say(f"{works}: {', '.join(f'{count:,} {state}' for state, count in zip(order, counts, strict=True) if count)}.")
+    ordered = sorted(checks, key=lambda one: order.index(one.state))
+    for one in ordered if everything else ordered[:MOST_ROWS]:
+        say(f"{one.state:<8}{one.area}, {one.item}: {one.detail}", rest=" " * 8)
+    if not everything:
+        print_left_out(checks=len(checks) - MOST_ROWS)
 
 
 @click.command("completions")

@@ -109,7 +109,7 @@ class Duplicates:
             if method["without_duplicates"]
         )
         return (
-            f"{self.affected.sum():,} of the {len(self.affected):,} images of the evaluation set repeat an image used for "
+            f"Leak: {self.affected.sum():,} of the {len(self.affected):,} images of the evaluation set repeat an image used for "
             f"training (ids: result.json, `duplicates`). Accuracy without them: {without or 'no image is left'}.",
         )
 

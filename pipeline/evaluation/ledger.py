@@ -41,7 +41,7 @@ class Looks:
         if self.count <= OFTEN:
             return ()
         return (
-            f"These test images were scored {self.count:,} times since {self.since}, each time with other answers. Choosing "
+            f"Test images: these were scored {self.count:,} times since {self.since}, each time with other answers. Choosing "
             "methods or settings by such figures makes them too optimistic. What was scored from another --home is not "
             "counted. Where the test split is drawn, another dataset.split_seed draws another one, which is a look at test "
             "images like any other.",

@@ -63,6 +63,12 @@ def open_cache(experiment: Experiment, home: Path, identity: Mapping[str, Any]) 
     return cache
 
 
+def weights_notes(experiment: Experiment) -> tuple[str, ...]:
+    """Return where published weights come from and their licence, which every result repeats."""
+    weights = models.weights_identity(experiment.backbone.name, experiment.backbone.weights, experiment.seed)
+    return (f"Weights: {weights.notice}",) if weights.notice and weights.source != "random" else ()
+
+
 def data_warnings(experiment: Experiment, dataset: Dataset) -> tuple[str, ...]:
     """Return warnings about the data and the weights, which every result repeats."""
     weights = models.weights_identity(experiment.backbone.name, experiment.backbone.weights, experiment.seed)
@@ -71,8 +77,6 @@ def data_warnings(experiment: Experiment, dataset: Dataset) -> tuple[str, ...]:
         warnings.append(
             f"RANDOM WEIGHTS: {experiment.backbone.name} was not pre-trained; no figure here is about transfer learning."
         )
-    if weights.notice:
-        warnings.append(f"Weights: {weights.notice}")
     if "not the official" in dataset.title:
         warnings.append(f"Data: {dataset.title}; figures are not comparable with published ones.")
     return (*warnings, *dataset.notices)

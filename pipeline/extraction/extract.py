@@ -245,6 +245,7 @@ def cache_writer(
         "backbone": opened.backbone,
         **outputs.machine,
         "warnings": list(opened.data_warnings()),
+        "notes": list(opened.notes),
         "check": outputs.check,
     }
     url = cache_url(experiment, opened.cache_path)

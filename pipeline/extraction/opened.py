@@ -12,7 +12,7 @@ from bottleneck_features import features
 from bottleneck_features.pipeline.datasets import Dataset
 from bottleneck_features.pipeline.errors import NoCache
 from bottleneck_features.pipeline.experiment import Experiment
-from bottleneck_features.pipeline.extraction.cache import cache_root, data_warnings, open_cache
+from bottleneck_features.pipeline.extraction.cache import cache_root, data_warnings, open_cache, weights_notes
 from bottleneck_features.pipeline.extraction.calibration import calibration_images
 from bottleneck_features.pipeline.extraction.identity import backbone_label, cache_name, experiment_identity, recipe
 from bottleneck_features.pipeline.extraction.speeds import extraction_speed
@@ -111,6 +111,11 @@ class OpenedExperiment:
         """Return warnings about the data and the weights."""
         return (*data_warnings(self.experiment, self.dataset), *self._changes)
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Where the weights come from, and their licence; nothing of weights that the command does not use."""
+        return () if self.command == "from-scratch" else weights_notes(self.experiment)
+
     @cached_property
     def _changes(self) -> tuple[str, ...]:
         return note_contents(self.home, self.experiment, self.dataset)
@@ -124,6 +129,8 @@ class OpenedExperiment:
             cache_key: of the features it is of; empty where it is of none.
         """
         settings = experiment_json(self.experiment)
-        result = Result(self.command, settings, cache_key, self.clock.seconds, tuple(warnings), details, self.folder)
+        result = Result(
+            self.command, settings, cache_key, self.clock.seconds, tuple(warnings), details, self.folder, self.notes
+        )
         write_result(result)
         return result

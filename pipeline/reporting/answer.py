@@ -41,18 +41,9 @@ def question(backbone: str, data: str) -> str:
 
 def answer(result: Mapping[str, Any]) -> str:
     """Return the outcome of `compare` in a few sentences: the best frozen method beside the best of every other kind."""
-    split = result["scored_on"]
-    (kind, first), *others = leaders(result)
-    sentences = [
-        *no_better_than_guessing(result, first),
-        f"The best {kind} ({row_title(first)}{', ' + result['backbone'] if first['layers'] else ''}) reaches "
-        f"{figure_text(first, split, _select(result))} on {images_text(first, split)}; {_baseline(result, first)}.",
-    ]
-    sentences += [_against(first, other, name, result) for name, other in others]
-    if all(method["name"] not in SCRATCH for _, method in leaders(result)):
-        sentences.append(UNRIVALLED)
-    refitted = [_refitted(method) for _, method in leaders(result) if method["refitted_on"] and split == "test"]
-    return " ".join([*sentences, *refitted, _chosen_on(result, first)])
+    return " ".join(
+        [*verdict(result, result["backbone"]), *caveats(result, (row["name"] for _, row in leaders(result)))]
+    )
 
 
 def answer_without_rivals(result: Mapping[str, Any], backbone: str, measured: Iterable[str]) -> str:
@@ -63,13 +54,37 @@ def answer_without_rivals(result: Mapping[str, Any], backbone: str, measured: It
         backbone: its label.
         measured: the names of all methods on the page.
     """
+    return " ".join([*verdict(result, backbone), *caveats(result, measured)])
+
+
+def verdict(result: Mapping[str, Any], backbone: str) -> list[str]:
+    """Return what a result has found, in sentences: a method that is no better than guessing is named first.
+
+    Args:
+        result: of a command that scores methods.
+        backbone: its label.
+    """
     split, best = result["scored_on"], best_method(result)
-    found = (
-        f"{row_title(best)} ({backbone}) reaches {figure_text(best, split, _select(result))} on {images_text(best, split)}; "
-        f"{_baseline(result, best)}."
-    )
-    unknown = [] if set(measured) & set(SCRATCH) else [UNRIVALLED]
-    return " ".join([*no_better_than_guessing(result, best), found, *unknown, _chosen_on(result, best)])
+    reached = f"{figure_text(best, split, _select(result))} on {images_text(best, split)}; {_baseline(result, best)}."
+    warned = no_better_than_guessing(result, best)
+    if result["command"] != "compare":
+        return [*warned, f"{row_title(best)} ({backbone}) reaches {reached}"]
+    (kind, _), *others = leaders(result)
+    first = f"The best {kind} ({row_title(best)}{', ' + backbone if best['layers'] else ''}) reaches {reached}"
+    return [*warned, first, *(_against(best, other, name, result) for name, other in others)]
+
+
+def caveats(result: Mapping[str, Any], measured: Iterable[str]) -> list[str]:
+    """Return what a reader of the verdict must know of how it was found.
+
+    Args:
+        result: of a command that scores methods.
+        measured: the names of the methods that stand beside the best one.
+    """
+    found = [] if set(measured) & set(SCRATCH) else [UNRIVALLED]
+    if result["command"] == "compare" and result["scored_on"] == "test":
+        found += [_refitted(method) for _, method in leaders(result) if method["refitted_on"]]
+    return [*found, _chosen_on(result, best_method(result))]
 
 
 def answer_of(results: Mapping[str, Mapping[str, Any]], backbone: str) -> str:
@@ -79,18 +94,33 @@ def answer_of(results: Mapping[str, Mapping[str, Any]], backbone: str) -> str:
         results: result objects by command.
         backbone: its label.
     """
-    if "compare" in results:
-        return answer(results["compare"])
-    scored = [result for result in results.values() if "methods" in result]
-    measured = [method["name"] for result in scored for method in result["methods"]]
-    return answer_without_rivals(scored[0], scored[0].get("backbone", backbone), measured)
+    first = results[answering(results)]
+    if first["command"] == "compare":
+        return answer(first)
+    measured = [method["name"] for result in results.values() for method in result.get("methods", ())]
+    return answer_without_rivals(first, first.get("backbone", backbone), measured)
+
+
+def answering(results: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the command whose result a page answers from, and whose best method it shows in detail.
+
+    Args:
+        results: result objects by command; one at least has scored a method.
+    """
+    return "compare" if "compare" in results else next(name for name, one in results.items() if "methods" in one)
 
 
 def headline(result: Mapping[str, Any]) -> list[str]:
     """Return the figures of the method that a result is about, in two or three lines: a bad one says so first."""
     split, row = result["scored_on"], best_method(result)
     first = f"{row_title(row)}: accuracy {accuracy_text(row, split)} on {images_text(row, split)}"
-    lines = [*no_better_than_guessing(result, row), f"{first}; {_baseline(result, row)}"]
+    return [*no_better_than_guessing(result, row), f"{first}; {_baseline(result, row)}", *figures_beside(result)]
+
+
+def figures_beside(result: Mapping[str, Any]) -> list[str]:
+    """Return the figures of the best method that stand beside its accuracy, and why this one decided, in a line each."""
+    split, row = result["scored_on"], best_method(result)
+    lines = []
     if row.get("balanced_accuracy"):
         names = {"macro_f1": "macro F1", "auroc": "AUROC", "average_precision": "average precision"}
         beside = [f"balanced accuracy {figure_text(row, split, 'balanced-accuracy', named=False)}"]
@@ -140,8 +170,10 @@ def _rivals(result: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _best(methods: Sequence[Mapping[str, Any]], result: Mapping[str, Any]) -> Mapping[str, Any]:
-    split = "cross_validated" if result["scored_on"] == "cross_validated" else "validation"
-    return max(methods, key=lambda method: select_value(method, split, _select(result)))
+    """Return the best on folds where there are any, else on validation images; of equals the probe that `probe` keeps."""
+    folded = all(method["accuracy"].get("cross_validated") is not None for method in methods)
+    split = "cross_validated" if folded else "validation"
+    return max(methods, key=lambda one: (select_value(one, split, _select(result)), one["name"] == BEST_PROBE))
 
 
 def _against(first: Mapping[str, Any], other: Mapping[str, Any], kind: str, result: Mapping[str, Any]) -> str:
@@ -196,5 +228,4 @@ def _refitted(method: Mapping[str, Any]) -> str:
 
 def headline_of(results: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Return the headline of the result that `answer_of` answers from."""
-    first = results.get("compare") or next(result for result in results.values() if "methods" in result)
-    return headline(first)
+    return headline(results[answering(results)])

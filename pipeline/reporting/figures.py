@@ -12,7 +12,7 @@ from markupsafe import Markup, escape
 from bottleneck_features.pipeline import plots
 from bottleneck_features.pipeline.method_names import NETWORKS, row_label, row_title
 from bottleneck_features.pipeline.method_row import Curves, Method, kept_epoch
-from bottleneck_features.pipeline.reporting.answer import best_method
+from bottleneck_features.pipeline.reporting.answer import answering, best_method
 from bottleneck_features.pipeline.tables import SPLIT_TITLES, calibration_sentence, figure_text, share_text, shown_name
 
 TRAINERS = ("train-head", *NETWORKS)
@@ -28,6 +28,7 @@ class Picture:
         file: its SVG file.
         svg: the element, with its alternative text.
         caption: a sentence under it, the same text.
+        opens: whether it is of the method that the headline is of, and shown at once; others are folded away.
     """
 
     section: str
@@ -35,6 +36,7 @@ class Picture:
     file: Path
     svg: Markup
     caption: str
+    opens: bool = False
 
 
 def draw(results: Mapping[str, Mapping[str, Any]], folder: Path) -> list[Picture]:
@@ -42,14 +44,22 @@ def draw(results: Mapping[str, Mapping[str, Any]], folder: Path) -> list[Picture
     for old in folder.glob("*.svg"):
         old.unlink()
     found: list[Picture] = []
+    main = answering(results)
     for command, drawer in _DRAWERS.items():
         if command in results and not _compared_already(results[command], results):
-            drawn = drawer(results[command], folder)
-            found += [
-                Picture(section, text.partition(":")[0], file, inlined(file, text), text)
-                for section, file, text in drawn
-            ]
+            found += _pictures(drawer(results[command], folder), of_main=command == main)
+    if main == "probe":
+        found += _pictures(_kept_probe(results["probe"], folder), of_main=True)
     return found
+
+
+def _pictures(drawn: "Drawn", *, of_main: bool) -> Iterator[Picture]:
+    """Give the pictures of a command; of the one that the page answers from the first of each section opens."""
+    seen: set[str] = set()
+    for section, file, text in drawn:
+        opens = of_main and section not in seen
+        seen.add(section)
+        yield Picture(section, text.partition(":")[0], file, inlined(file, text), text, opens)
 
 
 def _compared_already(result: Mapping[str, Any], results: Mapping[str, Mapping[str, Any]]) -> bool:
@@ -166,6 +176,14 @@ def _probe(result: Mapping[str, Any], folder: Path) -> Drawn:
     winner = f"{best['name']} on {' + '.join(best['layers'])} {figure_text(best, 'validation', select, named=False)}"
     yield from _two_classes(result, folder / "curves-probe.svg")
     yield "probe", chart, f"{shown_name(select).capitalize()} on validation images over the layers; the best: {winner}."
+
+
+def _kept_probe(result: Mapping[str, Any], folder: Path) -> Drawn:
+    name = row_label(best_method(result))
+    if counts := result.get("confusion", {}).get(name):
+        yield _confusion(name, np.array(counts), result["classes"], folder / "confusion-probe.svg")
+    if content := result.get("calibration"):
+        yield _calibration(name, content, result["scored_on"], folder / "calibration-probe.svg")
 
 
 def _balance(result: Mapping[str, Any], folder: Path) -> Drawn:

@@ -13,8 +13,8 @@ from bottleneck_features.plain import visible
 SHORTCUT_COLUMNS = (
     "property of the image",
     "accuracy from it alone [95 %]",
-    "most frequent class",
     "warns",
+    "most frequent class",
     "classes it identifies",
 )
 _TITLES = {"class-balance": "Class balance", "image-sizes": "Image sizes"}
@@ -26,8 +26,8 @@ def shortcut_rows(shortcuts: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...
         (
             f"{one['name']} (weak evidence)" if one["of_content"] else one["name"],
             interval_text(one["score"]["accuracy"], one["score"]["low"], one["score"]["high"]),
-            percent_text(one["baseline"]),
             "yes" if one["warns"] else "no",
+            percent_text(one["baseline"]),
             ", ".join(one["given_away"]) or "–",
         )
         for one in shortcuts

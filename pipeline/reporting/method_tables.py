@@ -1,7 +1,7 @@
 """The tables of a report: the methods that each command has scored."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ from sklearn.metrics import precision_recall_fscore_support
 from bottleneck_features.pipeline.evaluation.scores import score_counts
 from bottleneck_features.pipeline.figures import MEASURES
 from bottleneck_features.pipeline.method_names import row_title
+from bottleneck_features.pipeline.reporting.answer import answering, best_method
 from bottleneck_features.pipeline.tables import (
     PROBE_COLUMNS,
     SPLIT_TITLES,
@@ -32,36 +33,54 @@ FIGURES = ("accuracy", *(name.replace("_", "-") for name in MEASURES))
 
 @dataclass(frozen=True)
 class MethodTable:
-    """A table: its title, columns, rows of text, a line for each two methods that were compared, and what explains it."""
+    """A table.
+
+    Attributes:
+        title: of what.
+        columns: their names.
+        rows: of text.
+        pairs: a line for each two methods that were compared.
+        note: what explains it.
+        marked: which row is of the method that the page shows in detail; None: no row.
+    """
 
     title: str
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
     pairs: Sequence[str] = ()
     note: str = ""
+    marked: int | None = None
 
 
 def method_tables(results: Mapping[str, Mapping[str, Any]]) -> list[MethodTable]:
     """Return what each command that scores has found, in the order of the results."""
-    tables = []
+    tables, main = [], answering(results)
     for command, result in results.items():
+        shown = row_title(best_method(result)) if command == main else None
         pairs = [pair_line(pair, result["scored_on"]) for pair in result.get("pairs", ())]
         select = result.get("select", "accuracy")
         if command == "probe":
             split = result["scored_on"]
-            tables.append(_probes("The best probe of each family", result["methods"], split, select, pairs))
+            families = _probes("The best probe of each family", result["methods"], split, select, pairs)
+            marked = result["methods"].index(best_method(result)) if command == main else None
+            tables.append(replace(families, marked=marked))
             best = result["table"][:PROBES_SHOWN]
             tables.append(_probes(f"The best {len(best)} probes on validation images", best, "validation", select))
         elif "methods" in result:
             columns, rows = table_columns(result["methods"]), table_rows(result["methods"], select)
             title = "Methods on the same images" if command == "compare" else f"What {command} trained"
-            tables.append(MethodTable(f"{title}: {shown_name(select)}", columns, rows, pairs))
+            tables.append(_marking(shown, MethodTable(f"{title}: {shown_name(select)}", columns, rows, pairs)))
         if command in ("compare", "probe") or ("methods" in result and "compare" not in results):
-            tables += _figures(command, result)
+            tables += [_marking(shown, table) for table in _figures(command, result)]
         if seeds := result.get("seeds"):
             title = f"Spread over seeds ({command}): {shown_name(seeds['measure'])}"
             tables.append(MethodTable(title, spread_columns(seeds), spread_rows(seeds), note=seeds["protocol"]))
     return tables
+
+
+def _marking(shown: str | None, table: MethodTable) -> MethodTable:
+    titles = [row[0] for row in table.rows]
+    return replace(table, marked=titles.index(shown) if shown in titles else None)
 
 
 def _figures(command: str, result: Mapping[str, Any]) -> list[MethodTable]:
@@ -90,10 +109,8 @@ def _figures(command: str, result: Mapping[str, Any]) -> list[MethodTable]:
 def _probes(
     title: str, methods: list[Mapping[str, Any]], split: str, select: str, pairs: Sequence[str] = ()
 ) -> MethodTable:
-    """Family and layers in one column, for narrow windows."""
-    rows = [(f"{family} on {layers}", *others) for family, layers, *others in probe_rows(methods, split, select)]
-    columns = ("probe", PROBE_COLUMNS[2], SPLIT_TITLES.get(split, split), PROBE_COLUMNS[4])
-    return MethodTable(f"{title}: {shown_name(select)}", columns, rows, pairs)
+    columns = tuple(SPLIT_TITLES.get(split, split) if name == "validation" else name for name in PROBE_COLUMNS)
+    return MethodTable(f"{title}: {shown_name(select)}", columns, probe_rows(methods, split, select), pairs)
 
 
 CLASS_COLUMNS = ("class", "images", "precision", "recall [95 %]", "F1")

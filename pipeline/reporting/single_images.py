@@ -30,13 +30,12 @@ def single_images(
     command, predictions = found
     result, names = results[command], [visible(name) for name in study.dataset.class_names]
     method = best_method(result)
-    answered = [one for one in result["methods"] if row_label(one) in predictions.predicted]
     tables = [
         class_table(name, predictions.labels, predicted, names) for name, predicted in predictions.predicted.items()
     ]
     return {
         "classes": sorted(tables, key=lambda table: table.method != row_label(method)),
-        "mistakes": _mistakes(study, predictions, {**result, "methods": answered}),
+        "mistakes": _mistakes(study, predictions, method, result["experiment"]),
         "map": _map(study, predictions, method),
     }
 
@@ -49,9 +48,11 @@ def _map(study: Study, predictions: Predictions, method: Mapping[str, Any]) -> F
     )
 
 
-def _mistakes(study: Study, predictions: Predictions, result: Mapping[str, Any]) -> list[Mistake]:
+def _mistakes(
+    study: Study, predictions: Predictions, method: Mapping[str, Any], made_with: Mapping[str, Any]
+) -> list[Mistake]:
     """Find the mistakes, and their neighbours among the training images of the run that made them."""
-    dataset, cache, method, made_with = study.dataset, study.cache, best_method(result), result["experiment"]
+    dataset, cache = study.dataset, study.cache
     holdout = hold_out(dataset, made_with["head"]["validation_split"], made_with["seed"])
     layer = _layer(cache, method)
     return most_confident_mistakes(

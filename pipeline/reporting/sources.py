@@ -11,7 +11,7 @@ from bottleneck_features.pipeline.datasets import Dataset
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.evaluation.predictions import Predictions, load_predictions
 from bottleneck_features.pipeline.method_names import NETWORKS, row_label, training_command
-from bottleneck_features.pipeline.reporting.answer import best_method
+from bottleneck_features.pipeline.reporting.answer import answering, best_method
 from bottleneck_features.pipeline.result_schema import RECORDS, ScoredResult, missing_keys, require_result
 from bottleneck_features.pipeline.results import RESULT_FILE
 from bottleneck_features.plain import visible
@@ -156,20 +156,16 @@ def last_settings(runs: Path, experiment: Mapping[str, Any]) -> tuple[str, ...]:
 def predictions_of(
     sources: Sources, runs: Path, dataset: Dataset
 ) -> tuple[tuple[str, Predictions] | None, tuple[str, ...]]:
-    """Return the first command whose result has predictions, with them, and a remark on each one before it that has none."""
-    remarks: list[str] = []
-    for name in (name for name, result in sources.results.items() if "methods" in result):
-        found, shown = (
-            load_predictions(sources.results[name], runs / name),
-            row_label(best_method(sources.results[name])),
-        )
-        if found and shown in found.predicted and found.are_of(dataset):
-            return (name, found), tuple(remarks)
-        remarks.append(
-            f"The predictions of {name} for single images are not shown: its predictions.npz is missing, or damaged, or "
-            f"belongs to another result. To make it again: {sources.commands[name]}"
-        )
-    return None, tuple(remarks)
+    """Return the command that the page answers from with its predictions; a remark where it has none of the best method."""
+    name = answering(sources.results)
+    found, shown = load_predictions(sources.results[name], runs / name), row_label(best_method(sources.results[name]))
+    if found and shown in found.predicted and found.are_of(dataset):
+        return (name, found), ()
+    remark = (
+        f"The predictions of {name} for single images are not shown: its predictions.npz is missing, or damaged, or "
+        f"belongs to another result. To make it again: {sources.commands[name]}"
+    )
+    return None, (remark,)
 
 
 def _read(runs: Path, name: str) -> tuple[dict[str, Any], str]:

@@ -14,7 +14,7 @@ from bottleneck_features.models.formats import FORMATS, LABELS, Format, Run, lab
 from bottleneck_features.models.recipe import Recipe
 from bottleneck_features.pipeline.datasets import open_dataset
 from bottleneck_features.pipeline.errors import PipelineError, RequestError
-from bottleneck_features.pipeline.extraction.cache import data_warnings
+from bottleneck_features.pipeline.extraction.cache import data_warnings, weights_notes
 from bottleneck_features.pipeline.reporting.model_card import CARD, model_card
 from bottleneck_features.pipeline.results import Clock, Result, experiment_json, run_folder, write_result, write_text
 from bottleneck_features.pipeline.use.inference import inference
@@ -100,7 +100,16 @@ def export_model(model: SavedModel, formats: Sequence[str], home: Path, to: Path
     }
     write_text(folder / CARD, model_card(model, details, warnings))
     key = model.known.get("cache_key", "")
-    result = Result("export", experiment_json(model.experiment), key, clock.seconds, warnings, details, results)
+    result = Result(
+        "export",
+        experiment_json(model.experiment),
+        key,
+        clock.seconds,
+        warnings,
+        details,
+        results,
+        weights_notes(model.experiment),
+    )
     write_result(result)
     _refuse_failures(exported)
     return result

@@ -52,7 +52,8 @@ def probe(study: Study, folding: Folding | None = None, seeds: Seeds | None = No
 
     Returns:
         The `Result`, with `methods` (one per family, scored), `table` (all, by validation accuracy), `paths`, `pairs`,
-        `calibration` (of the best family), `scored_on`, `test_scorings`, `files` and, where asked for, `seeds`.
+        `confusion` (by label), `calibration` (of the best family), `scored_on`, `test_scorings`, `files` and, where asked
+        for, `seeds`.
 
     Raises:
         NoCache: there is no cache that matches; the message names what differs.
@@ -96,6 +97,7 @@ def probe(study: Study, folding: Folding | None = None, seeds: Seeds | None = No
         **spread,
         "pairs": study.evaluation.comparisons(rows[0].label),
         "curves": curves_of(study, rows),
+        "confusion": {one.row.label: one.confusion.tolist() for one in tested},
         "calibration": tested[0].calibration.as_json(),
         "duplicates": study.duplicates.as_json(),
         "predictions": keep_predictions(study),

@@ -5,15 +5,16 @@ from typing import Any
 
 from bottleneck_features.pipeline.evaluation.splits import smallest_class
 from bottleneck_features.pipeline.evaluation.study import Study
+from bottleneck_features.pipeline.method_names import row_title
 from bottleneck_features.pipeline.method_row import CURVE_SEEDS
-from bottleneck_features.pipeline.reporting.answer import answer_of, headline_of, question
+from bottleneck_features.pipeline.reporting.answer import answer_of, answering, best_method, headline_of, question
 from bottleneck_features.pipeline.reporting.figures import draw
 from bottleneck_features.pipeline.reporting.method_tables import CLASS_COLUMNS, method_tables
 from bottleneck_features.pipeline.reporting.page import write_page
 from bottleneck_features.pipeline.reporting.provenance import provenance
 from bottleneck_features.pipeline.reporting.single_images import single_images
 from bottleneck_features.pipeline.reporting.sources import find_sources, predictions_of
-from bottleneck_features.pipeline.results import Result, experiment_json
+from bottleneck_features.pipeline.results import Result, by_importance, experiment_json
 from bottleneck_features.plain import visible
 
 
@@ -24,8 +25,8 @@ def report(study: Study) -> Result:
         study: the experiment, opened; its cache must be complete.
 
     Returns:
-        The `Result`, with `answer`, `shown` (commands whose results are on the page), `missing` (what other commands would
-        add), and `files`, the page first.
+        The `Result`, with `answer`, `best_method` (its title), `shown` (commands whose results are on the page), `missing`
+        (what other commands would add), and `files`, the page first.
 
     Raises:
         NoCache: there is no cache that matches; the message names what differs.
@@ -61,13 +62,17 @@ def report(study: Study) -> Result:
         found, remarks = predictions_of(sources, folder.parent, study.dataset)
         content |= single_images(study, sources.results, found)
     made_with = (text for result in sources.results.values() for text in result["warnings"])
-    warnings = tuple(dict.fromkeys([*sources.remarks, *remarks, *study.data_warnings(), *made_with]))
+    found_wrong = by_importance([*sources.remarks, *remarks, *study.data_warnings(), *made_with])
+    warnings = tuple(
+        text for text in found_wrong if text not in study.notes
+    )  # earlier versions called a licence a warning
     with clock.phase("write"):
-        write_page({**content, "warnings": visible(list(warnings))}, page)
+        write_page({**content, "warnings": visible(list(warnings)), "notes": visible(list(study.notes))}, page)
     details: dict[str, Any] = {
         "data": study.dataset.title,
         "backbone": study.backbone,
         "answer": content["answer"],
+        "best_method": row_title(best_method(sources.results[answering(sources.results)])),
         "shown": list(sources.results),
         "missing": sources.missing,
         "files": [str(file) for file in (page, *(picture.file for picture in pictures))],

@@ -9,9 +9,11 @@ from typing import Any
 from bottleneck_features.pipeline.evaluation.splits import smallest_class
 from bottleneck_features.pipeline.evaluation.study import Study, open_study
 from bottleneck_features.pipeline.experiment import Experiment
+from bottleneck_features.pipeline.method_names import row_label
 from bottleneck_features.pipeline.method_row import CURVE_SEEDS
 from bottleneck_features.pipeline.methods.costs import estimated_seconds
 from bottleneck_features.pipeline.methods.cross_validation import Folding, folding_of
+from bottleneck_features.pipeline.reporting.answer import best_method
 from bottleneck_features.pipeline.reporting.sources import find_sources
 from bottleneck_features.pipeline.results import Result, experiment_json
 from bottleneck_features.pipeline.stages.compare import compare
@@ -59,7 +61,8 @@ def run(experiment: Experiment, home: Path, options: tuple[str, ...], minutes: f
         minutes: for all that follows the extraction.
 
     Returns:
-        The `Result`, with `answer` (sentences), `methods` (those that are compared, or the probes), `skipped` (estimated
+        The `Result`, with `answer` (sentences), `methods` (those that are compared, or the probes), `best` (the
+        label of the one that the answer is of), `scored_on`, `select`, `skipped` (estimated
         seconds by method), `model` (the file of the trained model), `report`, `cache`, `data` and `files`.
 
     Raises:
@@ -84,6 +87,9 @@ def run(experiment: Experiment, home: Path, options: tuple[str, ...], minutes: f
         "name": experiment.name,
         "answer": page.details["answer"],
         "methods": shown["methods"],
+        "best": row_label(best_method(shown)),
+        "scored_on": shown["scored_on"],
+        "select": shown["select"],
         "skipped": budget.skipped,
         "minutes": minutes,
         "model": str(study.folder.parent / "probe" / "head.npz"),

@@ -41,5 +41,9 @@ def train_head(study: Study) -> Result:
         ]
         head = build_saved_head(study, method.row, head_classifier(trained.model), calibration.temperature)
         files = [save_head(head, study.folder / "head.npz"), *pictures]
-    details |= {"images_per_second": study.images_per_second, "files": [str(file) for file in files]}
+    details |= {
+        "backbone": study.backbone,
+        "images_per_second": study.images_per_second,
+        "files": [str(file) for file in files],
+    }
     return study.write(details, warnings, cache.key)

@@ -263,10 +263,10 @@ def test_digits_are_inspected_in_silence(tmp_path):
     assert "under 16 pixels" in result["repeats"]["near_ones"]
 
 
-def test_the_text_begins_with_how_many_images_classes_and_splits_there_are(tmp_path):
+def test_the_text_begins_with_what_was_found_and_how_many_images_classes_and_splits_there_are(tmp_path):
     words = ("-e", "natural-images", "--set", f"dataset.path={class_folders(tmp_path / 'pictures', images=5)}")
     done = invoke("inspect", *words, home=tmp_path / "home")
-    assert done.stdout.splitlines()[0] == "pictures (15 image files): 15 images of 3 classes; train 15"
+    assert done.stdout.splitlines()[1] == "pictures (15 image files): 15 images of 3 classes; train 15"
 
 
 def test_classes_too_small_to_train_on_are_named_before_anything_is_extracted(tmp_path):

@@ -76,13 +76,13 @@ def test_the_saved_head_predicts_what_was_scored(probed, extracted):
 
 
 def test_the_table_and_the_pictures_are_shown(extracted):
-    done = invoke("probe", *SMALL, *SHORT, home=extracted)
+    done = invoke("probe", *SMALL, *SHORT, "--all", home=extracted)
     assert done.exit_code == 0, done.output
     for words in (
         "l2 = ",
         "k = ",
         "best epoch",
-        "block5c_add + top_activation",
+        "block5c_add+top_activation",
         "exact McNemar p =",
         "calibration: expected error",
     ):

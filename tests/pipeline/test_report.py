@@ -175,7 +175,8 @@ def test_a_result_of_other_features_is_kept_out_and_the_page_says_so(made):
         done = invoke("report", *made.options, home=made.home)
         page = made.page
     assert done.exit_code == 0, done.output
-    assert "not on the page yet: problems of the data\n  bottleneck inspect -e emergency-vehicles" in done.stdout
+    assert "not on the page yet: problems of the data\n" in done.stdout
+    assert "next:  bottleneck inspect -e emergency-vehicles" in done.stdout
     assert "The result of inspect is not shown: it was made from other features (cache key 00000000, not " in page
     assert "with input.size=64,64. To make it again: bottleneck inspect -e emergency-vehicles" in page
 

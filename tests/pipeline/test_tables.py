@@ -113,7 +113,7 @@ def test_a_method_fitted_on_more_images_than_the_others_says_so():
     probe = replace(_method("best-probe", ("last",), 0.9), refitted_on=125)
     result = _result(probe, _method("convnet-small", (), 0.5))
     assert "fitted on the 125 training and validation images together, the others on" in answer(result)
-    assert table_rows(result["methods"])[0][1] == "fitted on 125"
+    assert table_rows(result["methods"])[0][3] == "fitted on 125"
 
 
 def test_a_split_that_was_not_scored_is_a_dash_and_an_unknown_time_is_said():
@@ -121,7 +121,7 @@ def test_a_split_that_was_not_scored_is_a_dash_and_an_unknown_time_is_said():
         "logistic", ("a", "b"), 1234, {"validation": Score(0.5, 0.4, 0.6, 10)}, {"extract": None, "train": 1.25}
     )
     row = table_rows([method.as_json()])[0]
-    assert row == ("logistic@a+b", "–", "50.0 % [40.0, 60.0]", "1,234", "unknown", "1.2 s")
+    assert row == ("logistic@a+b", "50.0 % [40.0, 60.0]", "–", "1.2 s", "unknown", "1,234")
 
 
 def test_a_p_value_too_small_for_a_number_is_not_zero():

@@ -1,0 +1,88 @@
+"""What may be typed after each command: words of commands that work as they are printed."""
+
+import math
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from bottleneck_features.pipeline.method_names import BEST_PROBE, NETWORKS
+from bottleneck_features.pipeline.reporting.answer import best_method
+
+Words = tuple[str, ...]
+UNKNOWN_SECONDS = 600.0  # allowed for a method whose time is not known
+
+
+def typed(command: str, words: Sequence[str]) -> list[Words]:
+    """Return one command: its name, of one word or several, and the words that name what it is about."""
+    return [("bottleneck", *command.split(), *words)]
+
+
+def after_extraction(result: Mapping[str, Any], options: Words) -> list[Words]:
+    """Return what follows stage one: stage two, or the next part of the cache."""
+    if not result["shards_left"]:
+        return typed("train-head", options)
+    number, of = map(int, result["part"].split("/"))
+    return typed("features", (*options, "--shard", f"{number % of + 1}/{of}"))
+
+
+def after_comparison(result: Mapping[str, Any], options: Words, of_models: Words, probed: Path) -> list[Words]:
+    """Return what makes the best method's model, or what exports it where it is there.
+
+    Args:
+        result: of `compare`.
+        options: the words that name the experiment.
+        of_models: the words that name its trained models.
+        probed: the folder of the results of `probe`.
+    """
+    best = best_method(result)
+    if best["name"] in NETWORKS:
+        return typed("fine-tune", (*options, "--method", best["name"]))
+    if not (probed / "head.npz").is_file():
+        return typed("probe", options)
+    return _export(best, of_models) or typed("advise", options)
+
+
+def after_run(result: Mapping[str, Any], options: Words, of_models: Words) -> list[Words]:
+    """Return what exports the model, and what adds the methods that were left out for time."""
+    kept = next(row for row in result["methods"] if row.get("kept") or row["name"] == BEST_PROBE)
+    enough = enough_minutes(result["minutes"], *result["skipped"].values())
+    more = typed("run", (*options, "--minutes", str(enough))) if result["skipped"] else []
+    return [*_export(kept, of_models), *more]
+
+
+def enough_minutes(minutes: float, *skipped: float | None) -> int:
+    """Return the minutes that leave time, beyond those there were, for methods of so many seconds too; None: not known."""
+    return math.ceil(minutes + sum(UNKNOWN_SECONDS if seconds is None else seconds for seconds in skipped) / 60)
+
+
+def after_report(result: Mapping[str, Any], of_models: Words) -> list[Words]:
+    """Return what adds to the page; where nothing is missing on it, what exports the model of `probe`."""
+    more: list[Words] = [tuple(shlex.split(command)) for command in result["missing"]]
+    family = "knn" if "knn@" in result["best_method"] else ""
+    return more or _export({"name": family}, of_models)
+
+
+def after_advice(result: Mapping[str, Any]) -> list[Words]:
+    """Return what makes the recommended model, and what compares it with others."""
+    return [tuple(shlex.split(command)) for command in result["commands"]]
+
+
+def after_training(result: Mapping[str, Any], of_models: Words) -> list[Words]:
+    """Return what exports a trained network."""
+    return typed("export", (*of_models, "--model", result["command"]))
+
+
+def after_prediction(result: Mapping[str, Any], of_models: Words) -> list[Words]:
+    """Return what exports the model that classified."""
+    return _export({"name": result["model"]["method"]}, (*of_models, "--model", result["model"]["name"]))
+
+
+def after_export(result: Mapping[str, Any]) -> list[Words]:
+    """Return what shows the code that runs the exported files."""
+    return [("cat", next(file for file in result["files"] if file.endswith(".md")))]
+
+
+def _export(row: Mapping[str, Any], of_models: Words) -> list[Words]:
+    """Return what exports a method's model: of k-NN, which cannot be exported, nothing."""
+    return [] if row.get("family", row["name"]) == "knn" else typed("export", of_models)

@@ -1,0 +1,293 @@
+"""What each command prints of its result: the verdict, a short table, and where the rest is."""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from bottleneck_features.errors import enumerated
+from bottleneck_features.pipeline.commandline.next_steps import enough_minutes
+from bottleneck_features.pipeline.commandline.output import (
+    MOST_ROWS,
+    echo,
+    print_files,
+    print_left_out,
+    print_table,
+    say,
+)
+from bottleneck_features.pipeline.method_names import row_label
+from bottleneck_features.pipeline.reporting.answer import best_method, caveats, figures_beside, verdict
+from bottleneck_features.pipeline.tables import (
+    PROBE_COLUMNS,
+    SPLIT_TITLES,
+    accuracy_text,
+    calibration_sentence,
+    duration_text,
+    interval_text,
+    pair_line,
+    percent_text,
+    probe_rows,
+    select_value,
+    shown_name,
+    spread_columns,
+    spread_rows,
+    table_columns,
+    table_rows,
+)
+
+Shown = Mapping[str, Any]
+_SCORED = {
+    "test": "the test images were scored at the end of this run",
+    "validation": "there is no test split, and settings were chosen on these validation images",
+    "cross_validated": "cross-validated: everything is learned and chosen on a fold's own training images",
+}
+
+
+def print_methods(result: Shown, everything: bool, **more: int) -> None:
+    """Print the verdict on the methods of a result, and the methods as a table.
+
+    Args:
+        result: of a command that scores methods.
+        everything: whether all of it is printed.
+        more: how many of what else only `--all` prints.
+    """
+    _print_verdict(result)
+    methods = _print_table_of_methods(result["methods"], row_label(best_method(result)), result, everything)
+    if not everything:
+        print_left_out(methods=methods, **more)
+    elif result["images_per_second"]:
+        echo(f"extraction: {result['images_per_second']:,.1f} images/s, all layers in one pass")
+
+
+def _print_verdict(result: Shown) -> None:
+    say(" ".join(verdict(result, result["backbone"])))
+    figures, *reason = figures_beside(result) or ("",)
+    if result["select"] == "accuracy":
+        say(figures)
+    else:
+        say(f"accuracy {accuracy_text(best_method(result), result['scored_on'])}; {figures}")
+        say(" ".join(reason))
+    echo("")
+
+
+def _print_table_of_methods(methods: Sequence[Shown], best: str, scored: Shown, everything: bool) -> int:
+    """Print methods, the best first and marked, the others by the figure that decides; return how many are left out.
+
+    Args:
+        methods: rows of a result.
+        best: the label of the one that is marked.
+        scored: has `scored_on` and `select`.
+        everything: whether more than `MOST_ROWS` are printed.
+    """
+    split, select = scored["scored_on"], scored["select"]
+    ordered = sorted(methods, key=lambda row: (row_label(row) != best, -select_value(row, split, select)))
+    shown = ordered if everything else ordered[:MOST_ROWS]
+    marks = [f"{'*' if row_label(row) == best else ' '} " for row in shown]
+    name, *columns = table_columns(shown)
+    cells = [(mark + first, *others) for mark, (first, *others) in zip(marks, table_rows(shown, select), strict=True)]
+    print_table((f"  {name}", *columns), cells)
+    say(f"* the verdict is of this one; {shown_name(select)} with its 95 % interval; {_SCORED[split]}", rest="  ")
+    return len(ordered) - len(shown)
+
+
+def print_probe(result: Shown, everything: bool) -> None:
+    """Print the verdict on the kept probe and the best of each family; all probes, tests and files where asked for."""
+    probes, tests = len(result["table"]), len(result["pairs"])
+    print_methods(result, everything, probes=probes - len(result["methods"]), tests_of_differences=tests)
+    _print_spread(result)
+    if not everything:
+        print_files(result, everything)
+        return
+    echo("\nAll probes on validation images:")
+    print_table(PROBE_COLUMNS, probe_rows(result["table"], "validation", result["select"]), needed=3)
+    _print_pairs(result)
+    say(f"{result['methods'][0]['name']}, {calibration_sentence(result['calibration'])}", rest="  ")
+    print_files(result, everything)
+
+
+def _print_pairs(result: Shown) -> None:
+    echo("\nDifferences on the same images:")
+    for pair in result["pairs"]:
+        say(pair_line(pair, result["scored_on"]), "- ", "  ")
+    echo("")
+
+
+def _print_spread(result: Shown) -> None:
+    """Print how test figures vary over splits and trainings, where that was asked for."""
+    if seeds := result.get("seeds"):
+        echo(f"\nThe spread of {shown_name(seeds['measure'])}:")
+        print_table(spread_columns(seeds), spread_rows(seeds), needed=len(spread_columns(seeds)))
+        say(seeds["protocol"])
+        echo("")
+
+
+def print_label_curve(result: Shown, everything: bool) -> None:
+    """Print from how many labels on transfer no longer helps, and the points: a row per size, a column per method."""
+    say(result["answer"])
+    echo("")
+    points = result["points"]
+    sizes, methods = (list(dict.fromkeys(point[key] for point in points)) for key in ("per_class", "method"))
+    cells = {(point["per_class"], point["method"]): _mean(point) for point in points}
+    shown = sizes if everything else sizes[:MOST_ROWS]
+    rows = [(str(size), *(cells[size, method] for method in methods)) for size in shown]
+    print_table(("per class", *methods), rows, needed=1 + len(methods))
+    print_left_out(sizes=len(sizes) - len(shown))
+    say(
+        f"top-1 accuracy on {result['n_scored']:,} {result['scored_on']} images by labelled images per class, mean over "
+        f"n = {points[0]['seeds']} seeds with its 95 % interval"
+    )
+    if everything:
+        say(result["protocol"])
+    print_files(result, everything)
+
+
+def _mean(point: Shown) -> str:
+    return interval_text(point["mean"], *point["interval"]) if point["interval"] else percent_text(point["mean"])
+
+
+def print_trained(result: Shown, everything: bool) -> None:
+    """Print one trained method, its calibration, and where its files are."""
+    print_methods(result, everything)
+    say(calibration_sentence(result["calibration"]), rest="  ")
+    print_files(result, everything)
+
+
+def print_comparison(result: Shown, page: str, everything: bool) -> None:
+    """Print the verdict on the compared methods, the methods, what to know of the figures, and where the report is."""
+    print_methods(result, everything, tests_of_differences=len(result["pairs"]))
+    if everything:
+        _print_pairs(result)
+    _print_spread(result)
+    say(" ".join(caveats(result, (row["name"] for row in result["methods"]))))
+    echo(f"report: {page}")
+
+
+def print_report(result: Shown) -> None:
+    """Print the answer, the path of the page, and what is not on it yet."""
+    say(result["answer"])
+    echo(f"report: {result['files'][0]}")
+    for adds in result["missing"].values():
+        say(f"not on the page yet: {adds}", rest="  ")
+
+
+def print_advice(result: Shown) -> None:
+    """Print the recommended method, and why."""
+    say(f"Recommended: {result['recommendation']}")
+    for reason in (*result["reasons"], *result["cannot_tell"]):
+        say(reason, "- ", "  ")
+    say(f"Rule of thumb: {result['rule_of_thumb']}", rest="  ")
+
+
+def print_inspection(result: Shown, overview: str, everything: bool) -> None:
+    """Print how many problems there are, the images, shortcuts, repeated images, and where the page is."""
+    from bottleneck_features.pipeline.reporting.inspect_page import SHORTCUT_COLUMNS, shortcut_rows
+
+    number = len(result["warnings"])
+    several = "1 problem was" if number == 1 else f"{number:,} problems were"
+    echo(f"{several} found, marked by ! below." if number else "No problem was found.")
+    say(overview)
+    if rows := shortcut_rows(result["shortcuts"]):
+        echo("")
+        shown = rows if everything else rows[:MOST_ROWS]
+        print_table(SHORTCUT_COLUMNS, shown)
+        print_left_out(properties=len(rows) - len(shown))
+    repeats = result["repeats"]
+    say(
+        f"{repeats['sets']:,} sets of repeated images ({repeats['across_splits']:,} across splits, "
+        f"{repeats['conflicting_labels']:,} with conflicting labels); near ones: {repeats['near_ones']}"
+    )
+    echo(f"page: {result['files'][-1]}")
+
+
+def print_run(result: Shown, of_models: Sequence[str], everything: bool) -> None:
+    """Print the answer, the methods, what was left out for time, where the report and the model are, and its use."""
+    say(result["answer"])
+    echo("")
+    print_left_out(methods=_print_table_of_methods(result["methods"], result["best"], result, everything))
+    for name, seconds in result["skipped"].items():
+        cost = "its time is not known" if seconds is None else f"about {duration_text(seconds)}"
+        say(f"left out for time: {name} ({cost}); --minutes {enough_minutes(result['minutes'], seconds)} adds it")
+    echo(f"report: {result['report']}")
+    echo(f"model:  {result['model']}")
+    echo(f"for new images: {shlex.join(('bottleneck', 'predict', *of_models))} FOLDER")
+
+
+def print_extraction(result: Shown) -> None:
+    """Print the speed of the extraction, and the cache."""
+    if result["images"]:
+        say(
+            f"{result['images']:,} images at {result['images_per_second']:,.1f} images/s "
+            f"({result['engine']}, {result['precision']}), peak memory {result['peak_memory_mib']:,.0f} MiB"
+        )
+    elif not result["images_reused"]:
+        echo("All features are already in the cache: nothing to do.")
+    if result["images_reused"]:
+        sources = enumerated(
+            f"{count:,} from {'equal images of this cache' if name == Path(result['cache']).name else name}"
+            for name, count in result["reused_from"].items()
+        )
+        say(f"{result['images_reused']:,} images were not computed again: {sources}")
+    echo(f"cache: {result['cache']} ({result['cache_mib']:,.1f} MiB)")
+    if result["shards_left"]:
+        say(
+            f"Part {result['part']} is done. {result['shards_left']:,} shards of the other parts are still to be computed."
+        )
+
+
+def print_predictions(result: Shown) -> None:
+    """Print the number of files and the model on the error stream; the table is on stdout."""
+    broken = result["files_found"] - result["classified"]
+    say(
+        f"{result['files_found']:,} files: {result['classified']:,} classified, {result['unlike']:,} of them unlike anything "
+        f"seen in training; {broken:,} could not be used",
+        err=True,
+    )
+    if result["resumed"]:
+        say(f"{result['resumed']:,} of them are from the earlier run that was stopped", err=True)
+    say(f"model: {model_line(result['model'])}", rest="  ", err=True)
+    if result["out"]:
+        echo(result["out"])
+
+
+def print_export(result: Shown) -> None:
+    """Print how far each format is from the pipeline, which model was written, and where."""
+    checked, own = result["checked_images"], result["against_pipeline"]
+    formats = ", ".join(row["format"] for row in result["exported"])
+    say(
+        f"{formats}: probabilities of {checked['n']} {checked['split']} images differ from the pipeline in float32 by at most "
+        f"{max(row['largest_difference'] for row in result['exported']):.1e} (limit {checked['limit']:g})."
+    )
+    say(f"model: {model_line(result['model'])}", rest="  ")
+    echo("")
+    rows = [
+        (Path(row["path"] or "–").name, row["format"], f"{row['largest_difference']:.1e}") for row in result["exported"]
+    ]
+    print_table(("file", "format", "largest difference"), rows)
+    say(
+        f"the pipeline in {own['engine']} {own['precision']} differs by {own['largest_difference']:.1e}, with the same class "
+        f"for {own['same_class']} of {checked['n']}"
+    )
+    echo(f"files: {result['to']}")
+
+
+def model_line(model: Shown) -> str:
+    """Return which trained model it is and how good it was, in one line."""
+    kind = model["scored_on"]
+    return (
+        f"{model['name']} ({model['method']}, {' + '.join(model['layers'])} of {model['backbone']}, trained on {model['data']}): "
+        f"{SPLIT_TITLES.get(kind, kind)} accuracy {accuracy_text(model, kind)} of {model['n'][kind]:,} images"
+    )
+
+
+def print_bench(result: Shown, everything: bool) -> None:
+    """Print the fastest variant, all of them with the fastest first, and where the picture is."""
+    from bottleneck_features.pipeline.stages.bench import BENCH_COLUMNS, bench_rows
+
+    ordered = sorted(result["variants"], key=lambda variant: -variant["ratio"])
+    best = ordered[0]
+    say(f"The fastest: {best['name']}, {best['ratio']:.2f} times the walk-through's script.")
+    echo("")
+    shown = ordered if everything else ordered[:MOST_ROWS]
+    print_table(BENCH_COLUMNS, bench_rows(shown))
+    print_left_out(variants=len(ordered) - len(shown))
+    print_files(result, everything)

@@ -1,0 +1,65 @@
+"""Headline, marked row, open confusion matrix, table of classes and mistakes of a page are of one method."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from commandline import SMALL, invoke
+
+FAST = (
+    *SMALL,
+    "--set",
+    "head.epochs=2",
+    "--set",
+    "convnet.epochs=1",
+    "--set",
+    "compare.methods=head,ridge,best-probe,convnet-small",
+)
+KINDS = {
+    "train-head alone": [("train-head",)],
+    "probe beside another head": [("train-head",), ("probe", "--folds", "0")],
+    "probe and comparison": [("probe", "--folds", "0"), ("compare", "--folds", "0")],
+    "folds beside the test split": [
+        ("probe", "--folds", "2", "--repeats", "1"),
+        ("compare", "--folds", "2", "--repeats", "1"),
+    ],
+}
+
+
+def _page(extracted: Path, home: Path, commands: list[tuple[str, ...]]) -> str:
+    shutil.copytree(extracted / "features", home / "features")
+    for command, *words in commands:
+        done = invoke(command, *FAST, *words, home=home)
+        assert done.exit_code == 0, done.output
+    done = invoke("report", *FAST, home=home)
+    assert done.exit_code == 0, done.output
+    return (home / "runs" / "digits" / "report" / "report.html").read_text()
+
+
+def _section(page: str, name: str) -> str:
+    return page.partition(f'<h2 id="{name}">')[2].partition("<h2 ")[0]
+
+
+def methods_of(page: str) -> dict[str, str]:
+    """The label of the method that each part of a page is of, without the family that `best-probe` chose."""
+    found = {
+        "headline": re.search(r"<p>(?:[^<]*<br>\s*)?([^<]*?): accuracy ", page),
+        "row": re.search(r'<tr class="marked"><th scope="row"><bdi>(?:<span title=")?([^<"]*)', page),
+        "confusion": re.search(r"<figcaption>([^<]*?): [\d,]+ of [\d,]+ right", _section(page, "confusion")),
+        "calibration": re.search(r"<figcaption>([^<]*?): calibration: ", _section(page, "calibration")),
+        "classes": re.search(r"<details open><summary>([^<]*?): unweighted", _section(page, "classes")),
+        "mistakes": re.search(r"The mistakes of ([^<]*?) with the highest", _section(page, "mistakes")),
+        "map": re.search(r"a ring marks the mistakes of ([^<]*?)\. The", _section(page, "map")),
+    }  # fmt: skip
+    return {part: match[1].partition(": ")[0] if match else "nothing" for part, match in found.items()}
+
+
+@pytest.mark.parametrize("commands", KINDS.values(), ids=KINDS)
+def test_the_whole_page_is_of_the_method_of_its_headline(extracted, tmp_path, commands):
+    page = _page(extracted, tmp_path, commands)
+    found = methods_of(page)
+    assert len(set(found.values())) == 1, found
+    confusion = _section(page, "confusion")
+    assert len(re.findall("<figcaption>", confusion.partition("<details")[0])) == 1
+    assert '<p class="note">Note: Weights: EfficientNet-Lite0' in page

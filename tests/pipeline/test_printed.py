@@ -1,0 +1,220 @@
+"""What commands print for people: a verdict first, short tables that fit, warnings once, and what to type next."""
+
+import json
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+from commandline import SMALL, invoke
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from rich.cells import cell_len
+
+from bottleneck_features.pipeline.commandline.layout import PIPE_WIDTH, prose, table_lines
+from bottleneck_features.pipeline.commandline.next_steps import after_comparison, after_extraction, enough_minutes
+from bottleneck_features.pipeline.commandline.output import MOST_ROWS
+from bottleneck_features.pipeline.results import GRAVEST, by_importance
+
+FAST = (
+    *SMALL, "--set", "head.epochs=2", "--set", "convnet.epochs=1",
+    "--set", "compare.methods=head,logistic,ridge,best-probe,convnet-small",
+)  # fmt: skip
+RUNS = {
+    "inspect": (),
+    "features": (),
+    "train-head": (),
+    "probe": ("--folds", "0"),
+    "compare": ("--folds", "0"),
+    "advise": ("--folds", "0"),
+    "report": (),
+}
+NEXT = re.compile(r"^next:  (.+)$", re.MULTILINE)
+UNBROKEN = re.compile(r"^(next:  |report: |page: |files: |cache: |/)")
+
+
+@pytest.fixture(scope="module")
+def home(extracted, tmp_path_factory) -> Path:
+    return Path(shutil.copytree(extracted / "features", tmp_path_factory.mktemp("printed") / "features")).parent
+
+
+@pytest.fixture(scope="module")
+def ran(home) -> dict[str, Result]:
+    """Each command, run one after the other."""
+    found = {command: invoke(command, *FAST, *words, home=home) for command, words in RUNS.items()}
+    for done in found.values():
+        assert done.exit_code == 0, done.output
+    return found
+
+
+@pytest.fixture(scope="module")
+def printed(ran) -> dict[str, str]:
+    """What each command printed, with the error stream."""
+    return {command: done.output for command, done in ran.items()}
+
+
+def _said(output: str) -> list[str]:
+    """The lines of an output that are no progress bars."""
+    return [line for line in output.splitlines() if "\r" not in line and not re.search(r"\d+ of \d+|left$", line)]
+
+
+@pytest.mark.parametrize("command", RUNS)
+def test_piped_output_is_plain_and_no_wider_than_80_columns(printed, command):
+    assert "\x1b" not in printed[command]
+    for line in _said(printed[command]):
+        assert cell_len(line) <= PIPE_WIDTH or UNBROKEN.match(line) or " " not in line.strip(), line
+
+
+@pytest.mark.parametrize("command", RUNS)
+def test_no_name_is_cut(printed, command):
+    assert not re.search(r"\w…", printed[command])
+
+
+@pytest.mark.parametrize("command", ["train-head", "probe", "compare", "report"])
+def test_the_verdict_comes_first(ran, command):
+    first = " ".join(ran[command].stdout.splitlines()[:4])
+    assert " reaches " in first
+    assert "always answering the most frequent class" in first
+
+
+@pytest.mark.parametrize("command", ["train-head", "probe", "compare"])
+def test_the_first_row_is_marked_and_there_are_at_most_eight(ran, command):
+    _, *table = ran[command].stdout.split("\n\n")[1].split("\n* the verdict")[0].splitlines()
+    names = [line for line in table if not line.startswith("   ")]
+    assert names[0].startswith("* ")
+    assert 1 <= len(names) <= MOST_ROWS
+    assert not [line for line in names[1:] if line.startswith("*")]
+
+
+def test_what_is_left_out_is_counted_and_all_shows_it(printed, home):
+    assert re.search(r"… \d+ more probes, 6 more tests of differences: --all", printed["probe"])
+    done = invoke("probe", *FAST, "--folds", "0", "--all", home=home)
+    assert "All probes on validation images:" in done.output
+    assert "exact McNemar" in done.output
+    assert "--all" not in done.output.replace("next:", "")
+
+
+@pytest.mark.parametrize("command", RUNS)
+def test_warnings_are_said_once_and_a_licence_is_a_note(printed, home, command):
+    words = " ".join(printed[command].split())
+    if command != "inspect":
+        assert words.count("note: Weights: EfficientNet-Lite0") == 1
+    assert "! Weights" not in printed[command]
+    result = json.loads((home / "runs" / "digits" / command / "result.json").read_text())
+    assert not any(one.startswith("Weights") for one in result["warnings"])
+    for warning in result["warnings"]:
+        assert words.count(warning) == 1, warning
+
+
+def test_every_command_says_what_to_type_next_and_it_works_as_it_is_printed(printed, home):
+    for command, output in printed.items():
+        lines = NEXT.findall(output)
+        assert lines, command
+    quick = [
+        line
+        for line in NEXT.findall("\n".join(printed.values()))
+        if re.match(r"bottleneck (features|train-head)", line)
+    ]
+    for line in dict.fromkeys(quick):
+        done = invoke_line(line)
+        assert done.exit_code == 0, done.output
+    exported = invoke_line(NEXT.findall(printed["compare"])[-1])
+    assert exported.exit_code == 0, exported.output
+    (shown,) = NEXT.findall(exported.output)
+    program, card = shlex.split(shown)
+    assert program == "cat"
+    assert Path(card).is_file()
+
+
+def invoke_line(line: str):
+    """Run a line as it was printed, in this process."""
+    words = shlex.split(line)
+    assert words[0] == "bottleneck"
+    place = words.index("--home")
+    return invoke(*words[1:place], *words[place + 2 :], home=Path(words[place + 1]))
+
+
+def test_predict_says_on_the_error_stream_what_to_type_next(printed, home, tmp_path):
+    Image.new("RGB", (32, 32)).save(tmp_path / "one.png")
+    done = invoke("predict", "-e", "digits", str(tmp_path / "one.png"), home=home)
+    assert done.exit_code == 0, done.output
+    assert done.stdout.splitlines()[0].startswith("file,label")
+    assert len(done.stdout.splitlines()) == 2
+    assert done.stderr.lstrip().partition("next:  ")[2].startswith("bottleneck export -e digits ")
+
+
+def test_the_commands_of_caches_follow_one_another(home):
+    listed = invoke("cache", "ls", home=home)
+    assert listed.stdout.startswith("1 cache in ")
+    (verify,) = NEXT.findall(listed.stdout)
+    verified = invoke_line(verify)
+    assert verified.stdout.startswith("The cache is whole: ")
+    exported = invoke_line(*NEXT.findall(verified.stdout))
+    assert all(Path(line).is_file() for line in exported.stdout.splitlines())
+    assert invoke_line(*NEXT.findall(exported.stderr)).exit_code == 0
+    (name,) = (folder.name for folder in (home / "features").iterdir())
+    removal = invoke("cache", "rm", name, home=home)
+    assert NEXT.findall(removal.stdout) == [f"bottleneck cache rm {name} --yes --home {home}"]
+
+
+def test_a_part_of_a_cache_is_followed_by_another_one():
+    for part, following in (("1/3", "2/3"), ("3/3", "1/3")):
+        (words,) = after_extraction({"shards_left": 4, "part": part}, ("-e", "digits"))
+        assert words == ("bottleneck", "features", "-e", "digits", "--shard", following)
+
+
+def test_a_network_that_is_best_is_trained_next_and_kept(tmp_path):
+    row = {"name": "fine-tune", "layers": [], "accuracy": {"validation": 0.9, "test": 0.9}}
+    other = {**row, "name": "convnet-small", "accuracy": {"validation": 0.5, "test": 0.5}}
+    pair = {"first": "fine-tune", "second": "convnet-small"}
+    result = {"command": "compare", "methods": [other, row], "pairs": [pair], "scored_on": "test"}
+    (words,) = after_comparison(result, ("-e", "x"), (), tmp_path)
+    assert words == ("bottleneck", "fine-tune", "-e", "x", "--method", "fine-tune")
+
+
+def test_the_minutes_that_are_named_are_enough_for_all_that_was_left_out():
+    assert enough_minutes(10.0) == 10
+    assert enough_minutes(10.0, 60.0, 30.0) == 12
+    assert enough_minutes(1.0, None) == 11
+
+
+def test_the_gravest_warnings_come_first_each_once():
+    others = ("Balance: uneven", "There is no test split: cross-validated")
+    grave = tuple(f"{kind}: this" for kind in GRAVEST)
+    assert by_importance((*others, *reversed(grave), *others)) == (*grave, *others)
+
+
+NAMES = st.text(st.characters(categories=("L", "Nd", "P", "So")), min_size=1, max_size=90)
+
+
+@given(
+    st.lists(st.tuples(NAMES, *[st.text("0123456789 %", max_size=22)] * 4), min_size=1, max_size=5),
+    st.integers(30, 120),
+)
+def test_a_table_fits_by_leaving_out_columns_and_keeps_every_name_whole(rows, total):
+    head, lines = table_lines(("method", "test", "validation", "training", "parameters"), rows, total)
+    assert "test" in head
+    for name, *_ in rows:
+        (line, *_) = [one for one in lines if one.startswith(name)]
+        assert cell_len(line) <= max(total, cell_len(name))
+
+
+def test_a_name_without_room_has_a_line_of_its_own():
+    long = "best-probe: logistic@block3b_add+block5c_add+top_activation_of_a_network"
+    head, lines = table_lines(
+        ("method", "test", "training"), [(long, "80.6 %", "1.0 s"), ("ridge", "70.0 %", "2.0 s")], 75
+    )
+    assert lines == [long, "        80.6 %  1.0 s", "ridge   70.0 %  2.0 s"]
+    assert head == "method  test    training"
+
+
+def test_lines_end_between_figures_and_never_in_a_path():
+    path = "/a/very/long/path/" + "x" * 90
+    lines = prose(f"It is 96.8 % [94.5, 98.1] with p = 0.05, see {path}", 24)
+    assert path in lines
+    for line in lines:
+        assert not re.search(r"\d$|\[\S+,$|=$", line.strip()) or line.strip().endswith(("x", "p = 0.05,"))
+    assert " ".join(line.strip() for line in lines) == f"It is 96.8 % [94.5, 98.1] with p = 0.05, see {path}"
