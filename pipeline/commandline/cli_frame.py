@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import click
 
@@ -17,7 +17,6 @@ from bottleneck_features.pipeline.commandline.completion import complete_experim
 from bottleneck_features.pipeline.commandline.output import echo, fail, print_json, print_warnings
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.experiment import Experiment
-from bottleneck_features.pipeline.experiment_file import ready_made
 from bottleneck_features.pipeline.results import Result
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -84,6 +83,14 @@ json_option = click.option(
 )
 
 
+class Shown(Protocol):
+    """What asks for a result."""
+
+    @property
+    def as_json(self) -> bool:
+        """Whether it is printed as JSON."""
+
+
 @dataclass(frozen=True)
 class Request:
     """What the common options ask for."""
@@ -93,16 +100,6 @@ class Request:
     as_json: bool
     options: tuple[str, ...]
     overrides: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class ModelRequest:
-    """Whose trained models the common options ask for."""
-
-    name: str
-    home: Path
-    as_json: bool
-    overrides: tuple[str, ...]
 
 
 def _home_words(home: Path) -> tuple[str, ...]:
@@ -138,7 +135,7 @@ def asked(function: Callable[..., None]) -> Callable[..., None]:
         click.argument("data", metavar="[DATA]", required=False),
     ):
         wrapped = option(wrapped)
-    return _with_options(wrapped, READY_OR_FILE)
+    return with_options(wrapped, READY_OR_FILE)
 
 
 def _short_words(backbone: str | None, size: str | None) -> tuple[str, ...]:
@@ -155,44 +152,8 @@ def _short_words(backbone: str | None, size: str | None) -> tuple[str, ...]:
     return tuple(found)
 
 
-def of_trained(function: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the same options, and call it with the `ModelRequest` they make: only the experiment's name is used."""
-
-    def run(experiment: str | None, overrides: tuple[str, ...], home: Path, as_json: bool, **others: Any) -> None:
-        from bottleneck_features.pipeline.commandline.given import what_there_is
-
-        home = usable_home(home)
-        if experiment is None:
-            raise RequestError(what_there_is(home))
-        function(ModelRequest(trained_name(experiment, overrides, home), home, as_json, overrides), **others)
-
-    return _with_options(
-        functools.update_wrapper(run, function),
-        f"{READY_OR_FILE[:-1]}, or the name of an experiment that has results in --home.",
-    )
-
-
-def trained_name(experiment: str, overrides: tuple[str, ...], home: Path) -> str:
-    """Return the name of an experiment that is ready-made, a file, or only known by its results in the artifacts folder.
-
-    Raises:
-        RequestError: it is none of these, or the file or an override is wrong.
-    """
-    from bottleneck_features.pipeline.commandline.given import named_experiment
-
-    ready = ready_made()
-    kept = sorted(folder.name for folder in home.glob("runs/*/") if folder.name not in ready)
-    if experiment in kept:
-        return experiment
-    try:
-        return named_experiment(experiment, overrides, home).name
-    except RequestError as error:
-        if experiment in ready or Path(experiment).is_file():
-            raise
-        raise RequestError(f"{error} Others with results in '{home}': {', '.join(kept) or 'none'}.") from None
-
-
-def _with_options(run: Callable[..., None], experiments: str) -> Callable[..., None]:
+def with_options(run: Callable[..., None], experiments: str) -> Callable[..., None]:
+    """Add the options that every stage has; `experiments` is the help of `-e`."""
     for option in (
         json_option,
         home_option,
@@ -208,7 +169,7 @@ def _with_options(run: Callable[..., None], experiments: str) -> Callable[..., N
     return run
 
 
-def show(request: Request | ModelRequest, result: Result, say: Callable[[dict[str, Any]], None]) -> None:
+def show(request: Shown, result: Result, say: Callable[[dict[str, Any]], None]) -> None:
     """Print a result: its JSON if that is asked for, else its warnings and what `say` makes of it."""
     content = result.as_json()
     if request.as_json:
