@@ -1,0 +1,117 @@
+"""What `evaluate` prints: the verdict, the figures, the worst classes, the files, and what to type next."""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bottleneck_features.pipeline.commandline.output import echo, model_line, print_table
+from bottleneck_features.pipeline.figures import Figures, figures_of_row
+from bottleneck_features.pipeline.tables import interval_text, no_better_than, percent_text
+
+ROWS = 8  # of the table of classes, without --all
+COLUMNS = ("class", "images", "recall", "precision", "most often taken for")
+_BESIDE = {
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "macro_f1": "macro F1",
+    "auroc": "AUROC",
+    "average_precision": "average precision",
+}
+
+
+def print_evaluation(result: Mapping[str, Any], every_class: bool) -> None:
+    """Print how good a model is on labelled images."""
+    for line in (*verdict(result), *figure_lines(result)):
+        echo(line)
+    rows = class_rows(result["per_class"])
+    shown = rows if every_class else rows[:ROWS]
+    echo(
+        f"\nPer class, the lowest recall first{'' if len(rows) == len(shown) else f' ({ROWS} of {len(rows):,}; --all)'}:"
+    )
+    print_table(COLUMNS, shown)
+    echo(f"\nmodel: {model_line(result['model'])}")
+    for file in result["files"]:
+        echo(file)
+    echo(f"next:  bottleneck predict --model {shlex.quote(result['model']['path'])} PICTURES")
+
+
+def verdict(result: Mapping[str, Any]) -> list[str]:
+    """Return what the figures say, in one or two sentences: on images that the model was not trained on, where that is known."""
+    seen, without = result["trained_on"]["images"], result["trained_on"]["figures_without"]
+    if seen == result["n"]:
+        return [
+            f"The model was trained on all these {seen:,} images, or chosen by them: the figures do not say how good it is on "
+            "others.",
+            _found(result, result["figures"], f"on these {seen:,} images"),
+        ]
+    if without:
+        return [
+            _found(result, without, f"on the {without['n']:,} images that the model was not trained on"),
+            f"The figures below are of all {result['n']:,} images, {seen:,} of which it was trained on: too optimistic.",
+        ]
+    return [_found(result, result["figures"], f"on {result['n']:,} images of {result['data']}")]
+
+
+def _found(result: Mapping[str, Any], figures: Mapping[str, Any], images: str) -> str:
+    present = [one for one in result["per_class"] if one["n"]]
+    accuracy = f"accuracy {interval_text(figures['accuracy'], *figures['interval'])} {images}"
+    if len(present) == 1:
+        return (
+            f"A{accuracy[1:]}, all of class {present[0]['name']!r}: how often other classes are taken for it is not "
+            "measured."
+        )
+    baseline = no_better_than(_as_figures(figures), result["select"], len(present))
+    if baseline:
+        return f"Not shown to be better than {baseline}: {accuracy}."
+    majority = f"always answering the most frequent class gets {percent_text(figures['majority'])}"
+    if result["select"] == "accuracy":
+        return f"A{accuracy[1:]}; {majority}."
+    value = interval_text(figures["balanced_accuracy"], *figures["balanced_accuracy_interval"])
+    return (
+        f"Balanced accuracy {value} {images}, of unequal classes; guessing gets {percent_text(1 / len(present))}. Accuracy: "
+        f"{percent_text(figures['accuracy'])}; {majority}."
+    )
+
+
+def _as_figures(figures: Mapping[str, Any]) -> Figures:
+    row = {name: {"all": value} for name, value in figures.items()}
+    found = figures_of_row(row, "all")
+    assert found
+    return found
+
+
+def figure_lines(result: Mapping[str, Any]) -> list[str]:
+    """Return all figures in a few lines."""
+    own, calibration = result["figures"], result["calibration"]
+    scores = []
+    for name, words in _BESIDE.items():
+        if own.get(name) is not None:
+            ends = own["interval" if name == "accuracy" else f"{name}_interval"]
+            scores.append(f"{words} {interval_text(own[name], *ends)}")
+    worst = f"worst class ({result['classes'][own['worst_class']]!r}): recall {percent_text(own['worst_recall'])}"
+    lines = [
+        "; ".join([*scores, worst]),
+        f"probabilities: log loss {calibration['log_loss']:.3f}, expected calibration error "
+        f"{100 * calibration['expected_calibration_error']:.1f} points",
+    ]
+    if unlike := result["unlike"]:
+        lines.append(
+            f"unlike the training images: {unlike['images']:,} of {result['n']:,} ({percent_text(unlike['share'])})"
+        )
+    if result["threshold"] is not None:
+        lines.append(f"{result['classes'][1]!r} is answered from a probability of {result['threshold']:.3g} on")
+    return lines
+
+
+def class_rows(classes: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
+    """Return classes as text in the order of COLUMNS; a dash where there is no figure."""
+    return [
+        (
+            one["name"],
+            f"{one['n']:,}",
+            interval_text(*(one["recall"][key] for key in ("value", "low", "high"))) if one["recall"] else "–",
+            "–" if one["precision"] is None else percent_text(one["precision"]),
+            f"{one['taken_for']} ({one['taken']:,})" if one["taken_for"] else "–",
+        )
+        for one in classes
+    ]
