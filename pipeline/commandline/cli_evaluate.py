@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from bottleneck_features.pipeline.commandline.cli_frame import show, usable_home
+from bottleneck_features.pipeline.commandline.cli_frame import home_words, show, usable_home
 from bottleneck_features.pipeline.commandline.evaluated import print_evaluation
 from bottleneck_features.pipeline.commandline.output import echo
 from bottleneck_features.pipeline.commandline.trained import (
@@ -81,7 +81,7 @@ def evaluate_command(
     from bottleneck_features.pipeline.stages.evaluate import evaluate
 
     result = evaluate(opened, settings, home, split, "fail" if unknown == "fail" else "leave-out")
-    show(request, result, lambda content: print_evaluation(content, every_class))
+    show(request, result, lambda content: print_evaluation(content, every_class, home_words(home)))
 
 
 def _key(override: str) -> str:

@@ -102,7 +102,8 @@ class Request:
     overrides: tuple[str, ...] = ()
 
 
-def _home_words(home: Path) -> tuple[str, ...]:
+def home_words(home: Path) -> tuple[str, ...]:
+    """Return the words that name an artifacts folder on the command line; none for the default."""
     return () if home == DEFAULT_HOME else ("--home", str(home))
 
 
@@ -121,7 +122,7 @@ def asked(function: Callable[..., None]) -> Callable[..., None]:
         found = asked_experiment(data, experiment, name, overrides, home, replaces=command in REPLACING)
         for line in found.said:
             echo(line, err=True)
-        request = Request(found.experiment, home, as_json, (*found.words, *_home_words(home)), overrides)
+        request = Request(found.experiment, home, as_json, (*found.words, *home_words(home)), overrides)
         try:
             function(request, **others)
         except BottleneckError as error:

@@ -19,8 +19,14 @@ _BESIDE = {
 }
 
 
-def print_evaluation(result: Mapping[str, Any], every_class: bool) -> None:
-    """Print how good a model is on labelled images."""
+def print_evaluation(result: Mapping[str, Any], every_class: bool, home_words: Sequence[str]) -> None:
+    """Print how good a model is on labelled images.
+
+    Args:
+        result: of `evaluate`.
+        every_class: whether there is a row for every class.
+        home_words: those that name the artifacts folder on the command line.
+    """
     for line in (*verdict(result), *figure_lines(result)):
         echo(line)
     rows = class_rows(result["per_class"])
@@ -32,7 +38,7 @@ def print_evaluation(result: Mapping[str, Any], every_class: bool) -> None:
     echo(f"\nmodel: {model_line(result['model'])}")
     for file in result["files"]:
         echo(file)
-    echo(f"next:  bottleneck predict --model {shlex.quote(result['model']['path'])} PICTURES")
+    echo(f"next:  bottleneck predict {shlex.join(('--model', result['model']['path'], *home_words))} PICTURES")
 
 
 def verdict(result: Mapping[str, Any]) -> list[str]:
@@ -49,7 +55,8 @@ def verdict(result: Mapping[str, Any]) -> list[str]:
             _found(result, without, f"on the {without['n']:,} images that the model was not trained on"),
             f"The figures below are of all {result['n']:,} images, {seen:,} of which it was trained on: too optimistic.",
         ]
-    return [_found(result, result["figures"], f"on {result['n']:,} images of {result['data']}")]
+    kind = "test images" if set(result["images"]) == {"test"} else "images"
+    return [_found(result, result["figures"], f"on {result['n']:,} {kind} of {result['data']}")]
 
 
 def _found(result: Mapping[str, Any], figures: Mapping[str, Any], images: str) -> str:
@@ -97,6 +104,10 @@ def figure_lines(result: Mapping[str, Any]) -> list[str]:
     if unlike := result["unlike"]:
         lines.append(
             f"unlike the training images: {unlike['images']:,} of {result['n']:,} ({percent_text(unlike['share'])})"
+        )
+    if result["trained_on"]["images"] == 0:
+        lines.append(
+            "none of the images is a copy, byte for byte, of one that the model was trained on (near-duplicates may be)"
         )
     if result["threshold"] is not None:
         lines.append(f"{result['classes'][1]!r} is answered from a probability of {result['threshold']:.3g} on")

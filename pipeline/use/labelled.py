@@ -139,11 +139,12 @@ def _unknown_classes(dataset: Dataset, parts: list[Subset], known: Mapping[str, 
 
 def _stranger_message(left_out: Mapping[str, int], model: SavedModel) -> str:
     named = enumerated((f"{name!r} ({count:,} images)" for name, count in left_out.items()), SHOWN)
-    first = next(iter(left_out))
+    first, near = next(iter(left_out)), nearest(next(iter(left_out)), model.classes)
+    alike = f" Nearest to {first!r}: {', '.join(near)}." if len(near) < len(model.classes) else ""
     return (
-        f"The model does not know these classes of the data: {named}. {_classes_of(model)} Nearest to {first!r}: "
-        f"{', '.join(nearest(first, model.classes))}. --unknown-classes leave-out measures the other images; if a class "
-        "has another name here, rename it in the data, or by --set dataset.corrections=TABLE."
+        f"The model does not know these classes of the data: {named}. {_classes_of(model)}{alike} --unknown-classes leave-out "
+        "measures the other images; if a class has another name here, rename it in the data, or by "
+        "--set dataset.corrections=TABLE."
     )
 
 

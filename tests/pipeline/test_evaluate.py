@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from commandline import SMALL, invoke
+from deepfiles import tiff
 from imagefiles import encoded, picture, write
 from packing import parquet_of_folder, tar_of_folder
 from PIL import Image
@@ -205,6 +206,17 @@ def test_unreadable_files_are_listed_and_do_not_end_the_command_however_many_the
     training.unlink()
 
 
+def test_numbers_are_read_by_the_range_of_the_training_or_the_one_that_is_given(home, tmp_path):
+    for name in COUNTS:
+        write(tmp_path / "deep" / name / "a.tif", tiff(np.full((32, 32), 700, np.int16)))
+    done = invoke("evaluate", "grey", str(tmp_path / "deep"), home=home)
+    assert done.exit_code == 2, done.output
+    assert "the model was trained on none" in done.stderr
+    assert "--set dataset.value_range=LOW,HIGH" in done.stderr
+    result = _evaluated(home, str(tmp_path / "deep"), "--set", "dataset.value_range=0,1000")
+    assert result["n"] == 2
+
+
 def test_names_are_cells_that_no_spreadsheet_computes(home, others, tmp_path):
     content = (others / "rare" / "0.jpg").read_bytes()
     write(tmp_path / "names" / "rare" / "a.jpg", content)
@@ -227,7 +239,7 @@ def test_what_is_printed_begins_with_the_verdict_and_ends_with_the_next_command(
     assert "alanced accuracy" in lines[0] or "Not shown to be better" in lines[0]
     assert "log loss" in done.stdout
     assert "'rare' is answered from a probability of" in done.stdout
-    assert lines[-1] == f"next:  bottleneck predict --model {head} PICTURES"
+    assert lines[-1] == f"next:  bottleneck predict --model {head} --home {home} PICTURES"
 
 
 @pytest.mark.parametrize(
