@@ -187,6 +187,12 @@ def _network_name(path: Path) -> str:
 
 def _of_head(name: str, path: Path, head: SavedHead, overrides: tuple[str, ...]) -> SavedModel:
     saved = restored_experiment(_with_compute(head.recipe), str(path), overrides)
+    trained = restored_experiment(_with_compute(head.recipe), str(path)).dataset.common_size
+    if saved.dataset.common_size != trained:
+        raise RequestError(
+            f"dataset.common_size is what the images were brought to that {str(path)!r} was trained on "
+            f"({list(trained) or 'not set'}): leave it out. Received: {list(saved.dataset.common_size)}"
+        )
     usable, warnings = _usable(saved)
     identity = head.recipe["cache_identity"]
     _refuse_what_differs(identity, usable, path)

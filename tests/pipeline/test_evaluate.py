@@ -259,6 +259,7 @@ def test_what_is_printed_begins_with_the_verdict_and_ends_with_the_next_command(
         (["grey", "{others}", "--split", "test"], ["--split test: the data have no such split"]),
         (["grey", "{others}", "--set", "dataset.grup=x"], ["grup", "Nearest: group"]),
         (["grey", "{others}", "--set", "input.size=48,48"], ["input.size", "then"]),
+        (["grey", "{others}", "--set", "dataset.common_size=16,16"], ["common_size", "leave it out", "[16, 16]"]),
         (["{others}/rare/0.jpg", "{others}"], ["no trained model"]),
     ],
 )  # fmt: skip
