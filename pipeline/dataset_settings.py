@@ -1,7 +1,8 @@
 """The settings of the data, as frozen dataclasses; what a setting means stands beside it."""
 
 import dataclasses
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, FiniteFloat, model_validator
 from pydantic.dataclasses import dataclass
@@ -45,6 +46,9 @@ class SplitFolders:
 @dataclass(frozen=True, config=CONFIG)
 class DatasetSettings:
     """Where the images and their labels come from, and what becomes of those that cannot be used."""
+
+    learned: ClassVar[bool] = True  # whether models are trained on them, which not all classes and labels are good for
+    listed_in: ClassVar[str] = ""  # the folder in the experiment's results where what is left out is listed
 
     source: Annotated[
         Literal["cifar10", "photo-patches", "digits", "folder", "csv", "tar", "parquet", "npz"],
@@ -162,3 +166,19 @@ class DatasetSettings:
                     f"dataset.source. Received: {shown(getattr(self, key))}"
                 )
         return self
+
+
+@dataclass(frozen=True, config=CONFIG)
+class MeasuredData(DatasetSettings):
+    """The settings of data that a trained model is only measured on.
+
+    Any class will do, and a test split is drawn only if `test_fraction` asks for one.
+
+    Attributes:
+        ranges: which numbers become black and white, by their kind: those of the model's training.
+    """
+
+    learned: ClassVar[bool] = False
+    listed_in: ClassVar[str] = "evaluate"
+
+    ranges: Mapping[str, tuple[FiniteFloat, FiniteFloat]] = dataclasses.field(default_factory=dict)

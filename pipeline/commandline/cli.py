@@ -16,6 +16,7 @@ from bottleneck_features.pipeline.commandline.cli_data import (
     inspect_command,
     run_command,
 )
+from bottleneck_features.pipeline.commandline.cli_evaluate import evaluate_command
 from bottleneck_features.pipeline.commandline.cli_frame import (
     CLICK_CONTEXT,
     SPREAD,
@@ -86,6 +87,7 @@ def main(debug: bool) -> None:
     \b
       bottleneck run pictures/         a folder of images for each class: the answer, a report, a trained model
       bottleneck predict -e pictures holiday/
+      bottleneck evaluate pictures other-pictures/    how good that model is on other pictures with labels
 
     The same step by step, on your images or on an experiment that is ready:
 
@@ -330,6 +332,7 @@ for command in (
     settings_command,
     cache,
     predict_command,
+    evaluate_command,
     export_command,
     doctor_command,
     completions_command,

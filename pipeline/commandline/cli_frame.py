@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
@@ -101,6 +101,14 @@ all_option = click.option(
 )
 
 
+class Shown(Protocol):
+    """What asks for a result."""
+
+    @property
+    def as_json(self) -> bool:
+        """Whether it is printed as JSON."""
+
+
 @dataclass(frozen=True)
 class Request:
     """What the common options ask for."""
@@ -115,21 +123,6 @@ class Request:
     def of_models(self) -> tuple[str, ...]:
         """The words that name the experiment's trained models."""
         return ("-e", self.experiment.name, *home_words(self.home))
-
-
-@dataclass(frozen=True)
-class ModelRequest:
-    """Whose trained models the common options ask for."""
-
-    name: str
-    home: Path
-    as_json: bool
-    overrides: tuple[str, ...]
-
-    @property
-    def of_models(self) -> tuple[str, ...]:
-        """The words that name the experiment's trained models."""
-        return ("-e", self.name, *(word for one in self.overrides for word in ("--set", one)), *home_words(self.home))
 
 
 def home_words(home: Path) -> tuple[str, ...]:
@@ -166,7 +159,7 @@ def asked(function: Callable[..., None]) -> Callable[..., None]:
         click.argument("data", metavar="[DATA]", required=False),
     ):
         wrapped = option(wrapped)
-    return _with_options(wrapped, READY_OR_FILE)
+    return with_options(wrapped, READY_OR_FILE)
 
 
 def _short_words(backbone: str | None, size: str | None) -> tuple[str, ...]:
@@ -183,45 +176,8 @@ def _short_words(backbone: str | None, size: str | None) -> tuple[str, ...]:
     return tuple(found)
 
 
-def of_trained(function: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the same options, and call it with the `ModelRequest` they make: only the experiment's name is used."""
-
-    def run(experiment: str | None, overrides: tuple[str, ...], home: Path, as_json: bool, **others: Any) -> None:
-        from bottleneck_features.pipeline.commandline.given import what_there_is
-
-        home = usable_home(home)
-        if experiment is None:
-            raise RequestError(what_there_is(home))
-        function(ModelRequest(trained_name(experiment, overrides, home), home, as_json, overrides), **others)
-
-    return _with_options(
-        functools.update_wrapper(run, function),
-        f"{READY_OR_FILE[:-1]}, or the name of an experiment that has results in --home.",
-    )
-
-
-def trained_name(experiment: str, overrides: tuple[str, ...], home: Path) -> str:
-    """Return the name of an experiment that is ready-made, a file, or only known by its results in the artifacts folder.
-
-    Raises:
-        RequestError: it is none of these, or the file or an override is wrong.
-    """
-    from bottleneck_features.pipeline.commandline.given import named_experiment
-    from bottleneck_features.pipeline.experiment_file import ready_made
-
-    ready = ready_made()
-    kept = sorted(folder.name for folder in home.glob("runs/*/") if folder.name not in ready)
-    if experiment in kept:
-        return experiment
-    try:
-        return named_experiment(experiment, overrides, home).name
-    except RequestError as error:
-        if experiment in ready or Path(experiment).is_file():
-            raise
-        raise RequestError(f"{error} Others with results in '{home}': {', '.join(kept) or 'none'}.") from None
-
-
-def _with_options(run: Callable[..., None], experiments: str) -> Callable[..., None]:
+def with_options(run: Callable[..., None], experiments: str) -> Callable[..., None]:
+    """Add the options that every stage has; `experiments` is the help of `-e`."""
     for option in (
         json_option,
         home_option,
@@ -238,7 +194,7 @@ def _with_options(run: Callable[..., None], experiments: str) -> Callable[..., N
 
 
 def show(
-    request: Request | ModelRequest,
+    request: Shown,
     result: Result,
     say: Callable[[dict[str, Any]], None],
     following: Callable[[dict[str, Any]], Sequence[Sequence[str]]],

@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING
 import click
 
 from bottleneck_features.pipeline.commandline.cli_frame import (
-    ModelRequest,
     all_option,
     home_option,
     home_words,
     json_option,
-    of_trained,
     show,
 )
 from bottleneck_features.pipeline.commandline.completion import completion_script
@@ -21,25 +19,17 @@ from bottleneck_features.pipeline.commandline.next_steps import after_export, af
 from bottleneck_features.pipeline.commandline.output import MOST_ROWS, fail, print_json, print_left_out, print_next, say
 from bottleneck_features.pipeline.commandline.parsed import parsed_formats
 from bottleneck_features.pipeline.commandline.printed_results import print_export, print_predictions
+from bottleneck_features.pipeline.commandline.trained import ModelRequest, of_trained, opened_model
 from bottleneck_features.pipeline.errors import RequestError
-from bottleneck_features.pipeline.method_names import MODELS
 from bottleneck_features.quiet import import_tensorflow
 
 if TYPE_CHECKING:
     from bottleneck_features.pipeline.stages.doctor import Check
 
-model_option = click.option(
-    "--model",
-    "wanted",
-    type=click.Choice(MODELS),
-    help="Trained model, named after the command or method that made it. Default: the first that exists, in this order.",
-)
-
 
 @click.command("predict")
 @of_trained
 @click.argument("paths", nargs=-1, metavar="PATHS…", type=click.Path(path_type=Path))
-@model_option
 @click.option("--top", type=click.IntRange(min=1), default=3, show_default=True, help="Classes given for each file.")
 @click.option(
     "--out",
@@ -56,16 +46,15 @@ model_option = click.option(
 def predict_command(
     request: ModelRequest,
     paths: tuple[Path, ...],
-    wanted: str | None,
     top: int,
     out: Path | None,
     threshold: float | None,
 ) -> None:
-    """Classify image files, or all files in a folder, with a trained model of the experiment.
+    """Classify image files, or all files in a folder, with a trained model: of an experiment (-e), or a file (--model).
 
-    Only the experiment's name is used: the model has the settings of its training, and needs neither its data nor its
-    features. Files are decoded and resized as in stage one. The result is CSV on stdout (or --out, --json): the classes
-    with calibrated probabilities, and three more columns.
+    Of the experiment only the name is used: the model has the settings of its training, and needs neither its data nor its
+    features. Files are decoded and resized as in stage one. What cannot be read, or is not there, is listed with the reason.
+    The result is CSV on stdout (or --out, --json): the classes with calibrated probabilities, and three more columns.
 
     \b
     distance  how far the features are from those of the training images, divided by a threshold
@@ -76,17 +65,19 @@ def predict_command(
     \b
     Example: bottleneck predict -e natural-images holiday/ cat.jpg --out labels.csv
              bottleneck predict -e natural-images holiday/ --model fine-tune --json
+             bottleneck predict --model artifacts/runs/natural-images/probe/head.npz holiday/
     """
     if not paths:
-        raise RequestError("Name images, or folders of images: bottleneck predict -e EXPERIMENT PATHS…")
+        raise RequestError(
+            "Name images, or folders of images: bottleneck predict -e EXPERIMENT PATHS…, or --model FILE"
+        )
     if out and not out.parent.is_dir():
         raise RequestError(f"--out '{out}': there is no folder '{out.parent}'.")
     from bottleneck_features.pipeline.stages.predict import predict
     from bottleneck_features.pipeline.use.picture_files import listed
-    from bottleneck_features.pipeline.use.saved_model import open_model
 
     files = list(listed(paths))
-    model = open_model(request.home, request.name, wanted, request.overrides)
+    model = opened_model(request)
     result = predict(model, files, request.home, top, None if request.as_json else out or sys.stdout, threshold)
     show(
         request, result, print_predictions, lambda content: after_prediction(content, request.of_models), to_errors=True
@@ -95,7 +86,6 @@ def predict_command(
 
 @click.command("export")
 @of_trained
-@model_option
 @click.option(
     "--format",
     "formats",
@@ -108,7 +98,7 @@ def predict_command(
     "--to", type=click.Path(path_type=Path, file_okay=False), metavar="FOLDER",
     help="Write there; default: runs/EXPERIMENT/export/MODEL in the artifacts folder.",
 )  # fmt: skip
-def export_command(request: ModelRequest, wanted: str | None, formats: str, to: Path | None) -> None:
+def export_command(request: ModelRequest, formats: str, to: Path | None) -> None:
     """Write a trained model as one file for other runtimes: preprocessing, network, pooling, head and calibration.
 
     It takes uint8 images and gives probabilities. Each file is run by its own runtime on 64 images (test images, where there
@@ -118,11 +108,10 @@ def export_command(request: ModelRequest, wanted: str | None, formats: str, to: 
     \b
     Example: bottleneck export -e natural-images --format keras,onnx
              bottleneck export -e natural-images --model fine-tune --format openvino --to deploy/
+             bottleneck export --model artifacts/runs/natural-images/probe/head.npz --format onnx
     """
-    from bottleneck_features.pipeline.use.saved_model import open_model
-
     names = parsed_formats(formats)
-    model = open_model(request.home, request.name, wanted, request.overrides)
+    model = opened_model(request)
     import_tensorflow()
     from bottleneck_features.pipeline.stages.export import export_model
 

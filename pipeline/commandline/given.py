@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bottleneck_features.pipeline.dataset_settings import DatasetSettings
 from bottleneck_features.pipeline.datasets import open_dataset
 from bottleneck_features.pipeline.datasets.given_data import WHAT_DATA_IS, recognise
 from bottleneck_features.pipeline.datasets.paths import local_path
@@ -80,6 +81,33 @@ def named_experiment(name: str, overrides: tuple[str, ...], home: Path) -> Exper
     return load_experiment(name, overrides)
 
 
+def measured_data(data: str, overrides: tuple[str, ...], home: Path) -> tuple[DatasetSettings, tuple[str, ...]]:
+    """Return the settings of data that a model is measured on, with what was found out about them; nothing is kept.
+
+    Args:
+        data: DATA: a place, or the name of data that are kept or embedded, or an experiment's .toml file.
+        overrides: of the `dataset` section, what `--set` gives.
+        home: the artifacts folder; what is kept there of the same place holds here too.
+
+    Raises:
+        RequestError: there is no such thing, or a setting cannot be right.
+    """
+    named = data in (*kept_names(home), *ready_made()) and not local_path(data).exists()
+    if named or (data.endswith(".toml") and local_path(data).is_file()):
+        return named_experiment(data, overrides, home).dataset, ()
+    given = recognise(data, _named_settings(overrides))
+    kept = _name_of_place(home, str(given.settings["path"]))
+    table = read_kept(home, kept) if kept else begun(given.settings, "data")
+    settings = restored_experiment(table, data, overrides).dataset
+    return settings, () if kept else (f"{data}: {given.said}",)
+
+
+def _named_settings(overrides: tuple[str, ...]) -> list[str]:
+    """Return the settings of the `dataset` section that `--set` gives."""
+    keys = (override.partition("=")[0].strip() for override in overrides)
+    return [key.removeprefix("dataset.") for key in keys if key.startswith("dataset.")]
+
+
 def set_words(overrides: tuple[str, ...]) -> tuple[str, ...]:
     """Return the words that give settings on the command line."""
     return tuple(word for value in overrides for word in ("--set", value))
@@ -97,7 +125,7 @@ def what_there_is(home: Path) -> str:
 
 
 def _of_data(data: str, name: str | None, overrides: tuple[str, ...], home: Path, *, replaces: bool) -> Asked:
-    given = recognise(data)
+    given = recognise(data, _named_settings(overrides))
     path = str(given.settings["path"])
     own = name or _name_of_place(home, path) or name_of(data)
     if own in ready_made():

@@ -75,7 +75,8 @@ def after_training(result: Mapping[str, Any], of_models: Words) -> list[Words]:
 
 def after_prediction(result: Mapping[str, Any], of_models: Words) -> list[Words]:
     """Return what exports the model that classified."""
-    return _export({"name": result["model"]["method"]}, (*of_models, "--model", result["model"]["name"]))
+    which = () if "--model" in of_models else ("--model", result["model"]["name"])
+    return _export({"name": result["model"]["method"]}, (*of_models, *which))
 
 
 def after_export(result: Mapping[str, Any]) -> list[Words]:

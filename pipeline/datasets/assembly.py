@@ -163,14 +163,14 @@ def assemble(
         listing.left_out if listing else (),
         listing.unit if listing else "images",
     )
-    quarantine = home / "runs" / experiment.name / QUARANTINE_FILE
+    quarantine = home / "runs" / experiment.name / settings.listed_in / QUARANTINE_FILE
     left_out.write(quarantine)
     left_out.require_few_problems(len(usable), settings, quarantine)
     whole = usable
     usable, small = _without_small_classes(whole, settings)
     division = divided(usable.divisible(), settings)
     parts = {split: usable.take(places) for split, places in division.parts.items()}
-    require_trained({split: _counts(part).keys() for split, part in parts.items()}, location)
+    require_trained({split: _counts(part).keys() for split, part in parts.items()}, location, settings)
     title = f"{Path(location).name} ({sum(len(part) for part in parts.values()):,} image files)"
     mask = labelled.labelled
     values = data_ranges(labelled.scan.images[mask], labelled.splits[mask] == "test", settings, home)

@@ -15,11 +15,13 @@ def small_classes(training: Mapping[str, int], settings: DatasetSettings) -> tup
 
     Args:
         training: how many usable training images each class has.
-        settings: `small_classes`.
+        settings: `small_classes`; of data that are only measured no class is too small.
 
     Raises:
         RequestError: there are some, with `small_classes = "fail"`.
     """
+    if not settings.learned:
+        return ()
     few = tuple(sorted((name for name, count in training.items() if count < FEWEST), key=natural_key))
     if few and settings.small_classes == "fail":
         raise RequestError(
@@ -39,9 +41,9 @@ def left_out_notice(few: Collection[str], images: int) -> tuple[str, ...]:
     )
 
 
-def require_two(training: Collection[str]) -> None:
-    """Refuse data whose training images have fewer than two classes."""
-    if len(training) < 2:
+def require_two(training: Collection[str], settings: DatasetSettings) -> None:
+    """Refuse data to learn from whose training images have fewer than two classes."""
+    if settings.learned and len(training) < 2:
         found = (
             f"Only one class has usable training images: {next(iter(training))!r}"
             if training
@@ -50,13 +52,16 @@ def require_two(training: Collection[str]) -> None:
         raise RequestError(f"{found}. There must be two classes at least: one folder, or one label, for each.")
 
 
-def require_trained(splits: Mapping[str, Collection[str]], location: str) -> None:
-    """Refuse classes that no training image has.
+def require_trained(splits: Mapping[str, Collection[str]], location: str, settings: DatasetSettings) -> None:
+    """Refuse classes that no training image has, in data to learn from.
 
     Args:
         splits: the classes of each split.
         location: of the data, as messages name it.
+        settings: whether anything is learned from them.
     """
+    if not settings.learned:
+        return
     known = splits["train"]
     for split, classes in splits.items():
         strangers = sorted(set(classes) - set(known), key=natural_key)

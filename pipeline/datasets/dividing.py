@@ -74,8 +74,10 @@ def divided(images: Divisible, settings: DatasetSettings) -> Division:
     codes = np.maximum(images.splits, SPLIT_NAMES.index("train"))  # what the data do not say of is for training
     given = {name: np.flatnonzero(codes == code) for code, name in enumerate(SPLIT_NAMES) if (codes == code).any()}
     whole = given.get("train", np.empty(0, int))
-    require_two([images.names[label] for label in np.unique(images.labels[whole])])
+    require_two([images.names[label] for label in np.unique(images.labels[whole])], settings)
     fraction = settings.test_fraction
+    if not (settings.learned or fraction):
+        return Division(given)
     notices: tuple[str, ...] = ()
     if fraction and "test" in given:
         raise RequestError(

@@ -3,7 +3,7 @@
 import posixpath
 import tarfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -51,29 +51,30 @@ class GivenData:
     said: str
 
 
-def recognise(data: str) -> GivenData:
+def recognise(data: str, named: Collection[str] = ()) -> GivenData:
     """Find out what DATA is.
 
     Args:
         data: a path or a pattern, or the URL of files in a store.
+        named: the settings of the `dataset` section that are given beside it, so that nobody has to guess them.
 
     Raises:
         RequestError: there is nothing there, or it is nothing that images can be read from; says what to give.
     """
     if features.is_url(data) or (PATTERN.search(data) and not local_path(data).exists()):
         source = KINDS.get(posixpath.splitext(data.rstrip("/"))[1].lower(), "")
-        return _of_kind(data, source or _kind_behind(data))
+        return _of_kind(data, source or _kind_behind(data), named)
     path = local_path(data)
     if path.is_dir():
-        return _folder(path)
+        return _folder(path, named)
     if not path.exists():
         raise RequestError(_nothing_there(data, path))
-    return _of_kind(str(path.resolve()), _kind_of_file(path))
+    return _of_kind(str(path.resolve()), _kind_of_file(path), named)
 
 
-def _of_kind(path: str, source: str) -> GivenData:
+def _of_kind(path: str, source: str, named: Collection[str] = ()) -> GivenData:
     if source == "csv":
-        return _table(path)
+        return _table(path, named)
     return GivenData({"source": source, "path": path}, SAID[source])
 
 
@@ -101,7 +102,7 @@ def _kind_of_file(path: Path) -> str:
     raise RequestError(f"'{path}' is nothing that images are read from. {WHAT_DATA_IS}")
 
 
-def _folder(path: Path) -> GivenData:
+def _folder(path: Path, named: Collection[str]) -> GivenData:
     """Tell a folder of classes from one of tables, archives or Parquet files."""
     files = walk(path).files
     images = [name for name in files if looks_like_image(name)]
@@ -112,7 +113,7 @@ def _folder(path: Path) -> GivenData:
                 return _of_kind(str(path.resolve()), KINDS[ending])
     has_table = any(posixpath.splitext(name)[1].lower() in (".csv", ".tsv") for name in _beside(path))
     if has_table and not _has_classes(path, images):
-        return _table(str(path.resolve()))
+        return _table(str(path.resolve()), named)
     return _of_kind(str(path.resolve()), "folder")
 
 
@@ -128,7 +129,7 @@ def _has_classes(root: Path, images: list[str]) -> bool:
     return False
 
 
-def _table(path: str) -> GivenData:
+def _table(path: str, named: Collection[str]) -> GivenData:
     """Guess the columns of a table: which names the images, which says what they show, which the split."""
     settings = DatasetSettings(source="csv", path=path)
     table = read_tables(settings)[0][0]
@@ -138,10 +139,11 @@ def _table(path: str) -> GivenData:
     if first_image(table, is_there):
         table, found["header"] = numbered(table), False
     columns: dict[str, Any] = dict(guessed_columns(table, is_there))
-    missing = [key for key in ("image_column", "label_column") if key not in columns and "label_columns" not in columns]
-    if "image_column" not in columns or missing:
+    known = {*columns, *named}
+    missing = [key for key in ("image_column", "label_column") if key not in known and "label_columns" not in known]
+    if "image_column" not in known or missing:
         raise RequestError(
-            f"'{table.path}' has no column that {'names images' if 'image_column' not in columns else 'looks like labels'}. "
+            f"'{table.path}' has no column that {'names images' if 'image_column' not in known else 'looks like labels'}. "
             f"Columns: {', '.join(table.header)}. Name them: --set dataset.{missing[0] if missing else 'image_column'}=…"
         )
     if split := guessed_split(table, columns.values()):

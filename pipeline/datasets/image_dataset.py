@@ -128,8 +128,8 @@ class ImageDataset(Dataset):
         self.drawn_test = drawn is not None
         self._drawn = drawn
         self.group_candidates = group_candidates
-        train = tables["train"]
-        self.class_names = tuple(sorted((train.names[i] for i in np.unique(train.labels)), key=natural_key))
+        names = {table.names[i] for table in tables.values() for i in np.unique(table.labels)}
+        self.class_names = tuple(sorted(names, key=natural_key))
         self.image_shape = (*resizing.size, 3)
         self.identity = {"input.decoding": RECIPE, **identity}
         self.splits = {split: Samples(table.ids, self._labels(table)) for split, table in tables.items()}
@@ -216,7 +216,7 @@ class ImageDataset(Dataset):
         return hashes
 
     def _labels(self, table: ImageTable) -> np.ndarray:
-        """Return the labels as indices into the class names, which are those of the training images in their natural order."""
+        """Return the labels as indices into the class names, in their natural order."""
         numbers = {name: number for number, name in enumerate(self.class_names)}
         return np.array([numbers.get(name, -1) for name in table.names], np.int64)[table.labels]
 

@@ -45,6 +45,7 @@ class NetworkRecord(TrainedRecord):
     """What is needed of the result that describes a trained network."""
 
     cache_identity: PixelIdentity
+    cache_key: str
     experiment: dict[str, Any]
 
 

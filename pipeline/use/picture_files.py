@@ -40,31 +40,36 @@ class PictureBatch:
 def listed(paths: Sequence[Path]) -> Iterator[tuple[Path, str]]:
     """Yield every file with the reason why it cannot be used (empty: not known yet); a folder's files are sorted by name.
 
+    A path that is not there, or a folder without a file, is one of those that cannot be used, as long as another path can be.
+
     Raises:
-        RequestError: a path does not exist, or a folder has no file.
+        RequestError: nothing is there.
     """
-    missing = [path for path in paths if not os.path.lexists(path)]
-    if missing:
-        raise RequestError(
-            f"There is no file or folder '{printable(str(missing[0]))}'. Name images, or folders of images."
-        )
+    found = {path: _looked_into(path) for path in dict.fromkeys(paths)}
+    problems = {path: own for path, own in found.items() if isinstance(own, str) and own}
+    if len(problems) == len(found):
+        path, problem = next(iter(problems.items()))
+        raise RequestError(f"'{printable(str(path))}': {problem}. Name images, or folders of images.")
     for path in paths:
-        if not path.is_dir():
-            yield path, ""
+        own = found[path]
+        if isinstance(own, str):
+            yield path, own
             continue
-        found = _walked(path)
-        yield from ((path / file, "") for file in sorted((*found.files, *found.beside)))
-        yield from ((path / problem.path, problem.reason) for problem in (*found.unlisted, *found.passed_over))
+        yield from ((path / file, "") for file in sorted((*own.files, *own.beside)))
+        yield from ((path / problem.path, problem.reason) for problem in (*own.unlisted, *own.passed_over))
 
 
-def _walked(folder: Path) -> Walk:
+def _looked_into(path: Path) -> Walk | str:
+    """Return what is below a folder, or why there is nothing to be read at a path; of any other file an empty text."""
+    if not os.path.lexists(path):
+        return "there is no such file or folder"
+    if not path.is_dir():
+        return ""
     try:
-        found = walk(folder)
+        found = walk(path)
     except OSError as error:
-        raise RequestError(f"'{printable(str(folder))}' cannot be listed ({error.strerror}).") from error
-    if not (found.files or found.beside or found.unlisted):
-        raise RequestError(f"There is no file in '{printable(str(folder))}'. Name images, or folders of images.")
-    return found
+        return f"a folder that cannot be listed ({error.strerror})"
+    return found if found.files or found.beside or found.unlisted else "a folder without a file"
 
 
 def decoded(files: PictureFiles, resizing: Resizing, max_pixels: int, batch_size: int) -> Iterator[PictureBatch]:

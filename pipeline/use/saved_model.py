@@ -1,6 +1,7 @@
 """Finds a trained classifier of an experiment, with what is known of it, and checks that it can still be used."""
 
 import json
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -22,7 +23,7 @@ from bottleneck_features.pipeline.evaluation.calibration import with_temperature
 from bottleneck_features.pipeline.experiment import Experiment, with_random_weights
 from bottleneck_features.pipeline.experiment_file import restored_experiment
 from bottleneck_features.pipeline.extraction.identity import settings_identity
-from bottleneck_features.pipeline.method_names import MODELS, NETWORKS, training_command
+from bottleneck_features.pipeline.method_names import HEADS, MODELS, NETWORKS, training_command
 from bottleneck_features.pipeline.methods.recipe import NetworkRecord, require
 from bottleneck_features.pipeline.methods.saved_head import SavedHead, load_head
 from bottleneck_features.pipeline.results import RESULT_FILE
@@ -33,6 +34,11 @@ if TYPE_CHECKING:
 
 HEAD_FILE, NETWORK_FILE = "head.npz", "model.keras"
 DECODING = "input.decoding"
+RECIPE_ARRAY, KERAS_CONFIG = "recipe.npy", "config.json"  # in the archives that heads and networks are
+WHAT_A_MODEL_IS = (
+    "A trained model is a head.npz that `bottleneck probe` or `train-head` wrote, or a model.keras of `fine-tune` with its "
+    "result.json beside it."
+)
 
 
 @dataclass(frozen=True)
@@ -40,7 +46,7 @@ class SavedModel:
     """A trained classifier of images.
 
     Attributes:
-        name: one of `MODELS`.
+        name: one of `MODELS`; of a head that was moved, the name of its file.
         path: its file.
         known: JSON: `method`, `layers`, `classes`, `image_shape`, `temperature`, `data`, `backbone`, `scored_on`, `n`,
             `accuracy`, `interval`; `cache_identity`, in which is how image files were decoded.
@@ -113,18 +119,92 @@ def open_model(home: Path, experiment: str, wanted: str | None = None, overrides
     name, path = _located(home, experiment, wanted)
     if name in NETWORKS:
         return _network(name, path, tuple(overrides))
-    head = load_head(path)
-    saved = restored_experiment(_with_compute(head.recipe), str(path), tuple(overrides))
+    return _of_head(name, path, load_head(path), tuple(overrides))
+
+
+def open_model_file(path: Path, overrides: Sequence[str] = ()) -> SavedModel:
+    """Open a trained classifier by its file, wherever it lies.
+
+    Args:
+        path: a head that `probe` or `train-head` wrote, or a `model.keras` of `fine-tune` with its result.json beside it.
+        overrides: as in `open_model`.
+
+    Raises:
+        RequestError: it is neither, it cannot be read, or its backbone is not what it was trained on any more.
+    """
+    members = _members(path)
+    if KERAS_CONFIG in members:
+        return _network(_network_name(path), path, tuple(overrides))
+    if RECIPE_ARRAY not in members:
+        raise RequestError(f"'{path}' is no trained model. {WHAT_A_MODEL_IS}")
+    return _of_head(_head_name(path) or path.stem, path, load_head(path), tuple(overrides))
+
+
+def trained_models(home: Path, experiment: str) -> dict[str, Path]:
+    """Return the files of the trained models that an experiment has, by their names in `MODELS`."""
+    return {name: file for name, file in _places(home, experiment).items() if file.is_file()}
+
+
+def _members(path: Path) -> list[str]:
+    """Return the names in the archive that a file is; nothing where it is none."""
+    if path.is_dir():
+        inside = [name for name in (HEAD_FILE, NETWORK_FILE) if (path / name).is_file()]
+        advice = f"Give the file in it: {path / inside[0]}" if inside else WHAT_A_MODEL_IS
+        raise RequestError(f"'{path}' is a folder. {advice}")
+    if not path.exists():
+        raise RequestError(f"There is no file '{path}'. {WHAT_A_MODEL_IS}")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.namelist()
+    except zipfile.BadZipFile:
+        return []
+
+
+def _head_name(path: Path) -> str:
+    """Return which of `HEADS` a file is by its place; empty where it lies elsewhere."""
+    there = (name for name in HEADS if path.parent.name == name.partition(":")[0] and path.name == _file_name(name))
+    return next(there, "")
+
+
+def _network_name(path: Path) -> str:
+    """Return which of `NETWORKS` a file is, by the result beside it."""
+    file = path.with_name(RESULT_FILE)
+    if not file.is_file():
+        raise RequestError(
+            f"There is no {RESULT_FILE} beside '{path}', which says what its classes are and what was done to its images. "
+            f"`bottleneck fine-tune` writes both: keep them together. What `export` writes is for other programs."
+        )
+    try:
+        name = read_json(file)["methods"][0]["name"]
+    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+        raise RequestError(
+            f"'{file}' does not describe {path.name} ({type(error).__name__}: {error}). {WHAT_A_MODEL_IS}"
+        ) from None
+    if name not in NETWORKS:
+        raise RequestError(f"'{file}' describes no network but {name!r}. {WHAT_A_MODEL_IS}")
+    return str(name)
+
+
+def _of_head(name: str, path: Path, head: SavedHead, overrides: tuple[str, ...]) -> SavedModel:
+    saved = restored_experiment(_with_compute(head.recipe), str(path), overrides)
+    trained = restored_experiment(_with_compute(head.recipe), str(path)).dataset.common_size
+    if saved.dataset.common_size != trained:
+        raise RequestError(
+            f"dataset.common_size is what the images were brought to that {str(path)!r} was trained on "
+            f"({list(trained) or 'not set'}): leave it out. Received: {list(saved.dataset.common_size)}"
+        )
     usable, warnings = _usable(saved)
     identity = head.recipe["cache_identity"]
     _refuse_what_differs(identity, usable, path)
     return SavedModel(name, path, head.recipe, usable, head, None, (*warnings, *_read_otherwise(identity, usable)))
 
 
+def _places(home: Path, experiment: str) -> dict[str, Path]:
+    return {name: home / "runs" / experiment / name.partition(":")[0] / _file_name(name) for name in MODELS}
+
+
 def _located(home: Path, experiment: str, wanted: str | None) -> tuple[str, Path]:
-    runs = home / "runs" / experiment
-    files = {name: runs / name.partition(":")[0] / _file_name(name) for name in MODELS}
-    there = [name for name, file in files.items() if file.is_file()]
+    files, there = _places(home, experiment), trained_models(home, experiment)
     name = wanted or next(iter(there), "probe")
     if name in there:
         return name, files[name]
@@ -228,6 +308,7 @@ def _network(name: str, path: Path, overrides: tuple[str, ...]) -> SavedModel:
             "threshold": method.get("threshold"),
             **{key: result[key] for key in ("classes", "data", "backbone", "scored_on")},
             "cache_identity": result.get("pixels", {}),
+            "cache_key": result.get("cache_key", ""),
         }
         settings = {
             key: value for key, value in result["experiment"].items() if key != "compare"

@@ -137,7 +137,8 @@ def test_when_no_file_can_be_used_the_command_fails_and_says_why(trained, tmp_pa
     [
         ([], ["Name images"]),
         (["nowhere.jpg"], ["'nowhere.jpg'", "Name images"]),
-        (["{empty}"], ["There is no file in"]),
+        (["{empty}"], ["empty': a folder without a file", "Name images"]),
+        (["nowhere.jpg", "{empty}"], ["'nowhere.jpg': there is no such file or folder"]),
         (
             ["{file}", "--model", "from-pretrained"],
             ["from-pretrained/model.keras", "--model train-head", "bottleneck fine-tune --method from-pretrained"],
@@ -187,3 +188,22 @@ def test_predict_refuses_numbers_without_a_range_until_one_is_given(trained, tmp
     done = invoke(*words, "--set", "dataset.value_range=0,1000", str(tmp_path / "files"), home=trained)
     assert done.exit_code == 0, done.output
     assert [one["error"] for one in json.loads(done.stdout)["predictions"]] == [None, None]
+
+
+def test_of_files_that_are_named_one_by_one_the_missing_are_listed_and_the_others_classified(trained, files, tmp_path):
+    (tmp_path / "empty").mkdir()
+    named = [str(files / "digits" / "000.png"), "gone.png", str(tmp_path / "empty"), str(files / "digits" / "001.png")]
+    done = invoke("predict", "-e", "digits", *named, home=trained)
+    assert done.exit_code == 0, done.output
+    rows = list(csv.DictReader(done.stdout.splitlines()))
+    assert [row["file"] for row in rows] == named
+    assert [bool(row["label"]) for row in rows] == [True, False, False, True]
+    assert [rows[1]["error"], rows[2]["error"]] == ["there is no such file or folder", "a folder without a file"]
+    assert "4 files: 2 classified" in done.stderr
+
+
+def test_the_missing_and_the_unreadable_alone_end_with_the_reason_of_the_first(trained, tmp_path):
+    write(tmp_path / "a.jpg", b"no picture")
+    done = invoke("predict", "-e", "digits", "gone.png", str(tmp_path / "a.jpg"), home=trained)
+    assert done.exit_code == 1
+    assert "None of the 2 files could be classified. The first: 'gone.png': there is no such file" in done.stderr

@@ -29,8 +29,8 @@ def usable_arrays(whole: Dataset, settings: DatasetSettings) -> Dataset:
     small = np.array([label in few for label in found.labels.tolist()]) & ~found.dropped
     kept = ~found.dropped & ~small
     classes = {split: set(found.labels[kept & (splits == split)].tolist()) for split in whole.splits}
-    require_two(classes["train"])
-    require_trained(classes, whole.title)
+    require_two(classes.get("train", set()), settings)
+    require_trained(classes, whole.title, settings)
     notices = (*whole.notices, *found.notices, *left_out_notice(few, int(small.sum())))
     return _Corrected(whole, found.labels, kept, notices)
 
@@ -56,7 +56,7 @@ class _Corrected(SelectedDataset):
         super().__init__(whole, {split: np.flatnonzero(own) for split, own in parts.items() if own.any()})
         named = dict(zip(whole.splits, np.split(labels, starts), strict=True))
         names = {split: named[split][places].tolist() for split, places in self._kept.items()}
-        self.class_names = tuple(sorted(set(names["train"]), key=natural_key))
+        self.class_names = tuple(sorted({name for own in names.values() for name in own}, key=natural_key))
         numbers = {name: number for number, name in enumerate(self.class_names)}
         self.splits = {
             split: Samples(samples.ids, np.array([numbers[name] for name in names[split]], np.int64))

@@ -48,7 +48,8 @@ def read_labels(texts: np.ndarray, settings: DatasetSettings, place: str = "") -
     Args:
         texts: `(n,)` text, as the data have it.
         settings: `fold_case`, and for the cells of tables `missing_labels`.
-        place: where they are written, as `require_classes` names it; empty where they are names of folders, which are classes.
+        place: where they are written, as `require_classes` names it, which is for data to learn from; empty where they are names
+            of folders, which are classes.
 
     Raises:
         RequestError: they are no classes, or it cannot be told whether a word is a class or says that there is no label.
@@ -67,7 +68,7 @@ def read_labels(texts: np.ndarray, settings: DatasetSettings, place: str = "") -
             f"There is no label in {place}: all {len(texts):,} cells are empty or say that there is none. Learning needs images "
             "with labels; `bottleneck predict` labels images by a model."
         )
-    if place:
+    if place and settings.learned:
         require_classes({label: count for label, count in totals.items() if label}, place)
     variants = _differing_in_case(totals)
     if settings.fold_case:

@@ -18,9 +18,10 @@ from pydantic import FiniteFloat, TypeAdapter
 
 from bottleneck_features.features.storage import remove_stale
 from bottleneck_features.foreign import read_json
-from bottleneck_features.pipeline.dataset_settings import DatasetSettings
+from bottleneck_features.pipeline.dataset_settings import DatasetSettings, MeasuredData
 from bottleneck_features.pipeline.datasets.paths import local_path
 from bottleneck_features.pipeline.datasets.pixels.deep_pixels import NUMBER_KINDS, shown, type_names
+from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.results import write_text
 
 RANGES_FILE, RANGES_LOCK = "value-ranges.json", "value-ranges.lock"
@@ -57,8 +58,8 @@ def data_ranges(images: np.ndarray, of_test: np.ndarray, settings: DatasetSettin
     """
     kinds = {kind: found for kind in NUMBER_KINDS if (found := _of_kind(images, kind)).any()}
     asked = settings.value_range
-    if asked:
-        ranges = dict.fromkeys(NUMBER_KINDS.values(), (asked[0], asked[1]))
+    if asked or isinstance(settings, MeasuredData):
+        ranges = _known_ranges(kinds, images, settings)
     else:
         new = {NUMBER_KINDS[kind]: _found(images, here, here & ~of_test) for kind, here in kinds.items()}
         ranges = _kept(home, _place(settings), new) if new else {}
@@ -86,6 +87,21 @@ def ranges_asked(settings: DatasetSettings) -> dict[str, Range]:
 def kept_ranges(identity: Mapping[str, Any]) -> dict[str, Range]:
     """Return the ranges that a data set's identity names."""
     return {name: (float(low), float(high)) for name, (low, high) in identity.get("dataset.value_range", {}).items()}
+
+
+def _known_ranges(
+    kinds: Mapping[str, np.ndarray], images: np.ndarray, settings: DatasetSettings
+) -> Mapping[str, Range]:
+    """Return the ranges that are not found in the data: of `dataset.value_range`, or of the model that is measured on them."""
+    ranges = ranges_asked(settings) or (settings.ranges if isinstance(settings, MeasuredData) else {})
+    if unknown := [kind for kind in kinds if NUMBER_KINDS[kind] not in ranges]:
+        here = images[kinds[unknown[0]]]
+        types = sorted({one.decode() for one in np.unique(here["numbers"])})
+        raise RequestError(
+            f"{len(here):,} images hold {type_names(types)} values, and the model was trained on none: which of them "
+            "is black and which is white is unknown. Give their range by --set dataset.value_range=LOW,HIGH."
+        )
+    return ranges
 
 
 def _of_kind(images: np.ndarray, kind: str) -> np.ndarray:

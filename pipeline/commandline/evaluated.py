@@ -1,0 +1,126 @@
+"""What `evaluate` prints: the verdict, the figures, the worst classes, and where the files are."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bottleneck_features.pipeline.commandline.output import (
+    MOST_ROWS,
+    echo,
+    print_files,
+    print_left_out,
+    print_table,
+    say,
+)
+from bottleneck_features.pipeline.commandline.printed_results import model_line
+from bottleneck_features.pipeline.figures import Figures, figures_of_row
+from bottleneck_features.pipeline.tables import interval_text, no_better_than, percent_text
+
+COLUMNS = ("class", "images", "recall", "precision", "most often taken for")
+_BESIDE = {
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "macro_f1": "macro F1",
+    "auroc": "AUROC",
+    "average_precision": "average precision",
+}
+
+
+def print_evaluation(result: Mapping[str, Any], everything: bool) -> None:
+    """Print how good a model is on labelled images, and a row for each class; `everything`: not only of the worst ones."""
+    say(" ".join(verdict(result)))
+    for line in figure_lines(result):
+        say(line, rest="  ")
+    rows = class_rows(result["per_class"])
+    shown = rows if everything else rows[:MOST_ROWS]
+    echo("\nPer class, the lowest recall first:")
+    print_table(COLUMNS, shown)
+    print_left_out(classes=len(rows) - len(shown))
+    say(f"model: {model_line(result['model'])}", rest="  ")
+    print_files(result, everything)
+
+
+def verdict(result: Mapping[str, Any]) -> list[str]:
+    """Return what the figures say, in one or two sentences: on images that the model was not trained on, where that is known."""
+    seen, without = result["trained_on"]["images"], result["trained_on"]["figures_without"]
+    if seen == result["n"]:
+        return [
+            f"The model was trained on all these {seen:,} images, or chosen by them: the figures do not say how good it is on "
+            "others.",
+            _found(result, result["figures"], f"on these {seen:,} images"),
+        ]
+    if without:
+        return [
+            _found(result, without, f"on the {without['n']:,} images that the model was not trained on"),
+            f"The figures below are of all {result['n']:,} images, {seen:,} of which it was trained on: too optimistic.",
+        ]
+    kind = "test images" if set(result["images"]) == {"test"} else "images"
+    return [_found(result, result["figures"], f"on {result['n']:,} {kind} of {result['data']}")]
+
+
+def _found(result: Mapping[str, Any], figures: Mapping[str, Any], images: str) -> str:
+    present = [one for one in result["per_class"] if one["n"]]
+    accuracy = f"accuracy {interval_text(figures['accuracy'], *figures['interval'])} {images}"
+    if len(present) == 1:
+        return (
+            f"A{accuracy[1:]}, all of class {present[0]['name']!r}: how often other classes are taken for it is not "
+            "measured."
+        )
+    baseline = no_better_than(_as_figures(figures), result["select"], len(present))
+    if baseline:
+        return f"Not shown to be better than {baseline}: {accuracy}."
+    majority = f"always answering the most frequent class gets {percent_text(figures['majority'])}"
+    if result["select"] == "accuracy":
+        return f"A{accuracy[1:]}; {majority}."
+    value = interval_text(figures["balanced_accuracy"], *figures["balanced_accuracy_interval"])
+    return (
+        f"Balanced accuracy {value} {images}, of unequal classes; guessing gets {percent_text(1 / len(present))}. Accuracy: "
+        f"{percent_text(figures['accuracy'])}; {majority}."
+    )
+
+
+def _as_figures(figures: Mapping[str, Any]) -> Figures:
+    row = {name: {"all": value} for name, value in figures.items()}
+    found = figures_of_row(row, "all")
+    assert found
+    return found
+
+
+def figure_lines(result: Mapping[str, Any]) -> list[str]:
+    """Return all figures in a few lines."""
+    own, calibration = result["figures"], result["calibration"]
+    scores = []
+    for name, words in _BESIDE.items():
+        if own.get(name) is not None:
+            ends = own["interval" if name == "accuracy" else f"{name}_interval"]
+            scores.append(f"{words} {interval_text(own[name], *ends)}")
+    worst = f"worst class ({result['classes'][own['worst_class']]!r}): recall {percent_text(own['worst_recall'])}"
+    lines = [
+        "; ".join([*scores, worst]),
+        f"probabilities: log loss {calibration['log_loss']:.3f}, expected calibration error "
+        f"{100 * calibration['expected_calibration_error']:.1f} points",
+    ]
+    if unlike := result["unlike"]:
+        lines.append(
+            f"unlike the training images: {unlike['images']:,} of {result['n']:,} ({percent_text(unlike['share'])})"
+        )
+    if result["trained_on"]["images"] == 0:
+        lines.append(
+            "none of the images is a copy, byte for byte, of one that the model was trained on (near-duplicates may be)"
+        )
+    if result["threshold"] is not None:
+        lines.append(f"{result['classes'][1]!r} is answered from a probability of {result['threshold']:.3g} on")
+    return lines
+
+
+def class_rows(classes: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
+    """Return classes as text in the order of COLUMNS; a dash where there is no figure."""
+    return [
+        (
+            one["name"],
+            f"{one['n']:,}",
+            interval_text(*(one["recall"][key] for key in ("value", "low", "high"))) if one["recall"] else "–",
+            "–" if one["precision"] is None else percent_text(one["precision"]),
+            f"{one['taken_for']} ({one['taken']:,})" if one["taken_for"] else "–",
+        )
+        for one in classes
+    ]
