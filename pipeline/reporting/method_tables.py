@@ -62,8 +62,7 @@ def method_tables(results: Mapping[str, Mapping[str, Any]]) -> list[MethodTable]
         if command == "probe":
             split = result["scored_on"]
             families = _probes("The best probe of each family", result["methods"], split, select, pairs)
-            marked = result["methods"].index(best_method(result)) if command == main else None
-            tables.append(replace(families, marked=marked))
+            tables.append(_marking(shown, families))
             best = result["table"][:PROBES_SHOWN]
             tables.append(_probes(f"The best {len(best)} probes on validation images", best, "validation", select))
         elif "methods" in result:
