@@ -24,7 +24,7 @@ def table_columns(methods: list[Mapping[str, Any]]) -> tuple[str, ...]:
     counts = {split: max(method["n"].get(split, 0) for method in methods) for split in shown_splits(methods)}
     return (
         "method",
-        *(f"{SPLIT_TITLES.get(split, split)}, n = {count:,}" for split, count in counts.items()),
+        *(SPLIT_TITLES.get(split, split) + (f", n = {count:,}" if count else "") for split, count in counts.items()),
         "training",
         "extraction",
         "parameters",

@@ -200,13 +200,22 @@ def print_inspection(result: Shown, overview: str, everything: bool) -> None:
 
 
 def print_run(result: Shown, of_models: Sequence[str], everything: bool) -> None:
-    """Print the answer, the methods, what was left out for time, where the report and the model are, and its use."""
-    say(result["answer"])
+    """Print the verdict, the methods, what was left out for time, where the report and the model are, and its use."""
+    say(result["verdict"])
     echo("")
     print_left_out(methods=_print_table_of_methods(result["methods"], result["best"], result, everything))
+    say(result["caveats"])
     for name, seconds in result["skipped"].items():
         cost = "its time is not known" if seconds is None else f"about {duration_text(seconds)}"
         say(f"left out for time: {name} ({cost}); --minutes {enough_minutes(result['minutes'], seconds)} adds it")
+    if larger := result["larger"]:
+        seconds = larger["extraction_seconds"]
+        time = "" if seconds is None else f" and takes about {duration_text(seconds)} to extract"
+        say(
+            f"a larger network: --backbone {larger['backbone']} --name {result['name']}-{larger['backbone']} downloads "
+            f"{larger['download_mb']} MB{time}",
+            rest="  ",
+        )
     echo(f"report: {result['report']}")
     echo(f"model:  {result['model']}")
     echo(f"for new images: {shlex.join(('bottleneck', 'predict', *of_models))} FOLDER")

@@ -1,6 +1,7 @@
 """How long methods take to train on this machine, estimated before they are."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from bottleneck_features.pipeline.evaluation.study import Study
 from bottleneck_features.pipeline.methods.cross_validation import Folding
@@ -14,6 +15,23 @@ HEAD_SECONDS_A_STEP, HEAD_START = 0.003, 3.0
 # pixels through EfficientNet-Lite0 on two cores, whose bfloat16 pass takes 0.8 s. And what is spent before the first step.
 TRAINING_COST = {"float32": 6.0}
 REDUCED_COST, SECONDS_TO_START = 20.0, 8.0
+DEFAULT, LARGER = "efficientnet-lite0", "resnet50"
+# 234 photographs at 224 pixels, in bfloat16 on two cores: 97 to 153 images/s through the one, 23 to 26 through the other
+LARGER_MEGABYTES, LARGER_COST = 98, 5.0
+
+
+def larger_network(study: Study) -> dict[str, Any] | None:
+    """Return what a larger network than the default one would cost: `backbone`, `download_mb`, `extraction_seconds`.
+
+    Returns:
+        None where another one was chosen; the seconds are None where the speed of stage one is not known.
+    """
+    if study.experiment.backbone.name != DEFAULT:
+        return None
+    rate = study.images_per_second
+    images = sum(len(samples) for samples in study.dataset.splits.values())
+    seconds = round(LARGER_COST * images / rate, 1) if rate else None
+    return {"backbone": LARGER, "download_mb": LARGER_MEGABYTES, "extraction_seconds": seconds}
 
 
 def estimated_seconds(study: Study, folding: Folding | None = None) -> Mapping[str, float | None]:

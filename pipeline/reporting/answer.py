@@ -1,6 +1,7 @@
 """The question an experiment asks, and its answer, in a few sentences."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from bottleneck_features.pipeline.figures import SIGNIFICANT, figures_of_row
@@ -39,24 +40,6 @@ def question(backbone: str, data: str) -> str:
     )
 
 
-def answer(result: Mapping[str, Any]) -> str:
-    """Return the outcome of `compare` in a few sentences: the best frozen method beside the best of every other kind."""
-    return " ".join(
-        [*verdict(result, result["backbone"]), *caveats(result, (row["name"] for _, row in leaders(result)))]
-    )
-
-
-def answer_without_rivals(result: Mapping[str, Any], backbone: str, measured: Iterable[str]) -> str:
-    """Return the outcome of a command that compares no kinds of methods: the score of the one it keeps.
-
-    Args:
-        result: the command's.
-        backbone: its label.
-        measured: the names of all methods on the page.
-    """
-    return " ".join([*verdict(result, backbone), *caveats(result, measured)])
-
-
 def verdict(result: Mapping[str, Any], backbone: str) -> list[str]:
     """Return what a result has found, in sentences: a method that is no better than guessing is named first.
 
@@ -87,8 +70,26 @@ def caveats(result: Mapping[str, Any], measured: Iterable[str]) -> list[str]:
     return [*found, _chosen_on(result, best_method(result))]
 
 
-def answer_of(results: Mapping[str, Mapping[str, Any]], backbone: str) -> str:
-    """Return the answer that all results of an experiment give: that of `compare`, or of the first that scored a method.
+@dataclass(frozen=True)
+class Answer:
+    """What all results of an experiment say together.
+
+    Attributes:
+        verdict: what was found, in one sentence, or in one for every kind of method that was compared.
+        caveats: what a reader must know of how it was found.
+    """
+
+    verdict: str
+    caveats: str
+
+    @property
+    def text(self) -> str:
+        """All of it."""
+        return f"{self.verdict} {self.caveats}"
+
+
+def answer_of(results: Mapping[str, Mapping[str, Any]], backbone: str) -> Answer:
+    """Return the answer of `compare`, or of the first command that scored a method.
 
     Args:
         results: result objects by command.
@@ -96,9 +97,11 @@ def answer_of(results: Mapping[str, Mapping[str, Any]], backbone: str) -> str:
     """
     first = results[answering(results)]
     if first["command"] == "compare":
-        return answer(first)
-    measured = [method["name"] for result in results.values() for method in result.get("methods", ())]
-    return answer_without_rivals(first, first.get("backbone", backbone), measured)
+        measured = [row["name"] for _, row in leaders(first)]
+    else:
+        measured = [method["name"] for result in results.values() for method in result.get("methods", ())]
+    found = verdict(first, first.get("backbone", backbone))
+    return Answer(" ".join(found), " ".join(caveats(first, measured)))
 
 
 def answering(results: Mapping[str, Mapping[str, Any]]) -> str:

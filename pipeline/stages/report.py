@@ -25,8 +25,9 @@ def report(study: Study) -> Result:
         study: the experiment, opened; its cache must be complete.
 
     Returns:
-        The `Result`, with `answer`, `best_method` (its title), `shown` (commands whose results are on the page), `missing`
-        (what other commands would add), and `files`, the page first.
+        The `Result`, with `answer`, of which `verdict` is the first part and `caveats` the rest, `best_method` (its title),
+        `shown` (commands whose results are on the page), `missing` (what other commands would add), and `files`, the page
+        first.
 
     Raises:
         NoCache: there is no cache that matches; the message names what differs.
@@ -45,10 +46,12 @@ def report(study: Study) -> Result:
         sources.require_scores(experiment.name, options)
     with clock.phase("pictures"):
         pictures = draw(sources.results, folder)
+    answer = answer_of(sources.results, study.backbone)
     content: dict[str, Any] = {
         "name": experiment.name,
         "question": question(study.backbone, visible(study.dataset.title)),
-        "answer": answer_of(sources.results, study.backbone),
+        "verdict": answer.verdict,
+        "caveats": answer.caveats,
         "headline": headline_of(sources.results),
         "pictures": pictures,
         "results": sources.results,
@@ -71,7 +74,9 @@ def report(study: Study) -> Result:
     details: dict[str, Any] = {
         "data": study.dataset.title,
         "backbone": study.backbone,
-        "answer": content["answer"],
+        "answer": answer.text,
+        "verdict": answer.verdict,
+        "caveats": answer.caveats,
         "best_method": row_title(best_method(sources.results[answering(sources.results)])),
         "shown": list(sources.results),
         "missing": sources.missing,

@@ -11,7 +11,7 @@ from bottleneck_features.pipeline.evaluation.study import Study, open_study
 from bottleneck_features.pipeline.experiment import Experiment
 from bottleneck_features.pipeline.method_names import row_label
 from bottleneck_features.pipeline.method_row import CURVE_SEEDS
-from bottleneck_features.pipeline.methods.costs import estimated_seconds
+from bottleneck_features.pipeline.methods.costs import estimated_seconds, larger_network
 from bottleneck_features.pipeline.methods.cross_validation import Folding, folding_of
 from bottleneck_features.pipeline.reporting.answer import best_method
 from bottleneck_features.pipeline.reporting.sources import find_sources
@@ -61,9 +61,10 @@ def run(experiment: Experiment, home: Path, options: tuple[str, ...], minutes: f
         minutes: for all that follows the extraction.
 
     Returns:
-        The `Result`, with `answer` (sentences), `methods` (those that are compared, or the probes), `best` (the
-        label of the one that the answer is of), `scored_on`, `select`, `skipped` (estimated
-        seconds by method), `model` (the file of the trained model), `report`, `cache`, `data` and `files`.
+        The `Result`, with `answer`, of which `verdict` is the first part and `caveats` the rest, `methods` (those that are
+        compared, or the probes), `best` (the label of the one that the answer is of), `scored_on`, `select`, `skipped`
+        (estimated seconds by method), `larger` (see `larger_network`), `model` (the file of the trained model), `report`,
+        `cache`, `data` and `files`.
 
     Raises:
         RequestError: a setting cannot be right, or classes have too few images.
@@ -85,12 +86,13 @@ def run(experiment: Experiment, home: Path, options: tuple[str, ...], minutes: f
     details = {
         "data": study.dataset.title,
         "name": experiment.name,
-        "answer": page.details["answer"],
+        **{part: page.details[part] for part in ("answer", "verdict", "caveats")},
         "methods": shown["methods"],
         "best": row_label(best_method(shown)),
         "scored_on": shown["scored_on"],
         "select": shown["select"],
         "skipped": budget.skipped,
+        "larger": larger_network(study),
         "minutes": minutes,
         "model": str(study.folder.parent / "probe" / "head.npz"),
         "report": page.details["files"][0],

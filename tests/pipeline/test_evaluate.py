@@ -182,7 +182,9 @@ def test_pictures_of_one_class_give_its_recall_and_no_more(home, others, tmp_pat
     assert result["curves"] is None
     assert any("no image of 'common'" in warning for warning in result["warnings"])
     said = invoke("evaluate", "grey", str(tmp_path / "one"), home=home)
-    assert "all of class 'rare': how often other classes are taken for it is not measured" in " ".join(said.stdout.split())
+    assert "all of class 'rare': how often other classes are taken for it is not measured" in " ".join(
+        said.stdout.split()
+    )
 
 
 def test_a_table_of_three_pictures_whose_labels_do_not_repeat_is_measured(home, others, tmp_path):

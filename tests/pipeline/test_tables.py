@@ -15,7 +15,7 @@ from bottleneck_features.pipeline.evaluation.figures import figures
 from bottleneck_features.pipeline.evaluation.holdout_scores import accuracy_of
 from bottleneck_features.pipeline.figures import Figure, Figures, figures_json
 from bottleneck_features.pipeline.method_row import Method, Score
-from bottleneck_features.pipeline.reporting.answer import answer
+from bottleneck_features.pipeline.reporting.answer import answer_of
 from bottleneck_features.pipeline.tables import p_text, share_text, table_rows
 
 FORMULA = "$\\frac{1}{0}$ & \"quotes\" 'too'"
@@ -37,8 +37,12 @@ def _result(*methods: Method) -> dict[str, Any]:
     return {"command": "compare", "methods": rows, "pairs": [pair], "scored_on": "test", "backbone": "a net"}
 
 
+def _answer(result: dict[str, Any]) -> str:
+    return answer_of({result["command"]: result}, result["backbone"]).text
+
+
 def test_the_answer_names_the_gap_and_whether_it_may_be_chance():
-    said = answer(_result(_method("head", ("last",), 0.9), _method("convnet-small", (), 0.5)))
+    said = _answer(_result(_method("head", ("last",), 0.9), _method("convnet-small", (), 0.5)))
     assert "(head@last, a net) reaches 90.0 % [85.0, 95.0] on 100 test images" in said
     assert (
         "Against the best network trained from scratch (convnet-small, 50.0 % [45.0, 55.0]) it is +40.0 points" in said
@@ -51,17 +55,17 @@ def test_the_answer_names_the_gap_and_whether_it_may_be_chance():
 def test_the_answer_names_the_test_over_groups_where_it_was_the_one():
     result = _result(_method("head", ("last",), 0.9), _method("convnet-small", (), 0.5))
     result["pairs"][0]["test"] = "group sign-flip"
-    assert "which is statistically significant (exact sign-flip test over groups, p = 1e-09)" in answer(result)
+    assert "which is statistically significant (exact sign-flip test over groups, p = 1e-09)" in _answer(result)
 
 
 def test_the_answer_says_so_where_nothing_was_trained_from_scratch():
-    said = answer(_result(_method("head", ("last",), 0.9), _method("logistic", ("first",), 0.5)))
+    said = _answer(_result(_method("head", ("last",), 0.9), _method("logistic", ("first",), 0.5)))
     assert "Whether a network trained from scratch does better has not been measured here." in said
 
 
 def test_without_a_test_split_the_answer_says_that_validation_images_are_too_optimistic():
     result = _result(_method("head", ("last",), 0.9), _method("convnet-small", (), 0.5))
-    said = answer({**result, "scored_on": "validation"})
+    said = _answer({**result, "scored_on": "validation"})
     assert "on 100 validation images" in said
     assert "There is no test split" in said
     assert "on the images that both were chosen on (exact McNemar p = 1e-09)" in said
@@ -71,12 +75,12 @@ def test_without_a_test_split_the_answer_says_that_validation_images_are_too_opt
 def test_a_difference_that_chance_explains_is_said_to_and_none_needs_no_verdict():
     result = _result(_method("head", ("last",), 0.9), _method("convnet-small", (), 0.88))
     result["pairs"][0] |= {"p_value": 0.03, "p_adjusted": 0.06}
-    assert "it is +2.0 points [-3.0, +7.0], which cannot be told from chance" in answer(result)
-    assert "p = 0.03, p = 0.06 among several (Holm)" in answer(result)
+    assert "it is +2.0 points [-3.0, +7.0], which cannot be told from chance" in _answer(result)
+    assert "p = 0.03, p = 0.06 among several (Holm)" in _answer(result)
 
 
 def test_equal_accuracies_are_a_difference_with_its_interval_and_never_as_good():
-    said = answer(_result(_method("head", ("last",), 0.9), _method("convnet-small", (), 0.9)))
+    said = _answer(_result(_method("head", ("last",), 0.9), _method("convnet-small", (), 0.9)))
     assert "it is +0.0 points [-5.0, +5.0]" in said
     assert "as good as" not in said
 
@@ -85,11 +89,11 @@ def test_what_does_not_beat_the_most_frequent_class_says_so_first():
     result = _result(_method("head", ("last",), 0.9), _method("convnet-small", (), 0.5))
     known = Figure(0.5, 0.4, 0.6)
     result["methods"][0] |= figures_json({"test": Figures(100, known, 0.88, known, known, 0, 0.4)})
-    assert answer(result).startswith(
+    assert _answer(result).startswith(
         "head@last is not shown to be better than always answering the most frequent class"
     )
     result["methods"][0]["majority"] = {"test": 0.5}
-    assert "always answering the most frequent class gets 50.0 %" in answer(result)
+    assert "always answering the most frequent class gets 50.0 %" in _answer(result)
 
 
 @pytest.mark.parametrize(
@@ -106,13 +110,13 @@ def test_what_needs_no_image_is_given_by_the_figure_it_stands_beside(select, sai
     result |= {"select": select, "classes": ["a", "b"]}
     known = Figure(0.9, 0.8, 0.95)
     result["methods"][0] |= figures_json({"test": Figures(100, known, 0.88, known, known, 0, 0.8)})
-    assert f"always answering the most frequent class {said}" in answer(result)
+    assert f"always answering the most frequent class {said}" in _answer(result)
 
 
 def test_a_method_fitted_on_more_images_than_the_others_says_so():
     probe = replace(_method("best-probe", ("last",), 0.9), refitted_on=125)
     result = _result(probe, _method("convnet-small", (), 0.5))
-    assert "fitted on the 125 training and validation images together, the others on" in answer(result)
+    assert "fitted on the 125 training and validation images together, the others on" in _answer(result)
     assert table_rows(result["methods"])[0][3] == "fitted on 125"
 
 
