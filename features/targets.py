@@ -118,9 +118,10 @@ def decoded(content: bytes, manifest: Manifest) -> Targets:
                     if f"{split}/{_GROUPS}" in file
                 },
             )
+            digest = found.digest  # of texts that may be none any more
     except (OSError, KeyError, TypeError, OverflowError, MemoryError, RuntimeError, CacheError) as error:
         raise ValueError(first_line(error)) from error
-    if found.digest != manifest.targets:
+    if digest != manifest.targets:
         raise ValueError("they are not what was written")
     return found
 

@@ -121,6 +121,14 @@ def test_a_flipped_byte_in_the_targets_is_refused_or_changes_nothing(undisturbed
         assert all((opened[split].y == own).all() for split, own in before.items())
 
 
+def test_a_class_name_that_is_no_text_any_more_is_damage(undisturbed):
+    targets = undisturbed / "targets.h5"
+    place = targets.read_bytes().index(small_cache.CLASS_NAMES[0].encode()) + 1
+    letter = targets.read_bytes()[place]
+    with faults.flipped(targets, place, letter), pytest.raises(CacheDamaged, match="labels .* are damaged"):
+        open_features(undisturbed)
+
+
 def test_a_shard_that_is_not_in_the_manifest_is_made_again(undisturbed, tmp_path):
     with small_cache.writer(tmp_path / "cache", shard_size=SHARD_SIZE) as writer:
         (tmp_path / "cache" / SHARD).write_bytes(b"torn")
