@@ -34,7 +34,7 @@ COLUMNS = (
     "class_weight", "family, layers", "accuracy [95 %]", "always the most frequent", "balanced accuracy",
     f"recall of {RARE}s", "AUROC", "threshold",
 )  # fmt: skip
-FIRST = 5  # lines that must say it
+FIRST = 8  # lines of the verdict and its figures
 
 
 @click.command(help=__doc__)
