@@ -25,6 +25,7 @@ from bottleneck_features.pipeline.commandline.output import (
     print_warnings,
 )
 from bottleneck_features.pipeline.errors import RequestError
+from bottleneck_features.stopping import stopping_at_once
 
 if TYPE_CHECKING:
     from bottleneck_features.pipeline.experiment import Experiment
@@ -138,7 +139,8 @@ def asked(function: Callable[..., None]) -> Callable[..., None]:
         backbone: str | None = None, size: str | None = None, **others: Any,
     ) -> None:  # fmt: skip
         overrides = (*_short_words(backbone, size), *overrides)
-        from bottleneck_features.pipeline.commandline.given import asked_experiment
+        with stopping_at_once():
+            from bottleneck_features.pipeline.commandline.given import asked_experiment
 
         command = click.get_current_context().info_name
         home = usable_home(home)

@@ -13,6 +13,7 @@ from bottleneck_features.pipeline.commandline.cli_frame import READY_OR_FILE, ho
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.experiment_file import ready_made
 from bottleneck_features.pipeline.method_names import MODELS
+from bottleneck_features.stopping import stopping_at_once
 
 if TYPE_CHECKING:  # it loads what computes, and --help needs none of that
     from bottleneck_features.pipeline.use.saved_model import SavedModel
@@ -108,7 +109,8 @@ def which_model(home: Path) -> str:
 
 def opened_model(request: ModelRequest) -> "SavedModel":
     """Open the trained model of a request."""
-    from bottleneck_features.pipeline.use.saved_model import open_model, open_model_file
+    with stopping_at_once():
+        from bottleneck_features.pipeline.use.saved_model import open_model, open_model_file
 
     if isinstance(request.model, Path):
         return open_model_file(request.model, request.overrides)

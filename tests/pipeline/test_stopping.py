@@ -17,6 +17,7 @@ DATA = "sklearn.datasets"  # what the data need, shortly before TensorFlow is im
     ("imported", "seconds", "number"),
     [
         (FIRST, 0.05, signal.SIGINT), ("pydantic", 0.0, signal.SIGINT), ("h5py", 0.0, signal.SIGTERM), (LAST, 0.3, signal.SIGINT),
+        (LAST, 0.1, signal.SIGINT), ("scipy.sparse", 0.0, signal.SIGINT), ("joblib", 0.0, signal.SIGINT),
         (LAST, 1.0, signal.SIGHUP), (DATA, 1.0, signal.SIGINT), (DATA, 2.0, signal.SIGTERM),
     ],
 )  # fmt: skip
