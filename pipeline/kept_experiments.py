@@ -23,6 +23,7 @@ from bottleneck_features.pipeline.results import write_text
 
 FOLDER = "experiments"
 CONTENTS = ".contents.json"
+_GUESSED = ("image_column", "label_column", "label_columns", "split_column", "header")  # by the content of a table
 _BASES = {"csv": "csv"}  # the ready-made experiment that each source begins with; `folder` for the others
 
 
@@ -44,17 +45,39 @@ def kept_names(home: Path) -> list[str]:
     return sorted(path.stem for path in (home / FOLDER).glob("*.toml"))
 
 
-def name_of(data: str) -> str:
-    """Return the name that an experiment has after its data, of letters, digits, `.`, `_` and `-`.
+def name_of(path: str) -> str:
+    """Return the name that an experiment has after the place of its data, of letters, digits, `.`, `_` and `-`.
+
+    Args:
+        path: a folder, a file, a pattern, or a URL.
 
     Raises:
         RequestError: the path has none of these; says to give a name.
     """
-    stem = re.sub(r"(\.tar)?\.[A-Za-z0-9]+$", "", data.rstrip("/").rpartition("/")[2]) or data
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-.")
+    last = path.rstrip("/").rpartition("/")[2] or path
+    stem = last if local_path(path).is_dir() else re.sub(r"(\.tar)?\.[A-Za-z0-9]+$", "", last)
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", stem or last).strip("-.")
     if not name:
-        raise RequestError(f"'{data}' gives an experiment no name of letters or digits: add --name NAME.")
+        raise RequestError(f"'{path}' gives an experiment no name of Latin letters or digits: add --name NAME.")
     return name
+
+
+def own_settings(table: Mapping[str, Any]) -> list[str]:
+    """Return the settings of a kept experiment, as `section.key=value`, that are not those it begins with."""
+    dataset = table.get("dataset", {})
+    first = begun({key: dataset.get(key) for key in ("source", "path")}, str(table.get("name")))
+    guessed = (*_GUESSED, "source", "path")
+    return [
+        f"{section}.{key}={_shown(value)}"
+        for section, settings in table.items()
+        if isinstance(settings, Mapping)
+        for key, value in settings.items()
+        if value != first.get(section, {}).get(key) and not (section == "dataset" and key in guessed)
+    ]
+
+
+def _shown(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def begun(settings: Mapping[str, Any], name: str) -> dict[str, Any]:

@@ -43,6 +43,7 @@ def place(tmp_path_factory) -> Path:
             kind = folder / ("holiday" if number == 15 else f"pictures/{name}")
             kind.mkdir(parents=True, exist_ok=True)
             Image.fromarray(photograph[top : top + 128, left : left + 128]).save(kind / f"{name}-{number}.png")
+    shutil.copytree(folder / "pictures", folder / "pets")
     return folder
 
 
@@ -62,7 +63,7 @@ def run_shell(body: str, folder: Path, done: set[str]) -> None:
             done.add(line)
             own = (
                 ("natural-images" in line and (*OFFLINE, *SHORT))
-                or (re.search("-e folder|pictures/", line) and SHORT)
+                or (re.search("-e folder|pictures/|pets/", line) and SHORT)
                 or ()
             )
             given = () if made[1] in ("predict", "export", "settings") else own

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -74,6 +75,8 @@ def run_command(request: Request, minutes: float, opens: bool, everything: bool)
              bottleneck run train.csv --name birds --minutes 30
              bottleneck run photo-patches
     """
+    if not math.isfinite(minutes):
+        raise RequestError(f"--minutes takes a number of minutes. Received: {minutes}")
     import_tensorflow()
     from bottleneck_features.pipeline.stages.run import run
 

@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 DEFAULT_HOME = Path("artifacts")
 READY_OR_FILE = "A ready-made experiment (see `bottleneck experiments`), one that is kept in --home, or a .toml file."
-REPLACING = ("train-head", "probe", "compare", "fine-tune", "run")  # models and results of an experiment
+# what would replace or show models, results and settings of an experiment
+REPLACING = ("init", "train-head", "probe", "compare", "fine-tune", "advise", "report", "run")
 CLICK_CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
 SPREAD = (
@@ -44,6 +45,7 @@ SPREAD = (
 
 INTERRUPT_MESSAGES = {
     "features": "Stopped. Every finished shard is kept: the same command continues where this one stopped.",
+    "run": "Stopped. Every finished step is kept: the same command continues there.",
     "predict": "Stopped. With --out every prediction is kept: the same command continues after the last one.",
     "probe": "Stopped. With --seeds every finished split and training is kept: the same command continues after the last one.",
     "compare": "Stopped. With --seeds every finished split and training is kept, and of networks every finished epoch: the same "
@@ -128,7 +130,7 @@ class Request:
 
 def home_words(home: Path) -> tuple[str, ...]:
     """Return the words that name an artifacts folder on the command line, which the default one needs none of."""
-    return () if home == DEFAULT_HOME else ("--home", str(home))
+    return () if home == Path(os.environ.get("BOTTLENECK_HOME") or DEFAULT_HOME) else ("--home", str(home))
 
 
 def asked(function: Callable[..., None]) -> Callable[..., None]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import textwrap
 from itertools import groupby
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from bottleneck_features.pipeline.commandline.cli_frame import json_option
+from bottleneck_features.pipeline.commandline.cli_frame import home_option, json_option
 from bottleneck_features.pipeline.commandline.completion import (
     complete_experiment,
     complete_section,
@@ -53,8 +54,11 @@ def experiments_command(as_json: bool) -> None:
     "--set", "overrides", multiple=True, metavar="SECTION.KEY=VALUE", shell_complete=complete_setting,
     help="Override a setting of the experiment; may be repeated.",
 )  # fmt: skip
+@home_option
 @json_option
-def settings_command(section: str, experiment: str | None, overrides: tuple[str, ...], as_json: bool) -> None:
+def settings_command(
+    section: str, experiment: str | None, overrides: tuple[str, ...], home: Path, as_json: bool
+) -> None:
     """List every setting with its value, type and meaning, or those of a section, or one.
 
     The value is the default or, with -e, that of an experiment. Every command takes them as `--set head.epochs=50`; a file of
@@ -67,14 +71,14 @@ def settings_command(section: str, experiment: str | None, overrides: tuple[str,
              bottleneck settings score.select
     """
     from bottleneck_features.pipeline import setting_list
-    from bottleneck_features.pipeline.experiment_file import load_experiment
+    from bottleneck_features.pipeline.commandline.given import named_experiment
 
     chosen = setting_list.settings_of(section)
     if overrides and not experiment:
         raise RequestError(
             "--set changes a setting of an experiment: name it by -e (`bottleneck experiments` lists them)."
         )
-    own = load_experiment(experiment, overrides) if experiment else None
+    own = named_experiment(experiment, overrides, home) if experiment else None
     rows = [(one, setting_list.value_in(own, one) if own else one.default) for one in chosen]
     if as_json:
         print_json([setting_list.as_json(one, value) for one, value in rows])

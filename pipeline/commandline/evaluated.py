@@ -33,7 +33,7 @@ def print_evaluation(result: Mapping[str, Any], everything: bool) -> None:
     rows = class_rows(result["per_class"])
     shown = rows if everything else rows[:MOST_ROWS]
     echo("\nPer class, the lowest recall first:")
-    print_table(COLUMNS, shown)
+    print_table(COLUMNS, shown, needed=3)
     print_left_out(classes=len(rows) - len(shown))
     say(f"model: {model_line(result['model'])}", rest="  ")
     print_files(result, everything)

@@ -1,9 +1,12 @@
 """Which experiment a command is about: DATA that is given, a name that is kept or ready-made, or a file."""
 
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
+from bottleneck_features.models.weights import require_backbone
 from bottleneck_features.pipeline.dataset_settings import DatasetSettings
 from bottleneck_features.pipeline.datasets import open_dataset
 from bottleneck_features.pipeline.datasets.given_data import WHAT_DATA_IS, recognise
@@ -20,6 +23,7 @@ from bottleneck_features.pipeline.kept_experiments import (
     kept_names,
     known_contents,
     name_of,
+    own_settings,
     read_kept,
 )
 
@@ -66,7 +70,10 @@ def asked_experiment(
     if data is None and name is not None:
         raise RequestError("--name calls DATA by a name: give DATA too.")
     if experiment is not None:
-        return Asked(named_experiment(experiment, overrides, home), ("-e", experiment, *set_words(overrides)))
+        named = named_experiment(experiment, overrides, home)
+        if replaces:
+            _require_its_own_place(named, home)
+        return Asked(named, ("-e", experiment, *set_words(overrides)))
     if data is None:
         raise RequestError(what_there_is(home))
     if name is None and not local_path(data).exists() and data in (*kept_names(home), *ready_made()):
@@ -96,7 +103,7 @@ def measured_data(data: str, overrides: tuple[str, ...], home: Path) -> tuple[Da
     if named or (data.endswith(".toml") and local_path(data).is_file()):
         return named_experiment(data, overrides, home).dataset, ()
     given = recognise(data, _named_settings(overrides))
-    kept = _name_of_place(home, str(given.settings["path"]))
+    kept = _name_of_place(home, str(given.settings["path"]), "")
     table = read_kept(home, kept) if kept else begun(given.settings, "data")
     settings = restored_experiment(table, data, overrides).dataset
     return settings, () if kept else (f"{data}: {given.said}",)
@@ -125,9 +132,11 @@ def what_there_is(home: Path) -> str:
 
 
 def _of_data(data: str, name: str | None, overrides: tuple[str, ...], home: Path, *, replaces: bool) -> Asked:
+    _require_no_place(overrides, data)
     given = recognise(data, _named_settings(overrides))
     path = str(given.settings["path"])
-    own = name or _name_of_place(home, path) or name_of(data)
+    likely = name or name_of(path)
+    own = name or _name_of_place(home, path, likely) or likely
     if own in ready_made():
         raise RequestError(f"{own!r} is a ready-made experiment: call your data otherwise by --name NAME.")
     words = (data, *(("--name", name) if name else ()))
@@ -136,23 +145,55 @@ def _of_data(data: str, name: str | None, overrides: tuple[str, ...], home: Path
     table = read_kept(home, own)
     if is_place(table, path):
         return _kept(home, own, table, overrides, words, ())
-    moved = begun(given.settings, own)
-    experiment = restored_experiment(moved, data, overrides)
     before = known_contents(home, own)
-    if before is not None and contents_of(open_dataset(experiment, home)) == before:
-        table["dataset"] = {**table["dataset"], "path": path}
+    moved = restored_experiment(begun(given.settings, own), data, overrides)
+    if before is not None and contents_of(open_dataset(moved, home)) == before:
+        same_kind = table["dataset"].get("source") == given.settings["source"]
+        table["dataset"] = {**(table["dataset"] if same_kind else {}), **given.settings}
         return _kept(home, own, table, overrides, words, (f"The images of {own!r} are at {path} now.",))
-    if replaces:
-        raise RequestError(
-            f"{own!r} is the name of other images, those of {table['dataset'].get('path')}; its models and results would be "
-            f"replaced by those of {path}. Give these images a name of their own: --name NAME."
-        )
-    return Asked(experiment, (*words, *set_words(overrides)), (f"{own!r} is kept for {table['dataset'].get('path')}.",))
+    if replaces or name:
+        raise RequestError(_other_images(own, table["dataset"].get("path"), path))
+    other = _free_name(home, own)
+    called = f"{own!r} is kept for {table['dataset'].get('path')}: these images are called {other!r}."
+    return _kept(home, other, begun(given.settings, other), overrides, words, (f"{data}: {given.said}", called))
 
 
-def _name_of_place(home: Path, path: str) -> str:
-    """Return the name under which the data at a path are kept; empty where they are not."""
-    return next((name for name in kept_names(home) if is_place(read_kept(home, name), path)), "")
+def _require_no_place(overrides: tuple[str, ...], data: str) -> None:
+    for word in overrides:
+        if word.partition("=")[0].strip() in ("dataset.path", "dataset.source"):
+            raise RequestError(f"DATA says where the images are: give {data!r} or --set {word}, not both.")
+
+
+def _require_its_own_place(experiment: Experiment, home: Path) -> None:
+    """Refuse a kept experiment whose data are said to be elsewhere: its models and results are of others."""
+    name = experiment.name
+    if name in ready_made() or not kept_file(home, name).is_file():
+        return
+    table = read_kept(home, name)
+    if table.get("dataset", {}).get("path") and not is_place(table, experiment.dataset.path):
+        raise RequestError(_other_images(name, table["dataset"]["path"], experiment.dataset.path))
+
+
+def _other_images(name: str, kept: object, given: str) -> str:
+    return (
+        f"{name!r} is the name of other images, those of {kept}; its models and results would be replaced by those of {given}. "
+        "Give these images a name of their own: --name NAME."
+    )
+
+
+def _free_name(home: Path, name: str) -> str:
+    taken = (*kept_names(home), *ready_made())
+    return next(f"{name}-{number}" for number in count(2) if f"{name}-{number}" not in taken)
+
+
+def _name_of_place(home: Path, path: str, likely: str) -> str:
+    """Return the name under which the data at a path are kept, the likely one before others; empty where they are not."""
+    found = []
+    for name in kept_names(home):
+        with suppress(RequestError):  # a broken file of other data is no reason to stop
+            if is_place(read_kept(home, name), path):
+                found.append(name)
+    return likely if likely in found else next(iter(found), "")
 
 
 def _kept(
@@ -163,7 +204,13 @@ def _kept(
     words: tuple[str, ...],
     said: tuple[str, ...],
 ) -> Asked:
-    """Keep the settings of an experiment, and return it."""
+    """Keep the settings of an experiment once its data can be opened, and return it; what is kept of earlier is said."""
+    earlier = own_settings(table)
     experiment = restored_experiment(table, str(kept_file(home, name)), overrides)  # which applies them to the table
-    keep(home, name, table)
+    if not kept_file(home, name).exists() or table != read_kept(home, name):
+        require_backbone(experiment.backbone.name)
+        open_dataset(experiment, home)
+        keep(home, name, table)
+    if earlier:
+        said = (*said, f"settings kept in {kept_file(home, name)}: {', '.join(earlier)}")
     return Asked(experiment, words, said)

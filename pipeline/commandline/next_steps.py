@@ -11,6 +11,7 @@ from bottleneck_features.pipeline.reporting.answer import best_method
 
 Words = tuple[str, ...]
 UNKNOWN_SECONDS = 600.0  # allowed for a method whose time is not known
+BESIDE = 30.0  # seconds for the report, and what else there is beside a method
 
 
 def typed(command: str, words: Sequence[str]) -> list[Words]:
@@ -53,7 +54,8 @@ def after_run(result: Mapping[str, Any], options: Words, of_models: Words) -> li
 
 def enough_minutes(minutes: float, *skipped: float | None) -> int:
     """Return the minutes that leave time, beyond those there were, for methods of so many seconds too; None: not known."""
-    return math.ceil(minutes + sum(UNKNOWN_SECONDS if seconds is None else seconds for seconds in skipped) / 60)
+    wanted = sum(UNKNOWN_SECONDS if seconds is None else seconds for seconds in skipped)
+    return math.ceil(minutes + (wanted + BESIDE) / 60)
 
 
 def after_report(result: Mapping[str, Any], of_models: Words) -> list[Words]:

@@ -183,7 +183,8 @@ def _against(first: Mapping[str, Any], other: Mapping[str, Any], kind: str, resu
     split = result["scored_on"]
     pair = next(p for p in result["pairs"] if {p["first"], p["second"]} == {row_label(first), row_label(other)})
     rival = f"the best {kind} ({row_title(other)}, {figure_text(other, split, _select(result))})"
-    found = f"Against {rival} it is {gap_text(pair, row_label(first))}"
+    common = " on the folds that both have" if first.get("models", 1) != other.get("models", 1) else ""
+    found = f"Against {rival} it is {gap_text(pair, row_label(first))}{common}"
     if split == "validation":
         return f"{found}, on the images that both were chosen on ({evidence_text(pair)})."
     p_value = pair["p_value"] if pair.get("p_adjusted") is None else pair["p_adjusted"]

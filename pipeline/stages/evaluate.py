@@ -157,6 +157,7 @@ def _pictures(
     model: SavedModel, labelled: Labelled, measured: Measured, matrix: np.ndarray, folder: Path
 ) -> list[Path]:
     title = f"{model.name} on {labelled.dataset.title}"
+    (folder / "curves.png").unlink(missing_ok=True)  # of other data
     pictures = [plots.confusion_matrices({title: matrix}, model.classes, folder / "confusion.png")]
     if found := curves(labelled.labels, measured.probabilities):
         positive = model.classes[found.positive]

@@ -78,7 +78,7 @@ def run(experiment: Experiment, home: Path, options: tuple[str, ...], minutes: f
     folding = folding_of(study, None, None)
     probed = _made(study, "probe") or probe(study.for_command("probe"), folding).as_json()
     cost = estimated_seconds(study, folding)
-    if not _made(study, "train-head") and budget.allows("head", estimated_seconds(study)["head"]):
+    if not _made(study, "train-head") and budget.allows("train-head", estimated_seconds(study)["head"]):
         train_head(study.for_command("train-head"))
     compared, study = _compared(study, folding, budget, cost)
     page = report(study.for_command("report"))

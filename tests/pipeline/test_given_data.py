@@ -136,17 +136,48 @@ def test_a_name_is_bound_to_its_images(tmp_path):
     same = _inspect(str(moved), home=home)
     assert f"The images of 'pictures' are at {moved} now." in same.output
     other = class_folders(tmp_path / "three/pictures", images=7)
+    elsewhere = ("probe", "-e", "pictures", "--set", f"dataset.path={other}")
+    named = ("inspect", str(other), "--name", "pictures")
+    for words in (("probe", str(other)), ("report", str(other)), ("init", str(other)), named, elsewhere):
+        refused = invoke(*words, home=home)
+        assert refused.exit_code == 2, words
+        assert str(other) in refused.output
+        assert str(moved) in refused.output
+        assert "--name NAME" in refused.output
     looked = _inspect(str(other), home=home)
     assert looked.exit_code == 0
-    assert "'pictures' is kept for" in looked.output
-    refused = invoke("probe", str(other), home=home)
-    assert refused.exit_code == 2
-    assert str(other) in refused.output
-    assert str(moved) in refused.output
-    assert "--name NAME" in refused.output
+    assert f"'pictures' is kept for {moved}: these images are called 'pictures-2'." in looked.output
     assert _inspect(str(other), "--name", "others", home=home).exit_code == 0
-    assert kept_names(home) == ["others", "pictures"]
+    assert kept_names(home) == ["others", "pictures", "pictures-2"]
     assert "others" in invoke("inspect", home=home).output
+
+
+def test_the_same_images_in_an_archive_are_the_same_data_and_their_kind_is_kept(tmp_path):
+    home, pictures = tmp_path / "home", class_folders(tmp_path / "pictures", images=6)
+    assert _inspect(str(pictures), home=home).exit_code == 0
+    archive = tar_of_folder(pictures, tmp_path / "pictures.tar")
+    moved = _inspect(str(archive), home=home)
+    assert f"The images of 'pictures' are at {archive} now." in moved.output
+    kept = tomllib.loads((home / "experiments/pictures.toml").read_text())["dataset"]
+    assert kept == {"source": "tar", "path": str(archive)}
+    assert _inspect("-e", "pictures", home=home).exit_code == 0
+
+
+def test_a_command_that_cannot_open_its_data_keeps_nothing(tmp_path):
+    home = tmp_path / "home"
+    class_folders(tmp_path / "birds/birds", images=6, classes=("green",))
+    for words in ((), ("--set", "backbone.name=nosuch"), ("--set", "dataset.path=elsewhere")):
+        assert _inspect(str(tmp_path / "birds/birds"), *words, home=home).exit_code == 2
+        assert kept_names(home) == []
+
+
+def test_settings_that_were_given_once_are_said_when_they_are_used(tmp_path):
+    home, pictures = tmp_path / "home", class_folders(tmp_path / "pictures", images=6)
+    said = f"settings kept in {home / 'experiments/pictures.toml'}: dataset.limit=9"
+    assert said not in _inspect(str(pictures), "--set", "dataset.limit=9", home=home).output
+    (home / "experiments/another.toml").write_text("x = [")  # a broken file of other data
+    assert said in " ".join(_inspect(str(pictures), home=home).output.split())
+    assert "limit = 9" in invoke("settings", "dataset.limit", "-e", "pictures", home=home).output
 
 
 def test_images_that_have_changed_since_are_said(tmp_path):
