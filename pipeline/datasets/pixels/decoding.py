@@ -18,7 +18,7 @@ import hashlib
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -35,6 +35,7 @@ from bottleneck_features.pipeline.datasets.pixels.deep_pixels import (
     Numbers,
     alpha_is_a_picture,
     as_rgb,
+    of_bands,
     over_white,
     range_of,
     require_bands,
@@ -314,7 +315,7 @@ def _decoded(content: bytes, size: tuple[int, int] | None, max_pixels: int, band
         if layout:  # whose `load` turns it, and has exchanged the sides already
             turn = 1
         if numbers := numbers_of(content, image, stored):
-            numbers = _of_bands(numbers, bands)
+            numbers = of_bands(numbers, bands)
             return _Picture(header, turn, numbers, alpha_is_a_picture(numbers.alpha))
         if size:
             height, width = size if turn not in _LIES_ON_ITS_SIDE else size[::-1]
@@ -372,15 +373,6 @@ def _chosen(image: Image.Image, bands: Sequence[int]) -> Image.Image:
         image = image.convert("L" if grey else "RGBA" if image.has_transparency_data else "RGB")
     require_bands(len(image.getbands()), bands)
     return Image.merge("RGB", [image.getchannel(band - 1) for band in bands])
-
-
-def _of_bands(numbers: Numbers, bands: Sequence[int]) -> Numbers:
-    if not bands:
-        return numbers
-    alpha = [] if numbers.alpha is None or numbers.alpha.dtype.kind == "b" else [numbers.alpha[..., None]]
-    together = np.concatenate([numbers.colours, *alpha], -1)
-    require_bands(together.shape[-1], bands)
-    return replace(numbers, colours=together[..., [band - 1 for band in bands]], alpha=None)
 
 
 def _upright(picture: _Picture, resizing: Resizing) -> np.ndarray:

@@ -1,7 +1,7 @@
 """Numbers that are not 0 to 255, as pixels: what they are, and how they become 8 bits."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image
@@ -69,6 +69,16 @@ def require_bands(there: int, wanted: Sequence[int]) -> None:
         raise UnusableImage(
             f"it has {has}, and dataset.bands={','.join(map(str, wanted))} asks for number {max(wanted)}"
         )
+
+
+def of_bands(numbers: Numbers, bands: Sequence[int]) -> Numbers:
+    """Return the bands that are asked for as the colours; all numbers where none are."""
+    if not bands:
+        return numbers
+    alpha = [] if numbers.alpha is None or numbers.alpha.dtype.kind == "b" else [numbers.alpha[..., None]]
+    together = np.concatenate([numbers.colours, *alpha], -1)
+    require_bands(together.shape[-1], bands)
+    return replace(numbers, colours=together[..., [band - 1 for band in bands]], alpha=None)
 
 
 def range_of(numbers: Numbers, ranges: Mapping[str, tuple[float, float]]) -> tuple[float, float]:
