@@ -1,10 +1,9 @@
 """Tables of corrections of every make are read; what cannot be right in one is refused by its row."""
 
-from functools import partial
 from pathlib import Path
 
 import pytest
-from correcting import BLUE, GREEN, RED, embedded, labels_of, opened, prints_of, table_of, write_corrections
+from correcting import BLUE, GREEN, RED, embedded, labels_of, opened, prints_of, table_of
 from imagefiles import class_folders, encoded, picture, write
 from packing import tar_of, web_dataset
 
@@ -16,12 +15,6 @@ COLUMNS = ("dataset.image_column=file", "dataset.label_column=label")
 @pytest.fixture
 def root(tmp_path) -> Path:
     return class_folders(tmp_path / "pictures")
-
-
-@pytest.fixture
-def fixes(tmp_path):
-    """Writes a table of corrections, and returns the setting that names it."""
-    return partial(write_corrections, tmp_path)
 
 
 FORMS = {

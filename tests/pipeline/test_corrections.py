@@ -2,7 +2,6 @@
 
 import json
 import pickle
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +18,6 @@ from correcting import (
     packed,
     prints_of,
     table_of,
-    write_corrections,
 )
 from hypothesis import given
 from hypothesis import strategies as st
@@ -41,12 +39,6 @@ COLUMNS = ("dataset.image_column=file", "dataset.label_column=label")
 @pytest.fixture
 def root(tmp_path) -> Path:
     return class_folders(tmp_path / "pictures")
-
-
-@pytest.fixture
-def fixes(tmp_path):
-    """Writes a table of corrections, and returns the setting that names it."""
-    return partial(write_corrections, tmp_path)
 
 
 @pytest.mark.parametrize("source", ["folder", "csv", "tar", "parquet"])
