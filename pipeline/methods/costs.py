@@ -16,7 +16,7 @@ HEAD_SECONDS_A_STEP, HEAD_START = 0.003, 3.0
 TRAINING_COST = {"float32": 6.0}
 REDUCED_COST, SECONDS_TO_START = 20.0, 8.0
 DEFAULT, LARGER = "efficientnet-lite0", "resnet50"
-# 240 photographs at 224 pixels, in bfloat16 on two cores with AMX: 430 to 444 images/s through the one, 114 to 115 through the other
+# 240 photographs at 224 pixels, bfloat16, two cores with AMX: 430 to 444 images/s through the one, 114 to 115 through the other
 LARGER_MEGABYTES, LARGER_COST = 98, 4.0
 
 

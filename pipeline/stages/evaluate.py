@@ -156,7 +156,7 @@ def _looks(
 def _pictures(
     model: SavedModel, labelled: Labelled, measured: Measured, matrix: np.ndarray, folder: Path
 ) -> list[Path]:
-    title = f"{model.name} on {labelled.dataset.title}"
+    title = model.name  # a title with the data does not fit above two classes
     (folder / "curves.png").unlink(missing_ok=True)  # of other data
     pictures = [plots.confusion_matrices({title: matrix}, model.classes, folder / "confusion.png")]
     if found := curves(labelled.labels, measured.probabilities):
