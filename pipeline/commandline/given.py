@@ -206,6 +206,8 @@ def _kept(
 ) -> Asked:
     """Keep the settings of an experiment once its data can be opened, and return it; what is kept of earlier is said."""
     earlier = own_settings(table)
+    if "label_column" in _named_settings(overrides):
+        table["dataset"].pop("label_columns", None)  # which were guessed, and would be preferred
     experiment = restored_experiment(table, str(kept_file(home, name)), overrides)  # which applies them to the table
     if not kept_file(home, name).exists() or table != read_kept(home, name):
         require_backbone(experiment.backbone.name)

@@ -138,7 +138,9 @@ def _table(path: str, named: Collection[str]) -> GivenData:
     found: dict[str, Any] = {"source": "csv", "path": path}
     if first_image(table, is_there):
         table, found["header"] = numbered(table), False
-    columns: dict[str, Any] = dict(guessed_columns(table, is_there))
+    labels = {"label_column", "label_columns"}
+    fixed = {*named, *(labels if labels & {*named} else ())}
+    columns: dict[str, Any] = {key: name for key, name in guessed_columns(table, is_there).items() if key not in fixed}
     known = {*columns, *named}
     missing = [key for key in ("image_column", "label_column") if key not in known and "label_columns" not in known]
     if "image_column" not in known or missing:
@@ -146,7 +148,7 @@ def _table(path: str, named: Collection[str]) -> GivenData:
             f"'{table.path}' has no column that {'names images' if 'image_column' not in known else 'looks like labels'}. "
             f"Columns: {', '.join(table.header)}. Name them: --set dataset.{missing[0] if missing else 'image_column'}=…"
         )
-    if split := guessed_split(table, columns.values()):
+    if "split_column" not in named and (split := guessed_split(table, columns.values())):
         columns["split_column"] = split
     if "label_columns" in columns:
         columns["label_columns"] = columns["label_columns"].split(",")

@@ -213,3 +213,15 @@ def test_init_writes_the_settings_and_runs_nothing(tmp_path):
     assert tomllib.loads((home / "experiments/pictures.toml").read_text())["head"]["epochs"] == 7
     assert not (home / "features").exists()
     assert invoke("init", "digits", home=home).exit_code == 2
+
+
+def test_a_label_column_that_is_named_is_taken_whatever_else_looks_like_labels(table, tmp_path):
+    rows = [
+        f"{i}.jpg,{int(i % 3 == 0)},{int(i % 3 == 1)},{int(i % 3 == 2)},{'cat' if i < 5 else 'dog'}" for i in range(10)
+    ]
+    table.write_text("\n".join(["file,a,b,c,breed", *rows]) + "\n")
+    assert recognise(str(table), ()).settings["label_columns"] == ["a", "b", "c"]
+    assert "label_columns" not in recognise(str(table), ("label_column",)).settings
+    for _ in range(2):
+        done = invoke("inspect", str(table), "--set", "dataset.label_column=breed", "--json", home=tmp_path / "home")
+        assert '"cat"' in done.stdout
