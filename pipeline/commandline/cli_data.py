@@ -104,9 +104,9 @@ def init_command(request: Request) -> None:
 
     name = request.experiment.name
     path = kept_file(request.home, name)
-    if not path.is_file():
+    if not path.is_file() or request.options[0] == "-e":
         raise RequestError(
-            f"{name!r} is a ready-made experiment; its settings are in the package. Give DATA of your own."
+            f"init writes the settings for DATA, and {name!r} is an experiment that has settings already. Give DATA of your own."
         )
     if request.as_json:
         print_json({"name": name, "file": str(path), "experiment": experiment_json(request.experiment)})

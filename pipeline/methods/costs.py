@@ -28,9 +28,8 @@ def larger_network(study: Study) -> dict[str, Any] | None:
     """
     if study.experiment.backbone.name != DEFAULT:
         return None
-    rate = study.images_per_second
-    images = sum(len(samples) for samples in study.dataset.splits.values())
-    seconds = round(LARGER_COST * images / rate, 1) if rate else None
+    own = study.extraction_seconds
+    seconds = None if own is None else round(LARGER_COST * own, 1)
     return {"backbone": LARGER, "download_mb": LARGER_MEGABYTES, "extraction_seconds": seconds}
 
 

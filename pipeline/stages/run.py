@@ -113,12 +113,13 @@ def _compared(
     """
     before = _made(study, "compare", but=("compare",))
     known = {row["name"] for row in before["methods"]} if before else set()
-    networks, planned = [], 0.0
+    networks = []
+    if "head" not in known:
+        budget.ends -= cost["head"] or 0.0  # is compared with every network
     for name in NETWORKS:
-        own = cost[name]
-        if name in known or budget.allows(name, None if own is None else own + planned):
+        if name in known or budget.allows(name, cost[name]):
             networks.append(name)
-            planned += 0.0 if name in known or own is None else own
+            budget.ends -= 0.0 if name in known else cost[name] or 0.0
     if not networks:
         return None, study
     experiment = study.experiment
