@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,13 +15,11 @@ from bottleneck_features.pipeline.commandline.completion import (
     complete_setting,
 )
 from bottleneck_features.pipeline.commandline.next_steps import typed
-from bottleneck_features.pipeline.commandline.output import echo, print_json, print_next
+from bottleneck_features.pipeline.commandline.output import echo, print_json, print_next, say
 from bottleneck_features.pipeline.errors import RequestError
 
 if TYPE_CHECKING:
     from bottleneck_features.pipeline.setting_list import Setting
-
-WIDTH = 80  # columns, as a terminal has them
 
 
 @click.command("experiments")
@@ -40,7 +37,7 @@ def experiments_command(as_json: bool) -> None:
         print_json([{"name": name, "description": text} for name, text in found.items()])
         return
     for name, text in found.items():
-        _say(text, f"{name:<20}", " " * 20)
+        say(text, f"{name:<20}", " " * 20)
     print_next(typed("run", ("photo-patches",)))
 
 
@@ -85,11 +82,11 @@ def settings_command(
         return
     meanings = setting_list.section_meanings()
     for name, group in groupby(rows, lambda row: row[0].section):
-        _say(f"[{name}] {meanings[name]}" if name else "At the top of the file:", "", "")
+        say(f"[{name}] {meanings[name]}" if name else "At the top of the file:", "", "")
         for one, value in group:
-            _say(_value_line(one, value, required=one.required and own is None), "  ", "    ")
+            say(_value_line(one, value, required=one.required and own is None), "  ", "    ")
             sources = f" For {', '.join(one.sources)}." if one.sources else ""
-            _say(f"{one.type}. {one.meaning}{sources}", "      ", "      ")
+            say(f"{one.type}. {one.meaning}{sources}", "      ", "      ")
         echo("")
 
 
@@ -102,12 +99,3 @@ def _value_line(setting: Setting, value: Any, *, required: bool) -> str:
     if setting.required or value == setting.default:
         return own
     return f"{own}  (default: {value_text(setting.default)})"
-
-
-def _say(text: str, first: str, rest: str) -> None:
-    """Print a text in lines of at most `WIDTH` columns that begin so; words that are longer stay whole."""
-    wrapped = textwrap.wrap(
-        text, WIDTH, initial_indent=first, subsequent_indent=rest, break_long_words=False, break_on_hyphens=False
-    )
-    for line in wrapped:
-        echo(line)

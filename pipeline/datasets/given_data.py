@@ -8,10 +8,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from bottleneck_features import features
 from bottleneck_features.errors import nearest, quoted
+from bottleneck_features.pipeline.dataset_settings import DatasetSettings
 from bottleneck_features.pipeline.datasets.containers import PATTERN
 from bottleneck_features.pipeline.datasets.layout.recognition import convention_of
 from bottleneck_features.pipeline.datasets.layout.refusals import Location
@@ -27,7 +28,6 @@ from bottleneck_features.pipeline.datasets.sources.table_columns import (
 from bottleneck_features.pipeline.datasets.sources.table_paths import Files, names_a_file
 from bottleneck_features.pipeline.datasets.table_reading import read_tables
 from bottleneck_features.pipeline.errors import RequestError
-from bottleneck_features.pipeline.experiment import DatasetSettings
 
 TABLES = (".csv", ".tsv", ".txt")
 KINDS = {".tar": "tar", ".parquet": "parquet", ".npz": "npz", **dict.fromkeys(TABLES, "csv")}
@@ -63,6 +63,10 @@ def recognise(data: str, named: Collection[str] = ()) -> GivenData:
     """
     if features.is_url(data) or (PATTERN.search(data) and not local_path(data).exists()):
         source = KINDS.get(posixpath.splitext(data.rstrip("/"))[1].lower(), "")
+        if source == "npz":
+            raise RequestError(f"'{data}': an .npz is one file on this disk. Copy it here, and give its path.")
+        if not source and not features.is_url(data):
+            raise RequestError(_nothing_there(data, local_path(data)))
         return _of_kind(data, source or _kind_behind(data), named)
     path = local_path(data)
     if path.is_dir():
@@ -78,7 +82,7 @@ def _of_kind(path: str, source: str, named: Collection[str] = ()) -> GivenData:
     return GivenData({"source": source, "path": path}, SAID[source])
 
 
-def _kind_behind(url: str) -> str:
+def _kind_behind(url: str) -> NoReturn:
     raise RequestError(
         f"What is behind '{url}' cannot be told from its name: give files that end in .tar or .parquet, such as "
         f"{url.rstrip('/')}/*.tar or {url.rstrip('/')}/*.parquet."

@@ -225,3 +225,18 @@ def test_a_label_column_that_is_named_is_taken_whatever_else_looks_like_labels(t
     for _ in range(2):
         done = invoke("inspect", str(table), "--set", "dataset.label_column=breed", "--json", home=tmp_path / "home")
         assert '"cat"' in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ("s3://bucket/birds.npz", "an .npz is one file on this disk"),
+        ("arrays/*.npz", "an .npz is one file on this disk"),
+        ("photos/*.jpg", "There is no file or folder"),
+        ("photos [1]", "There is no file or folder"),
+        ("s3://bucket/birds", "cannot be told from its name"),
+    ],
+)
+def test_a_place_that_cannot_be_read_is_refused_for_what_it_is(data, message):
+    with pytest.raises(RequestError, match=message):
+        recognise(data)
