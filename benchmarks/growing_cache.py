@@ -28,7 +28,7 @@ from bottleneck_features.features import ArraySpec, CacheWriter, SplitPlan, Targ
 from bottleneck_features.pipeline.datasets.sources.cifar10 import Cifar10
 from bottleneck_features.pipeline.experiment_file import load_experiment
 from bottleneck_features.pipeline.extraction.extract import cache_writer, open_for_extraction, outputs_of
-from bottleneck_features.pipeline.extraction.networks import build_network
+from bottleneck_features.pipeline.extraction.networks import build_network, network_of
 from bottleneck_features.pipeline.machine import hardware, peak_memory_mib
 
 ROWS, WIDTH, SHARD = 1_000_000, 64, 1024
@@ -74,7 +74,7 @@ def _write_pictures(cifar: Path, pictures: Path, images: int) -> None:
 
 def _fill_at_random(settings: list[str], home: Path) -> None:
     opened = open_for_extraction(load_experiment("natural-images", settings), home)
-    outputs = outputs_of(build_network(opened), opened)
+    outputs = outputs_of(build_network(network_of(opened)), opened)
     random = np.random.default_rng(0)
     with cache_writer(opened, outputs) as writer:
         for shard in writer.pending:

@@ -285,7 +285,7 @@ def report_command(request: Request) -> None:
     \b
     Example: bottleneck report -e photo-patches
     """
-    from bottleneck_features.pipeline.commandline.given import set_words
+    from bottleneck_features.pipeline.asked_experiment import set_words
     from bottleneck_features.pipeline.experiment_file import restored_experiment
     from bottleneck_features.pipeline.reporting.sources import last_settings
     from bottleneck_features.pipeline.stages.report import report

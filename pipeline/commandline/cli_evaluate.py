@@ -74,7 +74,7 @@ def evaluate_command(
     of_model = tuple(word for word in overrides if word not in of_data or _key(word) in OF_BOTH)
     model, data = _told_apart(words, experiment, wanted, of_model, home)
     request = ModelRequest(model, home, as_json, of_model)
-    from bottleneck_features.pipeline.commandline.given import measured_data
+    from bottleneck_features.pipeline.asked_experiment import measured_data
 
     settings, said = measured_data(data, of_data, home)
     for line in said:

@@ -142,7 +142,7 @@ def asked(function: Callable[..., None]) -> Callable[..., None]:
     ) -> None:  # fmt: skip
         overrides = (*_short_words(backbone, size), *overrides)
         with stopping_at_once():
-            from bottleneck_features.pipeline.commandline.given import asked_experiment
+            from bottleneck_features.pipeline.asked_experiment import asked_experiment
 
         command = click.get_current_context().info_name
         home = usable_home(home)

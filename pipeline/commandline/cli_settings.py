@@ -68,7 +68,7 @@ def settings_command(
              bottleneck settings score.select
     """
     from bottleneck_features.pipeline import setting_list
-    from bottleneck_features.pipeline.commandline.given import named_experiment
+    from bottleneck_features.pipeline.asked_experiment import named_experiment
 
     chosen = setting_list.settings_of(section)
     if overrides and not experiment:

@@ -123,7 +123,7 @@ def trained_name(experiment: str, overrides: tuple[str, ...], home: Path) -> str
     Raises:
         RequestError: it is none of these, or the file or an override is wrong.
     """
-    from bottleneck_features.pipeline.commandline.given import named_experiment
+    from bottleneck_features.pipeline.asked_experiment import named_experiment
 
     ready = ready_made()
     kept = sorted(folder.name for folder in home.glob("runs/*/") if folder.name not in ready)

@@ -20,7 +20,7 @@ from bottleneck_features.pipeline.experiment import Experiment
 from bottleneck_features.pipeline.extraction.cache import cache_root, cache_url
 from bottleneck_features.pipeline.extraction.calibration import keep_calibration
 from bottleneck_features.pipeline.extraction.identity import cache_name, targets_of
-from bottleneck_features.pipeline.extraction.networks import describe_network
+from bottleneck_features.pipeline.extraction.networks import describe_network, network_of
 from bottleneck_features.pipeline.extraction.opened import OpenedExperiment
 from bottleneck_features.pipeline.machine import hardware, machine_kind, versions
 from bottleneck_features.pipeline.progress import progress
@@ -217,7 +217,7 @@ def outputs_of(network: Described, opened: OpenedExperiment) -> Outputs:
 
 def outputs_known(opened: OpenedExperiment) -> Outputs | None:
     """Return what the network that was kept for an experiment writes; None where it is to be built to know."""
-    kept = describe_network(opened)
+    kept = describe_network(network_of(opened))
     return outputs_of(kept, opened) if kept else None
 
 

@@ -1,10 +1,11 @@
-"""The network of an experiment: opened as it was kept in the home, without TensorFlow, or built, and then kept."""
+"""The network of a recipe: opened as it was kept in the home, without TensorFlow, or built, and then kept."""
 
 import errno
 import hashlib
 import json
 import logging
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -28,6 +29,37 @@ FORMAT: Final = 1  # of the description and of what is traced; networks of anoth
 MAKERS = ("bottleneck-features", "tensorflow", "keras", "numpy", "openvino", "nncf")
 
 
+@dataclass(frozen=True, eq=False)
+class WantedNetwork:
+    """The network of a recipe, which may have been kept in a home.
+
+    Attributes:
+        experiment: its `backbone`, `input`, `features` and `compute` sections.
+        image_shape: `(height, width, 3)` of the uint8 images to come.
+        home: the artifacts folder.
+        recipe_key: SHA-256 of all that the features of an image depend on besides the image and the machine.
+        calibration: uint8 images `(n, *image_shape)`, which int8 needs; else None.
+    """
+
+    experiment: Experiment
+    image_shape: tuple[int, int, int]
+    home: Path
+    recipe_key: str
+    calibration: np.ndarray | None = None
+
+    @property
+    def folder(self) -> Path:
+        """Where the network is kept: images of other sizes need another one for the same recipe."""
+        height, width, _ = self.image_shape
+        return self.home / NETWORKS / f"{self.recipe_key[:16]}-{height}x{width}"
+
+    @property
+    def can_be_kept(self) -> bool:
+        """Whether it is one of those that are written: those of OpenVINO."""
+        compute = self.experiment.compute
+        return models.resolve_engine(compute.engine, compute.precision)[0] == "openvino"
+
+
 class KeptNetwork(BaseModel):
     """What is written beside a kept network: whose it is, who made it, and what an extractor says of itself."""
 
@@ -42,43 +74,43 @@ class KeptNetwork(BaseModel):
     gflop_per_image: Annotated[float, Field(ge=0)]
 
 
-def network_folder(opened: OpenedExperiment) -> Path:
-    """Return where the network of an experiment is kept: images of other sizes need another one for the same recipe."""
-    height, width, _ = opened.dataset.image_shape
-    return opened.home / NETWORKS / f"{opened.recipe_key[:16]}-{height}x{width}"
+def network_of(opened: OpenedExperiment) -> WantedNetwork:
+    """Return the network of an experiment."""
+    return WantedNetwork(
+        opened.experiment, opened.dataset.image_shape, opened.home, opened.recipe_key, opened.calibration
+    )
 
 
-def opened_or_built(opened: OpenedExperiment) -> models.Extractor:
-    """Return what extracts the layers of an experiment, from the network that was kept for it if it can be used."""
-    return open_network(opened) or build_network(opened)
+def opened_or_built(wanted: WantedNetwork) -> models.Extractor:
+    """Return what extracts the layers of a recipe, from the network that was kept for it if it can be used."""
+    return open_network(wanted) or build_network(wanted)
 
 
-def describe_network(opened: OpenedExperiment) -> KeptNetwork | None:
-    """Return what is known of the network that was kept for an experiment; None: there is none, or other versions made it."""
-    if opened.identity["compute.engine"] != "openvino":
+def describe_network(wanted: WantedNetwork) -> KeptNetwork | None:
+    """Return what is known of the network that was kept for a recipe; None: there is none, or other versions made it."""
+    if not wanted.can_be_kept:
         return None
     try:
-        content = read_json(network_folder(opened) / DESCRIPTION)
+        content = read_json(wanted.folder / DESCRIPTION)
         known = KeptNetwork.model_validate(content)
     except (OSError, ValueError):
         return None
-    own = known.recipe_key == opened.recipe_key and known.made_by == _makers(known.precision)
+    own = known.recipe_key == wanted.recipe_key and known.made_by == _makers(known.precision)
     return known if own and content.get("sha256") == seal(content) else None
 
 
-def open_network(opened: OpenedExperiment) -> models.Extractor | None:
-    """Open the network that was kept for an experiment.
+def open_network(wanted: WantedNetwork) -> models.Extractor | None:
+    """Open the network that was kept for a recipe.
 
     Returns:
         An extractor that gives the features of the one that was built, bit for bit; None where no network was kept, or it is
         damaged, or other versions made it.
     """
-    known = describe_network(opened)
+    known = describe_network(wanted)
     if known is None:
         return None
-    folder = network_folder(opened)
     try:
-        xml, weights = ((folder / name).read_bytes() for name in FILES)
+        xml, weights = ((wanted.folder / name).read_bytes() for name in FILES)
         found = {name: hashlib.sha256(part).hexdigest() for name, part in zip(FILES, (xml, weights), strict=True)}
         if known.files != found:
             return None
@@ -87,7 +119,7 @@ def open_network(opened: OpenedExperiment) -> models.Extractor | None:
             weights,
             known.recipe,
             precision=known.precision,
-            batch_size=opened.experiment.compute.batch_size,
+            batch_size=wanted.experiment.compute.batch_size,
             output_shapes=known.output_shapes,
             check=known.check,
             gflop_per_image=known.gflop_per_image,
@@ -102,27 +134,27 @@ def _makers(precision: str) -> dict[str, str]:
     return {**{name: found for name, found in versions(MAKERS).items() if name != "python"}, **machine}
 
 
-def build_network(opened: OpenedExperiment) -> models.Extractor:
-    """Load the backbone of an experiment and compile what extracts its layers; OpenVINO's network is kept, if it can be written.
+def build_network(wanted: WantedNetwork) -> models.Extractor:
+    """Load the backbone of a recipe and compile what extracts its layers; OpenVINO's network is kept, if it can be written.
 
     Raises:
         models.ModelError: see `experiment_extractor`.
     """
-    if opened.identity["compute.engine"] != "openvino":
-        return experiment_extractor(opened.experiment, opened.dataset.image_shape, opened.calibration)
-    folder, extractor = network_folder(opened), None
+    if not wanted.can_be_kept:
+        return experiment_extractor(wanted.experiment, wanted.image_shape, wanted.calibration)
+    folder, extractor = wanted.folder, None
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         remove_stale(folder.parent, folder.name)
         with workshop(folder) as making:
             extractor = experiment_extractor(
-                opened.experiment, opened.dataset.image_shape, opened.calibration, making / FILES[0]
+                wanted.experiment, wanted.image_shape, wanted.calibration, making / FILES[0]
             )
-            (making / DESCRIPTION).write_text(json.dumps(_described(making, extractor, opened.recipe_key), indent=1))
+            (making / DESCRIPTION).write_text(json.dumps(_described(making, extractor, wanted.recipe_key), indent=1))
             _give_name(making, folder)
     except OSError as error:
         logger.warning("The compiled network is not kept in %s (%s): the next run compiles it again.", folder, error)
-    return extractor or experiment_extractor(opened.experiment, opened.dataset.image_shape, opened.calibration)
+    return extractor or experiment_extractor(wanted.experiment, wanted.image_shape, wanted.calibration)
 
 
 def _described(folder: Path, extractor: models.Extractor, recipe_key: str) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from bottleneck_features.pipeline.extraction.extract import (
     outputs_of,
     warn_if_machine_differs,
 )
-from bottleneck_features.pipeline.extraction.networks import opened_or_built
+from bottleneck_features.pipeline.extraction.networks import network_of, opened_or_built
 from bottleneck_features.pipeline.extraction.opened import OpenedExperiment
 from bottleneck_features.pipeline.extraction.ray_workers import Cluster, WorkerPool, allocate_workers
 from bottleneck_features.pipeline.progress import progress
@@ -67,7 +67,7 @@ class ShardWorker:
             os.chdir(here)
         self._opened = open_for_extraction(experiment, home)
         require_same_identity(identity, self._opened)
-        self._extractor = opened_or_built(self._opened)
+        self._extractor = opened_or_built(network_of(self._opened))
         self._writing = ExitStack()  # never left: the process ends first, and what it holds ends with it
         self._writer: features.CacheWriter | None = None
         self._donors = cache_folders(home) if reuse else None

@@ -23,7 +23,7 @@ from bottleneck_features.pipeline.extraction.extract import (
     warn_if_machine_differs,
     warn_of_other_machines,
 )
-from bottleneck_features.pipeline.extraction.networks import opened_or_built
+from bottleneck_features.pipeline.extraction.networks import network_of, opened_or_built
 from bottleneck_features.pipeline.extraction.on_ray import fill_with_workers, start_workers
 from bottleneck_features.pipeline.extraction.opened import OpenedExperiment
 from bottleneck_features.pipeline.extraction.ray_workers import Cluster, connected
@@ -86,7 +86,7 @@ def extract_features(
 
 def _built(opened: OpenedExperiment) -> models.Extractor:
     with opened.clock.phase("compile"):
-        return opened_or_built(opened)
+        return opened_or_built(network_of(opened))
 
 
 def donors_of(opened: OpenedExperiment, reuse: bool) -> list[Path] | None:

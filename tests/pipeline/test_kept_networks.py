@@ -13,13 +13,17 @@ from bottleneck_features.features.manifest import seal
 from bottleneck_features.models.engines import cpu_has_bfloat16
 from bottleneck_features.pipeline.experiment_file import load_experiment
 from bottleneck_features.pipeline.extraction.extract import open_for_extraction
-from bottleneck_features.pipeline.extraction.networks import build_network, network_folder, open_network
+from bottleneck_features.pipeline.extraction.networks import build_network, network_of, open_network
 
 OPENVINO = ("compute.engine=openvino", "compute.precision=float32", "input.size=32,32", "dataset.limit=120")
 
 
-def digits(home: Path, *overrides: str):
+def opened_digits(home: Path, *overrides: str):
     return open_for_extraction(load_experiment("digits", (*OPENVINO, *overrides)), home)
+
+
+def digits(home: Path, *overrides: str):
+    return network_of(opened_digits(home, *overrides))
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", "int8"])
@@ -96,29 +100,29 @@ def test_one_that_is_not_what_was_kept_is_not_used_but_made_again(harm, kept, tm
     home = tmp_path / "home"
     shutil.copytree(kept, home)
     assert open_network(digits(home)) is not None
-    harm(network_folder(digits(home)))
+    harm(digits(home).folder)
     assert open_network(digits(home)) is None
     build_network(digits(home))
     assert open_network(digits(home)) is not None
-    assert [path.name for path in (home / "networks").iterdir()] == [network_folder(digits(home)).name]
+    assert [path.name for path in (home / "networks").iterdir()] == [digits(home).folder.name]
 
 
 def test_settings_that_change_the_features_and_images_of_another_size_have_networks_of_their_own(kept):
     same, other = digits(kept, "score.select=accuracy"), digits(kept, "backbone.layers=top_activation")
-    assert network_folder(same) == network_folder(digits(kept))
+    assert same.folder == digits(kept).folder
     assert open_network(other) is None
     settings = tuple(one for one in OPENVINO if not one.startswith("dataset"))
     layers = "backbone.layers=" + ",".join(same.experiment.backbone.layers)
-    patches = open_for_extraction(load_experiment("photo-patches", (*settings, layers)), kept)
+    patches = network_of(open_for_extraction(load_experiment("photo-patches", (*settings, layers)), kept))
     assert patches.recipe_key == same.recipe_key
     assert open_network(patches) is None
 
 
 def test_a_process_with_fewer_cores_gets_the_same_features_from_it(kept, monkeypatch):
-    opened = digits(kept)
-    images, expected = opened.dataset.images("train", np.arange(20)), build_network(opened)
+    opened = opened_digits(kept)
+    images, expected = opened.dataset.images("train", np.arange(20)), build_network(network_of(opened))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    again = open_network(opened)
+    again = open_network(network_of(opened))
     assert again is not None
     for layer, features in expected(images).items():
         assert again(images)[layer].tobytes() == features.tobytes()
