@@ -3,11 +3,12 @@
 import os
 import sys
 
-from bottleneck_features.stopping import stopping_as_ctrl_c_does, stopping_at_once
+from bottleneck_features.stopping import stopping_as_ctrl_c_does, stopping_at_once, this_process_is_a_command
 
 
 def main() -> None:
     """Run the command line, which takes a while to import: Ctrl-C ends that too with one line."""
+    this_process_is_a_command()
     sys.stdout, sys.stderr = (stream or open(os.devnull, "w") for stream in (sys.stdout, sys.stderr))  # noqa: SIM115, PTH123
     with stopping_at_once():
         from bottleneck_features.pipeline.commandline import cli

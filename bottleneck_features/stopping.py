@@ -7,6 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+_ends_itself = False
+
+
+def this_process_is_a_command() -> None:
+    """Let `stopping_at_once` end this process from now on; one that others have started, such as a notebook's, it never ends."""
+    global _ends_itself
+    _ends_itself = True
 
 
 def stopping_as_ctrl_c_does() -> None:
@@ -21,14 +28,14 @@ def stopping_as_ctrl_c_does() -> None:
 
 @contextmanager
 def stopping_at_once(stream: int = 2) -> Iterator[None]:
-    """Let Ctrl-C, SIGTERM and SIGHUP end the process inside, without an exception.
+    """Let Ctrl-C, SIGTERM and SIGHUP end a command's process inside, without an exception; any other process as it would be.
 
     Inside an import KeyboardInterrupt may come out as an ImportError of a compiled module, or be shown and lost in a callback.
 
     Args:
         stream: the file descriptor that says so.
     """
-    ours = threading.current_thread() is threading.main_thread()
+    ours = _ends_itself and threading.current_thread() is threading.main_thread()
     before = {number: signal.getsignal(number) for number in SIGNALS} if ours else {}
     heeded = {
         number: handler for number, handler in before.items() if handler in (signal.default_int_handler, signal.SIG_DFL)

@@ -6,6 +6,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from bottleneck_features import models
 from bottleneck_features.models.weights import require_backbone
 from bottleneck_features.pipeline.dataset_settings import DatasetSettings
 from bottleneck_features.pipeline.datasets import open_dataset
@@ -13,7 +14,13 @@ from bottleneck_features.pipeline.datasets.given_data import WHAT_DATA_IS, recog
 from bottleneck_features.pipeline.datasets.paths import local_path
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.experiment import Experiment
-from bottleneck_features.pipeline.experiment_file import load_experiment, ready_made, restored_experiment
+from bottleneck_features.pipeline.experiment_file import (
+    flat,
+    load_experiment,
+    override_text,
+    ready_made,
+    restored_experiment,
+)
 from bottleneck_features.pipeline.kept_experiments import (
     begun,
     contents_of,
@@ -26,6 +33,7 @@ from bottleneck_features.pipeline.kept_experiments import (
     own_settings,
     read_kept,
 )
+from bottleneck_features.pipeline.results import experiment_json
 
 
 @dataclass(frozen=True)
@@ -81,6 +89,28 @@ def asked_experiment(
     return _of_data(data, name, overrides, home, replaces=replaces)
 
 
+def own_experiment(experiment: Experiment, home: Path, *, replaces: bool) -> Asked:
+    """Return an experiment that a caller has made, with the words that name it; one of a new name is kept in the home.
+
+    Args:
+        experiment: the experiment.
+        home: the artifacts folder.
+        replaces: whether models or results of the experiment would be replaced.
+
+    Raises:
+        RequestError: its name is that of other data.
+    """
+    name, settings = experiment.name, experiment_json(experiment)
+    if name not in (*ready_made(), *kept_names(home)):
+        keep(home, name, settings)
+        return Asked(experiment, ("-e", name), (f"The experiment is kept in {kept_file(home, name)}.",))
+    if replaces:
+        _require_its_own_place(experiment, home)
+    known = dict(flat(experiment_json(named_experiment(name, (), home))))
+    own = (override_text(key, value) for key, value in flat(settings) if value is not None and known.get(key) != value)
+    return Asked(experiment, ("-e", name, *set_words(tuple(own))))
+
+
 def named_experiment(name: str, overrides: tuple[str, ...], home: Path) -> Experiment:
     """Return the experiment that is kept under a name, else the ready-made one, or that of a file."""
     if kept_file(home, name).is_file() and name not in ready_made():
@@ -113,6 +143,18 @@ def _named_settings(overrides: tuple[str, ...]) -> list[str]:
     """Return the settings of the `dataset` section that `--set` gives."""
     keys = (override.partition("=")[0].strip() for override in overrides)
     return [key.removeprefix("dataset.") for key in keys if key.startswith("dataset.")]
+
+
+def short_words(backbone: str | None, size: str | None) -> tuple[str, ...]:
+    """Return the settings that `--backbone` and `--size` stand for: the network, its default layers and its ImageNet weights."""
+    found = []
+    if backbone:
+        found += [f"backbone.name={backbone}", "backbone.weights=imagenet"]
+        if layers := models.default_layers(backbone):
+            found.append(f"backbone.layers={','.join(layers)}")
+    if size:
+        found.append(f"input.size={size if ',' in size else f'{size},{size}'}")
+    return tuple(found)
 
 
 def set_words(overrides: tuple[str, ...]) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import tomllib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -116,6 +117,23 @@ def _type_of(parts: list[str]) -> Any:
             return None
         owner = get_type_hints(owner).get(part)
     return owner
+
+
+def flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Give the settings of an experiment as results have it, with the names `--set` takes: `section.key`."""
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def override_text(name: str, value: Any) -> str:
+    """Return a setting as `--set` takes it: `section.key=value`."""
+    if isinstance(value, list | tuple):
+        words = [*map(str, value)]
+        return f"{name}={json.dumps(words) if any(',' in word for word in words) else ','.join(words)}"
+    return f"{name}={str(value).lower() if isinstance(value, bool) else value}"
 
 
 def setting_names() -> list[str]:

@@ -108,10 +108,16 @@ def read_kept(home: Path, name: str) -> dict[str, Any]:
 
 
 def keep(home: Path, name: str, table: Mapping[str, Any]) -> Path:
-    """Write an experiment into a home, and return the file."""
+    """Write an experiment into a home, without the settings that are None, and return the file."""
     path = kept_file(home, name)
-    write_text(path, tomli_w.dumps(table))
+    write_text(path, tomli_w.dumps(_given(table)))
     return path
+
+
+def _given(table: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        key: _given(value) if isinstance(value, Mapping) else value for key, value in table.items() if value is not None
+    }
 
 
 def is_place(table: Mapping[str, Any], path: str) -> bool:

@@ -25,7 +25,6 @@ from bottleneck_features.pipeline.commandline.cli_frame import (
     all_option,
     asked,
     cross_validated,
-    home_words,
     seeded,
     show,
 )
@@ -56,7 +55,6 @@ from bottleneck_features.pipeline.commandline.printed_results import (
 )
 from bottleneck_features.pipeline.method_names import NETWORKS
 from bottleneck_features.pipeline.method_row import CURVE_SEEDS
-from bottleneck_features.pipeline.results import experiment_json
 from bottleneck_features.quiet import import_tensorflow
 
 if TYPE_CHECKING:  # it loads what computes, and --help needs none of that
@@ -285,18 +283,12 @@ def report_command(request: Request) -> None:
     \b
     Example: bottleneck report -e photo-patches
     """
-    from bottleneck_features.pipeline.asked_experiment import set_words
-    from bottleneck_features.pipeline.experiment_file import restored_experiment
-    from bottleneck_features.pipeline.reporting.sources import last_settings
+    from bottleneck_features.pipeline.reporting.sources import as_last_scored
     from bottleneck_features.pipeline.stages.report import report
 
     if not request.overrides:
-        settings = experiment_json(request.experiment)
-        last = last_settings(request.home / "runs" / request.experiment.name, settings)
-        experiment = restored_experiment(settings, "the last result", last)
-        where = home_words(request.home)
-        words = request.options[: len(request.options) - len(where)]
-        request = replace(request, experiment=experiment, options=(*words, *set_words(last), *where))
+        experiment, options = as_last_scored(request.experiment, request.home, request.options)
+        request = replace(request, experiment=experiment, options=options)
     show(
         request,
         report(study_of(request, "report")),

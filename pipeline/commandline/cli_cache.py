@@ -10,7 +10,7 @@ import click
 
 from bottleneck_features import features
 from bottleneck_features.features.records import KEY_DIGITS
-from bottleneck_features.pipeline.commandline.cli_frame import all_option, home_option, home_words, json_option
+from bottleneck_features.pipeline.commandline.cli_frame import all_option, home_option, json_option
 from bottleneck_features.pipeline.commandline.next_steps import typed
 from bottleneck_features.pipeline.commandline.output import (
     MOST_ROWS,
@@ -23,6 +23,7 @@ from bottleneck_features.pipeline.commandline.output import (
     say,
 )
 from bottleneck_features.pipeline.errors import RequestError
+from bottleneck_features.pipeline.home import home_words
 
 _FILES = "Name files as SPLIT=FILE, such as train=train.npz or train=features.npy,labels.npy"
 _SHOWN = 10

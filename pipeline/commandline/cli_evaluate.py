@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from bottleneck_features.pipeline.commandline.cli_frame import all_option, show, usable_home
+from bottleneck_features.pipeline.commandline.cli_frame import all_option, show
 from bottleneck_features.pipeline.commandline.evaluated import print_evaluation
 from bottleneck_features.pipeline.commandline.next_steps import after_prediction
 from bottleneck_features.pipeline.commandline.output import echo
@@ -17,6 +17,7 @@ from bottleneck_features.pipeline.commandline.trained import (
     with_model_options,
 )
 from bottleneck_features.pipeline.errors import RequestError
+from bottleneck_features.pipeline.home import usable_home
 from bottleneck_features.pipeline.method_names import MODELS
 
 MODEL_FILES = (".npz", ".keras")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import functools
-import os
 import shlex
 import sys
 from collections.abc import Callable, Sequence
@@ -24,7 +23,7 @@ from bottleneck_features.pipeline.commandline.output import (
     print_next,
     print_warnings,
 )
-from bottleneck_features.pipeline.errors import RequestError
+from bottleneck_features.pipeline.home import DEFAULT_HOME, HOME_VARIABLE, home_words, usable_home
 from bottleneck_features.stopping import stopping_at_once
 
 if TYPE_CHECKING:
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
     from bottleneck_features.pipeline.results import Result
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-DEFAULT_HOME = Path("artifacts")
 READY_OR_FILE = "A ready-made experiment (see `bottleneck experiments`), one that is kept in --home, or a .toml file."
 # what would replace or show models, results and settings of an experiment
 REPLACING = ("init", "train-head", "probe", "compare", "fine-tune", "advise", "report", "run")
@@ -89,7 +87,7 @@ def _what_the_system_refused(error: OSError) -> str:
 
 
 home_option = click.option(
-    "--home", type=click.Path(path_type=Path, file_okay=False), envvar="BOTTLENECK_HOME", default=DEFAULT_HOME,
+    "--home", type=click.Path(path_type=Path, file_okay=False), envvar=HOME_VARIABLE, default=DEFAULT_HOME,
     show_default=True, help="Folder of caches and results; also $BOTTLENECK_HOME.",
 )  # fmt: skip
 json_option = click.option(
@@ -128,11 +126,6 @@ class Request:
         return ("-e", self.experiment.name, *home_words(self.home))
 
 
-def home_words(home: Path) -> tuple[str, ...]:
-    """Return the words that name an artifacts folder on the command line, which the default one needs none of."""
-    return () if home == Path(os.environ.get("BOTTLENECK_HOME") or DEFAULT_HOME) else ("--home", str(home))
-
-
 def asked(function: Callable[..., None]) -> Callable[..., None]:
     """Give a command DATA and the options every stage has, and call it with the `Request` they make."""
 
@@ -140,10 +133,10 @@ def asked(function: Callable[..., None]) -> Callable[..., None]:
         data: str | None, name: str | None, experiment: str | None, overrides: tuple[str, ...], home: Path, as_json: bool,
         backbone: str | None = None, size: str | None = None, **others: Any,
     ) -> None:  # fmt: skip
-        overrides = (*_short_words(backbone, size), *overrides)
         with stopping_at_once():
-            from bottleneck_features.pipeline.asked_experiment import asked_experiment
+            from bottleneck_features.pipeline.asked_experiment import asked_experiment, short_words
 
+        overrides = (*short_words(backbone, size), *overrides)
         command = click.get_current_context().info_name
         home = usable_home(home)
         found = asked_experiment(data, experiment, name, overrides, home, replaces=command in REPLACING)
@@ -164,20 +157,6 @@ def asked(function: Callable[..., None]) -> Callable[..., None]:
     ):
         wrapped = option(wrapped)
     return with_options(wrapped, READY_OR_FILE)
-
-
-def _short_words(backbone: str | None, size: str | None) -> tuple[str, ...]:
-    """Return the settings that `--backbone` and `--size` stand for."""
-    from bottleneck_features import models
-
-    found = []
-    if backbone:
-        found += [f"backbone.name={backbone}", "backbone.weights=imagenet"]
-        if layers := models.default_layers(backbone):
-            found.append(f"backbone.layers={','.join(layers)}")
-    if size:
-        found.append(f"input.size={size if ',' in size else f'{size},{size}'}")
-    return tuple(found)
 
 
 def with_options(run: Callable[..., None], experiments: str) -> Callable[..., None]:
@@ -220,23 +199,6 @@ def show(
     say(content)
     print_warnings(content)
     print_next(following(content), to_errors)
-
-
-def usable_home(home: Path) -> Path:
-    """Return the artifacts folder, created if missing.
-
-    Raises:
-        RequestError: it cannot be created or written to.
-    """
-    try:
-        home.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RequestError(
-            f"--home '{home}' cannot be created ({error.strerror}). Give a folder you can write to."
-        ) from error
-    if not os.access(home, os.W_OK | os.X_OK):
-        raise RequestError(f"--home '{home}' cannot be written to. Give a folder you can write to.")
-    return home
 
 
 _FOLDS = (

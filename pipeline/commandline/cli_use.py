@@ -10,7 +10,6 @@ import click
 from bottleneck_features.pipeline.commandline.cli_frame import (
     all_option,
     home_option,
-    home_words,
     json_option,
     show,
 )
@@ -21,6 +20,7 @@ from bottleneck_features.pipeline.commandline.parsed import parsed_formats
 from bottleneck_features.pipeline.commandline.printed_results import print_export, print_predictions
 from bottleneck_features.pipeline.commandline.trained import ModelRequest, of_trained, opened_model
 from bottleneck_features.pipeline.errors import RequestError
+from bottleneck_features.pipeline.home import home_words
 from bottleneck_features.quiet import import_tensorflow
 
 if TYPE_CHECKING:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bottleneck_features.errors import nearest
-from bottleneck_features.pipeline.commandline.cli_frame import READY_OR_FILE, home_words, usable_home, with_options
+from bottleneck_features.pipeline.commandline.cli_frame import READY_OR_FILE, with_options
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.experiment_file import ready_made
+from bottleneck_features.pipeline.home import home_words, usable_home
 from bottleneck_features.pipeline.method_names import MODELS
 from bottleneck_features.stopping import stopping_at_once
 

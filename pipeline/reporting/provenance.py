@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from bottleneck_features.features import Features
-from bottleneck_features.pipeline.reporting.sources import Sources, flat
+from bottleneck_features.pipeline.experiment_file import flat
+from bottleneck_features.pipeline.reporting.sources import Sources
 from bottleneck_features.plain import visible
 
 

@@ -1,19 +1,22 @@
 """Finds the results that belong on an experiment's report, and names those that do not belong or are missing."""
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from bottleneck_features.foreign import read_json
+from bottleneck_features.pipeline.asked_experiment import set_words
 from bottleneck_features.pipeline.datasets import Dataset
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.evaluation.predictions import Predictions, load_predictions
+from bottleneck_features.pipeline.experiment import Experiment
+from bottleneck_features.pipeline.experiment_file import flat, override_text, restored_experiment
 from bottleneck_features.pipeline.method_names import NETWORKS, row_label, training_command
 from bottleneck_features.pipeline.reporting.answer import answering, best_method
 from bottleneck_features.pipeline.result_schema import RECORDS, ScoredResult, missing_keys, require_result
-from bottleneck_features.pipeline.results import RESULT_FILE
+from bottleneck_features.pipeline.results import RESULT_FILE, experiment_json
 from bottleneck_features.plain import visible
 
 CURVE_SIZES = (1, 5, 10, 50)  # images per class, then all there are
@@ -137,6 +140,19 @@ def curve_sizes(smallest: int) -> str:
     return ",".join([*(str(size) for size in CURVE_SIZES if size <= smallest), "all"])
 
 
+def as_last_scored(experiment: Experiment, home: Path, options: tuple[str, ...]) -> tuple[Experiment, tuple[str, ...]]:
+    """Return an experiment with the settings of the last command that scored a method, and the words that name it then.
+
+    Args:
+        experiment: the experiment.
+        home: the artifacts folder.
+        options: the words that name it.
+    """
+    settings = experiment_json(experiment)
+    last = last_settings(home / "runs" / experiment.name, settings)
+    return restored_experiment(settings, "the last result", last), (*options, *set_words(last))
+
+
 def last_settings(runs: Path, experiment: Mapping[str, Any]) -> tuple[str, ...]:
     """Return `section.key=value` of what the newest result with scores was made with, where that is not the experiment's.
 
@@ -238,25 +254,10 @@ def _differing(
     """Return `section.key=value` of the other experiment's settings that differ, among the sections and keys wanted."""
     own = dict(flat(visible(ours)))
     return [
-        f"{name}={_as_typed(value)}"
+        override_text(name, value)
         for name, value in flat(theirs)
         if name not in unless and (name in wanted or name.split(".")[0] in wanted) and own.get(name) != value
     ]
-
-
-def flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Give the settings of an experiment as results have it, with the names `--set` takes: `section.key`."""
-    for key, value in table.items():
-        if isinstance(value, dict):
-            yield from flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
-
-
-def _as_typed(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _listed(counts: Mapping[str, int]) -> str:

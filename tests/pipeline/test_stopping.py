@@ -44,7 +44,8 @@ def test_ctrl_c_or_an_end_that_is_asked_for_during_the_start_ends_with_one_line(
 
 def test_who_ignores_ctrl_c_or_handles_it_keeps_doing_so():
     code = (
-        "import signal\nfrom bottleneck_features.stopping import stopping_at_once\n"
+        "import signal\nfrom bottleneck_features.stopping import stopping_at_once, this_process_is_a_command\n"
+        "this_process_is_a_command()\n"
         "for own in (signal.SIG_IGN, print, signal.default_int_handler):\n"
         "    signal.signal(signal.SIGINT, own)\n"
         "    with stopping_at_once():\n"
