@@ -53,6 +53,7 @@ lint: $(READY)  ## style, types, and what imports what
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
+	.venv/bin/mypy tests/user_code.py
 	.venv/bin/python tests/import_contracts.py
 
 docs: $(DOCS)  ## the documentation as a site in build/site, read without a network

@@ -1,7 +1,21 @@
 from .errors import BottleneckError
 from .features import CacheDamaged, CacheError, CacheIncomplete, CacheMissing, open_features
 from .models import ModelError
-from .pipeline.errors import PipelineError, RequestError
+from .pipeline.api.commands import (
+    advise,
+    bench,
+    compare,
+    extract,
+    fine_tune,
+    inspect,
+    label_curve,
+    probe,
+    report,
+    run,
+    train_head,
+)
+from .pipeline.api.result import Result, load_result
+from .pipeline.errors import NoCache, PipelineError, RequestError
 from .pipeline.experiment import Experiment
 from .pipeline.experiment_file import load_experiment
 
@@ -13,8 +27,22 @@ __all__ = [
     "CacheMissing",
     "Experiment",
     "ModelError",
+    "NoCache",
     "PipelineError",
     "RequestError",
+    "Result",
+    "advise",
+    "bench",
+    "compare",
+    "extract",
+    "fine_tune",
+    "inspect",
+    "label_curve",
     "load_experiment",
+    "load_result",
     "open_features",
+    "probe",
+    "report",
+    "run",
+    "train_head",
 ]

@@ -1,6 +1,7 @@
 """Which experiment a command is about: DATA that is given, a name that is kept or ready-made, or a file."""
 
 from contextlib import suppress
+from copy import deepcopy
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -247,10 +248,11 @@ def _kept(
     said: tuple[str, ...],
 ) -> Asked:
     """Keep the settings of an experiment once its data can be opened, and return it; what is kept of earlier is said."""
-    earlier = own_settings(table)
+    before = deepcopy(table)
     if "label_column" in _named_settings(overrides):
         table["dataset"].pop("label_columns", None)  # which were guessed, and would be preferred
     experiment = restored_experiment(table, str(kept_file(home, name)), overrides)  # which applies them to the table
+    earlier = own_settings(before)
     if not kept_file(home, name).exists() or table != read_kept(home, name):
         require_backbone(experiment.backbone.name)
         open_dataset(experiment, home)

@@ -18,8 +18,8 @@ from bottleneck_features.pipeline.datasets import Dataset
 from bottleneck_features.pipeline.datasets.paths import local_path
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.experiment import Experiment
-from bottleneck_features.pipeline.experiment_file import READY_MADE
-from bottleneck_features.pipeline.results import write_text
+from bottleneck_features.pipeline.experiment_file import READY_MADE, flat, override_text, restored_experiment
+from bottleneck_features.pipeline.results import experiment_json, write_text
 
 FOLDER = "experiments"
 CONTENTS = ".contents.json"
@@ -64,20 +64,13 @@ def name_of(path: str) -> str:
 
 def own_settings(table: Mapping[str, Any]) -> list[str]:
     """Return the settings of a kept experiment, as `section.key=value`, that are not those it begins with."""
-    dataset = table.get("dataset", {})
-    first = begun({key: dataset.get(key) for key in ("source", "path")}, str(table.get("name")))
-    guessed = (*_GUESSED, "source", "path")
+    place = {key: table.get("dataset", {}).get(key) for key in ("source", "path")}
+    first = restored_experiment(begun(place, str(table.get("name"))), str(place["path"]))
+    known = dict(flat(experiment_json(first)))
+    unsaid = ("name", "description", *(f"dataset.{key}" for key in (*_GUESSED, *place)))
     return [
-        f"{section}.{key}={_shown(value)}"
-        for section, settings in table.items()
-        if isinstance(settings, Mapping)
-        for key, value in settings.items()
-        if value != first.get(section, {}).get(key) and not (section == "dataset" and key in guessed)
+        override_text(name, value) for name, value in flat(table) if value != known.get(name) and name not in unsaid
     ]
-
-
-def _shown(value: Any) -> str:
-    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def begun(settings: Mapping[str, Any], name: str) -> dict[str, Any]:

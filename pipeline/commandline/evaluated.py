@@ -12,8 +12,8 @@ from bottleneck_features.pipeline.commandline.output import (
     say,
 )
 from bottleneck_features.pipeline.commandline.printed_results import model_line
-from bottleneck_features.pipeline.figures import Figures, figures_of_row
-from bottleneck_features.pipeline.tables import interval_text, no_better_than, percent_text
+from bottleneck_features.pipeline.reporting.verdicts import measured
+from bottleneck_features.pipeline.tables import interval_text, percent_text
 
 COLUMNS = ("class", "images", "recall", "precision", "most often taken for")
 _BESIDE = {
@@ -27,7 +27,7 @@ _BESIDE = {
 
 def print_evaluation(result: Mapping[str, Any], everything: bool) -> None:
     """Print how good a model is on labelled images, and a row for each class; `everything`: not only of the worst ones."""
-    say(" ".join(verdict(result)))
+    say(measured(result))
     for line in figure_lines(result):
         say(line, rest="  ")
     rows = class_rows(result["per_class"])
@@ -37,52 +37,6 @@ def print_evaluation(result: Mapping[str, Any], everything: bool) -> None:
     print_left_out(classes=len(rows) - len(shown))
     say(f"model: {model_line(result['model'])}", rest="  ")
     print_files(result, everything)
-
-
-def verdict(result: Mapping[str, Any]) -> list[str]:
-    """Return what the figures say, in one or two sentences: on images that the model was not trained on, where that is known."""
-    seen, without = result["trained_on"]["images"], result["trained_on"]["figures_without"]
-    if seen == result["n"]:
-        return [
-            f"The model was trained on all these {seen:,} images, or chosen by them: the figures do not say how good it is on "
-            "others.",
-            _found(result, result["figures"], f"on these {seen:,} images"),
-        ]
-    if without:
-        return [
-            _found(result, without, f"on the {without['n']:,} images that the model was not trained on"),
-            f"The figures below are of all {result['n']:,} images, {seen:,} of which it was trained on: too optimistic.",
-        ]
-    kind = "test images" if set(result["images"]) == {"test"} else "images"
-    return [_found(result, result["figures"], f"on {result['n']:,} {kind} of {result['data']}")]
-
-
-def _found(result: Mapping[str, Any], figures: Mapping[str, Any], images: str) -> str:
-    present = [one for one in result["per_class"] if one["n"]]
-    accuracy = f"accuracy {interval_text(figures['accuracy'], *figures['interval'])} {images}"
-    if len(present) == 1:
-        return (
-            f"A{accuracy[1:]}, all of class {present[0]['name']!r}: how often other classes are taken for it is not "
-            "measured."
-        )
-    baseline = no_better_than(_as_figures(figures), result["select"], len(present))
-    if baseline:
-        return f"Not shown to be better than {baseline}: {accuracy}."
-    majority = f"always answering the most frequent class gets {percent_text(figures['majority'])}"
-    if result["select"] == "accuracy":
-        return f"A{accuracy[1:]}; {majority}."
-    value = interval_text(figures["balanced_accuracy"], *figures["balanced_accuracy_interval"])
-    return (
-        f"Balanced accuracy {value} {images}, of unequal classes; guessing gets {percent_text(1 / len(present))}. Accuracy: "
-        f"{percent_text(figures['accuracy'])}; {majority}."
-    )
-
-
-def _as_figures(figures: Mapping[str, Any]) -> Figures:
-    row = {name: {"all": value} for name, value in figures.items()}
-    found = figures_of_row(row, "all")
-    assert found
-    return found
 
 
 def figure_lines(result: Mapping[str, Any]) -> list[str]:

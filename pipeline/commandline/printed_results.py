@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bottleneck_features.errors import enumerated
 from bottleneck_features.pipeline.commandline.next_steps import enough_minutes
 from bottleneck_features.pipeline.commandline.output import (
     MOST_ROWS,
@@ -17,6 +16,7 @@ from bottleneck_features.pipeline.commandline.output import (
 )
 from bottleneck_features.pipeline.method_names import row_label
 from bottleneck_features.pipeline.reporting.answer import best_method, caveats, figures_beside, verdict
+from bottleneck_features.pipeline.reporting.verdicts import exported, extracted, inspected, predicted, timed
 from bottleneck_features.pipeline.tables import (
     PROBE_COLUMNS,
     SPLIT_TITLES,
@@ -182,9 +182,7 @@ def print_inspection(result: Shown, overview: str, everything: bool) -> None:
     """Print how many problems there are, the images, shortcuts, repeated images, and where the page is."""
     from bottleneck_features.pipeline.reporting.inspect_page import SHORTCUT_COLUMNS, shortcut_rows
 
-    number = len(result["warnings"])
-    several = "1 problem was" if number == 1 else f"{number:,} problems were"
-    echo(f"{several} found, marked by ! below." if number else "No problem was found.")
+    echo(inspected(result))
     say(overview)
     if rows := shortcut_rows(result["shortcuts"]):
         echo("")
@@ -223,19 +221,8 @@ def print_run(result: Shown, of_models: Sequence[str], everything: bool) -> None
 
 def print_extraction(result: Shown) -> None:
     """Print the speed of the extraction, and the cache."""
-    if result["images"]:
-        say(
-            f"{result['images']:,} images at {result['images_per_second']:,.1f} images/s "
-            f"({result['engine']}, {result['precision']}), peak memory {result['peak_memory_mib']:,.0f} MiB"
-        )
-    elif not result["images_reused"]:
-        echo("All features are already in the cache: nothing to do.")
-    if result["images_reused"]:
-        sources = enumerated(
-            f"{count:,} from {'equal images of this cache' if name == Path(result['cache']).name else name}"
-            for name, count in result["reused_from"].items()
-        )
-        say(f"{result['images_reused']:,} images were not computed again: {sources}")
+    for line in extracted(result).splitlines():
+        say(line)
     echo(f"cache: {result['cache']} ({result['cache_mib']:,.1f} MiB)")
     if result["shards_left"]:
         say(
@@ -245,12 +232,7 @@ def print_extraction(result: Shown) -> None:
 
 def print_predictions(result: Shown) -> None:
     """Print the number of files and the model on the error stream; the table is on stdout."""
-    broken = result["files_found"] - result["classified"]
-    say(
-        f"{result['files_found']:,} files: {result['classified']:,} classified, {result['unlike']:,} of them unlike anything "
-        f"seen in training; {broken:,} could not be used",
-        err=True,
-    )
+    say(predicted(result), err=True)
     if result["resumed"]:
         say(f"{result['resumed']:,} of them are from the earlier run that was stopped", err=True)
     say(f"model: {model_line(result['model'])}", rest="  ", err=True)
@@ -261,11 +243,7 @@ def print_predictions(result: Shown) -> None:
 def print_export(result: Shown) -> None:
     """Print how far each format is from the pipeline, which model was written, and where."""
     checked, own = result["checked_images"], result["against_pipeline"]
-    formats = ", ".join(row["format"] for row in result["exported"])
-    say(
-        f"{formats}: probabilities of {checked['n']} {checked['split']} images differ from the pipeline in float32 by at most "
-        f"{max(row['largest_difference'] for row in result['exported']):.1e} (limit {checked['limit']:g})."
-    )
+    say(exported(result))
     say(f"model: {model_line(result['model'])}", rest="  ")
     echo("")
     rows = [
@@ -293,8 +271,7 @@ def print_bench(result: Shown, everything: bool) -> None:
     from bottleneck_features.pipeline.stages.bench import BENCH_COLUMNS, bench_rows
 
     ordered = sorted(result["variants"], key=lambda variant: -variant["ratio"])
-    best = ordered[0]
-    say(f"The fastest: {best['name']}, {best['ratio']:.2f} times the walk-through's script.")
+    say(timed(result))
     echo("")
     shown = ordered if everything else ordered[:MOST_ROWS]
     print_table(BENCH_COLUMNS, bench_rows(shown))

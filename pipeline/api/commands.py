@@ -1,0 +1,322 @@
+"""The commands as functions: DATA or an experiment and settings in, a result out."""
+
+from collections.abc import Iterable
+from typing import Unpack
+
+from bottleneck_features.pipeline.api.asking import Data, Request, Settings, asking
+from bottleneck_features.pipeline.api.result import Result, shown
+from bottleneck_features.pipeline.errors import RequestError
+from bottleneck_features.pipeline.evaluation.study import Study, open_study
+from bottleneck_features.pipeline.method_names import NETWORKS
+from bottleneck_features.pipeline.method_row import CURVE_SEEDS
+from bottleneck_features.pipeline.methods.cross_validation import folding_of
+from bottleneck_features.pipeline.methods.seeds import seeds_of
+from bottleneck_features.quiet import import_tensorflow
+
+
+def run(data: Data, *, minutes: float = 10.0, **settings: Unpack[Settings]) -> Result:
+    """Answer what a pre-trained network is worth on some images, and keep the trained model: `bottleneck run`.
+
+    Inspects the images, extracts their features, probes every layer, trains the walk-through's head, compares with a small
+    ConvNet trained from scratch and with fine-tuning where there is time, and writes a report. Called again, it goes on where
+    it was, and takes what it has.
+
+    Args:
+        data: a folder with a folder of images for each class, a table that names images, `.tar` or `.parquet` files, an
+            `.npz` of images, the name of embedded data, a `.toml` file, or an `Experiment`. Settings are kept in the home.
+        minutes: for all that follows the extraction.
+        **settings: see `Settings`: `name`, `home`, `backbone`, `size`, and sections such as `head={"epochs": 30}`.
+
+    Returns:
+        A `Result` with `verdict`, `table`, `report`, `model` and `cache`.
+
+    Raises:
+        RequestError: there are no such data, a setting cannot be right, or classes have too few images.
+        BottleneckError: another error of its family; the message says what to do.
+
+    Example:
+        result = bf.run("pictures/")
+        print(result.verdict)
+        bf.load_model(result.model).predict(["holiday/one.jpg"])
+    """
+    from bottleneck_features.pipeline.stages.run import run as stage
+
+    with asking(data, replaces=True, **settings) as asked:
+        import_tensorflow()
+        return shown(stage(asked.experiment, asked.home, asked.options, minutes), asked.said)
+
+
+def inspect(data: Data, **settings: Unpack[Settings]) -> Result:
+    """Inspect images before training: what there is, and which problems they have: `bottleneck inspect`.
+
+    Args:
+        data: see `run`.
+        **settings: see `Settings`.
+
+    Returns:
+        A `Result`; its `table` has a row per split and class, its warnings are the problems.
+
+    Raises:
+        RequestError: there are no such data, or a setting cannot be right.
+        PipelineError: too many files cannot be used.
+    """
+    from bottleneck_features.pipeline.stages.inspect import inspect as stage
+
+    with asking(data, replaces=False, **settings) as asked:
+        return shown(stage(asked.experiment, asked.home, asked.options), asked.said)
+
+
+def extract(
+    data: Data, *, rehash: bool = False, reuse: bool = True, wait: float = 0.0, **settings: Unpack[Settings]
+) -> Result:
+    """Extract the features of every image, once: `bottleneck features`.
+
+    Interrupted, it continues after the last finished shard when it is called again.
+
+    Args:
+        data: see `run`.
+        rehash: whether all files are read and hashed again, even those that look unchanged.
+        reuse: whether what another cache has of the same images by the same recipe is copied.
+        wait: seconds to wait for another process that uses this cache.
+        **settings: see `Settings`.
+
+    Returns:
+        A `Result` with `cache`, which `bf.open_features` opens.
+
+    Raises:
+        RequestError: there are no such data, or a setting cannot be right.
+        ModelError: the network, its weights or the engine are not available.
+        CacheError: the cache is held by another process, or is damaged.
+    """
+    from bottleneck_features.pipeline.datasets.scan_memory import forget_scans
+    from bottleneck_features.pipeline.stages.features import extract_features
+
+    with asking(data, replaces=False, **settings) as asked:
+        if rehash:
+            forget_scans(asked.home)
+        return shown(extract_features(asked.experiment, asked.home, wait, reuse=reuse), asked.said)
+
+
+def train_head(data: Data, **settings: Unpack[Settings]) -> Result:
+    """Train the walk-through's head on the last cached layer: `bottleneck train-head`.
+
+    Args:
+        data: see `run`; its features must be there, see `extract`.
+        **settings: see `Settings`.
+
+    Returns:
+        A `Result` with `table` and `model`.
+
+    Raises:
+        NoCache: there are no such features.
+        RequestError: a class has too few images, or a setting cannot be right.
+    """
+    from bottleneck_features.pipeline.stages.train_head import train_head as stage
+
+    with asking(data, replaces=True, **settings) as asked:
+        return shown(stage(_with_features(asked, "train-head")), asked.said)
+
+
+def probe(
+    data: Data,
+    *,
+    folds: int | None = None,
+    repeats: int | None = None,
+    seeds: int | None = None,
+    **settings: Unpack[Settings],
+) -> Result:
+    """Find the layer and the cheap classifier that are best on cached features: `bottleneck probe`.
+
+    Args:
+        data: see `run`; its features must be there, see `extract`.
+        folds: of a cross-validation of the training images; 0: none. Default: 5 where a test split would be, or is, under
+            100 images.
+        repeats: how often the folds are drawn anew; default: 10.
+        seeds: over so many splits and trainings the spread is measured too.
+        **settings: see `Settings`.
+
+    Returns:
+        A `Result` with `table` (the best of each family) and `model` (of the best).
+
+    Raises:
+        NoCache: there are no such features.
+        RequestError: a class has too few images, or a setting cannot be right.
+    """
+    from bottleneck_features.pipeline.stages.probe import probe as stage
+
+    with asking(data, replaces=True, **settings) as asked:
+        study = _with_features(asked, "probe")
+        return shown(stage(study, folding_of(study, folds, repeats), seeds_of(study, seeds)), asked.said)
+
+
+def compare(
+    data: Data,
+    *,
+    folds: int | None = None,
+    repeats: int | None = None,
+    seeds: int | None = None,
+    **settings: Unpack[Settings],
+) -> Result:
+    """Compare frozen features with fine-tuning and with networks trained from scratch: `bottleneck compare`.
+
+    Args:
+        data: see `run`; its features must be there, see `extract`.
+        folds: see `probe`.
+        repeats: see `probe`.
+        seeds: see `probe`.
+        **settings: see `Settings`; `compare={"methods": ["head", "best-probe", "fine-tune"]}` chooses the methods.
+
+    Returns:
+        A `Result` with `table` and `report`.
+
+    Raises:
+        NoCache: there are no such features.
+        RequestError: a class has too few images, or a setting cannot be right.
+    """
+    from bottleneck_features.pipeline.stages.compare import compare as stage
+    from bottleneck_features.pipeline.stages.report import report as page_of
+
+    with asking(data, replaces=True, **settings) as asked:
+        study = _with_features(asked, "compare")
+        found = stage(study, folding_of(study, folds, repeats), seeds_of(study, seeds))
+        page = page_of(study.for_command("report")).details["files"][0]
+        return Result({**found.as_json(), "report": page}, asked.said)
+
+
+def label_curve(
+    data: Data,
+    sizes: Iterable[int | None] = (1, 5, 10, 50, None),
+    *,
+    seeds: int = CURVE_SEEDS,
+    **settings: Unpack[Settings],
+) -> Result:
+    """Measure accuracy at growing numbers of labelled images: `bottleneck compare --label-curve`.
+
+    Args:
+        data: see `run`; its features must be there, see `extract`.
+        sizes: labelled images per class; None: all.
+        seeds: per point.
+        **settings: see `Settings`.
+
+    Returns:
+        A `Result`; its `table` has a row per point.
+
+    Raises:
+        NoCache: there are no such features.
+        RequestError: a size is under 1, a class has too few images, or a setting cannot be right.
+    """
+    from bottleneck_features.pipeline.stages.label_curve import label_curve as stage
+
+    wanted = set(sizes)
+    numbers = sorted(size for size in wanted if size is not None)
+    if not wanted or any(not isinstance(size, int) or size < 1 for size in numbers):
+        raise RequestError(
+            f"sizes takes numbers of images per class above 0, or None for all. Received: {list(wanted)}"
+        )
+    every: tuple[int | None, ...] = (*numbers, None) if None in wanted else tuple(numbers)
+    with asking(data, replaces=True, **settings) as asked:
+        return shown(stage(_with_features(asked, "label-curve"), every, seeds), asked.said)
+
+
+def fine_tune(data: Data, *, method: str = "fine-tune", **settings: Unpack[Settings]) -> Result:
+    """Train the network itself with a new last layer: `bottleneck fine-tune`.
+
+    Args:
+        data: see `run`; for `fine-tune` its features must be there, see `extract`.
+        method: `fine-tune` (from the pre-trained weights, batch norm frozen), `from-pretrained` (all of it, batch norm too) or
+            `from-scratch`.
+        **settings: see `Settings`.
+
+    Returns:
+        A `Result` with `table` and `model`.
+
+    Raises:
+        RequestError: there is no such method, a class has too few images, or a setting cannot be right.
+    """
+    from bottleneck_features.pipeline.stages.fine_tune import fine_tune as stage
+
+    if method not in NETWORKS:
+        raise RequestError(f"method takes one of {', '.join(NETWORKS)}. Received: {method!r}")
+    with asking(data, replaces=True, **settings) as asked:
+        study = _study(asked, method)
+        import_tensorflow()
+        return shown(stage(study), asked.said)
+
+
+def advise(data: Data, *, folds: int | None = None, repeats: int | None = None, **settings: Unpack[Settings]) -> Result:
+    """Recommend a method by cached features and validation images: `bottleneck advise`.
+
+    Args:
+        data: see `run`; its features must be there, see `extract`.
+        folds: see `probe`.
+        repeats: see `probe`.
+        **settings: see `Settings`.
+
+    Returns:
+        A `Result` with `recommendation`, `reasons` and `cannot_tell` among its keys.
+
+    Raises:
+        NoCache: there are no such features.
+        RequestError: a class has too few images, or a setting cannot be right.
+    """
+    from bottleneck_features.pipeline.stages.advise import advise as stage
+
+    with asking(data, replaces=True, **settings) as asked:
+        study = _with_features(asked, "advise")
+        return shown(stage(study, folding_of(study, folds, repeats)), asked.said)
+
+
+def report(data: Data, **settings: Unpack[Settings]) -> Result:
+    """Collect all results of an experiment on one page: `bottleneck report`.
+
+    Args:
+        data: see `run`; a command that scores must have run.
+        **settings: see `Settings`; without any, those of the last command that scored a method are used.
+
+    Returns:
+        A `Result` with `report`.
+
+    Raises:
+        NoCache: there are no such features.
+        RequestError: no command that scores has run yet.
+    """
+    from bottleneck_features.pipeline.reporting.sources import as_last_scored
+    from bottleneck_features.pipeline.stages.report import report as stage
+
+    with asking(data, replaces=True, **settings) as asked:
+        experiment, options = asked.experiment, asked.options
+        if not asked.given:
+            experiment, options = as_last_scored(experiment, asked.home, options)
+        return shown(stage(open_study(experiment, asked.home, "report", options)), asked.said)
+
+
+def bench(data: Data, *, quick: bool = True, **settings: Unpack[Settings]) -> Result:
+    """Measure stage one on this machine against the walk-through's script: `bottleneck bench`.
+
+    Args:
+        data: see `run`.
+        quick: fewer images, repeats and precisions: about two minutes on two cores.
+        **settings: see `Settings`.
+
+    Returns:
+        A `Result`; its `table` has a row per variant.
+
+    Raises:
+        RequestError: a setting cannot be right.
+    """
+    from bottleneck_features.pipeline.stages.bench import FULL_EFFORT, QUICK_EFFORT
+    from bottleneck_features.pipeline.stages.bench import bench as stage
+
+    with asking(data, replaces=False, **settings) as asked:
+        return shown(stage(asked.experiment, asked.home, QUICK_EFFORT if quick else FULL_EFFORT), asked.said)
+
+
+def _study(asked: Request, command: str) -> Study:
+    return open_study(asked.experiment, asked.home, command, asked.options)
+
+
+def _with_features(asked: Request, command: str) -> Study:
+    study = _study(asked, command)
+    _ = study.cache  # missing features are said at once
+    import_tensorflow()
+    return study
