@@ -3,7 +3,8 @@
 from itertools import groupby
 from pathlib import Path
 
-from bottleneck_features.pipeline.setting_list import Setting, every_setting, section_meanings, value_text
+from bottleneck_features.pipeline.setting_kinds import value_text
+from bottleneck_features.pipeline.setting_list import Setting, every_setting, section_meanings
 
 PAGE = Path(__file__).with_name("settings.md")
 BEGINNING = """# Settings

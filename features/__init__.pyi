@@ -25,12 +25,13 @@ from .partition import SHARED, WHOLE, Partition
 from .plan import SplitPlan
 from .publish import PublishingWriter, fetch, share
 from .quarantine import DamagedFile
-from .reader import Features, Split, open_features
+from .reader import Features, open_features
 from .rearranged import Places, RearrangedArray, RearrangedFeatures, rows_at
 from .records import EXPORT_FORMATS, CacheInfo, Difference
 from .remote import filesystem, is_url, store_error
 from .removed import noticing_removal
 from .reuse import Draft, Reused
+from .split import Split
 from .superseded import superseded
 from .targets import Targets
 from .verify import repair, require_unchanged, verify

@@ -1,4 +1,4 @@
-"""One layer's features of a split, as an array that stays on disk until it is sliced."""
+"""One layer's features of a split, or some rows of them, as an array that stays on disk until it is sliced."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ class FeatureArray:
 
     Indexing follows NumPy: integers, slices, integer and boolean arrays on the first axis, and tuples with
     further axes. In a cache that is not compressed an integer, or a slice within one shard, is a read-only view of the
-    memory-mapped file; everything else is a copy.
+    memory-mapped file; everything else is a copy. Such a view is a NumPy array, whose buffer others take without a copy
+    (`memoryview`, `pyarrow.py_buffer`, `torch.from_numpy`, which warns that it must not be written to).
 
     Attributes:
         shape: (samples, *sample shape).
@@ -53,11 +54,11 @@ class FeatureArray:
         return f"FeatureArray(shape={self.shape}, dtype={self.dtype.name!r})"
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        for start in range(0, len(self), self._files.shard_size):
-            yield from self._slice(start, min(start + self._files.shard_size, len(self)))
+        for start, stop in self.stretches():
+            yield from self._slice(start, stop)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        if copy is False and not (self._mapped_whole() and (dtype is None or np.dtype(dtype) == self.dtype)):
+        if copy is False and not (self.is_view(0, len(self)) and (dtype is None or np.dtype(dtype) == self.dtype)):
             raise ValueError(
                 "A cache that is compressed, of several shards, or in another dtype cannot become an array without a copy."
             )
@@ -74,7 +75,7 @@ class FeatureArray:
         if _is_plain_integer(first):
             row: np.ndarray = self._slice(*_one(int(first), len(self)))[(0, *rest)]
             return row
-        positions = _positions(first, len(self))
+        positions = positions_of(first, len(self))
         if positions is None:
             exotic: np.ndarray = np.asarray(self)[key]
             return exotic
@@ -83,15 +84,23 @@ class FeatureArray:
             return taken.reshape(*positions.shape, *self.shape[1:])
         return taken[(np.arange(positions.size).reshape(positions.shape), *rest)]
 
-    def _mapped_whole(self) -> bool:
-        return len(self._files) == 1 and not self._files.compressed
+    def stretches(self) -> Iterator[tuple[int, int]]:
+        """Give `start, stop` of the rows that are best read together, one stretch after the other: those of a shard."""
+        return steps(len(self), self._files.shard_size)
+
+    def is_view(self, start: int, stop: int) -> bool:
+        """Tell whether the rows `start:stop` are a view of a memory-mapped file: they lie in one shard, not compressed."""
+        return not self._files.compressed and self._in_one_shard(start, stop)
+
+    def _in_one_shard(self, start: int, stop: int) -> bool:
+        return start < stop and start // self._files.shard_size == (stop - 1) // self._files.shard_size
 
     def _rows(self, shard: int, rows: slice | np.ndarray) -> np.ndarray:
         return self._files.rows(shard, self._dataset, self.shape[1:], self.dtype, rows)
 
     def _slice(self, start: int, stop: int) -> np.ndarray:
         size = self._files.shard_size
-        if start < stop and start // size == (stop - 1) // size:
+        if self._in_one_shard(start, stop):
             first = start // size
             return self._rows(first, slice(start - first * size, stop - first * size))
         out = np.empty((stop - start, *self.shape[1:]), self.dtype)
@@ -113,6 +122,51 @@ class FeatureArray:
         return out
 
 
+class SelectedArray(FeatureArray):
+    """Some rows of an array, read when it is indexed; what was a view of the file stays one where the rows are a slice.
+
+    Args:
+        whole: the array.
+        rows: their positions in it, in any order, each ≥ 0.
+    """
+
+    def __init__(self, whole: FeatureArray, rows: range | np.ndarray) -> None:
+        self.shape = (len(rows), *whole.shape[1:])
+        self.dtype = whole.dtype
+        self._whole, self._chosen = whole, rows
+        self._start = rows.start if isinstance(rows, range) and rows.step == 1 else None
+
+    def stretches(self) -> Iterator[tuple[int, int]]:
+        """Give `start, stop` of the rows that are best read together, one stretch after the other."""
+        if self._start is None:
+            yield from steps(len(self), AT_A_TIME)
+            return
+        for start, stop in self._whole.stretches():
+            first, last = max(start - self._start, 0), min(stop - self._start, len(self))
+            if first < last:
+                yield first, last
+
+    def is_view(self, start: int, stop: int) -> bool:
+        """Tell whether the rows `start:stop` are a view of a memory-mapped file."""
+        return self._start is not None and self._whole.is_view(self._start + start, self._start + stop)
+
+    def _slice(self, start: int, stop: int) -> np.ndarray:
+        if self._start is None:
+            return self._whole._take(np.asarray(self._chosen[start:stop], np.int64))
+        return self._whole._slice(self._start + start, self._start + stop)
+
+    def _take(self, positions: np.ndarray) -> np.ndarray:
+        return self._whole._take(np.asarray(self._chosen, np.int64)[positions])
+
+
+AT_A_TIME = 1024  # rows that lie in no order
+
+
+def steps(rows: int, size: int) -> Iterator[tuple[int, int]]:
+    """Give `start, stop` of every `size` rows; the last may be fewer."""
+    return ((start, min(start + size, rows)) for start in range(0, rows, size))
+
+
 def _is_plain_integer(key: Any) -> bool:
     return isinstance(key, int | np.integer) and not isinstance(key, bool | np.bool_)
 
@@ -124,7 +178,7 @@ def _one(index: int, length: int) -> tuple[int, int]:
     return start, start + 1
 
 
-def _positions(key: Any, length: int) -> np.ndarray | None:
+def positions_of(key: Any, length: int) -> np.ndarray | None:
     """Return positions ≥ 0 for an integer or boolean array; None for keys that only a whole array understands."""
     if key is None or isinstance(key, EllipsisType | bool | np.bool_ | tuple):
         return None

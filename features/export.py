@@ -13,8 +13,9 @@ import numpy as np
 from bottleneck_features.features.arrays import FeatureArray
 from bottleneck_features.features.errors import CacheError
 from bottleneck_features.features.identity import folder_name
-from bottleneck_features.features.reader import Features, Split, open_features
+from bottleneck_features.features.reader import Features, open_features
 from bottleneck_features.features.records import EXPORT_FORMATS
+from bottleneck_features.features.split import Split
 from bottleneck_features.features.storage import make_folder, publish, remove_stale, require_space
 
 BLOCK_BYTES = 16 << 20

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
+from bottleneck_features.cards import Table, card
 from bottleneck_features.features.arrays import FeatureArray
 from bottleneck_features.features.entries import HASH_BYTES
 from bottleneck_features.features.errors import CacheDamaged, CacheIncomplete
@@ -19,64 +19,8 @@ from bottleneck_features.features.remote import is_url
 from bottleneck_features.features.removed import noticing_removal
 from bottleneck_features.features.shardfiles import ShardFiles, missing_shard, unreadable_shard, wrong_size
 from bottleneck_features.features.shards import dataset_name
+from bottleneck_features.features.split import Split, layers_table
 from bottleneck_features.features.targets import Targets, read_targets
-
-
-class Split:
-    """One split of a cache: features, labels and ids of the same samples in the same order.
-
-    Attributes:
-        features: mapping of layer names to `FeatureArray` (n, *shape).
-        x: the features of the last layer.
-        y: labels, int64, (n,), in 0 … number of classes − 1.
-        groups: text, (n,): samples of one group (a patient, a burst) must not be parted; None where there are no groups.
-    """
-
-    def __init__(self, folder: Path, manifest: Manifest, targets: Targets, name: str) -> None:
-        self.y, self.groups = targets.labels[name], targets.groups.get(name)
-        self._samples = manifest.splits[name].samples
-        self._read = partial(_ids_and_contents, folder, manifest, name)
-        files = ShardFiles(folder, manifest, name)
-        record = manifest.splits[name]
-        self.name = name
-        self.features: Mapping[str, FeatureArray] = MappingProxyType(
-            {
-                layer: FeatureArray(files, dataset_name(layer, manifest.layers), spec, record.samples)
-                for layer, spec in manifest.layers.items()
-            }
-        )
-        self.x = self.features[list(manifest.layers)[-1]]
-        if manifest.count() <= EAGERLY_CHECKED:
-            _ = self._ids_and_contents  # reads them, and so looks at every shard
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _reopened_split, (str(self.x._files.folder), self.name)
-
-    @property
-    def contents(self) -> np.ndarray:
-        """SHA-256 of each sample's image, uint8, (n, 32); zeros where it is not known."""
-        return self._ids_and_contents[1]
-
-    @cached_property
-    def _ids_and_contents(self) -> tuple[np.ndarray, np.ndarray]:
-        with noticing_removal(self.x._files.folder):
-            return self._read()
-
-    @cached_property
-    def ids(self) -> np.ndarray:
-        """Ids as text, (n,)."""
-        encoded = self._ids_and_contents[0]
-        try:
-            return encoded.astype(f"U{encoded.dtype.itemsize}")
-        except UnicodeDecodeError:
-            return np.char.decode(encoded, "utf-8")
-
-    def __len__(self) -> int:
-        return self._samples
-
-    def __repr__(self) -> str:
-        layers = ", ".join(f"{layer} {array.shape} {array.dtype.name}" for layer, array in self.features.items())
-        return f"Split({self.name}: {layers})"
 
 
 class Features(Mapping[str, Split]):
@@ -99,7 +43,10 @@ class Features(Mapping[str, Split]):
         with noticing_removal(path):
             targets = read_targets(path, manifest)
         self.class_names = targets.class_names
-        self._splits = {name: Split(path, manifest, targets, name) for name in manifest.splits}
+        self._splits = {name: _split(path, manifest, targets, name) for name in manifest.splits}
+        if manifest.count() <= EAGERLY_CHECKED:
+            for split in self._splits.values():
+                _ = split.contents  # reads them, and so looks at every shard
 
     def __getitem__(self, name: str) -> Split:
         return self._splits[name]
@@ -109,6 +56,27 @@ class Features(Mapping[str, Split]):
 
     def __len__(self) -> int:
         return len(self._splits)
+
+    def _repr_html_(self) -> str:
+        """Return the card that notebooks show."""
+        warnings = self.provenance.get("warnings")
+        rows = [
+            ("backbone", self.provenance.get("backbone", self.identity.get("backbone.name", ""))),
+            ("recipe", _recipe(self.identity)),
+            ("folder", self.path),
+        ]
+        return card(
+            f"Features {self.path.name}",
+            notes=[str(warning) for warning in warnings] if isinstance(warnings, list) else (),
+            rows=[(name, value) for name, value in rows if value],
+            tables=[
+                Table(
+                    ("split", "samples", "classes"),
+                    [(name, len(split), len(np.unique(split.y))) for name, split in self.items()],
+                ),
+                layers_table([split.features for split in self.values()]),
+            ],
+        )
 
     def __reduce__(self) -> tuple[Any, ...]:
         return open_features, (str(self.path),)
@@ -154,6 +122,32 @@ def open_features(path: Path | str) -> Features:
     return Features(folder, manifest)
 
 
+def _recipe(identity: Mapping[str, Any]) -> str:
+    """Return in words how images became features, as far as an identity says it."""
+    parts = [("input.size", "×"), ("features.pooling", "+"), ("compute.engine", ""), ("compute.precision", "")]
+    known = [(key, identity[key], between) for key, between in parts if key in identity]
+    return ", ".join(
+        f"{key.partition('.')[2]} {between.join(map(str, value)) if isinstance(value, list) else value}"
+        for key, value, between in known
+    )
+
+
+def _split(folder: Path, manifest: Manifest, targets: Targets, name: str) -> Split:
+    files, samples = ShardFiles(folder, manifest, name), manifest.splits[name].samples
+    return Split(
+        name,
+        {
+            layer: FeatureArray(files, dataset_name(layer, manifest.layers), spec, samples)
+            for layer, spec in manifest.layers.items()
+        },
+        class_names=targets.class_names,
+        y=targets.labels[name],
+        groups=targets.groups.get(name),
+        read=partial(_ids_and_contents, folder, manifest, name),
+        origin=(_reopened_split, (str(folder), name)),
+    )
+
+
 def _incomplete(folder: Path, manifest: Manifest) -> CacheIncomplete:
     done, total = manifest.count_finished(), manifest.count()
     return CacheIncomplete(
@@ -165,6 +159,11 @@ def _incomplete(folder: Path, manifest: Manifest) -> CacheIncomplete:
 
 
 def _ids_and_contents(folder: Path, manifest: Manifest, split: str) -> tuple[np.ndarray, np.ndarray]:
+    with noticing_removal(folder):
+        return _read_ids_and_contents(folder, manifest, split)
+
+
+def _read_ids_and_contents(folder: Path, manifest: Manifest, split: str) -> tuple[np.ndarray, np.ndarray]:
     record = manifest.splits[split]
     try:
         ids = np.empty(record.samples, f"S{record.id_bytes}")

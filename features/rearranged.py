@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-from bottleneck_features.features.arrays import FeatureArray
+from bottleneck_features.features.arrays import AT_A_TIME, FeatureArray, steps
 from bottleneck_features.features.entries import HASH_BYTES
-from bottleneck_features.features.reader import Features, Split
-
-_AT_A_TIME = 1024  # rows
+from bottleneck_features.features.reader import Features
+from bottleneck_features.features.split import Split
 
 
 @dataclass(frozen=True)
@@ -72,11 +69,12 @@ class RearrangedArray(FeatureArray):
         self.dtype = first.dtype
         self._sources, self._places = sources, places
 
-    def __iter__(self) -> Iterator[np.ndarray]:
-        for start in range(0, len(self), _AT_A_TIME):
-            yield from self._slice(start, min(start + _AT_A_TIME, len(self)))
+    def stretches(self) -> Iterator[tuple[int, int]]:
+        """Give `start, stop` of the rows that are best read together, one stretch after the other."""
+        return steps(len(self), AT_A_TIME)
 
-    def _mapped_whole(self) -> bool:
+    def is_view(self, start: int, stop: int) -> bool:
+        """Return False: the rows are gathered."""
         return False
 
     def _slice(self, start: int, stop: int) -> np.ndarray:
@@ -85,35 +83,6 @@ class RearrangedArray(FeatureArray):
     def _take(self, positions: np.ndarray) -> np.ndarray:
         like = np.empty((0, *self.shape[1:]), self.dtype)
         return self._places.take(positions).gathered(lambda split, rows: self._sources[split][rows], like)
-
-
-class _RearrangedSplit(Split):
-    """Rows of other splits as one split."""
-
-    def __init__(self, cache: Features, name: str, places: Places) -> None:
-        self.name = name
-        self._samples, self._cache, self._places = len(places), cache, places
-        self.features = MappingProxyType(
-            {
-                layer: RearrangedArray({split: cache[split].features[layer] for split in places.names}, places)
-                for layer in cache.layers
-            }
-        )
-        self.x = self.features[cache.layers[-1]]
-        self.y = rows_at(places, {split: cache[split].y for split in places.names})
-        self.y.flags.writeable = False
-        groups = {split: own for split in places.names if (own := cache[split].groups) is not None}
-        self.groups = rows_at(places, groups) if groups else None
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        raise TypeError("A rearranged split cannot be pickled: pickle the cache and its places.")
-
-    @cached_property
-    def _ids_and_contents(self) -> tuple[np.ndarray, np.ndarray]:
-        own = {split: self._cache[split]._ids_and_contents for split in self._places.names}
-        ids = rows_at(self._places, {split: found for split, (found, _) in own.items()})
-        like = np.empty((0, HASH_BYTES), np.uint8)
-        return ids, self._places.gathered(lambda split, rows: own[split][1][rows], like)
 
 
 class RearrangedFeatures(Features):
@@ -127,7 +96,28 @@ class RearrangedFeatures(Features):
     def __init__(self, cache: Features, places: Mapping[str, Places]) -> None:
         self.path, self.identity, self.key = cache.path, cache.identity, cache.key
         self.layers, self.class_names, self.provenance = cache.layers, cache.class_names, cache.provenance
-        self._splits = {**cache, **{name: _RearrangedSplit(cache, name, own) for name, own in places.items()}}
+        self._splits = {**cache, **{name: _rearranged_split(cache, name, own) for name, own in places.items()}}
 
     def __reduce__(self) -> tuple[Any, ...]:
         raise TypeError("A rearranged cache cannot be pickled: pickle the cache and its places.")
+
+
+def _rearranged_split(cache: Features, name: str, places: Places) -> Split:
+    """Return rows of other splits as one split."""
+
+    def ids_and_contents() -> tuple[np.ndarray, np.ndarray]:
+        own = {split: cache[split].ids_and_contents for split in places.names}
+        ids = rows_at(places, {split: found for split, (found, _) in own.items()})
+        like = np.empty((0, HASH_BYTES), np.uint8)
+        return ids, places.gathered(lambda split, rows: own[split][1][rows], like)
+
+    layers = {layer: {split: cache[split].features[layer] for split in places.names} for layer in cache.layers}
+    groups = {split: own for split in places.names if (own := cache[split].groups) is not None}
+    return Split(
+        name,
+        {layer: RearrangedArray(own, places) for layer, own in layers.items()},
+        class_names=cache.class_names,
+        y=rows_at(places, {split: cache[split].y for split in places.names}),
+        groups=rows_at(places, groups) if groups else None,
+        read=ids_and_contents,
+    )

@@ -20,6 +20,7 @@ from bottleneck_features.pipeline.setting_kinds import (
     Text,
     shown,
 )
+from bottleneck_features.pipeline.settings_card import settings_card
 
 
 @dataclass(frozen=True, config=CONFIG)
@@ -249,6 +250,10 @@ class Experiment:
     convnet: ConvnetSettings = dataclasses.field(default_factory=ConvnetSettings)
     finetune: FineTuneSettings = dataclasses.field(default_factory=FineTuneSettings)
     compare: CompareSettings = dataclasses.field(default_factory=CompareSettings)
+
+    def _repr_html_(self) -> str:
+        """Return the card that notebooks show."""
+        return settings_card(self)
 
     @model_validator(mode="after")
     def _there_are_such_methods(self) -> "Experiment":

@@ -23,6 +23,7 @@ from bottleneck_features.pipeline.result_rows import (
     History,
     Interval,
     MethodRecord,
+    Number,
     PairRecord,
     Rate,
     Record,
@@ -149,10 +150,29 @@ class CompareResult(ScoredResult):
         return self
 
 
+class PathRecord(Record):
+    """The settings of a probe with what decides between them, on validation images: `k` of k-NN, else `l2`."""
+
+    family: str
+    layers: Texts
+    l2: list[Rate] | None = None
+    k: list[Count] | None = None
+    criterion: list[Number]
+    chosen: Rate
+
+    @model_validator(mode="after")
+    def _each_setting_has_a_value(self) -> Self:
+        settings = self.k if self.family == "knn" else self.l2
+        if settings is None or len(settings) != len(self.criterion) or self.chosen not in settings:
+            raise ValueError(f"{self.family!r} has not one value for each of its settings")
+        return self
+
+
 class ProbeResult(ScoredResult):
     """The result of `probe`."""
 
     table: Annotated[list[MethodRecord], Field(min_length=1)]
+    paths: list[PathRecord] = Field(default_factory=list)
     backbone: str
     confusion: dict[str, Confusion] = Field(default_factory=dict)
     calibration: CalibrationRecord | None = None
@@ -240,6 +260,44 @@ class InspectResult(ResultRecord):
         return self
 
 
+class BenchVariant(Record):
+    """A variant of stage one that was measured."""
+
+    name: str
+    images_per_second: Annotated[list[Rate], Field(min_length=1)]
+    ratio: Rate
+    share_of_bare: Rate | None
+
+
+class BenchResult(ResultRecord):
+    """The result of `bench`."""
+
+    variants: Annotated[list[BenchVariant], Field(min_length=1)]
+
+
+class EvaluatedModel(Record):
+    """The model that was measured."""
+
+    name: str
+
+
+class EvaluateResult(ResultRecord):
+    """The result of `evaluate`."""
+
+    model: EvaluatedModel
+    classes: Annotated[Texts, Field(min_length=1)]
+    confusion: Confusion
+    curves: CurvesRecord | None
+
+    @model_validator(mode="after")
+    def _every_class_has_a_row(self) -> Self:
+        if len(self.confusion) != len(self.classes):
+            raise ValueError("the confusion matrix has not as many rows as there are classes")
+        if self.curves and len(self.classes) != 2:
+            raise ValueError("it has curves of two classes and another number of classes")
+        return self
+
+
 class AdviseResult(ResultRecord):
     """The result of `advise`."""
 
@@ -255,6 +313,8 @@ RECORDS: Mapping[str, type[ResultRecord]] = {
     "label-curve": LabelCurveResult,
     "inspect": InspectResult,
     "advise": AdviseResult,
+    "bench": BenchResult,
+    "evaluate": EvaluateResult,
     **dict.fromkeys(NETWORKS, TrainedResult),
 }
 

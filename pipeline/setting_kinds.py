@@ -1,4 +1,4 @@
-"""The kinds of values that settings take, with their bounds, and how a message shows what it received."""
+"""The kinds of values that settings take, with their bounds, and how values are shown."""
 
 from typing import Annotated, Any
 
@@ -23,3 +23,16 @@ def shown(value: Any) -> str:
     """Return a received value as messages show it: the beginning of a long one."""
     text = repr(value)
     return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}… ({len(text):,} characters)"
+
+
+def value_text(value: Any) -> str:
+    """Return a value as it is typed after `--set section.key=`; in brackets what is not typed."""
+    if value is None:
+        return "(not given)"
+    if value in ("", []):
+        return "(empty)"
+    if isinstance(value, list):
+        return ",".join(map(value_text, value))
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{name!r} = {weight}' for name, weight in value.items())}}}"
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -92,19 +92,6 @@ def value_in(experiment: Experiment, setting: Setting) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def value_text(value: Any) -> str:
-    """Return a value as it is typed after `--set section.key=`; in brackets what is not typed."""
-    if value is None:
-        return "(not given)"
-    if value in ("", []):
-        return "(empty)"
-    if isinstance(value, list):
-        return ",".join(map(value_text, value))
-    if isinstance(value, dict):
-        return f"{{{', '.join(f'{name!r} = {weight}' for name, weight in value.items())}}}"
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
 def as_json(setting: Setting, value: Any) -> dict[str, Any]:
     """Return a setting with the value in force as an object of JSON."""
     return {**asdict(setting), "section": setting.section, "sources": list(setting.sources), "value": value}

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 from commandline import SMALL, bottleneck, invoke
 from hypothesis import settings
-from matplotlib.figure import Figure
 
 settings.register_profile("shared machine", deadline=None)  # others use its cores too: no example has a time of its own
 settings.load_profile("shared machine")
@@ -35,16 +34,3 @@ def trained(extracted: Path) -> Path:
     done = invoke("train-head", *SMALL, "--set", "head.epochs=10", home=extracted)
     assert done.exit_code == 0, done.output
     return extracted
-
-
-@pytest.fixture
-def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
-    """The figures that are written while a test runs, in their order, to be looked at after they are drawn."""
-    figures, save = [], Figure.savefig
-
-    def kept(figure: Figure, *arguments: object, **options: object) -> None:
-        save(figure, *arguments, **options)
-        figures.append(figure)
-
-    monkeypatch.setattr(Figure, "savefig", kept)
-    return figures

@@ -91,7 +91,7 @@ def settings_command(
 
 
 def _value_line(setting: Setting, value: Any, *, required: bool) -> str:
-    from bottleneck_features.pipeline.setting_list import value_text
+    from bottleneck_features.pipeline.setting_kinds import value_text
 
     if required:
         return f"{setting.name}  (every experiment gives it)"

@@ -1,4 +1,4 @@
-"""The pictures, drawn from rows of results: each function draws one, writes it and returns its path."""
+"""The pictures, drawn from rows of results: each function draws one, `save_figure` writes it."""
 
 from bottleneck_features.pipeline.plots.bench import benchmark
 from bottleneck_features.pipeline.plots.calibration import reliability_diagram
@@ -11,7 +11,7 @@ from bottleneck_features.pipeline.plots.methods import (
     learning_curves,
 )
 from bottleneck_features.pipeline.plots.probe import depth, paths
-from bottleneck_features.pipeline.plots.style import LONGEST, shortened
+from bottleneck_features.pipeline.plots.style import LONGEST, png_bytes, save_figure, shortened
 from bottleneck_features.pipeline.plots.two_classes import two_class_curves
 
 __all__ = [
@@ -26,7 +26,9 @@ __all__ = [
     "label_curve_chart",
     "learning_curves",
     "paths",
+    "png_bytes",
     "reliability_diagram",
+    "save_figure",
     "shortened",
     "two_class_curves",
 ]

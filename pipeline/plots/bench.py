@@ -1,15 +1,15 @@
 """The picture of the benchmark."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 
-from bottleneck_features.pipeline.plots.style import COLOURS, new_figure, save_figure
+from bottleneck_features.pipeline.plots.style import COLOURS, new_figure
 
 
-def benchmark(variants: Sequence[Mapping[str, Any]], path: Path) -> Path:
+def benchmark(variants: Sequence[Mapping[str, Any]]) -> Figure:
     """Draw images/s of every variant, as results have it: the bar is the median of its repeats, the line their range."""
     figure, axes = new_figure((9, 0.42 * len(variants) + 1.3))
     for row, variant in enumerate(variants):
@@ -24,4 +24,4 @@ def benchmark(variants: Sequence[Mapping[str, Any]], path: Path) -> Path:
     axes.invert_yaxis()
     axes.margins(x=0.2)
     axes.set_xlabel("images/s, median and range (in brackets: times the walk-through's script in the same round)")
-    return save_figure(figure, path)
+    return figure

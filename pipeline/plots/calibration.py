@@ -1,25 +1,21 @@
 """The picture of calibration: reliability diagrams before and after temperature scaling."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
-from bottleneck_features.pipeline.plots.style import COLOURS, new_figure, save_figure
+from bottleneck_features.pipeline.plots.style import COLOURS, new_figure
 
 
-def reliability_diagram(calibration: Mapping[str, Any], title: str, path: Path) -> Path:
+def reliability_diagram(calibration: Mapping[str, Any], title: str) -> Figure:
     """Draw accuracy over confidence before and after temperature scaling, above the images in each bin.
 
     Args:
         calibration: as results have it, of the test images (of the validation images where there are none).
         title: of the whole picture, such as the method's name and what it was scored on.
-        path: of the PNG or SVG.
-
-    Returns:
-        `path`.
     """
     figure, axes = new_figure((9, 5.6), 2, 2, sharex=True, sharey="row", height_ratios=(3, 1))
     columns = (
@@ -37,7 +33,7 @@ def reliability_diagram(calibration: Mapping[str, Any], title: str, path: Path) 
         *axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False, fontsize=8
     )
     figure.suptitle(title, fontsize=10, x=0.01, ha="left", parse_math=False)
-    return save_figure(figure, path)
+    return figure
 
 
 def _diagram(axes: Axes, bins: Mapping[str, Any]) -> None:

@@ -2,17 +2,17 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
+from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, ScalarFormatter
 
-from bottleneck_features.pipeline.plots.style import COLOURS, MARKERS, NAMED_CLASSES, new_figure, save_figure, shortened
+from bottleneck_features.pipeline.plots.style import COLOURS, MARKERS, NAMED_CLASSES, new_figure, shortened
 
 SHADES = (*COLOURS, "#000000", "#999999")
 
 
-def class_balance(counts: Mapping[str, Sequence[int]], class_names: Sequence[str], path: Path) -> Path:
+def class_balance(counts: Mapping[str, Sequence[int]], class_names: Sequence[str]) -> Figure:
     """Draw the images of each class, stacked by split; `counts` are by split, in the order of the classes."""
     rows = np.arange(len(class_names))
     height = min(14.0, 0.26 * len(rows) + 1.4)
@@ -32,17 +32,16 @@ def class_balance(counts: Mapping[str, Sequence[int]], class_names: Sequence[str
     axes.margins(x=0.09)
     axes.set_xlabel("images")
     figure.legend(loc="outside upper right", ncols=3, frameon=False, fontsize=8)
-    return save_figure(figure, path)
+    return figure
 
 
-def image_sizes(sizes: np.ndarray, labels: np.ndarray, class_names: Sequence[str], path: Path) -> Path:
+def image_sizes(sizes: np.ndarray, labels: np.ndarray, class_names: Sequence[str]) -> Figure:
     """Draw width and height of the images: a mark per size and class, its area by the number of images.
 
     Args:
         sizes: `(n, 2)` width and height.
         labels: `(n,)` integers.
         class_names: of the labels; above eight, classes are not told apart.
-        path: of the PNG.
     """
     figure, axes = new_figure((7.5, 5.2))
     told_apart = len(class_names) <= len(MARKERS)
@@ -66,4 +65,4 @@ def image_sizes(sizes: np.ndarray, labels: np.ndarray, class_names: Sequence[str
     axes.tick_params(axis="x", rotation=60)
     axes.grid(alpha=0.25)
     figure.legend(loc="outside right upper", frameon=False, fontsize=8, title="most frequent size", title_fontsize=8)
-    return save_figure(figure, path)
+    return figure

@@ -2,13 +2,13 @@
 
 import textwrap
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from bottleneck_features.pipeline.plots.style import COLOURS, new_figure, save_figure, shortened
+from bottleneck_features.pipeline.plots.style import COLOURS, LONGEST, new_figure, shortened
 
 _STYLES = {
     "logistic": ("logistic regression, last layer", COLOURS[0], "-", "o"),
@@ -22,18 +22,15 @@ TICKS_APART = 1.3  # ratio of two sizes whose names do not touch
 Point = Mapping[str, Any]
 
 
-def label_curve_chart(points: Sequence[Point], title: str, answer: str, scored_on: str, path: Path) -> Path:
+def label_curve_chart(points: Sequence[Point], *, data: str, backbone: str, answer: str, scored_on: str) -> Figure:
     """Draw the mean accuracy with its interval over seeds; the horizontal axis is logarithmic.
 
     Args:
         points: as results have them, of one or several methods, in rising size per method.
-        title: of the picture.
+        data: their title.
+        backbone: whose frozen features they are of.
         answer: which method is ahead where, under the title.
         scored_on: `test` or `validation`.
-        path: of the PNG or SVG.
-
-    Returns:
-        `path`.
     """
     figure, axes = new_figure((8, 4.8))
     for method in dict.fromkeys(point["method"] for point in points):
@@ -46,11 +43,12 @@ def label_curve_chart(points: Sequence[Point], title: str, answer: str, scored_o
     seeds = points[0]["seeds"]
     spread = f"mean and 95 % t-interval over n = {seeds} seeds" if seeds > 1 else "one seed: no interval"
     axes.set(xlabel="labelled training images per class", ylabel=f"top-1 accuracy on {scored_on} images\n({spread})")
-    lines = [line for text in (shortened(title, 2 * _WIDEST), answer) for line in textwrap.wrap(text, _WIDEST)]
+    title = shortened(f"{shortened(data, LONGEST)}: frozen features of {backbone}", 2 * _WIDEST)
+    lines = [line for text in (title, answer) for line in textwrap.wrap(text, _WIDEST)]
     axes.set_title("\n".join(lines), fontsize=10, loc="left", parse_math=False)
     axes.grid(alpha=0.25)
     axes.legend(frameon=False, fontsize=9, loc="best")
-    return save_figure(figure, path)
+    return figure
 
 
 def _line(axes: Axes, points: list[Point]) -> None:

@@ -1,10 +1,10 @@
 """The pictures of trained methods: learning curves, confusion matrices, and accuracies beside one another."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from bottleneck_features.pipeline.method_row import CROSS_VALIDATED, Curves, Method, kept_epoch
@@ -14,7 +14,6 @@ from bottleneck_features.pipeline.plots.style import (
     MARKERS,
     NAMED_CLASSES,
     new_figure,
-    save_figure,
     shortened,
 )
 from bottleneck_features.pipeline.tables import SPLIT_TITLES, share_text, shown_name
@@ -26,15 +25,11 @@ ON_BLUES = ("#010101", "#fefefe")  # text on the light and the dark part of the 
 DARK = 0.71  # from this rate on
 
 
-def learning_curves(histories: Mapping[str, Curves], path: Path) -> Path:
+def learning_curves(histories: Mapping[str, Curves]) -> Figure:
     """Draw accuracy and loss over epochs, one row per method; the kept epoch is marked.
 
     Args:
         histories: by method, `loss`, `accuracy`, `val_loss` and `val_accuracy`, one value per epoch.
-        path: of the PNG or SVG.
-
-    Returns:
-        `path`.
     """
     figure, axes = new_figure((9.5, 3.1 * len(histories)), len(histories), 2, squeeze=False)
     for (name, curves), (left, right) in zip(histories.items(), axes, strict=True):
@@ -45,7 +40,7 @@ def learning_curves(histories: Mapping[str, Curves], path: Path) -> Path:
         title = f"{shortened(name, LONGEST)}: {kept:.1%} on validation at epoch {epoch}"
         left.set_title(title, fontsize=10, loc="left", parse_math=False)
         left.set_ylim(top=1.0)
-    return save_figure(figure, path)
+    return figure
 
 
 def _curve(axes: Axes, curves: Curves, metric: str, name: str) -> None:
@@ -61,7 +56,7 @@ def _curve(axes: Axes, curves: Curves, metric: str, name: str) -> None:
     axes.legend(frameon=False, fontsize=8)
 
 
-def confusion_matrices(matrices: Mapping[str, np.ndarray], class_names: Sequence[str], path: Path) -> Path:
+def confusion_matrices(matrices: Mapping[str, np.ndarray], class_names: Sequence[str]) -> Figure:
     """Draw one confusion matrix per method, side by side: colour is the row's rate, the number its count, above the rate."""
     size = max(4.2, 0.36 * min(len(class_names), NAMED_CLASSES) + 1.6)
     columns = min(2, len(matrices))
@@ -73,7 +68,7 @@ def confusion_matrices(matrices: Mapping[str, np.ndarray], class_names: Sequence
         _confusion(panel, counts, class_names)
         title = f"{shortened(name, LONGEST)}: {np.trace(counts):,} of {counts.sum():,} right"
         panel.set_title(title, fontsize=10, loc="left", parse_math=False)
-    return save_figure(figure, path)
+    return figure
 
 
 def _confusion(axes: Axes, counts: np.ndarray, class_names: Sequence[str]) -> None:
@@ -93,7 +88,7 @@ def _confusion(axes: Axes, counts: np.ndarray, class_names: Sequence[str]) -> No
         axes.text(column, row, note, ha="center", va="center", color=ON_BLUES[int(rate > DARK)], fontsize=6.5)
 
 
-def comparison(methods: Sequence[Method], backbone: str, path: Path, select: str = "accuracy") -> Path:
+def comparison(methods: Sequence[Method], backbone: str, select: str = "accuracy") -> Figure:
     """Draw what decides of each method with its 95 % interval: on test images or cross-validated, else on validation images."""
     lines = sum(max(2, _in_lines(method).count("\n") + 1) for method in methods)
     figure, axes = new_figure((8.5, 0.27 * lines + 1.6))
@@ -120,7 +115,7 @@ def comparison(methods: Sequence[Method], backbone: str, path: Path, select: str
     )
     axes.set_title(f"frozen features: {shortened(backbone, LONGEST)}", fontsize=10, loc="left", parse_math=False)
     axes.grid(axis="x", alpha=0.25)
-    return save_figure(figure, path)
+    return figure
 
 
 def _in_lines(method: Method) -> str:
@@ -130,8 +125,8 @@ def _in_lines(method: Method) -> str:
     return name + at + "\n+".join(shortened(layer, LONGEST) for layer in layers.split("+"))
 
 
-def accuracy_over_time(methods: Sequence[Method], split: str, path: Path, select: str = "accuracy") -> Path:
-    """Draw what decides of each method with its 95 % interval over its total time, extraction included; returns `path`."""
+def accuracy_over_time(methods: Sequence[Method], split: str, select: str = "accuracy") -> Figure:
+    """Draw what decides of each method with its 95 % interval over its total time, extraction included."""
     figure, axes = new_figure((8.5, 4.2))
     for number, method in enumerate(methods):
         value = method.figure(split, select)
@@ -155,4 +150,4 @@ def accuracy_over_time(methods: Sequence[Method], split: str, path: Path, select
     legend = figure.legend(handles, names, loc="outside lower center", ncols=2, frameon=False, fontsize=8)
     for text in legend.get_texts():
         text.set_parse_math(False)
-    return save_figure(figure, path)
+    return figure

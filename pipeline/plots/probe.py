@@ -1,13 +1,13 @@
 """The pictures of a probe: validation accuracy over the L2 penalty, and over the depth of the layer."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from bottleneck_features.pipeline.method_row import Method
-from bottleneck_features.pipeline.plots.style import COLOURS, new_figure, save_figure
+from bottleneck_features.pipeline.plots.style import COLOURS, new_figure
 from bottleneck_features.pipeline.tables import select_name, shown_name
 
 _STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)))
@@ -21,18 +21,14 @@ NAMES = {
 }
 
 
-def paths(rows: Sequence[Mapping[str, Any]], path: Path, select: str = "accuracy") -> Path:
+def paths(rows: Sequence[Mapping[str, Any]], select: str = "accuracy") -> Figure:
     """Draw what decides on validation images over L2: a panel each for logistic and ridge, a line per set of layers.
 
     The chosen penalty of each line is marked.
 
     Args:
         rows: the `paths` of a probe's result.
-        path: of the PNG or SVG.
         select: what decides.
-
-    Returns:
-        `path`.
     """
     figure, axes = new_figure((11, 4.6), 1, 2, sharey=True)
     for panel, family in zip(axes, TITLES, strict=True):
@@ -51,7 +47,7 @@ def paths(rows: Sequence[Mapping[str, Any]], path: Path, select: str = "accuracy
     axes[0].yaxis.set_major_formatter(lambda value, _: f"{value:.2g}" if select == "log-loss" else f"{value:.0%}")
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=min(3, len(labels)), frameon=False, fontsize=8)
-    return save_figure(figure, path)
+    return figure
 
 
 def _reached(row: Mapping[str, Any]) -> float:
@@ -63,9 +59,7 @@ def _shown(value: float, select: str) -> str:
     return f"{value:.3g}" if select == "log-loss" else f"{value:.1%}"
 
 
-def depth(
-    methods: Sequence[Method], layers: Sequence[str], backbone: str, path: Path, select: str = "accuracy"
-) -> Path:
+def depth(methods: Sequence[Method], layers: Sequence[str], backbone: str, select: str = "accuracy") -> Figure:
     """Draw what decides, on validation images, with its 95 % interval over the layers, early to late, a line per family."""
     figure, axes = new_figure((max(6.5, 1.6 * len(layers) + 2.5), 4.4))
     spread = np.linspace(-0.09, 0.09, len(_MARKERS))
@@ -96,4 +90,4 @@ def depth(
     axes.set_title(title, fontsize=10, loc="left", parse_math=False)
     axes.grid(axis="y", alpha=0.25)
     axes.legend(frameon=False, fontsize=8, loc="lower right")
-    return save_figure(figure, path)
+    return figure

@@ -1,22 +1,19 @@
 """The picture of two classes: what a moved threshold gains and costs."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from bottleneck_features.pipeline.plots.style import COLOURS, LONGEST, new_figure, save_figure, shortened
+from matplotlib.figure import Figure
+
+from bottleneck_features.pipeline.plots.style import COLOURS, LONGEST, new_figure, shortened
 
 
-def two_class_curves(curves: Mapping[str, Mapping[str, Any]], positive: str, path: Path) -> Path:
+def two_class_curves(curves: Mapping[str, Mapping[str, Any]], positive: str) -> Figure:
     """Draw the ROC and the precision-recall curve of every method, side by side.
 
     Args:
         curves: as results have them, by the method's label.
         positive: the class that is looked for.
-        path: of the PNG or SVG.
-
-    Returns:
-        `path`.
     """
     figure, (left, right) = new_figure((9, 4.8), 1, 2)
     for number, (name, own) in enumerate(curves.items()):
@@ -33,4 +30,4 @@ def two_class_curves(curves: Mapping[str, Mapping[str, Any]], positive: str, pat
         panel.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
         panel.grid(alpha=0.25)
     figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=8)
-    return save_figure(figure, path)
+    return figure

@@ -79,13 +79,13 @@ def _comparison(result: Mapping[str, Any], folder: Path) -> Drawn:
     split, select = result["scored_on"], result.get("select", "accuracy")
     methods, named = [Method.from_json(row) for row in result["methods"]], shown_name(select)
     listed = "; ".join(f"{row_title(row)} {figure_text(row, split, select, named=False)}" for row in result["methods"])
-    chart = plots.comparison(methods, result["backbone"], folder / "comparison.svg", select)
+    chart = plots.save_figure(plots.comparison(methods, result["backbone"], select), folder / "comparison.svg")
     yield "comparison", chart, f"{named.capitalize()}: {listed}."
     seconds = "; ".join(
         f"{method.title} {method.figure(split, select).value:.1%} in {sum(s or 0 for s in method.seconds.values()):,.0f} s"
         for method in methods
     )
-    chart = plots.accuracy_over_time(methods, split, folder / "time.svg", select)
+    chart = plots.save_figure(plots.accuracy_over_time(methods, split, select), folder / "time.svg")
     yield "time", chart, f"{named.capitalize()} against seconds: {seconds}."
     yield from _learning(result["histories"], folder / "learning-curves.svg")
     shown = row_label(best_method(result))
@@ -118,7 +118,11 @@ def _learning(curves: Mapping[str, Curves], path: Path) -> Drawn:
         f"{curves[name]['val_accuracy'][epoch - 1]:.1%} on validation"
         for name, epoch in epochs.items()
     )
-    yield "learning", plots.learning_curves(curves, path), f"Accuracy and loss over epochs: {listed}."
+    yield (
+        "learning",
+        plots.save_figure(plots.learning_curves(curves), path),
+        f"Accuracy and loss over epochs: {listed}.",
+    )
 
 
 def _confusion(name: str, counts: np.ndarray, classes: Sequence[str], path: Path) -> tuple[str, Path, str]:
@@ -133,12 +137,12 @@ def _confusion(name: str, counts: np.ndarray, classes: Sequence[str], path: Path
     )
     right = f"{name}: {np.trace(counts):,} of {counts.sum():,} right"
     text = f"{right}. Most frequent mistakes: {listed}." if listed else f"{right}, no mistake."
-    return "confusion", plots.confusion_matrices({name: counts}, classes, path), text
+    return "confusion", plots.save_figure(plots.confusion_matrices({name: counts}, classes), path), text
 
 
 def _calibration(name: str, content: Mapping[str, Any], split: str, path: Path) -> tuple[str, Path, str]:
-    diagram = plots.reliability_diagram(content, f"{name}, {SPLIT_TITLES.get(split, f'{split} images')}", path)
-    return "calibration", diagram, f"{name}: {calibration_sentence(content)}."
+    diagram = plots.reliability_diagram(content, f"{name}, {SPLIT_TITLES.get(split, f'{split} images')}")
+    return "calibration", plots.save_figure(diagram, path), f"{name}: {calibration_sentence(content)}."
 
 
 def _two_classes(result: Mapping[str, Any], path: Path) -> Drawn:
@@ -154,16 +158,18 @@ def _two_classes(result: Mapping[str, Any], path: Path) -> Drawn:
         if name in rows
     )
     text = f"Two classes, {plots.shortened(positive, plots.LONGEST)} looked for. {listed}."
-    yield "curves", plots.two_class_curves(curves, positive, path), text
+    yield "curves", plots.save_figure(plots.two_class_curves(curves, positive), path), text
 
 
 def _label_curve(result: Mapping[str, Any], folder: Path) -> Drawn:
     listed = "; ".join(f"{p['method']} {p['mean']:.1%} at {p['per_class']}" for p in result["points"])
-    title = f"{plots.shortened(result['data'], plots.LONGEST)}: frozen features of {result['backbone']}"
-    chart = plots.label_curve_chart(
-        result["points"], title, result["answer"], result["scored_on"], folder / "label-curve.svg"
+    described = {name: result[name] for name in ("data", "backbone", "answer", "scored_on")}
+    chart = plots.label_curve_chart(result["points"], **described)
+    yield (
+        "labels",
+        plots.save_figure(chart, folder / "label-curve.svg"),
+        f"Accuracy over labelled images per class: {listed}. {result['protocol']}",
     )
-    yield "labels", chart, f"Accuracy over labelled images per class: {listed}. {result['protocol']}"
 
 
 def _probe(result: Mapping[str, Any], folder: Path) -> Drawn:
@@ -172,7 +178,7 @@ def _probe(result: Mapping[str, Any], folder: Path) -> Drawn:
     ordered = [name for name in result["experiment"]["backbone"]["layers"] if name in layers]
     best = result["table"][0]
     select = result.get("select", "accuracy")
-    chart = plots.depth(methods, ordered, result["backbone"], folder / "depth.svg", select)
+    chart = plots.save_figure(plots.depth(methods, ordered, result["backbone"], select), folder / "depth.svg")
     winner = f"{best['name']} on {' + '.join(best['layers'])} {figure_text(best, 'validation', select, named=False)}"
     yield from _two_classes(result, folder / "curves-probe.svg")
     yield "probe", chart, f"{shown_name(select).capitalize()} on validation images over the layers; the best: {winner}."
@@ -190,7 +196,7 @@ def _balance(result: Mapping[str, Any], folder: Path) -> Drawn:
     counts = {split: list(own.values()) for split, own in result["images"].items()}
     classes = list(next(iter(result["images"].values())))
     listed = "; ".join(f"{split} {min(own):,} to {max(own):,} per class" for split, own in counts.items())
-    chart = plots.class_balance(counts, classes, folder / "class-balance.svg")
+    chart = plots.save_figure(plots.class_balance(counts, classes), folder / "class-balance.svg")
     yield "data", chart, f"Images by class: {listed}."
 
 

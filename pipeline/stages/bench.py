@@ -112,7 +112,7 @@ def bench(experiment: Experiment, home: Path, effort: Effort) -> Result:
     if request["weights"] == "random":
         warnings.insert(0, "Random weights: they play no part in speed.")
     variants = [asdict(variant) for variant in measured]
-    picture = plots.benchmark(variants, folder / "bench.png")
+    picture = plots.save_figure(plots.benchmark(variants), folder / "bench.png")
     details = {
         "backbone": backbone_label(experiment),
         "images_a_run": request["images"],

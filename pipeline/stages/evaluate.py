@@ -156,12 +156,13 @@ def _looks(
 def _pictures(
     model: SavedModel, labelled: Labelled, measured: Measured, matrix: np.ndarray, folder: Path
 ) -> list[Path]:
-    title = model.name  # a title with the data does not fit above two classes
     (folder / "curves.png").unlink(missing_ok=True)  # of other data
-    pictures = [plots.confusion_matrices({title: matrix}, model.classes, folder / "confusion.png")]
+    drawn = plots.confusion_matrices({model.name: matrix}, model.classes)  # with the data it fits not above two classes
+    pictures = [plots.save_figure(drawn, folder / "confusion.png")]
     if found := curves(labelled.labels, measured.probabilities):
         positive = model.classes[found.positive]
-        pictures.append(plots.two_class_curves({title: asdict(found)}, positive, folder / "curves.png"))
+        drawn = plots.two_class_curves({model.name: asdict(found)}, positive)
+        pictures.append(plots.save_figure(drawn, folder / "curves.png"))
     return pictures
 
 

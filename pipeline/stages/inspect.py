@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from bottleneck_features.pipeline import plots
 from bottleneck_features.pipeline.datasets import Dataset
 from bottleneck_features.pipeline.datasets.texts import concatenated, factorized
 from bottleneck_features.pipeline.evaluation.splits import why_no_holdout
@@ -19,7 +20,6 @@ from bottleneck_features.pipeline.inspection.hints import hints
 from bottleneck_features.pipeline.inspection.repeats import Place, Repeats, describe_all, find_repeats
 from bottleneck_features.pipeline.inspection.shortcuts import Shortcut, find_shortcuts
 from bottleneck_features.pipeline.kept_experiments import note_contents
-from bottleneck_features.pipeline.plots import class_balance, image_sizes
 from bottleneck_features.pipeline.reporting.inspect_page import write_inspect_page
 from bottleneck_features.pipeline.results import Result, experiment_json, write_result
 
@@ -116,10 +116,12 @@ def _counts(dataset: Dataset) -> dict[str, dict[str, int]]:
 
 def _pictures(dataset: Dataset, counts: dict[str, dict[str, int]], labels: np.ndarray, folder: Path) -> list[Path]:
     by_split = {split: list(own.values()) for split, own in counts.items()}
-    drawn = [class_balance(by_split, dataset.class_names, folder / "class-balance.png")]
+    balance = plots.class_balance(by_split, dataset.class_names)
+    written = [plots.save_figure(balance, folder / "class-balance.png")]
     if sizes := [(origin.header.width, origin.header.height) for origin in dataset.origins()]:
-        drawn.append(image_sizes(np.array(sizes), labels, dataset.class_names, folder / "image-sizes.png"))
-    return drawn
+        scatter = plots.image_sizes(np.array(sizes), labels, dataset.class_names)
+        written.append(plots.save_figure(scatter, folder / "image-sizes.png"))
+    return written
 
 
 def _summary(dataset: Dataset) -> dict[str, Any]:

@@ -141,9 +141,11 @@ def label_curve(study: Study, sizes: tuple[int | None, ...], seeds: int) -> Resu
         for (method, size), outcomes in scored.items()
     ]
     rows, answer = [point.as_json() for point in points], crossing(points)
-    title = f"{plots.shortened(dataset.title, plots.LONGEST)}: frozen features of {study.backbone}"
     with clock.phase("write"):
-        chart = plots.label_curve_chart(rows, title, answer, scored_on, study.folder / "label-curve.png")
+        chart = plots.label_curve_chart(
+            rows, data=dataset.title, backbone=study.backbone, answer=answer, scored_on=scored_on
+        )
+        picture = plots.save_figure(chart, study.folder / "label-curve.png")
     details = {
         "data": dataset.title,
         "backbone": study.backbone,
@@ -152,7 +154,7 @@ def label_curve(study: Study, sizes: tuple[int | None, ...], seeds: int) -> Resu
         "n_scored": len(draws[experiment.seed, sizes[0]][1]),
         "answer": answer,
         "points": rows,
-        "files": [str(chart)],
+        "files": [str(picture)],
     }
     warnings = study.data_warnings()
     if scored_on == "test":

@@ -79,10 +79,11 @@ def probe(study: Study, folding: Folding | None = None, seeds: Seeds | None = No
     with study.clock.phase("write"):
         select = study.target.select
         searched = [_path_json(one) for one in found.candidates]
+        depth = plots.depth(found.methods, study.cache.layers, study.backbone, select)
         files = [
             *_save_heads(study, tested),
-            plots.paths(searched, study.folder / "paths.png", select),
-            plots.depth(found.methods, study.cache.layers, study.backbone, study.folder / "depth.png", select),
+            plots.save_figure(plots.paths(searched, select), study.folder / "paths.png"),
+            plots.save_figure(depth, study.folder / "depth.png"),
         ]
     details: dict[str, Any] = {
         "data": study.dataset.title,

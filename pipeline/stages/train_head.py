@@ -35,10 +35,8 @@ def train_head(study: Study) -> Result:
     with study.clock.phase("write"):
         title = f"{method.row.title} on {len(study.scored_images):,} {evaluation.kind} images; T fitted on validation"
         calibration = method.calibration
-        pictures = [
-            *scored_pictures(study, method),
-            plots.reliability_diagram(calibration.as_json(), title, study.folder / "reliability.png"),
-        ]
+        diagram = plots.reliability_diagram(calibration.as_json(), title)
+        pictures = [*scored_pictures(study, method), plots.save_figure(diagram, study.folder / "reliability.png")]
         head = build_saved_head(study, method.row, head_classifier(trained.model), calibration.temperature)
         files = [save_head(head, study.folder / "head.npz"), *pictures]
     details |= {

@@ -13,7 +13,7 @@ from bottleneck_features.pipeline.evaluation.calibration import (
     reliability,
     with_temperature,
 )
-from bottleneck_features.pipeline.plots import reliability_diagram
+from bottleneck_features.pipeline.plots import reliability_diagram, save_figure
 from bottleneck_features.pipeline.tables import calibration_sentence
 
 
@@ -71,9 +71,8 @@ def test_scaling_mends_an_overconfident_classifier_of_real_digits_on_images_it_w
     assert calibration.temperature > 1.5
     assert calibration.after.expected_error < 0.5 * calibration.before.expected_error
     assert calibration.after.log_loss < calibration.before.log_loss
-    with Image.open(
-        reliability_diagram(calibration.as_json(), "digits with noise", tmp_path / "reliability.png")
-    ) as picture:
+    diagram = reliability_diagram(calibration.as_json(), "digits with noise")
+    with Image.open(save_figure(diagram, tmp_path / "reliability.png")) as picture:
         assert picture.format == "PNG"
 
 

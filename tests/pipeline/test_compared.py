@@ -99,12 +99,13 @@ def test_a_layer_to_train_from_that_does_not_exist_names_the_nearest(extracted, 
     assert "block5" in done.stderr
 
 
-def test_the_chart_of_time_takes_a_method_whose_extraction_is_not_known(tmp_path, drawn):
+def test_the_chart_of_time_takes_a_method_whose_extraction_is_not_known():
     score = Score(0.5, 0.4, 0.6, 100)
     methods = [Method("head", ("$x$",), 1, {"test": score}, {"extract": None, "train": 0.0}),
                Method("convnet-small", (), 1, {"test": score}, {"extract": 0.0, "train": 9.0})]  # fmt: skip
-    plots.accuracy_over_time(methods, "test", tmp_path / "time.png")
-    named = [text.get_text() for text in drawn[0].legends[0].get_texts()]
+    figure = plots.accuracy_over_time(methods, "test")
+    figure.draw_without_rendering()
+    named = [text.get_text() for text in figure.legends[0].get_texts()]
     assert named == ["head@$x$: 50.0%, extraction not counted", "convnet-small: 50.0%"]
 
 

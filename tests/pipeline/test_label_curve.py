@@ -118,19 +118,19 @@ def test_means_that_seeds_do_not_tell_apart_are_no_answer():
 
 
 @pytest.mark.parametrize(
-    "title",
+    ("data", "backbone"),
     [
-        "pictures of a folder with a long name (1,234 image files): frozen features of " + 9 * "net-",
-        30 * "long_name_",
-        "digits",
+        ("pictures of a folder with a long name (1,234 image files)", 9 * "net-"),
+        (30 * "long_name_", 30 * "long-net-"),
+        ("digits", "a net"),
     ],
 )
-def test_no_line_above_the_picture_leaves_it(tmp_path, drawn, title):
+def test_no_line_above_the_picture_leaves_it(data, backbone):
     scratch = {1: (0.1, 0.1), 5: (0.2, 0.2), 10: (0.1, 0.9), 50: (0.1, 0.9), 100: (0.9, 0.9), None: (0.95, 0.95)}
     points = [_point("logistic", size, 0.5, 0.5) for size in scratch]
     points += [_point("convnet-small", size, *values) for size, values in scratch.items()]
-    label_curve_chart([point.as_json() for point in points], title, crossing(points), "test", tmp_path / "curve.png")
-    (figure,) = drawn
+    rows = [point.as_json() for point in points]
+    figure = label_curve_chart(rows, data=data, backbone=backbone, answer=crossing(points), scored_on="test")
     figure.draw_without_rendering()
     (axes,) = figure.axes
     heading = axes._left_title  # matplotlib has no other way to it

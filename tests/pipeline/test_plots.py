@@ -9,6 +9,7 @@ from matplotlib.text import Text
 from bottleneck_features.pipeline import plots
 from bottleneck_features.pipeline.evaluation.calibration import calibrate
 from bottleneck_features.pipeline.method_row import Method, Score
+from bottleneck_features.pipeline.plots.style import PAGE_WIDTH
 from bottleneck_features.pipeline.stages.label_curve import LabelCurvePoint, crossing
 
 LAYERS = ("conv4_block2_out", "conv5_block2_out")
@@ -74,26 +75,28 @@ def probed() -> list[Method]:
 
 SIZES = np.array([[width, height] for width in (64, 640) for height in (48, 480)])
 PICTURES = {
-    "comparison": (lambda path: plots.comparison(METHODS, "a net", path), ["95.0% test, n = 680", "90.0%", "40.0% validation"]),
-    "time": (lambda path: plots.accuracy_over_time(METHODS[:2], "test", path), ["best-probe", "95.0%", "seconds"]),
-    "learning": (lambda path: plots.learning_curves({"head": CURVES}, path), ["head: 70.0% on validation at epoch 2", "epoch"]),
+    "comparison": (lambda: plots.comparison(METHODS, "a net"), ["95.0% test, n = 680", "90.0%", "40.0% validation"]),
+    "time": (lambda: plots.accuracy_over_time(METHODS[:2], "test"), ["best-probe", "95.0%", "seconds"]),
+    "learning": (lambda: plots.learning_curves({"head": CURVES}), ["head: 70.0% on validation at epoch 2", "epoch"]),
     "confusion": (
-        lambda path: plots.confusion_matrices({"probe": np.diag([3, 4, 5, 6]) + np.eye(4, k=1, dtype=int)}, NAMES, path),
+        lambda: plots.confusion_matrices({"probe": np.diag([3, 4, 5, 6]) + np.eye(4, k=1, dtype=int)}, NAMES),
         ["probe: 18 of 21 right", "predicted class", "true class", "dog"],
     ),
-    "depth": (lambda path: plots.depth([*probed(), row("ridge", LAYERS, 0.85)], LAYERS, "a net", path), ["85.0%", *LAYERS]),
-    "paths": (lambda path: plots.paths(probe_paths(), path), ["best 80.0% at L2 = 0.1", "L2 penalty", *LAYERS]),
-    "reliability": (lambda path: plots.reliability_diagram(calibration(), "probe", path), ["confidence", "after, T = ", "probe"]),
-    "balance": (lambda path: plots.class_balance({"train": [9, 2, 3, 4]}, NAMES, path), ["train, 18", "images", "9"]),
+    "depth": (lambda: plots.depth([*probed(), row("ridge", LAYERS, 0.85)], LAYERS, "a net"), ["85.0%", *LAYERS]),
+    "paths": (lambda: plots.paths(probe_paths()), ["best 80.0% at L2 = 0.1", "L2 penalty", *LAYERS]),
+    "reliability": (lambda: plots.reliability_diagram(calibration(), "probe"), ["confidence", "after, T = ", "probe"]),
+    "balance": (lambda: plots.class_balance({"train": [9, 2, 3, 4]}, NAMES), ["train, 18", "images", "9"]),
     "sizes": (
-        lambda path: plots.image_sizes(SIZES, np.arange(4), NAMES, path),
+        lambda: plots.image_sizes(SIZES, np.arange(4), NAMES),
         ["width (pixels)", "height (pixels)", "dog: 100% are 640×48"],
     ),
     "label curve": (
-        lambda path: plots.label_curve_chart(curve_points(), "digits", curve_points()[0]["answer"], "test", path),
-        ["labelled training images per class", "logistic regression, last layer: 80.5% at all", "no clear difference"],
+        lambda: plots.label_curve_chart(
+            curve_points(), data="digits", backbone="a net", answer=curve_points()[0]["answer"], scored_on="test"
+        ),
+        ["digits: frozen features of a net", "logistic regression, last layer: 80.5% at all", "no clear difference"],
     ),
-    "benchmark": (lambda path: plots.benchmark(variants(), path), ["images/s", "93  (2.00×)", "walk-through"]),
+    "benchmark": (lambda: plots.benchmark(variants()), ["images/s", "93  (2.00×)", "walk-through"]),
 }  # fmt: skip
 
 
@@ -103,11 +106,15 @@ def words(figure: Figure) -> list[Text]:
 
 @pytest.mark.parametrize("suffix", ["png", "svg"])
 @pytest.mark.parametrize("name", PICTURES)
-def test_a_picture_says_what_it_shows_and_nothing_leaves_it(name, suffix, tmp_path, drawn):
+def test_a_picture_says_what_it_shows_and_nothing_leaves_it(name, suffix, tmp_path):
     draw, expected = PICTURES[name]
-    path = draw(tmp_path / f"{name}.{suffix}")
+    figure = draw()
+    size = figure.get_size_inches()
+    path = plots.save_figure(figure, tmp_path / f"{name}.{suffix}")
     assert path.read_bytes()[:5] == (b"\x89PNG\r" if suffix == "png" else b"<?xml")
-    (figure,) = drawn
+    assert figure.get_size_inches().tolist() == size.tolist()
+    if suffix == "svg":
+        figure.set_size_inches(size * min(1, PAGE_WIDTH / size[0]))
     figure.draw_without_rendering()
     said = "\n".join(text.get_text() for text in words(figure))
     for part in expected:
@@ -127,13 +134,13 @@ def test_a_picture_says_what_it_shows_and_nothing_leaves_it(name, suffix, tmp_pa
 @pytest.mark.parametrize(
     ("name", "count"), [("learning", 2), ("time", 2), ("label curve", 2), ("paths", 2), ("depth", 4)]
 )
-def test_lines_of_one_picture_are_told_apart_by_more_than_their_colour(name, count, tmp_path, drawn):
-    PICTURES[name][0](tmp_path / "picture.png")
+def test_lines_of_one_picture_are_told_apart_by_more_than_their_colour(name, count):
+    figure = PICTURES[name][0]()
     labels = {}
-    for line in (line for axes in drawn[0].axes[:1] for line in axes.lines):
+    for line in (line for axes in figure.axes[:1] for line in axes.lines):
         if not line.get_label().startswith("_") and line.get_label() not in ("kept epoch",):
             labels[line.get_label()] = (line.get_linestyle(), line.get_marker(), to_hex(line.get_color()))
-    handles = [container for axes in drawn[0].axes[:1] for container in axes.containers]
+    handles = [container for axes in figure.axes[:1] for container in axes.containers]
     for container in handles:  # error bars
         line = container.lines[0]
         labels[container.get_label()] = (line.get_linestyle(), line.get_marker(), to_hex(line.get_color()))

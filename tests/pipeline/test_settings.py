@@ -11,7 +11,8 @@ from click.testing import CliRunner
 from bottleneck_features.pipeline.commandline.cli import main
 from bottleneck_features.pipeline.experiment import Experiment
 from bottleneck_features.pipeline.experiment_file import load_experiment, ready_made, setting_names
-from bottleneck_features.pipeline.setting_list import every_setting, section_meanings, value_text
+from bottleneck_features.pipeline.setting_kinds import value_text
+from bottleneck_features.pipeline.setting_list import every_setting, section_meanings
 
 ROOT = Path(__file__).parents[2]
 

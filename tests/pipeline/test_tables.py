@@ -149,15 +149,14 @@ def test_a_method_comes_back_from_its_row():
     assert Method.from_json(method.as_json()) == method
 
 
-def test_no_text_of_the_comparison_leaves_the_picture_however_long_the_names(tmp_path, drawn):
+def test_no_text_of_the_comparison_leaves_the_picture_however_long_the_names():
     layers = ("conv4_block2_out", "conv5_block2_out")
     methods = [
         _method("best-probe", layers, 0.996),
         _method("head", layers[:1], 0.02),
         _method("convnet-small", (), 0.5),
     ]
-    plots.comparison(methods, "a net", tmp_path / "x.png")
-    (figure,) = drawn
+    figure = plots.comparison(methods, "a net")
     figure.draw_without_rendering()
     (axes,) = figure.axes
     for text in (axes.xaxis.label, axes.title, *axes.texts, *axes.get_yticklabels()):
@@ -174,13 +173,14 @@ def test_every_picture_of_methods_is_drawn_whatever_their_names(ending, tmp_path
     history = {name: [0.5, 0.7] for name in ("loss", "accuracy", "val_loss", "val_accuracy")}
     methods = [_method("head", (FORMULA,), 0.9), _method("convnet-small", (), 0.5)]
     drawn = [
-        plots.comparison(methods, FORMULA, tmp_path / f"comparison.{ending}"),
-        plots.accuracy_over_time(methods, "test", tmp_path / f"time.{ending}"),
-        plots.learning_curves({FORMULA: history}, tmp_path / f"learning-curves.{ending}"),
-        plots.confusion_matrices({"a": np.eye(4, dtype=int)}, names[:4], tmp_path / f"few.{ending}"),
-        plots.confusion_matrices({"a": np.eye(50, dtype=int)}, names, tmp_path / f"many.{ending}"),
+        plots.comparison(methods, FORMULA),
+        plots.accuracy_over_time(methods, "test"),
+        plots.learning_curves({FORMULA: history}),
+        plots.confusion_matrices({"a": np.eye(4, dtype=int)}, names[:4]),
+        plots.confusion_matrices({"a": np.eye(50, dtype=int)}, names),
     ]
-    for path in drawn:
+    for number, figure in enumerate(drawn):
+        path = plots.save_figure(figure, tmp_path / f"{number}.{ending}")
         if ending == "svg":
             assert "<script" not in path.read_text()
             continue
