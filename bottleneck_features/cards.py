@@ -12,7 +12,7 @@ LONGEST = 300  # characters of a cell; the end of a longer text is left out
 _LINE = "border:1px solid;border-color:color-mix(in srgb,currentColor 25%,transparent)"
 _CARD = f"display:inline-block;max-width:100%;box-sizing:border-box;overflow-x:auto;padding:.7em 1em;border-radius:6px;{_LINE}"
 _FAINT = "opacity:.7"
-_CELL = "padding:.15em 1.2em .15em 0;text-align:left;vertical-align:top;white-space:pre-wrap;overflow-wrap:anywhere"
+_CELL = "padding:.15em 1.2em .15em 0;text-align:left;vertical-align:top;white-space:pre-wrap;overflow-wrap:break-word"
 _NUMBER = "padding:.15em 1.2em .15em 0;text-align:right;vertical-align:top;white-space:nowrap"
 _TABLE = "border-collapse:collapse;margin:.5em 0 0 0;font-size:.92em;font-variant-numeric:tabular-nums"
 

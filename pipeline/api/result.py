@@ -134,7 +134,8 @@ class Result(Mapping[str, Any]):
     def _repr_html_(self) -> str:
         from bottleneck_features.pipeline.api.cards import result_card
 
-        return result_card(self)
+        places = [(name, getattr(self, name)) for name in ("report", "model", "cache") if hasattr(self, name)]
+        return result_card(self.content, self.said, [*places, ("folder", self.folder)])
 
 
 def shown(written: Written, said: tuple[str, ...] = ()) -> Result:

@@ -27,10 +27,20 @@ def table_of(content: Content) -> Rows:
     raise AttributeError(f"{content['command']} has no table; bf.compare(data) makes one of methods.")
 
 
-def _methods(content: Content) -> Rows:
+def ordered_methods(content: Content) -> list[Mapping[str, Any]]:
+    """Return the methods of a result, that of the verdict first, the others by the figure that decides."""
     split, select = content["scored_on"], content.get("select", "accuracy")
-    chosen = content.get("best") or row_label(best_method(content))
-    ordered = sorted(content["methods"], key=lambda row: (row_label(row) != chosen, -select_value(row, split, select)))
+    chosen = _chosen(content)
+    return sorted(content["methods"], key=lambda row: (row_label(row) != chosen, -select_value(row, split, select)))
+
+
+def _chosen(content: Content) -> str:
+    return content.get("best") or row_label(best_method(content))
+
+
+def _methods(content: Content) -> Rows:
+    split, select, chosen = content["scored_on"], content.get("select", "accuracy"), _chosen(content)
+    ordered = ordered_methods(content)
     return [_method(row, split, select) | {"chosen": row_label(row) == chosen} for row in ordered]
 
 

@@ -14,6 +14,7 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 from commandline import SMALL, bottleneck, invoke
+from markupsafe import escape
 from PIL import Image
 
 import bottleneck_features as bf
@@ -198,3 +199,21 @@ def test_a_result_without_something_says_what_has_it(home):
         assert not hasattr(found, name)
         with pytest.raises(AttributeError, match=rf"^features makes no {name}; {maker}\(data\) does\.$"):
             getattr(found, name)
+
+
+def test_a_result_is_a_card_in_a_notebook_and_its_pictures_are_figures(home):
+    found = bf.train_head("digits", home=home, head={"epochs": 2}, **DIGITS)
+    card = found._repr_html_()
+    for text in (found.verdict, str(found.model), "Top-1 accuracy", found.notes[0]):
+        assert str(escape(text)) in card
+    assert "<script" not in card
+    assert found.figures.keys() == {"learning-curves", "confusion", "reliability"}
+    hostile = bf.Result({**found, "warnings": ["<script>alert(1)</script>"]})
+    assert "<script" not in hostile._repr_html_()
+    assert "script" in hostile._repr_html_()
+
+
+@pytest.mark.parametrize("call", [bf.inspect, bf.extract])
+def test_what_scores_nothing_is_a_card_too(call, home):
+    found = call("digits", home=home, **DIGITS)
+    assert str(escape(found.verdict)) in found._repr_html_()
