@@ -20,6 +20,7 @@ from bottleneck_features.pipeline.datasets.dataset import ArrayDataset
 from bottleneck_features.pipeline.experiment import BackboneSettings, Experiment, InputSettings
 from bottleneck_features.pipeline.extraction.extract import fill
 from bottleneck_features.pipeline.extraction.identity import targets_of
+from bottleneck_features.pipeline.results import Clock
 
 FILES, WIDTH, HEIGHT = 2000, 500, 375
 SIZE = (200, 200)
@@ -87,7 +88,7 @@ def _stage(dataset: Dataset, extractor: models.Extractor, path: Path) -> float:
         path, {"run": path.name}, plan, spec, targets_of(dataset), shard_size=256, provenance={}
     )
     with writing as writer:
-        fill(writer, dataset, lambda: extractor, BATCH)
+        fill(writer, dataset, lambda: extractor, BATCH, Clock())
         writer.finish()
     return time.perf_counter() - start
 
