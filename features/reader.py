@@ -109,9 +109,9 @@ def open_features(path: Path | str) -> Features:
         StoreError: if the store does not answer or refuses; `StoreUnavailable` if its kind cannot be opened here.
         DiskFull: if the disk cannot hold what is to be fetched.
 
-    Example:
-        train = open_features("artifacts/features/digits-efficientnet-lite0-0f3a9c1e")["train"]
-        model.fit(train.x[:], train.y)
+    Examples:
+        >>> train = open_features("artifacts/features/digits-efficientnet-lite0-0f3a9c1e")["train"]
+        >>> model.fit(train.x[:], train.y)
     """
     folder = local_copy(str(path)) if is_url(path) else Path(path)
     if folder.name == MANIFEST:

@@ -14,6 +14,8 @@ SCRATCH = ("from-scratch", "convnet-small", "convnet-strong")
 NETWORKS = (*PRETRAINED, "from-scratch")  # what `fine-tune --method` trains
 METHODS = (*FROZEN, *PRETRAINED, *SCRATCH)
 
+EXPORT_FORMATS = ("keras", "savedmodel", "onnx", "openvino", "litert")
+
 # what is left that can classify new images: heads by the command that trained them, and networks
 HEADS = ("probe", *(f"probe:{family}" for family in PROBES), "train-head")
 MODELS = (*HEADS, *NETWORKS)  # without --model the first one there is

@@ -34,10 +34,10 @@ def run(data: Data, *, minutes: float = 10.0, **settings: Unpack[Settings]) -> R
         RequestError: there are no such data, a setting cannot be right, or classes have too few images.
         BottleneckError: another error of its family; the message says what to do.
 
-    Example:
-        result = bf.run("pictures/")
-        print(result.verdict)
-        bf.load_model(result.model).predict(["holiday/one.jpg"])
+    Examples:
+        >>> result = bf.run("pictures/")
+        >>> print(result.verdict)
+        >>> bf.load_model(result.model).predict(["holiday/one.jpg"])
     """
     from bottleneck_features.pipeline.stages.run import run as stage
 

@@ -7,8 +7,7 @@ import re
 from bottleneck_features import features
 from bottleneck_features.errors import nearest
 from bottleneck_features.pipeline.errors import RequestError
-
-FORMAT_NAMES = ("keras", "savedmodel", "onnx", "openvino", "litert")
+from bottleneck_features.pipeline.method_names import EXPORT_FORMATS
 
 
 def parsed_part(text: str) -> features.Partition:
@@ -34,10 +33,10 @@ def parsed_formats(text: str) -> tuple[str, ...]:
     """
     names = tuple(dict.fromkeys(name.strip().lower() for name in text.split(",")))
     for name in names:
-        if name not in FORMAT_NAMES:
+        if name not in EXPORT_FORMATS:
             raise RequestError(
-                f"--format takes one or several of {','.join(FORMAT_NAMES)}. Received: {text!r}. "
-                f"Nearest to {name!r}: {', '.join(nearest(name, FORMAT_NAMES))}."
+                f"--format takes one or several of {','.join(EXPORT_FORMATS)}. Received: {text!r}. "
+                f"Nearest to {name!r}: {', '.join(nearest(name, EXPORT_FORMATS))}."
             )
     return names
 

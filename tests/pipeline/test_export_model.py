@@ -15,11 +15,11 @@ from PIL import Image
 
 from bottleneck_features.features import open_features
 from bottleneck_features.models.formats import FORMATS
-from bottleneck_features.pipeline.commandline.parsed import FORMAT_NAMES
 from bottleneck_features.pipeline.dataset_settings import DatasetSettings
 from bottleneck_features.pipeline.datasets.pixels.decoding import load
 from bottleneck_features.pipeline.datasets.sources.embedded import digits
 from bottleneck_features.pipeline.experiment import InputSettings
+from bottleneck_features.pipeline.method_names import EXPORT_FORMATS
 from bottleneck_features.pipeline.methods.classifier import Classifier
 from bottleneck_features.pipeline.methods.saved_head import load_head, save_head
 from bottleneck_features.pipeline.reporting.model_card import CARD, model_card
@@ -29,7 +29,7 @@ from bottleneck_features.pipeline.use.saved_model import open_model
 
 
 def test_the_command_line_offers_what_can_be_written():
-    assert tuple(FORMATS) == FORMAT_NAMES
+    assert tuple(FORMATS) == EXPORT_FORMATS
 
 
 @pytest.fixture(scope="module")
