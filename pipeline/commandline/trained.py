@@ -114,7 +114,7 @@ def opened_model(request: ModelRequest) -> "SavedModel":
         from bottleneck_features.pipeline.use.saved_model import open_model, open_model_file
 
     if isinstance(request.model, Path):
-        return open_model_file(request.model, request.overrides)
+        return open_model_file(request.model, request.home, request.overrides)
     return open_model(request.home, *request.model, request.overrides)
 
 
