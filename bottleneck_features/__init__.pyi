@@ -1,6 +1,7 @@
 from .errors import BottleneckError
 from .features import CacheDamaged, CacheError, CacheIncomplete, CacheMissing, open_features
 from .models import ModelError
+from .pipeline.api.loaded_model import LoadedModel, load_model
 from .pipeline.errors import PipelineError, RequestError
 from .pipeline.experiment import Experiment
 from .pipeline.experiment_file import load_experiment
@@ -12,9 +13,11 @@ __all__ = [
     "CacheIncomplete",
     "CacheMissing",
     "Experiment",
+    "LoadedModel",
     "ModelError",
     "PipelineError",
     "RequestError",
     "load_experiment",
+    "load_model",
     "open_features",
 ]

@@ -19,11 +19,11 @@ from bottleneck_features.pipeline.method_names import row_label
 from bottleneck_features.pipeline.reporting.answer import best_method, caveats, figures_beside, verdict
 from bottleneck_features.pipeline.tables import (
     PROBE_COLUMNS,
-    SPLIT_TITLES,
     accuracy_text,
     calibration_sentence,
     duration_text,
     interval_text,
+    model_line,
     pair_line,
     percent_text,
     probe_rows,
@@ -290,15 +290,6 @@ def print_export(result: Shown) -> None:
         f"for {own['same_class']} of {checked['n']}"
     )
     echo(f"files: {result['to']}")
-
-
-def model_line(model: Shown) -> str:
-    """Return which trained model it is and how good it was, in one line."""
-    kind = model["scored_on"]
-    return (
-        f"{model['name']} ({model['method']}, {' + '.join(model['layers'])} of {model['backbone']}, trained on {model['data']}): "
-        f"{SPLIT_TITLES.get(kind, kind)} accuracy {accuracy_text(model, kind)} of {model['n'][kind]:,} images"
-    )
 
 
 def print_bench(result: Shown, everything: bool) -> None:
