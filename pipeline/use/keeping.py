@@ -11,6 +11,7 @@ import numpy as np
 
 from bottleneck_features import models
 from bottleneck_features.features.storage import workshop
+from bottleneck_features.pipeline.errors import PipelineError
 from bottleneck_features.pipeline.evaluation.splits import Subset
 from bottleneck_features.pipeline.evaluation.study import Study
 from bottleneck_features.pipeline.extraction.networks import DESCRIPTION, FILES, give_name, network_of, opened_or_built
@@ -20,7 +21,7 @@ from bottleneck_features.pipeline.use.inference import predicted_from
 from bottleneck_features.pipeline.use.kept_network import BESIDE
 
 LIMIT = 1e-4  # of a probability
-CHECKED = 32  # training images
+RUNS, RUN = 4, 8  # training images that are compared: pieces of the data, as far-off files are read in pieces
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ def keep_network(study: Study, heads: Sequence[SavedHead], folder: Path) -> Netw
                 f"cache, more than {LIMIT:g}"
             )
         size = _linked(wanted.folder, place)
-    except (models.ModelError, OSError, ValueError) as error:
+    except (models.ModelError, PipelineError, OSError, ValueError) as error:
         return NetworkBeside(None, (f"The network is not kept beside the head: {error}",))
     file = f"{BESIDE}/{FILES[0]}"
     return NetworkBeside({"file": file, "bytes": size, "images": _checked(study).size, "difference": difference})
@@ -84,9 +85,10 @@ def _difference(study: Study, heads: Sequence[SavedHead], extractor: models.Extr
 
 
 def _checked(study: Study) -> np.ndarray:
-    """Return the places in their split of training images, evenly spread over all of them."""
+    """Return the places in their split of a few training images: runs of them, evenly spread over all."""
     every = np.sort(study.holdout.train.indices)
-    return every[np.unique(np.linspace(0, len(every) - 1, CHECKED).astype(np.int64))]
+    starts = np.linspace(0, max(0, len(every) - RUN), RUNS).astype(np.int64)
+    return every[np.unique(np.minimum(starts[:, None] + np.arange(RUN), len(every) - 1))]
 
 
 def _linked(source: Path, place: Path) -> int:
