@@ -26,6 +26,7 @@ from PIL import Image
 
 from bottleneck_features.features import Features
 from bottleneck_features.models.parallel import workers
+from bottleneck_features.models.probabilities import decide
 from bottleneck_features.pipeline.datasets import Dataset
 from bottleneck_features.pipeline.datasets.dataset import Samples
 from bottleneck_features.pipeline.datasets.splitting import grouped_split, stratified_draw, stratified_split
@@ -34,7 +35,6 @@ from bottleneck_features.pipeline.evaluation.differences import Answers, holm, p
 from bottleneck_features.pipeline.evaluation.groups import scored_groups
 from bottleneck_features.pipeline.evaluation.splits import Subset
 from bottleneck_features.pipeline.evaluation.study import Study, open_study
-from bottleneck_features.pipeline.evaluation.target import decide
 from bottleneck_features.pipeline.evaluation.trained import TrainedMethod
 from bottleneck_features.pipeline.experiment_file import load_experiment
 from bottleneck_features.pipeline.figures import Figure

@@ -14,6 +14,8 @@ from .pipeline.api.commands import (
     run,
     train_head,
 )
+from .pipeline.api.loaded_model import LoadedModel, load_model
+from .pipeline.api.model_commands import evaluate, export, predict
 from .pipeline.api.result import Result, load_result
 from .pipeline.errors import NoCache, PipelineError, RequestError
 from .pipeline.experiment import Experiment
@@ -26,6 +28,7 @@ __all__ = [
     "CacheIncomplete",
     "CacheMissing",
     "Experiment",
+    "LoadedModel",
     "ModelError",
     "NoCache",
     "PipelineError",
@@ -34,13 +37,17 @@ __all__ = [
     "advise",
     "bench",
     "compare",
+    "evaluate",
+    "export",
     "extract",
     "fine_tune",
     "inspect",
     "label_curve",
     "load_experiment",
+    "load_model",
     "load_result",
     "open_features",
+    "predict",
     "probe",
     "report",
     "run",

@@ -1,7 +1,7 @@
 from .backbones import Backbone, layer_names, load_backbone
 from .building import build_extractor
 from .convnets import small_convnet, strong_convnet
-from .engines import gpus, resolve_engine, training_precision
+from .engines import gpus, has_openvino, resolve_engine, training_precision
 from .errors import (
     BackboneFileError,
     EngineMismatch,
@@ -27,7 +27,7 @@ from .finetuning import (
 )
 from .heads import build_head
 from .matmul import matmul_gflops
-from .networks import open_extractor
+from .networks import open_extractor, require_readable
 from .parallel import limit_cores
 from .recipe import Recipe
 from .registry import backbone_names, default_layers
@@ -60,6 +60,7 @@ __all__ = [
     "freeze_batch_norm",
     "freeze_below",
     "gpus",
+    "has_openvino",
     "is_model_file",
     "keras_home",
     "layer_names",
@@ -69,6 +70,7 @@ __all__ = [
     "matmul_gflops",
     "open_extractor",
     "preprocessing",
+    "require_readable",
     "resolve_engine",
     "set_last_layer",
     "small_convnet",

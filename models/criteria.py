@@ -8,8 +8,8 @@ import numpy as np
 from scipy.stats import rankdata
 
 from bottleneck_features.models.errors import require_choice
+from bottleneck_features.models.probabilities import SMALLEST_PROBABILITY
 
-SMALLEST_PROBABILITY = float(np.finfo(np.float32).tiny)  # what a logarithm is taken of where a probability is 0
 Criterion = Callable[[np.ndarray, np.ndarray], float]  # of (n, classes) probabilities and (n,) labels
 
 

@@ -8,8 +8,8 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from bottleneck_features.models.criteria import SMALLEST_PROBABILITY
 from bottleneck_features.models.errors import InvalidSetting
+from bottleneck_features.models.probabilities import SMALLEST_PROBABILITY
 from bottleneck_features.models.recipe import Recipe
 from bottleneck_features.models.tracing import resize_matrix, truncated
 

@@ -47,6 +47,24 @@ def nearest_labels(queries: np.ndarray, known: np.ndarray, labels: np.ndarray, k
     return np.concatenate(list(pool.each(search, len(queries), QUERIES)))
 
 
+def kth_distances(queries: np.ndarray, known: np.ndarray, k: int) -> np.ndarray:
+    """Return how far each query is from the k-th nearest known row.
+
+    The nearest are found in float32 and measured in float64: small differences of large products would be noise.
+
+    Args:
+        queries: `(m, d)` float32; holds m × n distances.
+        known: `(n, d)` float32 rows.
+        k: 1 … n.
+
+    Returns:
+        `(m,)` float64.
+    """
+    squares = (known**2).sum(axis=1) - 2 * queries @ known.T
+    nearest = known[np.argpartition(squares, k - 1, axis=1)[:, :k]].astype(np.float64)
+    return np.linalg.norm(nearest - queries[:, None], axis=2).max(axis=1)
+
+
 def majority_path(neighbours: np.ndarray, classes: int, views: int = 1) -> np.ndarray:
     """Return the majority's class for every k, each neighbour one vote; a tie goes to the lowest class.
 

@@ -30,6 +30,19 @@ def write_network(network: openvino.Model, path: Path) -> None:
         raise OSError(f"OpenVINO cannot write {path.name}: {error}") from error
 
 
+def require_readable(network: bytes, weights: bytes) -> None:
+    """Check that OpenVINO reads a network that `write_network` wrote.
+
+    Args:
+        network: content of its `.xml` file.
+        weights: content of its `.bin` file.
+
+    Raises:
+        RuntimeError: if it does not, such as one of a later OpenVINO.
+    """
+    import_openvino().Core().read_model(network, weights)
+
+
 def open_extractor(
     network: bytes,
     weights: bytes,
@@ -54,11 +67,15 @@ def open_extractor(
         gflop_per_image: see `Extractor`.
 
     Raises:
-        RuntimeError: if OpenVINO cannot read or compile it.
+        RuntimeError: if OpenVINO cannot read or compile it, or its features have other shapes.
     """
     from bottleneck_features.models.engines.openvino import OpenVINOEngine
 
     read = import_openvino().Core().read_model(network, weights)
     engine = OpenVINOEngine(read, recipe, precision, batch_size)
+    if engine.output_shapes != [tuple(output_shapes.get(layer, ())) for layer in recipe.layers]:
+        raise RuntimeError(
+            f"the network gives features of the shapes {engine.output_shapes}, not {dict(output_shapes)}"
+        )
     shapes, figures = dict(output_shapes), {layer: dict(figure) for layer, figure in check.items()}
     return Extractor(recipe, "openvino", precision, batch_size, shapes, figures, gflop_per_image, engine.depth, engine)

@@ -162,6 +162,15 @@ def accuracy_text(method: Mapping[str, Any], split: str) -> str:
     return "–" if value is None else interval_text(value, *method["interval"][split])
 
 
+def model_line(model: Mapping[str, Any]) -> str:
+    """Return which trained model it is and how good it was, in one line."""
+    kind = model["scored_on"]
+    return (
+        f"{model['name']} ({model['method']}, {' + '.join(model['layers'])} of {model['backbone']}, trained on {model['data']}): "
+        f"{SPLIT_TITLES.get(kind, kind)} accuracy {accuracy_text(model, kind)} of {model['n'][kind]:,} images"
+    )
+
+
 def no_better_than(figures: Figures, select: str, classes: int) -> str:
     """Return which answer that needs no image a method is not shown to beat; empty where it beats it.
 

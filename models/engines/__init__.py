@@ -54,7 +54,7 @@ def resolve_engine(engine: str = "auto", precision: str = "auto") -> tuple[str, 
     """
     require_choice("compute.engine", engine, ("auto", *ENGINES))
     require_choice("compute.precision", precision, ("auto", *PRECISIONS))
-    installed = importlib.util.find_spec("openvino") is not None
+    installed = has_openvino()
     if engine == "openvino" and not installed:
         raise EngineUnavailable("OpenVINO is not installed: pip install openvino, or set compute.engine to 'auto'.")
     gpu = gpus() > 0 and engine != "openvino"  # asked for any engine: results name the GPUs that TensorFlow has seen
@@ -114,7 +114,7 @@ def cpu_has_bfloat16() -> bool:
     """Return whether the processor multiplies bfloat16 in hardware (AVX-512 BF16, AMX, or the Arm extension)."""
     info = Path("/proc/cpuinfo")
     if not info.exists():
-        return platform.machine() == "arm64" and importlib.util.find_spec("openvino") is not None and _openvino_bf16()
+        return platform.machine() == "arm64" and has_openvino() and _openvino_bf16()
     words = set(info.read_text().split())
     return bool(words & {"avx512_bf16", "amx_bf16", "bf16"})
 
@@ -129,6 +129,11 @@ def import_openvino() -> ModuleType:
     import openvino
 
     return openvino
+
+
+def has_openvino() -> bool:
+    """Return whether OpenVINO is installed."""
+    return importlib.util.find_spec("openvino") is not None
 
 
 def _openvino_bf16() -> bool:

@@ -65,6 +65,11 @@ class OpenVINOEngine:
 
         return wait
 
+    @property
+    def output_shapes(self) -> list[tuple[int, ...]]:
+        """The shapes of one image's features, by layer."""
+        return [tuple(output.shape)[1:] for output in self._outputs]
+
     def place(self, images: np.ndarray) -> np.ndarray:
         """Return the images as they are: the CPU reads them in memory."""
         return images
@@ -82,4 +87,7 @@ class OpenVINOEngine:
 
 
 def _output(compiled: openvino.CompiledModel, name: str) -> openvino.ConstOutput:
-    return next(port for port in compiled.outputs if any(n.split(":")[0] == name for n in port.names))
+    for port in compiled.outputs:
+        if any(one.split(":")[0] == name for one in port.names):
+            return port
+    raise RuntimeError(f"the network has no output '{name}'")

@@ -5,10 +5,9 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import Literal
 
-from bottleneck_features.pipeline.api.loaded_model import LoadedModel, load_model
-
 from bottleneck_features.errors import nearest
 from bottleneck_features.pipeline.api.asking import Section, undisturbed
+from bottleneck_features.pipeline.api.loaded_model import LoadedModel, load_model
 from bottleneck_features.pipeline.api.result import Result, shown
 from bottleneck_features.pipeline.asked_experiment import measured_data
 from bottleneck_features.pipeline.errors import RequestError

@@ -20,7 +20,6 @@ from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.home import usable_home
 from bottleneck_features.pipeline.method_names import MODELS
 
-MODEL_FILES = (".npz", ".keras")
 OF_BOTH = ("dataset.value_range", "dataset.bands", "dataset.common_size")  # the model's preprocessing reads them too
 
 
@@ -115,17 +114,13 @@ def _told_apart(
     if len(words) > 2:
         raise RequestError(f"evaluate takes one MODEL and one DATA. {_received(words)}")
     model, data = words
-    if (home / "runs" / model).is_dir() or not _is_file(model):
+    from bottleneck_features.pipeline.use.trained_names import names_file
+
+    if not names_file(model, home):
         return asked_model(model, wanted, overrides, home), data
     if wanted is not None:
         raise RequestError(f"'{model}' is a file, which says all that --model would: leave out --model {wanted}.")
     return Path(model), data
-
-
-def _is_file(word: str) -> bool:
-    """Whether a word names a file, be it there or not, and no experiment."""
-    path = Path(word)
-    return path.suffix in MODEL_FILES or (path.exists() and path.suffix != ".toml")
 
 
 def _received(words: tuple[str, ...]) -> str:

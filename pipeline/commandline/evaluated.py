@@ -11,9 +11,8 @@ from bottleneck_features.pipeline.commandline.output import (
     print_table,
     say,
 )
-from bottleneck_features.pipeline.commandline.printed_results import model_line
 from bottleneck_features.pipeline.reporting.verdicts import measured
-from bottleneck_features.pipeline.tables import interval_text, percent_text
+from bottleneck_features.pipeline.tables import interval_text, model_line, percent_text
 
 COLUMNS = ("class", "images", "recall", "precision", "most often taken for")
 _BESIDE = {

@@ -19,11 +19,11 @@ from bottleneck_features.pipeline.reporting.answer import best_method, caveats, 
 from bottleneck_features.pipeline.reporting.verdicts import exported, extracted, inspected, predicted, timed
 from bottleneck_features.pipeline.tables import (
     PROBE_COLUMNS,
-    SPLIT_TITLES,
     accuracy_text,
     calibration_sentence,
     duration_text,
     interval_text,
+    model_line,
     pair_line,
     percent_text,
     probe_rows,
@@ -102,6 +102,7 @@ def print_probe(result: Shown, everything: bool) -> None:
     print_table(PROBE_COLUMNS, probe_rows(result["table"], "validation", result["select"]), needed=3)
     _print_pairs(result)
     say(f"{result['methods'][0]['name']}, {calibration_sentence(result['calibration'])}", rest="  ")
+    _print_network(result)
     print_files(result, everything)
 
 
@@ -119,6 +120,16 @@ def _print_spread(result: Shown) -> None:
         print_table(spread_columns(seeds), spread_rows(seeds), needed=len(spread_columns(seeds)))
         say(seeds["protocol"])
         echo("")
+
+
+def _print_network(result: Shown) -> None:
+    """Print the size of the network that is kept beside a head, and how near its predictions are."""
+    if network := result["network"]:
+        say(
+            f"network: {network['bytes'] / 2**20:,.1f} MiB beside the head: `predict` needs no TensorFlow; probabilities of "
+            f"{network['images']} training images are within {network['difference']:.1e} of those of the cache",
+            rest="  ",
+        )
 
 
 def print_label_curve(result: Shown, everything: bool) -> None:
@@ -149,6 +160,8 @@ def print_trained(result: Shown, everything: bool) -> None:
     """Print one trained method, its calibration, and where its files are."""
     print_methods(result, everything)
     say(calibration_sentence(result["calibration"]), rest="  ")
+    if everything and "network" in result:  # of a head; fine-tuned networks are whole
+        _print_network(result)
     print_files(result, everything)
 
 
@@ -255,15 +268,6 @@ def print_export(result: Shown) -> None:
         f"for {own['same_class']} of {checked['n']}"
     )
     echo(f"files: {result['to']}")
-
-
-def model_line(model: Shown) -> str:
-    """Return which trained model it is and how good it was, in one line."""
-    kind = model["scored_on"]
-    return (
-        f"{model['name']} ({model['method']}, {' + '.join(model['layers'])} of {model['backbone']}, trained on {model['data']}): "
-        f"{SPLIT_TITLES.get(kind, kind)} accuracy {accuracy_text(model, kind)} of {model['n'][kind]:,} images"
-    )
 
 
 def print_bench(result: Shown, everything: bool) -> None:

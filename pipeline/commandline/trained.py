@@ -11,7 +11,6 @@ import click
 from bottleneck_features.errors import nearest
 from bottleneck_features.pipeline.commandline.cli_frame import READY_OR_FILE, with_options
 from bottleneck_features.pipeline.errors import RequestError
-from bottleneck_features.pipeline.experiment_file import ready_made
 from bottleneck_features.pipeline.home import home_words, usable_home
 from bottleneck_features.pipeline.method_names import MODELS
 from bottleneck_features.stopping import stopping_at_once
@@ -86,6 +85,8 @@ def asked_model(
     if wanted is None or wanted in MODELS:
         if experiment is None:
             raise RequestError(which_model(home))
+        from bottleneck_features.pipeline.use.trained_names import trained_name
+
         return trained_name(experiment, overrides, home), wanted
     if not Path(wanted).exists():
         raise RequestError(
@@ -114,25 +115,5 @@ def opened_model(request: ModelRequest) -> "SavedModel":
         from bottleneck_features.pipeline.use.saved_model import open_model, open_model_file
 
     if isinstance(request.model, Path):
-        return open_model_file(request.model, request.overrides)
+        return open_model_file(request.model, request.home, request.overrides)
     return open_model(request.home, *request.model, request.overrides)
-
-
-def trained_name(experiment: str, overrides: tuple[str, ...], home: Path) -> str:
-    """Return the name of an experiment that is ready-made, a file, or only known by its results in the artifacts folder.
-
-    Raises:
-        RequestError: it is none of these, or the file or an override is wrong.
-    """
-    from bottleneck_features.pipeline.asked_experiment import named_experiment
-
-    ready = ready_made()
-    kept = sorted(folder.name for folder in home.glob("runs/*/") if folder.name not in ready)
-    if experiment in kept:
-        return experiment
-    try:
-        return named_experiment(experiment, overrides, home).name
-    except RequestError as error:
-        if experiment in ready or Path(experiment).is_file():
-            raise
-        raise RequestError(f"{error} Others with results in '{home}': {', '.join(kept) or 'none'}.") from None

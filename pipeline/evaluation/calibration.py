@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax, softmax
+from scipy.special import log_softmax
 from scipy.stats import rankdata
 
-from bottleneck_features.models.criteria import SMALLEST_PROBABILITY, log_loss
+from bottleneck_features.models.criteria import log_loss
+from bottleneck_features.models.probabilities import clipped, with_temperature
 
 BINS = 15
 COLDEST, HOTTEST = 0.01, 100.0
@@ -127,7 +128,7 @@ def fit_temperature(labels: np.ndarray, probabilities: np.ndarray) -> float:
     Returns:
         T, between 0.01 and 100; above 1 the classifier was overconfident.
     """
-    logits, (n, classes) = np.log(_clipped(probabilities)), probabilities.shape
+    logits, (n, classes) = np.log(clipped(probabilities)), probabilities.shape
     rest = 1 / ((n + 2) * max(1, classes - 1))
     targets = np.where(np.arange(classes) == labels[:, None], (n + 1) / (n + 2), rest)
 
@@ -135,11 +136,6 @@ def fit_temperature(labels: np.ndarray, probabilities: np.ndarray) -> float:
         return -float((targets * log_softmax(logits / np.exp(log_temperature), axis=1)).sum(axis=1).mean())
 
     return float(np.exp(minimize_scalar(loss, bounds=(np.log(COLDEST), np.log(HOTTEST)), method="bounded").x))
-
-
-def with_temperature(probabilities: np.ndarray, temperature: float) -> np.ndarray:
-    """Return the `(n, classes)` probabilities at another temperature; the predicted classes stay."""
-    return softmax(np.log(_clipped(probabilities)) / temperature, axis=1)
 
 
 def calibrate(
@@ -164,10 +160,6 @@ def calibrate(
         held_out,
         len(validation[0]),
     )
-
-
-def _clipped(probabilities: np.ndarray) -> np.ndarray:
-    return np.clip(probabilities.astype(np.float64), SMALLEST_PROBABILITY, 1.0)
 
 
 def _error(bins: np.ndarray, confidence: np.ndarray, right: np.ndarray) -> float:

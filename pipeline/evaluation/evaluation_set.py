@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from bottleneck_features.models.probabilities import decide
 from bottleneck_features.pipeline.errors import PipelineError
 from bottleneck_features.pipeline.evaluation.calibration import Calibration, calibrate
 from bottleneck_features.pipeline.evaluation.comparisons import adjusted, on_the_same_images
@@ -16,7 +17,7 @@ from bottleneck_features.pipeline.evaluation.ledger import answers_digest
 from bottleneck_features.pipeline.evaluation.predictions import Predictions
 from bottleneck_features.pipeline.evaluation.scores import confusion
 from bottleneck_features.pipeline.evaluation.splits import Subset
-from bottleneck_features.pipeline.evaluation.target import ClassTarget, decide
+from bottleneck_features.pipeline.evaluation.target import ClassTarget
 from bottleneck_features.pipeline.evaluation.trained import TrainedMethod
 from bottleneck_features.pipeline.method_row import Method
 

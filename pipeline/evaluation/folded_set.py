@@ -8,6 +8,7 @@ import numpy as np
 from scipy.special import expit, logit
 from scipy.stats import rankdata
 
+from bottleneck_features.models.probabilities import decide
 from bottleneck_features.pipeline.evaluation.calibration import (
     Calibration,
     calibrate,
@@ -19,7 +20,7 @@ from bottleneck_features.pipeline.evaluation.folds import Fold, cross_validated_
 from bottleneck_features.pipeline.evaluation.predictions import Predictions
 from bottleneck_features.pipeline.evaluation.scores import confusion
 from bottleneck_features.pipeline.evaluation.splits import Holdout, Subset
-from bottleneck_features.pipeline.evaluation.target import ClassTarget, decide
+from bottleneck_features.pipeline.evaluation.target import ClassTarget
 from bottleneck_features.pipeline.evaluation.thresholds import Spread, log_odds_of
 from bottleneck_features.pipeline.evaluation.trained import TrainedMethod
 from bottleneck_features.pipeline.figures import MEASURES, Figure, Figures

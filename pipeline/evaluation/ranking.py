@@ -7,7 +7,8 @@ from typing import Protocol, TypeVar
 import numpy as np
 
 from bottleneck_features.models.criteria import Criterion, accuracy
-from bottleneck_features.pipeline.evaluation.calibration import fit_temperature, reliability, with_temperature
+from bottleneck_features.models.probabilities import with_temperature
+from bottleneck_features.pipeline.evaluation.calibration import fit_temperature, reliability
 from bottleneck_features.pipeline.method_row import Method
 
 _KNN = "knn"

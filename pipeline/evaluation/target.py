@@ -10,6 +10,7 @@ import numpy as np
 from bottleneck_features.errors import nearest
 from bottleneck_features.models.class_weights import class_weights
 from bottleneck_features.models.criteria import CRITERIA, FOR_TWO_CLASSES, Criterion, accuracy, default_criterion
+from bottleneck_features.models.probabilities import decide
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.evaluation.figures import figures
 from bottleneck_features.pipeline.evaluation.thresholds import best_threshold, reached_at_best
@@ -101,13 +102,6 @@ class ClassTarget:
     ) -> Figures:
         """Return how good given answers are."""
         return figures(labels, probabilities, predicted, groups)
-
-
-def decide(probabilities: np.ndarray, threshold: float | None = None) -> np.ndarray:
-    """Return the `(n,)` answers: the most probable class, or of two the second from a threshold on."""
-    if threshold is None:
-        return probabilities.argmax(axis=1)
-    return (probabilities[:, 1] >= threshold).astype(np.int64)
 
 
 def class_target(names: tuple[str, ...], labels: np.ndarray, settings: ScoreSettings) -> ClassTarget:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import expit, logit
 
-from bottleneck_features.models.criteria import SMALLEST_PROBABILITY
+from bottleneck_features.models.probabilities import SMALLEST_PROBABILITY
 
 
 @dataclass(frozen=True)

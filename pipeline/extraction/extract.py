@@ -2,7 +2,7 @@
 
 import logging
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -22,6 +22,7 @@ from bottleneck_features.pipeline.extraction.calibration import keep_calibration
 from bottleneck_features.pipeline.extraction.identity import cache_name, targets_of
 from bottleneck_features.pipeline.extraction.networks import describe_network, network_of
 from bottleneck_features.pipeline.extraction.opened import OpenedExperiment
+from bottleneck_features.pipeline.extraction.read_ahead import read_ahead
 from bottleneck_features.pipeline.machine import hardware, machine_kind, versions
 from bottleneck_features.pipeline.progress import progress
 from bottleneck_features.pipeline.results import Clock, experiment_json
@@ -34,7 +35,6 @@ SECONDS_A_SHARD = 30
 SLOW_GFLOP_A_SECOND = 150
 LARGEST_SHARD, SMALLEST_SHARD = 1024, 32
 LARGEST_SHARD_BYTES = 64 << 20  # a shard is held in memory a few times over
-READ_AHEAD = 2  # batches
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ def extract_shards(
         batch of it. All shards are on disk when there are no more.
     """
     drafts: deque[features.Draft] = deque()
-    images = _read_ahead(dataset, _parts(writer, shards, batch_size, drafts))
+    images = read_ahead(dataset.images, _parts(writer, shards, batch_size, drafts))
     outputs: list[Mapping[str, np.ndarray]] = []
     with ThreadPoolExecutor(1, "shard-writer") as thread, closing(images):
         writing: Future[None] | None = None
@@ -173,21 +173,6 @@ def _parts(
         drafts.append(draft)
         for start in range(0, len(draft.missing), batch_size):
             yield shard.split, shard.start + draft.missing[start : start + batch_size]
-
-
-def _read_ahead(dataset: Dataset, parts: Iterable[tuple[str, np.ndarray]]) -> Generator[np.ndarray, None, None]:
-    """Yield the images batch by batch, while the next batches are read and decoded."""
-    reader = ThreadPoolExecutor(1, "image-reader")
-    waiting: deque[Future[np.ndarray]] = deque()
-    try:
-        for split, indices in parts:
-            waiting.append(reader.submit(dataset.images, split, indices))
-            if len(waiting) > READ_AHEAD:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        reader.shutdown(cancel_futures=True)
 
 
 class Described(Protocol):

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import numpy as np
 from bottleneck_features import features, models
 from bottleneck_features.pipeline.datasets import Dataset
 from bottleneck_features.pipeline.experiment import Experiment
+
+_OF_IMAGES = {f"dataset.{name}" for name in ("train", "validation", "test", "labels", "split_seed")}
 
 
 def experiment_identity(
@@ -48,25 +51,42 @@ def targets_of(dataset: Dataset) -> features.Targets:
     return features.Targets(tuple(dataset.class_names), labels, dataset.groups)
 
 
+def recipe_key_of(identity: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of the `recipe` in the identity of a cache."""
+    return features.identity_key({name: value for name, value in identity.items() if name not in _OF_IMAGES})
+
+
 def settings_identity(experiment: Experiment) -> dict[str, Any]:
     """Return the settings that change the features' numbers, for any images: a part of `recipe`."""
     compute = experiment.compute
     engine, precision = models.resolve_engine(compute.engine, compute.precision)
+    return {
+        **network_settings(experiment),
+        "backbone.weights": weights_label(experiment),
+        "compute.engine": engine,
+        "compute.precision": precision,
+        "compute.batch_size": compute.batch_size,
+    }
+
+
+def weights_label(experiment: Experiment) -> str:
+    """Return which weights the backbone has, by their bytes; they are looked for, or downloaded."""
     weights = models.weights_identity(experiment.backbone.name, experiment.backbone.weights, experiment.seed)
+    return f"{weights.source}:{weights.sha256}"
+
+
+def network_settings(experiment: Experiment) -> dict[str, Any]:
+    """Return the settings that change the features' numbers whatever computes them, but for the weights' bytes."""
     return {
         "input.size": list(experiment.input.size),
         "input.resize": experiment.input.resize,
         "input.antialias": experiment.input.antialias,
         "input.views": list(experiment.input.views),
         "backbone.name": backbone_label(experiment),
-        "backbone.weights": f"{weights.source}:{weights.sha256}",
         "backbone.layers": list(experiment.backbone.layers),
         "backbone.preprocessing": models.preprocessing(experiment.backbone.name),
         "features.pooling": list(experiment.features.pooling),
         "features.dtype": experiment.features.dtype,
-        "compute.engine": engine,
-        "compute.precision": precision,
-        "compute.batch_size": compute.batch_size,
     }
 
 

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 import numpy as np
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationError
 
 from bottleneck_features import models
+from bottleneck_features.errors import first_line
 from bottleneck_features.features.manifest import seal
 from bottleneck_features.features.storage import remove_stale, sha256_of, workshop
-from bottleneck_features.foreign import read_json
+from bottleneck_features.foreign import problem_of, read_json
 from bottleneck_features.pipeline.experiment import Experiment
 from bottleneck_features.pipeline.extraction.opened import OpenedExperiment
 from bottleneck_features.pipeline.machine import machine_kind, versions
@@ -50,8 +51,7 @@ class WantedNetwork:
     @property
     def folder(self) -> Path:
         """Where the network is kept: images of other sizes need another one for the same recipe."""
-        height, width, _ = self.image_shape
-        return self.home / NETWORKS / f"{self.recipe_key[:16]}-{height}x{width}"
+        return kept_in(self.home, self.recipe_key, self.image_shape)
 
     @property
     def can_be_kept(self) -> bool:
@@ -68,10 +68,16 @@ class KeptNetwork(BaseModel):
     made_by: dict[str, str]
     files: dict[str, str]
     recipe: models.Recipe
-    precision: str
-    output_shapes: dict[str, tuple[int, ...]]
+    precision: Annotated[str, Field(pattern="^(float32|bfloat16|int8)$")]
+    output_shapes: dict[str, Annotated[tuple[int, ...], Field(min_length=1)]]
     check: dict[str, dict[str, float]]
     gflop_per_image: Annotated[float, Field(ge=0)]
+
+
+def kept_in(home: Path, recipe_key: str, image_shape: tuple[int, int, int]) -> Path:
+    """Return the folder in which a home keeps the network of a recipe for images of a shape."""
+    height, width, _ = image_shape
+    return home / NETWORKS / f"{recipe_key[:16]}-{height}x{width}"
 
 
 def network_of(opened: OpenedExperiment) -> WantedNetwork:
@@ -91,12 +97,10 @@ def describe_network(wanted: WantedNetwork) -> KeptNetwork | None:
     if not wanted.can_be_kept:
         return None
     try:
-        content = read_json(wanted.folder / DESCRIPTION)
-        known = KeptNetwork.model_validate(content)
+        known = described(wanted.folder, wanted.recipe_key)
     except (OSError, ValueError):
         return None
-    own = known.recipe_key == wanted.recipe_key and known.made_by == _makers(known.precision)
-    return known if own and content.get("sha256") == seal(content) else None
+    return known if known.made_by == _makers(known.precision) else None
 
 
 def open_network(wanted: WantedNetwork) -> models.Extractor | None:
@@ -110,22 +114,81 @@ def open_network(wanted: WantedNetwork) -> models.Extractor | None:
     if known is None:
         return None
     try:
-        xml, weights = ((wanted.folder / name).read_bytes() for name in FILES)
-        found = {name: hashlib.sha256(part).hexdigest() for name, part in zip(FILES, (xml, weights), strict=True)}
-        if known.files != found:
-            return None
+        return open_kept(wanted.folder, known, known.precision, wanted.experiment.compute.batch_size)
+    except (OSError, ValueError):
+        return None
+
+
+def described(folder: Path, recipe_key: str) -> KeptNetwork:
+    """Return what is written beside a kept network, whoever made it.
+
+    Args:
+        folder: in which it is.
+        recipe_key: of the features that it must give.
+
+    Raises:
+        FileNotFoundError: none is kept there.
+        OSError: its description cannot be read.
+        ValueError: saying why it cannot be used: it is damaged, or the network of other features.
+    """
+    content = read_json(folder / DESCRIPTION)
+    try:
+        known = KeptNetwork.model_validate(content)
+    except ValidationError as error:
+        raise ValueError(f"{DESCRIPTION}: {problem_of(error)}") from None
+    if content.get("sha256") != seal(content):
+        raise ValueError(f"{DESCRIPTION} is damaged")
+    if known.recipe_key != recipe_key:
+        raise ValueError("it is the network of other features")
+    return known
+
+
+def open_kept(folder: Path, known: KeptNetwork, precision: str, batch_size: int) -> models.Extractor:
+    """Open a kept network.
+
+    Args:
+        folder: in which it is.
+        known: from `described`.
+        precision: what it computes in; of one in int8 it must be that.
+        batch_size: images per call.
+
+    Raises:
+        OSError: a file cannot be read.
+        ValueError: saying why it cannot be used: it is damaged, or OpenVINO cannot run it.
+    """
+    xml, weights = _whole(folder, known)
+    try:
         return models.open_extractor(
             xml,
             weights,
             known.recipe,
-            precision=known.precision,
-            batch_size=wanted.experiment.compute.batch_size,
+            precision=precision,
+            batch_size=batch_size,
             output_shapes=known.output_shapes,
             check=known.check,
             gflop_per_image=known.gflop_per_image,
         )
-    except (OSError, ValueError, RuntimeError):
-        return None
+    except RuntimeError as error:
+        raise ValueError(f"OpenVINO cannot run it: {first_line(error)}") from error
+
+
+def require_whole(folder: Path, known: KeptNetwork) -> None:
+    """Check that the files of a network are those that were kept, and that OpenVINO reads them; errors as in `open_kept`."""
+    try:
+        models.require_readable(*_whole(folder, known))
+    except RuntimeError as error:
+        raise ValueError(f"OpenVINO cannot read it: {first_line(error)}") from error
+
+
+def _whole(folder: Path, known: KeptNetwork) -> tuple[bytes, bytes]:
+    try:
+        xml, weights = ((folder / name).read_bytes() for name in FILES)
+    except FileNotFoundError as error:
+        raise ValueError(f"{Path(error.filename).name} is missing") from None
+    for name, content in zip(FILES, (xml, weights), strict=True):
+        if known.files.get(name) != hashlib.sha256(content).hexdigest():
+            raise ValueError(f"{name} is damaged")
+    return xml, weights
 
 
 def _makers(precision: str) -> dict[str, str]:
@@ -151,7 +214,7 @@ def build_network(wanted: WantedNetwork) -> models.Extractor:
                 wanted.experiment, wanted.image_shape, wanted.calibration, making / FILES[0]
             )
             (making / DESCRIPTION).write_text(json.dumps(_described(making, extractor, wanted.recipe_key), indent=1))
-            _give_name(making, folder)
+            give_name(making, folder)
     except OSError as error:
         logger.warning("The compiled network is not kept in %s (%s): the next run compiles it again.", folder, error)
     return extractor or experiment_extractor(wanted.experiment, wanted.image_shape, wanted.calibration)
@@ -173,7 +236,7 @@ def _described(folder: Path, extractor: models.Extractor, recipe_key: str) -> di
     return {**content, "sha256": seal(content)}
 
 
-def _give_name(making: Path, folder: Path) -> None:
+def give_name(making: Path, folder: Path) -> None:
     """Put a finished folder in the place of what could not be used; of processes that do so at once one succeeds."""
     with workshop(folder) as aside:
         with suppress(FileNotFoundError):

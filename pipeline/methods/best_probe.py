@@ -6,13 +6,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bottleneck_features.models.parallel import Workers
+from bottleneck_features.models.probabilities import decide
 from bottleneck_features.models.probes import ProgressCallback
 from bottleneck_features.pipeline.evaluation.differences import Answers, paired_difference
 from bottleneck_features.pipeline.evaluation.groups import scored_groups
 from bottleneck_features.pipeline.evaluation.ranking import level_with_best, ranked
 from bottleneck_features.pipeline.evaluation.splits import Subset
 from bottleneck_features.pipeline.evaluation.study import Study
-from bottleneck_features.pipeline.evaluation.target import ClassTarget, decide
+from bottleneck_features.pipeline.evaluation.target import ClassTarget
 from bottleneck_features.pipeline.evaluation.trained import TrainedMethod
 from bottleneck_features.pipeline.figures import SIGNIFICANT
 from bottleneck_features.pipeline.method_names import BEST_PROBE

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import softmax
 
 from bottleneck_features.models.neighbours import nearest_labels, smoothed, vote_shares
 from bottleneck_features.models.parallel import workers
+from bottleneck_features.models.probabilities import softmax
 from bottleneck_features.models.rows import mean_over_views
 from bottleneck_features.pipeline.methods.layer_rows import LayerRows
 
@@ -86,8 +86,8 @@ class Classifier:
         if not self.is_linear:
             return smoothed(mean_over_views(scores, views), int(self.arrays["k"]))
         if self.averages == "probabilities":
-            return mean_over_views(softmax(scores, axis=1), views)
-        return softmax(mean_over_views(scores, views), axis=1)
+            return mean_over_views(softmax(scores), views)
+        return softmax(mean_over_views(scores, views))
 
     def probabilities_of(self, rows: LayerRows) -> np.ndarray:
         """Return `(samples, classes)` probabilities, not calibrated, of rows that are read a slice at a time."""

@@ -6,12 +6,11 @@ unit length to the k-th nearest training vector, compared with a threshold that 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
-from sklearn.neighbors import NearestNeighbors
 
 from bottleneck_features.features import Features
+from bottleneck_features.models.neighbours import QUERIES, kth_distances
 from bottleneck_features.models.rows import unit_rows
 from bottleneck_features.pipeline.evaluation.splits import Holdout, Subset
 from bottleneck_features.pipeline.methods.layer_rows import LayerRows
@@ -65,12 +64,9 @@ class Novelty:
 
     def distances(self, features: np.ndarray) -> np.ndarray:
         """Return `(n,)`: the distances of `(n, d)` features at unit length to the k-th nearest row, 0..2."""
-        return self._search.kneighbors(unit_rows(features))[0][:, -1].astype(np.float64)
-
-    @cached_property
-    def _search(self) -> NearestNeighbors:
-        search = NearestNeighbors(n_neighbors=min(KTH, len(self.rows)), algorithm="brute")
-        return search.fit(self.rows.astype(np.float32))
+        queries, known = unit_rows(features), self.rows.astype(np.float32)
+        parts = [queries[start : start + QUERIES] for start in range(0, len(queries), QUERIES)]
+        return np.concatenate([kth_distances(part, known, min(KTH, len(known))) for part in parts])
 
     def arrays(self) -> Mapping[str, np.ndarray]:
         """Return what `from_arrays` takes."""

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from bottleneck_features.foreign import parsed_json
+from bottleneck_features.models.probabilities import with_temperature
 from bottleneck_features.pipeline.errors import RequestError
-from bottleneck_features.pipeline.evaluation.calibration import with_temperature
 from bottleneck_features.pipeline.method_names import FORMER_NAMES
 from bottleneck_features.pipeline.methods.classifier import LINEAR_ARRAYS, NEIGHBOUR_ARRAYS, Classifier
 from bottleneck_features.pipeline.methods.novelty import Novelty, from_arrays

@@ -8,7 +8,6 @@ from typing import Any
 from bottleneck_features.models.parallel import workers
 from bottleneck_features.pipeline import plots
 from bottleneck_features.pipeline.evaluation.scored import (
-    ScoredMethod,
     curves_of,
     keep_predictions,
     score_details,
@@ -27,9 +26,10 @@ from bottleneck_features.pipeline.methods.cross_validation import Folding, cross
 from bottleneck_features.pipeline.methods.kept_head import build_saved_head
 from bottleneck_features.pipeline.methods.layer_rows import is_spatial
 from bottleneck_features.pipeline.methods.probe_search import Candidate
-from bottleneck_features.pipeline.methods.saved_head import linked, save_head
+from bottleneck_features.pipeline.methods.saved_head import SavedHead, linked, save_head
 from bottleneck_features.pipeline.methods.seeds import Seeds, spread_details
 from bottleneck_features.pipeline.results import Result
+from bottleneck_features.pipeline.use.keeping import keep_network
 
 SPATIAL = (
     "Spatial maps (pooling none) were averaged over their positions before the probes; the Keras head pools as well."
@@ -52,8 +52,8 @@ def probe(study: Study, folding: Folding | None = None, seeds: Seeds | None = No
 
     Returns:
         The `Result`, with `methods` (one per family, scored), `table` (all, by validation accuracy), `paths`, `pairs`,
-        `confusion` (by label), `calibration` (of the best family), `scored_on`, `test_scorings`, `files` and, where asked
-        for, `seeds`.
+        `confusion` (by label), `calibration` (of the best family), `scored_on`, `test_scorings`, `network` (kept beside the
+        heads), `files` and, where asked for, `seeds`.
 
     Raises:
         NoCache: there is no cache that matches; the message names what differs.
@@ -79,9 +79,11 @@ def probe(study: Study, folding: Folding | None = None, seeds: Seeds | None = No
     with study.clock.phase("write"):
         select = study.target.select
         searched = [_path_json(one) for one in found.candidates]
+        heads = [build_saved_head(study, one.row, one.trained.model, one.calibration.temperature) for one in tested]
+        network = keep_network(study, heads, study.folder)
         depth = plots.depth(found.methods, study.cache.layers, study.backbone, select)
         files = [
-            *_save_heads(study, tested),
+            *_save_heads(heads, study.folder),
             plots.save_figure(plots.paths(searched, select), study.folder / "paths.png"),
             plots.save_figure(depth, study.folder / "depth.png"),
         ]
@@ -102,20 +104,18 @@ def probe(study: Study, folding: Folding | None = None, seeds: Seeds | None = No
         "calibration": tested[0].calibration.as_json(),
         "duplicates": study.duplicates.as_json(),
         "predictions": keep_predictions(study),
+        "network": network.kept,
         "files": [str(file) for file in files],
     }
     spatial = (SPATIAL,) if is_spatial(study.cache) else ()
-    warnings = (*study.scored_warnings(details["methods"]), *found.warnings(), *spatial)
+    warnings = (*study.scored_warnings(details["methods"]), *found.warnings(), *spatial, *network.warnings)
     return study.write(details, warnings, study.cache.key)
 
 
-def _save_heads(study: Study, tested: Sequence[ScoredMethod]) -> list[Path]:
+def _save_heads(heads: Sequence[SavedHead], folder: Path) -> list[Path]:
     """Keep the head of every family, and the first once more as the one that `predict` takes."""
-    files = []
-    for one in tested:
-        head = build_saved_head(study, one.row, one.trained.model, one.calibration.temperature)
-        files.append(save_head(head, study.folder / f"head-{one.row.name}.npz"))
-    return [linked(files[0], study.folder / "head.npz"), *files]
+    files = [save_head(head, folder / f"head-{head.recipe['method']}.npz") for head in heads]
+    return [linked(files[0], folder / "head.npz"), *files]
 
 
 def _path_json(candidate: Candidate) -> dict[str, Any]:

@@ -63,8 +63,8 @@ def run(experiment: Experiment, home: Path, options: tuple[str, ...], minutes: f
     Returns:
         The `Result`, with `answer`, of which `verdict` is the first part and `caveats` the rest, `methods` (those that are
         compared, or the probes), `best` (the label of the one that the answer is of), `scored_on`, `select`, `skipped`
-        (estimated seconds by method), `larger` (see `larger_network`), `model` (the file of the trained model), `report`,
-        `cache`, `data` and `files`.
+        (estimated seconds by method), `larger` (see `larger_network`), `model` (the file of the trained model), `network` (kept
+        beside it), `report`, `cache`, `data` and `files`.
 
     Raises:
         RequestError: a setting cannot be right, or classes have too few images.
@@ -94,6 +94,7 @@ def run(experiment: Experiment, home: Path, options: tuple[str, ...], minutes: f
         "skipped": budget.skipped,
         "larger": larger_network(study),
         "minutes": minutes,
+        "network": probed["network"],
         "model": str(study.folder.parent / "probe" / "head.npz"),
         "report": page.details["files"][0],
         "cache": extracted.details["cache"],

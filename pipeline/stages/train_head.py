@@ -7,6 +7,7 @@ from bottleneck_features.pipeline.methods.head import fit_head
 from bottleneck_features.pipeline.methods.kept_head import build_saved_head, head_classifier
 from bottleneck_features.pipeline.methods.saved_head import save_head
 from bottleneck_features.pipeline.results import Result
+from bottleneck_features.pipeline.use.keeping import keep_network
 
 
 def train_head(study: Study) -> Result:
@@ -17,7 +18,8 @@ def train_head(study: Study) -> Result:
 
     Returns:
         The `Result`, with `methods`, `history`, `scored_on` (`test` or `validation`), `confusion` on it (rows: true
-        classes), `calibration` (before and after temperature scaling), `duplicates` across splits and `files`.
+        classes), `calibration` (before and after temperature scaling), `duplicates` across splits, `network` (kept beside the
+        head) and `files`.
 
     Raises:
         NoCache: there is no cache that matches; the message names what differs.
@@ -39,9 +41,11 @@ def train_head(study: Study) -> Result:
         pictures = [*scored_pictures(study, method), plots.save_figure(diagram, study.folder / "reliability.png")]
         head = build_saved_head(study, method.row, head_classifier(trained.model), calibration.temperature)
         files = [save_head(head, study.folder / "head.npz"), *pictures]
+        network = keep_network(study, [head], study.folder)
     details |= {
         "backbone": study.backbone,
         "images_per_second": study.images_per_second,
+        "network": network.kept,
         "files": [str(file) for file in files],
     }
-    return study.write(details, warnings, cache.key)
+    return study.write(details, (*warnings, *network.warnings), cache.key)

@@ -10,9 +10,9 @@ import numpy as np
 
 from bottleneck_features.features import NOWHERE, content_places
 from bottleneck_features.features.storage import whole_file
+from bottleneck_features.models.probabilities import decide
 from bottleneck_features.pipeline.dataset_settings import FILE_SOURCES
 from bottleneck_features.pipeline.datasets.dataset import SHA256_BYTES, content_hashes
-from bottleneck_features.pipeline.evaluation.target import decide
 from bottleneck_features.pipeline.progress import progress
 from bottleneck_features.pipeline.use.inference import Inference
 from bottleneck_features.pipeline.use.labelled import Labelled

@@ -12,6 +12,7 @@ import numpy as np
 from bottleneck_features import features, models
 from bottleneck_features.errors import first_line
 from bottleneck_features.foreign import read_json
+from bottleneck_features.models.probabilities import with_temperature
 from bottleneck_features.models.weights import file_digest
 from bottleneck_features.pipeline.dataset_settings import FILE_SOURCES
 from bottleneck_features.pipeline.datasets.assembly import resizing_of
@@ -19,14 +20,14 @@ from bottleneck_features.pipeline.datasets.pixels.decoding import POINT_SAMPLED,
 from bottleneck_features.pipeline.datasets.pixels.deep_pixels import shown
 from bottleneck_features.pipeline.datasets.pixels.value_ranges import kept_ranges, ranges_asked
 from bottleneck_features.pipeline.errors import RequestError
-from bottleneck_features.pipeline.evaluation.calibration import with_temperature
 from bottleneck_features.pipeline.experiment import Experiment, with_random_weights
 from bottleneck_features.pipeline.experiment_file import restored_experiment
-from bottleneck_features.pipeline.extraction.identity import settings_identity
+from bottleneck_features.pipeline.extraction.identity import network_settings, weights_label
 from bottleneck_features.pipeline.method_names import HEADS, MODELS, NETWORKS, training_command
 from bottleneck_features.pipeline.methods.recipe import NetworkRecord, require
 from bottleneck_features.pipeline.methods.saved_head import SavedHead, load_head
 from bottleneck_features.pipeline.results import RESULT_FILE
+from bottleneck_features.pipeline.use.kept_network import FoundNetwork, found_network
 from bottleneck_features.quiet import import_tensorflow
 
 if TYPE_CHECKING:
@@ -53,6 +54,8 @@ class SavedModel:
         experiment: the settings of its training, with the engine and the precision of its features.
         head: of features of the frozen network; None where the file is a whole network.
         network: the whole network; None where there is a head.
+        home: the artifacts folder.
+        kept: the network that gives the features of a head, as it was kept; None where it is to be built.
         warnings: what a reader of its predictions must know.
     """
 
@@ -62,6 +65,8 @@ class SavedModel:
     experiment: Experiment
     head: SavedHead | None
     network: "keras.Model | None"
+    home: Path
+    kept: FoundNetwork | None = None
     warnings: tuple[str, ...] = ()
 
     @property
@@ -117,16 +122,15 @@ def open_model(home: Path, experiment: str, wanted: str | None = None, overrides
         RequestError: there is none, its file cannot be read, or its backbone is not what it was trained on any more.
     """
     name, path = _located(home, experiment, wanted)
-    if name in NETWORKS:
-        return _network(name, path, tuple(overrides))
-    return _of_head(name, path, load_head(path), tuple(overrides))
+    return _opened(name, path, tuple(overrides), home)
 
 
-def open_model_file(path: Path, overrides: Sequence[str] = ()) -> SavedModel:
+def open_model_file(path: Path, home: Path, overrides: Sequence[str] = ()) -> SavedModel:
     """Open a trained classifier by its file, wherever it lies.
 
     Args:
         path: a head that `probe` or `train-head` wrote, or a `model.keras` of `fine-tune` with its result.json beside it.
+        home: the artifacts folder, which may have the network of a head.
         overrides: as in `open_model`.
 
     Raises:
@@ -134,15 +138,21 @@ def open_model_file(path: Path, overrides: Sequence[str] = ()) -> SavedModel:
     """
     members = _members(path)
     if KERAS_CONFIG in members:
-        return _network(_network_name(path), path, tuple(overrides))
+        return _opened(_network_name(path), path, tuple(overrides), home)
     if RECIPE_ARRAY not in members:
         raise RequestError(f"'{path}' is no trained model. {WHAT_A_MODEL_IS}")
-    return _of_head(_head_name(path) or path.stem, path, load_head(path), tuple(overrides))
+    return _opened(_head_name(path) or path.stem, path, tuple(overrides), home)
 
 
 def trained_models(home: Path, experiment: str) -> dict[str, Path]:
     """Return the files of the trained models that an experiment has, by their names in `MODELS`."""
     return {name: file for name, file in _places(home, experiment).items() if file.is_file()}
+
+
+def _opened(name: str, path: Path, overrides: tuple[str, ...], home: Path) -> SavedModel:
+    if name in NETWORKS:
+        return _network(name, path, overrides, home)
+    return _of_head(name, path, overrides, home)
 
 
 def _members(path: Path) -> list[str]:
@@ -185,18 +195,23 @@ def _network_name(path: Path) -> str:
     return str(name)
 
 
-def _of_head(name: str, path: Path, head: SavedHead, overrides: tuple[str, ...]) -> SavedModel:
+def _of_head(name: str, path: Path, overrides: tuple[str, ...], home: Path) -> SavedModel:
+    head = load_head(path)
     saved = restored_experiment(_with_compute(head.recipe), str(path), overrides)
-    trained = restored_experiment(_with_compute(head.recipe), str(path)).dataset.common_size
-    if saved.dataset.common_size != trained:
+    trained = restored_experiment(_with_compute(head.recipe), str(path))
+    if saved.dataset.common_size != trained.dataset.common_size:
         raise RequestError(
             f"dataset.common_size is what the images were brought to that {str(path)!r} was trained on "
-            f"({list(trained) or 'not set'}): leave it out. Received: {list(saved.dataset.common_size)}"
+            f"({list(trained.dataset.common_size) or 'not set'}): leave it out. Received: {list(saved.dataset.common_size)}"
         )
-    usable, warnings = _usable(saved)
+    found, damage = found_network(head, path, home)
+    usable, warnings = _usable(saved, found)
+    kept = found if found and found.serves(usable) else None
     identity = head.recipe["cache_identity"]
-    _refuse_what_differs(identity, usable, path)
-    return SavedModel(name, path, head.recipe, usable, head, None, (*warnings, *_read_otherwise(identity, usable)))
+    own = kept is not None and (saved.backbone, saved.seed) == (trained.backbone, trained.seed)  # its weights are in it
+    _refuse_what_differs(identity, usable, identity.get("backbone.weights", "") if own else weights_label(usable), path)
+    warnings = (*damage, *warnings, *_read_otherwise(identity, usable))
+    return SavedModel(name, path, head.recipe, usable, head, None, home, kept, warnings)
 
 
 def _places(home: Path, experiment: str) -> dict[str, Path]:
@@ -229,9 +244,11 @@ def _with_compute(recipe: Mapping[str, Any]) -> dict[str, Any]:
     return settings
 
 
-def _usable(experiment: Experiment) -> tuple[Experiment, tuple[str, ...]]:
+def _usable(experiment: Experiment, found: FoundNetwork | None) -> tuple[Experiment, tuple[str, ...]]:
     """Return the experiment with an engine and a precision that this machine has."""
     compute = experiment.compute
+    if found and found.serves(experiment) and compute.precision == "int8":
+        return experiment, ()  # what makes such a network is not needed to run it
     try:
         models.resolve_engine(compute.engine, compute.precision)
     except models.EngineUnavailable as reason:
@@ -240,18 +257,18 @@ def _usable(experiment: Experiment) -> tuple[Experiment, tuple[str, ...]]:
             f"The features were made by {compute.engine} in {compute.precision}, which is not available on this machine "
             f"({reason}); {engine} in {precision} is used: probabilities may differ a little."
         )
-        found: dict[str, Any] = {"engine": engine, "precision": precision}
-        return replace(experiment, compute=replace(compute, **found)), (warning,)
+        own: dict[str, Any] = {"engine": engine, "precision": precision}
+        return replace(experiment, compute=replace(compute, **own)), (warning,)
     return experiment, ()
 
 
-def _refuse_what_differs(trained: Mapping[str, Any], experiment: Experiment, path: Path) -> None:
-    now = settings_identity(experiment)
+def _refuse_what_differs(trained: Mapping[str, Any], experiment: Experiment, weights: str, path: Path) -> None:
+    """Refuse settings that give other features, whatever computes them, and weights that are not those of the training."""
+    now = {**network_settings(experiment), "backbone.weights": weights}
     if DECODING in trained:
         now[DECODING] = RECIPE
     then = {key: value for key, value in trained.items() if key in now}
-    found = [one for one in features.differences(now, then) if not one.field.startswith("compute.")]
-    if found:
+    if found := features.differences(now, then):
         lines = "\n".join(f"  {one.field}: {one.theirs} then, {one.ours} now" for one in found)
         raise RequestError(
             f"{str(path)!r} was trained on other features than these settings give:\n{lines}\n"
@@ -296,7 +313,7 @@ def _refuse_older_pixels(trained: Mapping[str, Any], experiment: Experiment, nam
         )
 
 
-def _network(name: str, path: Path, overrides: tuple[str, ...]) -> SavedModel:
+def _network(name: str, path: Path, overrides: tuple[str, ...], home: Path) -> SavedModel:
     file = path.with_name(RESULT_FILE)
     try:
         result = read_json(file)
@@ -338,6 +355,5 @@ def _network(name: str, path: Path, overrides: tuple[str, ...]) -> SavedModel:
     _refuse_older_pixels(known["cache_identity"], trained, name)
     if name == "from-scratch":
         experiment = with_random_weights(experiment)
-    return SavedModel(
-        name, path, known, experiment, None, network, _read_otherwise(known["cache_identity"], experiment)
-    )
+    warnings = _read_otherwise(known["cache_identity"], experiment)
+    return SavedModel(name, path, known, experiment, None, network, home, warnings=warnings)

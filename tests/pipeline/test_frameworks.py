@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from commandline import bottleneck, frameworks_loaded
+from imagefiles import encoded, picture, write
 
 from bottleneck_features import open_features
 
@@ -22,6 +23,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     train = open_features(cache)["train"]
     with (home / "fixes.csv").open("w", newline="") as file:
         csv.writer(file).writerows([("id", "label"), (train.ids[0], "0" if train.y[0] else "1")])
+    write(home / "picture.png", encoded(picture(), "PNG"))
     return home
 
 
@@ -45,10 +47,12 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (("predict", "-e", "digits", "/nowhere.png"), 2),
         (("predict", "-e", "digits", "--model", "fine-tune", "{home}"), 2),
         (("export", "-e", "digits", "--model", "fine-tune"), 2),
+        (("predict", "-e", "digits", "{home}/picture.png"), 0),  # by the network that is kept beside the head
+        (("evaluate", "digits", "digits", "--split", "test"), 0),
     ],
     ids=lambda value: " ".join(value[:1] + value[-2:]) if isinstance(value, tuple) else "",
 )
-def test_a_command_that_computes_nothing_needs_no_framework(home, words, code):
+def test_a_command_that_builds_no_network_needs_no_framework(home, words, code):
     assert frameworks_loaded(*(word.format(home=home) for word in words), home=home) == (code, set())
 
 

@@ -35,7 +35,7 @@ def test_predict_answers_the_same_by_the_file_of_a_model_wherever_it_lies(traine
         answers.append(result["predictions"])
     assert answers[0] == answers[1] == answers[2]
     assert result["model"]["name"] == "my head"
-    assert open_model_file(head).name == "train-head"
+    assert open_model_file(head, trained).name == "train-head"
 
 
 def test_export_takes_the_file_of_a_model(trained, head, tmp_path):
@@ -44,7 +44,7 @@ def test_export_takes_the_file_of_a_model(trained, head, tmp_path):
     assert (tmp_path / "model.keras").is_file()
     (tmp_path / "result.json").unlink(missing_ok=True)
     with pytest.raises(RequestError, match=r"no result.json beside .*What `export` writes is for other programs"):
-        open_model_file(tmp_path / "model.keras")
+        open_model_file(tmp_path / "model.keras", trained)
 
 
 def _keras(folder: Path, result: str | None) -> Path:
@@ -78,12 +78,12 @@ WRONG = {
 def test_what_is_no_model_is_refused_as_what_it_is(tmp_path, kind):
     make, message = WRONG[kind]
     with pytest.raises(RequestError, match=message):
-        open_model_file(make(tmp_path))
+        open_model_file(make(tmp_path), tmp_path)
 
 
-def test_the_folder_of_a_model_is_answered_by_the_file_in_it(head):
+def test_the_folder_of_a_model_is_answered_by_the_file_in_it(trained, head):
     with pytest.raises(RequestError, match=f"is a folder. Give the file in it: {head}"):
-        open_model_file(head.parent)
+        open_model_file(head.parent, trained)
 
 
 @pytest.mark.parametrize(

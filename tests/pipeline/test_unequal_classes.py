@@ -19,8 +19,9 @@ from hypothesis import strategies as st
 from imagefiles import encoded, picture, write
 from sklearn.metrics import balanced_accuracy_score, f1_score
 
+from bottleneck_features.models.probabilities import decide
 from bottleneck_features.pipeline.errors import RequestError
-from bottleneck_features.pipeline.evaluation.target import class_target, decide
+from bottleneck_features.pipeline.evaluation.target import class_target
 from bottleneck_features.pipeline.evaluation.thresholds import (
     best_threshold,
     log_odds_of,

@@ -44,7 +44,7 @@ from bottleneck_features.pipeline.datasets.pixels.file_bytes import read_file
 from bottleneck_features.pipeline.datasets.pixels.file_kinds import is_heif, what_it_is
 from bottleneck_features.pipeline.datasets.pixels.libtiff_messages import first_said, forget
 from bottleneck_features.pipeline.datasets.pixels.pillow_settings import decoding_settings
-from bottleneck_features.pipeline.datasets.pixels.sixteen_bits import decoded_bytes, numbers_of, stored_as
+from bottleneck_features.pipeline.datasets.pixels.sixteen_bits import decoded_bytes, held_numbers, numbers_of, stored_as
 from bottleneck_features.pipeline.datasets.pixels.tiff import Layout, is_tiff, layout_of, read_numbers
 from bottleneck_features.pipeline.datasets.pixels.unusable import UnusableImage
 
@@ -165,7 +165,7 @@ def decoding_threads() -> int:
 def check_and_load(
     content: bytes, resizing: Resizing, max_pixels: int = MAX_PIXELS
 ) -> tuple[Checked, np.ndarray | None]:
-    """Return what is in a file, and its picture, from one decoding of all its bytes (a JPEG no larger than `load` needs it).
+    """Return what is in a file, and its picture, from one decoding of all its bytes (a JPEG as small as `load_bytes` takes it).
 
     No decoder sees bits that flipped inside a JPEG's coded data, or rows that a PNG's writer left out.
 
@@ -192,27 +192,21 @@ def check_and_load(
 
 
 def load(path: Path, resizing: Resizing, max_pixels: int = MAX_PIXELS) -> np.ndarray:
-    """Return the picture in a file, upright and resized without regard to its aspect, as `(*resizing.size, 3)` uint8.
-
-    Args:
-        path: the file.
-        resizing: what it becomes. A JPEG more than twice as large is shrunk by libjpeg first (`draft`), if antialiased.
-        max_pixels: the largest width x height.
-
-    Raises:
-        UnusableImage: see `read_file` and `check_and_load`.
-    """
+    """Return the picture in a file; otherwise as `load_bytes`."""
     return load_bytes(read_file(path), resizing, max_pixels=max_pixels)
 
 
 def load_bytes(content: bytes, resizing: Resizing, sha256: str = "", max_pixels: int = MAX_PIXELS) -> np.ndarray:
-    """Return the picture in the bytes of a file; otherwise as `load`.
+    """Return the picture in the bytes of a file, upright and resized without regard to its aspect.
 
     Args:
         content: the file's bytes.
-        resizing: what it becomes.
+        resizing: what it becomes. A JPEG more than twice as large is shrunk by libjpeg first (`draft`), if antialiased.
         sha256: what the bytes must hash to; empty: anything.
         max_pixels: the largest width x height.
+
+    Returns:
+        `(*resizing.size, 3)` uint8.
 
     Raises:
         UnusableImage: see `check_and_load`; or the bytes are others.
@@ -221,6 +215,23 @@ def load_bytes(content: bytes, resizing: Resizing, sha256: str = "", max_pixels:
         raise UnusableImage("its bytes are not those that were scanned")
     picture = _guarded(_decoded, content, _draft_size(resizing), max_pixels, resizing.bands)
     return _guarded(_upright, picture, resizing)
+
+
+def load_image(image: Image.Image, resizing: Resizing, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """Return a picture that Pillow has opened or made as `load_bytes` returns that of a file.
+
+    The pixels are those of its file, but for JPEGs that libjpeg would shrink first, and for colours of 16 bits, of which
+    Pillow keeps the upper 8. What is loaded stays with the picture, as Pillow does it.
+
+    Args:
+        image: its current frame is taken.
+        resizing: what it becomes.
+        max_pixels: the largest width x height.
+
+    Raises:
+        UnusableImage: its file is broken or closed, it is too large, or has not the bands.
+    """
+    return _guarded(_upright, _guarded(_held, image, max_pixels, resizing.bands), resizing)
 
 
 def resized(pixels: np.ndarray, resizing: Resizing) -> np.ndarray:
@@ -326,6 +337,16 @@ def _decoded(content: bytes, size: tuple[int, int] | None, max_pixels: int, band
         if bands:
             return _Picture(header, turn, _chosen(image, bands))
         return _Picture(header, turn, _flat(image), _has_odd_alpha(image))
+
+
+def _held(image: Image.Image, max_pixels: int, bands: Sequence[int]) -> _Picture:
+    require_possible(image.width, image.height, 0, max_pixels)
+    image.load()  # which turns a TIFF, and takes its tag away
+    turn = _orientation(image)
+    header = _header(image.width, image.height, image.mode, image.format or "", turn)
+    if numbers := held_numbers(image):
+        return _Picture(header, turn, of_bands(numbers, bands))
+    return _Picture(header, turn, _chosen(image, bands) if bands else _flat(image))
 
 
 def _draft_size(resizing: Resizing) -> tuple[int, int] | None:

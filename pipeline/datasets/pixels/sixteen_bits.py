@@ -52,10 +52,15 @@ def numbers_of(content: bytes, image: Image.Image, stored: tuple[str, Any]) -> N
         return Numbers(bytes_of[..., :1] << 8 | bytes_of[..., 1:2], bytes_of[..., 2] << 8 | bytes_of[..., 3])
     if image.format == "PNG" and rawmode in ("RGB;16B", "RGBA;16B"):
         return _without_key(image, _with_lower_byte(np.asarray(image), content, "zip", image.mode))
+    held = held_numbers(image)
+    return _of_precision(held.colours, content) if held and image.format == "JPEG2000" else held
+
+
+def held_numbers(image: Image.Image) -> Numbers | None:
+    """Return the numbers of a picture as Pillow holds them; None where it has 8 bits."""
     if not image.mode.startswith("I") and image.mode != "F":
         return None
-    values = _loaded(image)
-    return _of_precision(values, content) if image.format == "JPEG2000" else _without_key(image, values)
+    return _without_key(image, _loaded(image))
 
 
 def _of_ppm(content: bytes, image: Image.Image, codec: str, rawmode: Any) -> Numbers | None:

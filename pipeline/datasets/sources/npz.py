@@ -11,8 +11,9 @@ from bottleneck_features.features.npyfiles import SavedArray
 from bottleneck_features.pipeline.datasets.corrections.arrays import usable_arrays
 from bottleneck_features.pipeline.datasets.dataset import Dataset, Samples
 from bottleneck_features.pipeline.datasets.divided_arrays import divided_arrays
+from bottleneck_features.pipeline.datasets.pixels.array_values import BRIGHT
 from bottleneck_features.pipeline.datasets.sources.npz_arrays import FoundArrays, ImageArrays, find_arrays
-from bottleneck_features.pipeline.datasets.sources.npz_pixels import BRIGHT, ArrayPixels
+from bottleneck_features.pipeline.datasets.sources.npz_pixels import ArrayPixels
 from bottleneck_features.pipeline.datasets.texts import factorized, text_array
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.experiment import Experiment

@@ -11,11 +11,10 @@ import numpy as np
 from bottleneck_features.features.npyfiles import SavedArray
 from bottleneck_features.features.storage import require_space
 from bottleneck_features.pipeline.datasets.dataset import SHA256_BYTES, content_hashes
+from bottleneck_features.pipeline.datasets.pixels.array_values import WHITE, ambiguity, eight_bits, rgb, white_of
 from bottleneck_features.pipeline.datasets.scan_memory import ScanMemory
 from bottleneck_features.pipeline.errors import ChangedImage, RequestError
 
-WHITE = 255
-BRIGHT = 128  # the largest value of 0..255 data is at least this; 16 or 100 as the largest is another range
 _LOCAL_HEADER = 30  # bytes, then a name and an extra field whose lengths are in the last four
 _ADVICE = "Save them as np.uint8, 0 (black) to 255 (white)"
 
@@ -68,14 +67,14 @@ class ArrayPixels:
         if self._stored is None:
             self._require_unchanged()
             self._stored = self._mapped() if self._can_be_mapped() else self._unpacked()
-        return _rgb(_eight_bits(self._stored[indices], self.looked.white))
+        return rgb(eight_bits(self._stored[indices], self.looked.white))
 
     def _look(self) -> Looked:
         white, largest = (WHITE, 0.0) if self._array.dtype == np.uint8 else self._range()
         hashes = []
         for block in self._blocks():
             largest = max(largest, float(block.max()))
-            hashes.append(content_hashes(_rgb(_eight_bits(block, white))))
+            hashes.append(content_hashes(rgb(eight_bits(block, white))))
         if largest <= 1 and self._array.dtype == np.uint8:
             raise _ambiguous(self._array, 0, largest)
         return Looked(white, largest, np.concatenate(hashes))
@@ -87,11 +86,10 @@ class ArrayPixels:
             if not np.isfinite(block).all():
                 raise RequestError(f"{self._array.place} has values that are not finite (NaN or infinite). {_ADVICE}.")
             low, high = min(low, float(block.min())), max(high, float(block.max()))
-        if low >= 0 and high <= 1 and self._array.dtype.kind == "f":
-            return 1, high
-        if low >= 0 and BRIGHT <= high <= WHITE:
-            return WHITE, high
-        raise _ambiguous(self._array, low, high)
+        white = white_of(self._array.dtype, low, high)
+        if white is None:
+            raise _ambiguous(self._array, low, high)
+        return white, high
 
     def _parsed(self, arrays: Mapping[str, np.ndarray]) -> Looked:
         found = Looked(int(arrays["white"]), float(arrays["largest"]), arrays["contents"])
@@ -124,7 +122,7 @@ class ArrayPixels:
         require_space(self._home, int(np.prod(self._array.shape)), f"Unpacking the images of '{self._array.path}'")
         with tempfile.TemporaryFile(dir=self._home) as file:
             for block in self._blocks():
-                file.write(_eight_bits(block, self.looked.white).tobytes())
+                file.write(eight_bits(block, self.looked.white).tobytes())
             file.flush()
             return np.memmap(file, np.uint8, "r", 0, self._array.shape)
 
@@ -155,22 +153,9 @@ def _require_images(array: SavedArray) -> None:
 
 def _ambiguous(array: SavedArray, low: float, high: float) -> RequestError:
     return RequestError(
-        f"It cannot be told what is black and what is white in {array.place}: its values, {array.dtype}, go from {low:g} to "
-        f"{high:g}. Floats from 0 to 1, and numbers from 0 to 255 whose largest is {BRIGHT} at least, are understood. {_ADVICE}: "
+        f"{ambiguity(array.place, array.dtype, low, high)} {_ADVICE}: "
         "((x - black) / (white - black) * 255).round().astype('uint8')."
     )
-
-
-def _eight_bits(block: np.ndarray, white: int) -> np.ndarray:
-    if block.dtype == np.uint8:
-        return np.asarray(block)
-    scaled = block.astype(np.float32) * (WHITE if white == 1 else 1)
-    return np.rint(scaled, out=scaled).astype(np.uint8)
-
-
-def _rgb(block: np.ndarray) -> np.ndarray:
-    grey = block if block.ndim == 4 else block[..., None]
-    return np.repeat(grey, 3, axis=-1) if grey.shape[-1] == 1 else grey
 
 
 def _state_of(path: Path) -> str:

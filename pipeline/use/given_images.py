@@ -1,0 +1,221 @@
+"""What callers have, as images: paths, pictures of Pillow's, or arrays; decoded a batch at a time, by stage one's decoder."""
+
+import hashlib
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from PIL import Image
+
+from bottleneck_features.errors import enumerated
+from bottleneck_features.models.parallel import thread_count
+from bottleneck_features.pipeline.datasets.dataset import SHA256_BYTES, content_hashes
+from bottleneck_features.pipeline.datasets.listing import printable
+from bottleneck_features.pipeline.datasets.pixels.array_values import WHITE, eight_bits, rgb
+from bottleneck_features.pipeline.datasets.pixels.decoding import Resizing, load_bytes, load_image, resized
+from bottleneck_features.pipeline.datasets.pixels.file_bytes import read_file
+from bottleneck_features.pipeline.datasets.pixels.pillow_settings import decoding_settings
+from bottleneck_features.pipeline.datasets.pixels.unusable import UnusableImage
+from bottleneck_features.pipeline.errors import PipelineError
+from bottleneck_features.pipeline.extraction.read_ahead import read_ahead
+
+SHOWN_PROBLEMS = 5
+HASHED_AT_ONCE = 256  # images
+T = TypeVar("T")
+
+
+class GivenImages(ABC):
+    """Images in the order in which they were given; see `image_arguments.given_images`.
+
+    Attributes:
+        size: `(height, width)` of all of them, where they are arrays; None where they are decoded to any size.
+    """
+
+    size: tuple[int, int] | None = None
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Return how many there are."""
+
+    @abstractmethod
+    def images(self, places: np.ndarray, resizing: Resizing) -> np.ndarray:
+        """Return the images at `(m,)` places as uint8 `(m, *resizing.size, 3)`.
+
+        Raises:
+            PipelineError: some of all the images cannot be decoded; says how many, and names the first ones with the reasons.
+        """
+
+    def contents(self, resizing: Resizing) -> np.ndarray:
+        """Return the SHA-256 of what each image is made from, its file or its pixels as `images` gives them; `(n, 32)` uint8.
+
+        Raises:
+            PipelineError: see `images`.
+        """
+        return self.pixel_contents(resizing)
+
+    def pixel_contents(self, resizing: Resizing) -> np.ndarray:
+        """Return the `content_hashes` of the images as `images` gives them, `(n, 32)` uint8.
+
+        Raises:
+            PipelineError: see `images`.
+        """
+        return np.concatenate([content_hashes(batch) for batch in self.batches(resizing, HASHED_AT_ONCE)])
+
+    def batches(self, resizing: Resizing, batch_size: int, places: np.ndarray | None = None) -> Iterator[np.ndarray]:
+        """Yield the images batch by batch, uint8 `(m, *resizing.size, 3)`, while the next ones are read.
+
+        Args:
+            resizing: what every image becomes.
+            batch_size: the most images of a batch.
+            places: `(m,)`, which images; None: all of them.
+
+        Raises:
+            PipelineError: see `images`.
+        """
+        chosen = np.arange(len(self)) if places is None else places
+        starts = range(0, len(chosen), batch_size)
+        yield from read_ahead(self.images, ((chosen[start : start + batch_size], resizing) for start in starts))
+
+
+class _Decoded(GivenImages):
+    """Images that are decoded when they are asked for, in threads."""
+
+    def __init__(self, given: Sequence[Any], max_pixels: int) -> None:
+        self._given, self._max_pixels = given, max_pixels
+
+    def __len__(self) -> int:
+        return len(self._given)
+
+    def images(self, places: np.ndarray, resizing: Resizing) -> np.ndarray:
+        """See `GivenImages`."""
+        found = self._each(lambda place: self._decoded(place, resizing), places.tolist())
+        if any(isinstance(one, str) for one in found.values()):
+            raise self._refusal(self._each(lambda place: _reason(self._decoded, place, resizing), range(len(self))))
+        return np.stack([found[place] for place in places.tolist()])
+
+    def _each(self, work: Callable[[int], T], places: Sequence[int]) -> dict[int, T | str]:
+        """Return what `work` makes of each place, or the reason why it cannot; a place that is named twice is worked on once."""
+
+        def done(place: int) -> T | str:
+            try:
+                return work(place)
+            except UnusableImage as reason:
+                return str(reason)
+
+        distinct = self._distinct(places)
+        with ThreadPoolExecutor(thread_count(), "decode") as pool, decoding_settings(self._max_pixels):
+            results = dict(zip(distinct, pool.map(done, distinct.values()), strict=True))
+        return {place: results[self._key(place)] for place in places}
+
+    def _distinct(self, places: Sequence[int]) -> dict[Any, int]:
+        return {self._key(place): place for place in places}
+
+    def _key(self, place: int) -> Any:
+        """Return what is the same for places that hold the same thing."""
+        return place
+
+    def _refusal(self, found: Mapping[int, Any]) -> PipelineError:
+        problems = {place: reason for place, reason in found.items() if isinstance(reason, str) and reason}
+        names = (f"{self._name(place)}: {reason}" for place, reason in problems.items())
+        listed = enumerated(names, SHOWN_PROBLEMS, separator="\n  ")
+        return PipelineError(
+            f"{len(problems):,} of {len(self):,} images cannot be used, and none may be left out of what is returned:\n"
+            f"  {listed}\nLeave them out of what is given."
+        )
+
+    @abstractmethod
+    def _decoded(self, place: int, resizing: Resizing) -> np.ndarray: ...
+
+    @abstractmethod
+    def _name(self, place: int) -> str: ...
+
+
+def _reason(decoded: Callable[[int, Resizing], np.ndarray], place: int, resizing: Resizing) -> str:
+    decoded(place, resizing)
+    return ""
+
+
+class FileImages(_Decoded):
+    """The images in some files.
+
+    Args:
+        paths: of the files.
+        max_pixels: the largest width x height.
+    """
+
+    def __init__(self, paths: Sequence[Path], max_pixels: int) -> None:
+        super().__init__(paths, max_pixels)
+        self._sha256: dict[int, str] = {}
+
+    def contents(self, resizing: Resizing) -> np.ndarray:
+        """Return the SHA-256 of the bytes of each file, `(n, 32)` uint8; from now on other bytes are refused.
+
+        Raises:
+            PipelineError: see `images`.
+        """
+        digests: dict[int, Any] = self._each(
+            lambda place: hashlib.sha256(read_file(self._given[place])), range(len(self))
+        )
+        if any(isinstance(one, str) for one in digests.values()):
+            raise self._refusal(digests)
+        self._sha256 = {place: digest.hexdigest() for place, digest in digests.items()}
+        return np.frombuffer(b"".join(one.digest() for one in digests.values()), np.uint8).reshape(-1, SHA256_BYTES)
+
+    def _decoded(self, place: int, resizing: Resizing) -> np.ndarray:
+        content = read_file(self._given[place])
+        return load_bytes(content, resizing, self._sha256.get(place, ""), self._max_pixels)
+
+    def _key(self, place: int) -> Any:
+        return self._given[place]
+
+    def _name(self, place: int) -> str:
+        return f"'{printable(os.fspath(self._given[place]))}'"
+
+
+class PillowImages(_Decoded):
+    """Pictures that Pillow has opened or made; see `load_image`.
+
+    Args:
+        pictures: those.
+        max_pixels: the largest width x height.
+    """
+
+    def _decoded(self, place: int, resizing: Resizing) -> np.ndarray:
+        return load_image(self._given[place], resizing, self._max_pixels)
+
+    def _key(self, place: int) -> Any:
+        return id(self._given[place])  # which two threads must not load at once
+
+    def _name(self, place: int) -> str:
+        picture: Image.Image = self._given[place]
+        return f"number {place} ({picture.mode}, {picture.width}x{picture.height})"
+
+
+class ArrayImages(GivenImages):
+    """Images that are numbers already.
+
+    Args:
+        arrays: of one shape and type, `(height, width)` or with 1, 3 or 4 channels last.
+        white: the value that is white, from `white_of`; of unsigned bytes 255.
+    """
+
+    def __init__(self, arrays: np.ndarray | Sequence[np.ndarray], white: int = WHITE) -> None:
+        self._arrays, self._white = arrays, white
+        height, width = arrays[0].shape[:2]
+        self.size = height, width
+
+    def __len__(self) -> int:
+        return len(self._arrays)
+
+    def images(self, places: np.ndarray, resizing: Resizing) -> np.ndarray:
+        """See `GivenImages`; those of another size are resized as files are."""
+        if isinstance(self._arrays, np.ndarray):
+            chosen = self._arrays[places]
+        else:
+            chosen = np.stack([self._arrays[place] for place in places.tolist()])
+        pixels = rgb(eight_bits(chosen, self._white))
+        return pixels if self.size == resizing.size else np.stack([resized(one, resizing) for one in pixels])
