@@ -1,6 +1,8 @@
 """What a result is about, as rows of plain values."""
 
+import csv
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from bottleneck_features.pipeline.method_names import row_label
@@ -67,8 +69,9 @@ def _method(row: Mapping[str, Any], split: str, select: str) -> dict[str, Any]:
 
 
 def _predictions(content: Content) -> Rows:
-    if "predictions" not in content:
-        raise AttributeError(f"The predictions are in {content['out']}.")
+    if content["out"]:
+        with Path(content["out"]).open(encoding="utf-8", newline="") as file:
+            return [_of_csv(row) for row in csv.DictReader(file)]
     return [
         {
             "file": one["file"],
@@ -80,6 +83,17 @@ def _predictions(content: Content) -> Rows:
         }
         for one in content["predictions"]
     ]
+
+
+def _of_csv(row: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "file": row["file"],
+        "label": row["label"] or None,
+        "probability": float(row["probability"]) if row["probability"] else None,
+        "unlike": {"yes": True, "no": False}.get(row["unlike"]),
+        "distance": float(row["distance"]) if row["distance"] else None,
+        "error": row["error"] or None,
+    }
 
 
 def _classes(content: Content) -> Rows:
