@@ -1,6 +1,7 @@
 """The recipe of a cache, to make more features exactly like it; refused where it cannot be followed here."""
 
 import json
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,13 @@ from bottleneck_features.pipeline.experiment import Experiment
 from bottleneck_features.pipeline.experiment_file import restored_experiment
 from bottleneck_features.pipeline.extraction.calibration import kept_calibration
 from bottleneck_features.pipeline.extraction.identity import pixels_of
+from bottleneck_features.pipeline.machine import hardware, versions
 from bottleneck_features.pipeline.use.image_features import DECODING, ImageRecipe
+from bottleneck_features.plain import one_line
 
 CALIBRATION = "compute.calibration"
+MAKERS = ("tensorflow", "keras", "numpy", "openvino")
+logger = logging.getLogger(__name__)
 
 
 def recipe_of_cache(cache: features.Features, home: Path) -> ImageRecipe:
@@ -46,6 +51,26 @@ def recipe_of_cache(cache: features.Features, home: Path) -> ImageRecipe:
     found = ImageRecipe(experiment, pixels, resizing_to(experiment, shape, kept_ranges(cache.identity)), calibration)
     _require_same(found, cache)
     return found
+
+
+def warn_of_another_machine(cache: features.Features) -> None:
+    """Say what computes here that did not make a cache: the low bits of new features may differ."""
+    made = {"processor": _part(cache, "hardware").get("processor"), **_part(cache, "versions")}
+    here = {"processor": hardware()["processor"], **versions(MAKERS)}
+    changed = [
+        f"{name} {made[name]} there, {here[name]} here" for name in here if made.get(name, here[name]) != here[name]
+    ]
+    if changed:
+        logger.warning(
+            "%s was made on another kind of machine: the low bits of new features may differ (%s).",
+            cache.path.name,
+            one_line("; ".join(changed)),
+        )
+
+
+def _part(cache: features.Features, name: str) -> Mapping[str, Any]:
+    found = cache.provenance.get(name)
+    return found if isinstance(found, Mapping) else {}
 
 
 def _experiment(cache: features.Features) -> Experiment:

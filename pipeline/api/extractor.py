@@ -14,7 +14,7 @@ from sklearn.utils import Tags
 
 from bottleneck_features import features, models
 from bottleneck_features.models.weights import require_backbone
-from bottleneck_features.pipeline.api.cache_recipe import recipe_of_cache
+from bottleneck_features.pipeline.api.cache_recipe import recipe_of_cache, warn_of_another_machine
 from bottleneck_features.pipeline.datasets.assembly import resizing_of
 from bottleneck_features.pipeline.datasets.paths import local_path
 from bottleneck_features.pipeline.datasets.pixels.decoding import RECIPE, Resizing
@@ -133,8 +133,8 @@ class Extractor(ImageTransformer):
     JPEG opened by PIL has pixels a little different from its file's, which libjpeg shrinks first. Arrays are resized in the
     network, as those of an `.npz`. PIL images keep what they load.
 
-    scikit-learn's `check_estimator` feeds tables of numbers: of its checks those of constructors, cloning, parameters and
-    tags hold here; those that call `fit` or `transform` on numbers do not, since rows of numbers are no images.
+    scikit-learn's `check_estimator` passes over it, since all it feeds are tables of numbers and the tags say that these are no
+    images. Those of its checks that need none (constructor, parameters, clone, tags, text) are among the tests.
 
     Args:
         backbone: a registered network, such as `resnet50`, or the path of a `.keras` file.
@@ -197,7 +197,6 @@ class Extractor(ImageTransformer):
     def _check(self) -> None:
         super()._check()
         experiment = self._experiment("folder")
-        require_backbone(experiment.backbone.name)
         models.resolve_engine(experiment.compute.engine, experiment.compute.precision)
         resizing_of(experiment)
         if experiment.backbone.weights == "random":
@@ -229,6 +228,8 @@ class Extractor(ImageTransformer):
                 "--set compute.precision=int8`, and take bf.open_features(path).extractor()."
             )
         backbone = os.fspath(self.backbone) if isinstance(self.backbone, os.PathLike) else self.backbone
+        if isinstance(backbone, str):
+            require_backbone(backbone)
         layers = models.default_layers(str(backbone)) if self.layers is None else self.layers
         if not len(layers):
             known = f"print(*models.layer_names({str(backbone)!r}))"
@@ -274,7 +275,9 @@ class CacheExtractor(ImageTransformer):
 
     def _check(self) -> None:
         super()._check()
-        self._recipe()
+        cache = self._open()
+        recipe_of_cache(cache, self._home())
+        warn_of_another_machine(cache)
 
     def _home(self) -> Path:
         if self.home is not None:
@@ -288,7 +291,10 @@ class CacheExtractor(ImageTransformer):
         return given_images(X, recipe.experiment.dataset.max_pixels), recipe
 
     def _recipe(self) -> ImageRecipe:
-        return recipe_of_cache(features.open_features(local_path(os.fspath(self.path))), self._home())
+        return recipe_of_cache(self._open(), self._home())
+
+    def _open(self) -> features.Features:
+        return features.open_features(local_path(os.fspath(self.path)))
 
 
 def _plain(value: Any) -> Any:

@@ -48,6 +48,19 @@ class _ByContent(Dataset):
         return found
 
 
+def first_places(contents: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return where each content is for the first time, in order, and which of these each one is.
+
+    Args:
+        contents: `(n, 32)` uint8.
+    """
+    _, first, inverse = np.unique(contents, axis=0, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    ranks = np.empty_like(order)
+    ranks[order] = np.arange(len(order))
+    return first[order], ranks[inverse.reshape(-1)]
+
+
 @dataclass(frozen=True, eq=False)
 class KeptRows:
     """The features that a home has of images by one recipe, in caches of data sets and in those it makes for them.
@@ -100,12 +113,19 @@ class KeptRows:
     def _write(self, contents: np.ndarray, read: Read, network: models.Extractor) -> None:
         folders, key = cache_folders(self.wanted.home), self.wanted.recipe_key
         taken_in = features.small_caches(folders, key, self.machine, SPLIT, len(contents))
-        copied = np.unique(np.concatenate([contents[:0], *taken_in.values()]), axis=0)
+        copied = np.concatenate([contents[:0], *taken_in.values()])
+        copied = copied[first_places(copied)[0]]
         whole = np.concatenate([copied, contents])
         dataset = _ByContent(whole, len(copied), self.wanted.image_shape, read)
-        with self._writer(dataset, network) as writer:
-            fill(writer, dataset, lambda: network, network.batch_size, Clock(), delay=SHOWN_AFTER)
-            writer.finish()
+        writer = self._writer(dataset, network)
+        try:
+            with writer:
+                fill(writer, dataset, lambda: network, network.batch_size, Clock(), delay=SHOWN_AFTER)
+                writer.finish()
+        except PipelineError:  # of an image that cannot be read
+            if not features.describe_cache(writer.path).done_images:
+                features.remove_cache(writer.path)
+            raise
         for folder in taken_in:
             if folder != writer.path:
                 with suppress(features.CacheError):  # somebody removes it, or writes to it

@@ -16,7 +16,7 @@ from bottleneck_features.pipeline.datasets.pixels.decoding import Resizing
 from bottleneck_features.pipeline.errors import PipelineError
 from bottleneck_features.pipeline.experiment import Experiment
 from bottleneck_features.pipeline.extraction.identity import recipe
-from bottleneck_features.pipeline.extraction.kept_rows import KeptRows
+from bottleneck_features.pipeline.extraction.kept_rows import KeptRows, first_places
 from bottleneck_features.pipeline.extraction.networks import (
     WantedNetwork,
     build_network,
@@ -92,7 +92,7 @@ class ImageFeatures:
             features.CacheError: the home cannot be written, or the disk is full.
         """
         contents = self._contents(images)
-        places, inverse = _distinct(contents)
+        places, inverse = first_places(contents)
         rows = KeptRows(self._wanted, self._recipe.fields)
         table = _Table(len(places))
         table.enter(self._pooled(*part) for part in rows.find(contents[places]))
@@ -113,7 +113,7 @@ class ImageFeatures:
             PipelineError: an image cannot be decoded, or the features are no numbers of their dtype.
             models.ModelError: see `experiment_extractor`.
         """
-        places, inverse = _distinct(self._contents(images))
+        places, inverse = first_places(self._contents(images))
         network = self._opened(self._without_keeping)
         batches = images.batches(self._recipe.resizing, network.batch_size, places)
         table, start = _Table(len(places)), 0
@@ -186,15 +186,6 @@ class _Table:
             if not self._had.any():
                 self.rows = np.empty((len(self._had), rows.shape[1]), np.float32)
             self.rows[places], self._had[places] = rows, True
-
-
-def _distinct(contents: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return where each content is for the first time, in order, and which of them each one is."""
-    _, first, inverse = np.unique(contents, axis=0, return_index=True, return_inverse=True)
-    order = np.argsort(first)
-    ranks = np.empty_like(order)
-    ranks[order] = np.arange(len(order))
-    return first[order], ranks[inverse.reshape(-1)]
 
 
 def _with_a_share_of_cores(build: Callable[[], models.Extractor]) -> models.Extractor:
