@@ -1,6 +1,7 @@
 from .errors import BottleneckError
-from .features import CacheDamaged, CacheError, CacheIncomplete, CacheMissing, open_features
+from .features import CacheDamaged, CacheError, CacheIncomplete, CacheMissing
 from .models import ModelError
+from .pipeline.api.caches import open_features
 from .pipeline.api.commands import (
     advise,
     bench,
@@ -14,6 +15,7 @@ from .pipeline.api.commands import (
     run,
     train_head,
 )
+from .pipeline.api.extractor import Extractor
 from .pipeline.api.loaded_model import LoadedModel, load_model
 from .pipeline.api.model_commands import evaluate, export, predict
 from .pipeline.api.result import Result, load_result
@@ -28,6 +30,7 @@ __all__ = [
     "CacheIncomplete",
     "CacheMissing",
     "Experiment",
+    "Extractor",
     "LoadedModel",
     "ModelError",
     "NoCache",

@@ -20,12 +20,14 @@ from .errors import (
 from .export import export_features
 from .identity import cache_path, differences, identity_key
 from .imported import Imported, import_features
+from .lock import recipe_lock
+from .lookup import find_rows, small_caches
 from .manifest import ArraySpec, Shard
 from .partition import SHARED, WHOLE, Partition
 from .plan import SplitPlan
 from .publish import PublishingWriter, fetch, share
 from .quarantine import DamagedFile
-from .reader import Features, open_features
+from .reader import Features, open_as, open_features
 from .rearranged import Places, RearrangedArray, RearrangedFeatures, rows_at
 from .records import EXPORT_FORMATS, CacheInfo, Difference
 from .remote import filesystem, is_url, store_error
@@ -83,19 +85,23 @@ __all__ = [
     "fetch",
     "filesystem",
     "find_cache",
+    "find_rows",
     "freed_by",
     "identity_key",
     "import_features",
     "is_url",
     "list_caches",
     "noticing_removal",
+    "open_as",
     "open_features",
+    "recipe_lock",
     "removal",
     "remove_cache",
     "repair",
     "require_unchanged",
     "rows_at",
     "share",
+    "small_caches",
     "splits_in",
     "store_error",
     "superseded",

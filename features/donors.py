@@ -108,9 +108,9 @@ class Donor:
             into[layer][positions] = taken
 
 
-def find_donors(folders: Sequence[Path], manifest: Manifest) -> list[Donor]:
-    """Return the caches, finished or not, whose features are made by the recipe of a manifest, the latest one first."""
-    if not manifest.recipe:
+def find_donors(folders: Sequence[Path], recipe: str) -> list[Donor]:
+    """Return the caches, finished or not, whose features are made by a recipe, the latest one first; none of an empty one."""
+    if not recipe:
         return []
     found = []
     for folder in folders:
@@ -118,7 +118,7 @@ def find_donors(folders: Sequence[Path], manifest: Manifest) -> list[Donor]:
             changed, theirs = (folder / MANIFEST).stat().st_mtime_ns, load(folder)
         except (OSError, CacheError):
             continue
-        if theirs.recipe == manifest.recipe and dict(theirs.layers) == dict(manifest.layers):
+        if theirs.recipe == recipe:
             found.append((changed, Donor(folder, theirs)))
     return [donor for _, donor in sorted(found, key=lambda item: item[0], reverse=True)]
 

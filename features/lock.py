@@ -91,6 +91,17 @@ def _opened(path: Path) -> int:
         raise write_error(error, path) from error
 
 
+def recipe_lock(root: Path, recipe: str) -> AbstractContextManager[None]:
+    """Wait for the others that write caches of a recipe by content, and keep them waiting.
+
+    Args:
+        root: the folder that holds all caches, which exists.
+        recipe: as for `CacheWriter`.
+    """
+    path = root / f".{recipe[:16]}.lock"
+    return _locked(path, math.inf, lambda: CacheBusy(f"{path} is locked."))
+
+
 def manifest_lock(folder: Path) -> AbstractContextManager[None]:
     """Hold the manifest for the moment of reading, changing and replacing it."""
     return _locked(

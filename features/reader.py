@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -85,6 +85,9 @@ class Features(Mapping[str, Split]):
         return f"Features({str(self.path)!r}, splits={list(self._splits)}, layers={list(self.layers)})"
 
 
+F = TypeVar("F", bound=Features)
+
+
 def open_features(path: Path | str) -> Features:
     """Open a finished feature cache without reading its features.
 
@@ -113,13 +116,18 @@ def open_features(path: Path | str) -> Features:
         >>> train = open_features("artifacts/features/digits-efficientnet-lite0-0f3a9c1e")["train"]
         >>> model.fit(train.x[:], train.y)
     """
+    return open_as(Features, path)
+
+
+def open_as(kind: type[F], path: Path | str) -> F:
+    """Open a finished feature cache, as `open_features`, as a class derived from `Features`."""
     folder = local_copy(str(path)) if is_url(path) else Path(path)
     if folder.name == MANIFEST:
         folder = folder.parent
     manifest = load(folder)
     if not manifest.complete:
         raise _incomplete(folder, manifest)
-    return Features(folder, manifest)
+    return kind(folder, manifest)
 
 
 def _recipe(identity: Mapping[str, Any]) -> str:

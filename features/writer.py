@@ -231,7 +231,8 @@ class CacheWriter:
             self._sources.reused.rows[donor.name] += len(head.shard)
 
     def _find_donors(self, folders: Sequence[Path]) -> list[Donor]:
-        return find_donors([folder for folder in folders if folder != self.path], self._manifest)
+        others = find_donors([folder for folder in folders if folder != self.path], self._manifest.recipe)
+        return [donor for donor in others if dict(donor.manifest.layers) == dict(self._manifest.layers)]
 
     def _adopt(self, shard: Shard, source: Path, entry: FileEntry) -> None:
         publish_link(self.path / shard.file, source)

@@ -30,7 +30,7 @@ from .matmul import matmul_gflops
 from .networks import open_extractor, require_readable
 from .parallel import limit_cores
 from .recipe import Recipe
-from .registry import backbone_names, default_layers
+from .registry import backbone_names, default_layers, default_size
 from .weights import WeightsIdentity, fetch, is_model_file, keras_home, preprocessing, weights_identity
 
 __all__ = [
@@ -56,6 +56,7 @@ __all__ = [
     "compile_classifier",
     "compute_in",
     "default_layers",
+    "default_size",
     "fetch",
     "freeze_batch_norm",
     "freeze_below",

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.lib.recfunctions import repack_fields
 
 from bottleneck_features.errors import enumerated
-from bottleneck_features.pipeline.dataset_settings import DatasetSettings
+from bottleneck_features.pipeline.dataset_settings import FILE_SOURCES, DatasetSettings
 from bottleneck_features.pipeline.datasets.classes import left_out_notice, require_trained, small_classes
 from bottleneck_features.pipeline.datasets.corrections.applying import corrected
 from bottleneck_features.pipeline.datasets.dividing import SPLIT_NAMES, divided, straddling_notice
@@ -45,6 +45,22 @@ def resizing_of(experiment: Experiment) -> Resizing:
     height, width = experiment.dataset.common_size or settings.size
     antialias = settings.antialias or settings.resize == "area"
     return Resizing((height, width), settings.resize, antialias, experiment.dataset.bands)
+
+
+def resizing_to(
+    experiment: Experiment, image_shape: tuple[int, int, int], ranges: Mapping[str, tuple[float, float]]
+) -> Resizing:
+    """Return what image files become that are to be images of an experiment's data.
+
+    Args:
+        experiment: its `dataset` and `input` sections.
+        image_shape: that of its data, if they are arrays.
+        ranges: which numbers become black and white, by their kind.
+    """
+    if experiment.dataset.source in FILE_SOURCES:
+        return replace(resizing_of(experiment), ranges=ranges)
+    antialias = experiment.input.antialias or experiment.input.resize not in POINT_SAMPLED
+    return Resizing(image_shape[:2], experiment.input.resize, antialias, experiment.dataset.bands, ranges)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,9 @@
 """The images that an int8 network is calibrated on: drawn once for an experiment, its data and a recipe, then kept."""
 
 import io
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -32,13 +34,31 @@ def calibration_images(experiment: Experiment, dataset: Dataset, home: Path) -> 
     Raises:
         PipelineError: what was kept cannot be read.
     """
-    path = _path(experiment, dataset, home)
-    if path is None:
+    if settings_identity(experiment)["compute.precision"] != "int8":
         return None
+    kept = kept_calibration(experiment, dataset.identity, dataset.image_shape, home)
+    return _drawn(experiment, dataset) if kept is None else kept
+
+
+def kept_calibration(
+    experiment: Experiment, pixels: Mapping[str, Any], image_shape: tuple[int, int, int], home: Path
+) -> np.ndarray | None:
+    """Return the calibration images that were kept for an int8 experiment; None where none were.
+
+    Args:
+        experiment: the experiment.
+        pixels: the `identity` of its data set.
+        image_shape: that of its images.
+        home: the artifacts folder.
+
+    Raises:
+        PipelineError: what was kept cannot be read.
+    """
+    path = _path(experiment, pixels, image_shape, home)
     try:
-        return _read(path.read_bytes(), dataset)
+        return _read(path.read_bytes(), image_shape)
     except FileNotFoundError:
-        return _drawn(experiment, dataset)
+        return None
     except (OSError, ValueError) as error:
         raise PipelineError(
             f"The calibration images in {path} cannot be used ({error}). Remove the file: they are drawn again, and int8 "
@@ -54,8 +74,10 @@ def keep_calibration(experiment: Experiment, dataset: Dataset, home: Path) -> No
     Raises:
         features.CacheError: the file cannot be written, or the store does not answer.
     """
-    path = _path(experiment, dataset, home)
-    if path is None or path.exists():
+    if settings_identity(experiment)["compute.precision"] != "int8":
+        return
+    path = _path(experiment, dataset.identity, dataset.image_shape, home)
+    if path.exists():
         return
     stream = io.BytesIO()
     np.save(stream, _drawn(experiment, dataset))
@@ -74,19 +96,17 @@ def _drawn(experiment: Experiment, dataset: Dataset) -> np.ndarray:
     return dataset.images("train", np.sort(order[: experiment.compute.calibration]))
 
 
-def _path(experiment: Experiment, dataset: Dataset, home: Path) -> Path | None:
+def _path(experiment: Experiment, pixels: Mapping[str, Any], image_shape: tuple[int, int, int], home: Path) -> Path:
     """Return where the images are kept; other data, and another draw of the test split, have calibration images of their own."""
     settings, data = settings_identity(experiment), experiment.dataset
-    if settings["compute.precision"] != "int8":
-        return None
     place = data.path if not data.path or features.is_url(data.path) else str(local_path(data.path).resolve())
     whose = {"source": data.source, "place": place, "split": [data.split_seed, data.test_fraction, data.group]}
-    recipe = {**settings, **dataset.identity, "images": experiment.compute.calibration, "shape": dataset.image_shape}
+    recipe = {**settings, **pixels, "images": experiment.compute.calibration, "shape": image_shape}
     return features.cache_path(home / CALIBRATIONS, experiment.name, {**recipe, **whose}).with_suffix(".npy")
 
 
-def _read(content: bytes, dataset: Dataset) -> np.ndarray:
+def _read(content: bytes, image_shape: tuple[int, int, int]) -> np.ndarray:
     images: np.ndarray = np.load(io.BytesIO(content), allow_pickle=False)
-    if images.dtype != np.uint8 or images.shape[1:] != dataset.image_shape or not len(images):
+    if images.dtype != np.uint8 or images.shape[1:] != image_shape or not len(images):
         raise ValueError(f"{images.dtype} of shape {images.shape}")
     return images

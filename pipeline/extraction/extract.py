@@ -77,6 +77,7 @@ def fill(
     build_extractor: Callable[[], models.Extractor],
     batch_size: int,
     clock: Clock,
+    delay: float = 0.0,
 ) -> int:
     """Extract and write every pending shard, with a progress bar.
 
@@ -86,12 +87,15 @@ def fill(
         build_extractor: called if there is anything to compute; its extractor takes batches of `batch_size`.
         batch_size: images per batch.
         clock: has the seconds of copying rows as `reuse`, those of computing as `extract`.
+        delay: seconds before the progress bar is shown.
 
     Returns:
         How many images were extracted.
     """
     computed = 0
-    with progress(total=writer.total_images, initial=writer.done_images, unit="image", desc="features") as bar:
+    with progress(
+        total=writer.total_images, initial=writer.done_images, unit="image", desc="features", delay=delay
+    ) as bar:
         with clock.phase("reuse"):
             for copied in copy_rows(writer):
                 bar.update(copied)
@@ -227,6 +231,7 @@ def cache_writer(
         "experiment": experiment.name,
         "settings": experiment_json(experiment),
         "data": dataset.title,
+        "image_shape": list(dataset.image_shape),
         "backbone": opened.backbone,
         **outputs.machine,
         "warnings": list(opened.data_warnings()),

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,19 +30,34 @@ def experiment_identity(
         groups and class names, and what `recipe` returns.
     """
     images = {f"dataset.{split}": dataset.fingerprint(split) for split in dataset.splits}
-    return {**images, "dataset.labels": targets_of(dataset).digest, **recipe(experiment, dataset, calibration)}
+    return {**images, "dataset.labels": targets_of(dataset).digest, **recipe(experiment, dataset.identity, calibration)}
 
 
-def recipe(experiment: Experiment, dataset: Dataset, calibration: np.ndarray | None = None) -> dict[str, Any]:
+def recipe(experiment: Experiment, pixels: Mapping[str, Any], calibration: np.ndarray | None = None) -> dict[str, Any]:
     """Return everything that the features of an image depend on besides the image and the machine, by setting.
 
-    Arguments as for `experiment_identity`.
+    Args:
+        experiment: its `backbone`, `input`, `features` and `compute` sections.
+        pixels: what decides how images become pixels, the `identity` of a data set.
+        calibration: uint8, the images that an int8 network is calibrated on.
     """
-    found = {**settings_identity(experiment), **dataset.identity}
+    found = {**settings_identity(experiment), **pixels}
     if calibration is not None:
         digest = hashlib.sha256(repr(calibration.shape).encode() + calibration.tobytes()).hexdigest()
         found["compute.calibration"] = f"{len(calibration)} images, {digest}"
     return found
+
+
+def pixels_of(identity: Mapping[str, Any], splits: Iterable[str]) -> dict[str, Any]:
+    """Return what the identity of a cache says of how its images became pixels, as `Dataset.identity`.
+
+    Args:
+        identity: from `experiment_identity`.
+        splits: of the cache.
+    """
+    others = {f"dataset.{name}" for name in (*splits, "labels")}
+    parts = ("input.decoding", "dataset.")
+    return {key: value for key, value in identity.items() if key.startswith(parts) and key not in others}
 
 
 def targets_of(dataset: Dataset) -> features.Targets:

@@ -64,7 +64,7 @@ class OpenedExperiment:
     @cached_property
     def recipe_key(self) -> str:
         """SHA-256 of all that the features of an image depend on besides the image and the machine."""
-        return features.identity_key(recipe(self.experiment, self.dataset, self.calibration))
+        return features.identity_key(recipe(self.experiment, self.dataset.identity, self.calibration))
 
     @cached_property
     def cache_path(self) -> Path:

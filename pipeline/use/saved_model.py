@@ -15,8 +15,8 @@ from bottleneck_features.foreign import read_json
 from bottleneck_features.models.probabilities import with_temperature
 from bottleneck_features.models.weights import file_digest
 from bottleneck_features.pipeline.dataset_settings import FILE_SOURCES
-from bottleneck_features.pipeline.datasets.assembly import resizing_of
-from bottleneck_features.pipeline.datasets.pixels.decoding import POINT_SAMPLED, RECIPE, Resizing
+from bottleneck_features.pipeline.datasets.assembly import resizing_to
+from bottleneck_features.pipeline.datasets.pixels.decoding import RECIPE, Resizing
 from bottleneck_features.pipeline.datasets.pixels.deep_pixels import shown
 from bottleneck_features.pipeline.datasets.pixels.value_ranges import kept_ranges, ranges_asked
 from bottleneck_features.pipeline.errors import RequestError
@@ -93,10 +93,7 @@ class SavedModel:
         """What image files become, by the ranges of values of the training images or by `dataset.value_range`."""
         settings = self.experiment.dataset
         ranges = ranges_asked(settings) or kept_ranges(self.known.get("cache_identity", {}))
-        if settings.source in FILE_SOURCES:
-            return replace(resizing_of(self.experiment), ranges=ranges)
-        antialias = self.experiment.input.antialias or self.experiment.input.resize not in POINT_SAMPLED
-        return Resizing(self.image_shape[:2], self.experiment.input.resize, antialias, settings.bands, ranges)
+        return resizing_to(self.experiment, self.image_shape, ranges)
 
     def as_json(self) -> dict[str, Any]:
         """Return its description in results."""

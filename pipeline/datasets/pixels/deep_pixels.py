@@ -98,8 +98,7 @@ def range_of(numbers: Numbers, ranges: Mapping[str, tuple[float, float]]) -> tup
         low, high = numbers.limits()
         raise UnusableImage(
             f"it holds {type_names([numbers.type])} values, {shown(low)} to {shown(high)}, and which of them are black and "
-            "white is unknown, since no training image had such values: give their range by "
-            "--set dataset.value_range=LOW,HIGH"
+            "white is unknown: no image was seen that tells. Give their range: dataset.value_range=LOW,HIGH"
         )
     return found
 
