@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,8 +51,8 @@ def keep_network(study: Study, heads: Sequence[SavedHead], folder: Path) -> Netw
         folder: where the heads are.
     """
     place, wanted = folder / BESIDE, network_of(study)
-    shutil.rmtree(place, ignore_errors=True)
     if not wanted.can_be_kept:
+        _remove(place)
         return NetworkBeside(None)
     try:
         difference = _difference(study, heads, opened_or_built(wanted))
@@ -62,6 +63,7 @@ def keep_network(study: Study, heads: Sequence[SavedHead], folder: Path) -> Netw
             )
         size = _linked(wanted.folder, place)
     except (models.ModelError, PipelineError, OSError, ValueError) as error:
+        _remove(place)
         return NetworkBeside(None, (f"The network is not kept beside the head: {error}",))
     file = f"{BESIDE}/{FILES[0]}"
     return NetworkBeside({"file": file, "bytes": size, "images": _checked(study).size, "difference": difference})
@@ -89,6 +91,12 @@ def _checked(study: Study) -> np.ndarray:
     every = np.sort(study.holdout.train.indices)
     starts = np.linspace(0, max(0, len(every) - RUN), RUNS).astype(np.int64)
     return every[np.unique(np.minimum(starts[:, None] + np.arange(RUN), len(every) - 1))]
+
+
+def _remove(place: Path) -> None:
+    """Remove a network, all of it at once for whoever looks."""
+    with workshop(place) as aside, suppress(FileNotFoundError):
+        place.replace(aside / place.name)
 
 
 def _linked(source: Path, place: Path) -> int:

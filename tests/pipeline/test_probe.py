@@ -95,6 +95,7 @@ def test_the_table_and_the_pictures_are_shown(extracted):
         "predictions.npz",
         "paths.png",
         "depth.png",
+        "network",
     }
 
 
