@@ -12,7 +12,7 @@ comma := ,
 EXTRAS := dev$(if $(shell command -v nvidia-smi 2>/dev/null),$(comma)gpu)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-faults lint docs settings-page report-pictures notebook inspect features features-ray simulate-scale train-head probe compare fine-tune report advise bench predict export doctor experiments cache-ls clean
+.PHONY: help demo test test-all test-faults lint docs settings-page report-pictures stored-notebook notebook inspect features features-ray simulate-scale train-head probe compare fine-tune report advise bench predict export doctor experiments cache-ls clean
 
 help:  ## show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 22
@@ -66,8 +66,11 @@ settings-page: $(READY)  ## write docs/settings.md anew, after a setting has cha
 report-pictures: $(READY)  ## draw the README's pictures of the demo's report anew, by Chromium
 	.venv/bin/python docs/report_pictures.py
 
-notebook: $(READY)  ## run examples/quick_experiments.ipynb; makes the features of photo-patches if they are missing
-	.venv/bin/jupyter-execute examples/quick_experiments.ipynb $(ARGS)
+stored-notebook: $(READY)  ## run the tutorial's notebook and store its outputs in it
+	.venv/bin/python docs/stored_notebook.py
+
+notebook: $(READY)  ## run the notebooks in examples/; they make the features that are missing
+	BOTTLENECK_HOME=$(or $(BOTTLENECK_HOME),$(CURDIR)/artifacts) .venv/bin/jupyter-execute examples/*.ipynb $(ARGS)
 
 features-ray: $(RAY)  ## stage one on a Ray cluster: one of this machine, or ARGS="--address HOST:PORT"
 	$(BOTTLENECK) features --engine-on ray -e $(EXPERIMENT) $(ARGS)

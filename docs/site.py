@@ -5,7 +5,7 @@ from pathlib import Path
 from mkdocs.structure.files import File
 
 ROOT = Path(__file__).resolve().parents[1]
-NOTEBOOK = "examples/quick_experiments.ipynb"
+NOTEBOOKS = tuple(f"examples/{path.name}" for path in sorted((ROOT / "examples").glob("*.ipynb")))
 PAGES = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}
 
 
@@ -20,7 +20,8 @@ def on_files(files, config):
     for name, target in PAGES.items():
         text = (ROOT / name).read_text(encoding="utf-8").replace("](docs/", "](").replace('="docs/', '="')
         files.append(File.generated(config, target, content=_to_pages(text, "")))
-    files.append(File.generated(config, NOTEBOOK, abs_src_path=str(ROOT / NOTEBOOK)))
+    for name in NOTEBOOKS:
+        files.append(File.generated(config, name, abs_src_path=str(ROOT / name)))
     return files
 
 
@@ -30,6 +31,6 @@ def on_page_markdown(markdown, page, config, files):
 
 
 def _to_pages(text, prefix):
-    for name, target in {**PAGES, NOTEBOOK: NOTEBOOK}.items():
+    for name, target in {**PAGES, **dict(zip(NOTEBOOKS, NOTEBOOKS, strict=True))}.items():
         text = text.replace(f"]({prefix}{name}", f"]({target}")
     return text
