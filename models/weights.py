@@ -68,9 +68,13 @@ def preprocessing(name: str) -> str:
 
     Args:
         name: a registered backbone or the path of a `.keras` file.
+
+    Raises:
+        UnknownBackbone: if there is no such backbone.
     """
     if is_model_file(name):
         return "inside the model file"
+    require_backbone(name)
     if name in TORCHVISION:
         return TORCH
     return LITE if name == LITE0 else APPLICATIONS[name].preprocessing

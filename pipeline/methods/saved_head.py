@@ -2,8 +2,6 @@
 
 import io
 import json
-import os
-import uuid
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -62,17 +60,6 @@ def save_head(head: SavedHead, path: Path) -> Path:
     np.savez(content, recipe=np.array(json.dumps(recipe, ensure_ascii=False)), **arrays)
     write_bytes(path, content.getvalue())
     return path
-
-
-def linked(file: Path, name: Path) -> Path:
-    """Give a head a second name in its folder, without a second copy where the file system has links; returns `name`."""
-    spare = name.with_name(f".{name.name}.{uuid.uuid4().hex}")
-    try:
-        os.link(file, spare)
-    except OSError:
-        write_bytes(name, file.read_bytes())
-        return name
-    return spare.replace(name)
 
 
 def load_head(path: Path) -> SavedHead:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from bottleneck_features.features.storage import publish_link
 from bottleneck_features.models.parallel import workers
 from bottleneck_features.pipeline import plots
 from bottleneck_features.pipeline.evaluation.scored import (
@@ -26,7 +27,7 @@ from bottleneck_features.pipeline.methods.cross_validation import Folding, cross
 from bottleneck_features.pipeline.methods.kept_head import build_saved_head
 from bottleneck_features.pipeline.methods.layer_rows import is_spatial
 from bottleneck_features.pipeline.methods.probe_search import Candidate
-from bottleneck_features.pipeline.methods.saved_head import SavedHead, linked, save_head
+from bottleneck_features.pipeline.methods.saved_head import SavedHead, save_head
 from bottleneck_features.pipeline.methods.seeds import Seeds, spread_details
 from bottleneck_features.pipeline.results import Result
 from bottleneck_features.pipeline.use.keeping import keep_network
@@ -115,7 +116,8 @@ def probe(study: Study, folding: Folding | None = None, seeds: Seeds | None = No
 def _save_heads(heads: Sequence[SavedHead], folder: Path) -> list[Path]:
     """Keep the head of every family, and the first once more as the one that `predict` takes."""
     files = [save_head(head, folder / f"head-{head.recipe['method']}.npz") for head in heads]
-    return [linked(files[0], folder / "head.npz"), *files]
+    publish_link(folder / "head.npz", files[0])
+    return [folder / "head.npz", *files]
 
 
 def _path_json(candidate: Candidate) -> dict[str, Any]:

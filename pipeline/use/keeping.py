@@ -1,7 +1,5 @@
 """Keeps the network of a head beside it, once its predictions are those of the features that the head was trained on."""
 
-import os
-import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -11,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from bottleneck_features import models
-from bottleneck_features.features.storage import workshop
-from bottleneck_features.pipeline.errors import PipelineError
+from bottleneck_features.errors import BottleneckError
+from bottleneck_features.features.storage import publish_link, workshop
 from bottleneck_features.pipeline.evaluation.splits import Subset
 from bottleneck_features.pipeline.evaluation.study import Study
 from bottleneck_features.pipeline.extraction.networks import DESCRIPTION, FILES, give_name, network_of, opened_or_built
@@ -62,9 +60,9 @@ def keep_network(study: Study, heads: Sequence[SavedHead], folder: Path) -> Netw
                 f"cache, more than {LIMIT:g}"
             )
         size = _linked(wanted.folder, place)
-    except (models.ModelError, PipelineError, OSError, ValueError) as error:
+    except (BottleneckError, OSError, ValueError) as error:
         _remove(place)
-        return NetworkBeside(None, (f"The network is not kept beside the head: {error}",))
+        return NetworkBeside(None, (f"The network is not kept beside the head: {str(error).rstrip('.')}.",))
     file = f"{BESIDE}/{FILES[0]}"
     return NetworkBeside({"file": file, "bytes": size, "images": _checked(study).size, "difference": difference})
 
@@ -103,10 +101,7 @@ def _linked(source: Path, place: Path) -> int:
     """Give the files of a network names beside a head, without a second copy where that can be; return their bytes."""
     with workshop(place) as making:
         for name in (*FILES, DESCRIPTION):
-            try:
-                os.link(source / name, making / name)
-            except OSError:
-                shutil.copyfile(source / name, making / name)
+            publish_link(making / name, source / name)
         size = sum(file.stat().st_size for file in making.iterdir())
         give_name(making, place)
     return size
