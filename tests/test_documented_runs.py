@@ -16,6 +16,7 @@ pytestmark = pytest.mark.slow
 
 OFFLINE = ("--set", "backbone.name=efficientnet-lite0", "--set", "backbone.layers=block5c_add,top_activation")
 SHORT = ("--set", "input.size=64,64", "--set", "finetune.epochs=1", "--set", "convnet.epochs=1")
+APART = ("docs/cache-format.md", "docs/python.md")  # one speaks of a file of the cache, the other has a test of its own
 NOT_RUN = {
     "…": "needs the user's own data or weights, or stands for several commands",
     r"-e cifar10\b": "downloads CIFAR-10 and ResNet50",
@@ -84,7 +85,7 @@ def test_a_newcomer_can_type_the_documentation_from_its_beginning_to_its_end(pla
     for page in PAGES:
         text = (ROOT / page).read_text(encoding="utf-8")
         for language, body in FENCE.findall(text):
-            if language == "python" and page != "docs/cache-format.md":  # that one speaks of a file of the cache
+            if language == "python" and page not in APART:
                 run_python(body, place)
             elif not language:
                 run_shell(body, place, done)
@@ -92,6 +93,39 @@ def test_a_newcomer_can_type_the_documentation_from_its_beginning_to_its_end(pla
             run_shell(" ".join(line.split()), place, done)
     assert {"bottleneck compare -e photo-patches", "bottleneck doctor"} <= done
     assert len(done) > 20
+
+
+@pytest.mark.timeout(1200)
+def test_the_page_about_python_runs_from_its_beginning_to_its_end(place, tmp_path):
+    shutil.copytree(place / "pictures", tmp_path / "pictures")
+    text = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
+    blocks = [body for language, body in FENCE.findall(text) if language == "python"]
+    assert len(blocks) > 8
+    run_python("\n".join(blocks), tmp_path)
+    assert (tmp_path / "labels.csv").is_file()
+
+
+@pytest.mark.timeout(1800)
+def test_the_stored_notebook_runs_from_nothing_and_gives_what_is_stored(tmp_path):
+    nbformat = pytest.importorskip("nbformat")
+    stored = ROOT / "examples" / "from_photographs_to_a_classifier.ipynb"
+    again = Path(shutil.copy(stored, tmp_path))
+    run([sys.executable, str(ROOT / "docs" / "stored_notebook.py"), str(again)], tmp_path)
+    before, now = (nbformat.read(file, 4).cells for file in (stored, again))
+    assert [cell.source for cell in before] == [cell.source for cell in now]
+    assert kinds(before) == kinds(now)
+    accuracies = [
+        float(re.search(r"([\d.]+)% \[.*images; most frequent class", printed(own))[1]) for own in (before, now)
+    ]
+    assert abs(accuracies[0] - accuracies[1]) < 5  # the engine computes in another precision on another processor
+
+
+def kinds(cells) -> list[list[list[str]]]:
+    return [[sorted(output.get("data", ["text"])) for output in cell.get("outputs", ())] for cell in cells]
+
+
+def printed(cells) -> str:
+    return "".join(output.get("text", "") for cell in cells for output in cell.get("outputs", ()))
 
 
 @pytest.mark.timeout(1200)

@@ -2,6 +2,10 @@
 
 from pathlib import Path
 
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+
 import bottleneck_features as bf
 
 
@@ -22,7 +26,24 @@ def step_by_step(experiment: bf.Experiment) -> list[Path]:
         raise SystemExit(error.exit_code) from error
 
 
+def in_scikit_learn(paths: list[Path], labels: list[str]) -> float:
+    extractor = bf.Extractor("efficientnet-lite0", layers=["block5c_add"], size=(96, 96), cache=None)
+    rows: np.ndarray = extractor.fit(paths).transform(paths)
+    pipe = make_pipeline(extractor, LogisticRegression())
+    return float(pipe.fit(paths, labels).score(paths, labels)) + rows.mean()
+
+
+def trained(file: Path, cache: Path, paths: list[Path]) -> np.ndarray:
+    model = bf.load_model(file)
+    split = bf.open_features(cache)["train"][:100]
+    print(split.frame(), model.predict(paths), model.unlike(paths), bf.predict(model, paths, top=1).table)
+    more: np.ndarray = bf.open_features(cache).extractor().transform(paths)
+    return model.predict_proba(paths) @ more
+
+
 def mistaken() -> None:
+    bf.Extractor(layer="block5c_add")  # type: ignore[call-arg]
+    bf.load_model(3)  # type: ignore[arg-type]
     bf.run(3)  # type: ignore[arg-type]
     bf.run("pictures", epochs=3)  # type: ignore[call-arg]
     bf.run("pictures", head=3)  # type: ignore[arg-type]
