@@ -7,7 +7,7 @@ from markupsafe import Markup, escape
 
 from bottleneck_features.plain import visible
 
-LONGEST = 300  # characters of a cell; the end of a longer text is left out
+LONGEST_CELL, LONGEST_SENTENCE = 300, 2000  # characters; the end of a longer text is left out
 # The ink and the paper are the notebook's own, light or dark: only their strength is set here.
 _LINE = "border:1px solid;border-color:color-mix(in srgb,currentColor 25%,transparent)"
 _CARD = f"display:inline-block;max-width:100%;box-sizing:border-box;overflow-x:auto;padding:.7em 1em;border-radius:6px;{_LINE}"
@@ -56,12 +56,20 @@ def card(
     listed = list(rows)
     parts = [
         Markup('<div style="font-weight:600">{}</div>').format(_text(title)),
-        *(Markup('<div style="margin-top:.3em">{}</div>').format(_text(line)) for line in (verdict, *notes) if line),
+        *(
+            Markup('<div style="margin-top:.3em">{}</div>').format(_text(line, LONGEST_SENTENCE))
+            for line in (verdict, *notes)
+            if line
+        ),
         *([_rows(listed)] if listed else []),
         *(_titled(table) for table in tables),
         *(_folded(table) for table in folded),
     ]
     return str(Markup('<div style="{}">{}</div>').format(_CARD, Markup("").join(parts)))
+
+
+def _sentence(text: str) -> Markup:
+    return Markup('<div style="margin-top:.3em">{}</div>').format(_text(text, LONGEST_SENTENCE))
 
 
 def _rows(rows: Iterable[tuple[str, object]]) -> Markup:
@@ -108,6 +116,6 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _text(value: object) -> Markup:
+def _text(value: object, longest: int = LONGEST_CELL) -> Markup:
     text = visible(f"{value:,}" if _is_number(value) else str(value))
-    return escape(text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…")
+    return escape(text if len(text) <= longest else f"{text[: longest - 1]}…")

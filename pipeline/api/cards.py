@@ -38,6 +38,8 @@ def result_card(content: Mapping[str, Any], said: Iterable[str], places: Iterabl
 def _tables(content: Mapping[str, Any]) -> list[cards.Table]:
     if "methods" in content:
         return [_methods(content)]
+    if content["command"] == "inspect":
+        return [_classes(content["images"])]
     try:
         rows = table_of(content)
     except AttributeError:
@@ -55,9 +57,16 @@ def _methods(content: Mapping[str, Any]) -> cards.Table:
     return cards.Table(table_columns(rows), table_rows(rows, select), title)
 
 
+def _classes(images: Mapping[str, Mapping[str, int]]) -> cards.Table:
+    classes = list(next(iter(images.values())))
+    rows = [(name, *(own[name] for own in images.values())) for name in classes[:MOST_ROWS]]
+    more = f"The first {MOST_ROWS} of {len(classes):,} classes; all: .table" if len(classes) > MOST_ROWS else ""
+    return cards.Table(("class", *images), rows, more)
+
+
 def _text(name: str, value: Any) -> object:
     if value is None:
         return "–"
     if isinstance(value, float):
-        return f"{value:.1%}" if name in _FRACTIONS else round(value, 2)
+        return f"{value:.1%}" if name in _FRACTIONS else f"{value:.3g}"
     return value

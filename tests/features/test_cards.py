@@ -9,7 +9,7 @@ import small_cache
 from browser import PROGRAM, chromium
 
 from bottleneck_features import load_experiment, open_features
-from bottleneck_features.cards import LONGEST, Table, card
+from bottleneck_features.cards import LONGEST_CELL, Table, card
 from bottleneck_features.features import Targets
 from bottleneck_features.pipeline.setting_list import every_setting
 
@@ -64,7 +64,7 @@ def test_nothing_that_others_chose_is_markup_and_nothing_is_asked_for(cards, nam
 
 def test_numbers_have_commas_and_long_texts_an_end():
     texts = Cells(card("x" * 1000, tables=[Table(("n",), [(1234567,), (0.5,)])])).texts
-    assert texts == [f"{'x' * (LONGEST - 1)}…", "n", "1,234,567", "0.5"]
+    assert texts == [f"{'x' * (LONGEST_CELL - 1)}…", "n", "1,234,567", "0.5"]
 
 
 def test_a_card_of_nothing_but_its_title_and_a_table_without_rows_are_cards():
