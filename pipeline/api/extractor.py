@@ -1,7 +1,7 @@
 """Features of images as transformers of scikit-learn."""
 
-import logging
 import os
+import warnings
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,7 +14,7 @@ from sklearn.utils import Tags
 
 from bottleneck_features import features, models
 from bottleneck_features.models.weights import require_backbone
-from bottleneck_features.pipeline.api.cache_recipe import recipe_of_cache, warn_of_another_machine
+from bottleneck_features.pipeline.api.cache_recipe import another_machine, recipe_of_cache
 from bottleneck_features.pipeline.datasets.assembly import resizing_of
 from bottleneck_features.pipeline.datasets.paths import local_path
 from bottleneck_features.pipeline.datasets.pixels.decoding import RECIPE, Resizing
@@ -27,7 +27,6 @@ from bottleneck_features.pipeline.use.given_images import GivenImages
 from bottleneck_features.pipeline.use.image_arguments import given_images
 from bottleneck_features.pipeline.use.image_features import DECODING, ImageFeatures, ImageRecipe
 
-logger = logging.getLogger(__name__)
 KEPT = "home"
 
 
@@ -117,6 +116,10 @@ class ImageTransformer(TransformerMixin, BaseEstimator):
         home = self._home()
         if self._opened is None or not self._opened.is_of(recipe, home):
             self._opened = ImageFeatures(recipe, usable_home(home) if self.cache == KEPT else home)
+            if recipe.experiment.backbone.weights == "random":
+                name = recipe.experiment.backbone.name
+                text = f"RANDOM WEIGHTS: {name} was not pre-trained; no figure of these features is about transfer learning."
+                warnings.warn(text, UserWarning, stacklevel=4)
         return self._opened
 
 
@@ -155,8 +158,8 @@ class Extractor(ImageTransformer):
         cache: `"home"`, or None: nothing is written, and whoever transforms the same images again computes them again.
 
     Example:
-        pipe = make_pipeline(bf.Extractor("efficientnet-lite0"), LogisticRegression(max_iter=1000))
-        cross_val_score(pipe, paths, labels)
+        >>> pipe = make_pipeline(bf.Extractor("efficientnet-lite0"), LogisticRegression(max_iter=1000))
+        >>> cross_val_score(pipe, paths, labels)
     """
 
     def __init__(
@@ -199,10 +202,6 @@ class Extractor(ImageTransformer):
         experiment = self._experiment("folder")
         models.resolve_engine(experiment.compute.engine, experiment.compute.precision)
         resizing_of(experiment)
-        if experiment.backbone.weights == "random":
-            logger.warning(
-                "RANDOM WEIGHTS: %s is not pre-trained; no figure is about transfer learning.", self.backbone
-            )
 
     def _home(self) -> Path:
         return default_home() if self.home is None else local_path(os.fspath(self.home))
@@ -277,7 +276,8 @@ class CacheExtractor(ImageTransformer):
         super()._check()
         cache = self._open()
         recipe_of_cache(cache, self._home())
-        warn_of_another_machine(cache)
+        if text := another_machine(cache):
+            warnings.warn(text, UserWarning, stacklevel=4)
 
     def _home(self) -> Path:
         if self.home is not None:

@@ -5,6 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -59,7 +60,7 @@ class ImageRecipe:
 class ImageFeatures:
     """Rows of features of images by one recipe; the network is opened when something is to be computed.
 
-    Layers are side by side; positions of maps, and views, are averaged, as probes do.
+    Layers are side by side; positions of maps, and views, are averaged, as probes do. Threads wait for one another.
 
     Args:
         recipe: how images become features.
@@ -72,6 +73,7 @@ class ImageFeatures:
         self._wanted = WantedNetwork(recipe.experiment, image_shape, home, recipe.key, recipe.calibration)
         self._network: models.Extractor | None = None
         self._widths: dict[str, int] = {}
+        self._lock = Lock()  # threads share a network
 
     def is_of(self, recipe: ImageRecipe, home: Path) -> bool:
         """Return whether these are the features of a recipe and of images of its size, kept in a home."""
@@ -91,6 +93,10 @@ class ImageFeatures:
             models.ModelError: see `experiment_extractor`.
             features.CacheError: the home cannot be written, or the disk is full.
         """
+        with self._lock:
+            return self._kept(images)
+
+    def _kept(self, images: GivenImages) -> np.ndarray:
         contents = self._contents(images)
         places, inverse = first_places(contents)
         rows = KeptRows(self._wanted, self._recipe.fields)
@@ -113,6 +119,10 @@ class ImageFeatures:
             PipelineError: an image cannot be decoded, or the features are no numbers of their dtype.
             models.ModelError: see `experiment_extractor`.
         """
+        with self._lock:
+            return self._computed(images)
+
+    def _computed(self, images: GivenImages) -> np.ndarray:
         places, inverse = first_places(self._contents(images))
         network = self._opened(self._without_keeping)
         batches = images.batches(self._recipe.resizing, network.batch_size, places)

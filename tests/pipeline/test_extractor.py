@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import joblib
@@ -223,6 +224,18 @@ def test_fit_is_not_needed_and_changes_nothing(home, paths, expected):
     assert not tags.input_tags.two_d_array
 
 
+def test_random_weights_are_said(empty, paths):
+    with pytest.warns(UserWarning, match="RANDOM WEIGHTS: efficientnet-lite0 was not pre-trained"):
+        assert small(empty, weights="random", layers="block5c_add").transform(paths[:2]).shape == (2, 112)
+
+
+def test_threads_may_share_one(home, paths, expected):
+    extractor = small(home, cache=None)
+    with ThreadPoolExecutor(3) as pool:
+        parts = pool.map(extractor.transform, [paths[:12], paths[12:24], paths[24:]])
+    np.testing.assert_array_equal(np.concatenate(list(parts)), expected)
+
+
 def test_other_settings_open_another_network(home, paths, expected):
     extractor = small(home)
     extractor.transform(paths[:1])
@@ -279,14 +292,14 @@ def started(home: Path, out: Path) -> subprocess.Popen:
 def test_a_killed_run_goes_on_where_it_was(tmp_path):
     home, out = tmp_path / "home", tmp_path / "x.npy"
     process, deadline = started(home, out), time.monotonic() + 200
-    while not (shards := list(home.glob("features/extractor-*/images/*.h5"))):
+    while not sum(info.done_images for info in list_caches(home / "features")):
         assert process.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not out.exists()
-    first = shards[0].stat().st_ino
+    (first,) = (path.stat().st_ino for path in home.glob("features/extractor-*/images/*.h5"))
     assert started(home, out).wait(200) == 0
     (folder,) = kept(home)
     assert not verify(folder).problems
