@@ -274,6 +274,22 @@ def test_each_worker_opens_a_network_of_its_own_with_its_share_of_the_cores(empt
         np.testing.assert_array_equal(rows, whole)
 
 
+SHARE = """
+import sys
+import bottleneck_features as bf
+bf.Extractor(size=32, engine="tensorflow", precision="float32", cache=None).transform(sys.argv[1:])
+import tensorflow as tf
+print(tf.config.threading.get_intra_op_parallelism_threads())
+"""
+
+
+def test_tensorflow_takes_its_share_of_the_cores_too(paths):
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    words = [sys.executable, "-c", SHARE, *paths[:2]]
+    done = subprocess.run(words, capture_output=True, text=True, check=True, env=environment)
+    assert done.stdout.split() == ["1"]
+
+
 SCRIPT = """
 import sys
 import numpy as np
