@@ -25,7 +25,13 @@ from bottleneck_features.pipeline.experiment_file import restored_experiment
 from bottleneck_features.pipeline.home import default_home, usable_home
 from bottleneck_features.pipeline.use.given_images import GivenImages
 from bottleneck_features.pipeline.use.image_arguments import given_images
-from bottleneck_features.pipeline.use.image_features import DECODING, ImageFeatures, ImageRecipe
+from bottleneck_features.pipeline.use.image_features import (
+    DECODING,
+    ImageFeatures,
+    ImageRecipe,
+    KeptFeatures,
+    UnkeptFeatures,
+)
 
 KEPT = "home"
 
@@ -70,8 +76,7 @@ class ImageTransformer(TransformerMixin, BaseEstimator):
             features.CacheError: the home cannot be written, or the disk is full.
         """
         images, recipe = self._prepared(X)
-        opened = self._opened_for(recipe)
-        return opened.kept(images) if self.cache == KEPT else opened.computed(images)
+        return self._opened_for(recipe).rows(images)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return the name of each feature, `(d,)` text such as `block5c_add_0`: the layer and the channel.
@@ -79,7 +84,9 @@ class ImageTransformer(TransformerMixin, BaseEstimator):
         Args:
             input_features: ignored; images have no names of features.
         """
-        opened = self._opened or self._opened_for(self._recipe())
+        recipe, opened = self._recipe(), self._opened
+        if opened is None or opened.recipe.experiment.backbone != recipe.experiment.backbone:
+            opened = self._opened_for(recipe)
         return np.asarray(opened.names(), object)
 
     def __sklearn_is_fitted__(self) -> bool:
@@ -113,9 +120,9 @@ class ImageTransformer(TransformerMixin, BaseEstimator):
             raise RequestError(f"cache is 'home', which keeps features there, or None. Received: {self.cache!r}")
 
     def _opened_for(self, recipe: ImageRecipe) -> ImageFeatures:
-        home = self._home()
-        if self._opened is None or not self._opened.is_of(recipe, home):
-            self._opened = ImageFeatures(recipe, usable_home(home) if self.cache == KEPT else home)
+        home, kind = self._home(), KeptFeatures if self.cache == KEPT else UnkeptFeatures
+        if not isinstance(self._opened, kind) or not self._opened.is_of(recipe, home):
+            self._opened = kind(recipe, usable_home(home) if self.cache == KEPT else home)
             if recipe.experiment.backbone.weights == "random":
                 name = recipe.experiment.backbone.name
                 text = f"RANDOM WEIGHTS: {name} was not pre-trained; no figure of these features is about transfer learning."

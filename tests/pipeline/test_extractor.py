@@ -115,7 +115,9 @@ def test_what_an_extractor_computed_is_taken_by_features(empty, pictures, paths,
 
 def test_without_a_cache_nothing_is_written_and_the_rows_are_the_same(extracted, tmp_path, paths, expected):
     nowhere = tmp_path / "nowhere"
-    np.testing.assert_array_equal(small(nowhere, cache=None).transform(paths), expected)
+    extractor = small(nowhere, cache=None)
+    assert len(extractor.get_feature_names_out()) == WIDTH
+    np.testing.assert_array_equal(extractor.transform(paths), expected)
     assert not nowhere.exists()
 
 
@@ -239,9 +241,9 @@ def test_threads_may_share_one(home, paths, expected):
 def test_other_settings_open_another_network(home, paths, expected):
     extractor = small(home)
     extractor.transform(paths[:1])
-    x = extractor.set_params(layers=["top_activation"]).transform(paths[:2])
-    assert x.shape == (2, 1280)
+    extractor.set_params(layers=["top_activation"])
     assert len(extractor.get_feature_names_out()) == 1280
+    assert extractor.transform(paths[:2]).shape == (2, 1280)
 
 
 def test_in_a_pipeline_it_is_cross_validated(home, paths, labels):
