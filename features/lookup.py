@@ -93,12 +93,11 @@ def small_caches(folders: Sequence[Path], recipe: str, machine: str, split: str,
     own = [donor for donor in find_donors(folders, recipe) if list(donor.manifest.splits) == [split]]
     found = {}
     for donor in sorted(own, key=lambda donor: (donor.manifest.complete, donor.manifest.images_done())):
+        if donor.manifest.complete and donor.manifest.images_done() > rows:
+            break  # all others are larger
         contents, _ = held(donor, machine)
-        stopped = not donor.manifest.complete
-        sound = len(contents) == donor.manifest.images_done() and not any(
-            donor.problem(shard) for shard, _ in donor.manifest.finished()
-        )
-        if sound and (stopped or len(contents) <= rows):
+        sound = not any(donor.problem(shard) for shard, _ in donor.manifest.finished())
+        if sound and len(contents) == donor.manifest.images_done():
             found[donor.folder] = contents
             rows += len(contents)
     return found

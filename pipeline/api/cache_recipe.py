@@ -1,7 +1,6 @@
 """The recipe of a cache, to make more features exactly like it; refused where it cannot be followed here."""
 
 import json
-import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,6 @@ from bottleneck_features.plain import one_line
 
 CALIBRATION = "compute.calibration"
 MAKERS = ("tensorflow", "keras", "numpy", "openvino")
-logger = logging.getLogger(__name__)
 
 
 def recipe_of_cache(cache: features.Features, home: Path) -> ImageRecipe:
@@ -53,19 +51,19 @@ def recipe_of_cache(cache: features.Features, home: Path) -> ImageRecipe:
     return found
 
 
-def warn_of_another_machine(cache: features.Features) -> None:
-    """Say what computes here that did not make a cache: the low bits of new features may differ."""
+def another_machine(cache: features.Features) -> str:
+    """Return what computes here that did not make a cache, so that the low bits of new features may differ; empty: nothing."""
     made = {"processor": _part(cache, "hardware").get("processor"), **_part(cache, "versions")}
     here = {"processor": hardware()["processor"], **versions(MAKERS)}
     changed = [
         f"{name} {made[name]} there, {here[name]} here" for name in here if made.get(name, here[name]) != here[name]
     ]
-    if changed:
-        logger.warning(
-            "%s was made on another kind of machine: the low bits of new features may differ (%s).",
-            cache.path.name,
-            one_line("; ".join(changed)),
-        )
+    if not changed:
+        return ""
+    return (
+        f"{cache.path.name} was made on another kind of machine, so the low bits of new features may differ: "
+        f"{one_line('; '.join(changed))}."
+    )
 
 
 def _part(cache: features.Features, name: str) -> Mapping[str, Any]:

@@ -24,8 +24,8 @@ class Cache(features.Features):
             models.ModelError: the backbone's weights are not here.
 
         Example:
-            cache = bf.open_features("artifacts/features/digits-efficientnet-lite0-0f3a9c1e")
-            x = cache.extractor().transform(["new.png"])
+            >>> cache = bf.open_features("artifacts/features/digits-efficientnet-lite0-0f3a9c1e")
+            >>> x = cache.extractor().transform(["new.png"])
         """
         from bottleneck_features.pipeline.api.extractor import CacheExtractor
 
@@ -53,7 +53,7 @@ def open_features(path: Path | str) -> Cache:
         CacheError: of another kind, see `features.open_features`.
 
     Example:
-        train = bf.open_features("artifacts/features/digits-efficientnet-lite0-0f3a9c1e")["train"]
-        model.fit(train.x[:], train.y)
+        >>> train = bf.open_features("artifacts/features/digits-efficientnet-lite0-0f3a9c1e")["train"]
+        >>> model.fit(train.x[:], train.y)
     """
     return features.open_as(Cache, path)

@@ -1,7 +1,7 @@
 """Features of images as transformers of scikit-learn."""
 
-import logging
 import os
+import warnings
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,7 +14,7 @@ from sklearn.utils import Tags
 
 from bottleneck_features import features, models
 from bottleneck_features.models.weights import require_backbone
-from bottleneck_features.pipeline.api.cache_recipe import recipe_of_cache, warn_of_another_machine
+from bottleneck_features.pipeline.api.cache_recipe import another_machine, recipe_of_cache
 from bottleneck_features.pipeline.datasets.assembly import resizing_of
 from bottleneck_features.pipeline.datasets.paths import local_path
 from bottleneck_features.pipeline.datasets.pixels.decoding import RECIPE, Resizing
@@ -25,9 +25,14 @@ from bottleneck_features.pipeline.experiment_file import restored_experiment
 from bottleneck_features.pipeline.home import default_home, usable_home
 from bottleneck_features.pipeline.use.given_images import GivenImages
 from bottleneck_features.pipeline.use.image_arguments import given_images
-from bottleneck_features.pipeline.use.image_features import DECODING, ImageFeatures, ImageRecipe
+from bottleneck_features.pipeline.use.image_features import (
+    DECODING,
+    ImageFeatures,
+    ImageRecipe,
+    KeptFeatures,
+    UnkeptFeatures,
+)
 
-logger = logging.getLogger(__name__)
 KEPT = "home"
 
 
@@ -71,8 +76,7 @@ class ImageTransformer(TransformerMixin, BaseEstimator):
             features.CacheError: the home cannot be written, or the disk is full.
         """
         images, recipe = self._prepared(X)
-        opened = self._opened_for(recipe)
-        return opened.kept(images) if self.cache == KEPT else opened.computed(images)
+        return self._opened_for(recipe).rows(images)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return the name of each feature, `(d,)` text such as `block5c_add_0`: the layer and the channel.
@@ -80,7 +84,9 @@ class ImageTransformer(TransformerMixin, BaseEstimator):
         Args:
             input_features: ignored; images have no names of features.
         """
-        opened = self._opened or self._opened_for(self._recipe())
+        recipe, opened = self._recipe(), self._opened
+        if opened is None or opened.recipe.experiment.backbone != recipe.experiment.backbone:
+            opened = self._opened_for(recipe)
         return np.asarray(opened.names(), object)
 
     def __sklearn_is_fitted__(self) -> bool:
@@ -114,9 +120,13 @@ class ImageTransformer(TransformerMixin, BaseEstimator):
             raise RequestError(f"cache is 'home', which keeps features there, or None. Received: {self.cache!r}")
 
     def _opened_for(self, recipe: ImageRecipe) -> ImageFeatures:
-        home = self._home()
-        if self._opened is None or not self._opened.is_of(recipe, home):
-            self._opened = ImageFeatures(recipe, usable_home(home) if self.cache == KEPT else home)
+        home, kind = self._home(), KeptFeatures if self.cache == KEPT else UnkeptFeatures
+        if not isinstance(self._opened, kind) or not self._opened.is_of(recipe, home):
+            self._opened = kind(recipe, usable_home(home) if self.cache == KEPT else home)
+            if recipe.experiment.backbone.weights == "random":
+                name = recipe.experiment.backbone.name
+                text = f"RANDOM WEIGHTS: {name} was not pre-trained; no figure of these features is about transfer learning."
+                warnings.warn(text, UserWarning, stacklevel=4)
         return self._opened
 
 
@@ -155,8 +165,8 @@ class Extractor(ImageTransformer):
         cache: `"home"`, or None: nothing is written, and whoever transforms the same images again computes them again.
 
     Example:
-        pipe = make_pipeline(bf.Extractor("efficientnet-lite0"), LogisticRegression(max_iter=1000))
-        cross_val_score(pipe, paths, labels)
+        >>> pipe = make_pipeline(bf.Extractor("efficientnet-lite0"), LogisticRegression(max_iter=1000))
+        >>> cross_val_score(pipe, paths, labels)
     """
 
     def __init__(
@@ -199,10 +209,6 @@ class Extractor(ImageTransformer):
         experiment = self._experiment("folder")
         models.resolve_engine(experiment.compute.engine, experiment.compute.precision)
         resizing_of(experiment)
-        if experiment.backbone.weights == "random":
-            logger.warning(
-                "RANDOM WEIGHTS: %s is not pre-trained; no figure is about transfer learning.", self.backbone
-            )
 
     def _home(self) -> Path:
         return default_home() if self.home is None else local_path(os.fspath(self.home))
@@ -277,7 +283,8 @@ class CacheExtractor(ImageTransformer):
         super()._check()
         cache = self._open()
         recipe_of_cache(cache, self._home())
-        warn_of_another_machine(cache)
+        if text := another_machine(cache):
+            warnings.warn(text, UserWarning, stacklevel=4)
 
     def _home(self) -> Path:
         if self.home is not None:

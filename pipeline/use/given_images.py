@@ -5,6 +5,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,6 +26,7 @@ from bottleneck_features.pipeline.extraction.read_ahead import read_ahead
 
 SHOWN_PROBLEMS = 5
 HASHED_AT_ONCE = 256  # images
+AT_ONCE = 1024  # tasks that wait for a thread
 T = TypeVar("T")
 
 
@@ -106,13 +108,14 @@ class _Decoded(GivenImages):
             except UnusableImage as reason:
                 return str(reason)
 
-        distinct = self._distinct(places)
+        keys = [self._key(place) for place in places]
+        distinct = dict(zip(keys, places, strict=True))
+        waiting = iter(distinct.items())
+        found: dict[Any, T | str] = {}
         with ThreadPoolExecutor(thread_count(), "decode") as pool, decoding_settings(self._max_pixels):
-            results = dict(zip(distinct, pool.map(done, distinct.values()), strict=True))
-        return {place: results[self._key(place)] for place in places}
-
-    def _distinct(self, places: Sequence[int]) -> dict[Any, int]:
-        return {self._key(place): place for place in places}
+            while part := dict(islice(waiting, AT_ONCE)):
+                found |= dict(zip(part, pool.map(done, part.values()), strict=True))
+        return {place: found[key] for place, key in zip(places, keys, strict=True)}
 
     def _key(self, place: int) -> Any:
         """Return what is the same for places that hold the same thing."""
@@ -149,7 +152,7 @@ class FileImages(_Decoded):
 
     def __init__(self, paths: Sequence[Path], max_pixels: int) -> None:
         super().__init__(paths, max_pixels)
-        self._sha256: dict[int, str] = {}
+        self._contents: np.ndarray | None = None
 
     def contents(self, resizing: Resizing) -> np.ndarray:
         """Return the SHA-256 of the bytes of each file, `(n, 32)` uint8; from now on other bytes are refused.
@@ -157,17 +160,17 @@ class FileImages(_Decoded):
         Raises:
             PipelineError: see `images`.
         """
-        digests: dict[int, Any] = self._each(
-            lambda place: hashlib.sha256(read_file(self._given[place])), range(len(self))
-        )
+        digests = self._each(lambda place: hashlib.sha256(read_file(self._given[place])).digest(), range(len(self)))
         if any(isinstance(one, str) for one in digests.values()):
             raise self._refusal(digests)
-        self._sha256 = {place: digest.hexdigest() for place, digest in digests.items()}
-        return np.frombuffer(b"".join(one.digest() for one in digests.values()), np.uint8).reshape(-1, SHA256_BYTES)
+        joined = b"".join(one for one in digests.values() if isinstance(one, bytes))
+        self._contents = np.frombuffer(joined, np.uint8).reshape(-1, SHA256_BYTES)
+        return self._contents
 
     def _decoded(self, place: int, resizing: Resizing) -> np.ndarray:
         content = read_file(self._given[place])
-        return load_bytes(content, resizing, self._sha256.get(place, ""), self._max_pixels)
+        sha256 = "" if self._contents is None else self._contents[place].tobytes().hex()
+        return load_bytes(content, resizing, sha256, self._max_pixels)
 
     def _key(self, place: int) -> Any:
         return self._given[place]

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import joblib
@@ -114,7 +115,9 @@ def test_what_an_extractor_computed_is_taken_by_features(empty, pictures, paths,
 
 def test_without_a_cache_nothing_is_written_and_the_rows_are_the_same(extracted, tmp_path, paths, expected):
     nowhere = tmp_path / "nowhere"
-    np.testing.assert_array_equal(small(nowhere, cache=None).transform(paths), expected)
+    extractor = small(nowhere, cache=None)
+    assert len(extractor.get_feature_names_out()) == WIDTH
+    np.testing.assert_array_equal(extractor.transform(paths), expected)
     assert not nowhere.exists()
 
 
@@ -223,12 +226,24 @@ def test_fit_is_not_needed_and_changes_nothing(home, paths, expected):
     assert not tags.input_tags.two_d_array
 
 
+def test_random_weights_are_said(empty, paths):
+    with pytest.warns(UserWarning, match="RANDOM WEIGHTS: efficientnet-lite0 was not pre-trained"):
+        assert small(empty, weights="random", layers="block5c_add").transform(paths[:2]).shape == (2, 112)
+
+
+def test_threads_may_share_one(home, paths, expected):
+    extractor = small(home, cache=None)
+    with ThreadPoolExecutor(3) as pool:
+        parts = pool.map(extractor.transform, [paths[:12], paths[12:24], paths[24:]])
+    np.testing.assert_array_equal(np.concatenate(list(parts)), expected)
+
+
 def test_other_settings_open_another_network(home, paths, expected):
     extractor = small(home)
     extractor.transform(paths[:1])
-    x = extractor.set_params(layers=["top_activation"]).transform(paths[:2])
-    assert x.shape == (2, 1280)
+    extractor.set_params(layers=["top_activation"])
     assert len(extractor.get_feature_names_out()) == 1280
+    assert extractor.transform(paths[:2]).shape == (2, 1280)
 
 
 def test_in_a_pipeline_it_is_cross_validated(home, paths, labels):
@@ -261,6 +276,22 @@ def test_each_worker_opens_a_network_of_its_own_with_its_share_of_the_cores(empt
         np.testing.assert_array_equal(rows, whole)
 
 
+SHARE = """
+import sys
+import bottleneck_features as bf
+bf.Extractor(size=32, engine="tensorflow", precision="float32", cache=None).transform(sys.argv[1:])
+import tensorflow as tf
+print(tf.config.threading.get_intra_op_parallelism_threads())
+"""
+
+
+def test_tensorflow_takes_its_share_of_the_cores_too(paths):
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    words = [sys.executable, "-c", SHARE, *paths[:2]]
+    done = subprocess.run(words, capture_output=True, text=True, check=True, env=environment)
+    assert done.stdout.split() == ["1"]
+
+
 SCRIPT = """
 import sys
 import numpy as np
@@ -279,14 +310,14 @@ def started(home: Path, out: Path) -> subprocess.Popen:
 def test_a_killed_run_goes_on_where_it_was(tmp_path):
     home, out = tmp_path / "home", tmp_path / "x.npy"
     process, deadline = started(home, out), time.monotonic() + 200
-    while not (shards := list(home.glob("features/extractor-*/images/*.h5"))):
+    while not sum(info.done_images for info in list_caches(home / "features")):
         assert process.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not out.exists()
-    first = shards[0].stat().st_ino
+    (first,) = (path.stat().st_ino for path in home.glob("features/extractor-*/images/*.h5"))
     assert started(home, out).wait(200) == 0
     (folder,) = kept(home)
     assert not verify(folder).problems
