@@ -149,9 +149,9 @@ class Split:
             ValueError: if the size is no whole number ≥ 1.
             CacheError: if there is no such layer; the message names the nearest.
 
-        Example:
-            for x, y in split.blocks(4096):
-                model.partial_fit(x, y, classes=range(10))
+        Examples:
+            >>> for x, y in split.blocks(4096):
+            ...     model.partial_fit(x, y, classes=range(10))
         """
         if not isinstance(size, int | np.integer) or isinstance(size, bool) or size < 1:
             raise ValueError(f"A block has a whole number of samples, 1 at least. Received: {size!r}")

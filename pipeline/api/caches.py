@@ -23,7 +23,7 @@ class Cache(features.Features):
                 here; names each field with both values.
             models.ModelError: the backbone's weights are not here.
 
-        Example:
+        Examples:
             >>> cache = bf.open_features("artifacts/features/digits-efficientnet-lite0-0f3a9c1e")
             >>> x = cache.extractor().transform(["new.png"])
         """
@@ -52,7 +52,7 @@ def open_features(path: Path | str) -> Cache:
         CacheDamaged: a file is missing, truncated or out of line; the message names it.
         CacheError: of another kind, see `features.open_features`.
 
-    Example:
+    Examples:
         >>> train = bf.open_features("artifacts/features/digits-efficientnet-lite0-0f3a9c1e")["train"]
         >>> model.fit(train.x[:], train.y)
     """

@@ -164,7 +164,7 @@ class Extractor(ImageTransformer):
         home: the artifacts folder; None: $BOTTLENECK_HOME, else `artifacts`.
         cache: `"home"`, or None: nothing is written, and whoever transforms the same images again computes them again.
 
-    Example:
+    Examples:
         >>> pipe = make_pipeline(bf.Extractor("efficientnet-lite0"), LogisticRegression(max_iter=1000))
         >>> cross_val_score(pipe, paths, labels)
     """

@@ -30,8 +30,8 @@ def figures_of(content: Mapping[str, Any]) -> dict[str, Figure]:
     Raises:
         RequestError: it is no result, or one that no command of this version can have written.
 
-    Example:
-        figures_of(json.loads(Path("artifacts/runs/digits/probe/result.json").read_text()))["depth"]
+    Examples:
+        >>> figures_of(json.loads(Path("artifacts/runs/digits/probe/result.json").read_text()))["depth"]
     """
     command = content.get("command") if isinstance(content, Mapping) else None
     if not isinstance(command, str):

@@ -55,7 +55,7 @@ def load_model(
         RequestError: there is no such model, its file cannot be read, or its backbone is not what it was trained on any more.
         ModelError: its network is to be built, and the weights are not there.
 
-    Example:
+    Examples:
         >>> model = bf.load_model("artifacts/runs/pets/probe/head.npz")
         >>> model.predict(["cat.jpg", "dog.jpg"])
         array(['cat', 'dog'], dtype='<U3')
