@@ -293,7 +293,9 @@ def report_command(request: Request) -> None:
         request,
         report(study_of(request, "report")),
         print_report,
-        lambda content: after_report(content, request.of_models),
+        lambda content: after_report(
+            content, request.of_models, request.home / "runs" / request.experiment.name / "probe"
+        ),
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from bottleneck_features.pipeline.method_names import BEST_PROBE, NETWORKS
 from bottleneck_features.pipeline.reporting.answer import best_method
+from bottleneck_features.pipeline.reporting.sources import read_result
 
 Words = tuple[str, ...]
 UNKNOWN_SECONDS = 600.0  # allowed for a method whose time is not known
@@ -41,7 +42,7 @@ def after_comparison(result: Mapping[str, Any], options: Words, of_models: Words
         return typed("fine-tune", (*options, "--method", best["name"]))
     if not (probed / "head.npz").is_file():
         return typed("probe", options)
-    return _export(best, of_models) or typed("advise", options)
+    return _export(_probed(probed), of_models) or typed("advise", options)
 
 
 def after_run(result: Mapping[str, Any], options: Words, of_models: Words) -> list[Words]:
@@ -58,11 +59,16 @@ def enough_minutes(minutes: float, *skipped: float | None) -> int:
     return math.ceil(minutes + (wanted + BESIDE) / 60)
 
 
-def after_report(result: Mapping[str, Any], of_models: Words) -> list[Words]:
-    """Return what adds to the page; where nothing is missing on it, what exports the model of `probe`."""
+def after_report(result: Mapping[str, Any], of_models: Words, probed: Path) -> list[Words]:
+    """Return what adds to the page; where nothing is missing on it, what exports the model of `probe`.
+
+    Args:
+        result: of `report`.
+        of_models: the words that name the experiment's trained models.
+        probed: the folder of the results of `probe`.
+    """
     more: list[Words] = [tuple(shlex.split(command)) for command in result["missing"]]
-    family = "knn" if "knn@" in result["best_method"] else ""
-    return more or _export({"name": family}, of_models)
+    return more or _export(_probed(probed), of_models)
 
 
 def after_advice(result: Mapping[str, Any]) -> list[Words]:
@@ -84,6 +90,12 @@ def after_prediction(result: Mapping[str, Any], of_models: Words) -> list[Words]
 def after_export(result: Mapping[str, Any]) -> list[Words]:
     """Return what shows the code that runs the exported files."""
     return [("cat", next(file for file in result["files"] if file.endswith(".md")))]
+
+
+def _probed(folder: Path) -> Mapping[str, Any]:
+    """Return the row of the model that `probe` has kept."""
+    result, _ = read_result(folder.parent, folder.name)
+    return next((row for row in result.get("methods", ()) if row.get("kept")), {"name": "knn"})
 
 
 def _export(row: Mapping[str, Any], of_models: Words) -> list[Words]:

@@ -122,7 +122,7 @@ def find_sources(
     for name, stage in REPORTED_COMMANDS.items():
         words = f"{stage.words} {curve_sizes(smallest)}" if name == "label-curve" else stage.words
         again = f"bottleneck {words} {shlex.join(options)}".rstrip()
-        result, reason = _read(runs, name)
+        result, reason = read_result(runs, name)
         if result and not reason:
             reason = _does_not_belong(result, stage, experiment, key, counts)
         if result and not reason:
@@ -163,7 +163,7 @@ def last_settings(runs: Path, experiment: Mapping[str, Any]) -> tuple[str, ...]:
     scoring = [name for name, record in RECORDS.items() if issubclass(record, ScoredResult)]
     there = [name for name in scoring if (runs / name / RESULT_FILE).is_file()]
     for name in sorted(there, key=lambda name: -(runs / name / RESULT_FILE).stat().st_mtime):
-        result, _ = _read(runs, name)
+        result, _ = read_result(runs, name)
         if result:  # else `find_sources` says what is wrong with it
             return tuple(_differing(result["experiment"], experiment, tuple(experiment), ("name", "description")))
     return ()
@@ -184,7 +184,7 @@ def predictions_of(
     return None, (remark,)
 
 
-def _read(runs: Path, name: str) -> tuple[dict[str, Any], str]:
+def read_result(runs: Path, name: str) -> tuple[dict[str, Any], str]:
     """Return the result of a command, or an empty one with the reason why it cannot be shown; without one where none is."""
     try:
         content = visible(read_json(runs / name / RESULT_FILE))

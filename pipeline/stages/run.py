@@ -6,15 +6,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bottleneck_features.pipeline.evaluation.splits import smallest_class
 from bottleneck_features.pipeline.evaluation.study import Study, open_study
 from bottleneck_features.pipeline.experiment import Experiment
 from bottleneck_features.pipeline.method_names import row_label
-from bottleneck_features.pipeline.method_row import CURVE_SEEDS
 from bottleneck_features.pipeline.methods.costs import estimated_seconds, larger_network
 from bottleneck_features.pipeline.methods.cross_validation import Folding, folding_of
 from bottleneck_features.pipeline.reporting.answer import best_method
-from bottleneck_features.pipeline.reporting.sources import find_sources
+from bottleneck_features.pipeline.reporting.sources import read_result
 from bottleneck_features.pipeline.results import Result, experiment_json
 from bottleneck_features.pipeline.stages.compare import compare
 from bottleneck_features.pipeline.stages.features import extract_features
@@ -94,7 +92,7 @@ def run(experiment: Experiment, home: Path, options: tuple[str, ...], minutes: f
         "skipped": budget.skipped,
         "larger": larger_network(study),
         "minutes": minutes,
-        "network": probed["network"],
+        "network": probed.get("network"),
         "model": str(study.folder.parent / "probe" / "head.npz"),
         "report": page.details["files"][0],
         "cache": extracted.details["cache"],
@@ -139,15 +137,9 @@ def _made(study: Study, command: str, but: Sequence[str] = ()) -> Mapping[str, A
         command: the command.
         but: sections of settings that may differ.
     """
-    experiment = study.experiment
-    counts = {split: len(samples) for split, samples in study.dataset.splits.items()}
-    seeds = range(experiment.seed, experiment.seed + CURVE_SEEDS)
-    smallest = smallest_class(study.dataset, experiment.head.validation_split, seeds)
-    now = experiment_json(experiment)
-    sources = find_sources(
-        study.folder.parent, now, key=study.cache.key, counts=counts, smallest=smallest, options=study.options
-    )
-    result = sources.results.get(command)
-    then = result["experiment"] if result else {}
+    result, wrong = read_result(study.folder.parent, command)
+    if wrong or not result or result["cache_key"] != study.cache.key:
+        return None
+    then, now = result["experiment"], experiment_json(study.experiment)
     same = all(then.get(section) == now[section] for section in now if section not in (*but, "description"))
-    return result if result and same else None
+    return result if same else None

@@ -15,7 +15,12 @@ from PIL import Image
 from rich.cells import cell_len
 
 from bottleneck_features.pipeline.commandline.layout import PIPE_WIDTH, prose, table_lines
-from bottleneck_features.pipeline.commandline.next_steps import after_comparison, after_extraction, enough_minutes
+from bottleneck_features.pipeline.commandline.next_steps import (
+    after_comparison,
+    after_extraction,
+    after_report,
+    enough_minutes,
+)
 from bottleneck_features.pipeline.commandline.output import MOST_ROWS
 from bottleneck_features.pipeline.results import GRAVEST, by_importance
 
@@ -173,6 +178,20 @@ def test_a_network_that_is_best_is_trained_next_and_kept(tmp_path):
     result = {"command": "compare", "methods": [other, row], "pairs": [pair], "scored_on": "test"}
     (words,) = after_comparison(result, ("-e", "x"), (), tmp_path)
     assert words == ("bottleneck", "fine-tune", "-e", "x", "--method", "fine-tune")
+
+
+@pytest.mark.parametrize(("kept", "following"), [("ridge", [("bottleneck", "export", "-e", "digits")]), ("knn", [])])
+def test_a_model_is_exported_next_if_that_of_probe_can_be_whatever_is_best_on_the_page(
+    ran, home, tmp_path, kept, following
+):
+    probed = Path(shutil.copytree(home / "runs" / "digits" / "probe", tmp_path / "probe"))
+    file = probed / "result.json"
+    content = json.loads(file.read_bytes())
+    methods = [{**row, "kept": row["name"] == kept} for row in content["methods"]]
+    file.write_text(json.dumps({**content, "methods": methods}))
+    for best in ("knn@block5c_add", "head@block5c_add"):
+        page = {"missing": {}, "best_method": best}
+        assert after_report(page, ("-e", "digits"), probed) == following
 
 
 def test_the_minutes_that_are_named_are_enough_for_all_that_was_left_out():
