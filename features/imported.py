@@ -11,7 +11,7 @@ import numpy as np
 from bottleneck_features.features.arraynames import Chosen, choose
 from bottleneck_features.features.errors import ImportRefused
 from bottleneck_features.features.identity import cache_path
-from bottleneck_features.features.labels import class_names, numbered, read_labels
+from bottleneck_features.features.labels import class_names, numbered, read_labels, require_trained_classes
 from bottleneck_features.features.manifest import ArraySpec
 from bottleneck_features.features.npyfiles import SavedArray
 from bottleneck_features.features.plan import SplitPlan
@@ -72,6 +72,7 @@ def import_features(root: Path | str, name: str, files: Mapping[str, File | tupl
     spec = _spec(taken)
     labels = {split: read_labels(chosen.labels) for split, chosen in taken.items()}
     names = class_names(labels)
+    require_trained_classes(labels)
     identity = {"imported": _identity(taken)}
     row_bytes = max(chosen.features.row_bytes for chosen in taken.values())
     writer = CacheWriter(

@@ -72,8 +72,7 @@ def class_names(labels: Mapping[str, Labels]) -> tuple[str, ...]:
     """Return the classes of all splits: their different labels, numbers in order of size, text in that of the alphabet.
 
     Raises:
-        ImportRefused: if numbers are too far apart to be classes, one-hot rows of two splits differ in width, or the
-            `train` split lacks a class.
+        ImportRefused: if numbers are too far apart to be classes, or one-hot rows of two splits differ in width.
     """
     widths = {split: own.columns for split, own in labels.items() if own.columns}
     if len(set(widths.values())) > 1:
@@ -81,8 +80,6 @@ def class_names(labels: Mapping[str, Labels]) -> tuple[str, ...]:
         raise ImportRefused(
             f"One-hot labels must have a column for each class in every split. Received columns: {found}"
         )
-    for split, own in labels.items():
-        _require_trained(split, own, labels.get("train", own))
     values = {value for own in labels.values() for value in own.values}
     whole = sorted(value for value in values if isinstance(value, int))
     if whole and whole[-1] > FAR and whole[-1] - whole[0] >= SPREAD * len(whole):
@@ -92,6 +89,16 @@ def class_names(labels: Mapping[str, Labels]) -> tuple[str, ...]:
             f"{_short(whole[0])} to {_short(whole[-1])}. {_AS_TEXT}"
         )
     return tuple(map(str, whole)) if len(whole) == len(values) else tuple(sorted(set(map(str, values))))
+
+
+def require_trained_classes(labels: Mapping[str, Labels]) -> None:
+    """Refuse labels of which the `train` split lacks a class.
+
+    Raises:
+        ImportRefused: it does; names the classes.
+    """
+    for split, own in labels.items():
+        _require_trained(split, own, labels.get("train", own))
 
 
 def numbered(labels: Labels, names: tuple[str, ...]) -> np.ndarray:

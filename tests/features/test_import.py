@@ -348,7 +348,7 @@ def test_a_damaged_file_is_taken_or_refused_but_never_breaks_the_import(kind, ch
 
 def test_importing_and_reading_loads_no_deep_learning_framework(cache):
     code = (
-        "import sys; from bottleneck_features import open_features; open_features(sys.argv[1])['train'].x[:]; "
+        "import sys; from bottleneck_features.features import open_features; open_features(sys.argv[1])['train'].x[:]; "
         "heavy = ('tensorflow', 'keras', 'torch', 'jax', 'bottleneck_features.pipeline', 'bottleneck_features.models'); "
         "print([name for name in heavy if name in sys.modules])"
     )

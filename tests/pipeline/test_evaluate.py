@@ -320,6 +320,28 @@ def test_arrays_of_another_size_become_what_the_model_takes(trained, saved_digit
     assert abs(found["figures"]["accuracy"] - files["figures"]["accuracy"]) < 0.2
 
 
+def test_arrays_of_a_test_split_alone_are_measured_though_nothing_could_be_trained_on_them(
+    trained, saved_digits, tmp_path
+):
+    with np.load(saved_digits / "large.npz") as arrays:
+        np.savez(tmp_path / "test.npz", x_test=arrays["x"], y_test=arrays["y"])
+        seven = arrays["y"] == 7
+        np.savez(
+            tmp_path / "both.npz",
+            **{"x_train": arrays["x"][~seven], "y_train": arrays["y"][~seven]},
+            **{"x_test": arrays["x"][seven], "y_test": arrays["y"][seven]},
+        )
+    words = ("-e", "digits", "--model", "train-head", "--json")
+    whole, alone, both = (
+        invoke("evaluate", *words, str(file), home=trained)
+        for file in (saved_digits / "large.npz", tmp_path / "test.npz", tmp_path / "both.npz")
+    )
+    assert json.loads(alone.stdout)["figures"] == json.loads(whole.stdout)["figures"]
+    assert json.loads(both.stdout)["n"] == 40
+    refused = invoke("inspect", str(tmp_path / "test.npz"), home=tmp_path / "home")
+    assert "there are no images and no labels of the train split" in refused.output
+
+
 def test_without_features_in_the_home_it_says_that_training_images_are_not_known(home, others, tmp_path):
     head = home / "runs" / "grey" / "probe" / "head.npz"
     result = _evaluated(tmp_path, str(others), model=str(head))

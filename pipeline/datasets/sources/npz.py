@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from bottleneck_features.errors import enumerated
-from bottleneck_features.features.labels import class_names, numbered, read_labels
+from bottleneck_features.features.labels import Labels, class_names, numbered, read_labels, require_trained_classes
 from bottleneck_features.features.npyfiles import SavedArray
 from bottleneck_features.pipeline.datasets.corrections.arrays import usable_arrays
 from bottleneck_features.pipeline.datasets.dataset import Dataset, Samples
@@ -33,7 +33,11 @@ def open_npz(experiment: Experiment, home: Path) -> Dataset:
         features.ImportRefused: the file is no .npz or is damaged, or the labels are no classes.
     """
     settings = experiment.dataset
-    whole = ArrayFile(find_arrays(settings.path), home)
+    found = find_arrays(settings.path, ("train",) if settings.learned else ())
+    labels = {split: read_labels(own.labels) for split, own in found.splits.items()}
+    if settings.learned:
+        require_trained_classes(labels)
+    whole = ArrayFile(found, labels, home)
     return divided_arrays(usable_arrays(whole, settings), settings)
 
 
@@ -42,16 +46,16 @@ class ArrayFile(Dataset):
 
     Args:
         found: its arrays.
+        labels: of each split.
         home: see `ArrayPixels`.
 
     Raises:
         RequestError: see `open_npz`.
     """
 
-    def __init__(self, found: FoundArrays, home: Path) -> None:
+    def __init__(self, found: FoundArrays, labels: Mapping[str, Labels], home: Path) -> None:
         self._pixels = {split: ArrayPixels(own.images, home) for split, own in found.splits.items()}
         _require_alike(found, self._pixels)
-        labels = {split: read_labels(own.labels) for split, own in found.splits.items()}
         self.class_names = class_names(labels)
         ids = {split: _ids(own, split if found.named else "image") for split, own in found.splits.items()}
         _require_unique(ids)
@@ -83,7 +87,10 @@ def _require_alike(found: FoundArrays, pixels: Mapping[str, ArrayPixels]) -> Non
             said = ", ".join(
                 f"{found.splits[split].images} up to {own.looked.largest:g}" for split, own in pixels.items()
             )
-            raise RequestError(f"The images of all splits of '{found.path}' must have one {what}. Received: {said}")
+            raise RequestError(
+                f"The images of all splits of '{found.path}' must have one {what}: save them alike, or leave out a split. "
+                f"Received: {said}"
+            )
 
 
 def _ids(own: ImageArrays, prefix: str) -> np.ndarray:

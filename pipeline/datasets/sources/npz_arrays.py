@@ -1,7 +1,7 @@
 """Which arrays of an .npz are images, labels, groups and ids, and of which split."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,8 +56,12 @@ class FoundArrays:
     notices: tuple[str, ...]
 
 
-def find_arrays(text: str) -> FoundArrays:
+def find_arrays(text: str, needed: Collection[str] = ("train",)) -> FoundArrays:
     """Find the arrays of `dataset.path` by their names; nothing but headers is read.
+
+    Args:
+        text: `dataset.path`.
+        needed: splits that must be there, where names of arrays say splits.
 
     Raises:
         RequestError: it names no such file, or images or labels cannot be found in it; says what there is.
@@ -78,7 +82,7 @@ def find_arrays(text: str) -> FoundArrays:
         if "train" in roles:
             raise _unclear(path, arrays, "some arrays name their split and others do not")
         roles["train"] = roles.pop("")
-    splits, unlabelled = _complete(path, arrays, roles if named else {"train": roles.get("", {})})
+    splits, unlabelled = _complete(path, arrays, roles if named else {"train": roles.get("", {})}, needed)
     return FoundArrays(path, splits, named, (*_passed_over(path, others), *unlabelled))
 
 
@@ -100,7 +104,7 @@ def _roles(path: Path, arrays: Sequence[SavedArray]) -> tuple[dict[str, dict[str
 
 
 def _complete(
-    path: Path, arrays: Sequence[SavedArray], roles: Mapping[str, Mapping[str, SavedArray]]
+    path: Path, arrays: Sequence[SavedArray], roles: Mapping[str, Mapping[str, SavedArray]], needed: Collection[str]
 ) -> tuple[dict[str, ImageArrays], tuple[str, ...]]:
     """Return the splits that have images and labels, and what is to be said of images without."""
     splits, unlabelled = {}, []
@@ -108,12 +112,14 @@ def _complete(
         own = roles.get(split, {})
         if "images" in own and "labels" not in own and split != "train":
             unlabelled.append(f"Data: '{own['images'].name}' of {path.name} has no labels, so its images are left out.")
-        elif own or split == "train":
+        elif own or split in needed:
             if lacking := [role for role in ("images", "labels") if role not in own]:
                 where = f" of the {split} split" if set(roles) != {"train"} else ""
                 raise _unclear(path, arrays, f"there are no {' and no '.join(lacking)}{where}")
             splits[split] = ImageArrays(**own)
             _require_rows(splits[split])
+    if not splits:
+        raise _unclear(path, arrays, "there are no images that have labels")
     return splits, tuple(unlabelled)
 
 
