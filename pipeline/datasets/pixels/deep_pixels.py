@@ -98,7 +98,8 @@ def range_of(numbers: Numbers, ranges: Mapping[str, tuple[float, float]]) -> tup
         low, high = numbers.limits()
         raise UnusableImage(
             f"it holds {type_names([numbers.type])} values, {shown(low)} to {shown(high)}, and which of them are black and "
-            "white is unknown: no image was seen that tells. Give their range: dataset.value_range=LOW,HIGH"
+            "white is unknown, since their range was neither given nor seen in training images: give it by "
+            "--set dataset.value_range=LOW,HIGH (in Python value_range=(LOW, HIGH))"
         )
     return found
 
