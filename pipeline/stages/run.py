@@ -92,7 +92,7 @@ def run(experiment: Experiment, home: Path, options: tuple[str, ...], minutes: f
         "skipped": budget.skipped,
         "larger": larger_network(study),
         "minutes": minutes,
-        "network": probed.get("network"),
+        "network": probed.get("network"),  # a result of an earlier release says nothing of it
         "model": str(study.folder.parent / "probe" / "head.npz"),
         "report": page.details["files"][0],
         "cache": extracted.details["cache"],
