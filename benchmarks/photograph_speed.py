@@ -17,8 +17,9 @@ from PIL import Image
 from skimage import data
 
 from bottleneck_features import models
+from bottleneck_features.pipeline.dataset_settings import DatasetSettings
 from bottleneck_features.pipeline.datasets.pixels.decoding import DRAFT_GAP, decoding_threads
-from bottleneck_features.pipeline.experiment import BackboneSettings, DatasetSettings, Experiment, InputSettings
+from bottleneck_features.pipeline.experiment import BackboneSettings, Experiment, InputSettings
 from bottleneck_features.pipeline.machine import hardware
 from bottleneck_features.pipeline.stages.features import extract_features
 from bottleneck_features.pipeline.stages.inspect import inspect

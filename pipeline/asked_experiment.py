@@ -21,6 +21,7 @@ from bottleneck_features.pipeline.experiment_file import (
     override_text,
     ready_made,
     restored_experiment,
+    setting_of,
 )
 from bottleneck_features.pipeline.kept_experiments import (
     begun,
@@ -142,7 +143,7 @@ def measured_data(data: str, overrides: tuple[str, ...], home: Path) -> tuple[Da
 
 def _named_settings(overrides: tuple[str, ...]) -> list[str]:
     """Return the settings of the `dataset` section that `--set` gives."""
-    keys = (override.partition("=")[0].strip() for override in overrides)
+    keys = map(setting_of, overrides)
     return [key.removeprefix("dataset.") for key in keys if key.startswith("dataset.")]
 
 
@@ -203,7 +204,7 @@ def _of_data(data: str, name: str | None, overrides: tuple[str, ...], home: Path
 
 def _require_no_place(overrides: tuple[str, ...], data: str) -> None:
     for word in overrides:
-        if word.partition("=")[0].strip() in ("dataset.path", "dataset.source"):
+        if setting_of(word) in ("dataset.path", "dataset.source"):
             raise RequestError(f"DATA says where the images are: give {data!r} or --set {word}, not both.")
 
 

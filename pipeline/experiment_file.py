@@ -136,6 +136,11 @@ def override_text(name: str, value: Any) -> str:
     return f"{name}={str(value).lower() if isinstance(value, bool) else value}"
 
 
+def setting_of(override: str) -> str:
+    """Return which setting an override names, such as `head.epochs`."""
+    return override.partition("=")[0].strip()
+
+
 def setting_names() -> list[str]:
     """Return every `key` and `section.key` that `--set` takes."""
     return _names_in(Experiment)

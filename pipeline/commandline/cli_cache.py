@@ -96,7 +96,8 @@ def cache_verify(path: Path, home: Path, repair: bool, as_json: bool) -> None:
         problems = [{"file": problem.file, "reason": problem.reason} for problem in report.problems]
         print_json({"cache": str(folder), "shards": report.shards, "pending": report.pending, "problems": problems})
     else:
-        found = "The cache is whole" if report.ok else f"{len(report.problems):,} files are damaged"
+        files = "1 file is" if len(report.problems) == 1 else f"{len(report.problems):,} files are"
+        found = "The cache is whole" if report.ok else f"{files} damaged"
         say(
             f"{found}: {report.shards:,} shards, {report.bytes / 2**20:,.1f} MiB checked in {report.seconds:.1f} s; "
             f"{report.pending:,} pending"

@@ -2,6 +2,7 @@
 
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -17,6 +18,7 @@ from bottleneck_features.pipeline.commandline.trained import (
     with_model_options,
 )
 from bottleneck_features.pipeline.errors import RequestError
+from bottleneck_features.pipeline.experiment_file import setting_of
 from bottleneck_features.pipeline.home import usable_home
 from bottleneck_features.pipeline.method_names import MODELS
 
@@ -48,7 +50,7 @@ def evaluate_command(
     home: Path,
     as_json: bool,
     split: str | None,
-    unknown: str,
+    unknown: Literal["fail", "leave-out"],
     everything: bool,
 ) -> None:
     """Measure a trained MODEL on labelled pictures: every figure, and every answer in a table.
@@ -70,8 +72,8 @@ def evaluate_command(
              bottleneck evaluate -e natural-images --model fine-tune natural-images --split test
     """
     home = usable_home(home)
-    of_data = tuple(word for word in overrides if _key(word).startswith("dataset."))
-    of_model = tuple(word for word in overrides if word not in of_data or _key(word) in OF_BOTH)
+    of_data = tuple(word for word in overrides if setting_of(word).startswith("dataset."))
+    of_model = tuple(word for word in overrides if word not in of_data or setting_of(word) in OF_BOTH)
     model, data = _told_apart(words, experiment, wanted, of_model, home)
     request = ModelRequest(model, home, as_json, of_model)
     from bottleneck_features.pipeline.asked_experiment import measured_data
@@ -82,17 +84,13 @@ def evaluate_command(
     opened = opened_model(request)
     from bottleneck_features.pipeline.stages.evaluate import evaluate
 
-    result = evaluate(opened, settings, home, split, "fail" if unknown == "fail" else "leave-out")
+    result = evaluate(opened, settings, home, split, unknown)
     show(
         request,
         result,
         partial(print_evaluation, everything=everything),
         lambda content: after_prediction(content, request.of_models),
     )
-
-
-def _key(override: str) -> str:
-    return override.partition("=")[0].strip()
 
 
 def _told_apart(

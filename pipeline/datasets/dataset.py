@@ -251,6 +251,13 @@ class RearrangedDataset(Dataset):
         like = np.empty((0, *self.image_shape), np.uint8)
         return self._places[split].take(indices).gathered(self._whole.images, like)
 
+    def perceptual_hashes(self, split: str, indices: np.ndarray) -> np.ndarray:
+        """See `Dataset.perceptual_hashes`."""
+        if split not in self._places:
+            return self._whole.perceptual_hashes(split, indices)
+        like = np.empty(0, hash_type(*self.image_shape[:2]))
+        return self._places[split].take(indices).gathered(self._whole.perceptual_hashes, like)
+
     def origin(self, split: str, index: int) -> ImageOrigin | None:
         """See `Dataset.origin`."""
         return self._whole.origin(*self._place(split, index))

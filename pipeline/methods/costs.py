@@ -13,8 +13,11 @@ SECONDS_A_PIXEL, SECONDS_A_STEP = (
 HEAD_SECONDS_A_STEP, HEAD_START = 0.003, 3.0
 # A training step in float32 against a forward pass in the extraction's precision, per image; 17 s an epoch of 1,279 images of 96
 # pixels through EfficientNet-Lite0 on two cores, whose bfloat16 pass takes 0.8 s. And what is spent before the first step.
-TRAINING_COST = {"float32": 6.0}
-REDUCED_COST, SECONDS_TO_START = 20.0, 8.0
+TRAINING_COST, TRAINING_COST_REDUCED, SECONDS_TO_START = (
+    6.0,
+    20.0,
+    8.0,
+)  # against float32, and against a faster precision
 DEFAULT, LARGER = "efficientnet-lite0", "resnet50"
 # 240 photographs at 224 pixels, bfloat16, two cores with AMX: 430 to 444 images/s through the one, 114 to 115 through the other
 LARGER_MEGABYTES, LARGER_COST = 98, 4.0
@@ -63,7 +66,8 @@ def fine_tune_seconds(study: Study) -> float | None:
     if not rate:
         return None
     passes = study.experiment.finetune.epochs * len(study.holdout.train)
-    return SECONDS_TO_START + TRAINING_COST.get(precision, REDUCED_COST) * passes / rate
+    cost = TRAINING_COST if precision == "float32" else TRAINING_COST_REDUCED
+    return SECONDS_TO_START + cost * passes / rate
 
 
 def small_convnet_seconds(study: Study) -> float:

@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from bottleneck_features.errors import enumerated
 from bottleneck_features.features.storage import sha256_of
 from bottleneck_features.models.criteria import default_criterion
 from bottleneck_features.pipeline import plots
 from bottleneck_features.pipeline.dataset_settings import DatasetSettings
 from bottleneck_features.pipeline.datasets.quarantine import QUARANTINE_FILE
 from bottleneck_features.pipeline.evaluation.calibration import reliability
-from bottleneck_features.pipeline.evaluation.figures import curves, figures
+from bottleneck_features.pipeline.evaluation.figures import TwoClassCurves, curves, figures
 from bottleneck_features.pipeline.evaluation.ledger import Looks, answers_digest, content_digest, record_look
 from bottleneck_features.pipeline.evaluation.per_class import per_class
 from bottleneck_features.pipeline.evaluation.scores import confusion
@@ -71,9 +72,10 @@ def evaluate(
     seen = trained_on(model, labelled, measured, learned)
     folder = run_folder(home, model.experiment.name, "evaluate")
     matrix = confusion(labelled.labels, measured.predicted, len(model.classes))
+    found = curves(labelled.labels, measured.probabilities)
     with clock.phase("write"):
         table = write_table(model, labelled, measured, seen, folder / TABLE)
-        pictures = _pictures(model, labelled, measured, matrix, folder)
+        pictures = _pictures(model, matrix, found, folder)
     looks = _looks(model, labelled, measured, seen, home)
     listed = folder / QUARANTINE_FILE
     details: dict[str, Any] = {
@@ -84,7 +86,7 @@ def evaluate(
         "classes": model.classes,
         "left_out": dict(labelled.left_out),
         "threshold": model.threshold,
-        **_figures(model, labelled, measured, matrix),
+        **_figures(model, labelled, measured, matrix, found),
         "trained_on": _seen(labelled, measured, seen),
         **({"test_looks": looks.as_json()} if looks else {}),
         "images_per_second": round(len(labelled) / clock.seconds["predict"], 2),
@@ -98,10 +100,11 @@ def evaluate(
     return result
 
 
-def _figures(model: SavedModel, labelled: Labelled, measured: Measured, matrix: np.ndarray) -> dict[str, Any]:
+def _figures(
+    model: SavedModel, labelled: Labelled, measured: Measured, matrix: np.ndarray, found: TwoClassCurves | None
+) -> dict[str, Any]:
     labels, predicted, probabilities = labelled.labels, measured.predicted, measured.probabilities
     present = np.unique(labels, return_inverse=True)[1]
-    found = curves(labels, probabilities)
     far = None if measured.distances is None else int((measured.distances > 1).sum())
     return {
         "select": default_criterion(present, int(present.max()) + 1),
@@ -109,7 +112,7 @@ def _figures(model: SavedModel, labelled: Labelled, measured: Measured, matrix: 
         "calibration": reliability(labels, probabilities).as_json(),
         "per_class": [asdict(one) for one in per_class(labels, predicted, matrix, model.classes, labelled.groups)],
         "confusion": matrix.tolist(),
-        "curves": asdict(found) if found else None,
+        "curves": found and asdict(found),
         "unlike": None if far is None else {"images": far, "share": far / len(labels)},
         "groups": None if labelled.groups is None else int(labelled.groups.max()) + 1,
     }
@@ -153,13 +156,11 @@ def _looks(
     return None
 
 
-def _pictures(
-    model: SavedModel, labelled: Labelled, measured: Measured, matrix: np.ndarray, folder: Path
-) -> list[Path]:
+def _pictures(model: SavedModel, matrix: np.ndarray, found: TwoClassCurves | None, folder: Path) -> list[Path]:
     (folder / "curves.png").unlink(missing_ok=True)  # of other data
     drawn = plots.confusion_matrices({model.name: matrix}, model.classes)  # with the data it fits not above two classes
     pictures = [plots.save_figure(drawn, folder / "confusion.png")]
-    if found := curves(labelled.labels, measured.probabilities):
+    if found:
         positive = model.classes[found.positive]
         drawn = plots.two_class_curves({model.name: asdict(found)}, positive)
         pictures.append(plots.save_figure(drawn, folder / "curves.png"))
@@ -173,13 +174,12 @@ def _warnings(model: SavedModel, labelled: Labelled, seen: np.ndarray | None) ->
     if model.head and (rough := model.head.novelty.warning()):
         warnings.append(rough)
     if labelled.left_out:
-        named = ", ".join(f"{name!r} ({count:,})" for name, count in labelled.left_out.items())
+        named = enumerated(f"{name!r} ({count:,})" for name, count in labelled.left_out.items())
         warnings.append(f"Images of classes that the model does not know are left out: {named}.")
     absent = sorted(set(range(len(model.classes))) - set(labelled.labels.tolist()))
     if absent:
-        named = ", ".join(repr(model.classes[number]) for number in absent[:10])
-        more = f" and {len(absent) - 10:,} more" if len(absent) > 10 else ""
-        warnings.append(f"There is no image of {named}{more}: how well the model finds these classes is not measured.")
+        named = enumerated(repr(model.classes[number]) for number in absent)
+        warnings.append(f"There is no image of {named}: how well the model finds these classes is not measured.")
     if labelled.groups is not None:
         warnings.append(
             f"The {len(labelled):,} images come in {int(labelled.groups.max()) + 1:,} groups (dataset.group): the intervals "

@@ -9,7 +9,7 @@ from commandline import invoke
 
 from bottleneck_features.errors import BottleneckError
 from bottleneck_features.features.npyfiles import SavedArray
-from bottleneck_features.pipeline.datasets import open_dataset
+from bottleneck_features.pipeline.datasets import Dataset, open_dataset
 from bottleneck_features.pipeline.datasets.sources.cifar10 import Cifar10
 from bottleneck_features.pipeline.experiment_file import load_experiment
 
@@ -146,6 +146,10 @@ def test_the_test_split_is_drawn_by_content(digits, tmp_path):
     assert by_id(redrawn) == by_id(again)
     same = other.redrawn(0)
     assert list(same.splits["test"].ids) == list(other.splits["test"].ids)
+    for split in redrawn.splits:  # those of the data set that is rearranged, which may remember them
+        places = np.arange(len(redrawn.splits[split]))
+        hashes = redrawn.perceptual_hashes(split, places)
+        assert hashes.tobytes() == Dataset.perceptual_hashes(redrawn, split, places).tobytes()
 
 
 def test_of_few_images_no_test_split_is_drawn(digits, tmp_path):

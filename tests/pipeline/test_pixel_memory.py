@@ -10,6 +10,7 @@ from commandline import invoke
 from imagefiles import encoded, write
 from PIL import Image
 
+from bottleneck_features.pipeline.dataset_settings import DatasetSettings
 from bottleneck_features.pipeline.datasets import open_dataset, pixel_memory
 from bottleneck_features.pipeline.datasets.dataset import Dataset
 from bottleneck_features.pipeline.datasets.pixel_memory import HASHES, MOST_BYTES, PIXELS
@@ -18,7 +19,7 @@ from bottleneck_features.pipeline.datasets.pixels.decoding import load
 from bottleneck_features.pipeline.datasets.pixels.perceptual import perceptual_hash
 from bottleneck_features.pipeline.datasets.pixels.value_ranges import RANGES_FILE
 from bottleneck_features.pipeline.datasets.scan_memory import PIXEL_FOLDER, forget_scans
-from bottleneck_features.pipeline.experiment import BackboneSettings, DatasetSettings, Experiment, InputSettings
+from bottleneck_features.pipeline.experiment import BackboneSettings, Experiment, InputSettings
 
 SIZE = (64, 48)
 PHOTOGRAPHS = 12
