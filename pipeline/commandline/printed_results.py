@@ -229,6 +229,8 @@ def print_run(result: Shown, of_models: Sequence[str], everything: bool) -> None
         )
     echo(f"report: {result['report']}")
     echo(f"model:  {result['model']}")
+    if everything:
+        _print_network(result)
     echo(f"for new images: {shlex.join(('bottleneck', 'predict', *of_models))} FOLDER")
 
 
