@@ -55,9 +55,10 @@ def table_lines(
         needed: how many columns, from the first, are never left out.
     """
     widths = [max(map(cell_len, cells)) for cells in zip(columns, *rows, strict=True)]
-    if sum(widths[:needed]) + GAP * (needed - 1) > total:
+    room = total - sum(widths[1:needed]) - GAP * (needed - 1)
+    if widths[0] > room:
         names = (cell_len(row[0]) for row in (columns, *rows))
-        widths[0] = max((name for name in names if name <= total // 2), default=0)
+        widths[0] = max((name for name in names if name <= min(room, total // 2)), default=0)
     kept = _fitting(widths, total, needed)
 
     def line(cells: Sequence[str]) -> str:

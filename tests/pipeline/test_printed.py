@@ -221,6 +221,12 @@ def test_a_table_fits_by_leaving_out_columns_and_keeps_every_name_whole(rows, to
         assert cell_len(line) <= max(total, cell_len(name))
 
 
+def test_a_name_that_takes_the_room_of_a_figure_has_a_line_of_its_own():
+    head, lines = table_lines(("method", "test"), [("12345678", "21 columns, no less  ".replace(" ", "_"))], 30)
+    assert lines == ["12345678", "        21_columns,_no_less__"]
+    assert head == "method  test"
+
+
 def test_a_name_without_room_has_a_line_of_its_own():
     long = "best-probe: logistic@block3b_add+block5c_add+top_activation_of_a_network"
     head, lines = table_lines(
