@@ -1,6 +1,7 @@
 """The command line as a user runs it, in a process of its own, and the disk it may meet."""
 
 import hashlib
+import json
 import os
 import signal
 import subprocess
@@ -36,22 +37,35 @@ def bottleneck(*words: str, home: Path, **environment: str) -> subprocess.Comple
 
 
 LOADED = """
-import sys
+import json, sys
 from bottleneck_features.__main__ import main
-try:
-    main()
-finally:
-    print("loaded:", *({"tensorflow", "keras"} & set(sys.modules)), file=sys.stderr)
+told, commands = sys.argv[1], json.loads(sys.argv[2])
+ends = []
+for words in commands:
+    sys.argv[1:] = words
+    try:
+        main()
+    except SystemExit as end:
+        ends.append((end.code or 0, sorted({"tensorflow", "keras"} & set(sys.modules))))
+with open(told, "w") as file:
+    json.dump(ends, file)
 """
 
 
-def frameworks_loaded(*words: str, home: Path) -> tuple[int, set[str]]:
-    """Run a command to its end in a process of its own; return its exit code and which of TensorFlow and Keras it imported."""
-    words = (sys.executable, "-c", LOADED, *words, "--home", str(home))
+def frameworks_loaded(*commands: tuple[str, ...], home: Path) -> list[tuple[int, set[str]]]:
+    """Run commands to their ends, one after the other in one process.
+
+    Returns:
+        For each its exit code, and which of TensorFlow and Keras were there at its end.
+    """
+    told = home / "loaded.json"
+    lines = json.dumps([[*words, "--home", str(home)] for words in commands])
+    words = (sys.executable, "-c", LOADED, str(told), lines)
     done = subprocess.run(words, capture_output=True, text=True, timeout=280, check=False)
-    _, found, last = done.stderr.rstrip().rpartition("loaded:")
-    assert found, done.stderr
-    return done.returncode, set(last.split())
+    assert done.returncode == 0, done.stderr
+    ends = json.loads(told.read_text())
+    told.unlink()
+    return [(code, set(found)) for code, found in ends]
 
 
 def invoke(*words: str, home: Path) -> Result:

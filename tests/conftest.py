@@ -1,14 +1,30 @@
 """What all tests share: a finished extraction, and the real data where they are to be had."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from commandline import SMALL, bottleneck, invoke
+from commandline import SMALL, invoke
 from hypothesis import settings
+
+from bottleneck_features.pipeline.extraction import networks
 
 settings.register_profile("shared machine", deadline=None)  # others use its cores too: no example has a time of its own
 settings.load_profile("shared machine")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that wait leave the cores to the other tests
+
+
+@pytest.fixture(scope="session", autouse=True)
+def shared_networks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Where commands in this process keep the networks they compile, for all homes: each is compiled once in a run."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "networks"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            networks, "NETWORKS", str(folder)
+        )  # an absolute path, so that the home before it counts for nothing
+        yield folder
 
 
 @pytest.fixture(scope="session")
@@ -23,8 +39,8 @@ def real_data() -> Path:
 def extracted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An artifacts folder in which stage one has run on 120 + 120 digits at 32×32 pixels."""
     home = tmp_path_factory.mktemp("artifacts")
-    done = bottleneck("features", *SMALL, home=home)
-    assert done.returncode == 0, done.stderr
+    done = invoke("features", *SMALL, home=home)
+    assert done.exit_code == 0, done.output
     return home
 
 

@@ -1,10 +1,11 @@
 """No command imports TensorFlow or Keras before it needs it: their import takes longer than the work of most."""
 
 import csv
+import shutil
 from pathlib import Path
 
 import pytest
-from commandline import bottleneck, frameworks_loaded
+from commandline import frameworks_loaded, invoke
 from imagefiles import encoded, picture, write
 
 from bottleneck_features import open_features
@@ -13,12 +14,13 @@ DIGITS = ("-e", "digits", "--set", "input.size=32,32", "--set", "backbone.layers
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An artifacts folder with features and a trained head, and a table that corrects a label beside it."""
+def home(tmp_path_factory: pytest.TempPathFactory, shared_networks: Path) -> Path:
+    """An artifacts folder with features, their network and a trained head, and a table that corrects a label beside it."""
     home = tmp_path_factory.mktemp("light")
     for words in (("features", *DIGITS), ("train-head", *DIGITS, "--set", "head.epochs=1")):
-        done = bottleneck(*words, home=home)
-        assert done.returncode == 0, done.stderr
+        done = invoke(*words, home=home)
+        assert done.exit_code == 0, done.output
+    shutil.copytree(shared_networks, home / "networks")
     (cache,) = (home / "features").iterdir()
     train = open_features(cache)["train"]
     with (home / "fixes.csv").open("w", newline="") as file:
@@ -27,35 +29,41 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
-@pytest.mark.parametrize(
-    ("words", "code"),
-    [
-        (("features", *DIGITS), 0),  # nothing to do
-        (("features", *DIGITS, "--set", "dataset.corrections={home}/fixes.csv"), 0),  # every row is reused
-        (("report", *DIGITS), 0),
-        (("inspect", *DIGITS), 0),
-        (("cache", "ls"), 0),
-        (("cache", "rm", "--superseded"), 0),
-        (("features", "-e", "nonsense"), 2),
-        (("features", "-e", "natural-images", "--set", "dataset.path=/nowhere"), 2),
-        (("features", *DIGITS, "--set", "backbone.name=resnet5"), 2),
-        (("features", *DIGITS, "--set", "backbone.weights=/nowhere.h5"), 2),
-        (("features", *DIGITS, "--set", "compute.engine=onnx"), 2),
-        (("train-head", "-e", "digits"), 2),  # there are no such features
-        (("probe", "-e", "digits"), 2),
-        (("compare", "-e", "digits", "--label-curve", "1,many"), 2),
-        (("predict", "-e", "digits", "/nowhere.png"), 2),
-        (("predict", "-e", "digits", "--model", "fine-tune", "{home}"), 2),
-        (("export", "-e", "digits", "--model", "fine-tune"), 2),
-        (("predict", "-e", "digits", "{home}/picture.png"), 0),  # by the network that is kept beside the head
-        (("evaluate", "digits", "digits", "--split", "test"), 0),
-    ],
-    ids=lambda value: " ".join(value[:1] + value[-2:]) if isinstance(value, tuple) else "",
-)
-def test_a_command_that_builds_no_network_needs_no_framework(home, words, code):
-    assert frameworks_loaded(*(word.format(home=home) for word in words), home=home) == (code, set())
+COMMANDS = [
+    (("features", *DIGITS), 0),  # nothing to do
+    (("features", *DIGITS, "--set", "dataset.corrections={home}/fixes.csv"), 0),  # every row is reused
+    (("report", *DIGITS), 0),
+    (("inspect", *DIGITS), 0),
+    (("cache", "ls"), 0),
+    (("cache", "rm", "--superseded"), 0),
+    (("features", "-e", "nonsense"), 2),
+    (("features", "-e", "natural-images", "--set", "dataset.path=/nowhere"), 2),
+    (("features", *DIGITS, "--set", "backbone.name=resnet5"), 2),
+    (("features", *DIGITS, "--set", "backbone.weights=/nowhere.h5"), 2),
+    (("features", *DIGITS, "--set", "compute.engine=onnx"), 2),
+    (("train-head", "-e", "digits"), 2),  # there are no such features
+    (("probe", "-e", "digits"), 2),
+    (("compare", "-e", "digits", "--label-curve", "1,many"), 2),
+    (("predict", "-e", "digits", "/nowhere.png"), 2),
+    (("predict", "-e", "digits", "--model", "fine-tune", "{home}"), 2),
+    (("export", "-e", "digits", "--model", "fine-tune"), 2),
+    (("predict", "-e", "digits", "{home}/picture.png"), 0),  # by the network that is kept beside the head
+    (("evaluate", "digits", "digits", "--split", "test"), 0),
+]
+TRAINING = ("train-head", *DIGITS, "--set", "head.epochs=1")
 
 
-def test_the_check_above_sees_a_command_that_trains(home):
-    words = ("train-head", *DIGITS, "--set", "head.epochs=1")
-    assert frameworks_loaded(*words, home=home) == (0, {"tensorflow", "keras"})
+@pytest.fixture(scope="module")
+def ends(home) -> list[tuple[int, set[str]]]:
+    """How each command ended, and last one that trains, all in one process: what one of them imports the next ones have."""
+    commands = [*(words for words, _ in COMMANDS), TRAINING]
+    return frameworks_loaded(*(tuple(word.format(home=home) for word in words) for words in commands), home=home)
+
+
+@pytest.mark.parametrize("place", range(len(COMMANDS)), ids=[" ".join(words[:1] + words[-2:]) for words, _ in COMMANDS])
+def test_a_command_that_builds_no_network_needs_no_framework(ends, place):
+    assert ends[place] == (COMMANDS[place][1], set())
+
+
+def test_the_check_above_sees_a_command_that_trains(ends):
+    assert ends[-1] == (0, {"tensorflow", "keras"})

@@ -3,19 +3,29 @@
 import json
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from commandline import SMALL, bottleneck, command, frameworks_loaded, shard_hashes
+from commandline import SMALL, command, frameworks_loaded, invoke, shard_hashes
 
 from bottleneck_features.features.manifest import seal
 from bottleneck_features.models.engines import cpu_has_bfloat16
 from bottleneck_features.pipeline.experiment_file import load_experiment
+from bottleneck_features.pipeline.extraction import networks
 from bottleneck_features.pipeline.extraction.extract import open_for_extraction
 from bottleneck_features.pipeline.extraction.networks import build_network, network_of, open_network
 
 OPENVINO = ("compute.engine=openvino", "compute.precision=float32", "input.size=32,32", "dataset.limit=120")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def in_the_home() -> Iterator[None]:
+    """Keep networks where users have them, not in the folder that other tests share."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(networks, "NETWORKS", "networks")
+        yield
 
 
 def opened_digits(home: Path, *overrides: str):
@@ -31,11 +41,11 @@ def test_the_next_run_opens_it_without_a_framework_and_writes_the_same_bytes(pre
     if precision == "bfloat16" and not cpu_has_bfloat16():
         pytest.skip("this processor does not multiply in bfloat16")
     words = ("features", *SMALL, "--set", "compute.engine=openvino", "--set", f"compute.precision={precision}")
-    assert bottleneck(*words, home=tmp_path).returncode == 0
+    assert invoke(*words, home=tmp_path).exit_code == 0
     first, result = shard_hashes(tmp_path), tmp_path / "runs" / "digits" / "features" / "result.json"
     check = json.loads(result.read_bytes())["check"]
     shutil.rmtree(tmp_path / "features")
-    assert frameworks_loaded(*words, home=tmp_path) == (0, set())
+    assert frameworks_loaded(words, home=tmp_path) == [(0, set())]
     assert shard_hashes(tmp_path) == first
     again = json.loads(result.read_bytes())
     assert (again["images"], again["check"]) == (240, check)
@@ -96,12 +106,19 @@ def emptied(folder: Path) -> None:
         flipped, cut, without_weights, of_another_openvino, of_another_recipe, of_another_format, unsealed, emptied,
     ],
 )  # fmt: skip
-def test_one_that_is_not_what_was_kept_is_not_used_but_made_again(harm, kept, tmp_path):
+def test_one_that_is_not_what_was_kept_is_not_used(harm, kept, tmp_path):
     home = tmp_path / "home"
     shutil.copytree(kept, home)
     assert open_network(digits(home)) is not None
     harm(digits(home).folder)
     assert open_network(digits(home)) is None
+
+
+@pytest.mark.parametrize("harm", [flipped, emptied])
+def test_one_that_is_not_what_was_kept_is_made_again(harm, kept, tmp_path):
+    home = tmp_path / "home"
+    shutil.copytree(kept, home)
+    harm(digits(home).folder)
     build_network(digits(home))
     assert open_network(digits(home)) is not None
     assert [path.name for path in (home / "networks").iterdir()] == [digits(home).folder.name]
@@ -128,6 +145,21 @@ def test_a_process_with_fewer_cores_gets_the_same_features_from_it(kept, monkeyp
         assert again(images)[layer].tobytes() == features.tobytes()
 
 
+def test_one_that_another_process_keeps_meanwhile_is_harmed_by_nobody(tmp_path, monkeypatch):
+    opened, make = digits(tmp_path), networks.experiment_extractor
+
+    def slowly(*arguments):
+        monkeypatch.setattr(networks, "experiment_extractor", make)
+        build_network(opened)  # the other one is done before this one
+        return make(*arguments)
+
+    monkeypatch.setattr(networks, "experiment_extractor", slowly)
+    build_network(opened)
+    assert open_network(opened) is not None
+    assert [path.name for path in (tmp_path / "networks").iterdir()] == [opened.folder.name]
+
+
+@pytest.mark.slow
 def test_processes_that_keep_one_at_once_do_not_harm_one_another(tmp_path):
     words = ("features", "-e", "digits", *(word for one in OPENVINO[:-1] for word in ("--set", one)))
     several = [
@@ -138,8 +170,8 @@ def test_processes_that_keep_one_at_once_do_not_harm_one_another(tmp_path):
     assert len(list((tmp_path / "networks").iterdir())) == 1
 
 
-def test_a_home_in_which_it_cannot_be_kept_is_said_and_works(tmp_path):
+def test_a_home_in_which_it_cannot_be_kept_is_said_and_works(tmp_path, caplog):
     (tmp_path / "networks").write_text("no folder")
-    done = bottleneck("features", *SMALL, home=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert "The compiled network is not kept" in done.stderr
+    done = invoke("features", *SMALL, home=tmp_path)
+    assert done.exit_code == 0, done.output
+    assert "The compiled network is not kept" in caplog.text

@@ -1,21 +1,29 @@
 """Stage one with a real backbone, stopped in the middle."""
 
 import json
+import shutil
 import signal
 import subprocess
 import time
 from pathlib import Path
 
 import pytest
-from commandline import SLOW, bottleneck, command, heed_ctrl_c, shard_hashes, small_disk
+from commandline import SLOW, bottleneck, command, heed_ctrl_c, invoke, shard_hashes, small_disk
 
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory) -> dict[str, str]:
     home = tmp_path_factory.mktemp("undisturbed")
-    done = bottleneck("features", *SLOW, home=home)
-    assert done.returncode == 0, done.stderr
+    done = invoke("features", *SLOW, home=home)
+    assert done.exit_code == 0, done.output
     return shard_hashes(home)
+
+
+@pytest.fixture
+def home(undisturbed, shared_networks, tmp_path) -> Path:
+    """An artifacts folder with the compiled network, which spares each process its start."""
+    shutil.copytree(shared_networks, tmp_path / "networks")
+    return tmp_path
 
 
 def _stop_after_shards(home: Path, shards: int, how: signal.Signals) -> tuple[int, str]:
@@ -29,24 +37,24 @@ def _stop_after_shards(home: Path, shards: int, how: signal.Signals) -> tuple[in
     return process.returncode, errors
 
 
-def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(tmp_path, undisturbed):
-    code, errors = _stop_after_shards(tmp_path, 3, signal.SIGINT)
+def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(home, undisturbed):
+    code, errors = _stop_after_shards(home, 3, signal.SIGINT)
     assert code == 1
     assert "Traceback" not in errors
     assert "the same command continues" in errors
-    done = bottleneck("features", *SLOW, "--json", home=tmp_path)
+    done = bottleneck("features", *SLOW, "--json", home=home)
     result = json.loads(done.stdout)
     assert result["images_resumed"] >= 2 * 64
     assert result["images"] + result["images_resumed"] == 1797
-    assert shard_hashes(tmp_path) == undisturbed
+    assert shard_hashes(home) == undisturbed
 
 
-def test_a_run_killed_twice_ends_with_the_same_bytes(tmp_path, undisturbed):
+def test_a_run_killed_twice_ends_with_the_same_bytes(home, undisturbed):
     for shards in (1, 9):
-        code, _ = _stop_after_shards(tmp_path, shards, signal.SIGKILL)
+        code, _ = _stop_after_shards(home, shards, signal.SIGKILL)
         assert code == -signal.SIGKILL
-    assert bottleneck("features", *SLOW, home=tmp_path).returncode == 0
-    assert shard_hashes(tmp_path) == undisturbed
+    assert bottleneck("features", *SLOW, home=home).returncode == 0
+    assert shard_hashes(home) == undisturbed
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 import json
 import logging
 import re
+import shutil
 import time
 from pathlib import Path
 
@@ -211,7 +212,7 @@ def test_int8_data_that_grow_keep_the_network_that_was_calibrated_first(tmp_path
     assert "Remove the file" in refused.output
 
 
-def test_what_a_cache_says_of_its_machine_reaches_no_terminal_as_it_is(tmp_path, pictures):
+def test_what_a_cache_says_of_its_machine_reaches_no_terminal_as_it_is(tmp_path, pictures, shared_networks):
     first = _features(tmp_path / "home", pictures)
     cache = Path(first["cache"])
     content = json.loads((cache / "manifest.json").read_bytes())
@@ -220,14 +221,14 @@ def test_what_a_cache_says_of_its_machine_reaches_no_terminal_as_it_is(tmp_path,
     (cache / "manifest.json").write_text(json.dumps(content))
     shard = cache / "train/00001.h5"
     shard.unlink()
+    shutil.copytree(shared_networks, tmp_path / "home" / "networks")
     again = bottleneck("features", *_words(pictures), home=tmp_path / "home")
     assert "tensorflow \\u001b]0;owned\\u0007 then" in again.stderr
     assert "\x1b]" not in again.stderr
 
 
-def test_where_everything_is_had_no_framework_is_needed(tmp_path, pictures):
+def test_where_everything_is_had_nothing_is_compiled(tmp_path, pictures):
     _features(tmp_path / "home", pictures)
-    done = bottleneck("features", *_words(pictures, "--set", "dataset.split_seed=1"), "--json", home=tmp_path / "home")
-    result = json.loads(done.stdout)
+    result = _features(tmp_path / "home", pictures, "--set", "dataset.split_seed=1")
     assert result["images"] == 0
     assert "compile" not in result["seconds"]
