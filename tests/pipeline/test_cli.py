@@ -1,4 +1,4 @@
-"""The commands as a user types them, each in a process of its own."""
+"""The commands as a user types them, those whose output a process of its own could disturb in one."""
 
 import json
 import os
@@ -79,8 +79,8 @@ def test_json_is_the_only_thing_on_stdout_and_is_what_is_kept(extracted):
 
 
 def test_a_second_extraction_does_nothing_and_says_so(extracted):
-    done = bottleneck("features", *SMALL, home=extracted)
-    assert done.returncode == 0
+    done = invoke("features", *SMALL, home=extracted)
+    assert done.exit_code == 0
     assert "nothing to do" in done.stdout
 
 
@@ -94,19 +94,18 @@ def test_the_cache_is_plain_hdf5_with_every_layer_of_one_pass(extracted):
 
 
 def test_the_cache_is_listed_and_exported_as_the_walk_through_saved_it(extracted, tmp_path):
-    rows = json.loads(bottleneck("cache", "ls", "--json", home=extracted).stdout)
+    rows = json.loads(invoke("cache", "ls", "--json", home=extracted).stdout)
     assert [(row["experiment"], row["images"], row["state"]) for row in rows] == [("digits", 240, "complete")]
     folder = extracted / "features" / rows[0]["cache"]
-    words = [sys.executable, "-m", "bottleneck_features", "cache", "export", str(folder), "--to", str(tmp_path)]
-    subprocess.run(words, check=True, capture_output=True)
+    assert invoke("cache", "export", str(folder), "--to", str(tmp_path), home=extracted).exit_code == 0
     with np.load(tmp_path / f"{folder.name}_train.npz") as exported:
         assert exported["features"].shape == (120, 1280)
         assert exported["labels"].shape == (120,)
 
 
 def test_features_made_with_other_settings_are_never_used_silently(extracted):
-    done = bottleneck("train-head", *SMALL, "--set", "input.size=48,48", home=extracted)
-    assert done.returncode == 2
+    done = invoke("train-head", *SMALL, "--set", "input.size=48,48", home=extracted)
+    assert done.exit_code == 2
     assert "input.size" in done.stderr
     assert "[48, 48]" in done.stderr
     assert "[32, 32]" in done.stderr

@@ -273,7 +273,7 @@ def test_a_wrong_request_quotes_what_was_received(home, others, words, expected)
         assert text in done.stderr
 
 
-@pytest.mark.parametrize("words", [("digits",), ("digits", "--model", "train-head"), ("-e", "digits")])
+@pytest.mark.parametrize("words", [("digits",), ("-e", "digits")])
 def test_a_head_is_as_good_on_embedded_test_images_as_its_result_says(trained, words):
     limit = ("--set", "dataset.limit=120")
     done = invoke(
@@ -302,22 +302,25 @@ def saved_digits(tmp_path_factory) -> Path:
     return root
 
 
-def test_training_images_of_arrays_are_known_again_where_they_were_saved_as_files(trained, saved_digits):
+@pytest.fixture(scope="module")
+def of_files(trained, saved_digits) -> dict[str, Any]:
     words = ("-e", "digits", "--model", "train-head", str(saved_digits / "files"), "--json")
-    result = json.loads(invoke("evaluate", *words, home=trained).stdout)
+    return json.loads(invoke("evaluate", *words, home=trained).stdout)
+
+
+def test_training_images_of_arrays_are_known_again_where_they_were_saved_as_files(trained, of_files):
     limited = json.loads((trained / "runs" / "digits" / "train-head" / "result.json").read_text())["methods"][0]["n"]
-    assert 0 < result["trained_on"]["images"] <= limited["train"] + limited["validation"]
-    assert result["n"] == 40
+    assert 0 < of_files["trained_on"]["images"] <= limited["train"] + limited["validation"]
+    assert of_files["n"] == 40
 
 
-def test_arrays_of_another_size_become_what_the_model_takes(trained, saved_digits):
+def test_arrays_of_another_size_become_what_the_model_takes(trained, saved_digits, of_files):
     words = ("-e", "digits", "--model", "train-head", "--json")
-    files = json.loads(invoke("evaluate", *words, str(saved_digits / "files"), home=trained).stdout)
     arrays = invoke("evaluate", *words, str(saved_digits / "large.npz"), home=trained)
     assert arrays.exit_code == 0, arrays.output
     found = json.loads(arrays.stdout)
     assert found["n"] == 40
-    assert abs(found["figures"]["accuracy"] - files["figures"]["accuracy"]) < 0.2
+    assert abs(found["figures"]["accuracy"] - of_files["figures"]["accuracy"]) < 0.2
 
 
 def test_arrays_of_a_test_split_alone_are_measured_though_nothing_could_be_trained_on_them(
