@@ -113,7 +113,7 @@ def test_real_results_fit_their_records(place):
 
 @pytest.mark.parametrize("name", SHOWN)
 def test_whatever_a_result_says_the_report_shows_it_or_says_why_not(place, name):
-    _mutations(place, name, 5)
+    _mutations(place, name, 3)
 
 
 @pytest.mark.slow
@@ -136,11 +136,19 @@ def test_whatever_a_hundred_results_say_the_report_shows_them_or_says_why_not(pl
     ],
     ids=["empty", "list", "no-utf8", "deep-list", "deep-object", "long-number", "nan", "infinite"],
 )
-def test_a_file_that_is_no_result_is_named_and_the_others_are_shown(place, content, why):
+def test_a_file_that_is_no_result_is_named_and_the_others_are_taken(place, content, why):
     place.lay(probe=place.results["probe"], inspect=content, advise=place.results["advise"])
+    sources = place.made.sources()
+    (remark,) = sources.remarks
+    assert remark.startswith("The result of inspect is not shown: its result.json cannot be read (")
+    assert why in remark
+    assert set(sources.results) == {"probe", "advise"}
+
+
+def test_the_page_shows_the_others_beside_a_file_that_is_no_result(place):
+    place.lay(probe=place.results["probe"], inspect=b"[" * 100_000, advise=place.results["advise"])
     page, remarks = place.page()
     assert "The result of inspect is not shown: its result.json cannot be read (" in remarks
-    assert why in remarks
     assert '<h2 id="advice">' in page
 
 
@@ -149,32 +157,41 @@ def test_a_folder_in_the_place_of_a_result_is_named(place):
     folder = place.made.runs / "inspect" / "result.json"
     folder.mkdir()
     try:
-        assert "The result of inspect is not shown: its result.json cannot be read (" in place.page()[1]
+        (remark,) = place.made.sources().remarks
+        assert remark.startswith("The result of inspect is not shown: its result.json cannot be read (")
         assert not last_settings(place.made.runs, json.loads(place.results["probe"])["experiment"])
     finally:
         folder.rmdir()
 
 
-@pytest.mark.parametrize(
-    ("name", "key", "value", "why"),
-    [
-        ("train-head", "command", "../../x", "command: it is the result of '../../x'"),
-        ("train-head", "confusion", [[1, 2], [3]], "confusion: the confusion matrix is not square"),
-        ("train-head", "classes", ["a"], "it: the confusion matrix has not as many rows as there are classes"),
-        ("train-head", "history", {"loss": [1.0]}, "history: the learning curves lack accuracy, val_accuracy, val_loss"),
-        ("compare", "pairs", [], "pairs: List should have at least 1 item"),
-        ("compare", "scored_on", "train", "scored_on: Input should be 'validation', 'test'"),
-        ("inspect", "images", {"train": {"a": -1}}, "images.train.a: Input should be greater than or equal to 0"),
-        ("label-curve", "points", [], "points: List should have at least 1 item"),
-        ("advise", "reasons", "\x1b[31mno", "reasons: Input should be a valid list"),
-        ("inspect", "seconds", {"\x1b": -1.0}, "seconds.\\u001b: Input should be greater than or equal to 0"),
-    ],
-)  # fmt: skip
+IMPOSSIBLE = [
+    ("train-head", "command", "../../x", "command: it is the result of '../../x'"),
+    ("train-head", "confusion", [[1, 2], [3]], "confusion: the confusion matrix is not square"),
+    ("train-head", "classes", ["a"], "it: the confusion matrix has not as many rows as there are classes"),
+    ("train-head", "history", {"loss": [1.0]}, "history: the learning curves lack accuracy, val_accuracy, val_loss"),
+    ("compare", "pairs", [], "pairs: List should have at least 1 item"),
+    ("compare", "scored_on", "train", "scored_on: Input should be 'validation', 'test'"),
+    ("inspect", "images", {"train": {"a": -1}}, "images.train.a: Input should be greater than or equal to 0"),
+    ("label-curve", "points", [], "points: List should have at least 1 item"),
+    ("advise", "reasons", "\x1b[31mno", "reasons: Input should be a valid list"),
+    ("inspect", "seconds", {"\x1b": -1.0}, "seconds.\\u001b: Input should be greater than or equal to 0"),
+]
+
+
+@pytest.mark.parametrize(("name", "key", "value", "why"), IMPOSSIBLE)
 def test_the_first_place_that_cannot_be_right_is_named(place, name, key, value, why):
     changed = {**json.loads(place.results[name]), key: value}
     place.lay(**{"probe": place.results["probe"], name: json.dumps(changed)})
+    (remark,) = place.made.sources().remarks
+    assert remark.startswith(f"The result of {name} is not shown: its result.json cannot be read ({why}")
+
+
+def test_a_page_that_names_them_all_is_harmless(place):
+    laid = {name: json.dumps({**json.loads(place.results[name]), key: value}) for name, key, value, _ in IMPOSSIBLE}
+    place.lay(probe=place.results["probe"], **laid)
     page, remarks = place.page()
-    assert f"The result of {name} is not shown: its result.json cannot be read ({why}" in remarks
+    for name in laid:
+        assert f"The result of {name} is not shown" in remarks
     _harmless(page)
 
 
