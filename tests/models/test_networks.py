@@ -20,10 +20,19 @@ def opened(built, file, batch_size):
     return models.open_extractor(*contents, built.recipe, batch_size=batch_size, **kept)
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16", "int8"])
+ODD = {"pooling": ("none", "max"), "views": ("identity", "hflip"), "resize": "lanczos3", "antialias": True}
+
+
 @pytest.mark.parametrize(
-    "settings",
-    [{}, {"pooling": ("none", "max"), "views": ("identity", "hflip"), "resize": "lanczos3", "antialias": True}],
+    ("precision", "settings"),
+    [
+        ("float32", ODD),
+        ("bfloat16", ODD),
+        ("int8", {}),
+        pytest.param("float32", {}, marks=pytest.mark.slow),
+        pytest.param("bfloat16", {}, marks=pytest.mark.slow),
+        pytest.param("int8", ODD, marks=pytest.mark.slow),
+    ],
 )
 def test_a_written_network_gives_the_same_bits(precision, settings, lite0, photographs, tmp_path):
     if precision == "bfloat16" and not cpu_has_bfloat16():

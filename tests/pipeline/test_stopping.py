@@ -56,7 +56,7 @@ def test_who_ignores_ctrl_c_or_handles_it_keeps_doing_so():
     assert done.stdout.split() == ["True", "True", "False"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGHUP, marks=pytest.mark.slow)])
 def test_an_extraction_that_is_asked_to_end_says_so_and_leaves_no_note_of_a_holder(
     tmp_path: Path, number: signal.Signals
 ):
