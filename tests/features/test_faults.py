@@ -49,7 +49,7 @@ def copy(undisturbed, tmp_path):
 
 
 def test_a_killed_extraction_resumes_to_the_same_bytes(undisturbed, tmp_path):
-    tally = faults.kills(tmp_path, undisturbed, count=20, seed=0)
+    tally = faults.kills(tmp_path, undisturbed, count=10, seed=0)
     assert tally.wrong == 0, tally
     assert tally.lost_shards <= tally.tries, f"a kill costs one shard at most: {tally}"
 

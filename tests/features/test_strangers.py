@@ -94,7 +94,8 @@ def _tried(place: Path, name: str, content: bytes) -> None:
     assert after == before
 
 
-def _manifest_mutations(place: Path, count: int) -> None:
+@pytest.mark.parametrize("count", [40, pytest.param(600, marks=pytest.mark.slow)])
+def test_whatever_a_manifest_says_nothing_outside_its_cache_is_touched(place, count):
     content = json.loads((place / "home/features/small-00000000/manifest.json").read_bytes())
 
     @settings(max_examples=count, **LIMITS)
@@ -105,15 +106,6 @@ def _manifest_mutations(place: Path, count: int) -> None:
         _tried(place, "manifest.json", json.dumps(changed).encode())
 
     tried()
-
-
-def test_whatever_a_manifest_says_nothing_outside_its_cache_is_touched(place):
-    _manifest_mutations(place, 100)
-
-
-@pytest.mark.slow
-def test_whatever_600_manifests_say_nothing_outside_their_cache_is_touched(place):
-    _manifest_mutations(place, 600)
 
 
 @pytest.mark.parametrize(
@@ -138,7 +130,8 @@ def test_a_split_cannot_be_called_by_a_path(cache, name):
         features.open_features(cache)
 
 
-def test_whatever_a_journal_says_only_our_errors_are_raised(place):
+@pytest.mark.parametrize("count", [40, pytest.param(200, marks=pytest.mark.slow)])
+def test_whatever_a_journal_says_only_our_errors_are_raised(place, count):
     cache = place / "home/features/small-00000000"
     content = json.loads((cache / "manifest.json").read_bytes())
     content["complete"] = False
@@ -149,7 +142,7 @@ def test_whatever_a_journal_says_only_our_errors_are_raised(place):
     (cache / "manifest.json").write_text(json.dumps(content))
     header = {"plan": manifests.load(cache).plan_digest, "split": "train", "offsets": {"contents": 0, "ids": 64}}
 
-    @settings(max_examples=100, **LIMITS)
+    @settings(max_examples=count, **LIMITS)
     @given(strangers.changed(header))
     def tried(changed: dict) -> None:
         with contextlib.suppress(features.CacheError):
@@ -162,7 +155,8 @@ def test_whatever_a_journal_says_only_our_errors_are_raised(place):
     tried()
 
 
-def test_whatever_the_manifest_of_a_store_says_nothing_outside_the_folder_is_written(tmp_path):
+@pytest.mark.parametrize("count", [40, pytest.param(100, marks=pytest.mark.slow)])
+def test_whatever_the_manifest_of_a_store_says_nothing_outside_the_folder_is_written(tmp_path, count):
     fsspec = pytest.importorskip("fsspec")
     cache = small_cache.make(tmp_path / "small-00000000")
     url = f"memory://{uuid.uuid4().hex}/small-00000000"
@@ -171,7 +165,7 @@ def test_whatever_the_manifest_of_a_store_says_nothing_outside_the_folder_is_wri
     store, path = fsspec.core.url_to_fs(url)
     (tmp_path / "place").mkdir()
 
-    @settings(max_examples=100, **LIMITS)
+    @settings(max_examples=count, **LIMITS)
     @given(strangers.changed(content))
     def tried(changed: dict) -> None:
         with contextlib.suppress(features.CacheError):

@@ -1,5 +1,6 @@
 import os
 import shutil
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -40,15 +41,18 @@ def _model() -> keras.Model:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory) -> dict[str, list[float]]:
-    return dict(
-        fit_resumable(
-            _model, *_batches(), schedule=SCHEDULE, title="made", folder=tmp_path_factory.mktemp("whole"), target=TARGET
-        )[1]
-    )
+def whole(tmp_path_factory) -> tuple[keras.Model, dict[str, list[float]], Path]:
+    """A training that nothing happened to: its network, its curves and its folder."""
+    folder = tmp_path_factory.mktemp("whole")
+    return *fit_resumable(_model, *_batches(), schedule=SCHEDULE, title="made", folder=folder, target=TARGET), folder
 
 
-@pytest.mark.parametrize("kills", [(1,), (0, 2)])
+@pytest.fixture(scope="module")
+def undisturbed(whole) -> dict[str, list[float]]:
+    return dict(whole[1])
+
+
+@pytest.mark.parametrize("kills", [pytest.param((1,), marks=pytest.mark.slow), (0, 2)])
 def test_a_killed_training_ends_with_the_same_epochs_and_curves(tmp_path, undisturbed, monkeypatch, kills):
     for kill in kills:
         with monkeypatch.context() as patch:
@@ -85,24 +89,24 @@ def test_a_checkpoint_that_was_being_written_is_not_taken_up(tmp_path, undisturb
     np.testing.assert_allclose(history["loss"], undisturbed["loss"], rtol=1e-3)
 
 
-def test_a_finished_training_is_read_back_and_not_repeated(tmp_path):
-    first, _ = fit_resumable(_model, *_batches(), schedule=SCHEDULE, title="made", folder=tmp_path, target=TARGET)
-    second, _ = fit_resumable(pytest.fail, *_batches(), schedule=SCHEDULE, title="made", folder=tmp_path, target=TARGET)
+def test_a_finished_training_is_read_back_and_not_repeated(whole):
+    first, _, folder = whole
+    second, _ = fit_resumable(pytest.fail, *_batches(), schedule=SCHEDULE, title="made", folder=folder, target=TARGET)
     for a, b in zip(first.get_weights(), second.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
-    assert not list(tmp_path.rglob("last.keras"))  # three times the size of the network, and of no more use
+    assert not list(folder.rglob("last.keras"))  # three times the size of the network, and of no more use
 
 
-def test_what_a_kill_between_two_checkpoints_left_is_removed_though_no_epoch_is_to_come(tmp_path):
-    fit_resumable(_model, *_batches(), schedule=SCHEDULE, title="made", folder=tmp_path, target=TARGET)
+def test_what_a_kill_between_two_checkpoints_left_is_removed_though_no_epoch_is_to_come(whole):
+    _, _, folder = whole
     for left in ("epoch-0002", "unfinished-1"):
-        (tmp_path / left).mkdir()
-    fit_resumable(pytest.fail, *_batches(), schedule=SCHEDULE, title="made", folder=tmp_path, target=TARGET)
-    assert [path.name for path in tmp_path.iterdir() if path.name != "tensorboard"] == ["epoch-0003"]
+        (folder / left).mkdir()
+    fit_resumable(pytest.fail, *_batches(), schedule=SCHEDULE, title="made", folder=folder, target=TARGET)
+    assert [path.name for path in folder.iterdir() if path.name != "tensorboard"] == ["epoch-0003"]
 
 
-def test_the_kept_model_is_that_of_the_lowest_validation_loss(tmp_path):
-    model, history = fit_resumable(_model, *_batches(), schedule=SCHEDULE, title="made", folder=tmp_path, target=TARGET)
+def test_the_kept_model_is_that_of_the_lowest_validation_loss(whole):
+    model, history, _ = whole
     loss, _ = model.evaluate(_batches()[1], verbose=0)
     assert loss == pytest.approx(min(history["val_loss"]), rel=1e-3)
     assert kept_epoch(history) == 1 + int(np.argmin(history["val_loss"]))

@@ -13,8 +13,10 @@ from imagefiles import class_folders, encoded, picture, write
 
 from bottleneck_features.features import open_features, verify
 from bottleneck_features.features.manifest import seal
+from bottleneck_features.pipeline.datasets import open_dataset
 from bottleneck_features.pipeline.experiment_file import load_experiment
 from bottleneck_features.pipeline.extraction import extract
+from bottleneck_features.pipeline.extraction.calibration import keep_calibration
 from bottleneck_features.pipeline.stages.features import extract_features
 
 IMAGES = 24  # a class
@@ -203,7 +205,8 @@ def test_int8_data_that_grow_keep_the_network_that_was_calibrated_first(tmp_path
     (kept,) = (tmp_path / "home/calibrations").iterdir()
     others = class_folders(tmp_path / "others", images=IMAGES, classes=("blue", "red"))
     for words in ((pictures, *int8, "--set", "dataset.split_seed=1"), (others, *int8)):
-        invoke("features", *_words(*words), home=tmp_path / "home")
+        experiment = load_experiment("natural-images", [word for word in _words(*words)[2:] if word != "--set"])
+        keep_calibration(experiment, open_dataset(experiment, tmp_path / "home"), tmp_path / "home")
     assert len(list((tmp_path / "home/calibrations").iterdir())) == 3  # of other data and another draw: their own
     kept.write_bytes(b"no array")
     refused = invoke("features", *_words(pictures, *int8), home=tmp_path / "home")
