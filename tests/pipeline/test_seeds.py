@@ -255,7 +255,7 @@ def test_one_seed_is_no_spread(extracted, command, words, expected):
 
 
 def test_splits_that_came_with_the_data_or_are_limited_are_said_to_stay(extracted):
-    study = open_study(load_experiment("digits", SMALL[3::2]), extracted, "probe")
+    study = open_study(load_experiment("digits", (*SMALL[3::2], "head.epochs=2")), extracted, "probe")
     found = seeds_of(study, 2)
     assert (found.splits, found.trainings) == ((), (0, 1))
     details = spread_details(found, _head, _present("head"))
