@@ -39,16 +39,14 @@ def bottleneck(*words: str, home: Path, **environment: str) -> subprocess.Comple
 LOADED = """
 import json, sys
 from bottleneck_features.__main__ import main
-told, commands = sys.argv[1], json.loads(sys.argv[2])
 ends = []
-for words in commands:
+for words in json.loads(sys.argv[1]):
     sys.argv[1:] = words
     try:
         main()
     except SystemExit as end:
         ends.append((end.code or 0, sorted({"tensorflow", "keras"} & set(sys.modules))))
-with open(told, "w") as file:
-    json.dump(ends, file)
+print("loaded:", json.dumps(ends), file=sys.stderr)
 """
 
 
@@ -58,14 +56,12 @@ def frameworks_loaded(*commands: tuple[str, ...], home: Path) -> list[tuple[int,
     Returns:
         For each its exit code, and which of TensorFlow and Keras were there at its end.
     """
-    told = home / "loaded.json"
     lines = json.dumps([[*words, "--home", str(home)] for words in commands])
-    words = (sys.executable, "-c", LOADED, str(told), lines)
+    words = (sys.executable, "-c", LOADED, lines)
     done = subprocess.run(words, capture_output=True, text=True, timeout=280, check=False)
-    assert done.returncode == 0, done.stderr
-    ends = json.loads(told.read_text())
-    told.unlink()
-    return [(code, set(found)) for code, found in ends]
+    _, found, ends = done.stderr.rpartition("loaded:")
+    assert found, done.stderr
+    return [(code, set(loaded)) for code, loaded in json.loads(ends)]
 
 
 def invoke(*words: str, home: Path) -> Result:

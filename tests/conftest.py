@@ -1,14 +1,19 @@
 """What all tests share: a finished extraction, and the real data where they are to be had."""
 
 import os
+import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from commandline import SMALL, invoke
 from hypothesis import settings
 
+from bottleneck_features import models
 from bottleneck_features.pipeline.extraction import networks
+
+BUILD = networks.build_network
 
 settings.register_profile("shared machine", deadline=None)  # others use its cores too: no example has a time of its own
 settings.load_profile("shared machine")
@@ -17,14 +22,35 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that wait leave t
 
 @pytest.fixture(scope="session", autouse=True)
 def shared_networks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Where commands in this process keep the networks they compile, for all homes: each is compiled once in a run."""
+    """Where each network that commands in this process compile is kept besides: in other homes it is copied, not compiled."""
     base = tmp_path_factory.getbasetemp()
     folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "networks"
+
+    def copied_or_built(wanted: networks.WantedNetwork) -> models.Extractor:
+        kept = folder / wanted.folder.name
+        if kept.is_dir() and not wanted.folder.exists():
+            shutil.copytree(kept, wanted.folder)
+            if found := networks.open_network(wanted):
+                return found
+        made = BUILD(wanted)
+        if wanted.folder.is_dir() and not kept.exists():
+            copy = shutil.copytree(wanted.folder, tmp_path_factory.mktemp("network") / kept.name)
+            folder.mkdir(exist_ok=True)
+            with suppress(OSError):  # another worker was first
+                copy.rename(kept)
+        return made
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            networks, "NETWORKS", str(folder)
-        )  # an absolute path, so that the home before it counts for nothing
+        patch.setattr(networks, "build_network", copied_or_built)
         yield folder
+
+
+@pytest.fixture(scope="module")
+def own_networks() -> Iterator[None]:
+    """Let a module's commands compile what is not in their homes, as users' do."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(networks, "build_network", BUILD)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,6 @@
 """No command imports TensorFlow or Keras before it needs it: their import takes longer than the work of most."""
 
 import csv
-import shutil
 from pathlib import Path
 
 import pytest
@@ -14,13 +13,12 @@ DIGITS = ("-e", "digits", "--set", "input.size=32,32", "--set", "backbone.layers
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory, shared_networks: Path) -> Path:
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An artifacts folder with features, their network and a trained head, and a table that corrects a label beside it."""
     home = tmp_path_factory.mktemp("light")
     for words in (("features", *DIGITS), ("train-head", *DIGITS, "--set", "head.epochs=1")):
         done = invoke(*words, home=home)
         assert done.exit_code == 0, done.output
-    shutil.copytree(shared_networks, home / "networks")
     (cache,) = (home / "features").iterdir()
     train = open_features(cache)["train"]
     with (home / "fixes.csv").open("w", newline="") as file:

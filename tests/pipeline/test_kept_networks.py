@@ -3,7 +3,6 @@
 import json
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,15 +16,8 @@ from bottleneck_features.pipeline.extraction import networks
 from bottleneck_features.pipeline.extraction.extract import open_for_extraction
 from bottleneck_features.pipeline.extraction.networks import build_network, network_of, open_network
 
+pytestmark = pytest.mark.usefixtures("own_networks")
 OPENVINO = ("compute.engine=openvino", "compute.precision=float32", "input.size=32,32", "dataset.limit=120")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def in_the_home() -> Iterator[None]:
-    """Keep networks where users have them, not in the folder that other tests share."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(networks, "NETWORKS", "networks")
-        yield
 
 
 def opened_digits(home: Path, *overrides: str):

@@ -20,6 +20,7 @@ from bottleneck_features.pipeline.use.inference import inference
 from bottleneck_features.pipeline.use.keeping import LIMIT
 from bottleneck_features.pipeline.use.saved_model import open_model, open_model_file
 
+pytestmark = pytest.mark.usefixtures("own_networks")
 IMAGES = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 3), np.uint8)
 
 
@@ -72,7 +73,7 @@ def test_the_result_says_how_large_the_network_is_and_how_near_and_it_takes_no_s
 def test_a_copied_folder_predicts_the_same_bits_without_the_home_the_weights_and_tensorflow(probed, copied, tmp_path):
     image = str(write(tmp_path / "a.png", encoded(picture(), "PNG")))
     words = ("predict", "--model", str(copied / "head.npz"), image)
-    assert frameworks_loaded(*words, home=tmp_path / "empty") == (0, set())
+    assert frameworks_loaded(words, home=tmp_path / "empty") == [(0, set())]
     assert not (tmp_path / "empty" / "networks").exists()
     for family in ("", "-ridge", "-logistic", "-knn", "-head"):
         here, there = (folder / f"head{family}.npz" for folder in (copied, probed / "runs" / "digits" / "probe"))

@@ -3,7 +3,6 @@
 import json
 import logging
 import re
-import shutil
 import time
 from pathlib import Path
 
@@ -215,7 +214,7 @@ def test_int8_data_that_grow_keep_the_network_that_was_calibrated_first(tmp_path
     assert "Remove the file" in refused.output
 
 
-def test_what_a_cache_says_of_its_machine_reaches_no_terminal_as_it_is(tmp_path, pictures, shared_networks):
+def test_what_a_cache_says_of_its_machine_reaches_no_terminal_as_it_is(tmp_path, pictures):
     first = _features(tmp_path / "home", pictures)
     cache = Path(first["cache"])
     content = json.loads((cache / "manifest.json").read_bytes())
@@ -224,7 +223,6 @@ def test_what_a_cache_says_of_its_machine_reaches_no_terminal_as_it_is(tmp_path,
     (cache / "manifest.json").write_text(json.dumps(content))
     shard = cache / "train/00001.h5"
     shard.unlink()
-    shutil.copytree(shared_networks, tmp_path / "home" / "networks")
     again = bottleneck("features", *_words(pictures), home=tmp_path / "home")
     assert "tensorflow \\u001b]0;owned\\u0007 then" in again.stderr
     assert "\x1b]" not in again.stderr
