@@ -28,7 +28,7 @@ def digits(home: Path, *overrides: str):
     return network_of(opened_digits(home, *overrides))
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16", "int8"])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", pytest.param("int8", marks=pytest.mark.slow)])
 def test_the_next_run_opens_it_without_a_framework_and_writes_the_same_bytes(precision, tmp_path):
     if precision == "bfloat16" and not cpu_has_bfloat16():
         pytest.skip("this processor does not multiply in bfloat16")
