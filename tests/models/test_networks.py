@@ -81,7 +81,7 @@ def test_opening_needs_no_framework(lite0, photographs, tmp_path):
         recipe = models.Recipe({LAYERS!r}, ("avg", "avg"), (64, 64), (64, 64))
         extractor = models.open_extractor(
             file.read_bytes(), file.with_suffix(".bin").read_bytes(), recipe, precision="float32", batch_size=12,
-            output_shapes={{}}, check={{}}, gflop_per_image=1.0,
+            output_shapes={dict(built.output_shapes)!r}, check={{}}, gflop_per_image=1.0,
         )
         assert sys.modules["openvino_telemetry"] is None
         np.savez({str(tmp_path / "features.npz")!r}, **extractor(np.load({str(tmp_path / "images.npy")!r})))
