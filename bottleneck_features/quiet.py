@@ -2,15 +2,22 @@
 
 import logging
 import os
+import re
 import sys
 import tempfile
 import warnings
 
 from bottleneck_features.stopping import stopping_at_once
 
+FRAMEWORK_LINE = re.compile(  # of the native log: its own lines, those of its libraries, and what they say before it is set up
+    rb"WARNING: All log messages|[IWEF]\d{4} |\d{4}-\d\d-\d\d \S+ *\S* *[IWEF] |To enable the following|[IWEF]0000 |\s*$"
+)
+
 
 def import_tensorflow() -> None:
-    """Import TensorFlow with its native log held back; if the import fails, what it said is shown; Ctrl-C ends the process.
+    """Import TensorFlow with its native log held back; if the import fails, what it said is shown; Ctrl-C ends a command.
+
+    What other threads write to the error stream meanwhile comes when it is imported.
 
     Left to itself it takes all memory of a GPU at once, and a second process gets none.
     """
@@ -31,6 +38,9 @@ def import_tensorflow() -> None:
             held.seek(0)
             os.write(terminal, held.read())
             raise
+        else:
+            held.seek(0)
+            os.write(terminal, b"".join(line for line in held if not FRAMEWORK_LINE.match(line)))
         finally:
             os.dup2(terminal, 2)
             os.close(terminal)

@@ -37,6 +37,8 @@ from bottleneck_features.pipeline.kept_experiments import (
 )
 from bottleneck_features.pipeline.results import experiment_json
 
+KEPT = "settings kept in"  # how the sentence begins that names settings of earlier calls
+
 
 @dataclass(frozen=True)
 class Asked:
@@ -259,5 +261,5 @@ def _kept(
         open_dataset(experiment, home)
         keep(home, name, table)
     if earlier:
-        said = (*said, f"settings kept in {kept_file(home, name)}: {', '.join(earlier)}")
+        said = (*said, f"{KEPT} {kept_file(home, name)}: {', '.join(earlier)}")
     return Asked(experiment, words, said)

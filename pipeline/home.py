@@ -15,7 +15,7 @@ def default_home() -> Path:
 
 def home_words(home: Path) -> tuple[str, ...]:
     """Return the words that name an artifacts folder on the command line, which the default one needs none of."""
-    return () if home == default_home() else ("--home", str(home))
+    return () if home.absolute() == default_home().absolute() else ("--home", str(home))
 
 
 def usable_home(home: Path) -> Path:

@@ -1,8 +1,8 @@
 """What a function is asked about: DATA or an experiment with settings, and what it must leave as it was."""
 
-import random
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, is_dataclass
 from os import PathLike, fspath
@@ -12,7 +12,8 @@ from typing import Any, TypedDict, Unpack
 import numpy as np
 
 from bottleneck_features.errors import BottleneckError, nearest
-from bottleneck_features.pipeline.asked_experiment import Asked, asked_experiment, own_experiment, short_words
+from bottleneck_features.pipeline.api.undisturbed import undisturbed
+from bottleneck_features.pipeline.asked_experiment import KEPT, Asked, asked_experiment, own_experiment, short_words
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.experiment import Experiment
 from bottleneck_features.pipeline.experiment_file import flat, override_text, restored_experiment
@@ -84,11 +85,12 @@ def asking(data: Data, *, replaces: bool, **settings: Unpack[Settings]) -> Itera
     Raises:
         RequestError: there are no such data, or a setting is unknown or cannot be right; the message names the nearest.
     """
-    home = usable_home(Path(settings.pop("home", default_home())))
+    home = usable_home(Path(settings.pop("home", default_home()))).absolute()
     words = _words(dict(settings))
-    found = _found(data, settings.get("name"), words, home, replaces=replaces)
-    options = (*found.words, *home_words(home))
     with undisturbed():
+        found = _found(data, settings.get("name"), words, home, replaces=replaces)
+        _warn_of_kept_settings(found.said)
+        options = (*found.words, *home_words(home))
         try:
             yield Request(found.experiment, home, options, bool(words), found.said)
         except BottleneckError as error:
@@ -96,6 +98,13 @@ def asking(data: Data, *, replaces: bool, **settings: Unpack[Settings]) -> Itera
                 raise
             typed = f"{error.remedy} {shlex.join(options)}"
             raise type(error)(f"{error}\n{typed}, or call bf.extract with the same arguments.") from error
+
+
+def _warn_of_kept_settings(said: Iterable[str]) -> None:
+    """Say which settings of earlier calls hold: the command line prints it."""
+    for text in said:
+        if text.startswith(KEPT):
+            warnings.warn(text, UserWarning, stacklevel=5)
 
 
 def _found(data: Data, name: str | None, words: tuple[str, ...], home: Path, *, replaces: bool) -> Asked:
@@ -159,14 +168,3 @@ def _plain(name: str, value: Any) -> Any:
     if not isinstance(value, str | bool | int | float):
         raise RequestError(f"{name} takes a text, a number, true or false, or a list of these. Received: {value!r}")
     return value
-
-
-@contextmanager
-def undisturbed() -> Iterator[None]:
-    """Leave the random numbers of Python and NumPy as they were: training sets their seeds."""
-    python, numpy = random.getstate(), np.random.get_state()
-    try:
-        yield
-    finally:
-        random.setstate(python)
-        np.random.set_state(numpy)

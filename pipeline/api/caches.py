@@ -56,4 +56,4 @@ def open_features(path: Path | str) -> Cache:
         >>> train = bf.open_features("artifacts/features/digits-efficientnet-lite0-0f3a9c1e")["train"]
         >>> model.fit(train.x[:], train.y)
     """
-    return features.open_as(Cache, path)
+    return features.open_as(Cache, path if features.is_url(path) else Path(path).absolute())

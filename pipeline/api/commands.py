@@ -1,17 +1,17 @@
 """The commands as functions: DATA or an experiment and settings in, a result out."""
 
 from collections.abc import Iterable
-from typing import Unpack
+from typing import TYPE_CHECKING, Unpack
 
 from bottleneck_features.pipeline.api.asking import Data, Request, Settings, asking
 from bottleneck_features.pipeline.api.result import Result, shown
 from bottleneck_features.pipeline.errors import RequestError
-from bottleneck_features.pipeline.evaluation.study import Study, open_study
 from bottleneck_features.pipeline.method_names import NETWORKS
 from bottleneck_features.pipeline.method_row import CURVE_SEEDS
-from bottleneck_features.pipeline.methods.cross_validation import folding_of
-from bottleneck_features.pipeline.methods.seeds import seeds_of
 from bottleneck_features.quiet import import_tensorflow
+
+if TYPE_CHECKING:  # it draws a random number when it is imported, and what a function needs is imported inside
+    from bottleneck_features.pipeline.evaluation.study import Study
 
 
 def run(data: Data, *, minutes: float = 10.0, **settings: Unpack[Settings]) -> Result:
@@ -39,10 +39,10 @@ def run(data: Data, *, minutes: float = 10.0, **settings: Unpack[Settings]) -> R
         >>> print(result.verdict)
         >>> bf.load_model(result.model).predict(["holiday/one.jpg"])
     """
-    from bottleneck_features.pipeline.stages.run import run as stage
-
     with asking(data, replaces=True, **settings) as asked:
         import_tensorflow()
+        from bottleneck_features.pipeline.stages.run import run as stage
+
         return shown(stage(asked.experiment, asked.home, asked.options, minutes), asked.said)
 
 
@@ -60,9 +60,9 @@ def inspect(data: Data, **settings: Unpack[Settings]) -> Result:
         RequestError: there are no such data, or a setting cannot be right.
         PipelineError: too many files cannot be used.
     """
-    from bottleneck_features.pipeline.stages.inspect import inspect as stage
-
     with asking(data, replaces=False, **settings) as asked:
+        from bottleneck_features.pipeline.stages.inspect import inspect as stage
+
         return shown(stage(asked.experiment, asked.home, asked.options), asked.said)
 
 
@@ -88,10 +88,10 @@ def extract(
         ModelError: the network, its weights or the engine are not available.
         CacheError: the cache is held by another process, or is damaged.
     """
-    from bottleneck_features.pipeline.datasets.scan_memory import forget_scans
-    from bottleneck_features.pipeline.stages.features import extract_features
-
     with asking(data, replaces=False, **settings) as asked:
+        from bottleneck_features.pipeline.datasets.scan_memory import forget_scans
+        from bottleneck_features.pipeline.stages.features import extract_features
+
         if rehash:
             forget_scans(asked.home)
         return shown(extract_features(asked.experiment, asked.home, wait, reuse=reuse), asked.said)
@@ -111,10 +111,11 @@ def train_head(data: Data, **settings: Unpack[Settings]) -> Result:
         NoCache: there are no such features.
         RequestError: a class has too few images, or a setting cannot be right.
     """
-    from bottleneck_features.pipeline.stages.train_head import train_head as stage
-
     with asking(data, replaces=True, **settings) as asked:
-        return shown(stage(_with_features(asked, "train-head")), asked.said)
+        study = _with_features(asked, "train-head")
+        from bottleneck_features.pipeline.stages.train_head import train_head as stage
+
+        return shown(stage(study), asked.said)
 
 
 def probe(
@@ -142,10 +143,12 @@ def probe(
         NoCache: there are no such features.
         RequestError: a class has too few images, or a setting cannot be right.
     """
-    from bottleneck_features.pipeline.stages.probe import probe as stage
-
     with asking(data, replaces=True, **settings) as asked:
         study = _with_features(asked, "probe")
+        from bottleneck_features.pipeline.methods.cross_validation import folding_of
+        from bottleneck_features.pipeline.methods.seeds import seeds_of
+        from bottleneck_features.pipeline.stages.probe import probe as stage
+
         return shown(stage(study, folding_of(study, folds, repeats), seeds_of(study, seeds)), asked.said)
 
 
@@ -173,11 +176,13 @@ def compare(
         NoCache: there are no such features.
         RequestError: a class has too few images, or a setting cannot be right.
     """
-    from bottleneck_features.pipeline.stages.compare import compare as stage
-    from bottleneck_features.pipeline.stages.report import report as page_of
-
     with asking(data, replaces=True, **settings) as asked:
         study = _with_features(asked, "compare")
+        from bottleneck_features.pipeline.methods.cross_validation import folding_of
+        from bottleneck_features.pipeline.methods.seeds import seeds_of
+        from bottleneck_features.pipeline.stages.compare import compare as stage
+        from bottleneck_features.pipeline.stages.report import report as page_of
+
         found = stage(study, folding_of(study, folds, repeats), seeds_of(study, seeds))
         page = page_of(study.for_command("report")).details["files"][0]
         return Result({**found.as_json(), "report": page}, asked.said)
@@ -205,8 +210,6 @@ def label_curve(
         NoCache: there are no such features.
         RequestError: a size is under 1, a class has too few images, or a setting cannot be right.
     """
-    from bottleneck_features.pipeline.stages.label_curve import label_curve as stage
-
     wanted = set(sizes)
     numbers = sorted(size for size in wanted if size is not None)
     if not wanted or any(not isinstance(size, int) or size < 1 for size in numbers):
@@ -215,7 +218,10 @@ def label_curve(
         )
     every: tuple[int | None, ...] = (*numbers, None) if None in wanted else tuple(numbers)
     with asking(data, replaces=True, **settings) as asked:
-        return shown(stage(_with_features(asked, "label-curve"), every, seeds), asked.said)
+        study = _with_features(asked, "label-curve")
+        from bottleneck_features.pipeline.stages.label_curve import label_curve as stage
+
+        return shown(stage(study, every, seeds), asked.said)
 
 
 def fine_tune(data: Data, *, method: str = "fine-tune", **settings: Unpack[Settings]) -> Result:
@@ -233,13 +239,13 @@ def fine_tune(data: Data, *, method: str = "fine-tune", **settings: Unpack[Setti
     Raises:
         RequestError: there is no such method, a class has too few images, or a setting cannot be right.
     """
-    from bottleneck_features.pipeline.stages.fine_tune import fine_tune as stage
-
     if method not in NETWORKS:
         raise RequestError(f"method takes one of {', '.join(NETWORKS)}. Received: {method!r}")
     with asking(data, replaces=True, **settings) as asked:
         study = _study(asked, method)
         import_tensorflow()
+        from bottleneck_features.pipeline.stages.fine_tune import fine_tune as stage
+
         return shown(stage(study), asked.said)
 
 
@@ -259,10 +265,11 @@ def advise(data: Data, *, folds: int | None = None, repeats: int | None = None, 
         NoCache: there are no such features.
         RequestError: a class has too few images, or a setting cannot be right.
     """
-    from bottleneck_features.pipeline.stages.advise import advise as stage
-
     with asking(data, replaces=True, **settings) as asked:
         study = _with_features(asked, "advise")
+        from bottleneck_features.pipeline.methods.cross_validation import folding_of
+        from bottleneck_features.pipeline.stages.advise import advise as stage
+
         return shown(stage(study, folding_of(study, folds, repeats)), asked.said)
 
 
@@ -280,10 +287,11 @@ def report(data: Data, **settings: Unpack[Settings]) -> Result:
         NoCache: there are no such features.
         RequestError: no command that scores has run yet.
     """
-    from bottleneck_features.pipeline.reporting.sources import as_last_scored
-    from bottleneck_features.pipeline.stages.report import report as stage
-
     with asking(data, replaces=True, **settings) as asked:
+        from bottleneck_features.pipeline.evaluation.study import open_study
+        from bottleneck_features.pipeline.reporting.sources import as_last_scored
+        from bottleneck_features.pipeline.stages.report import report as stage
+
         experiment, options = asked.experiment, asked.options
         if not asked.given:
             experiment, options = as_last_scored(experiment, asked.home, options)
@@ -304,18 +312,21 @@ def bench(data: Data, *, quick: bool = True, **settings: Unpack[Settings]) -> Re
     Raises:
         RequestError: a setting cannot be right.
     """
-    from bottleneck_features.pipeline.stages.bench import FULL_EFFORT, QUICK_EFFORT
-    from bottleneck_features.pipeline.stages.bench import bench as stage
-
     with asking(data, replaces=False, **settings) as asked:
+        import_tensorflow()
+        from bottleneck_features.pipeline.stages.bench import FULL_EFFORT, QUICK_EFFORT
+        from bottleneck_features.pipeline.stages.bench import bench as stage
+
         return shown(stage(asked.experiment, asked.home, QUICK_EFFORT if quick else FULL_EFFORT), asked.said)
 
 
-def _study(asked: Request, command: str) -> Study:
+def _study(asked: Request, command: str) -> "Study":
+    from bottleneck_features.pipeline.evaluation.study import open_study
+
     return open_study(asked.experiment, asked.home, command, asked.options)
 
 
-def _with_features(asked: Request, command: str) -> Study:
+def _with_features(asked: Request, command: str) -> "Study":
     study = _study(asked, command)
     _ = study.cache  # missing features are said at once
     import_tensorflow()

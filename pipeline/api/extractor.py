@@ -15,6 +15,7 @@ from sklearn.utils import Tags
 from bottleneck_features import features, models
 from bottleneck_features.models.weights import require_backbone
 from bottleneck_features.pipeline.api.cache_recipe import another_machine, recipe_of_cache
+from bottleneck_features.pipeline.api.undisturbed import undisturbed
 from bottleneck_features.pipeline.datasets.assembly import resizing_of
 from bottleneck_features.pipeline.datasets.paths import local_path
 from bottleneck_features.pipeline.datasets.pixels.decoding import RECIPE, Resizing
@@ -76,7 +77,8 @@ class ImageTransformer(TransformerMixin, BaseEstimator):
             features.CacheError: the home cannot be written, or the disk is full.
         """
         images, recipe = self._prepared(X)
-        return self._opened_for(recipe).rows(images)
+        with undisturbed():
+            return self._opened_for(recipe).rows(images)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return the name of each feature, `(d,)` text such as `block5c_add_0`: the layer and the channel.
@@ -211,7 +213,7 @@ class Extractor(ImageTransformer):
         resizing_of(experiment)
 
     def _home(self) -> Path:
-        return default_home() if self.home is None else local_path(os.fspath(self.home))
+        return (default_home() if self.home is None else local_path(os.fspath(self.home))).absolute()
 
     def _prepared(self, X: Any) -> tuple[GivenImages, ImageRecipe]:
         self._check()

@@ -13,6 +13,7 @@ import numpy as np
 from bottleneck_features.errors import enumerated, nearest
 from bottleneck_features.models.probabilities import decide
 from bottleneck_features.models.weights import file_digest
+from bottleneck_features.pipeline.api.undisturbed import undisturbed
 from bottleneck_features.pipeline.datasets.paths import local_path
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.home import default_home
@@ -60,7 +61,8 @@ def load_model(
         >>> model.predict(["cat.jpg", "dog.jpg"])
         array(['cat', 'dog'], dtype='<U3')
     """
-    place, word = default_home() if home is None else local_path(os.fspath(home)), os.fspath(file_or_experiment)
+    place = (default_home() if home is None else local_path(os.fspath(home))).absolute()
+    word = os.fspath(file_or_experiment)
     words = (overrides,) if isinstance(overrides, str) else tuple(overrides)
     if model is not None and model not in MODELS:
         raise RequestError(
@@ -69,9 +71,11 @@ def load_model(
     if isinstance(file_or_experiment, os.PathLike) or names_file(str(local_path(word)), place):
         if model is not None:
             raise RequestError(f"'{word}' is a file, which says all that model would: leave out model={model!r}.")
-        opened = open_model_file(local_path(word), place, words)
+        with undisturbed():
+            opened = open_model_file(local_path(word).absolute(), place, words)
     else:
-        opened = open_model(place, trained_name(word, words, place), model, words)
+        with undisturbed():
+            opened = open_model(place, trained_name(word, words, place), model, words)
     for text in opened.warnings:
         warnings.warn(text, UserWarning, stacklevel=2)
     return LoadedModel(opened, words)
@@ -203,7 +207,7 @@ class LoadedModel:
         given = given_images(images, opened.experiment.dataset.max_pixels)
         size = opened.experiment.compute.batch_size
         quiet = len(given) <= QUIET_BATCHES * size
-        with self._lock, progress(total=len(given), unit="image", desc="predict", disable=quiet) as bar:
+        with self._lock, undisturbed(), progress(total=len(given), unit="image", desc="predict", disable=quiet) as bar:
             for part in self._inference(given.batches(opened.resizing, size)):
                 bar.update(len(part.probabilities))
                 yield part

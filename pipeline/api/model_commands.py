@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Literal
 
 from bottleneck_features.errors import nearest
-from bottleneck_features.pipeline.api.asking import Section, undisturbed
+from bottleneck_features.pipeline.api.asking import Section
 from bottleneck_features.pipeline.api.loaded_model import LoadedModel, load_model
 from bottleneck_features.pipeline.api.result import Result, shown
+from bottleneck_features.pipeline.api.undisturbed import undisturbed
 from bottleneck_features.pipeline.asked_experiment import measured_data
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.experiment_file import flat, override_text
@@ -49,7 +50,6 @@ def predict(
         RequestError: there is no such model, no such path, or an argument cannot be right.
         PipelineError: not one file can be classified.
     """
-    from bottleneck_features.pipeline.stages.predict import predict as stage
     from bottleneck_features.pipeline.use.picture_files import listed
 
     if top < 1:
@@ -59,11 +59,14 @@ def predict(
     named = [paths] if isinstance(paths, str | PathLike) else list(paths)
     if not named:
         raise RequestError("Name images, or folders of images. Received: none.")
-    file = None if out is None else Path(out)
+    file = None if out is None else Path(out).absolute()
     if file and not file.parent.is_dir():
         raise RequestError(f"out {fspath(file)!r}: there is no folder '{file.parent}'.")
     opened, place = _opened(model, home), _home(home)
-    return shown(stage(opened, list(listed([Path(one) for one in named])), place, top, file, threshold))
+    with undisturbed():
+        from bottleneck_features.pipeline.stages.predict import predict as stage
+
+        return shown(stage(opened, list(listed([Path(one) for one in named])), place, top, file, threshold))
 
 
 def evaluate(
@@ -92,8 +95,6 @@ def evaluate(
         RequestError: there is no such model, no such data, or a class is unknown to the model.
         PipelineError: no image can be used.
     """
-    from bottleneck_features.pipeline.stages.evaluate import evaluate as stage
-
     if split not in (None, *SPLITS):
         raise RequestError(f"split takes one of {', '.join(SPLITS)}, or None. Received: {split!r}")
     if unknown_classes not in ("fail", "leave-out"):
@@ -102,6 +103,8 @@ def evaluate(
     words = tuple(override_text(f"dataset.{name}", value) for name, value in flat(dataset or {}))
     settings, said = measured_data(fspath(data), words, place)
     with undisturbed():
+        from bottleneck_features.pipeline.stages.evaluate import evaluate as stage
+
         return shown(stage(opened, settings, place, split, unknown_classes), said)
 
 
@@ -128,8 +131,6 @@ def export(
         ModelError: a package that a format needs is missing.
         PipelineError: a format's predictions are not the pipeline's; it was removed.
     """
-    from bottleneck_features.pipeline.stages.export import export_model
-
     names = (formats,) if isinstance(formats, str) else tuple(dict.fromkeys(formats))
     for name in names or ("",):
         if name not in EXPORT_FORMATS:
@@ -138,8 +139,11 @@ def export(
                 f"formats takes one or several of {', '.join(EXPORT_FORMATS)}. Received: {name!r}. Nearest: {close}."
             )
     opened = _opened(model, home)
-    import_tensorflow()
-    return shown(export_model(opened, names, _home(home), None if to is None else Path(to)))
+    with undisturbed():
+        import_tensorflow()
+        from bottleneck_features.pipeline.stages.export import export_model
+
+        return shown(export_model(opened, names, _home(home), None if to is None else Path(to).absolute()))
 
 
 def _opened(model: Model, home: str | PathLike[str] | None) -> SavedModel:
@@ -147,4 +151,4 @@ def _opened(model: Model, home: str | PathLike[str] | None) -> SavedModel:
 
 
 def _home(home: str | PathLike[str] | None) -> Path:
-    return usable_home(default_home() if home is None else Path(home))
+    return usable_home(default_home() if home is None else Path(home)).absolute()

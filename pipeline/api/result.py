@@ -8,6 +8,7 @@ from bottleneck_features.foreign import read_json
 from bottleneck_features.pipeline.api.frames import frame_of
 from bottleneck_features.pipeline.api.tables import table_of
 from bottleneck_features.pipeline.errors import RequestError
+from bottleneck_features.pipeline.method_names import NETWORKS
 from bottleneck_features.pipeline.reporting.verdicts import verdict_of
 from bottleneck_features.pipeline.results import RESULT_FILE
 from bottleneck_features.pipeline.results import Result as Written
@@ -15,6 +16,8 @@ from bottleneck_features.pipeline.results import Result as Written
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+PLACES = ("folder", "files", "report", "model", "cache")  # keys of paths
+TRAINING = ("probe", "train-head", *NETWORKS)
 _PLACES = {  # what has a place of its own, and the function that makes it
     "report": "bf.report(data)",
     "model": "bf.probe(data)",
@@ -93,7 +96,9 @@ class Result(Mapping[str, Any]):
         Raises:
             AttributeError: the command makes none.
         """
-        return self._place("report", self.content.get("report") or self._first(".html"))
+        beside = self.folder.parent / "report" / "report.html"  # which `compare` writes too
+        own = beside if self.command == "compare" and beside.is_file() else self._first(".html")
+        return self._place("report", self.content.get("report") or own)
 
     @property
     def model(self) -> Path:
@@ -102,7 +107,8 @@ class Result(Mapping[str, Any]):
         Raises:
             AttributeError: the command trains none.
         """
-        return self._place("model", self.content.get("model") or self._first(".npz", ".keras"))
+        trained = self._first(".npz", ".keras") if self.command in TRAINING else None
+        return self._place("model", self.content.get("model") if self.command == "run" else trained)
 
     @property
     def cache(self) -> Path:
@@ -161,4 +167,24 @@ def load_result(path: Path | str) -> Result:
         ) from None
     if not isinstance(content, dict) or not {"command", "warnings", "folder"} <= content.keys():
         raise RequestError(f"'{file}' is no result of a command. Give a result.json, or its folder.")
-    return Result(content)
+    return Result(_as_it_lies(content, file.absolute().parent))
+
+
+def _as_it_lies(content: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Return a result with its places where they are now: the folder, or the home it is in, may have been moved."""
+    then = Path(content["folder"])
+    moves = [(then, folder)]
+    if then.parts[-2:] == folder.parts[-2:]:  # runs/NAME/COMMAND of a home
+        moves.append((then.parents[2], folder.parents[2]))
+
+    def now(place: Any) -> Any:
+        if isinstance(place, list):
+            return [now(one) for one in place]
+        if not isinstance(place, str):
+            return place
+        for old, new in moves:
+            if Path(place).is_relative_to(old):
+                return str(new / Path(place).relative_to(old))
+        return place
+
+    return {key: now(value) if key in PLACES else value for key, value in content.items()}

@@ -8,6 +8,7 @@ from typing import Any
 from bottleneck_features.pipeline.method_names import row_label
 from bottleneck_features.pipeline.reporting.answer import best_method
 from bottleneck_features.pipeline.tables import select_name, select_value
+from bottleneck_features.plain import csv_cell
 
 Content = Mapping[str, Any]
 Rows = list[dict[str, Any]]
@@ -71,7 +72,8 @@ def _method(row: Mapping[str, Any], split: str, select: str) -> dict[str, Any]:
 def _predictions(content: Content) -> Rows:
     if content["out"]:
         with Path(content["out"]).open(encoding="utf-8", newline="") as file:
-            return [_of_csv(row) for row in csv.DictReader(file)]
+            named = {csv_cell(name): name for name in content["labels"]}
+            return [_of_csv(row, named) for row in csv.DictReader(file)]
     return [
         {
             "file": one["file"],
@@ -85,10 +87,10 @@ def _predictions(content: Content) -> Rows:
     ]
 
 
-def _of_csv(row: Mapping[str, str]) -> dict[str, Any]:
+def _of_csv(row: Mapping[str, str], named: Mapping[str, str]) -> dict[str, Any]:
     return {
         "file": row["file"],
-        "label": row["label"] or None,
+        "label": named.get(row["label"]),
         "probability": float(row["probability"]) if row["probability"] else None,
         "unlike": {"yes": True, "no": False}.get(row["unlike"]),
         "distance": float(row["distance"]) if row["distance"] else None,
