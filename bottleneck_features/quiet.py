@@ -6,6 +6,8 @@ import re
 import sys
 import tempfile
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from bottleneck_features.stopping import stopping_at_once
 
@@ -24,25 +26,31 @@ def import_tensorflow() -> None:
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     sys.stderr.flush()
-    terminal = os.dup(2)
     with tempfile.TemporaryFile() as held:
-        os.dup2(held.fileno(), 2)
-        try:
-            with stopping_at_once(terminal):
-                import tensorflow as tf
+        with _errors_into(held.fileno()) as terminal, stopping_at_once(terminal):
+            import tensorflow as tf
 
-                tf.config.list_physical_devices("GPU")
-        except KeyboardInterrupt:
-            raise
-        except BaseException:
-            held.seek(0)
-            os.write(terminal, held.read())
-            raise
-        else:
-            held.seek(0)
-            os.write(terminal, b"".join(line for line in held if not FRAMEWORK_LINE.match(line)))
-        finally:
-            os.dup2(terminal, 2)
-            os.close(terminal)
+            tf.config.list_physical_devices("GPU")
+        held.seek(0)
+        os.write(2, b"".join(line for line in held if not FRAMEWORK_LINE.match(line)))
     tf.get_logger().setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module=r"(tensorflow|keras|nncf)")
+
+
+@contextmanager
+def _errors_into(file: int) -> Iterator[int]:
+    """Let the process' error stream go into a file; what an error left there is shown. Gives the stream as it was."""
+    terminal = os.dup(2)
+    os.dup2(file, 2)
+    try:
+        yield terminal
+    except BaseException as error:
+        os.dup2(terminal, 2)
+        if not isinstance(error, KeyboardInterrupt):
+            os.lseek(file, 0, os.SEEK_SET)
+            with os.fdopen(os.dup(file), "rb") as held:
+                os.write(2, held.read())
+        raise
+    finally:
+        os.dup2(terminal, 2)
+        os.close(terminal)
