@@ -28,7 +28,7 @@ ODD = {"pooling": ("none", "max"), "views": ("identity", "hflip"), "resize": "la
     [
         ("float32", ODD),
         ("bfloat16", ODD),
-        ("int8", {}),
+        pytest.param("int8", {}, marks=pytest.mark.slow),
         pytest.param("float32", {}, marks=pytest.mark.slow),
         pytest.param("bfloat16", {}, marks=pytest.mark.slow),
         pytest.param("int8", ODD, marks=pytest.mark.slow),

@@ -164,6 +164,7 @@ def test_many_images_show_progress_and_few_none(model, test_images, capsys):
     assert "predict: 480 of 480" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_whole_networks_answer_too_and_say_that_they_keep_no_distances(extracted, files):
     done = invoke("fine-tune", *SMALL, "--set", "finetune.epochs=1", "--json", home=extracted)
     assert done.exit_code == 0, done.output

@@ -219,6 +219,7 @@ def test_of_tensorflow_no_network_is_kept_and_nothing_is_said(tmp_path):
     assert model.warnings == ()
 
 
+@pytest.mark.slow
 def test_a_network_in_int8_runs_without_what_made_it(tmp_path, monkeypatch):
     words = ("compute.engine=openvino", "compute.precision=int8")
     done(*of(("features",), *words), home=tmp_path)

@@ -192,6 +192,7 @@ def test_parts_take_rows_too(tmp_path, pictures):
     assert _shards(parts[1]["cache"]) == _shards(_features(tmp_path / "fresh", pictures)["cache"])
 
 
+@pytest.mark.slow
 def test_int8_data_that_grow_keep_the_network_that_was_calibrated_first(tmp_path, pictures):
     int8 = ("--set", "compute.precision=int8", "--set", "compute.calibration=16")
     first = invoke("features", *_words(pictures, *int8), "--json", home=tmp_path / "home")
