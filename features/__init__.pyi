@@ -21,7 +21,7 @@ from .export import export_features
 from .identity import cache_path, differences, identity_key
 from .imported import Imported, import_features
 from .lock import recipe_lock
-from .lookup import find_rows, small_caches
+from .lookup import find_rows, repair_damaged, small_caches
 from .manifest import ArraySpec, Shard
 from .partition import SHARED, WHOLE, Partition
 from .plan import SplitPlan
@@ -98,6 +98,7 @@ __all__ = [
     "removal",
     "remove_cache",
     "repair",
+    "repair_damaged",
     "require_unchanged",
     "rows_at",
     "share",

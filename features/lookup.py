@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,10 @@ import numpy as np
 from bottleneck_features.features.contents import NOWHERE, content_places
 from bottleneck_features.features.donors import Donor, by_shard, find_donors, spans
 from bottleneck_features.features.entries import HASH_BYTES
-from bottleneck_features.features.errors import CacheError
+from bottleneck_features.features.errors import CacheBusy, CacheError, CacheMissing
 from bottleneck_features.features.manifest import Shard
 from bottleneck_features.features.shards import stored_dtype
+from bottleneck_features.features.verify import repair
 
 logger = logging.getLogger(__name__)
 
@@ -90,8 +92,7 @@ def small_caches(folders: Sequence[Path], recipe: str, machine: str, split: str,
     Returns:
         The contents that each one has, `(n, 32)` uint8, by its folder.
     """
-    own = [donor for donor in find_donors(folders, recipe) if list(donor.manifest.splits) == [split]]
-    found = {}
+    found, own = {}, _of_split(folders, recipe, split)
     for donor in sorted(own, key=lambda donor: (donor.manifest.complete, donor.manifest.images_done())):
         if donor.manifest.complete and donor.manifest.images_done() > rows:
             break  # all others are larger
@@ -101,3 +102,27 @@ def small_caches(folders: Sequence[Path], recipe: str, machine: str, split: str,
             found[donor.folder] = contents
             rows += len(contents)
     return found
+
+
+def repair_damaged(folders: Sequence[Path], recipe: str, split: str) -> None:
+    """Put aside what is damaged in the caches of one split, with a warning; what they lose counts as never computed.
+
+    Args:
+        folders: of caches.
+        recipe: as for `CacheWriter`.
+        split: its name, which tells these caches from those of data sets.
+
+    Raises:
+        CacheError: if a file cannot be moved.
+    """
+    for donor in _of_split(folders, recipe, split):
+        damaged = [shard.file for shard, _ in donor.manifest.finished() if donor.problem(shard)]
+        if damaged:
+            with suppress(CacheMissing, CacheBusy):  # it was removed meanwhile, or somebody repairs it
+                repair(donor.folder)
+                logger.warning("%s: %s put aside; its rows are computed again.", donor.folder, ", ".join(damaged))
+
+
+def _of_split(folders: Sequence[Path], recipe: str, split: str) -> list[Donor]:
+    """Return the caches of a recipe that have one split, of this name."""
+    return [donor for donor in find_donors(folders, recipe) if list(donor.manifest.splits) == [split]]

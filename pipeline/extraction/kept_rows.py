@@ -1,9 +1,11 @@
 """Features of images that are no data set: looked up by content in the caches of the home, computed once, and kept there."""
 
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,6 +25,7 @@ SPLIT, NAME, NO_CLASS = "images", "extractor", "unlabelled"
 SHOWN_AFTER = 2.0  # seconds of computing, its progress
 Read = Callable[[np.ndarray], np.ndarray]  # from (m,) places to uint8 images (m, *image_shape)
 Rows = Iterator[tuple[np.ndarray, Mapping[str, np.ndarray]]]
+logger = logging.getLogger(__name__)
 
 
 class _ByContent(Dataset):
@@ -112,12 +115,14 @@ class KeptRows:
 
     def _write(self, contents: np.ndarray, read: Read, network: models.Extractor) -> None:
         folders, key = cache_folders(self.wanted.home), self.wanted.recipe_key
+        features.repair_damaged(folders, key, SPLIT)
         taken_in = features.small_caches(folders, key, self.machine, SPLIT, len(contents))
         copied = np.concatenate([contents[:0], *taken_in.values()])
         copied = copied[first_places(copied)[0]]
         whole = np.concatenate([copied, contents])
         dataset = _ByContent(whole, len(copied), self.wanted.image_shape, read)
         writer = self._writer(dataset, network)
+        _put_aside_a_broken_manifest(writer.path)
         try:
             with writer:
                 fill(writer, dataset, lambda: network, network.batch_size, Clock(), delay=SHOWN_AFTER)
@@ -149,7 +154,7 @@ class KeptRows:
             "check": network.check,
         }
         return features.CacheWriter(
-            features.cache_path(root, f"{NAME}-{backbone}", identity),
+            features.cache_path(root, f"{NAME}-{backbone}", {**identity, "machine": self.machine}),
             identity,
             {SPLIT: features.SplitPlan(samples.ids, dataset.contents(SPLIT, np.arange(len(samples))))},
             {
@@ -164,3 +169,10 @@ class KeptRows:
             machine=self.machine,
             donors=cache_folders(self.wanted.home),
         )
+
+
+def _put_aside_a_broken_manifest(folder: Path) -> None:
+    """Move the manifest of a cache away if it is not what was written, so that the cache is written anew."""
+    if (folder / "manifest.json").exists() and features.describe_cache(folder).problem:
+        report = features.repair(folder)
+        logger.warning("%s The cache is made again.", "; ".join(problem.reason for problem in report.problems))

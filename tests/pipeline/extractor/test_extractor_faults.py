@@ -59,13 +59,44 @@ def test_damaged_rows_are_computed_again(harm, home, paths, expected, caplog):
     assert len(kept(home)) == 1
 
 
-def test_damaged_rows_of_its_own_are_computed_again(empty, paths, expected):
+@pytest.mark.parametrize("harm", ["flipped", "cut", "removed", "manifest", "no manifest"])
+def test_damaged_rows_of_its_own_are_computed_again(harm, empty, paths, expected, caplog):
     small(empty).transform(paths)
     (folder,) = kept(empty)
-    shard = next((folder / "images").glob("*.h5"))
-    shard.write_bytes(shard.read_bytes()[:-1])
+    file = folder / "manifest.json" if "manifest" in harm else next((folder / "images").glob("*.h5"))
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    if harm in ("removed", "no manifest"):
+        file.unlink()
+    else:
+        file.write_bytes(content[:-1] if harm == "cut" else content)
+    np.testing.assert_array_equal(small(empty).transform(paths), expected)
+    if harm != "no manifest":
+        assert "again" in caplog.text
+    caplog.clear()
+    np.testing.assert_array_equal(small(empty).transform(paths), expected)
+    assert not caplog.records
+    assert [len(open_features(found)["images"]) for found in kept(empty)] == [len(paths)]
+    assert not verify(kept(empty)[0]).problems
+
+
+def test_a_damaged_shard_costs_only_its_own_rows(empty, paths, expected, monkeypatch):
+    monkeypatch.setattr(kept_rows, "affordable_shard", lambda network: 16)
+    small(empty).transform(paths)
+    file = next((kept(empty)[0] / "images").glob("*.h5"))
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
     for _ in range(2):
         np.testing.assert_array_equal(small(empty).transform(paths), expected)
+    assert sum(len(open_features(found)["images"]) for found in kept(empty)) == len(paths)
+
+
+def test_caches_of_two_kinds_of_machines_lie_side_by_side(empty, paths, expected, monkeypatch):
+    for kind in ("one", "another"):
+        monkeypatch.setattr(kept_rows, "machine_kind", lambda engine, kind=kind: kind)
+        np.testing.assert_array_equal(small(empty).transform(paths), expected)
+    assert [len(open_features(found)["images"]) for found in kept(empty)] == [len(paths)] * 2
 
 
 def test_rows_of_another_kind_of_machine_are_not_used(home, paths, expected, monkeypatch):
