@@ -6,6 +6,7 @@ from pathlib import Path
 from bottleneck_features.pipeline.errors import RequestError
 
 DEFAULT_HOME, HOME_VARIABLE = Path("artifacts"), "BOTTLENECK_HOME"
+_ADVICE = "Give a folder you can write to: --home, in Python home=."
 
 
 def default_home() -> Path:
@@ -27,9 +28,7 @@ def usable_home(home: Path) -> Path:
     try:
         home.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise RequestError(
-            f"--home '{home}' cannot be created ({error.strerror}). Give a folder you can write to."
-        ) from error
+        raise RequestError(f"The home '{home}' cannot be created ({error.strerror}). {_ADVICE}") from error
     if not os.access(home, os.W_OK | os.X_OK):
-        raise RequestError(f"--home '{home}' cannot be written to. Give a folder you can write to.")
+        raise RequestError(f"The home '{home}' cannot be written to. {_ADVICE}")
     return home

@@ -22,6 +22,7 @@ from bottleneck_features.pipeline.results import experiment_json
 
 Data = str | PathLike[str] | Experiment
 Section = Mapping[str, Any]
+WHAT_A_BACKBONE_IS = "is the name of a network, such as 'resnet50', or the path of a .keras file"
 
 
 class Settings(TypedDict, total=False):
@@ -31,8 +32,8 @@ class Settings(TypedDict, total=False):
         name: calls DATA by a name; default: that of its folder or file.
         home: the folder of caches and results; default: $BOTTLENECK_HOME, else `artifacts`.
         size: height and width that images are resized to; one number: both.
-        backbone: the name of a network, with its default layers and ImageNet weights; or the section, with `name`, `layers`
-            and `weights`.
+        backbone: the name of a network, with its default layers and ImageNet weights, or the path of a `.keras` file; or the
+            section, with `name`, `layers` and `weights`.
         seed: of the validation split and of all that is trained.
         dataset, input, features, compute, score, head, convnet, finetune, compare: sections, such as
             `head={"epochs": 30, "dropout": 0.5}`.
@@ -41,7 +42,7 @@ class Settings(TypedDict, total=False):
     name: str
     home: str | PathLike[str]
     size: int | tuple[int, int]
-    backbone: str | Section
+    backbone: str | PathLike[str] | Section
     seed: int
     dataset: Section
     input: Section
@@ -128,7 +129,8 @@ def _words(settings: dict[str, Any]) -> tuple[str, ...]:
     """Return settings as `--set` takes them."""
     settings.pop("name", None)
     size, backbone = settings.pop("size", None), settings.get("backbone")
-    short = short_words(settings.pop("backbone") if isinstance(backbone, str) else None, _size(size))
+    named = fspath(settings.pop("backbone")) if isinstance(backbone, str | PathLike) else None
+    short = short_words(named, _size(size))
     known = [field.name for field in fields(Experiment)]
     for key, value in settings.items():
         _require_known(key, value, [*known, "home", "size"])
@@ -142,6 +144,8 @@ def _require_known(key: str, value: Any, known: Sequence[str]) -> None:
             f"There is no setting {key!r}. Nearest: {', '.join(nearest(key, known))}. Settings are given by section, such as "
             f"head={{'epochs': 30}}."
         )
+    if key == "backbone" and not isinstance(value, Mapping):
+        raise RequestError(f"backbone {WHAT_A_BACKBONE_IS}, or a section such as {{'name': …}}. Received: {value!r}")
     if _is_section(key) and not isinstance(value, Mapping):
         raise RequestError(f"{key} takes the settings of a section, such as head={{'epochs': 30}}. Received: {value!r}")
 

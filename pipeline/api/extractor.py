@@ -14,6 +14,7 @@ from sklearn.utils import Tags
 
 from bottleneck_features import features, models
 from bottleneck_features.models.weights import require_backbone
+from bottleneck_features.pipeline.api.asking import WHAT_A_BACKBONE_IS
 from bottleneck_features.pipeline.api.cache_recipe import another_machine, recipe_of_cache
 from bottleneck_features.pipeline.api.undisturbed import undisturbed
 from bottleneck_features.pipeline.datasets.assembly import resizing_of
@@ -23,7 +24,7 @@ from bottleneck_features.pipeline.datasets.pixels.value_ranges import ranges_ask
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.experiment import Experiment
 from bottleneck_features.pipeline.experiment_file import restored_experiment
-from bottleneck_features.pipeline.home import default_home, usable_home
+from bottleneck_features.pipeline.home import default_home
 from bottleneck_features.pipeline.use.given_images import GivenImages
 from bottleneck_features.pipeline.use.image_arguments import given_images
 from bottleneck_features.pipeline.use.image_features import (
@@ -71,10 +72,11 @@ class ImageTransformer(TransformerMixin, BaseEstimator):
             float32 `(n, d)`, in the order of the images: the layers side by side, positions and views averaged.
 
         Raises:
-            RequestError: X is no sequence of images, or a setting is wrong.
+            RequestError: X is no sequence of images, a setting is wrong, or features are to be kept in a home that cannot be
+                written to.
             PipelineError: an image cannot be used; says how many, names the first ones, and why.
             models.ModelError: there are no such layers, weights or engine.
-            features.CacheError: the home cannot be written, or the disk is full.
+            features.CacheError: the disk is full.
         """
         images, recipe = self._prepared(X)
         with undisturbed():
@@ -124,7 +126,7 @@ class ImageTransformer(TransformerMixin, BaseEstimator):
     def _opened_for(self, recipe: ImageRecipe) -> ImageFeatures:
         home, kind = self._home(), KeptFeatures if self.cache == KEPT else UnkeptFeatures
         if not isinstance(self._opened, kind) or not self._opened.is_of(recipe, home):
-            self._opened = kind(recipe, usable_home(home) if self.cache == KEPT else home)
+            self._opened = kind(recipe, home)
             if recipe.experiment.backbone.weights == "random":
                 name = recipe.experiment.backbone.name
                 text = f"RANDOM WEIGHTS: {name} was not pre-trained; no figure of these features is about transfer learning."
@@ -163,7 +165,7 @@ class Extractor(ImageTransformer):
         precision: `"auto"`, `"float32"`, `"bfloat16"` or `"float16"`. int8 is calibrated on training images: make a cache by
             `bottleneck features --set compute.precision=int8`, and take `open_features(path).extractor()`.
         batch_size: images per forward pass.
-        home: the artifacts folder; None: $BOTTLENECK_HOME, else `artifacts`.
+        home: the artifacts folder; None: $BOTTLENECK_HOME, else `artifacts`. One that can only be read serves what it has.
         cache: `"home"`, or None: nothing is written, and whoever transforms the same images again computes them again.
 
     Examples:
@@ -173,7 +175,7 @@ class Extractor(ImageTransformer):
 
     def __init__(
         self,
-        backbone: str = "efficientnet-lite0",
+        backbone: str | Path = "efficientnet-lite0",
         layers: Sequence[str] | None = None,
         *,
         pooling: str | Sequence[str] = "avg",
@@ -235,16 +237,17 @@ class Extractor(ImageTransformer):
                 "int8 is calibrated on training images, which an Extractor has not: make a cache by `bottleneck features DATA "
                 "--set compute.precision=int8`, and take bf.open_features(path).extractor()."
             )
-        backbone = os.fspath(self.backbone) if isinstance(self.backbone, os.PathLike) else self.backbone
-        if isinstance(backbone, str):
-            require_backbone(backbone)
-        layers = models.default_layers(str(backbone)) if self.layers is None else self.layers
+        if not isinstance(self.backbone, str | os.PathLike):
+            raise RequestError(f"backbone {WHAT_A_BACKBONE_IS}. Received: {self.backbone!r}")
+        backbone = os.fspath(self.backbone)
+        require_backbone(backbone)
+        layers = models.default_layers(backbone) if self.layers is None else self.layers
         if not len(layers):
-            known = f"print(*models.layer_names({str(backbone)!r}))"
+            known = f"print(*models.layer_names({backbone!r}))"
             raise RequestError(
                 f"Name the layers of {backbone!r}: layers=[…]. To list them: from bottleneck_features import models; {known}"
             )
-        size = models.default_size(str(backbone)) if self.size is None else self.size
+        size = models.default_size(backbone) if self.size is None else self.size
         table = {
             "name": "extractor",
             "dataset": {"source": source, "value_range": _plain(self.value_range or ())},

@@ -15,7 +15,7 @@ from bottleneck_features import features, models
 from bottleneck_features.models.parallel import core_limit
 from bottleneck_features.models.rows import mean_over_views
 from bottleneck_features.pipeline.datasets.pixels.decoding import Resizing
-from bottleneck_features.pipeline.errors import PipelineError
+from bottleneck_features.pipeline.errors import PipelineError, RequestError
 from bottleneck_features.pipeline.experiment import Experiment
 from bottleneck_features.pipeline.extraction.identity import recipe
 from bottleneck_features.pipeline.extraction.kept_rows import KeptRows, first_places
@@ -25,6 +25,7 @@ from bottleneck_features.pipeline.extraction.networks import (
     experiment_extractor,
     open_network,
 )
+from bottleneck_features.pipeline.home import usable_home
 from bottleneck_features.pipeline.methods.layer_rows import side_by_side
 from bottleneck_features.pipeline.use.given_images import GivenImages
 
@@ -92,7 +93,8 @@ class ImageFeatures(ABC):
         Raises:
             PipelineError: an image cannot be decoded, or features are not finite or beyond what their dtype holds.
             models.ModelError: see `experiment_extractor`.
-            features.CacheError: the home cannot be written, or the disk is full.
+            RequestError: features are to be kept in a home that cannot be written to.
+            features.CacheError: the disk is full.
         """
         with self._lock:
             resizing = self.recipe.resizing
@@ -144,6 +146,8 @@ class KeptFeatures(ImageFeatures):
         if not len(lacking):
             return
 
+        self._require_writable()
+
         def read(some: np.ndarray) -> np.ndarray:
             return images.images(places[lacking[some]], self.recipe.resizing)
 
@@ -152,6 +156,12 @@ class KeptFeatures(ImageFeatures):
             table.enter(lacking[found], self._pooled(part))
         if len(table.lacking()):
             raise PipelineError("A cache that was just written is damaged or gone. Run again.")
+
+    def _require_writable(self) -> None:
+        try:
+            usable_home(self.home)
+        except RequestError as reason:
+            raise RequestError(f"{reason} With cache=None nothing is kept, and none is needed.") from reason
 
     def _build(self) -> models.Extractor:
         return build_network(self._wanted)

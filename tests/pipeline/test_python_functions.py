@@ -217,3 +217,10 @@ def test_a_result_is_a_card_in_a_notebook_and_its_pictures_are_figures(home):
 def test_what_scores_nothing_is_a_card_too(call, home):
     found = call("digits", home=home, **DIGITS)
     assert str(escape(found.verdict)) in found._repr_html_()
+
+
+def test_a_backbone_may_be_a_path(home, tmp_path):
+    with pytest.raises(bf.ModelError, match="There is no file '.*own.keras'"):
+        bf.extract("digits", home=home, backbone=tmp_path / "own.keras")
+    with pytest.raises(bf.RequestError, match="backbone is the name of a network.*section.*Received: 3"):
+        bf.inspect("digits", home=home, backbone=3)

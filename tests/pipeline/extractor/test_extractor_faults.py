@@ -1,5 +1,6 @@
 """What an extractor does when it is killed, when files are damaged, and when settings or images are wrong."""
 
+import os
 import signal
 import time
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 from commandline import invoke
 from extracting import LAYERS, WIDTH, caches, kept, small, started
-from imagefiles import write
+from imagefiles import encoded, picture, write
 from PIL import Image
 
 import bottleneck_features as bf
@@ -117,6 +118,8 @@ def test_its_caches_are_listed_verified_and_removed_as_all_are(empty, paths, exp
 
 
 WRONG = {
+    "no backbone": ({"backbone": None}, bf.RequestError, "backbone is the name .* of a .keras file. Received: None"),
+    "number": ({"backbone": 3}, bf.RequestError, "backbone is the name .* of a .keras file. Received: 3"),
     "backbone": (
         {"backbone": "resnet5"},
         models.UnknownBackbone,
@@ -170,5 +173,19 @@ def test_deep_files_need_a_range(empty, tmp_path):
 
 def test_a_home_that_cannot_be_written_is_refused(tmp_path, paths):
     (tmp_path / "file").write_text("no folder")
-    with pytest.raises(bf.RequestError, match="cannot be created"):
+    with pytest.raises(bf.RequestError, match="The home '.*file' cannot be created.*cache=None"):
         small(tmp_path / "file").transform(paths)
+
+
+def test_a_home_that_can_only_be_read_serves_what_it_has(home, paths, expected, tmp_path, monkeypatch):
+    new = write(tmp_path / "new.jpg", encoded(picture(77)))
+    for folder in (home, *home.rglob("*/")):
+        folder.chmod(0o555)
+    monkeypatch.setattr(os, "access", lambda path, mode, **_: False)  # as root is never told
+    extractor, before = small(home), sorted(home.rglob("*"))
+    assert len(extractor.get_feature_names_out()) == WIDTH
+    np.testing.assert_array_equal(extractor.transform(paths), expected)
+    with pytest.raises(bf.RequestError, match=f"The home '{home}' cannot be written to.*cache=None"):
+        extractor.transform([new])
+    assert small(home, cache=None).transform([new]).shape == (1, WIDTH)
+    assert sorted(home.rglob("*")) == before
