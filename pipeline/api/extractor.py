@@ -25,7 +25,7 @@ from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.experiment import Experiment
 from bottleneck_features.pipeline.experiment_file import restored_experiment
 from bottleneck_features.pipeline.home import default_home
-from bottleneck_features.pipeline.use.given_images import GivenImages
+from bottleneck_features.pipeline.use.given_images import GivenImages, Reading
 from bottleneck_features.pipeline.use.image_arguments import given_images
 from bottleneck_features.pipeline.use.image_features import (
     DECODING,
@@ -64,9 +64,9 @@ class ImageTransformer(TransformerMixin, BaseEstimator):
 
         Args:
             X: n images: paths in a list, a column of pandas or an array of text; PIL images; one array `(n, height, width)`,
-                grey, or with 1, 3 or 4 channels last; or a list of such arrays of one shape. Arrays are uint8, or other
-                numbers that the largest of all of them tells: floats of which none is above 1 count from 0 to 1, any others
-                from 0 to 255.
+                grey, or with 1, 3 or 4 channels last; or a list of such arrays of one shape. Arrays of uint8 are taken as
+                they are. Other numbers go by the range that is set, or that the cache's images have; without one, floats of
+                which none is above 1 in all images count from 0 to 1, any others from 0 to 255.
 
         Returns:
             float32 `(n, d)`, in the order of the images: the layers side by side, positions and views averaged.
@@ -159,7 +159,8 @@ class Extractor(ImageTransformer):
         resize: the kernel: `bilinear`, `nearest`, `bicubic`, `area`, `lanczos3`.
         antialias: whether the kernel widens when an image shrinks.
         views: of `"identity"` and `"hflip"`; features of both are averaged.
-        value_range: the lowest and the highest value of files of more than 8 bits; needed for those only.
+        value_range: (lowest, highest), which become black and white in files, PIL images and arrays of more than 8 bits; files
+            and PIL images of such need it, see `transform` for arrays.
         dtype: `"float16"` or `"float32"`, of what is kept; what is returned is float32.
         engine: `"auto"`, `"tensorflow"` or `"openvino"`.
         precision: `"auto"`, `"float32"`, `"bfloat16"` or `"float16"`. int8 is calibrated on training images: make a cache by
@@ -219,10 +220,15 @@ class Extractor(ImageTransformer):
 
     def _prepared(self, X: Any) -> tuple[GivenImages, ImageRecipe]:
         self._check()
-        images = given_images(X)
+        images = given_images(X, self._reading())
+        _say(images)
         if images.size is None:
             return images, self._recipe()
         return images, ImageRecipe(self._experiment("npz"), {}, Resizing(images.size))
+
+    def _reading(self) -> Reading:
+        ranges = ranges_asked(self._experiment("folder").dataset)
+        return Reading(ranges=ranges, remedies={"dataset.value_range": "value_range=(LOW, HIGH)"})
 
     def _recipe(self) -> ImageRecipe:
         experiment = self._experiment("folder")
@@ -300,13 +306,20 @@ class CacheExtractor(ImageTransformer):
     def _prepared(self, X: Any) -> tuple[GivenImages, ImageRecipe]:
         super()._check()
         recipe = self._recipe()
-        return given_images(X, recipe.experiment.dataset.max_pixels), recipe
+        images = given_images(X, Reading(recipe.experiment.dataset.max_pixels, recipe.resizing.ranges))
+        _say(images)
+        return images, recipe
 
     def _recipe(self) -> ImageRecipe:
         return recipe_of_cache(self._open(), self._home())
 
     def _open(self) -> features.Features:
         return features.open_features(local_path(os.fspath(self.path)))
+
+
+def _say(images: GivenImages) -> None:
+    for text in images.notices:
+        warnings.warn(text, UserWarning, stacklevel=5)
 
 
 def _plain(value: Any) -> Any:

@@ -20,6 +20,7 @@ from bottleneck_features.pipeline.home import default_home
 from bottleneck_features.pipeline.method_names import MODELS
 from bottleneck_features.pipeline.progress import progress
 from bottleneck_features.pipeline.tables import model_line
+from bottleneck_features.pipeline.use.given_images import GivenImages, Reading
 from bottleneck_features.pipeline.use.image_arguments import given_images
 from bottleneck_features.pipeline.use.inference import Inference, Predicted, inference
 from bottleneck_features.pipeline.use.saved_model import SavedModel, open_model, open_model_file
@@ -85,7 +86,8 @@ class LoadedModel:
     """A trained classifier of images; made by `load_model`.
 
     Images are a sequence of paths, of PIL images or of arrays, or one array `(n, height, width, 3)`; they are decoded and resized
-    as the training images were. Floats count from 0 to 1 if all lie there, else from 0 to 255.
+    as the training images were. Arrays of uint8 are taken as they are; other numbers by the range that numbers of their kind had
+    in training, else floats of which none is above 1 in all images count from 0 to 1, any others from 0 to 255.
 
     The network is opened on first use, and kept. A pickle holds the place of the file, which is opened again where it is loaded.
     Threads may share a model: their calls wait for one another.
@@ -188,7 +190,7 @@ class LoadedModel:
             RequestError: see `predict_proba`; or there are not as many labels, or the model does not know one of them.
             PipelineError: see `predict_proba`.
         """
-        wanted, count = np.array([str(label) for label in labels]), len(given_images(images))
+        wanted, count = np.array([str(label) for label in labels]), len(self._given(images))
         if count != len(wanted):
             raise RequestError(f"Each image needs one label. Received: {len(wanted):,} labels of {count:,} images")
         if strangers := sorted(set(wanted.tolist()) - set(self.classes_.tolist())):
@@ -202,9 +204,19 @@ class LoadedModel:
     def _inference(self) -> Inference:
         return inference(self.opened)
 
+    def _given(self, images: Any) -> GivenImages:
+        remedies = {
+            "dataset.value_range": "load_model(…, overrides=['dataset.value_range=LOW,HIGH'])",
+            "dataset.max_pixels": "load_model(…, overrides=['dataset.max_pixels=N'])",
+        }
+        reading = Reading(self.opened.experiment.dataset.max_pixels, self.opened.resizing.ranges, remedies)
+        return given_images(images, reading)
+
     def _run(self, images: Any) -> Iterator[Predicted]:
         opened = self.opened
-        given = given_images(images, opened.experiment.dataset.max_pixels)
+        given = self._given(images)
+        for text in given.notices:
+            warnings.warn(text, UserWarning, stacklevel=4)
         size = opened.experiment.compute.batch_size
         quiet = len(given) <= QUIET_BATCHES * size
         with self._lock, undisturbed(), progress(total=len(given), unit="image", desc="predict", disable=quiet) as bar:

@@ -5,8 +5,10 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import numpy as np
@@ -16,11 +18,10 @@ from bottleneck_features.errors import enumerated
 from bottleneck_features.models.parallel import thread_count
 from bottleneck_features.pipeline.datasets.dataset import SHA256_BYTES, content_hashes
 from bottleneck_features.pipeline.datasets.listing import printable
-from bottleneck_features.pipeline.datasets.pixels.array_values import WHITE, eight_bits, rgb
-from bottleneck_features.pipeline.datasets.pixels.decoding import Resizing, load_bytes, load_image, resized
+from bottleneck_features.pipeline.datasets.pixels.decoding import MAX_PIXELS, Resizing, load_bytes, load_image, resized
 from bottleneck_features.pipeline.datasets.pixels.file_bytes import read_file
 from bottleneck_features.pipeline.datasets.pixels.pillow_settings import decoding_settings
-from bottleneck_features.pipeline.datasets.pixels.unusable import UnusableImage
+from bottleneck_features.pipeline.datasets.pixels.unusable import RefusedBySetting, UnusableImage
 from bottleneck_features.pipeline.errors import PipelineError
 from bottleneck_features.pipeline.extraction.read_ahead import read_ahead
 
@@ -30,14 +31,32 @@ AT_ONCE = 1024  # tasks that wait for a thread
 T = TypeVar("T")
 
 
+@dataclass(frozen=True)
+class Reading:
+    """What a caller lets pass as images.
+
+    Attributes:
+        max_pixels: the largest width x height of files and PIL images.
+        ranges: which numbers of more than 8 bits become black and white, by their kind (`NUMBER_KINDS`).
+        remedies: what a caller gives to change `dataset.max_pixels` or `dataset.value_range`, by the setting; only what is
+            possible.
+    """
+
+    max_pixels: int = MAX_PIXELS
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=lambda: MappingProxyType({}))
+    remedies: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+
 class GivenImages(ABC):
     """Images in the order in which they were given; see `image_arguments.given_images`.
 
     Attributes:
         size: `(height, width)` of all of them, where they are arrays; None where they are decoded to any size.
+        notices: sentences a reader of anything made from them must know.
     """
 
     size: tuple[int, int] | None = None
+    notices: tuple[str, ...] = ()
 
     @abstractmethod
     def __len__(self) -> int:
@@ -86,8 +105,8 @@ class GivenImages(ABC):
 class _Decoded(GivenImages):
     """Images that are decoded when they are asked for, in threads."""
 
-    def __init__(self, given: Sequence[Any], max_pixels: int) -> None:
-        self._given, self._max_pixels = given, max_pixels
+    def __init__(self, given: Sequence[Any], reading: Reading) -> None:
+        self._given, self._reading = given, reading
 
     def __len__(self) -> int:
         return len(self._given)
@@ -105,6 +124,9 @@ class _Decoded(GivenImages):
         def done(place: int) -> T | str:
             try:
                 return work(place)
+            except RefusedBySetting as refusal:
+                remedy = self._reading.remedies.get(refusal.setting)
+                return f"{refusal.reason}: give {remedy}" if remedy else refusal.reason
             except UnusableImage as reason:
                 return str(reason)
 
@@ -112,7 +134,7 @@ class _Decoded(GivenImages):
         distinct = dict(zip(keys, places, strict=True))
         waiting = iter(distinct.items())
         found: dict[Any, T | str] = {}
-        with ThreadPoolExecutor(thread_count(), "decode") as pool, decoding_settings(self._max_pixels):
+        with ThreadPoolExecutor(thread_count(), "decode") as pool, decoding_settings(self._reading.max_pixels):
             while part := dict(islice(waiting, AT_ONCE)):
                 found |= dict(zip(part, pool.map(done, part.values()), strict=True))
         return {place: found[key] for place, key in zip(places, keys, strict=True)}
@@ -147,11 +169,11 @@ class FileImages(_Decoded):
 
     Args:
         paths: of the files.
-        max_pixels: the largest width x height.
+        reading: what passes.
     """
 
-    def __init__(self, paths: Sequence[Path], max_pixels: int) -> None:
-        super().__init__(paths, max_pixels)
+    def __init__(self, paths: Sequence[Path], reading: Reading) -> None:
+        super().__init__(paths, reading)
         self._contents: np.ndarray | None = None
 
     def contents(self, resizing: Resizing) -> np.ndarray:
@@ -170,7 +192,7 @@ class FileImages(_Decoded):
     def _decoded(self, place: int, resizing: Resizing) -> np.ndarray:
         content = read_file(self._given[place])
         sha256 = "" if self._contents is None else self._contents[place].tobytes().hex()
-        return load_bytes(content, resizing, sha256, self._max_pixels)
+        return load_bytes(content, resizing, sha256, self._reading.max_pixels)
 
     def _key(self, place: int) -> Any:
         return self._given[place]
@@ -184,11 +206,11 @@ class PillowImages(_Decoded):
 
     Args:
         pictures: those.
-        max_pixels: the largest width x height.
+        reading: what passes.
     """
 
     def _decoded(self, place: int, resizing: Resizing) -> np.ndarray:
-        return load_image(self._given[place], resizing, self._max_pixels)
+        return load_image(self._given[place], resizing, self._reading.max_pixels)
 
     def _key(self, place: int) -> Any:
         return id(self._given[place])  # which two threads must not load at once
@@ -203,11 +225,17 @@ class ArrayImages(GivenImages):
 
     Args:
         arrays: of one shape and type, `(height, width)` or with 1, 3 or 4 channels last.
-        white: the value that is white, from `white_of`; of unsigned bytes 255.
+        pixels: makes uint8 `(m, height, width, 3)` of `m` of them.
+        notices: see `GivenImages`.
     """
 
-    def __init__(self, arrays: np.ndarray | Sequence[np.ndarray], white: int = WHITE) -> None:
-        self._arrays, self._white = arrays, white
+    def __init__(
+        self,
+        arrays: np.ndarray | Sequence[np.ndarray],
+        pixels: Callable[[np.ndarray], np.ndarray],
+        notices: Sequence[str] = (),
+    ) -> None:
+        self._arrays, self._pixels, self.notices = arrays, pixels, tuple(notices)
         height, width = arrays[0].shape[:2]
         self.size = height, width
 
@@ -220,5 +248,5 @@ class ArrayImages(GivenImages):
             chosen = self._arrays[places]
         else:
             chosen = np.stack([self._arrays[place] for place in places.tolist()])
-        pixels = rgb(eight_bits(chosen, self._white))
+        pixels = self._pixels(chosen)
         return pixels if self.size == resizing.size else np.stack([resized(one, resizing) for one in pixels])

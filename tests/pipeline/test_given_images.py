@@ -1,8 +1,9 @@
 """What callers give as images: every usual form of it gives the pixels of stage one, the others are refused as what they are."""
 
 import hashlib
-import io
 import os
+import re
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from PIL import Image
 from bottleneck_features.pipeline.datasets.dataset import content_hashes
 from bottleneck_features.pipeline.datasets.pixels.decoding import Resizing, load_bytes
 from bottleneck_features.pipeline.errors import PipelineError, RequestError
+from bottleneck_features.pipeline.use.given_images import Reading
 from bottleneck_features.pipeline.use.image_arguments import given_images
 
 SMALL = Resizing((24, 20))
@@ -92,8 +94,12 @@ def test_an_opened_picture_stands_upright_as_its_file_does(turn, format, tmp_pat
 def test_numbers_of_more_than_8_bits_need_a_range_as_those_of_files_do(tmp_path):
     file = tmp_path / "x.png"
     Image.fromarray(PIXELS[0, ..., 0].astype(np.uint16) * 16).save(file)
-    with pytest.raises(PipelineError, match=r"1 of 1 images cannot be used.*\n.*16-bit.*dataset.value_range"):
+    with pytest.raises(PipelineError, match=r"1 of 1 images cannot be used.*\n.*16-bit.*black and white is unknown\n"):
         decoded([Image.open(file)])
+    for given in ([file], [Image.open(file)]):
+        reading = Reading(remedies={"dataset.value_range": "value_range=(LOW, HIGH)"})
+        with pytest.raises(PipelineError, match=r"is unknown: give value_range=\(LOW, HIGH\)\n"):
+            given_images(given, reading).pixel_contents(SMALL)
     ranged = Resizing((24, 20), ranges={"unsigned": (0, 4095)})
     np.testing.assert_array_equal(decoded([Image.open(file)], ranged), decoded([file], ranged))
 
@@ -139,6 +145,62 @@ def test_what_is_white_is_told_from_all_images_never_from_one():
     assert (decoded(np.zeros((2, 24, 20, 3), np.uint8)) == 0).all()
 
 
+def test_arrays_of_more_than_8_bits_are_read_by_the_range_as_files_are(tmp_path):
+    grey = PIXELS[..., 0].astype(np.uint16)
+    files = [tmp_path / f"{place}.png" for place in range(len(grey))]
+    for file, one in zip(files, grey, strict=True):
+        Image.fromarray(one).save(file)
+    ranges = {"unsigned": (20.0, 200.0)}
+    expected = decoded(files, Resizing((24, 20), ranges=ranges))
+    for given in (grey, list(grey), grey[..., None]):
+        images = given_images(given, Reading(ranges=ranges))
+        np.testing.assert_array_equal(np.concatenate(list(images.batches(SMALL, 2))), expected)
+    untouched = given_images(PIXELS, Reading(ranges=ranges))
+    np.testing.assert_array_equal(np.concatenate(list(untouched.batches(SMALL, 2))), PIXELS)
+    clear = np.concatenate([PIXELS, np.zeros((5, 24, 20, 1))], -1).astype(np.uint16)
+    laid = given_images(clear, Reading(ranges=ranges))
+    assert (np.concatenate(list(laid.batches(SMALL, 2))) == 255).all()
+
+
+DARK = {
+    "a mask": ((PIXELS > 127).astype(np.uint8), "uint8, is 1, and they count from 0 .* to 255"),
+    "a dark frame of floats": ((PIXELS // 3).astype(np.float32), "float32, is 85,"),
+    "a dark frame of integers": ((PIXELS // 3).astype(np.int64), "int64, is 85,"),
+    "digits": (PIXELS[..., 0] / 16.0, r"is 15.9375, .*\(x - black\) / \(white - black\)"),
+}
+
+
+@pytest.mark.parametrize("what", list(DARK))
+def test_dark_images_count_to_255_alone_as_among_others_and_it_is_said(what):
+    given, message = DARK[what]
+    bright = np.full_like(given[:1], 255)
+    alone, among = given_images(given), given_images(np.concatenate([given, bright]))
+    assert re.search(message, " ".join(alone.notices))
+    assert among.notices == ()
+    rows = [np.concatenate(list(images.batches(SMALL, 8))) for images in (alone, among)]
+    np.testing.assert_array_equal(rows[0], rows[1][:-1])
+
+
+def test_one_image_with_channels_first_may_be_grey_images_which_is_said():
+    first = PIXELS[0].transpose(2, 0, 1)
+    (notice,) = given_images(first).notices
+    assert "shape (3, 24, 20) is taken as 3 grey images" in notice
+    assert "x.transpose(1, 2, 0)[None]" in notice
+    for clear in (first[..., None], first.transpose(1, 2, 0)[None], PIXELS[..., 0], PIXELS[:1, ..., 0]):
+        assert given_images(clear).notices == ()
+
+
+def test_too_large_pictures_name_a_setting_only_where_there_is_one(paths):
+    for given in (paths, [Image.open(path) for path in paths]):
+        with pytest.raises(
+            PipelineError, match=r"more than the 100 that are read \(a decompression bomb\?\)\n"
+        ) as caught:
+            given_images(given, Reading(100)).pixel_contents(SMALL)
+        assert "max_pixels" not in str(caught.value)
+    with pytest.raises(PipelineError, match=r"bomb\?\): give max_pixels=200\n"):
+        given_images(paths, Reading(100, remedies={"dataset.max_pixels": "max_pixels=200"})).pixel_contents(SMALL)
+
+
 def one_column_too_many() -> object:
     import pandas
 
@@ -178,7 +240,6 @@ REFUSED = {
     "NaN": (np.full((2, 8, 8, 3), np.nan), "not finite"),
     "negative": (PIXELS / 127.5 - 1, "It cannot be told what is black and what is white in these images.* go from -1 to 1"),
     "beyond 255": (PIXELS.astype(np.uint16) * 16, "go from 0 to 4080"),
-    "a mask": ((PIXELS > 127).astype(np.uint8), "go from 0 to 1"),
 }  # fmt: skip
 
 
@@ -210,8 +271,37 @@ def test_a_file_that_changes_after_it_was_hashed_is_refused(paths):
         list(given.batches(SMALL, 4))
 
 
-def test_a_picture_whose_file_was_closed_is_named(tmp_path):
-    opened = Image.open(io.BytesIO(encoded(picture(), "PNG")))
+def left_by_with(file: Path) -> Image.Image:
+    with Image.open(file) as opened:
+        return opened
+
+
+def closed(file: Path) -> Image.Image:
+    opened = Image.open(file)
     opened.close()
-    with pytest.raises(PipelineError, match=r"number 1 \(RGB, 40x30\)"):
+    return opened
+
+
+def of_a_closed_file(file: Path) -> Image.Image:
+    with file.open("rb") as stream:
+        return Image.open(stream)
+
+
+@pytest.mark.parametrize(
+    ("format", "close"),
+    [
+        *product(["PNG", "JPEG", "TIFF", "GIF", "BMP"], [left_by_with, closed, of_a_closed_file]),
+        ("WEBP", closed),  # whose bytes Pillow has read already, so that they outlive the file
+    ],
+)
+def test_a_picture_that_was_closed_before_it_was_read_is_named(format, close, tmp_path):
+    opened = close(write(tmp_path / "x", encoded(picture(), format)))
+    with pytest.raises(PipelineError, match=r"number 1 \(.*, 40x30\): it was closed before it was read: load\(\) it"):
         decoded([picture(), opened])
+
+
+def test_a_picture_that_was_loaded_may_be_closed(tmp_path):
+    file = write(tmp_path / "x.png", encoded(picture(), "PNG"))
+    with Image.open(file) as opened:
+        opened.load()
+    np.testing.assert_array_equal(decoded([opened]), decoded([file]))

@@ -46,7 +46,7 @@ from bottleneck_features.pipeline.datasets.pixels.libtiff_messages import first_
 from bottleneck_features.pipeline.datasets.pixels.pillow_settings import decoding_settings
 from bottleneck_features.pipeline.datasets.pixels.sixteen_bits import decoded_bytes, held_numbers, numbers_of, stored_as
 from bottleneck_features.pipeline.datasets.pixels.tiff import Layout, is_tiff, layout_of, read_numbers
-from bottleneck_features.pipeline.datasets.pixels.unusable import UnusableImage
+from bottleneck_features.pipeline.datasets.pixels.unusable import RefusedBySetting, UnusableImage
 
 PILLOW_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "DIB", "GIF", "TIFF", "PPM", "JPEG2000", "AVIF")
 ENDINGS = frozenset(
@@ -264,14 +264,14 @@ def require_possible(width: int, height: int, decoded_bytes: int, max_pixels: in
         UnusableImage: it has no pixels, more than `max_pixels`, one side too long, or too many bytes when it is decoded.
     """
     if width * height > max_pixels:
-        raise UnusableImage(_too_large(f"{width}x{height} pixels", max_pixels))
+        raise _too_large(f"{width}x{height} pixels", max_pixels)
     if not width or not height:
         raise UnusableImage("a picture without pixels")
     if max(width, height) > MAX_SIDE:
         raise UnusableImage(f"{width}x{height} pixels; the longest side that is read has {MAX_SIDE:,}")
     if decoded_bytes > BYTES_OF_A_PIXEL * max_pixels:
         what = f"{width}x{height} pixels of {decoded_bytes // (width * height):,} bytes each"
-        raise UnusableImage(f"{what}, which is as much as {_too_large('a larger picture', max_pixels)}")
+        raise _too_large(f"{what}, which is as much as a larger picture", max_pixels)
 
 
 @lru_cache(maxsize=1)
@@ -299,7 +299,7 @@ def _guarded(function, *arguments):  # type: ignore[no-untyped-def]
     except UnusableImage:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise UnusableImage(_too_large("a picture", Image.MAX_IMAGE_PIXELS or 0)) from error
+        raise _too_large("a picture", Image.MAX_IMAGE_PIXELS or 0) from error
     except UnidentifiedImageError as error:  # whose message has an address in memory
         raise UnusableImage("broken: its picture cannot be decoded") from error
     except MemoryError as error:
@@ -341,7 +341,7 @@ def _decoded(content: bytes, size: tuple[int, int] | None, max_pixels: int, band
 
 def _held(image: Image.Image, max_pixels: int, bands: Sequence[int]) -> _Picture:
     require_possible(image.width, image.height, 0, max_pixels)
-    image.load()  # which turns a TIFF, and takes its tag away
+    _load(image)  # which turns a TIFF, and takes its tag away
     turn = _orientation(image)
     header = _header(image.width, image.height, image.mode, image.format or "", turn)
     if numbers := held_numbers(image):
@@ -352,6 +352,16 @@ def _held(image: Image.Image, max_pixels: int, bands: Sequence[int]) -> _Picture
 def _draft_size(resizing: Resizing) -> tuple[int, int] | None:
     """Return what a JPEG may be shrunk to before it is resized; None where every pixel counts."""
     return resizing.size if resizing.antialias and resizing.kernel != "nearest" else None
+
+
+def _load(image: Image.Image) -> None:
+    try:
+        image.load()
+    except (AssertionError, ValueError) as error:  # Pillow's way to say that there is no file any more
+        file = getattr(image, "fp", None)
+        if file is None or getattr(file, "closed", False) or "closed" in str(error):
+            raise UnusableImage("it was closed before it was read: load() it before, or give its path") from error
+        raise
 
 
 def _own_tiff(content: bytes, layout: Layout, max_pixels: int, bands: Sequence[int]) -> _Picture:
@@ -412,5 +422,10 @@ def _resized(image: Image.Image, resizing: Resizing) -> Image.Image:
     return image.transform((width, height), Image.Transform.AFFINE, steps, kernel)
 
 
-def _too_large(what: str, max_pixels: int) -> str:
-    return f"{what}, more than dataset.max_pixels={max_pixels:,} (a decompression bomb?)"
+def _too_large(what: str, max_pixels: int) -> RefusedBySetting:
+    bomb = "(a decompression bomb?)"
+    return RefusedBySetting(
+        f"{what}, more than dataset.max_pixels={max_pixels:,} {bomb}",
+        f"{what}, more than the {max_pixels:,} that are read {bomb}",
+        "dataset.max_pixels",
+    )

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image
 
-from bottleneck_features.pipeline.datasets.pixels.unusable import UnusableImage
+from bottleneck_features.pipeline.datasets.pixels.unusable import RefusedBySetting, UnusableImage
 
 NUMBER_KINDS = {"u": "unsigned", "i": "signed", "f": "float"}  # by NumPy's kind; each has a range of its own
 EIGHT_BITS = "u1"  # needs no range
@@ -96,10 +96,15 @@ def range_of(numbers: Numbers, ranges: Mapping[str, tuple[float, float]]) -> tup
     found = ranges.get(NUMBER_KINDS[numbers.type[0]])
     if found is None:
         low, high = numbers.limits()
-        raise UnusableImage(
+        reason = (
             f"it holds {type_names([numbers.type])} values, {shown(low)} to {shown(high)}, and which of them are black and "
-            "white is unknown, since their range was neither given nor seen in training images: give it by "
-            "--set dataset.value_range=LOW,HIGH (in Python value_range=(LOW, HIGH))"
+            "white is unknown"
+        )
+        raise RefusedBySetting(
+            f"{reason}, since their range was neither given nor seen in training images: give it by "
+            "--set dataset.value_range=LOW,HIGH",
+            reason,
+            "dataset.value_range",
         )
     return found
 

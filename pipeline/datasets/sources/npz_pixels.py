@@ -11,7 +11,15 @@ import numpy as np
 from bottleneck_features.features.npyfiles import SavedArray
 from bottleneck_features.features.storage import require_space
 from bottleneck_features.pipeline.datasets.dataset import SHA256_BYTES, content_hashes
-from bottleneck_features.pipeline.datasets.pixels.array_values import WHITE, ambiguity, eight_bits, rgb, white_of
+from bottleneck_features.pipeline.datasets.pixels.array_values import (
+    BRIGHT,
+    WHITE,
+    ambiguity,
+    eight_bits,
+    is_dark,
+    rgb,
+    white_of,
+)
 from bottleneck_features.pipeline.datasets.scan_memory import ScanMemory
 from bottleneck_features.pipeline.errors import ChangedImage, RequestError
 
@@ -87,7 +95,7 @@ class ArrayPixels:
                 raise RequestError(f"{self._array.place} has values that are not finite (NaN or infinite). {_ADVICE}.")
             low, high = min(low, float(block.min())), max(high, float(block.max()))
         white = white_of(self._array.dtype, low, high)
-        if white is None:
+        if white is None or is_dark(white, high):
             raise _ambiguous(self._array, low, high)
         return white, high
 
@@ -153,7 +161,8 @@ def _require_images(array: SavedArray) -> None:
 
 def _ambiguous(array: SavedArray, low: float, high: float) -> RequestError:
     return RequestError(
-        f"{ambiguity(array.place, array.dtype, low, high)} {_ADVICE}: "
+        f"{ambiguity(array.place, array.dtype, low, high)} Floats from 0 to 1, and numbers from 0 to 255 whose largest "
+        f"is {BRIGHT} at least, are understood. {_ADVICE}: "
         "((x - black) / (white - black) * 255).round().astype('uint8')."
     )
 

@@ -165,10 +165,26 @@ def test_images_that_cannot_be_used_are_all_named(home, paths, tmp_path):
 def test_deep_files_need_a_range(empty, tmp_path):
     file = tmp_path / "x.png"
     Image.fromarray(np.arange(1200, dtype=np.uint16).reshape(30, 40)).save(file)
-    with pytest.raises(bf.PipelineError, match="16-bit .*dataset.value_range"):
+    with pytest.raises(bf.PipelineError, match=r"16-bit .* is unknown: give value_range=\(LOW, HIGH\)\n"):
         small(empty, layers="top_activation").transform([file])
     x = small(empty, layers="top_activation", value_range=(0, 1199)).transform([file])
     assert np.isfinite(x).all()
+
+
+def test_deep_arrays_go_by_the_range_that_is_set(empty):
+    deep = (np.arange(1200, dtype=np.uint16).reshape(1, 30, 40) * 3) % 255
+    eight = small(empty).transform(np.rint(deep / 4095 * 255).astype(np.uint8))
+    np.testing.assert_array_equal(small(empty, value_range=(0, 4095)).transform(deep), eight)
+    assert (small(empty).transform(deep) != eight).any()
+    with pytest.raises(bf.RequestError, match=r"go from 0 to 4032.* or value_range=\(LOW, HIGH\)"):
+        small(empty).transform(deep * 16)
+
+
+def test_what_images_may_be_besides_is_said(empty):
+    with pytest.warns(UserWarning, match="is taken as 3 grey images"):
+        small(empty).transform(np.full((3, 30, 40), 200, np.uint8))
+    with pytest.warns(UserWarning, match="largest value of these images, uint8, is 1"):
+        small(empty).transform(np.eye(30, dtype=np.uint8)[None])
 
 
 def test_a_home_that_cannot_be_written_is_refused(tmp_path, paths):
