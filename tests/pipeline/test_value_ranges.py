@@ -12,6 +12,7 @@ from deepfiles import png16, tiff, turned
 from imagefiles import COLOURS, encoded, picture, write
 from PIL import Image
 
+import bottleneck_features as bf
 from bottleneck_features.pipeline.datasets import open_dataset
 from bottleneck_features.pipeline.datasets.image_dataset import ImageDataset
 from bottleneck_features.pipeline.datasets.pixels.value_ranges import RANGES_FILE
@@ -222,6 +223,14 @@ def test_predict_reads_numbers_by_the_range_of_the_training_images(deep_model, t
     chances = [{one["label"]: one["probability"] for one in prediction["classes"]} for prediction in found]
     for other in chances[1:]:
         assert max(abs(other[label] - chance) for label, chance in chances[0].items()) < 0.05
+
+
+def test_a_model_reads_arrays_by_the_range_of_the_training_images(deep_model, tmp_path):
+    deep = np.minimum(_scaled(_pixels("red", 50), 0, 4095, "u2"), 255)  # which would be bright, if white were 255
+    (head,) = deep_model.rglob("train-head/head.npz")
+    model = bf.load_model(head, home=deep_model)
+    file = write(tmp_path / "deep.tif", tiff(deep))
+    np.testing.assert_allclose(model.predict_proba([deep]), model.predict_proba([file]), atol=1e-6)
 
 
 def test_predict_says_when_it_is_asked_for_another_range(deep_model):
