@@ -15,13 +15,13 @@ from .pipeline.api.commands import (
     run,
     train_head,
 )
+from .pipeline.api.experiments import load_experiment
 from .pipeline.api.extractor import Extractor
 from .pipeline.api.loaded_model import LoadedModel, load_model
 from .pipeline.api.model_commands import evaluate, export, predict
 from .pipeline.api.result import Result, load_result
 from .pipeline.errors import NoCache, PipelineError, RequestError
 from .pipeline.experiment import Experiment
-from .pipeline.experiment_file import load_experiment
 
 __all__ = [
     "BottleneckError",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import partial
+from os import PathLike
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,7 +13,7 @@ import numpy as np
 from bottleneck_features.cards import Table, card
 from bottleneck_features.features.arrays import FeatureArray
 from bottleneck_features.features.entries import HASH_BYTES
-from bottleneck_features.features.errors import CacheDamaged, CacheIncomplete
+from bottleneck_features.features.errors import CacheDamaged, CacheError, CacheIncomplete
 from bottleneck_features.features.manifest import EAGERLY_CHECKED, MANIFEST, Manifest, load, plan_sha256
 from bottleneck_features.features.publish import local_copy
 from bottleneck_features.features.remote import is_url
@@ -88,7 +89,7 @@ class Features(Mapping[str, Split]):
 F = TypeVar("F", bound=Features)
 
 
-def open_features(path: Path | str) -> Features:
+def open_features(path: str | PathLike[str]) -> Features:
     """Open a finished feature cache without reading its features.
 
     Args:
@@ -107,8 +108,8 @@ def open_features(path: Path | str) -> Features:
         CacheDamaged: if a file is missing, truncated or out of line, here or in the store; the message names it.
         CacheRemoved: if it is removed meanwhile.
         CacheVersion: if the cache has another format version.
-        CacheError: if the manifest cannot be read, the cache is compressed and hdf5plugin is not installed, or what was
-            fetched cannot be written.
+        CacheError: if this is no path, the manifest cannot be read, the cache is compressed and hdf5plugin is not installed, or
+            what was fetched cannot be written.
         StoreError: if the store does not answer or refuses; `StoreUnavailable` if its kind cannot be opened here.
         DiskFull: if the disk cannot hold what is to be fetched.
 
@@ -119,9 +120,11 @@ def open_features(path: Path | str) -> Features:
     return open_as(Features, path)
 
 
-def open_as(kind: type[F], path: Path | str) -> F:
+def open_as(kind: type[F], path: str | PathLike[str]) -> F:
     """Open a finished feature cache, as `open_features`, as a class derived from `Features`."""
-    folder = local_copy(str(path)) if is_url(path) else Path(path)
+    if not isinstance(path, str | PathLike) or not str(path):
+        raise CacheError(f"path takes the folder of a cache, its manifest, or a URL. Received: {path!r}")
+    folder = local_copy(str(path)) if is_url(str(path)) else Path(path)
     if folder.name == MANIFEST:
         folder = folder.parent
     manifest = load(folder)

@@ -119,7 +119,7 @@ def named_experiment(name: str, overrides: tuple[str, ...], home: Path) -> Exper
     """Return the experiment that is kept under a name, else the ready-made one, or that of a file."""
     if kept_file(home, name).is_file() and name not in ready_made():
         return restored_experiment(read_kept(home, name), str(kept_file(home, name)), overrides)
-    return load_experiment(name, overrides)
+    return load_experiment(name, overrides, kept_names(home))
 
 
 def measured_data(data: str, overrides: tuple[str, ...], home: Path) -> tuple[DatasetSettings, tuple[str, ...]]:
@@ -136,6 +136,7 @@ def measured_data(data: str, overrides: tuple[str, ...], home: Path) -> tuple[Da
     named = data in (*kept_names(home), *ready_made()) and not local_path(data).exists()
     if named or (data.endswith(".toml") and local_path(data).is_file()):
         return named_experiment(data, overrides, home).dataset, ()
+    _require_no_place(overrides, data)
     given = recognise(data, _named_settings(overrides))
     kept = _name_of_place(home, str(given.settings["path"]), "")
     table = read_kept(home, kept) if kept else begun(given.settings, "data")

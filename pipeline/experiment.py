@@ -225,7 +225,11 @@ class FineTuneSettings:
 class Experiment:
     """Everything that decides an experiment's numbers.
 
-    Sections are the tables of the TOML file; unknown keys and wrong types are refused by `experiment_file.load_experiment`.
+    Sections are the tables of the TOML file; unknown keys and wrong types are refused by `load_experiment`.
+
+    Raises:
+        pydantic.ValidationError: made directly, or changed by `dataclasses.replace`, with a setting that is missing, unknown or
+            out of its bounds. It is a ValueError, and no BottleneckError.
     """
 
     name: Annotated[

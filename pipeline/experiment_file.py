@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -23,12 +23,13 @@ def ready_made() -> list[str]:
     return sorted(path.stem for path in READY_MADE.glob("*.toml"))
 
 
-def load_experiment(name_or_file: str, overrides: tuple[str, ...] = ()) -> Experiment:
+def load_experiment(name_or_file: str, overrides: tuple[str, ...] = (), kept: Sequence[str] = ()) -> Experiment:
     """Read an experiment and apply overrides.
 
     Args:
         name_or_file: the name of a ready-made experiment, or the path of a `.toml` file.
         overrides: strings of the form `section.key=value`; lists may be written `a,b` or as in TOML.
+        kept: other names that a message may mean.
 
     Returns:
         The `Experiment`.
@@ -39,7 +40,7 @@ def load_experiment(name_or_file: str, overrides: tuple[str, ...] = ()) -> Exper
     path = Path(name_or_file) if name_or_file.endswith(".toml") else READY_MADE / f"{name_or_file}.toml"
     if not path.is_file():
         raise RequestError(
-            f"There is no experiment {name_or_file!r}. Nearest: {', '.join(nearest(name_or_file, ready_made()))}. "
+            f"There is no experiment {name_or_file!r}. Nearest: {', '.join(nearest(name_or_file, (*kept, *ready_made())))}. "
             "`bottleneck experiments` lists them; your own is the path of a .toml file."
         )
     try:
@@ -105,9 +106,10 @@ def _parse(raw: str, kind: Any) -> Any:
 
 def _scalar(raw: str) -> Any:
     try:
-        return tomllib.loads(f"value = {raw}")["value"]
+        table = tomllib.loads(f"value = {raw}")
     except (ValueError, RecursionError):
         return raw
+    return table["value"] if len(table) == 1 else raw  # of several lines
 
 
 def _type_of(parts: list[str]) -> Any:
@@ -133,6 +135,9 @@ def override_text(name: str, value: Any) -> str:
     if isinstance(value, list | tuple):
         words = [*map(str, value)]
         return f"{name}={json.dumps(words) if any(',' in word for word in words) else ','.join(words)}"
+    if isinstance(value, Mapping):
+        pairs = (f"{json.dumps(key, ensure_ascii=False)} = {json.dumps(one)}" for key, one in value.items())
+        return f"{name}={{{', '.join(pairs)}}}"
     return f"{name}={str(value).lower() if isinstance(value, bool) else value}"
 
 

@@ -2,7 +2,9 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
+from bottleneck_features.pipeline import arguments
 from bottleneck_features.pipeline.errors import RequestError
 
 DEFAULT_HOME, HOME_VARIABLE = Path("artifacts"), "BOTTLENECK_HOME"
@@ -12,6 +14,15 @@ _ADVICE = "Give a folder you can write to: --home, in Python home=."
 def default_home() -> Path:
     """Return the folder that is used where none is named: $BOTTLENECK_HOME, else `artifacts`."""
     return Path(os.environ.get(HOME_VARIABLE) or DEFAULT_HOME)
+
+
+def chosen_home(home: Any) -> Path:
+    """Return the artifacts folder that a caller names by its path, as an absolute one; None: the default one.
+
+    Raises:
+        RequestError: it is no path, or an empty one.
+    """
+    return default_home().absolute() if home is None else arguments.path("home", home)
 
 
 def home_words(home: Path) -> tuple[str, ...]:

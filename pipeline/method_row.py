@@ -10,6 +10,7 @@ from bottleneck_features.pipeline.method_names import method_label, row_title
 
 CROSS_VALIDATED = "cross_validated"  # the split's name where figures are of folds of the training images
 
+MOST = 1000  # folds, repeats, seeds
 CURVE_SEEDS = 3  # draws of every point of a label curve, where --seeds is not given
 
 Curves = Mapping[str, Sequence[float]]  # learning curves by name, one value per epoch

@@ -2,9 +2,9 @@
 
 import shlex
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
@@ -12,17 +12,20 @@ from typing import Any, TypedDict, Unpack
 import numpy as np
 
 from bottleneck_features.errors import BottleneckError, nearest
+from bottleneck_features.pipeline import arguments
 from bottleneck_features.pipeline.api.undisturbed import undisturbed
 from bottleneck_features.pipeline.asked_experiment import KEPT, Asked, asked_experiment, own_experiment, short_words
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.experiment import Experiment
-from bottleneck_features.pipeline.experiment_file import flat, override_text, restored_experiment
-from bottleneck_features.pipeline.home import default_home, home_words, usable_home
+from bottleneck_features.pipeline.experiment_file import override_text, restored_experiment, setting_names
+from bottleneck_features.pipeline.home import chosen_home, home_words, usable_home
 from bottleneck_features.pipeline.results import experiment_json
+from bottleneck_features.pipeline.setting_kinds import shown
 
 Data = str | PathLike[str] | Experiment
 Section = Mapping[str, Any]
 WHAT_A_BACKBONE_IS = "is the name of a network, such as 'resnet50', or the path of a .keras file"
+SIZE = "a height and a width in pixels, or one number for both"
 
 
 class Settings(TypedDict, total=False):
@@ -30,7 +33,7 @@ class Settings(TypedDict, total=False):
 
     Attributes:
         name: calls DATA by a name; default: that of its folder or file.
-        home: the folder of caches and results; default: $BOTTLENECK_HOME, else `artifacts`.
+        home: the folder of caches and results; None: $BOTTLENECK_HOME, else `artifacts`.
         size: height and width that images are resized to; one number: both.
         backbone: the name of a network, with its default layers and ImageNet weights, or the path of a `.keras` file; or the
             section, with `name`, `layers` and `weights`.
@@ -40,7 +43,7 @@ class Settings(TypedDict, total=False):
     """
 
     name: str
-    home: str | PathLike[str]
+    home: str | PathLike[str] | None
     size: int | tuple[int, int]
     backbone: str | PathLike[str] | Section
     seed: int
@@ -86,10 +89,12 @@ def asking(data: Data, *, replaces: bool, **settings: Unpack[Settings]) -> Itera
     Raises:
         RequestError: there are no such data, or a setting is unknown or cannot be right; the message names the nearest.
     """
-    home = usable_home(Path(settings.pop("home", default_home()))).absolute()
-    words = _words(dict(settings))
+    home, name = usable_home(chosen_home(settings.pop("home", None))), settings.pop("name", None)
+    if name is not None:
+        arguments.text("name", name, "what DATA are called, of letters, digits, '.', '_' and '-'")
+    words = setting_words(settings)
     with undisturbed():
-        found = _found(data, settings.get("name"), words, home, replaces=replaces)
+        found = _found(data, name, words, home, replaces=replaces)
         _warn_of_kept_settings(found.said)
         options = (*found.words, *home_words(home))
         try:
@@ -114,51 +119,86 @@ def _found(data: Data, name: str | None, words: tuple[str, ...], home: Path, *, 
             raise RequestError(f"name is for DATA, and an Experiment has one: {data.name!r}. Leave it out.")
         changed = restored_experiment(experiment_json(data), f"the experiment {data.name!r}", words)
         return own_experiment(changed, home, replaces=replaces)
-    if not isinstance(data, str | PathLike):
-        raise RequestError(
-            "DATA is the path of a folder, a table or an archive, the name of embedded data, or an Experiment. Received: "
-            f"{type(data).__name__}. Arrays: np.savez('images.npz', x=images, y=labels), then 'images.npz'."
-        )
-    place = fspath(data)
+    place = data_text(data, ", or an Experiment")
     if place.endswith(".toml"):
         return asked_experiment(None, place, name, words, home, replaces=replaces)
     return asked_experiment(place, None, name, words, home, replaces=replaces)
 
 
-def _words(settings: dict[str, Any]) -> tuple[str, ...]:
-    """Return settings as `--set` takes them."""
-    settings.pop("name", None)
-    size, backbone = settings.pop("size", None), settings.get("backbone")
-    named = fspath(settings.pop("backbone")) if isinstance(backbone, str | PathLike) else None
-    short = short_words(named, _size(size))
-    known = [field.name for field in fields(Experiment)]
-    for key, value in settings.items():
-        _require_known(key, value, [*known, "home", "size"])
-    own = (override_text(name, _plain(name, value)) for name, value in flat(settings))
+def data_text(data: Any, others: str = "") -> str:
+    """Return DATA as the command line takes it.
+
+    Args:
+        data: what was received.
+        others: what a function takes besides, in words.
+
+    Raises:
+        RequestError: it is no text and no path, or is empty.
+    """
+    if not isinstance(data, str | PathLike):
+        raise RequestError(
+            f"DATA is the path of a folder, a table or an archive, or the name of embedded data{others}. Received: "
+            f"{type(data).__name__}. Arrays: np.savez('images.npz', x=images, y=labels), then 'images.npz'."
+        )
+    return arguments.text("DATA", data, "the path of a folder, a table or an archive, or the name of embedded data")
+
+
+def setting_words(settings: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return settings by section, with `backbone` and `size` in their short forms, as `--set` takes them.
+
+    Raises:
+        RequestError: there is no such section, or a setting's name or value is none that can be typed.
+    """
+    given = dict(settings)
+    size, backbone = given.pop("size", None), given.get("backbone")
+    if isinstance(backbone, str | PathLike):
+        backbone = arguments.text("backbone", given.pop("backbone"), "the name of a network")
+    short = short_words(backbone if isinstance(backbone, str) else None, _size(size))
+    own = (override_text(name, value) for key, one in given.items() for name, value in _settings(key, one))
     return (*short, *own)
 
 
-def _require_known(key: str, value: Any, known: Sequence[str]) -> None:
+def _settings(key: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """Give what `--set` calls the settings of a section, with their values, or one that is in no section."""
+    known = [field.name for field in fields(Experiment)]
     if key not in known:
         raise RequestError(
-            f"There is no setting {key!r}. Nearest: {', '.join(nearest(key, known))}. Settings are given by section, such as "
-            f"head={{'epochs': 30}}."
+            f"There is no setting {key!r}. Nearest: {', '.join(nearest(key, [*known, 'home', 'size']))}. Settings are given by "
+            f"section, such as head={{'epochs': 30}}."
         )
     if key == "backbone" and not isinstance(value, Mapping):
-        raise RequestError(f"backbone {WHAT_A_BACKBONE_IS}, or a section such as {{'name': …}}. Received: {value!r}")
-    if _is_section(key) and not isinstance(value, Mapping):
-        raise RequestError(f"{key} takes the settings of a section, such as head={{'epochs': 30}}. Received: {value!r}")
+        raise RequestError(
+            f"backbone {WHAT_A_BACKBONE_IS}, or a section such as {{'name': …}}. Received: {shown(value)}"
+        )
+    if key in setting_names():
+        yield key, _plain(key, value)
+    elif isinstance(value, Mapping):
+        yield from _in_section(key, value)
+    else:
+        raise RequestError(
+            f"{key} takes the settings of a section, such as head={{'epochs': 30}}. Received: {shown(value)}"
+        )
 
 
-def _is_section(key: str) -> bool:
-    kind = next(field.type for field in fields(Experiment) if field.name == key)
-    return is_dataclass(kind)
+def _in_section(section: str, settings: Mapping[Any, Any]) -> Iterator[tuple[str, Any]]:
+    for key, value in settings.items():
+        name = f"{section}.{key}"
+        if not isinstance(key, str) or not key.isidentifier():
+            own = [one.removeprefix(f"{section}.") for one in setting_names() if one.startswith(f"{section}.")]
+            raise RequestError(
+                f"There is no setting {shown(key)} in {section}. Nearest: {', '.join(nearest(str(key), own))}."
+            )
+        if isinstance(value, Mapping) and name not in setting_names():
+            yield from _in_section(name, value)
+        else:
+            yield name, _plain(name, value)
 
 
 def _size(size: Any) -> str | None:
     if size is None:
         return None
-    return ",".join(map(str, size)) if isinstance(size, list | tuple) else str(size)
+    plain = _plain("size", size)
+    return ",".join(map(str, plain)) if isinstance(plain, list) else arguments.text("size", str(plain), SIZE)
 
 
 def _plain(name: str, value: Any) -> Any:
@@ -169,6 +209,10 @@ def _plain(name: str, value: Any) -> Any:
         return fspath(value)
     if isinstance(value, list | tuple):
         return [_plain(name, one) for one in value]
+    if isinstance(value, Mapping):
+        return {str(key): _plain(f"{name}[{key!r}]", one) for key, one in value.items()}
     if not isinstance(value, str | bool | int | float):
-        raise RequestError(f"{name} takes a text, a number, true or false, or a list of these. Received: {value!r}")
+        raise RequestError(
+            f"{name} takes a text, a number, true or false, or a list of these. Received: {shown(value)}"
+        )
     return value

@@ -1,5 +1,6 @@
 """Opening a cache from Python; nothing heavy is imported for it."""
 
+from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +36,7 @@ class Cache(features.Features):
         return open_features, (str(self.path),)
 
 
-def open_features(path: Path | str) -> Cache:
+def open_features(path: str | PathLike[str]) -> Cache:
     """Open a finished feature cache without reading its features; see `features.open_features` for all that is checked.
 
     Args:
@@ -56,4 +57,6 @@ def open_features(path: Path | str) -> Cache:
         >>> train = bf.open_features("artifacts/features/digits-efficientnet-lite0-0f3a9c1e")["train"]
         >>> model.fit(train.x[:], train.y)
     """
-    return features.open_as(Cache, path if features.is_url(path) else Path(path).absolute())
+    if isinstance(path, str | PathLike) and fspath(path) and not features.is_url(fspath(path)):
+        path = Path(path).absolute()
+    return features.open_as(Cache, path)

@@ -3,15 +3,17 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Unpack
 
+from bottleneck_features.pipeline import arguments
 from bottleneck_features.pipeline.api.asking import Data, Request, Settings, asking
 from bottleneck_features.pipeline.api.result import Result, shown
-from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.method_names import NETWORKS
-from bottleneck_features.pipeline.method_row import CURVE_SEEDS
+from bottleneck_features.pipeline.method_row import CURVE_SEEDS, MOST
 from bottleneck_features.quiet import import_tensorflow
 
 if TYPE_CHECKING:  # it draws a random number when it is imported, and what a function needs is imported inside
     from bottleneck_features.pipeline.evaluation.study import Study
+
+SIZES = "a list of numbers of images per class, each from 1 on, or None for all"
 
 
 def run(data: Data, *, minutes: float = 10.0, **settings: Unpack[Settings]) -> Result:
@@ -24,7 +26,7 @@ def run(data: Data, *, minutes: float = 10.0, **settings: Unpack[Settings]) -> R
     Args:
         data: a folder with a folder of images for each class, a table that names images, `.tar` or `.parquet` files, an
             `.npz` of images, the name of embedded data, a `.toml` file, or an `Experiment`. Settings are kept in the home.
-        minutes: for all that follows the extraction.
+        minutes: for all that follows the extraction; what does not fit is named, and more minutes add it.
         **settings: see `Settings`: `name`, `home`, `backbone`, `size`, and sections such as `head={"epochs": 30}`.
 
     Returns:
@@ -39,6 +41,7 @@ def run(data: Data, *, minutes: float = 10.0, **settings: Unpack[Settings]) -> R
         >>> print(result.verdict)
         >>> bf.load_model(result.model).predict(["holiday/one.jpg"])
     """
+    minutes = arguments.number("minutes", minutes, 0, of="a number of minutes")
     with asking(data, replaces=True, **settings) as asked:
         import_tensorflow()
         from bottleneck_features.pipeline.stages.run import run as stage
@@ -88,6 +91,8 @@ def extract(
         ModelError: the network, its weights or the engine are not available.
         CacheError: the cache is held by another process, or is damaged.
     """
+    rehash, reuse = arguments.truth("rehash", rehash), arguments.truth("reuse", reuse)
+    wait = arguments.number("wait", wait, 0, of="a number of seconds")
     with asking(data, replaces=False, **settings) as asked:
         from bottleneck_features.pipeline.datasets.scan_memory import forget_scans
         from bottleneck_features.pipeline.stages.features import extract_features
@@ -130,10 +135,10 @@ def probe(
 
     Args:
         data: see `run`; its features must be there, see `extract`.
-        folds: of a cross-validation of the training images; 0: none. Default: 5 where a test split would be, or is, under
-            100 images.
-        repeats: how often the folds are drawn anew; default: 10.
-        seeds: over so many splits and trainings the spread is measured too.
+        folds: of a cross-validation of the training images, from 2 to 1,000; 0: none. Default: 5 where a test split
+            would be, or is, under 100 images.
+        repeats: how often the folds are drawn anew, from 1 to 1,000; default: 10.
+        seeds: over so many splits and trainings, from 2 to 1,000, the spread is measured too.
         **settings: see `Settings`.
 
     Returns:
@@ -200,7 +205,7 @@ def label_curve(
     Args:
         data: see `run`; its features must be there, see `extract`.
         sizes: labelled images per class; None: all.
-        seeds: per point.
+        seeds: per point, from 1 to 1,000.
         **settings: see `Settings`.
 
     Returns:
@@ -210,13 +215,7 @@ def label_curve(
         NoCache: there are no such features.
         RequestError: a size is under 1, a class has too few images, or a setting cannot be right.
     """
-    wanted = set(sizes)
-    numbers = sorted(size for size in wanted if size is not None)
-    if not wanted or any(not isinstance(size, int) or size < 1 for size in numbers):
-        raise RequestError(
-            f"sizes takes numbers of images per class above 0, or None for all. Received: {list(wanted)}"
-        )
-    every: tuple[int | None, ...] = (*numbers, None) if None in wanted else tuple(numbers)
+    every, seeds = _curve_sizes(sizes), arguments.whole_number("seeds", seeds, 1, MOST)
     with asking(data, replaces=True, **settings) as asked:
         study = _with_features(asked, "label-curve")
         from bottleneck_features.pipeline.stages.label_curve import label_curve as stage
@@ -239,8 +238,7 @@ def fine_tune(data: Data, *, method: str = "fine-tune", **settings: Unpack[Setti
     Raises:
         RequestError: there is no such method, a class has too few images, or a setting cannot be right.
     """
-    if method not in NETWORKS:
-        raise RequestError(f"method takes one of {', '.join(NETWORKS)}. Received: {method!r}")
+    method = arguments.one_of("method", method, NETWORKS)
     with asking(data, replaces=True, **settings) as asked:
         study = _study(asked, method)
         import_tensorflow()
@@ -312,12 +310,23 @@ def bench(data: Data, *, quick: bool = True, **settings: Unpack[Settings]) -> Re
     Raises:
         RequestError: a setting cannot be right.
     """
+    quick = arguments.truth("quick", quick)
     with asking(data, replaces=False, **settings) as asked:
         import_tensorflow()
         from bottleneck_features.pipeline.stages.bench import FULL_EFFORT, QUICK_EFFORT
         from bottleneck_features.pipeline.stages.bench import bench as stage
 
         return shown(stage(asked.experiment, asked.home, QUICK_EFFORT if quick else FULL_EFFORT), asked.said)
+
+
+def _curve_sizes(sizes: Iterable[int | None]) -> tuple[int | None, ...]:
+    """Return the sizes of a curve, rising and each once; None last."""
+    given = arguments.items("sizes", sizes, SIZES)
+    if not given:
+        raise arguments.refusal("sizes", SIZES, given)
+    places = [place for place, size in enumerate(given) if size is not None]
+    numbers = sorted({arguments.whole_number(f"sizes[{place}]", given[place], 1) for place in places})
+    return (*numbers, None) if len(places) < len(given) else tuple(numbers)
 
 
 def _study(asked: Request, command: str) -> "Study":

@@ -14,17 +14,17 @@ from sklearn.utils import Tags
 
 from bottleneck_features import features, models
 from bottleneck_features.models.weights import require_backbone
+from bottleneck_features.pipeline import arguments
 from bottleneck_features.pipeline.api.asking import WHAT_A_BACKBONE_IS
 from bottleneck_features.pipeline.api.cache_recipe import another_machine, recipe_of_cache
 from bottleneck_features.pipeline.api.undisturbed import undisturbed
 from bottleneck_features.pipeline.datasets.assembly import resizing_of
-from bottleneck_features.pipeline.datasets.paths import local_path
 from bottleneck_features.pipeline.datasets.pixels.decoding import RECIPE, Resizing
 from bottleneck_features.pipeline.datasets.pixels.value_ranges import ranges_asked
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.experiment import Experiment
 from bottleneck_features.pipeline.experiment_file import restored_experiment
-from bottleneck_features.pipeline.home import default_home
+from bottleneck_features.pipeline.home import chosen_home, default_home
 from bottleneck_features.pipeline.use.given_images import GivenImages, Reading
 from bottleneck_features.pipeline.use.image_arguments import given_images
 from bottleneck_features.pipeline.use.image_features import (
@@ -41,7 +41,7 @@ KEPT = "home"
 class ImageTransformer(TransformerMixin, BaseEstimator):
     """What turns images into rows of features; made by `Extractor`, or `extractor()` of an open cache."""
 
-    home: str | Path | None
+    home: str | os.PathLike[str] | None
     cache: str | None
     _opened: ImageFeatures | None = None
 
@@ -181,7 +181,7 @@ class Extractor(ImageTransformer):
         *,
         pooling: str | Sequence[str] = "avg",
         size: int | tuple[int, int] | None = None,
-        weights: str | Path = "imagenet",
+        weights: str | os.PathLike[str] = "imagenet",
         resize: str = "bilinear",
         antialias: bool = True,
         views: Sequence[str] = ("identity",),
@@ -190,7 +190,7 @@ class Extractor(ImageTransformer):
         engine: str = "auto",
         precision: str = "auto",
         batch_size: int = 32,
-        home: str | Path | None = None,
+        home: str | os.PathLike[str] | None = None,
         cache: Literal["home"] | None = "home",
     ) -> None:
         self.backbone = backbone
@@ -216,7 +216,7 @@ class Extractor(ImageTransformer):
         resizing_of(experiment)
 
     def _home(self) -> Path:
-        return (default_home() if self.home is None else local_path(os.fspath(self.home))).absolute()
+        return chosen_home(self.home)
 
     def _prepared(self, X: Any) -> tuple[GivenImages, ImageRecipe]:
         self._check()
@@ -284,7 +284,11 @@ class CacheExtractor(ImageTransformer):
     """
 
     def __init__(
-        self, path: str | Path, *, home: str | Path | None = None, cache: Literal["home"] | None = "home"
+        self,
+        path: str | os.PathLike[str],
+        *,
+        home: str | os.PathLike[str] | None = None,
+        cache: Literal["home"] | None = "home",
     ) -> None:
         self.path = path
         self.home = home
@@ -299,9 +303,9 @@ class CacheExtractor(ImageTransformer):
 
     def _home(self) -> Path:
         if self.home is not None:
-            return local_path(os.fspath(self.home))
-        folder = local_path(os.fspath(self.path)).resolve().parent
-        return folder.parent if folder.name == "features" else default_home()
+            return chosen_home(self.home)
+        folder = self._path().resolve().parent
+        return folder.parent if folder.name == "features" else default_home().absolute()
 
     def _prepared(self, X: Any) -> tuple[GivenImages, ImageRecipe]:
         super()._check()
@@ -314,7 +318,10 @@ class CacheExtractor(ImageTransformer):
         return recipe_of_cache(self._open(), self._home())
 
     def _open(self) -> features.Features:
-        return features.open_features(local_path(os.fspath(self.path)))
+        return features.open_features(self._path())
+
+    def _path(self) -> Path:
+        return arguments.path("path", self.path, "the folder of a cache")
 
 
 def _say(images: GivenImages) -> None:

@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from bottleneck_features.errors import enumerated, nearest
+from bottleneck_features.errors import enumerated
 from bottleneck_features.models.probabilities import decide
 from bottleneck_features.models.weights import file_digest
+from bottleneck_features.pipeline import arguments
 from bottleneck_features.pipeline.api.undisturbed import undisturbed
-from bottleneck_features.pipeline.datasets.paths import local_path
 from bottleneck_features.pipeline.errors import RequestError
-from bottleneck_features.pipeline.home import default_home
+from bottleneck_features.pipeline.home import chosen_home
 from bottleneck_features.pipeline.method_names import MODELS
 from bottleneck_features.pipeline.progress import progress
 from bottleneck_features.pipeline.tables import model_line
@@ -28,6 +28,7 @@ from bottleneck_features.pipeline.use.trained_names import names_file, trained_n
 
 QUIET_BATCHES = 4  # a call of more shows its progress
 SHOWN = 10  # classes in a message
+WANTED = "the file of a trained model, or the name of an experiment that has results"
 
 
 def load_model(
@@ -62,18 +63,15 @@ def load_model(
         >>> model.predict(["cat.jpg", "dog.jpg"])
         array(['cat', 'dog'], dtype='<U3')
     """
-    place = (default_home() if home is None else local_path(os.fspath(home))).absolute()
-    word = os.fspath(file_or_experiment)
-    words = (overrides,) if isinstance(overrides, str) else tuple(overrides)
-    if model is not None and model not in MODELS:
-        raise RequestError(
-            f"model must be one of {', '.join(MODELS)}. Nearest: {nearest(model, MODELS)[0]}. Received: {model!r}"
-        )
-    if isinstance(file_or_experiment, os.PathLike) or names_file(str(local_path(word)), place):
+    place, file = chosen_home(home), arguments.path("file_or_experiment", file_or_experiment, WANTED)
+    words, word = arguments.overrides(overrides), os.fspath(file_or_experiment)
+    if model is not None:
+        arguments.one_of("model", model, MODELS)
+    if isinstance(file_or_experiment, os.PathLike) or names_file(os.path.expanduser(word), place):  # noqa: PTH111
         if model is not None:
             raise RequestError(f"'{word}' is a file, which says all that model would: leave out model={model!r}.")
         with undisturbed():
-            opened = open_model_file(local_path(word).absolute(), place, words)
+            opened = open_model_file(file, place, words)
     else:
         with undisturbed():
             opened = open_model(place, trained_name(word, words, place), model, words)
@@ -190,7 +188,8 @@ class LoadedModel:
             RequestError: see `predict_proba`; or there are not as many labels, or the model does not know one of them.
             PipelineError: see `predict_proba`.
         """
-        wanted, count = np.array([str(label) for label in labels]), len(self._given(images))
+        given = arguments.items("labels", labels, "a list of the names of classes, one for each image")
+        wanted, count = np.array([str(label) for label in given]), len(self._given(images))
         if count != len(wanted):
             raise RequestError(f"Each image needs one label. Received: {len(wanted):,} labels of {count:,} images")
         if strangers := sorted(set(wanted.tolist()) - set(self.classes_.tolist())):

@@ -1,25 +1,25 @@
 """The commands of a trained model as functions: classify files, measure on labelled images, export."""
 
 from collections.abc import Iterable, Sequence
-from os import PathLike, fspath
+from os import PathLike
 from pathlib import Path
 from typing import Literal
 
-from bottleneck_features.errors import nearest
-from bottleneck_features.pipeline.api.asking import Section
-from bottleneck_features.pipeline.api.loaded_model import LoadedModel, load_model
+from bottleneck_features.pipeline import arguments
+from bottleneck_features.pipeline.api.asking import Section, data_text, setting_words
+from bottleneck_features.pipeline.api.loaded_model import WANTED, LoadedModel, load_model
 from bottleneck_features.pipeline.api.result import Result, shown
 from bottleneck_features.pipeline.api.undisturbed import undisturbed
 from bottleneck_features.pipeline.asked_experiment import measured_data
 from bottleneck_features.pipeline.errors import RequestError
-from bottleneck_features.pipeline.experiment_file import flat, override_text
-from bottleneck_features.pipeline.home import default_home, usable_home
+from bottleneck_features.pipeline.home import chosen_home, usable_home
 from bottleneck_features.pipeline.method_names import EXPORT_FORMATS
 from bottleneck_features.pipeline.use.saved_model import SavedModel
 from bottleneck_features.quiet import import_tensorflow
 
 Model = LoadedModel | str | PathLike[str]
-SPLITS = ("train", "validation", "test")
+SPLITS, UNKNOWN = ("train", "validation", "test"), ("fail", "leave-out")
+PATH = "the path of an image, or of a folder of images"
 
 
 def predict(
@@ -47,26 +47,23 @@ def predict(
         A `Result`; without `out` its `table` has a row per file.
 
     Raises:
-        RequestError: there is no such model, no such path, or an argument cannot be right.
+        RequestError: there is no such model, no such path, or an argument cannot be right; `out` is checked before anything is
+            computed.
         PipelineError: not one file can be classified.
+        OSError: the system refuses what is written, such as on a full disk.
     """
     from bottleneck_features.pipeline.use.picture_files import listed
 
-    if top < 1:
-        raise RequestError(f"top takes a number of classes from 1 on. Received: {top}")
-    if threshold is not None and not 0 <= threshold <= 1:
-        raise RequestError(f"threshold takes a probability from 0 to 1. Received: {threshold}")
-    named = [paths] if isinstance(paths, str | PathLike) else list(paths)
-    if not named:
-        raise RequestError("Name images, or folders of images. Received: none.")
-    file = None if out is None else Path(out).absolute()
-    if file and not file.parent.is_dir():
-        raise RequestError(f"out {fspath(file)!r}: there is no folder '{file.parent}'.")
-    opened, place = _opened(model, home), _home(home)
+    top = arguments.whole_number("top", top, 1)
+    if threshold is not None:
+        threshold = arguments.number("threshold", threshold, 0, 1, of="a probability")
+    named = _named(paths)
+    file = None if out is None else arguments.writable("out", arguments.path("out", out, "the path of a file"))
+    opened, place = _opened(model, home), usable_home(chosen_home(home))
     with undisturbed():
         from bottleneck_features.pipeline.stages.predict import predict as stage
 
-        return shown(stage(opened, list(listed([Path(one) for one in named])), place, top, file, threshold))
+        return shown(stage(opened, list(listed(named)), place, top, file, threshold))
 
 
 def evaluate(
@@ -95,13 +92,13 @@ def evaluate(
         RequestError: there is no such model, no such data, or a class is unknown to the model.
         PipelineError: no image can be used.
     """
-    if split not in (None, *SPLITS):
-        raise RequestError(f"split takes one of {', '.join(SPLITS)}, or None. Received: {split!r}")
-    if unknown_classes not in ("fail", "leave-out"):
-        raise RequestError(f"unknown_classes takes 'fail' or 'leave-out'. Received: {unknown_classes!r}")
-    opened, place = _opened(model, home), _home(home)
-    words = tuple(override_text(f"dataset.{name}", value) for name, value in flat(dataset or {}))
-    settings, said = measured_data(fspath(data), words, place)
+    if split is not None:
+        split = arguments.one_of("split", split, SPLITS)
+    arguments.one_of("unknown_classes", unknown_classes, UNKNOWN)
+    words = () if dataset is None else setting_words({"dataset": dataset})
+    images = data_text(data)
+    opened, place = _opened(model, home), usable_home(chosen_home(home))
+    settings, said = measured_data(images, words, place)
     with undisturbed():
         from bottleneck_features.pipeline.stages.evaluate import evaluate as stage
 
@@ -130,25 +127,39 @@ def export(
         RequestError: there is no such model or format, or the model is k-NN, which cannot be exported.
         ModelError: a package that a format needs is missing.
         PipelineError: a format's predictions are not the pipeline's; it was removed.
+        OSError: the system refuses what is written, such as on a full disk.
     """
-    names = (formats,) if isinstance(formats, str) else tuple(dict.fromkeys(formats))
-    for name in names or ("",):
-        if name not in EXPORT_FORMATS:
-            close = ", ".join(nearest(str(name), EXPORT_FORMATS))
-            raise RequestError(
-                f"formats takes one or several of {', '.join(EXPORT_FORMATS)}. Received: {name!r}. Nearest: {close}."
-            )
+    names, folder = _formats(formats), None if to is None else arguments.path("to", to)
+    if folder and folder.exists() and not folder.is_dir():
+        raise RequestError(f"to '{folder}' is a file. Name a folder.")
     opened = _opened(model, home)
     with undisturbed():
         import_tensorflow()
         from bottleneck_features.pipeline.stages.export import export_model
 
-        return shown(export_model(opened, names, _home(home), None if to is None else Path(to).absolute()))
+        return shown(export_model(opened, names, usable_home(chosen_home(home)), folder))
 
 
 def _opened(model: Model, home: str | PathLike[str] | None) -> SavedModel:
+    if not isinstance(model, LoadedModel):
+        arguments.text("model", model, f"a LoadedModel, {WANTED}")
     return model.opened if isinstance(model, LoadedModel) else load_model(model, home=home).opened
 
 
-def _home(home: str | PathLike[str] | None) -> Path:
-    return usable_home(default_home() if home is None else Path(home)).absolute()
+def _named(paths: str | PathLike[str] | Iterable[str | PathLike[str]]) -> list[Path]:
+    if isinstance(paths, str | PathLike):
+        return [Path(arguments.text("paths", paths, PATH))]
+    given = arguments.items("paths", paths, f"{PATH}, or a list of them")
+    if not given:
+        raise RequestError("Name images, or folders of images. Received: none.")
+    return [Path(arguments.text(f"paths[{place}]", one, PATH)) for place, one in enumerate(given)]
+
+
+def _formats(formats: str | Sequence[str]) -> tuple[str, ...]:
+    if isinstance(formats, str):
+        return (arguments.one_of("formats", formats, EXPORT_FORMATS),)
+    what = f"one or several of {', '.join(EXPORT_FORMATS)}"
+    given = arguments.items("formats", formats, what)
+    if not given:
+        raise arguments.refusal("formats", what, given)
+    return tuple(dict.fromkeys(arguments.one_of("formats", one, EXPORT_FORMATS) for one in given))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import click
 
 from bottleneck_features.errors import BottleneckError
+from bottleneck_features.pipeline.arguments import text
 from bottleneck_features.pipeline.commandline.completion import complete_experiment, complete_setting
 from bottleneck_features.pipeline.commandline.output import (
     MOST_ROWS,
@@ -87,8 +88,9 @@ def _what_the_system_refused(error: OSError) -> str:
 
 
 home_option = click.option(
-    "--home", type=click.Path(path_type=Path, file_okay=False), envvar=HOME_VARIABLE, default=DEFAULT_HOME,
-    show_default=True, help="Folder of caches and results; also $BOTTLENECK_HOME.",
+    "--home", type=click.Path(file_okay=False), envvar=HOME_VARIABLE, default=str(DEFAULT_HOME), show_default=True,
+    callback=lambda _, __, given: Path(text("--home", given, "the path of a folder")),
+    help="Folder of caches and results; also $BOTTLENECK_HOME.",
 )  # fmt: skip
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print the result object on stdout, and nothing else."

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bottleneck_features.pipeline.arguments import writable
 from bottleneck_features.pipeline.commandline.cli_frame import (
     all_option,
     home_option,
@@ -71,8 +72,8 @@ def predict_command(
         raise RequestError(
             "Name images, or folders of images: bottleneck predict -e EXPERIMENT PATHS…, or --model FILE"
         )
-    if out and not out.parent.is_dir():
-        raise RequestError(f"--out '{out}': there is no folder '{out.parent}'.")
+    if out is not None:
+        writable("--out", out)
     from bottleneck_features.pipeline.stages.predict import predict
     from bottleneck_features.pipeline.use.picture_files import listed
 

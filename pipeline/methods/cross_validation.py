@@ -6,6 +6,7 @@ from functools import partial
 
 import numpy as np
 
+from bottleneck_features.pipeline import arguments
 from bottleneck_features.pipeline.dataset_settings import DEFAULT_TEST_FRACTION
 from bottleneck_features.pipeline.datasets.texts import factorized
 from bottleneck_features.pipeline.errors import RequestError
@@ -16,6 +17,7 @@ from bottleneck_features.pipeline.evaluation.splits import Holdout, Subset
 from bottleneck_features.pipeline.evaluation.study import Study
 from bottleneck_features.pipeline.evaluation.trained import TrainedMethod
 from bottleneck_features.pipeline.inspection.repeats import Place, find_repeats
+from bottleneck_features.pipeline.method_row import MOST
 from bottleneck_features.pipeline.progress import progress
 
 FEWEST = 3  # units: one to train on, one to choose settings by, one to be scored
@@ -38,18 +40,20 @@ def folding_of(study: Study, folds: int | None, repeats: int | None) -> Folding 
 
     Args:
         study: the experiment, opened.
-        folds: asked for; 0: no cross-validation.
-        repeats: asked for.
+        folds: asked for, from 2 to 1,000; 0: no cross-validation.
+        repeats: asked for, from 1 to 1,000.
 
     Raises:
-        RequestError: one fold, or repeats without folds.
+        RequestError: there are no such numbers of folds or repeats, or repeats without folds.
     """
+    if folds is not None:
+        folds = arguments.whole_number("folds", folds, 2, MOST, zero="none")
+    if repeats is not None:
+        repeats = arguments.whole_number("repeats", repeats, 1, MOST)
     if folds == 0 or (folds is None and not _says_little(study)):
         if repeats is not None:
-            raise RequestError("--repeats goes with --folds, such as --folds 5 --repeats 10.")
+            raise RequestError("repeats goes with folds, such as 10 repeats of 5 folds.")
         return None
-    if folds == 1:
-        raise RequestError("--folds takes 2 or more; 0 means no cross-validation. Received: 1")
     return Folding(folds or FOLDS, repeats or REPEATS)
 
 

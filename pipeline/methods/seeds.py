@@ -13,6 +13,7 @@ from pydantic import TypeAdapter
 from scipy.stats import chi2
 
 from bottleneck_features.foreign import read_json
+from bottleneck_features.pipeline import arguments
 from bottleneck_features.pipeline.datasets import Dataset
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.evaluation.evaluation_set import EvaluationSet
@@ -20,7 +21,7 @@ from bottleneck_features.pipeline.evaluation.scores import CONFIDENCE
 from bottleneck_features.pipeline.evaluation.splits import digest
 from bottleneck_features.pipeline.evaluation.study import Study
 from bottleneck_features.pipeline.machine import versions
-from bottleneck_features.pipeline.method_row import Method
+from bottleneck_features.pipeline.method_row import MOST, Method
 from bottleneck_features.pipeline.methods.cross_validation import Procedure
 from bottleneck_features.pipeline.progress import progress
 from bottleneck_features.pipeline.results import experiment_json, write_text
@@ -56,15 +57,16 @@ def seeds_of(study: Study, count: int | None) -> Seeds | None:
 
     Args:
         study: the experiment, opened.
-        count: how many of each, at least 2.
+        count: how many of each, from 2 to 1,000.
 
     Raises:
-        RequestError: one is no spread, there are no test images, or a class is too small in one of the splits.
+        RequestError: there is no such number, there are no test images, or a class is too small in one of the splits.
     """
     if count is None:
         return None
-    if count < 2:
-        raise RequestError(f"--seeds takes 2 or more: one figure has no spread. Received: {count}")
+    if count == 1:
+        raise RequestError("seeds takes 2 or more: one figure has no spread. Received: 1")
+    count = arguments.whole_number("seeds", count, 2, MOST)
     if "test" not in study.dataset.splits:
         raise RequestError(
             f"--seeds scores test images, and {study.dataset.title} has none. Without a test split --folds 5 --repeats 10 "

@@ -101,6 +101,12 @@ def test_a_folder_is_understood_and_its_settings_are_kept(tmp_path):
             {"head": {"epochs": None}},
             "head.epochs takes a text, a number, true or false, or a list of these. Received: None",
         ),
+        (
+            {"head": {"epochs=3\ndropout": 0.1}},
+            "There is no setting 'epochs=3\\ndropout' in head. Nearest: dropout, epochs.",
+        ),
+        ({"head": {3: 1}}, "There is no setting 3 in head. Nearest: "),
+        ({"head": {"epochs": "3\ndropout = 0.1"}}, "head.epochs: "),
         ({"head": 3}, "head takes the settings of a section, such as head={'epochs': 30}. Received: 3"),
         ({"backbone": "resnet5"}, "resnet50"),
         ({"size": (1, 2, 3)}, "input.size"),
@@ -121,6 +127,7 @@ def test_settings_that_cannot_be_right_are_refused_as_by_the_command_line(settin
         (np.zeros((3, 8, 8, 3)), "np.savez('images.npz', x=images, y=labels)"),
         (None, "Received: NoneType"),
         ("mistyped.toml", "mistyped.toml"),
+        ("", "DATA takes the path of a folder"),
     ],
 )
 def test_data_that_are_none_are_refused(data, words, home):
@@ -156,6 +163,100 @@ def test_missing_features_are_said_with_the_words_and_the_function_that_make_the
 def test_arguments_that_cannot_be_right_are_refused(call, home):
     with pytest.raises(bf.RequestError, match=r"Received|Give a result"):
         call(home)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "words"),
+    [
+        ("probe", {"folds": -1}, "folds takes a whole number from 2 to 1,000, or 0 for none. Received: -1"),
+        (
+            "probe",
+            {"folds": np.float64(2.5)},
+            "folds takes a whole number from 2 to 1,000, or 0 for none. Received: 2.5",
+        ),
+        ("advise", {"folds": "a"}, "folds takes a whole number from 2 to 1,000, or 0 for none. Received: 'a'"),
+        ("compare", {"folds": True}, "folds takes a whole number from 2 to 1,000, or 0 for none. Received: True"),
+        ("probe", {"repeats": 0}, "repeats takes a whole number from 1 to 1,000. Received: 0"),
+        ("probe", {"repeats": 3, "folds": 0}, "repeats goes with folds"),
+        ("probe", {"seeds": 1001}, "seeds takes a whole number from 2 to 1,000. Received: 1001"),
+        ("probe", {"seeds": 1}, "seeds takes 2 or more: one figure has no spread. Received: 1"),
+        ("label_curve", {"seeds": 0}, "seeds takes a whole number from 1 to 1,000. Received: 0"),
+        (
+            "label_curve",
+            {"sizes": 5},
+            "sizes takes a list of numbers of images per class, each from 1 on, or None for all.",
+        ),
+        ("label_curve", {"sizes": [None, np.float32(2)]}, "sizes[1] takes a whole number from 1 on. Received: 2.0"),
+        ("run", {"minutes": -1}, "minutes takes a number of minutes from 0 on. Received: -1"),
+        ("run", {"minutes": float("nan")}, "minutes takes a number of minutes from 0 on. Received: nan"),
+        ("run", {"minutes": None}, "minutes takes a number of minutes from 0 on. Received: None"),
+        ("extract", {"wait": "a"}, "wait takes a number of seconds from 0 on. Received: 'a'"),
+        ("extract", {"reuse": "x"}, "reuse takes True or False. Received: 'x'"),
+        ("extract", {"rehash": 1}, "rehash takes True or False. Received: 1"),
+        ("bench", {"quick": None}, "quick takes True or False. Received: None"),
+        (
+            "fine_tune",
+            {"method": ["fine-tune"]},
+            "method takes one of fine-tune, from-pretrained, from-scratch. Received: [",
+        ),
+        ("inspect", {"name": ""}, "name takes what DATA are called"),
+        ("inspect", {"size": ""}, "size takes a height and a width in pixels, or one number for both. Received: ''"),
+    ],
+)
+def test_an_argument_is_refused_by_its_name_with_what_it_takes_and_what_was_received(name, arguments, words, home):
+    with pytest.raises(bf.RequestError) as refused:
+        getattr(bf, name)("digits", **{"home": home, **DIGITS, **arguments})
+    assert words in str(refused.value)
+
+
+def test_numbers_of_numpy_are_numbers(home):
+    found = bf.label_curve("digits", np.array([2]), seeds=np.int64(1), home=home, convnet={"epochs": 1}, **DIGITS)
+    assert {row["per_class"] for row in found["points"]} == {2}
+    with pytest.raises(bf.RequestError, match=r"head\.epochs: .* Received: 0"):
+        bf.probe("digits", folds=np.int32(0), home=home, head={"epochs": np.int64(0)}, **DIGITS)
+
+
+@pytest.mark.parametrize("call", [bf.inspect, bf.load_model, bf.load_experiment])
+@pytest.mark.parametrize("place", [3, "", b"home", ["home"]])
+def test_a_home_is_a_folder_or_none(call, place, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(bf.RequestError, match=r"^home takes the path of a folder\. Received: "):
+        call("digits", home=place)
+    assert not list(tmp_path.iterdir())
+    monkeypatch.setenv("BOTTLENECK_HOME", str(tmp_path / "own"))
+    bf.inspect("digits", home=None, dataset={"limit": 20})
+    assert (tmp_path / "own" / "runs" / "digits").is_dir()
+
+
+def test_no_text_is_no_home_on_the_command_line_either(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = invoke("inspect", *SMALL, home="")
+    assert done.exit_code == 2
+    assert "--home takes the path of a folder. Received: ''" in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("wrong", [None, 3, ""])
+def test_what_is_no_path_of_a_cache_is_said(wrong):
+    with pytest.raises(bf.CacheError, match=r"^path takes the folder of a cache, its manifest, or a URL\. Received: "):
+        bf.open_features(wrong)
+
+
+def test_an_experiment_is_loaded_from_where_it_is_kept(tmp_path):
+    np.savez(tmp_path / "mine.npz", x=np.full((20, 8, 8, 3), 200, np.uint8), y=np.arange(20) % 2)
+    bf.inspect(tmp_path / "mine.npz", home=tmp_path, head={"epochs": 4})
+    own = bf.load_experiment("mine", ["head.dropout=0.1"], home=str(tmp_path))
+    assert (own.name, own.dataset.source, own.head.dropout) == ("mine", "npz", 0.1)
+    assert bf.load_experiment(tmp_path / "experiments" / "mine.toml").dataset == own.dataset
+    for wrong in ("mined", 3, None, ""):
+        with pytest.raises(bf.RequestError, match=r"Nearest: mine|^name_or_file takes the name of an experiment"):
+            bf.load_experiment(wrong, home=tmp_path)
+
+
+def test_weights_of_classes_are_given_by_any_name(home):
+    for name in ("3", "a.b=c", 'a "word"'):
+        found = bf.inspect("digits", home=home, score={"class_weight": {name: 2.0}}, **DIGITS)
+        assert found["experiment"]["score"]["class_weight"] == {name: 2.0}
 
 
 @pytest.mark.parametrize(

@@ -62,6 +62,42 @@ def test_evaluate_and_export_take_a_model_its_file_or_its_name(trained, model, p
             lambda model, home: bf.predict(model, "a.png", out="/nowhere/a.csv", home=home),
             "there is no folder '/nowhere'",
         ),
+        (
+            lambda model, home: bf.predict(model, "a.png", top="a", home=home),
+            "top takes a whole number from 1 on. Received: 'a'",
+        ),
+        (
+            lambda model, home: bf.predict(model, "a.png", top=2.0, home=home),
+            "top takes a whole number from 1 on. Received: 2.0",
+        ),
+        (
+            lambda model, home: bf.predict(model, "a.png", threshold="a", home=home),
+            "threshold takes a probability from 0 to 1.",
+        ),
+        (
+            lambda model, home: bf.predict(model, None, home=home),
+            "paths takes the path of an image, or of a folder of images",
+        ),
+        (lambda model, home: bf.predict(model, [None], home=home), "paths[0] takes the path of an image"),
+        (
+            lambda model, home: bf.predict(None, "a.png", home=home),
+            "model takes a LoadedModel, the file of a trained model",
+        ),
+        (
+            lambda model, home: bf.evaluate(model, "digits", dataset=3, home=home),
+            "dataset takes the settings of a section",
+        ),
+        (lambda model, home: bf.evaluate(model, "digits", dataset={"group": None}, home=home), "Received: None"),
+        (lambda model, home: bf.evaluate(model, "digits", dataset={"a=1\nb": 2}, home=home), "There is no setting"),
+        (lambda model, home: bf.evaluate(model, None, home=home), "Received: NoneType"),
+        (lambda model, home: bf.evaluate(model, ["digits"], home=home), "Received: list"),
+        (lambda model, home: bf.export(model, None, home=home), "formats takes one or several of keras, "),
+        (lambda model, home: bf.export(model, [None], home=home), "formats takes one of keras, "),
+        (lambda model, home: bf.export(model, to=3, home=home), "to takes the path of a folder. Received: 3"),
+        (lambda model, home: bf.export(model, to=model.path, home=home), "is a file. Name a folder."),
+        (lambda model, home: model.score(["a.png"], None), "labels takes a list of the names of classes"),
+        (lambda model, home: bf.load_model(None, home=home), "file_or_experiment takes the file of a trained model"),
+        (lambda model, home: bf.load_model("digits", overrides=None, home=home), "overrides takes a list of settings"),
         (lambda model, home: bf.predict("mistyped", "a.png", home=home), "mistyped"),
         (lambda model, home: bf.evaluate(model, "digits", split="all", home=home), "Received: 'all'"),
         (lambda model, home: bf.evaluate(model, "digits", unknown_classes="skip", home=home), "Received: 'skip'"),
@@ -73,3 +109,42 @@ def test_what_cannot_be_right_is_refused(call, words, model, trained):
     with pytest.raises(bf.RequestError) as refused:
         call(model, trained)
     assert words in str(refused.value)
+
+
+def test_data_are_not_replaced_by_a_setting(model, trained, pictures):
+    with pytest.raises(bf.RequestError, match=r"DATA says where the images are"):
+        bf.evaluate(model, pictures, dataset={"path": "elsewhere"}, home=trained)
+    done = invoke("evaluate", "digits", str(pictures), "--set", "dataset.path=elsewhere", home=trained)
+    assert done.exit_code == 2
+    assert "DATA says where the images are" in done.stderr
+
+
+def test_settings_of_numpy_are_taken(model, trained, pictures):
+    found = bf.evaluate(
+        model, pictures, dataset={"error_limit": np.float64(0.2), "bands": np.array([1, 2, 3])}, home=trained
+    )
+    assert found["n"] == 20
+
+
+@pytest.mark.parametrize(
+    ("out", "words"),
+    [
+        ("{folder}", "' is a folder. Name a file in it"),
+        ("/proc/labels.csv", "': nothing can be written to the folder '/proc'"),
+        ("/dev/null", "' is no file that can be replaced"),
+        ("/nowhere/labels.csv", "': there is no folder '/nowhere'."),
+    ],
+)
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="/proc, where not even root may make a file")
+def test_what_cannot_be_written_is_said_before_anything_is_computed(out, words, model, trained, pictures, tmp_path):
+    place = out.format(folder=tmp_path)
+    with pytest.raises(bf.RequestError) as refused:
+        bf.predict(model, pictures, out=place, home=trained)
+    assert f"out '{place}{words}" in str(refused.value)
+    done = invoke("predict", "-e", "digits", str(pictures), "--out", place, home=trained)
+    assert done.exit_code == 2
+    assert place in done.stderr
+    assert not list(tmp_path.iterdir())
+    assert not list(tmp_path.parent.glob(".*.unfinished*"))
+    with pytest.raises(bf.RequestError, match=r"^out takes the path of a file\. Received: ''"):
+        bf.predict(model, pictures, out="", home=trained)

@@ -243,7 +243,7 @@ def test_the_largest_seed_is_followed_by_the_first(validated):
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (("--seeds", "1"), "--seeds takes 2 or more: one figure has no spread. Received: 1"),
+        (("--seeds", "1"), "seeds takes 2 or more: one figure has no spread. Received: 1"),
         (("--seeds", "0"), "--seeds"),
     ],
 )
