@@ -33,7 +33,7 @@ def picture(tmp_path) -> Path:
 def test_what_was_opened_stays_what_it_is_in_another_folder(project, picture, monkeypatch):
     extracted = bf.extract("digits", **DIGITS)
     cache, model = bf.open_features(extracted.cache), bf.load_model("artifacts/runs/digits/train-head/head.npz")
-    named = bf.load_model("digits")
+    named = bf.load_model("digits", model="train-head")
     relative = bf.open_features(Path(extracted.cache).relative_to(project))
     predicted = bf.predict(named, "../digit.png", out="labels.csv")
     monkeypatch.chdir(project.parent)
