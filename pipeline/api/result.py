@@ -1,10 +1,12 @@
 """What a function of a stage returns: the object behind `--json`, with what a notebook wants of it."""
 
 from collections.abc import Iterator, Mapping
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bottleneck_features.foreign import read_json
+from bottleneck_features.pipeline import arguments
 from bottleneck_features.pipeline.api.frames import frame_of
 from bottleneck_features.pipeline.api.tables import table_of
 from bottleneck_features.pipeline.errors import RequestError
@@ -149,7 +151,7 @@ def shown(written: Written, said: tuple[str, ...] = ()) -> Result:
     return Result(written.as_json(), said)
 
 
-def load_result(path: Path | str) -> Result:
+def load_result(path: str | PathLike[str]) -> Result:
     """Read a result that a command wrote.
 
     Args:
@@ -158,7 +160,8 @@ def load_result(path: Path | str) -> Result:
     Raises:
         RequestError: there is none, or it is none of ours.
     """
-    file = Path(path) / RESULT_FILE if Path(path).is_dir() else Path(path)
+    place = arguments.path("path", path, "a result.json, or the folder that it is in")
+    file = place / RESULT_FILE if place.is_dir() else place
     try:
         content = read_json(file)
     except (OSError, ValueError) as error:

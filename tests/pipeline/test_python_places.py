@@ -58,6 +58,11 @@ def test_a_result_that_was_moved_names_what_lies_beside_it(project):
     assert bf.load_model(alone.model).classes_.tolist() == list("0123456789")
 
 
+def test_a_result_is_read_from_a_path():
+    with pytest.raises(bf.RequestError, match=r"path takes a result.json, or the folder that it is in. Received: None"):
+        bf.load_result(None)
+
+
 def test_a_comparison_has_a_report_and_no_model(project):
     methods = {"compare": {"methods": ["logistic", "ridge"]}}
     found = bf.compare("digits", folds=0, **methods, **DIGITS)
