@@ -325,7 +325,7 @@ def _killed_at_random(cache, rounds, seed):
     return written
 
 
-@pytest.mark.parametrize("rounds", [3, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("rounds", [2, pytest.param(20, marks=pytest.mark.slow)])
 def test_parts_killed_at_random_lose_nothing_and_do_nothing_twice(undisturbed, tmp_path, rounds):
     cache = tmp_path / "cache"
     before = _killed_at_random(cache, rounds, seed=rounds)

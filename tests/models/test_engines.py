@@ -69,7 +69,9 @@ def test_auto_means_the_fastest_that_keeps_accuracy():
     assert resolve_engine("tensorflow", "float32") == ("tensorflow", "float32")
 
 
-@pytest.mark.parametrize(("device", "asked"), [("nvidia0", True), ("dxg", True), ("null", False)])
+@pytest.mark.parametrize(
+    ("device", "asked"), [("nvidia0", True), pytest.param("dxg", True, marks=pytest.mark.slow), ("null", False)]
+)
 def test_tensorflow_is_asked_for_gpus_where_there_may_be_one_and_says_nothing_of_its_own(tmp_path, device, asked):
     (tmp_path / device).touch()
     code = (

@@ -81,7 +81,12 @@ RECIPES = {
 }
 
 
-@pytest.mark.parametrize("recipe", list(RECIPES))
+RARE = ("maps", "bands", "float32")
+
+
+@pytest.mark.parametrize(
+    "recipe", [pytest.param(name, marks=pytest.mark.slow) if name in RARE else name for name in RECIPES]
+)
 def test_files_have_the_rows_of_a_folders_cache(recipe, pictures, tmp_path):
     settings = (word for one in RECIPES[recipe] for word in ("--set", one))
     require_same(extract(tmp_path, str(pictures), *SIZE, *settings), by_id(pictures))

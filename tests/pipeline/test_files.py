@@ -301,6 +301,7 @@ def test_a_row_without_a_file_is_quarantined_with_its_number(root, tmp_path):
     assert len(dataset.splits["train"]) == 29
 
 
+@pytest.mark.slow
 def test_stage_one_and_two_run_on_a_folder_with_broken_files(root, tmp_path):
     write(root / "red" / "broken.jpg", b"\xff\xd8\xff")
     settings = (f"dataset.path={root}", *LITE, "dataset.test_fraction=0.2", "head.epochs=60", "head.learning_rate=0.01")

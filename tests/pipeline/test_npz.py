@@ -346,6 +346,7 @@ def test_settings_of_files_are_refused(word, tmp_path):
         opened(tmp_path / "data.npz", tmp_path / "home", word)
 
 
+@pytest.mark.slow
 def test_the_whole_path_through_the_command(photographs, tmp_path):
     x, y = photographs
     np.savez(tmp_path / "photographs.npz", x=x[:600], y=y[:600])

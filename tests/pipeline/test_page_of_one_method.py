@@ -66,7 +66,13 @@ def methods_of(page: str) -> dict[str, str]:
     return {part: match[1].partition(": ")[0] if match else "nothing" for part, match in found.items()}
 
 
-@pytest.mark.parametrize("commands", KINDS.values(), ids=KINDS)
+BY_DEFAULT = ("train-head alone", "folds beside the test split")
+
+
+@pytest.mark.parametrize(
+    "commands",
+    [pytest.param(own, id=name, marks=() if name in BY_DEFAULT else pytest.mark.slow) for name, own in KINDS.items()],
+)
 def test_the_whole_page_is_of_the_method_of_its_headline(narrow, tmp_path, commands):
     page = _page(narrow, tmp_path, commands)
     found = methods_of(page)

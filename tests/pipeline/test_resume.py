@@ -49,6 +49,7 @@ def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(home, undisturbed):
     assert shard_hashes(home) == undisturbed
 
 
+@pytest.mark.slow
 def test_a_run_killed_twice_ends_with_the_same_bytes(home, undisturbed):
     for shards in (1, 9):
         code, _ = _stop_after_shards(home, shards, signal.SIGKILL)

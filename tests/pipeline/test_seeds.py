@@ -142,6 +142,7 @@ def test_every_run_is_a_look_at_the_images_it_scores(validated, tmp_path):
     assert not (study.folder / "seeds").exists()
 
 
+@pytest.mark.slow
 def test_the_table_and_the_page_show_a_line_for_each_method(validated):
     words, home = validated
     done = invoke(

@@ -17,8 +17,14 @@ DATA = "sklearn.datasets"  # what the data need, shortly before TensorFlow is im
     ("imported", "seconds", "number"),
     [
         (FIRST, 0.05, signal.SIGINT), ("pydantic", 0.0, signal.SIGINT), ("h5py", 0.0, signal.SIGTERM), (LAST, 0.3, signal.SIGINT),
-        (LAST, 0.1, signal.SIGINT), ("scipy.sparse", 0.0, signal.SIGINT), ("joblib", 0.0, signal.SIGINT),
-        (LAST, 1.0, signal.SIGHUP), (DATA, 1.0, signal.SIGINT), (DATA, 2.0, signal.SIGTERM),
+        (LAST, 1.0, signal.SIGHUP), (DATA, 2.0, signal.SIGTERM),
+        *(
+            pytest.param(*moment, marks=pytest.mark.slow)
+            for moment in (
+                (LAST, 0.1, signal.SIGINT), ("scipy.sparse", 0.0, signal.SIGINT), ("joblib", 0.0, signal.SIGINT),
+                (DATA, 1.0, signal.SIGINT),
+            )
+        ),
     ],
 )  # fmt: skip
 def test_ctrl_c_or_an_end_that_is_asked_for_during_the_start_ends_with_one_line(

@@ -37,6 +37,7 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path):
     assert len(open_features(folder)["images"]) == len(np.unique(x, axis=0))
 
 
+@pytest.mark.slow
 def test_two_processes_at_once_compute_each_image_once(tmp_path):
     home, outs = tmp_path / "home", [tmp_path / "a.npy", tmp_path / "b.npy"]
     assert [process.wait(280) for process in [started(home, out) for out in outs]] == [0, 0]

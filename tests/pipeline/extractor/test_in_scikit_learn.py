@@ -110,6 +110,7 @@ print(tf.config.threading.get_intra_op_parallelism_threads())
 """
 
 
+@pytest.mark.slow
 def test_tensorflow_takes_its_share_of_the_cores_too(paths):
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     words = [sys.executable, "-c", SHARE, *paths[:2]]
