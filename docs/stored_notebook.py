@@ -18,6 +18,7 @@ def executed(notebook: Path) -> nbformat.NotebookNode:
     found = nbformat.read(notebook, 4)
     with tempfile.TemporaryDirectory() as folder:
         NotebookClient(found, timeout=1800, kernel_name="python3", resources={"metadata": {"path": folder}}).execute()
+        found = nbformat.reads(nbformat.writes(found).replace(f"{Path(folder).resolve()}/", ""), 4)
     for cell in found.cells:
         cell.metadata.pop("execution", None)
         if cell.cell_type == "code":
