@@ -15,7 +15,8 @@ from arguments import real_data
 from PIL import Image
 
 from bottleneck_features import models
-from bottleneck_features.pipeline.datasets.pixels.decoding import Resizing, load
+from bottleneck_features.pipeline.datasets.pixels.decoding import load
+from bottleneck_features.pipeline.datasets.pixels.resizing import Resizing
 
 SIDE = 224
 PHOTOGRAPHS, ENLARGED = 48, 40

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from bottleneck_features.pipeline.datasets.pixels.decoding import MAX_PIXELS, Checked, Resizing, check_and_load
+from bottleneck_features.pipeline.datasets.pixels.decoding import MAX_PIXELS, Checked, check_and_load
+from bottleneck_features.pipeline.datasets.pixels.resizing import Resizing
 
 COLOURS = {"blue": (30, 40, 220), "green": (30, 200, 40), "red": (220, 40, 30)}
 PHOTO = (40, 30)  # width, height

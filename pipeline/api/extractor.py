@@ -19,7 +19,8 @@ from bottleneck_features.pipeline.api.asking import WHAT_A_BACKBONE_IS
 from bottleneck_features.pipeline.api.cache_recipe import another_machine, recipe_of_cache
 from bottleneck_features.pipeline.api.undisturbed import undisturbed
 from bottleneck_features.pipeline.datasets.assembly import resizing_of
-from bottleneck_features.pipeline.datasets.pixels.decoding import RECIPE, Resizing
+from bottleneck_features.pipeline.datasets.pixels.decoding import RECIPE
+from bottleneck_features.pipeline.datasets.pixels.resizing import Resizing
 from bottleneck_features.pipeline.datasets.pixels.value_ranges import ranges_asked
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.experiment import Experiment

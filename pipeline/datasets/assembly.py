@@ -21,7 +21,7 @@ from bottleneck_features.pipeline.datasets.image_dataset import (
 from bottleneck_features.pipeline.datasets.labels.reading import plain_label, read_labels
 from bottleneck_features.pipeline.datasets.listing import NO_LABEL, Listing, Problem, natural_key
 from bottleneck_features.pipeline.datasets.pixel_memory import PixelMemory
-from bottleneck_features.pipeline.datasets.pixels.decoding import POINT_SAMPLED, Resizing
+from bottleneck_features.pipeline.datasets.pixels.resizing import POINT_SAMPLED, Resizing
 from bottleneck_features.pipeline.datasets.pixels.value_ranges import data_ranges
 from bottleneck_features.pipeline.datasets.quarantine import QUARANTINE_FILE, LeftOut
 from bottleneck_features.pipeline.datasets.scanned import ScanResult

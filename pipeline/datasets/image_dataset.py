@@ -14,16 +14,10 @@ from bottleneck_features.pipeline.datasets.labels.reading import plain_label
 from bottleneck_features.pipeline.datasets.layout.tree import plain_name
 from bottleneck_features.pipeline.datasets.listing import natural_key
 from bottleneck_features.pipeline.datasets.pixel_memory import PixelMemory
-from bottleneck_features.pipeline.datasets.pixels.decoding import (
-    RECIPE,
-    Header,
-    Resizing,
-    UnusableImage,
-    load_bytes,
-    resized,
-)
+from bottleneck_features.pipeline.datasets.pixels.decoding import RECIPE, Header, UnusableImage, load_bytes
 from bottleneck_features.pipeline.datasets.pixels.perceptual import perceptual_hash
 from bottleneck_features.pipeline.datasets.pixels.pillow_settings import decoding_settings
+from bottleneck_features.pipeline.datasets.pixels.resizing import Resizing, resized
 from bottleneck_features.pipeline.errors import ChangedImage
 
 STORED = ["container", "offset", "size", "sha256", "width", "height"]  # fields of what a scan found

@@ -14,8 +14,9 @@ from threadpoolctl import threadpool_limits
 
 from bottleneck_features import features
 from bottleneck_features.features.storage import remove_stale
-from bottleneck_features.pipeline.datasets.pixels.decoding import Resizing, decoders
+from bottleneck_features.pipeline.datasets.pixels.decoding import decoders
 from bottleneck_features.pipeline.datasets.pixels.perceptual import hash_type, perceptual_hash
+from bottleneck_features.pipeline.datasets.pixels.resizing import Resizing
 from bottleneck_features.pipeline.datasets.scan_memory import PIXEL_FOLDER, UNUSED_DAYS, last_used, remove
 from bottleneck_features.pipeline.results import write_bytes
 

@@ -21,13 +21,13 @@ from bottleneck_features.pipeline.datasets.listing import printable
 from bottleneck_features.pipeline.datasets.pixel_memory import PixelMemory
 from bottleneck_features.pipeline.datasets.pixels.decoding import (
     MAX_PIXELS,
-    Resizing,
     UnusableImage,
     check_and_load,
     decoding_threads,
 )
 from bottleneck_features.pipeline.datasets.pixels.file_bytes import MAX_BYTES, read_file
 from bottleneck_features.pipeline.datasets.pixels.pillow_settings import decoding_settings
+from bottleneck_features.pipeline.datasets.pixels.resizing import Resizing
 from bottleneck_features.pipeline.datasets.scan_memory import ScanMemory
 from bottleneck_features.pipeline.datasets.scanned import IMAGE, ScanResult, as_arrays, parsed
 from bottleneck_features.pipeline.datasets.texts import batches, concatenated, text_array, without_blanks

@@ -18,9 +18,10 @@ from bottleneck_features.errors import enumerated
 from bottleneck_features.models.parallel import thread_count
 from bottleneck_features.pipeline.datasets.dataset import SHA256_BYTES, content_hashes
 from bottleneck_features.pipeline.datasets.listing import printable
-from bottleneck_features.pipeline.datasets.pixels.decoding import MAX_PIXELS, Resizing, load_bytes, load_image, resized
+from bottleneck_features.pipeline.datasets.pixels.decoding import MAX_PIXELS, load_bytes, load_image
 from bottleneck_features.pipeline.datasets.pixels.file_bytes import read_file
 from bottleneck_features.pipeline.datasets.pixels.pillow_settings import decoding_settings
+from bottleneck_features.pipeline.datasets.pixels.resizing import Resizing, resized
 from bottleneck_features.pipeline.datasets.pixels.unusable import RefusedBySetting, UnusableImage
 from bottleneck_features.pipeline.errors import PipelineError
 from bottleneck_features.pipeline.extraction.read_ahead import read_ahead

@@ -14,7 +14,7 @@ import numpy as np
 from bottleneck_features import features, models
 from bottleneck_features.models.parallel import core_limit
 from bottleneck_features.models.rows import mean_over_views
-from bottleneck_features.pipeline.datasets.pixels.decoding import Resizing
+from bottleneck_features.pipeline.datasets.pixels.resizing import Resizing
 from bottleneck_features.pipeline.errors import PipelineError, RequestError
 from bottleneck_features.pipeline.experiment import Experiment
 from bottleneck_features.pipeline.extraction.identity import recipe

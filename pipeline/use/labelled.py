@@ -17,7 +17,7 @@ from bottleneck_features.pipeline.dataset_settings import (
 )
 from bottleneck_features.pipeline.datasets import Dataset, open_dataset
 from bottleneck_features.pipeline.datasets.dividing import FEWEST_DRAWN
-from bottleneck_features.pipeline.datasets.pixels.decoding import Resizing, resized
+from bottleneck_features.pipeline.datasets.pixels.resizing import Resizing, resized
 from bottleneck_features.pipeline.datasets.texts import factorized
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.evaluation.splits import Subset

@@ -10,13 +10,9 @@ import numpy as np
 
 from bottleneck_features.pipeline.datasets.layout.walking import Walk, walk
 from bottleneck_features.pipeline.datasets.listing import printable
-from bottleneck_features.pipeline.datasets.pixels.decoding import (
-    Resizing,
-    UnusableImage,
-    decoding_threads,
-    load,
-)
+from bottleneck_features.pipeline.datasets.pixels.decoding import UnusableImage, decoding_threads, load
 from bottleneck_features.pipeline.datasets.pixels.pillow_settings import decoding_settings
+from bottleneck_features.pipeline.datasets.pixels.resizing import Resizing
 from bottleneck_features.pipeline.errors import RequestError
 
 PictureFiles = Sequence[tuple[Path, str]]  # each with why it cannot be used; empty: not known yet

@@ -16,8 +16,9 @@ from bottleneck_features.models.probabilities import with_temperature
 from bottleneck_features.models.weights import file_digest
 from bottleneck_features.pipeline.dataset_settings import FILE_SOURCES
 from bottleneck_features.pipeline.datasets.assembly import resizing_to
-from bottleneck_features.pipeline.datasets.pixels.decoding import RECIPE, Resizing
+from bottleneck_features.pipeline.datasets.pixels.decoding import RECIPE
 from bottleneck_features.pipeline.datasets.pixels.deep_pixels import shown
+from bottleneck_features.pipeline.datasets.pixels.resizing import Resizing
 from bottleneck_features.pipeline.datasets.pixels.value_ranges import kept_ranges, ranges_asked
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.experiment import Experiment, with_random_weights

@@ -15,7 +15,6 @@ from PIL import Image
 
 from bottleneck_features.pipeline.datasets.pixels.decoding import (
     MAX_PIXELS,
-    Resizing,
     UnusableImage,
     decoding_threads,
     load,
@@ -23,6 +22,7 @@ from bottleneck_features.pipeline.datasets.pixels.decoding import (
     opened,
     read_file,
 )
+from bottleneck_features.pipeline.datasets.pixels.resizing import Resizing
 
 GRADIENT = np.linspace(0, 255, 48, dtype=np.uint8).reshape(6, 8)
 

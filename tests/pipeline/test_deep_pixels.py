@@ -11,7 +11,8 @@ from imagefiles import check, encoded, picture
 from PIL import Image
 
 from bottleneck_features.pipeline.datasets.pixels import decoding
-from bottleneck_features.pipeline.datasets.pixels.decoding import Checked, Resizing, UnusableImage, load_bytes
+from bottleneck_features.pipeline.datasets.pixels.decoding import Checked, UnusableImage, load_bytes
+from bottleneck_features.pipeline.datasets.pixels.resizing import Resizing
 
 FULL = {"unsigned": (0, 65535), "signed": (-32768, 32767), "float": (0, 1)}
 LOSSLESS = {"PNG": {}, "TIFF": {}, "WEBP": {"lossless": True, "exact": True}}

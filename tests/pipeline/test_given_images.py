@@ -12,7 +12,8 @@ from imagefiles import class_folders, encoded, picture, write
 from PIL import Image
 
 from bottleneck_features.pipeline.datasets.dataset import content_hashes
-from bottleneck_features.pipeline.datasets.pixels.decoding import Resizing, load_bytes
+from bottleneck_features.pipeline.datasets.pixels.decoding import load_bytes
+from bottleneck_features.pipeline.datasets.pixels.resizing import Resizing
 from bottleneck_features.pipeline.errors import PipelineError, RequestError
 from bottleneck_features.pipeline.use.given_images import Reading
 from bottleneck_features.pipeline.use.image_arguments import given_images

@@ -9,7 +9,7 @@ import pytest
 from imagefiles import encoded, picture, write
 
 from bottleneck_features.pipeline.datasets import scan_memory, scanning
-from bottleneck_features.pipeline.datasets.pixels.decoding import Resizing
+from bottleneck_features.pipeline.datasets.pixels.resizing import Resizing
 from bottleneck_features.pipeline.datasets.scan_memory import SCAN_FOLDER, SCANS_KEPT, ScanMemory, forget_scans
 from bottleneck_features.pipeline.datasets.scanned import ScanResult
 from bottleneck_features.pipeline.datasets.scanning import scan_files

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from imagefiles import encoded, picture, write
 
 from bottleneck_features.pipeline.datasets import scan_memory
-from bottleneck_features.pipeline.datasets.pixels.decoding import MAX_SIDE, Resizing
+from bottleneck_features.pipeline.datasets.pixels.decoding import MAX_SIDE
+from bottleneck_features.pipeline.datasets.pixels.resizing import Resizing
 from bottleneck_features.pipeline.datasets.scan_memory import SCAN_FOLDER, ScanMemory
 from bottleneck_features.pipeline.datasets.scanned import ScanResult, as_arrays, parsed
 from bottleneck_features.pipeline.datasets.scanning import scan_files

@@ -16,13 +16,12 @@ identity. For JPEGs of 1600x1200 it is 2.0 % without and 2.5 % with libjpeg's sh
 
 import hashlib
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from types import MappingProxyType
 
 import joblib
 import numpy as np
@@ -44,6 +43,7 @@ from bottleneck_features.pipeline.datasets.pixels.file_bytes import read_file
 from bottleneck_features.pipeline.datasets.pixels.file_kinds import is_heif, what_it_is
 from bottleneck_features.pipeline.datasets.pixels.libtiff_messages import first_said, forget
 from bottleneck_features.pipeline.datasets.pixels.pillow_settings import decoding_settings
+from bottleneck_features.pipeline.datasets.pixels.resizing import Resizing, resized_image
 from bottleneck_features.pipeline.datasets.pixels.sixteen_bits import decoded_bytes, held_numbers, numbers_of, stored_as
 from bottleneck_features.pipeline.datasets.pixels.tiff import Layout, is_tiff, layout_of, read_numbers
 from bottleneck_features.pipeline.datasets.pixels.unusable import RefusedBySetting, UnusableImage
@@ -65,14 +65,6 @@ DRAFT_GAP = 2  # libjpeg may shrink to this multiple of the target before Pillow
 
 _LIBRARIES = ("jpg", "libjpeg_turbo", "webp", "avif", "jpg_2000", "libtiff", "zlib")
 _PILLOW = " ".join(map(str, (PIXEL_RECIPE, PIL.__version__, *map(features.version, _LIBRARIES))))
-_FILTERS = {
-    "nearest": Image.Resampling.NEAREST,
-    "bilinear": Image.Resampling.BILINEAR,
-    "bicubic": Image.Resampling.BICUBIC,
-    "lanczos3": Image.Resampling.LANCZOS,
-    "area": Image.Resampling.BOX,
-}
-POINT_SAMPLED = ("nearest", "bilinear", "bicubic")  # the kernels that can resize without antialiasing
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -119,25 +111,6 @@ class Checked:
     lowest: float = 0.0
     highest: float = 0.0
     odd_alpha: bool = False
-
-
-@dataclass(frozen=True)
-class Resizing:
-    """What every image becomes, and how.
-
-    Attributes:
-        size: (height, width).
-        kernel: as `input.resize` of an experiment.
-        antialias: as `input.antialias`.
-        bands: as `dataset.bands`.
-        ranges: which numbers become black and white, by their kind (`NUMBER_KINDS`).
-    """
-
-    size: tuple[int, int]
-    kernel: str = "bilinear"
-    antialias: bool = True
-    bands: tuple[int, ...] = ()
-    ranges: Mapping[str, tuple[float, float]] = field(default_factory=lambda: MappingProxyType({}))
 
 
 @dataclass(frozen=True)
@@ -232,16 +205,6 @@ def load_image(image: Image.Image, resizing: Resizing, max_pixels: int = MAX_PIX
         UnusableImage: its file is broken or closed, it is too large, or has not the bands.
     """
     return _guarded(_upright, _guarded(_held, image, max_pixels, resizing.bands), resizing)
-
-
-def resized(pixels: np.ndarray, resizing: Resizing) -> np.ndarray:
-    """Return a picture in another size.
-
-    Args:
-        pixels: `(height, width, 3)` uint8.
-        resizing: what it becomes.
-    """
-    return np.asarray(_resized(Image.fromarray(pixels), resizing))
 
 
 @contextmanager
@@ -410,16 +373,7 @@ def _upright(picture: _Picture, resizing: Resizing) -> np.ndarray:
     content = picture.content
     image = as_rgb(content, *range_of(content, resizing.ranges)) if isinstance(content, Numbers) else content
     turned = image.transpose(_UPRIGHT[picture.turn]) if picture.turn in _UPRIGHT else image
-    return np.asarray(_resized(turned, resizing))
-
-
-def _resized(image: Image.Image, resizing: Resizing) -> Image.Image:
-    height, width = resizing.size
-    kernel = _FILTERS[resizing.kernel]
-    if resizing.antialias or resizing.kernel == "nearest":
-        return image.resize((width, height), kernel)
-    steps = (image.width / width, 0, 0, 0, image.height / height, 0)
-    return image.transform((width, height), Image.Transform.AFFINE, steps, kernel)
+    return np.asarray(resized_image(turned, resizing))
 
 
 def _too_large(what: str, max_pixels: int) -> RefusedBySetting:
