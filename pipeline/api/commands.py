@@ -12,6 +12,8 @@ from bottleneck_features.quiet import import_tensorflow
 
 if TYPE_CHECKING:  # it draws a random number when it is imported, and what a function needs is imported inside
     from bottleneck_features.pipeline.evaluation.study import Study
+    from bottleneck_features.pipeline.methods.cross_validation import Folding
+    from bottleneck_features.pipeline.methods.seeds import Seeds
 
 SIZES = "a list of numbers of images per class, each from 1 on, or None for all"
 
@@ -149,12 +151,10 @@ def probe(
         RequestError: a class has too few images, or a setting cannot be right.
     """
     with asking(data, replaces=True, **settings) as asked:
-        study = _with_features(asked, "probe")
-        from bottleneck_features.pipeline.methods.cross_validation import folding_of
-        from bottleneck_features.pipeline.methods.seeds import seeds_of
+        scoring = _scoring(asked, "probe", folds, repeats, seeds)
         from bottleneck_features.pipeline.stages.probe import probe as stage
 
-        return shown(stage(study, folding_of(study, folds, repeats), seeds_of(study, seeds)), asked.said)
+        return shown(stage(*scoring), asked.said)
 
 
 def compare(
@@ -182,13 +182,11 @@ def compare(
         RequestError: a class has too few images, or a setting cannot be right.
     """
     with asking(data, replaces=True, **settings) as asked:
-        study = _with_features(asked, "compare")
-        from bottleneck_features.pipeline.methods.cross_validation import folding_of
-        from bottleneck_features.pipeline.methods.seeds import seeds_of
+        study, folding, spread = _scoring(asked, "compare", folds, repeats, seeds)
         from bottleneck_features.pipeline.stages.compare import compare as stage
         from bottleneck_features.pipeline.stages.report import report as page_of
 
-        found = stage(study, folding_of(study, folds, repeats), seeds_of(study, seeds))
+        found = stage(study, folding, spread)
         page = page_of(study.for_command("report")).details["files"][0]
         return Result({**found.as_json(), "report": page}, asked.said)
 
@@ -240,11 +238,11 @@ def fine_tune(data: Data, *, method: str = "fine-tune", **settings: Unpack[Setti
     """
     method = arguments.one_of("method", method, NETWORKS)
     with asking(data, replaces=True, **settings) as asked:
-        study = _study(asked, method)
         import_tensorflow()
+        from bottleneck_features.pipeline.evaluation.study import open_study
         from bottleneck_features.pipeline.stages.fine_tune import fine_tune as stage
 
-        return shown(stage(study), asked.said)
+        return shown(stage(open_study(asked.experiment, asked.home, method, asked.options)), asked.said)
 
 
 def advise(data: Data, *, folds: int | None = None, repeats: int | None = None, **settings: Unpack[Settings]) -> Result:
@@ -264,11 +262,10 @@ def advise(data: Data, *, folds: int | None = None, repeats: int | None = None, 
         RequestError: a class has too few images, or a setting cannot be right.
     """
     with asking(data, replaces=True, **settings) as asked:
-        study = _with_features(asked, "advise")
-        from bottleneck_features.pipeline.methods.cross_validation import folding_of
+        study, folding, _ = _scoring(asked, "advise", folds, repeats, None)
         from bottleneck_features.pipeline.stages.advise import advise as stage
 
-        return shown(stage(study, folding_of(study, folds, repeats)), asked.said)
+        return shown(stage(study, folding), asked.said)
 
 
 def report(data: Data, **settings: Unpack[Settings]) -> Result:
@@ -296,7 +293,7 @@ def report(data: Data, **settings: Unpack[Settings]) -> Result:
         return shown(stage(open_study(experiment, asked.home, "report", options)), asked.said)
 
 
-def bench(data: Data, *, quick: bool = True, **settings: Unpack[Settings]) -> Result:
+def bench(data: Data, *, quick: bool = False, **settings: Unpack[Settings]) -> Result:
     """Measure stage one on this machine against the walk-through's script: `bottleneck bench`.
 
     Args:
@@ -329,14 +326,18 @@ def _curve_sizes(sizes: Iterable[int | None]) -> tuple[int | None, ...]:
     return (*numbers, None) if len(places) < len(given) else tuple(numbers)
 
 
-def _study(asked: Request, command: str) -> "Study":
-    from bottleneck_features.pipeline.evaluation.study import open_study
-
-    return open_study(asked.experiment, asked.home, command, asked.options)
-
-
 def _with_features(asked: Request, command: str) -> "Study":
-    study = _study(asked, command)
-    _ = study.cache  # missing features are said at once
-    import_tensorflow()
-    return study
+    from bottleneck_features.pipeline.evaluation.study import open_study_with_features
+
+    return open_study_with_features(asked.experiment, asked.home, command, asked.options)
+
+
+def _scoring(
+    asked: Request, command: str, folds: int | None, repeats: int | None, seeds: int | None
+) -> "tuple[Study, Folding | None, Seeds | None]":
+    """Open what a command scores, with how it is cross-validated and what its spread is measured over."""
+    study = _with_features(asked, command)
+    from bottleneck_features.pipeline.methods.cross_validation import folding_of
+    from bottleneck_features.pipeline.methods.seeds import seeds_of
+
+    return study, folding_of(study, folds, repeats), seeds_of(study, seeds)

@@ -69,11 +69,10 @@ def study_of(request: Request, command: str) -> "Study":
 
 
 def study_with_features(request: Request, command: str) -> "Study":
-    """Open what a command's options name and its features, then import TensorFlow, by which it trains."""
-    study = study_of(request, command)
-    _ = study.cache  # missing features are said at once
-    import_tensorflow()
-    return study
+    """Open what a command's options name and its features."""
+    from bottleneck_features.pipeline.evaluation.study import open_study_with_features
+
+    return open_study_with_features(request.experiment, request.home, command, request.options)
 
 
 @click.group(cls=Commands, context_settings=CLICK_CONTEXT)

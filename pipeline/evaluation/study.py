@@ -21,6 +21,7 @@ from bottleneck_features.pipeline.evaluation.target import ClassTarget, class_ta
 from bottleneck_features.pipeline.experiment import Experiment
 from bottleneck_features.pipeline.extraction.opened import OpenedExperiment
 from bottleneck_features.pipeline.results import Clock, Result
+from bottleneck_features.quiet import import_tensorflow
 
 _SHARED = ("identity", "cache_key", "cache_path", "cache", "cache_if_any", "target", "holdout", "scored_images")
 
@@ -168,3 +169,19 @@ def open_study(experiment: Experiment, home: Path, command: str, options: tuple[
     with clock.phase("open"):
         dataset = open_dataset(experiment, home)
     return Study(experiment, home, command, dataset, clock, options)
+
+
+def open_study_with_features(experiment: Experiment, home: Path, command: str, options: tuple[str, ...] = ()) -> Study:
+    """Open the data of an experiment and its features, then import TensorFlow, by which the command trains.
+
+    Arguments as for `open_study`.
+
+    Raises:
+        NoCache: there are no such features, which is said at once.
+        RequestError: a setting of the data is wrong.
+        PipelineError: too many files cannot be used, or the data cannot be downloaded.
+    """
+    study = open_study(experiment, home, command, options)
+    _ = study.cache
+    import_tensorflow()
+    return study
