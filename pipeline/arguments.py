@@ -60,10 +60,10 @@ def truth(name: str, value: Any) -> bool:
     Raises:
         RequestError: it is neither.
     """
-    plain = _plain(value)
-    if not isinstance(plain, bool):
+    found = plain(value)
+    if not isinstance(found, bool):
         raise refusal(name, "True or False", value)
-    return plain
+    return found
 
 
 def one_of(name: str, value: Any, valid: Collection[str]) -> str:
@@ -154,11 +154,13 @@ def refusal(name: str, what: str, value: Any) -> RequestError:
 
 
 def _received(value: Any) -> str:
-    return shown(_plain(value))
+    return shown(plain(value))
 
 
-def _plain(value: Any) -> Any:
-    """Return numbers of NumPy, and lists of them, as Python's."""
+def plain(value: Any) -> Any:
+    """Return numbers of NumPy and paths, and lists of them, as Python's own numbers and texts."""
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
     if isinstance(value, list | tuple):
-        return [_plain(one) for one in value]
+        return [plain(one) for one in value]
     return value.tolist() if hasattr(value, "tolist") else value

@@ -5,11 +5,9 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
-from os import PathLike, fspath
+from os import PathLike
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
-
-import numpy as np
 
 from bottleneck_features.errors import BottleneckError, nearest
 from bottleneck_features.pipeline import arguments
@@ -203,11 +201,8 @@ def _size(size: Any) -> str | None:
 
 def _plain(name: str, value: Any) -> Any:
     """Return a value as TOML can have it."""
-    if isinstance(value, np.ndarray | np.generic):
-        value = value.tolist()
-    if isinstance(value, PathLike):
-        return fspath(value)
-    if isinstance(value, list | tuple):
+    value = arguments.plain(value)
+    if isinstance(value, list):
         return [_plain(name, one) for one in value]
     if isinstance(value, Mapping):
         return {str(key): _plain(f"{name}[{key!r}]", one) for key, one in value.items()}

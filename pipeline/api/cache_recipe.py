@@ -8,7 +8,7 @@ from typing import Any
 from bottleneck_features import features, models
 from bottleneck_features.pipeline.dataset_settings import FILE_SOURCES
 from bottleneck_features.pipeline.datasets.assembly import resizing_of, resizing_to
-from bottleneck_features.pipeline.datasets.pixels.decoding import RECIPE
+from bottleneck_features.pipeline.datasets.pixels.decoding import DECODING, RECIPE
 from bottleneck_features.pipeline.datasets.pixels.value_ranges import kept_ranges
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.experiment import Experiment
@@ -16,7 +16,7 @@ from bottleneck_features.pipeline.experiment_file import restored_experiment
 from bottleneck_features.pipeline.extraction.calibration import kept_calibration
 from bottleneck_features.pipeline.extraction.identity import pixels_of
 from bottleneck_features.pipeline.machine import hardware, versions
-from bottleneck_features.pipeline.use.image_features import DECODING, ImageRecipe
+from bottleneck_features.pipeline.use.image_features import ImageRecipe
 from bottleneck_features.plain import one_line
 
 CALIBRATION = "compute.calibration"

@@ -19,17 +19,16 @@ from bottleneck_features.pipeline.api.asking import WHAT_A_BACKBONE_IS
 from bottleneck_features.pipeline.api.cache_recipe import another_machine, recipe_of_cache
 from bottleneck_features.pipeline.api.undisturbed import undisturbed
 from bottleneck_features.pipeline.datasets.assembly import resizing_of
-from bottleneck_features.pipeline.datasets.pixels.decoding import RECIPE
+from bottleneck_features.pipeline.datasets.pixels.decoding import DECODING, RECIPE
 from bottleneck_features.pipeline.datasets.pixels.resizing import Resizing
 from bottleneck_features.pipeline.datasets.pixels.value_ranges import ranges_asked
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.experiment import Experiment
 from bottleneck_features.pipeline.experiment_file import restored_experiment
-from bottleneck_features.pipeline.home import chosen_home, default_home
+from bottleneck_features.pipeline.home import chosen_home
 from bottleneck_features.pipeline.use.given_images import GivenImages, Reading
 from bottleneck_features.pipeline.use.image_arguments import given_images
 from bottleneck_features.pipeline.use.image_features import (
-    DECODING,
     ImageFeatures,
     ImageRecipe,
     KeptFeatures,
@@ -257,16 +256,20 @@ class Extractor(ImageTransformer):
         size = models.default_size(backbone) if self.size is None else self.size
         table = {
             "name": "extractor",
-            "dataset": {"source": source, "value_range": _plain(self.value_range or ())},
-            "backbone": {"name": backbone, "layers": _listed(layers), "weights": _plain(self.weights)},
+            "dataset": {"source": source, "value_range": arguments.plain(self.value_range or ())},
+            "backbone": {"name": backbone, "layers": _listed(layers), "weights": arguments.plain(self.weights)},
             "input": {
-                "size": [_plain(size)] * 2 if isinstance(size, int | np.integer) else _plain(size),
+                "size": [arguments.plain(size)] * 2 if isinstance(size, int | np.integer) else arguments.plain(size),
                 "resize": self.resize,
-                "antialias": _plain(self.antialias),
+                "antialias": arguments.plain(self.antialias),
                 "views": _listed(self.views),
             },
             "features": {"pooling": _listed(self.pooling), "dtype": self.dtype},
-            "compute": {"engine": self.engine, "precision": self.precision, "batch_size": _plain(self.batch_size)},
+            "compute": {
+                "engine": self.engine,
+                "precision": self.precision,
+                "batch_size": arguments.plain(self.batch_size),
+            },
         }
         return restored_experiment(table, "Extractor")
 
@@ -306,7 +309,7 @@ class CacheExtractor(ImageTransformer):
         if self.home is not None:
             return chosen_home(self.home)
         folder = self._path().resolve().parent
-        return folder.parent if folder.name == "features" else default_home().absolute()
+        return folder.parent if folder.name == "features" else chosen_home(None)
 
     def _prepared(self, X: Any) -> tuple[GivenImages, ImageRecipe]:
         super()._check()
@@ -330,15 +333,6 @@ def _say(images: GivenImages) -> None:
         warnings.warn(text, UserWarning, stacklevel=5)
 
 
-def _plain(value: Any) -> Any:
-    """Return a value of NumPy's or a path as JSON has it, also within lists."""
-    if isinstance(value, os.PathLike):
-        return os.fspath(value)
-    if hasattr(value, "tolist"):
-        return value.tolist()
-    return [_plain(one) for one in value] if isinstance(value, list | tuple) else value
-
-
 def _listed(value: Any) -> Any:
     """Return one word as a list of it."""
-    return [value] if isinstance(value, str) else _plain(value)
+    return [value] if isinstance(value, str) else arguments.plain(value)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 PLACES = ("folder", "files", "report", "model", "cache")  # keys of paths
 TRAINING = ("probe", "train-head", *NETWORKS)
-_PLACES = {  # what has a place of its own, and the function that makes it
+MAKERS = {  # what has a place of its own, and the function that makes it
     "report": "bf.report(data)",
     "model": "bf.probe(data)",
     "cache": "bf.extract(data)",
@@ -133,7 +133,7 @@ class Result(Mapping[str, Any]):
 
     def _place(self, what: str, found: Any) -> Path:
         if not found or not isinstance(found, str | Path):
-            raise AttributeError(f"{self.command} makes no {what}; {_PLACES[what]} does.")
+            raise AttributeError(f"{self.command} makes no {what}; {MAKERS[what]} does.")
         return Path(found)
 
     def __repr__(self) -> str:

@@ -14,7 +14,7 @@ from bottleneck_features.pipeline.datasets.labels.reading import plain_label
 from bottleneck_features.pipeline.datasets.layout.tree import plain_name
 from bottleneck_features.pipeline.datasets.listing import natural_key
 from bottleneck_features.pipeline.datasets.pixel_memory import PixelMemory
-from bottleneck_features.pipeline.datasets.pixels.decoding import RECIPE, Header, UnusableImage, load_bytes
+from bottleneck_features.pipeline.datasets.pixels.decoding import DECODING, RECIPE, Header, UnusableImage, load_bytes
 from bottleneck_features.pipeline.datasets.pixels.perceptual import perceptual_hash
 from bottleneck_features.pipeline.datasets.pixels.pillow_settings import decoding_settings
 from bottleneck_features.pipeline.datasets.pixels.resizing import Resizing, resized
@@ -125,7 +125,7 @@ class ImageDataset(Dataset):
         names = {table.names[i] for table in tables.values() for i in np.unique(table.labels)}
         self.class_names = tuple(sorted(names, key=natural_key))
         self.image_shape = (*resizing.size, 3)
-        self.identity = {"input.decoding": RECIPE, **identity}
+        self.identity = {DECODING: RECIPE, **identity}
         self.splits = {split: Samples(table.ids, self._labels(table)) for split, table in tables.items()}
         if any(len(table.groups) for table in tables.values()):
             self.groups = {split: table.groups for split, table in tables.items()}

@@ -10,6 +10,7 @@ import numpy as np
 
 from bottleneck_features import features, models
 from bottleneck_features.pipeline.datasets import Dataset
+from bottleneck_features.pipeline.datasets.pixels.decoding import DECODING
 from bottleneck_features.pipeline.experiment import Experiment
 
 _OF_IMAGES = {f"dataset.{name}" for name in ("train", "validation", "test", "labels", "split_seed")}
@@ -56,7 +57,7 @@ def pixels_of(identity: Mapping[str, Any], splits: Iterable[str]) -> dict[str, A
         splits: of the cache.
     """
     others = {f"dataset.{name}" for name in (*splits, "labels")}
-    parts = ("input.decoding", "dataset.")
+    parts = (DECODING, "dataset.")
     return {key: value for key, value in identity.items() if key.startswith(parts) and key not in others}
 
 

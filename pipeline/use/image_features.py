@@ -14,6 +14,7 @@ import numpy as np
 from bottleneck_features import features, models
 from bottleneck_features.models.parallel import core_limit
 from bottleneck_features.models.rows import mean_over_views
+from bottleneck_features.pipeline.datasets.pixels.decoding import DECODING
 from bottleneck_features.pipeline.datasets.pixels.resizing import Resizing
 from bottleneck_features.pipeline.errors import PipelineError, RequestError
 from bottleneck_features.pipeline.experiment import Experiment
@@ -28,8 +29,6 @@ from bottleneck_features.pipeline.extraction.networks import (
 from bottleneck_features.pipeline.home import usable_home
 from bottleneck_features.pipeline.methods.layer_rows import side_by_side
 from bottleneck_features.pipeline.use.given_images import GivenImages
-
-DECODING = "input.decoding"
 
 
 @dataclass(frozen=True, eq=False)

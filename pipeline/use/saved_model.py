@@ -16,7 +16,7 @@ from bottleneck_features.models.probabilities import with_temperature
 from bottleneck_features.models.weights import file_digest
 from bottleneck_features.pipeline.dataset_settings import FILE_SOURCES
 from bottleneck_features.pipeline.datasets.assembly import resizing_to
-from bottleneck_features.pipeline.datasets.pixels.decoding import RECIPE
+from bottleneck_features.pipeline.datasets.pixels.decoding import DECODING, RECIPE
 from bottleneck_features.pipeline.datasets.pixels.deep_pixels import shown
 from bottleneck_features.pipeline.datasets.pixels.resizing import Resizing
 from bottleneck_features.pipeline.datasets.pixels.value_ranges import kept_ranges, ranges_asked
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     import keras
 
 HEAD_FILE, NETWORK_FILE = "head.npz", "model.keras"
-DECODING = "input.decoding"
 RECIPE_ARRAY, KERAS_CONFIG = "recipe.npy", "config.json"  # in the archives that heads and networks are
 WHAT_A_MODEL_IS = (
     "A trained model is a head.npz that `bottleneck probe` or `train-head` wrote, or a model.keras of `fine-tune` with its "

@@ -60,6 +60,7 @@ MAX_SIDE = 1 << 18  # pixels; a decoder holds a pointer for each row
 BYTES_OF_A_PIXEL = 3  # RGB of 8 bits; a picture of larger numbers may have as many fewer pixels
 MOST_SCANS = 100  # of a progressive JPEG, each of which takes the time of all its pixels; writers make about ten
 PIXEL_RECIPE = 2  # raise it when the pixels of a file change
+DECODING = "input.decoding"  # what the recipe is called in the cache's identity
 RECIPE = f"Pillow, uint8, draft at twice the size, {PIXEL_RECIPE}"  # in the cache's identity
 DRAFT_GAP = 2  # libjpeg may shrink to this multiple of the target before Pillow resizes (Pillow's own `reducing_gap`)
 
