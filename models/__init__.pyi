@@ -1,6 +1,7 @@
 from .backbones import Backbone, layer_names, load_backbone
 from .building import build_extractor
 from .convnets import small_convnet, strong_convnet
+from .downloads import fetch, keras_home
 from .engines import gpus, has_openvino, resolve_engine, training_precision
 from .errors import (
     BackboneFileError,
@@ -29,9 +30,11 @@ from .heads import build_head
 from .matmul import matmul_gflops
 from .networks import open_extractor, require_readable
 from .parallel import limit_cores
+from .preprocessing import Preprocessing
 from .recipe import Recipe
 from .registry import backbone_names, default_layers, default_size
-from .weights import WeightsIdentity, fetch, is_model_file, keras_home, preprocessing, weights_identity
+from .sources import WeightsIdentity, find_source, is_model_file
+from .weights import preprocessing, weights_identity
 
 __all__ = [
     "Backbone",
@@ -42,6 +45,7 @@ __all__ = [
     "InvalidSetting",
     "LogisticPath",
     "ModelError",
+    "Preprocessing",
     "Recipe",
     "UnknownBackbone",
     "UnknownLayer",
@@ -58,6 +62,7 @@ __all__ = [
     "default_layers",
     "default_size",
     "fetch",
+    "find_source",
     "freeze_batch_norm",
     "freeze_below",
     "gpus",

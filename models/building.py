@@ -13,10 +13,10 @@ import tensorflow as tf
 
 from bottleneck_features.models.backbones import Backbone
 from bottleneck_features.models.engines import Engine, resolve_engine
-from bottleneck_features.models.errors import EngineMismatch
+from bottleneck_features.models.errors import EngineMismatch, require_choice
 from bottleneck_features.models.extractor import Extractor
 from bottleneck_features.models.networks import write_network
-from bottleneck_features.models.recipe import Recipe
+from bottleneck_features.models.recipe import POOLINGS, Recipe
 from bottleneck_features.models.tracing import trace, truncated
 
 CHECK_IMAGES = 8
@@ -28,7 +28,7 @@ def build_extractor(
     backbone: Backbone,
     layers: Sequence[str],
     *,
-    pooling: str | Sequence[str] = "avg",
+    pooling: str | Sequence[str] = "auto",
     input_shape: tuple[int, int] | None = None,
     resize: str = "bilinear",
     antialias: bool = False,
@@ -44,7 +44,7 @@ def build_extractor(
     Args:
         backbone: from `load_backbone`; its `size` is what images are resized to.
         layers: the layers to take, all in one pass.
-        pooling: `"avg"`, `"max"` or `"none"`, for all layers or one for each.
+        pooling: one of `POOLINGS`, for all layers or one for each.
         input_shape: height and width of the uint8 images; by default the backbone's size.
         resize: kernel, as in `tf.image.resize`.
         antialias: whether the kernel widens when an image shrinks.
@@ -71,14 +71,12 @@ def build_extractor(
     layers = tuple(layers)
     backbone.require_layers(layers)
     poolings = (pooling,) if isinstance(pooling, str) else tuple(pooling)
-    if len(poolings) == 1:
-        poolings *= len(layers)
-    recipe = Recipe(layers, poolings, input_shape or backbone.size, backbone.size, resize, antialias, tuple(views))
+    recipe = backbone_recipe(backbone, layers, poolings, input_shape, resize=resize, antialias=antialias, views=views)
     model = truncated(backbone.model, layers)
     if engine == "openvino":
         running = _openvino(model, recipe, precision, batch_size, calibration, network_file)
     else:
-        running = _tensorflow(model, recipe, precision, batch_size)
+        running = _tensorflow(backbone, recipe, precision, batch_size)
     images = _check_images(recipe, calibration, batch_size)
     reference = _reference(model, recipe, images)
     shapes = {layer: array.shape[1:] for layer, array in reference.items()}
@@ -88,6 +86,32 @@ def build_extractor(
         unchecked(images), reference, f"The {engine} engine in {precision}", LEAST_COSINE[precision]
     )
     return replace(unchecked, check=check)
+
+
+def backbone_recipe(
+    backbone: Backbone,
+    layers: tuple[str, ...],
+    poolings: tuple[str, ...],
+    input_shape: tuple[int, int] | None = None,
+    *,
+    resize: str = "bilinear",
+    antialias: bool = False,
+    views: Sequence[str] = ("identity",),
+) -> Recipe:
+    """Return the recipe of a backbone's layers, with what `auto` means for each; arguments as for `build_extractor`.
+
+    Raises:
+        InvalidSetting: if a layer has not what is to be read of it, or another value is not valid.
+    """
+    poolings = poolings * len(layers) if len(poolings) == 1 else poolings
+    for pooling in poolings:
+        require_choice("features.pooling", pooling, POOLINGS)
+    readings = poolings
+    if len(poolings) == len(layers):
+        readings = tuple(backbone.reading(layer, pooling) for layer, pooling in zip(layers, poolings, strict=True))
+    tokens = tuple(backbone.tokens_of(layer) for layer in layers)
+    own = tokens if any(tokens) else ()
+    return Recipe(layers, readings, input_shape or backbone.size, backbone.size, resize, antialias, tuple(views), own)
 
 
 def _openvino(
@@ -107,10 +131,10 @@ def _openvino(
     return OpenVINOEngine(network, recipe, precision, batch_size)
 
 
-def _tensorflow(model: keras.Model, recipe: Recipe, precision: str, batch_size: int) -> Engine:
+def _tensorflow(backbone: Backbone, recipe: Recipe, precision: str, batch_size: int) -> Engine:
     from bottleneck_features.models.engines.tensorflow import TensorFlowEngine
 
-    return TensorFlowEngine(model, recipe, precision, batch_size)
+    return TensorFlowEngine(lambda: backbone.in_precision(recipe.layers, precision), recipe, batch_size)
 
 
 def _check_images(recipe: Recipe, calibration: np.ndarray | None, batch_size: int) -> np.ndarray:

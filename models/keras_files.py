@@ -69,7 +69,7 @@ def load_bounded(path: Path, **options: Any) -> keras.Model:
     """
     most = require_bounded(path)
     try:
-        with _weights_of_at_most(most):
+        with weights_of_at_most(most):
             return keras.models.load_model(path, **options)
     except Exception as error:
         reasons = [one for one in _causes(error) if isinstance(one, _Refused)]
@@ -158,8 +158,15 @@ def _named_bytes(group: h5py.Group, name: bytes | str) -> int:
 
 
 @contextmanager
-def _weights_of_at_most(most: int) -> Iterator[None]:
-    """Let layers that are made in this thread have weights of so many bytes together: what is beyond has none in the file."""
+def weights_of_at_most(most: int) -> Iterator[None]:
+    """Let layers that are made in this thread have weights of so many bytes together.
+
+    Args:
+        most: bytes; what is beyond has none in the file.
+
+    Raises:
+        ValueError: in the thread that makes them, if there are more.
+    """
     add_weight, thread, taken = keras.Layer.add_weight, threading.get_ident(), 0
 
     def counted(layer: keras.Layer, *arguments: Any, **options: Any) -> Any:

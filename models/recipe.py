@@ -6,9 +6,24 @@ from dataclasses import dataclass
 
 from bottleneck_features.models.errors import InvalidSetting, require_choice
 
-POOLINGS = ("avg", "max", "none")
+READINGS = ("avg", "max", "none", "cls", "patches", "cls+patches", "pooler")
+POOLINGS = ("auto", *READINGS)  # as `features.pooling`; a recipe has one of `READINGS`
 VIEWS = ("identity", "hflip")
 KERNELS = ("bilinear", "nearest", "bicubic", "area", "lanczos3")
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """How a transformer's tokens lie in its layers' outputs `(n, tokens, channels)`.
+
+    Attributes:
+        prefix: how many come before those of the patches: the class token, which is the first, a distillation token, registers;
+            0 where there is no class token.
+        grid: rows and columns of patches, whose tokens follow row by row.
+    """
+
+    prefix: int
+    grid: tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -17,12 +32,13 @@ class Recipe:
 
     Attributes:
         layers: names of the layers to take.
-        pooling: one of `POOLINGS` for each of them, over all axes but the first and the last.
+        pooling: one of `READINGS` for each of them: over all axes but the first and the last, for tokens over the patches.
         input_shape: height and width of the uint8 images.
         size: height and width the network sees.
         resize: one of `KERNELS`.
         antialias: whether the kernel widens when an image shrinks.
         views: some of `VIEWS`, in order.
+        tokens: for each layer how its tokens lie; None for maps and vectors. Empty: no layer has tokens.
     """
 
     layers: tuple[str, ...]
@@ -32,11 +48,12 @@ class Recipe:
     resize: str = "bilinear"
     antialias: bool = False
     views: tuple[str, ...] = ("identity",)
+    tokens: tuple[Tokens | None, ...] = ()
 
     def __post_init__(self) -> None:
         require_choice("input.resize", self.resize, KERNELS)
         for pooling in self.pooling:
-            require_choice("features.pooling", pooling, POOLINGS)
+            require_choice("features.pooling", pooling, READINGS)
         for view in self.views:
             require_choice("input.views", view, VIEWS)
         if len(self.pooling) != len(self.layers):

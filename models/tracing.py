@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from bottleneck_features.models.readings import read_out
 from bottleneck_features.models.recipe import Recipe
 
 RESIZING = "resizing_by_matrices"  # operations that are no part of the network
@@ -15,12 +16,15 @@ RESIZING = "resizing_by_matrices"  # operations that are no part of the network
 
 def truncated(model: keras.Model, layers: tuple[str, ...]) -> keras.Model:
     """Return the part of a model that the layers need, with their outputs in order."""
-    return keras.Model(model.inputs[0], [_output(model.get_layer(layer)) for layer in layers])
+    return keras.Model(model.inputs[0], [output_of(model, layer) for layer in layers])
 
 
-def _output(layer: keras.layers.Layer) -> keras.KerasTensor:
-    """Return the output of a layer in the model around it; a model that is called as a layer has one of its own besides."""
-    return layer._inbound_nodes[-1].output_tensors[0] if isinstance(layer, keras.Model) else layer.output
+def output_of(model: keras.Model, layer: str) -> keras.KerasTensor:
+    """Return the output of a layer where it is last called in a model; it may have been called in others too."""
+    graph = model._functional if isinstance(model, keras.Sequential) else model
+    called = model.get_layer(layer)
+    depth = min(depth for depth, nodes in graph._nodes_by_depth.items() if any(n.operation is called for n in nodes))
+    return next(node for node in graph._nodes_by_depth[depth] if node.operation is called).output_tensors[0]
 
 
 def resize_matrix(length: int, target: int, kernel: str, antialias: bool) -> np.ndarray:
@@ -51,7 +55,11 @@ def trace(model: keras.Model, recipe: Recipe, batch: int | None, compiled: bool 
         views = [tf.reverse(x, [2]) if view == "hflip" else x for view in recipe.views]
         x = tf.concat(views, 0) if len(views) > 1 else views[0]
         outputs = tf.nest.flatten(model(x, training=False))
-        pooled = [_pool(output, pooling) for output, pooling in zip(outputs, recipe.pooling, strict=True)]
+        tokens = recipe.tokens or (None,) * len(outputs)
+        pooled = [
+            read_out(tf.cast(output, tf.float32), reading, lying)
+            for output, reading, lying in zip(outputs, recipe.pooling, tokens, strict=True)
+        ]
         return {f"out{i}": _stack_views(y, len(views)) for i, y in enumerate(pooled)}
 
     return features.get_concrete_function()
@@ -73,14 +81,6 @@ def _resizer(recipe: Recipe) -> Callable[[tf.Tensor], tf.Tensor]:
         return tf.matmul(right, tf.reshape(x, (-1, width, 3)), name=RESIZING)
 
     return lambda x: tf.reshape(by_matrices(x), (-1, rows, columns, 3))
-
-
-def _pool(x: tf.Tensor, pooling: str) -> tf.Tensor:
-    x = tf.cast(x, tf.float32)
-    positions = tuple(range(1, x.shape.rank - 1))
-    if pooling == "none" or not positions:
-        return x
-    return tf.reduce_mean(x, positions) if pooling == "avg" else tf.reduce_max(x, positions)
 
 
 def _stack_views(x: tf.Tensor, views: int) -> tf.Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import platform
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 from unittest.mock import patch
 
@@ -43,7 +43,7 @@ def converted(
     """
     runtime = import_openvino()  # before anything else of OpenVINO, which would report its use
     # shared weights point into the frozen graph, which is gone after the conversion: at random, garbage
-    with _working_converter():
+    with _working_converter(), _convertible_updates():
         network = runtime.convert_model(trace(model, recipe, None), share_weights=False)
     return _quantised(network, calibration) if precision == "int8" else network
 
@@ -59,6 +59,21 @@ def _working_converter() -> Iterator[None]:
 
     known = {"tensorflow": tf.__version__, "python_version": platform.python_version(), "sys_platform": sys.platform}
     with patch.object(utils, "get_environment_setup", lambda framework: known):
+        yield
+
+
+@contextlib.contextmanager
+def _convertible_updates() -> Iterator[None]:
+    """Let Keras update slices by operations that OpenVINO knows: Swin's masks are made so, XlaDynamicUpdateSlice has no rule."""
+    from keras.src.backend.tensorflow import core
+
+    def slice_update(inputs: tf.Tensor, start_indices: Sequence[int], updates: tf.Tensor) -> tf.Tensor:
+        sides = zip(start_indices, updates.shape, inputs.shape, strict=True)
+        paddings = [(start, whole - start - part) for start, part, whole in sides]
+        inside = tf.pad(tf.ones(updates.shape, tf.bool), paddings)
+        return tf.where(inside, tf.pad(updates, paddings), inputs)
+
+    with patch.object(core, "slice_update", slice_update):
         yield
 
 

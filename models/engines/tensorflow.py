@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from bottleneck_features.models.folding import inference_copy
 from bottleneck_features.models.recipe import Recipe
 from bottleneck_features.models.tracing import trace
 
@@ -24,9 +22,8 @@ class TensorFlowEngine:
     4 % faster, but ResNet50 in float32 then takes 2.3 GB instead of 0.6.
 
     Args:
-        model: the truncated float32 model.
+        copied: makes a copy of the truncated model that computes in the wanted type.
         recipe: what surrounds it.
-        precision: `"float32"`, `"bfloat16"` or `"float16"`.
         batch_size: images per call.
         devices: names of the devices to use; by default every GPU, else the CPU.
         compiled: whether XLA compiles the graph; by default on GPUs only, it gains nothing on a CPU.
@@ -34,9 +31,8 @@ class TensorFlowEngine:
 
     def __init__(
         self,
-        model: keras.Model,
+        copied: Callable[[], keras.Model],
         recipe: Recipe,
-        precision: str,
         batch_size: int,
         *,
         devices: Sequence[str] | None = None,
@@ -45,18 +41,17 @@ class TensorFlowEngine:
         gpus = [device.name for device in tf.config.list_logical_devices("GPU")]
         self.devices = tuple(devices or gpus or ["/CPU:0"])
         compiled = bool(gpus) if compiled is None else compiled
-        settings: dict[str, Any] = {"precision": precision, "batch_size": batch_size, "compiled": compiled}
-        self._functions = [self._on(device, model, recipe, **settings) for device in self.devices]
+        self._functions = [self._on(device, copied, recipe, batch_size, compiled) for device in self.devices]
         self._names = [f"out{i}" for i in range(len(recipe.layers))]
         self._turn = itertools.cycle(range(len(self.devices)))
         self.depth = IN_FLIGHT_PER_DEVICE * len(self.devices) if gpus else len(self.devices)
 
     @staticmethod
     def _on(
-        device: str, model: keras.Model, recipe: Recipe, *, precision: str, batch_size: int, compiled: bool
+        device: str, copied: Callable[[], keras.Model], recipe: Recipe, batch_size: int, compiled: bool
     ) -> Callable:
         with tf.device(device):
-            return trace(inference_copy(model, precision), recipe, batch_size, compiled)
+            return trace(copied(), recipe, batch_size, compiled)
 
     def place(self, images: np.ndarray) -> tf.Tensor:
         """Copy a batch to the first device."""

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from bottleneck_features.errors import enumerated
+from bottleneck_features.models.downloads import file_digest
 from bottleneck_features.models.probabilities import decide
-from bottleneck_features.models.weights import file_digest
 from bottleneck_features.pipeline import arguments
 from bottleneck_features.pipeline.api.undisturbed import undisturbed
 from bottleneck_features.pipeline.errors import RequestError

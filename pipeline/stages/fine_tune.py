@@ -3,7 +3,7 @@
 from typing import Any
 
 from bottleneck_features.features.storage import workshop
-from bottleneck_features.models.weights import file_digest
+from bottleneck_features.models.downloads import file_digest
 from bottleneck_features.pipeline.evaluation.scored import score_method, scored_details, scored_pictures
 from bottleneck_features.pipeline.evaluation.study import Study
 from bottleneck_features.pipeline.experiment import with_random_weights

@@ -11,8 +11,8 @@ from typing import Any, TextIO
 import numpy as np
 
 from bottleneck_features.features.storage import remove_stale, whole_file
+from bottleneck_features.models.downloads import file_digest
 from bottleneck_features.models.probabilities import decide
-from bottleneck_features.models.weights import file_digest
 from bottleneck_features.pipeline.errors import PipelineError, RequestError
 from bottleneck_features.pipeline.progress import progress
 from bottleneck_features.pipeline.results import Clock, Result, experiment_json, run_folder, write_result

@@ -12,8 +12,8 @@ import numpy as np
 from bottleneck_features import features, models
 from bottleneck_features.errors import first_line
 from bottleneck_features.foreign import read_json
+from bottleneck_features.models.downloads import file_digest
 from bottleneck_features.models.probabilities import with_temperature
-from bottleneck_features.models.weights import file_digest
 from bottleneck_features.pipeline.dataset_settings import FILE_SOURCES
 from bottleneck_features.pipeline.datasets.assembly import resizing_to
 from bottleneck_features.pipeline.datasets.pixels.decoding import DECODING, RECIPE

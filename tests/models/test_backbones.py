@@ -12,8 +12,8 @@ from PIL import Image
 
 from bottleneck_features import models
 from bottleneck_features.models.registry import APPLICATIONS, TORCHVISION
+from bottleneck_features.models.sources.registered import lite0_path
 from bottleneck_features.models.torch_files import load_tensors
-from bottleneck_features.models.weights import lite0_path
 
 FAST = ("efficientnet-lite0", "resnet50", "vgg16", "mobilenetv2")
 SLOW = tuple(name for name in models.backbone_names() if name not in FAST)

@@ -23,16 +23,19 @@ GPU_PATH = """
     from bottleneck_features import models
     from bottleneck_features.models.engines.tensorflow import TensorFlowEngine
     from bottleneck_features.models.recipe import Recipe
-    from bottleneck_features.models.tracing import truncated
 
     layers = ("block2b_add", "block3b_add")
-    model = truncated(models.load_backbone("efficientnet-lite0", size=(64, 64)).model, layers)
+    backbone = models.load_backbone("efficientnet-lite0", size=(64, 64))
+
+    def copied(precision):
+        return lambda: backbone.in_precision(layers, precision)
+
     recipe = Recipe(layers, ("avg", "max"), (32, 32), (64, 64), views=("identity", "hflip"))
     batches = [np.random.default_rng(i).integers(0, 256, (4, 32, 32, 3), np.uint8) for i in range(4)]
-    plain = TensorFlowEngine(model, recipe, "float32", 4)
+    plain = TensorFlowEngine(copied("float32"), recipe, 4)
     expected = [plain.submit(batch)() for batch in batches]
 
-    two = TensorFlowEngine(model, recipe, "float32", 4, devices=["/CPU:0", "/CPU:1"], compiled=True)
+    two = TensorFlowEngine(copied("float32"), recipe, 4, devices=["/CPU:0", "/CPU:1"], compiled=True)
     assert two.depth == 2
     placed = {kernel.device for f in two._functions for kernel in f.captured_inputs if hasattr(kernel, "device")}
     assert {name[-1] for name in placed} == {"0", "1"}, placed
@@ -41,7 +44,7 @@ GPU_PATH = """
         for ours, theirs in zip(wait(), reference):
             np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-4)
 
-    half = TensorFlowEngine(model, recipe, "float16", 4, compiled=True)
+    half = TensorFlowEngine(copied("float16"), recipe, 4, compiled=True)
     for ours, theirs in zip(half.submit(batches[0])(), expected[0]):
         assert np.linalg.norm(ours - theirs) < 0.02 * np.linalg.norm(theirs)
     print("as expected")

@@ -1,5 +1,7 @@
 """The extractor gives what the Keras model gives, for every engine, layer, pooling, kernel and view."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -80,9 +82,9 @@ def tokens(tmp_path_factory):
 def test_tokens_are_pooled_as_maps_are(engine, pooling, tokens, photographs):
     images = photographs[:4, :20, :20]
     every = build(tokens, ["tokens"], engine, pooling="none")(images)["tokens"]
-    assert every.shape == (4, 25, 6)
+    assert every.shape == (4, 5, 5, 6)
     ours = build(tokens, ["tokens"], engine, pooling=pooling)(images)["tokens"]
-    np.testing.assert_allclose(ours, every.mean(axis=1) if pooling == "avg" else every.max(axis=1), atol=1e-5)
+    np.testing.assert_allclose(ours, every.mean(axis=(1, 2)) if pooling == "avg" else every.max(axis=(1, 2)), atol=1e-5)
 
 
 @pytest.mark.parametrize("pooling", ["avg", "max"])
@@ -225,6 +227,7 @@ def test_a_network_that_overflows_in_float16_is_caught_at_start_up(tmp_path):
     import keras
 
     from bottleneck_features.models.engines.tensorflow import TensorFlowEngine
+    from bottleneck_features.models.folding import inference_copy
     from bottleneck_features.models.recipe import Recipe
     from bottleneck_features.models.tracing import truncated
 
@@ -233,7 +236,8 @@ def test_a_network_that_overflows_in_float16_is_caught_at_start_up(tmp_path):
     model = truncated(keras.Model(images, x), ("large",))
     recipe = Recipe(("large",), ("avg",), (8, 8), (8, 8))
     white = np.full((2, 8, 8, 3), 255, np.uint8)
-    precise, half = (TensorFlowEngine(model, recipe, p, 2).submit(white)() for p in ("float32", "float16"))
+    copies = (partial(inference_copy, model, precision) for precision in ("float32", "float16"))
+    precise, half = (TensorFlowEngine(copied, recipe, 2).submit(white)() for copied in copies)
     with pytest.raises(EngineMismatch, match="layer 'large'"):
         require_agreement({"large": half[0]}, {"large": precise[0]}, "float16", 0.9)
 
@@ -255,7 +259,7 @@ def test_networks_with_operations_for_layers_run_folded(name, photographs):
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
-        ({"pooling": "mean"}, "features.pooling must be one of 'avg', 'max', 'none'"),
+        ({"pooling": "mean"}, "features.pooling must be one of 'auto', 'avg', 'max', 'none', 'cls'"),
         ({"pooling": ["avg", "max"]}, "one entry, or one per layer"),
         ({"views": ["vflip"]}, "input.views must be one of"),
         ({"resize": "linear"}, "input.resize must be one of"),

@@ -10,8 +10,8 @@ import pytest
 import safetensors.numpy
 
 from bottleneck_features.models.errors import WeightsMismatch
+from bottleneck_features.models.sources.registered import lite0_path
 from bottleneck_features.models.torch_files import MAGIC, PROTOCOL, load_tensors
-from bottleneck_features.models.weights import lite0_path
 
 
 class _Runs:

@@ -6,9 +6,10 @@ import pytest
 import safetensors.numpy
 
 from bottleneck_features.models import load_backbone
+from bottleneck_features.models.downloads import has_hash, hash_in_name
 from bottleneck_features.models.errors import WeightsMismatch, WeightsUnavailable
 from bottleneck_features.models.torchvision_nets import resnet, resnet_prefix, vgg16_bn, vgg_prefix
-from bottleneck_features.models.weights import has_hash, hash_in_name, weights_identity
+from bottleneck_features.models.weights import weights_identity
 
 
 def torch_state(model: keras.Model) -> dict[str, np.ndarray]:
@@ -95,7 +96,7 @@ def test_a_file_that_is_not_what_its_name_promises_is_not_used(tmp_path, monkeyp
     file.write_bytes(b"something else")
     assert hash_in_name(file.name) == "f37072fd"
     assert not has_hash(file, "f37072fd")
-    monkeypatch.setattr("bottleneck_features.models.weights.fetch", _no_network)
+    monkeypatch.setattr("bottleneck_features.models.downloads.fetch", _no_network)
     with pytest.raises(WeightsUnavailable, match=r"resnet18-f37072fd\.pth"):
         weights_identity("resnet18")
 

@@ -10,8 +10,9 @@ import pytest
 
 from bottleneck_features import models
 from bottleneck_features.errors import first_line, nearest
+from bottleneck_features.models.downloads import fetch, file_digest, has_hash, keras_home
 from bottleneck_features.models.registry import APPLICATIONS, LITE0_SHA256
-from bottleneck_features.models.weights import fetch, file_digest, has_hash, keras_home, weights_identity
+from bottleneck_features.models.weights import weights_identity
 
 
 def test_names_and_local_weights_need_no_tensorflow(tmp_path):

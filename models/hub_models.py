@@ -1,0 +1,258 @@
+"""Build networks through KerasHub, for any image size, with their blocks as layers of stable names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import keras
+from keras import layers
+
+from bottleneck_features.errors import first_line
+from bottleneck_features.models.errors import EngineUnavailable, InvalidSetting, ModelError, UnsafeFile, WeightsMismatch
+from bottleneck_features.models.keras_files import require_bounded, weights_of_at_most
+from bottleneck_features.models.loaded import Loaded, preprocessed
+from bottleneck_features.models.position_embeddings import at_grid
+from bottleneck_features.models.preprocessing import Preprocessing
+from bottleneck_features.models.recipe import Tokens
+from bottleneck_features.models.sources.hub import HubNetwork
+from bottleneck_features.models.sources.hub_configs import NORM, OUTPUT, POOLER, family_of
+from bottleneck_features.models.sources.hub_downloads import INSTALL
+
+PROJECTION = "projection"
+LEAST_LIMIT = 1 << 30
+MOST_TIMES = 4  # the bytes of the weight files that the weights may take in memory
+Chain = Callable[[Any, Any, keras.KerasTensor], keras.KerasTensor]  # a backbone, its part that sees images, images
+
+
+def import_keras_hub(name: str) -> Any:
+    """Import KerasHub.
+
+    Raises:
+        EngineUnavailable: if it is not installed.
+    """
+    try:
+        import keras_hub
+    except ImportError as error:
+        raise EngineUnavailable(
+            f"'{name}' needs KerasHub, which is not installed ({first_line(error)}): {INSTALL}"
+        ) from error
+    return keras_hub
+
+
+def load(source: HubNetwork, size: tuple[int, int], asked: Preprocessing | None, fresh: bool) -> Loaded:
+    """Build a network for images of a size.
+
+    Args:
+        source: where its files are.
+        size: height and width.
+        asked: what its first layer wants of RGB 0..255; None: what its configuration says.
+        fresh: whether it has new weights.
+
+    Raises:
+        EngineUnavailable: if KerasHub is not installed.
+        WeightsMismatch: if the files are not those of such a network.
+        ModelError: if it cannot take images of the size.
+    """
+    preprocessing = source.preprocessing(asked)
+    family_of(source.config, f"'{source.name}'")
+    hub = import_keras_hub(source.name)
+    files = () if fresh else source.weight_files()
+
+    def made(weights: bool, dtype: str) -> Any:
+        return hub.models.Backbone.from_preset(str(source.folder), load_weights=weights, dtype=dtype)
+
+    try:
+        for path in files:
+            require_bounded(path)
+        with weights_of_at_most(max(LEAST_LIMIT, MOST_TIMES * sum(path.stat().st_size for path in files))):
+            backbone = made(not fresh, "float32")
+    except UnsafeFile:
+        raise
+    except Exception as error:  # KerasHub lets anything through, from KeyError to h5py's OSError
+        raise WeightsMismatch(
+            f"'{source.name}' cannot be built from its files ({first_line(error)}): are its config.json and its "
+            "weights of one network?"
+        ) from error
+    found = opened(backbone, size, preprocessing, source.name)
+    return replace(found, remade=lambda dtype: opened(made(False, dtype), size, preprocessing, source.name).model)
+
+
+def opened(backbone: Any, size: tuple[int, int], preprocessing: Preprocessing | None, name: str) -> Loaded:
+    """Return a backbone of KerasHub as one graph whose blocks are its layers: `block1`, …, `norm`, `pooler`.
+
+    Args:
+        backbone: an instance of `keras_hub.models.Backbone`, or a vision encoder; its layers are renamed and shared.
+        size: height and width of the images.
+        preprocessing: of RGB 0..255; None: none.
+        name: for messages.
+    """
+    vision = _at_size(getattr(backbone, "vision_encoder", backbone), size, name)
+    images = keras.Input((*size, 3), name="images")
+    x = preprocessed(images, preprocessing)
+    chain = CHAINS.get(type(backbone).__name__)
+    if chain is None:
+        (x,) = keras.tree.flatten(vision._run_through_graph([x]))
+        x = layers.Activation("linear", name=OUTPUT)(x)
+        return Loaded(keras.Model(images, x, name="backbone"))
+    model = keras.Model(images, chain(backbone, vision, x), name="backbone")
+    return Loaded(model, _tokens(vision, size))
+
+
+def _at_size(vision: Any, size: tuple[int, int], name: str) -> Any:
+    """Return a network that sees images of a size, made again where its own is another one."""
+    own = vision.input_shape if isinstance(vision.input_shape, tuple) else next(iter(vision.input_shape.values()))
+    if own[1:3] in (size, (None, None)):
+        return vision
+    _require_multiples(vision, size, name)
+    try:
+        made = type(vision)(**{**vision.get_config(), "image_shape": (*size, 3)})
+    except ValueError as error:
+        raise ModelError(f"Backbone '{name}' cannot take images of {size[0]}×{size[1]}: {first_line(error)}") from error
+    _copy_weights(vision, made, size, name)
+    return made
+
+
+def _require_multiples(vision: Any, size: tuple[int, int], name: str) -> None:
+    patch = getattr(vision, "patch_size", 1)
+    patch = patch[0] if isinstance(patch, tuple | list) else patch
+    if any(side % patch for side in size):
+        near = max(patch, round(size[0] / patch) * patch)
+        raise InvalidSetting(
+            f"Backbone '{name}' cuts images into patches of {patch}×{patch}: input.size must have multiples of {patch}, such as "
+            f"{near},{near}. Received: {list(size)}."
+        )
+
+
+def _copy_weights(old: Any, new: Any, size: tuple[int, int], name: str) -> None:
+    """Copy all weights; position embeddings of another grid are resized as the publishers' code does it."""
+    patch = old.patch_size[0] if isinstance(old.patch_size, tuple | list) else old.patch_size
+    rows, columns = (side // patch for side in size)
+    antialias = bool(getattr(old, "antialias_in_interpolation", False))
+    source = None
+    for before, after in zip(old.weights, new.weights, strict=True):
+        value = before.numpy()
+        if "position_embedding" in before.path and before.shape[-2] > 1:
+            source = value if source is None or before.shape == after.shape else source
+            if before.shape != after.shape:
+                after.assign(
+                    at_grid(source if source is not None else value, (rows, columns), antialias).reshape(after.shape)
+                )
+                continue
+        if before.shape != after.shape and "position_ids" not in before.path:
+            raise ModelError(
+                f"Backbone '{name}' cannot take images of {size[0]}×{size[1]}: its weights '{before.path}' are for its own size."
+            )
+        if before.shape == after.shape:
+            after.assign(value)
+
+
+def _tokens(vision: Any, size: tuple[int, int]) -> Tokens | None:
+    kind = type(vision).__name__
+    if kind not in PREFIX:
+        return None
+    patch = vision.patch_size[0] if isinstance(vision.patch_size, tuple | list) else vision.patch_size
+    return Tokens(PREFIX[kind](vision), (size[0] // patch, size[1] // patch))
+
+
+def _blocks(blocks: Sequence[Any], x: Any, **options: Any) -> Any:
+    for number, block in enumerate(blocks, 1):
+        block.name = f"block{number}"
+        x = block(x, **options)
+    return x
+
+
+def _named(layer: Any, name: str) -> Any:
+    layer.name = name
+    return layer
+
+
+def _vit(_: Any, backbone: Any, x: Any) -> Any:
+    embeddings, encoder = (backbone.get_layer(f"vit_{part}") for part in ("patching_and_embedding", "encoder"))
+    return _named(encoder.layer_norm, NORM)(_blocks(encoder.encoder_layers, embeddings(x)))
+
+
+def _deit(_: Any, backbone: Any, x: Any) -> Any:
+    embeddings, encoder = (backbone.get_layer(f"deit_{part}") for part in ("patching_and_embedding", "encoder"))
+    x = embeddings(x)
+    for number, block in enumerate(
+        encoder.encoder_layers, 1
+    ):  # a block as a whole gives None besides, which no graph may
+        for part in ("layer_norm_1", "mha", "layer_norm_2", "mlp"):
+            _named(getattr(block, part), f"block{number}_{part}")
+        y = block.layer_norm_1(x)
+        x = layers.Add(name=f"block{number}_add")([block.mha(y, y), x])
+        x = _named(block.output_layer, f"block{number}")(block.mlp(block.layer_norm_2(x)), x)
+    return _named(encoder.layer_norm, NORM)(x)
+
+
+def _dinov2(_: Any, backbone: Any, x: Any) -> Any:
+    x = _blocks(backbone.encoder.layers, _named(backbone.embeddings, "embeddings")(x))
+    return _named(backbone.layernorm, NORM)(x)
+
+
+def _dinov3(_: Any, backbone: Any, x: Any) -> Any:
+    positions, prefix = backbone.rope_embedding(x), 1 + backbone.num_register_tokens
+    x = _named(backbone.embeddings, "embeddings")(x)
+    x = _blocks(backbone.encoder.layers, x, position_embeddings=positions, num_prefix_tokens=prefix)
+    return _named(backbone.layernorm, NORM)(x)
+
+
+def _swin(_: Any, backbone: Any, x: Any) -> Any:
+    x, number = backbone.patch_embedding(x), 0
+    for stage in backbone.stages:
+        for block in stage.blocks:
+            number += 1
+            x = _named(block, f"block{number}")(x)
+        if stage.downsample is not None:
+            height, width = stage.input_resolution
+            x = _named(stage.downsample, f"merging{number}")(x, H=height, W=width)
+    return _named(backbone.norm, NORM)(x)
+
+
+def _siglip(_: Any, tower: Any, x: Any) -> Any:
+    x = _blocks(tower.encoder_layers, _named(tower.embedding, "embeddings")(x))
+    return _named(tower.head, POOLER)(_named(tower.post_layer_norm, NORM)(x))
+
+
+def _clip_blocks(tower: Any, x: Any) -> Any:
+    x = _named(tower.pre_layer_norm, "norm_before")(_named(tower.embedding, "embeddings")(x))
+    return _blocks(tower.encoder_layers, x)
+
+
+def _clip_tower(_: Any, tower: Any, x: Any) -> Any:
+    return _named(tower.layer_norm, NORM)(_clip_blocks(tower, x))
+
+
+def _clip(backbone: Any, tower: Any, x: Any) -> Any:
+    x = _named(backbone.vision_pooler, POOLER)(_clip_tower(backbone, tower, x))
+    return _named(backbone.vision_projection, PROJECTION)(x)
+
+
+def _metaclip_2(backbone: Any, tower: Any, x: Any) -> Any:
+    x = _named(backbone.vision_post_layer_norm, NORM)(_clip_blocks(tower, x))
+    return _named(backbone.vision_projection, PROJECTION)(_named(backbone.vision_pooler, POOLER)(x))
+
+
+CHAINS: dict[str, Chain] = {
+    "ViTBackbone": _vit,
+    "DeiTBackbone": _deit,
+    "DINOV2Backbone": _dinov2,
+    "DINOV3Backbone": _dinov3,
+    "SwinTransformerBackbone": _swin,
+    "SigLIPBackbone": _siglip,
+    "SigLIPVisionEncoder": _siglip,
+    "CLIPVisionEncoder": _clip_tower,
+    "CLIPBackbone": _clip,
+    "MetaCLIP2Backbone": _metaclip_2,
+}
+PREFIX: dict[str, Callable[[Any], int]] = {
+    "ViTBackbone": lambda vision: int(vision.use_class_token),
+    "DeiTBackbone": lambda vision: 2,
+    "DINOV2Backbone": lambda vision: 1 + vision.num_register_tokens,
+    "DINOV3Backbone": lambda vision: 1 + vision.num_register_tokens,
+    "SigLIPVisionEncoder": lambda vision: 0,
+    "CLIPVisionEncoder": lambda vision: 1,
+    "MetaCLIP2VisionEncoder": lambda vision: 1,
+}

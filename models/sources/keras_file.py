@@ -1,0 +1,108 @@
+"""A whole Keras model in a `.keras` or `.h5` file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+
+from bottleneck_features.models.downloads import file_digest
+from bottleneck_features.models.errors import BackboneFileError
+from bottleneck_features.models.preprocessing import Preprocessing, Protocol
+from bottleneck_features.models.sources.source import WeightsIdentity
+
+SUFFIXES = (".keras", ".h5")
+CONFIG = "config.json"  # of a .keras archive
+INSIDE = "inside the model file"
+
+
+@dataclass(frozen=True)
+class KerasFile:
+    """A model file; see `Source`."""
+
+    name: str
+    trainable = ""
+    comes_whole = True
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return Path(self.name).expanduser()
+
+    @property
+    def label(self) -> str:
+        """The file's name without its ending."""
+        return self.path.stem
+
+    @property
+    def protocol(self) -> Protocol:
+        """That of ImageNet: the file says nothing."""
+        return Protocol()
+
+    def own_weights(self) -> WeightsIdentity:
+        """Return the identity of the file."""
+        return WeightsIdentity("file", file_digest(self.path), self.path, "")
+
+    def architecture(self) -> str:
+        """Return the digest of the file."""
+        return file_digest(self.path)
+
+    def file_weights(self, path: Path) -> WeightsIdentity:
+        """Return the identity of the model with other weights."""
+        digest = hashlib.sha256(f"{self.architecture()}:{file_digest(path)}".encode()).hexdigest()
+        return WeightsIdentity("file", digest, path, "")
+
+    def preprocessing_text(self, asked: Preprocessing | None) -> str:
+        """Return what was asked for; else it is inside."""
+        return INSIDE if asked is None else asked.text
+
+    def last_layer(self, poolings: Sequence[str]) -> str:
+        """Return the layer of the model's first output."""
+        config = self.config()
+        settings = config.get("config", {})
+        if str(config.get("module", "")).startswith("keras_hub"):
+            from bottleneck_features.models.sources.hub_configs import of_keras_hub
+
+            return of_keras_hub(config, str(self.path)).last_layer(poolings)
+        if config.get("class_name") == "Sequential":
+            return str(settings["layers"][-1]["config"]["name"])
+        first: Any = settings.get("output_layers")
+        while (
+            isinstance(first, dict | list)
+            and first
+            and not isinstance(first[0] if isinstance(first, list) else "", str)
+        ):
+            first = next(iter(first.values())) if isinstance(first, dict) else first[0]
+        if not (isinstance(first, list) and first):
+            raise BackboneFileError(f"'{self.path}' does not say which layer is its last: set backbone.layers.")
+        return str(first[0])
+
+    def reading(self, layer: str, pooling: str) -> str:
+        """Return the reading as it is: the shapes of its layers tell what `auto` means."""
+        return pooling
+
+    def config(self) -> dict[str, Any]:
+        """Return the description of the model in the file.
+
+        Raises:
+            BackboneFileError: if there is none.
+        """
+        try:
+            if self.path.suffix == ".h5":
+                with h5py.File(self.path) as file:
+                    found = json.loads(file.attrs["model_config"])
+            else:
+                with zipfile.ZipFile(self.path) as archive:
+                    found = json.loads(archive.read(CONFIG))
+        except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+            weights = self.path.suffix == ".h5" and h5py.is_hdf5(self.path)
+            what = "holds weights only, no whole model" if weights else "is not a Keras model file, or is truncated"
+            remedy = "name its network, and the file as backbone.weights" if weights else "fetch or save it again"
+            raise BackboneFileError(f"'{self.path}' {what}: {remedy}.") from error
+        return dict(found)
