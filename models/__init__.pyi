@@ -32,9 +32,9 @@ from .networks import open_extractor, require_readable
 from .parallel import limit_cores
 from .preprocessing import Preprocessing
 from .recipe import Recipe
-from .registry import backbone_names, default_layers, default_size
-from .sources import WeightsIdentity, find_source, is_model_file
-from .weights import preprocessing, weights_identity
+from .registry import backbone_names, default_layers
+from .sources import WeightsIdentity, find_source, is_model_file, label_of
+from .weights import preprocessing_text, weights_identity
 
 __all__ = [
     "Backbone",
@@ -60,7 +60,6 @@ __all__ = [
     "compile_classifier",
     "compute_in",
     "default_layers",
-    "default_size",
     "fetch",
     "find_source",
     "freeze_batch_norm",
@@ -69,13 +68,14 @@ __all__ = [
     "has_openvino",
     "is_model_file",
     "keras_home",
+    "label_of",
     "layer_names",
     "limit_cores",
     "load_backbone",
     "load_classifier",
     "matmul_gflops",
     "open_extractor",
-    "preprocessing",
+    "preprocessing_text",
     "require_readable",
     "resolve_engine",
     "set_last_layer",

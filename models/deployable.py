@@ -10,6 +10,7 @@ from keras import layers, ops
 
 from bottleneck_features.models.errors import InvalidSetting
 from bottleneck_features.models.probabilities import SMALLEST_PROBABILITY
+from bottleneck_features.models.readings import read_out
 from bottleneck_features.models.recipe import Recipe
 from bottleneck_features.models.tracing import resize_matrix, truncated
 
@@ -55,7 +56,7 @@ def deployable(network: keras.Model, recipe: Recipe, head: LinearHead) -> keras.
     backbone = truncated(network, recipe.layers)
     dense = layers.Dense(len(head.intercept), name="scores")
     views = [resized if view == "identity" else ops.flip(resized, axis=2) for view in recipe.views]
-    scores = [dense(_pooled(backbone(view), recipe.pooling)) for view in views]
+    scores = [dense(_pooled(backbone(view), recipe)) for view in views]
     weights = dense.get_weights()
     if weights[0].shape != head.coefficients.T.shape:
         raise InvalidSetting(
@@ -86,12 +87,10 @@ def _product(x: keras.KerasTensor, matrix: np.ndarray, name: str) -> keras.Keras
     return y
 
 
-def _pooled(outputs: list[keras.KerasTensor], poolings: tuple[str, ...]) -> keras.KerasTensor:
-    columns = []
-    for output, pooling in zip(outputs, poolings, strict=True):
-        axes = tuple(range(1, len(output.shape) - 1))
-        pool = ops.max if pooling == "max" else ops.mean
-        columns.append(pool(output, axis=axes) if axes else output)
+def _pooled(outputs: list[keras.KerasTensor], recipe: Recipe) -> keras.KerasTensor:
+    readings = ["avg" if reading == "none" else reading for reading in recipe.pooling]
+    tokens = recipe.tokens or (None,) * len(outputs)
+    columns = [read_out(*one) for one in zip(outputs, readings, tokens, strict=True)]
     return columns[0] if len(columns) == 1 else layers.Concatenate()(columns)
 
 

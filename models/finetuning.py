@@ -15,10 +15,12 @@ from bottleneck_features.models.errors import UnknownLayer
 from bottleneck_features.models.folding import PREPROCESSING
 from bottleneck_features.models.heads import pooled
 from bottleneck_features.models.keras_files import load_bounded
+from bottleneck_features.models.readings import read_out
 from bottleneck_features.models.tracing import truncated
 
 ASPECTS = (3 / 4, 4 / 3)  # of the crops, as in torchvision
 BACKBONE, CLASSES = "backbone", "classes"
+_PER_IMAGE = {"none": "avg"}  # what a classifier takes of a map that is kept whole
 
 
 @keras.saving.register_keras_serializable("bottleneck")
@@ -99,7 +101,7 @@ def classifier(
         flip: whether images are mirrored at random while training.
         resize: kernel, as in `tf.image.resize`.
         antialias: whether resizing uses antialiasing.
-        pooling: `"max"`, else the average is taken.
+        pooling: one of `POOLINGS`; of all of a map (`"none"`) the average is taken.
         dropout: fraction of features dropped while training, 0 to 1.
 
     Returns:
@@ -110,8 +112,12 @@ def classifier(
         UnknownLayer: if the backbone has no such layer.
     """
     backbone.require_layers((layer,))
-    network = truncated(backbone.model, (layer,))
-    network = keras.Model(network.inputs[0], network.outputs[0], name=BACKBONE)
+    network, tokens = truncated(backbone.model, (layer,)), backbone.tokens_of(layer)
+    reading = backbone.reading(layer, pooling)
+    last = (
+        network.outputs[0] if tokens is None else read_out(network.outputs[0], _PER_IMAGE.get(reading, reading), tokens)
+    )
+    network = keras.Model(network.inputs[0], last, name=BACKBONE)
     for part in network._flatten_layers():
         part.trainable = True
     x = images = keras.Input(input_shape, name="images")

@@ -100,11 +100,6 @@ def default_layers(name: str) -> tuple[str, ...]:
     return DEFAULT_LAYERS.get(name, ())
 
 
-def default_size(name: str) -> tuple[int, int]:
-    """Return the height and width that images are resized to, whatever their aspect, for whoever names none."""
-    return 224, 224
-
-
 def backbone_names() -> tuple[str, ...]:
     """Return the registered backbones; the path of any `.keras` model works as well."""
     return (LITE0, *APPLICATIONS, *TORCHVISION)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from bottleneck_features.models.errors import InvalidSetting
 from bottleneck_features.models.preprocessing import Preprocessing
-from bottleneck_features.models.sources import WeightsIdentity, find_source
+from bottleneck_features.models.sources import WeightsIdentity, find_source, is_model_file
+from bottleneck_features.models.sources.keras_file import KerasFile
 
 
 def weights_identity(name: str, weights: str = "imagenet", seed: int = 0) -> WeightsIdentity:
@@ -36,7 +37,7 @@ def weights_identity(name: str, weights: str = "imagenet", seed: int = 0) -> Wei
     return source.own_weights() if weights == "imagenet" else source.file_weights(_weights_file(weights))
 
 
-def preprocessing(name: str, asked: Preprocessing | None = None) -> str:
+def preprocessing_text(name: str, asked: Preprocessing | None = None) -> str:
     """Return what happens to RGB 0..255 before the first layer, for the key.
 
     Args:
@@ -47,7 +48,10 @@ def preprocessing(name: str, asked: Preprocessing | None = None) -> str:
         UnknownBackbone: if there is no such backbone.
         InvalidSetting: if it has its own, or nothing says which it needs.
     """
-    return find_source(name).preprocessing_text(asked)
+    source = (
+        KerasFile(name) if is_model_file(name) else find_source(name)
+    )  # of a model file it is known without the file
+    return source.preprocessing_text(asked)
 
 
 def require_backbone(name: str) -> None:

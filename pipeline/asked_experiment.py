@@ -155,8 +155,7 @@ def short_words(backbone: str | None, size: str | None) -> tuple[str, ...]:
     found = []
     if backbone:
         found += [f"backbone.name={backbone}", "backbone.weights=imagenet"]
-        if layers := models.default_layers(backbone):
-            found.append(f"backbone.layers={','.join(layers)}")
+        found.append(f"backbone.layers={','.join(models.default_layers(backbone))}")
     if size:
         found.append(f"input.size={size if ',' in size else f'{size},{size}'}")
     return tuple(found)

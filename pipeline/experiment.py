@@ -14,6 +14,7 @@ from bottleneck_features.pipeline.setting_kinds import (
     Epochs,
     Fraction,
     Images,
+    Number,
     Rate,
     Seed,
     Side,
@@ -44,18 +45,47 @@ class InputSettings:
         return self
 
 
+Three = Annotated[tuple[Number, Number, Number], Field(description="Of red, green and blue.")]
+
+
+@dataclass(frozen=True, config=CONFIG)
+class PreprocessingSettings:
+    """What a network wants of RGB 0..255: `(x · scale − mean) / std`."""
+
+    mean: Three
+    std: Annotated[tuple[Rate, Rate, Rate], Field(description="Of red, green and blue.")]
+    scale: Annotated[float, Field(gt=0, le=1000, description="What 0..255 is multiplied by first.")] = 1 / 255
+
+
 @dataclass(frozen=True, config=CONFIG)
 class BackboneSettings:
     """The frozen network."""
 
     name: Annotated[
-        Text, Field(description="A registered name, such as efficientnet-lite0, or the path of a .keras file.")
+        Text,
+        Field(
+            description="A registered name, such as efficientnet-lite0; a KerasHub preset, such as dinov2_small; "
+            "hf://organisation/model; kaggle://…; the path of a folder with config.json, or of a model file."
+        ),
     ]
     layers: Annotated[
         tuple[Text, ...],
-        Field(min_length=1, max_length=1000, description="The layers whose features are kept, the earliest first."),
-    ]
-    weights: Annotated[Text, Field(description="`imagenet`, `random`, or the path of a file.")] = "imagenet"
+        Field(
+            max_length=1000,
+            description="The layers whose features are kept, the earliest first; empty: the network's own last feature.",
+        ),
+    ] = ()
+    weights: Annotated[
+        Text, Field(description="`imagenet` (those that the network comes with), `random`, or the path of a file.")
+    ] = "imagenet"
+    preprocessing: Annotated[
+        Literal["auto", "tf", "torch", "caffe", "none"] | PreprocessingSettings,
+        Field(
+            description="What the network wants of RGB 0..255, for files that do not say it: `tf` (-1..1), `torch` (0..1, then "
+            "ImageNet's mean and standard deviation), `caffe` (BGR minus its mean), `none` (0..255), or "
+            "{mean = [0.5, 0.5, 0.5], std = [0.5, 0.5, 0.5]}; `auto`: what its configuration says."
+        ),
+    ] = "auto"
 
     @model_validator(mode="after")
     def _layers_are_distinct(self) -> "BackboneSettings":
@@ -69,9 +99,14 @@ class FeatureSettings:
     """What is kept of each layer, and where."""
 
     pooling: Annotated[
-        tuple[Literal["avg", "max", "none"], ...],
-        Field(min_length=1, description="How a map becomes a vector: one for all layers, or one for each."),
-    ] = ("avg",)
+        tuple[Literal["auto", "avg", "max", "none", "cls", "patches", "cls+patches", "pooler"], ...],
+        Field(
+            min_length=1,
+            description="What is read of a layer, one for all or one for each: the mean or the maximum of a map, or all of it "
+            "(`none`); of a transformer's tokens the class token (`cls`), the mean of the patches, both side by side, or its "
+            "pooler's vector. `auto`: the class token after the last norm, the pooler where there is one, or the mean.",
+        ),
+    ] = ("auto",)
     dtype: Annotated[Literal["float16", "float32"], Field(description="The numbers that are kept.")] = "float16"
     compression: Annotated[
         Literal["none", "blosc2"], Field(description="blosc2 makes caches smaller; they are not memory-mapped then.")
@@ -262,7 +297,7 @@ class Experiment:
     @model_validator(mode="after")
     def _there_are_such_methods(self) -> "Experiment":
         try:
-            wanted = [parse_method(text, self.backbone.layers) for text in self.compare.methods]
+            wanted = [parse_method(text, self.backbone.layers or None) for text in self.compare.methods]
         except ValueError as error:
             raise ValueError(f"compare.methods: {error}") from None
         if len(set(wanted)) < len(wanted):
@@ -271,9 +306,9 @@ class Experiment:
 
     @model_validator(mode="after")
     def _one_pooling_for_all_or_each(self) -> "Experiment":
-        if len(self.features.pooling) not in (1, len(self.backbone.layers)):
+        if len(self.features.pooling) not in (1, len(self.backbone.layers) or 1):
             raise ValueError(
-                f"features.pooling names {len(self.features.pooling)} poolings for {len(self.backbone.layers)} layers: "
+                f"features.pooling names {len(self.features.pooling)} poolings for {len(self.backbone.layers) or 1} layers: "
                 "give one for all, or one for each"
             )
         return self

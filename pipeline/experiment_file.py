@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
+from bottleneck_features import models
 from bottleneck_features.errors import first_line, nearest
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.experiment import Experiment
@@ -63,6 +64,7 @@ def restored_experiment(table: dict[str, Any], source: str, overrides: tuple[str
     Raises:
         RequestError: see `load_experiment`.
     """
+    _leave_other_network(table, overrides)
     for override in overrides:
         _apply(table, override)
     try:
@@ -78,6 +80,23 @@ def restored_experiment(table: dict[str, Any], source: str, overrides: tuple[str
             if not _follows(detail, error.errors()) and not _of_the_other_kind(detail)
         ]
         raise RequestError("\n".join(_explain(detail, source, overrides) for detail in details)) from None
+
+
+def _leave_other_network(table: dict[str, Any], overrides: tuple[str, ...]) -> None:
+    """Where overrides name another network, drop what is of the one before: its layers, their readings, its files."""
+    given = {setting_of(override): override.partition("=")[2].strip() for override in overrides}
+    backbone, name = table.get("backbone"), given.get("backbone.name")
+    if name is None or not isinstance(backbone, dict) or backbone.get("name") in (name, None):
+        return
+    if "backbone.layers" not in given:
+        backbone["layers"] = list(models.default_layers(name))
+    for key in ("preprocessing", *(("weights",) if backbone.get("weights") != "random" else ())):
+        backbone.pop(key, None)
+    of_features, tuning = table.get("features"), table.get("finetune")
+    if isinstance(of_features, dict) and len(of_features.get("pooling", ())) > 1:
+        of_features.pop("pooling")
+    if isinstance(tuning, dict):
+        tuning.pop("from_layer", None)
 
 
 def _apply(table: dict[str, Any], override: str) -> None:

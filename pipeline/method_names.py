@@ -46,12 +46,12 @@ class MethodName:
         return method_label(self.name, self.layers)
 
 
-def parse_method(text: str, layers: Sequence[str]) -> MethodName:
+def parse_method(text: str, layers: Sequence[str] | None) -> MethodName:
     """Read the name of a method.
 
     Args:
         text: `NAME`, or for one of `PROBES` also `NAME@LAYER` or `NAME@LAYER+LAYER`; without layers it takes the last.
-        layers: of the backbone, the earliest first.
+        layers: of the backbone, the earliest first; None where they are left to the network, so that none is checked.
 
     Returns:
         The `MethodName`, its layers in the order of `layers`.
@@ -61,14 +61,16 @@ def parse_method(text: str, layers: Sequence[str]) -> MethodName:
     """
     name, at, rest = text.partition("@")
     if name in _RENAMED:
-        raise ValueError(_RENAMED[name].format(layers=", ".join(layers)))
+        raise ValueError(_RENAMED[name].format(layers=", ".join(layers or ("backbone.layers",))))
     if name not in METHODS:
         raise ValueError(f"there is no method {text!r}. Nearest: {', '.join(nearest(name, METHODS))}")
     if not at:
-        return MethodName(name, (layers[-1],) if name in PROBES else ())
+        return MethodName(name, (layers[-1],) if name in PROBES and layers else ())
     if name not in PROBES:
         raise ValueError(f"{name} takes no layer, as {', '.join(PROBES)} do. Received: {text!r}")
     wanted = rest.split("+")
+    if layers is None:
+        return MethodName(name, tuple(wanted))
     for layer in wanted:
         if layer not in layers:
             raise ValueError(

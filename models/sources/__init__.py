@@ -15,7 +15,7 @@ from bottleneck_features.models.sources.keras_file import KerasFile
 from bottleneck_features.models.sources.registered import Registered
 from bottleneck_features.models.sources.source import Source, WeightsIdentity
 
-__all__ = ["Source", "WeightsIdentity", "find_source", "is_model_file"]
+__all__ = ["Source", "WeightsIdentity", "find_source", "is_model_file", "label_of"]
 
 FILES = KERAS_SUFFIXES
 OTHER_FILES = (".pth", ".pt", ".bin", ".safetensors", ".tflite", ".pb", ".ckpt", ".weights.h5")
@@ -24,6 +24,15 @@ OTHER_FILES = (".pth", ".pt", ".bin", ".safetensors", ".tflite", ".pb", ".ckpt",
 def is_model_file(name: str) -> bool:
     """Return whether a backbone's name is the path of a file."""
     return name.endswith(FILES) and not name.endswith(".weights.h5")
+
+
+def label_of(name: str) -> str:
+    """Return the name that folders, pictures and reports show for a backbone, which need not be there any more."""
+    if name in backbone_names():
+        return name
+    if is_model_file(name):
+        return KerasFile(name).label
+    return HubNetwork(name).label
 
 
 def find_source(name: str) -> Source:

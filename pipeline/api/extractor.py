@@ -26,6 +26,7 @@ from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.experiment import Experiment
 from bottleneck_features.pipeline.experiment_file import restored_experiment
 from bottleneck_features.pipeline.home import chosen_home
+from bottleneck_features.pipeline.resolved_experiment import resolved
 from bottleneck_features.pipeline.use.given_images import GivenImages, Reading
 from bottleneck_features.pipeline.use.image_arguments import given_images
 from bottleneck_features.pipeline.use.image_features import (
@@ -151,10 +152,14 @@ class Extractor(ImageTransformer):
     images. Those of its checks that need none (constructor, parameters, clone, tags, text) are among the tests.
 
     Args:
-        backbone: a registered network, such as `resnet50`, or the path of a `.keras` file.
-        layers: whose features are put side by side, the earliest first; None: an earlier layer and the last one.
-        pooling: `"avg"`, `"max"` or `"none"` (averaged too, after it was kept), for all layers, or a list with one for each.
-        size: (height, width) in pixels, or one number for both, that images are resized to whatever their aspect; None: 224.
+        backbone: a registered network, such as `resnet50`; a KerasHub preset, such as `dinov2_small`; `hf://organisation/model`;
+            the path of a folder with `config.json`, or of a model file.
+        layers: whose features are put side by side, the earliest first; None: of a registered network an earlier layer and the
+            last one, of others their own last feature.
+        pooling: as `features.pooling`, for all layers, or a list with one for each; `"auto"`: the class token, the pooler's
+            vector, or the mean; `"none"` is averaged after it was kept.
+        size: (height, width) in pixels, or one number for both, that images are resized to whatever their aspect; None: the
+            network's own, 224 for most.
         weights: `"imagenet"`, `"random"`, or the path of a file.
         resize: the kernel: `bilinear`, `nearest`, `bicubic`, `area`, `lanczos3`.
         antialias: whether the kernel widens when an image shrinks.
@@ -179,7 +184,7 @@ class Extractor(ImageTransformer):
         backbone: str | Path = "efficientnet-lite0",
         layers: Sequence[str] | None = None,
         *,
-        pooling: str | Sequence[str] = "avg",
+        pooling: str | Sequence[str] = "auto",
         size: int | tuple[int, int] | None = None,
         weights: str | os.PathLike[str] = "imagenet",
         resize: str = "bilinear",
@@ -248,12 +253,7 @@ class Extractor(ImageTransformer):
         backbone = os.fspath(self.backbone)
         require_backbone(backbone)
         layers = models.default_layers(backbone) if self.layers is None else self.layers
-        if not len(layers):
-            known = f"print(*models.layer_names({backbone!r}))"
-            raise RequestError(
-                f"Name the layers of {backbone!r}: layers=[…]. To list them: from bottleneck_features import models; {known}"
-            )
-        size = models.default_size(backbone) if self.size is None else self.size
+        size = models.find_source(backbone).protocol.size if self.size is None else self.size
         table = {
             "name": "extractor",
             "dataset": {"source": source, "value_range": arguments.plain(self.value_range or ())},
@@ -271,7 +271,7 @@ class Extractor(ImageTransformer):
                 "batch_size": arguments.plain(self.batch_size),
             },
         }
-        return restored_experiment(table, "Extractor")
+        return resolved(restored_experiment(table, "Extractor"))
 
 
 class CacheExtractor(ImageTransformer):

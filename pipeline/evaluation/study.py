@@ -20,6 +20,7 @@ from bottleneck_features.pipeline.evaluation.splits import Holdout, Subset, hold
 from bottleneck_features.pipeline.evaluation.target import ClassTarget, class_target
 from bottleneck_features.pipeline.experiment import Experiment
 from bottleneck_features.pipeline.extraction.opened import OpenedExperiment
+from bottleneck_features.pipeline.resolved_experiment import resolved
 from bottleneck_features.pipeline.results import Clock, Result
 from bottleneck_features.quiet import import_tensorflow
 
@@ -165,6 +166,11 @@ def open_study(experiment: Experiment, home: Path, command: str, options: tuple[
         RequestError: a setting of the data is wrong.
         PipelineError: too many files cannot be used, or the data cannot be downloaded.
     """
+    return open_data(resolved(experiment), home, command, options)
+
+
+def open_data(experiment: Experiment, home: Path, command: str, options: tuple[str, ...] = ()) -> Study:
+    """Open the data of an experiment for a command that needs no network; arguments and errors as for `open_study`."""
     clock = Clock()
     with clock.phase("open"):
         dataset = open_dataset(experiment, home)

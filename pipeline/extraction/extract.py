@@ -25,6 +25,7 @@ from bottleneck_features.pipeline.extraction.opened import OpenedExperiment
 from bottleneck_features.pipeline.extraction.read_ahead import read_ahead
 from bottleneck_features.pipeline.machine import hardware, machine_kind, versions
 from bottleneck_features.pipeline.progress import progress
+from bottleneck_features.pipeline.resolved_experiment import resolved
 from bottleneck_features.pipeline.results import Clock, experiment_json
 
 logger = logging.getLogger(__name__)
@@ -67,6 +68,7 @@ def open_for_extraction(experiment: Experiment, home: Path) -> OpenedExperiment:
     clock = Clock()
     with clock.phase("open"):
         dataset = _dataset_and_weights(experiment, home)
+        experiment = resolved(experiment)
         keep_calibration(experiment, dataset, home)
     return OpenedExperiment(experiment, home, "features", dataset, clock)
 

@@ -3,7 +3,6 @@
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from bottleneck_features import features, models
 from bottleneck_features.pipeline.datasets import Dataset
 from bottleneck_features.pipeline.datasets.pixels.decoding import DECODING
 from bottleneck_features.pipeline.experiment import Experiment
+from bottleneck_features.pipeline.resolved_experiment import asked_preprocessing, resolved
 
 _OF_IMAGES = {f"dataset.{name}" for name in ("train", "validation", "test", "labels", "split_seed")}
 
@@ -93,6 +93,8 @@ def weights_label(experiment: Experiment) -> str:
 
 def network_settings(experiment: Experiment) -> dict[str, Any]:
     """Return the settings that change the features' numbers whatever computes them, but for the weights' bytes."""
+    experiment = resolved(experiment)
+    asked = asked_preprocessing(experiment.backbone)
     return {
         "input.size": list(experiment.input.size),
         "input.resize": experiment.input.resize,
@@ -100,7 +102,7 @@ def network_settings(experiment: Experiment) -> dict[str, Any]:
         "input.views": list(experiment.input.views),
         "backbone.name": backbone_label(experiment),
         "backbone.layers": list(experiment.backbone.layers),
-        "backbone.preprocessing": models.preprocessing(experiment.backbone.name),
+        "backbone.preprocessing": models.preprocessing_text(experiment.backbone.name, asked),
         "features.pooling": list(experiment.features.pooling),
         "features.dtype": experiment.features.dtype,
     }
@@ -108,11 +110,7 @@ def network_settings(experiment: Experiment) -> dict[str, Any]:
 
 def backbone_label(experiment: Experiment) -> str:
     """Return the backbone's name as folders, pictures and reports show it; random weights are part of the name."""
-    name = (
-        Path(experiment.backbone.name).stem
-        if models.is_model_file(experiment.backbone.name)
-        else experiment.backbone.name
-    )
+    name = models.label_of(experiment.backbone.name)
     random = "-RANDOM-WEIGHTS" if experiment.backbone.weights == "random" else ""
     return re.sub(r"[^A-Za-z0-9._-]", "_", name) + random
 

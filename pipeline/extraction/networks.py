@@ -20,6 +20,7 @@ from bottleneck_features.foreign import problem_of, read_json
 from bottleneck_features.pipeline.experiment import Experiment
 from bottleneck_features.pipeline.extraction.opened import OpenedExperiment
 from bottleneck_features.pipeline.machine import machine_kind, versions
+from bottleneck_features.pipeline.resolved_experiment import asked_preprocessing
 from bottleneck_features.quiet import import_tensorflow
 
 logger = logging.getLogger(__name__)
@@ -248,6 +249,16 @@ def give_name(making: Path, folder: Path) -> None:
                 raise
 
 
+def backbone_of(experiment: Experiment, weights: str) -> models.Backbone:
+    """Load the network of an experiment, with its own weights or others.
+
+    Raises:
+        models.ModelError: it, its weights or the size of its images cannot be had.
+    """
+    asked = asked_preprocessing(experiment.backbone)
+    return models.load_backbone(experiment.backbone.name, weights, experiment.input.size, experiment.seed, asked)
+
+
 def experiment_extractor(
     experiment: Experiment,
     image_shape: tuple[int, int, int],
@@ -267,9 +278,7 @@ def experiment_extractor(
         OSError: `network_file` cannot be written.
     """
     import_tensorflow()
-    backbone = models.load_backbone(
-        experiment.backbone.name, experiment.backbone.weights, experiment.input.size, experiment.seed
-    )
+    backbone = backbone_of(experiment, experiment.backbone.weights)
     return models.build_extractor(
         backbone,
         layers=experiment.backbone.layers,

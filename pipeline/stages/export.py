@@ -7,14 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from bottleneck_features import models
 from bottleneck_features.features.storage import remove_stale, workshop
+from bottleneck_features.models.building import backbone_recipe
 from bottleneck_features.models.deployable import LinearHead, deployable
 from bottleneck_features.models.formats import FORMATS, LABELS, Format, Run, label_lines, move, remove
 from bottleneck_features.models.recipe import Recipe
 from bottleneck_features.pipeline.datasets import open_dataset
 from bottleneck_features.pipeline.errors import PipelineError, RequestError
 from bottleneck_features.pipeline.extraction.cache import data_warnings, weights_notes
+from bottleneck_features.pipeline.extraction.networks import backbone_of
 from bottleneck_features.pipeline.reporting.model_card import CARD, model_card
 from bottleneck_features.pipeline.results import Clock, Result, experiment_json, run_folder, write_result, write_text
 from bottleneck_features.pipeline.use.inference import inference
@@ -135,11 +136,17 @@ def deployed(model: SavedModel) -> Any:
             f"The head of --model {model.name} ({known['method']}) needs its {n:,} training images, so it cannot be exported. "
             "Export a linear head: run bottleneck train-head with the same options, then use --model train-head."
         )
-    backbone = models.load_backbone(
-        experiment.backbone.name, experiment.backbone.weights, experiment.input.size, experiment.seed
-    )
+    backbone = backbone_of(experiment, experiment.backbone.weights)
     poolings = tuple(known["pooling"][layer] for layer in known["layers"])
-    recipe = Recipe(tuple(known["layers"]), poolings, *settings, experiment.input.views)
+    recipe = backbone_recipe(
+        backbone,
+        tuple(known["layers"]),
+        poolings,
+        model.image_shape[:2],
+        resize=experiment.input.resize,
+        antialias=experiment.input.antialias,
+        views=experiment.input.views,
+    )
     arrays = model.head.classifier.arrays
     head = LinearHead(arrays["coefficients"], arrays["intercept"], known["temperature"], model.head.classifier.averages)
     return deployable(backbone.model, recipe, head)

@@ -13,7 +13,7 @@ from bottleneck_features.pipeline import plots
 from bottleneck_features.pipeline.datasets import Dataset
 from bottleneck_features.pipeline.datasets.texts import concatenated, factorized
 from bottleneck_features.pipeline.evaluation.splits import why_no_holdout
-from bottleneck_features.pipeline.evaluation.study import open_study
+from bottleneck_features.pipeline.evaluation.study import open_data
 from bottleneck_features.pipeline.experiment import Experiment, InputSettings
 from bottleneck_features.pipeline.inspection.contact_sheets import contact_sheets, draw_sheet
 from bottleneck_features.pipeline.inspection.hints import hints
@@ -46,7 +46,7 @@ def inspect(experiment: Experiment, home: Path, options: tuple[str, ...] = ()) -
         RequestError: the data set's settings cannot be right.
         PipelineError: too many files cannot be used.
     """
-    study = open_study(replace(experiment, input=_looked_at(experiment.input)), home, "inspect")
+    study = open_data(replace(experiment, input=_looked_at(experiment.input)), home, "inspect")
     clock, folder, dataset = study.clock, study.folder, study.dataset
     with clock.phase("describe"):
         places, described = describe_all(dataset)
