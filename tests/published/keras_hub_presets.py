@@ -75,6 +75,9 @@ def clip_backbone(models: Any, tower: dict, weights: Weights) -> Any:
     assign_convolution(vision.embedding.patch_embedding, f"{embeddings}.patch_embedding", weights)
     vision.embedding.class_embedding.assign(weights[f"{embeddings}.class_embedding"])
     vision.embedding.position_embedding.embeddings.assign(weights[f"{embeddings}.position_embedding.weight"])
+    vision.embedding.position_ids.assign(
+        np.arange(vision.embedding.num_positions)[None]
+    )  # all 0 in a new KerasHub CLIP
     assign_norm(vision.pre_layer_norm, "vision_model.pre_layrnorm", weights)
     for number, block in enumerate(vision.encoder_layers):
         name = f"vision_model.encoder.layers.{number}"
