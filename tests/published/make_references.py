@@ -1,6 +1,6 @@
 """Computes tests/data/references/ by the reference implementations, transformers and timm.
 
-Run by hand, in an environment of its own (the plain package index brings some 4 GB of torch and what it loads):
+Run by hand, in an environment of its own (5 GB on disk with the CUDA libraries that torch of the plain package index loads):
 
     python3 -m venv /tmp/torch-env
     /tmp/torch-env/bin/pip install torch torchvision timm transformers safetensors numpy
