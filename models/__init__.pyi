@@ -30,13 +30,14 @@ from .heads import build_head
 from .matmul import matmul_gflops
 from .networks import open_extractor, require_readable
 from .parallel import limit_cores
-from .preprocessing import Preprocessing
+from .preprocessing import NAMED, Preprocessing
 from .recipe import Recipe
 from .registry import backbone_names, default_layers
 from .sources import WeightsIdentity, find_source, is_model_file, label_of
 from .weights import preprocessing_text, weights_identity
 
 __all__ = [
+    "NAMED",
     "Backbone",
     "BackboneFileError",
     "EngineMismatch",

@@ -11,9 +11,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from bottleneck_features.errors import first_line
 from bottleneck_features.models.backbones import Backbone
 from bottleneck_features.models.engines import Engine, resolve_engine
-from bottleneck_features.models.errors import EngineMismatch, require_choice
+from bottleneck_features.models.errors import EngineMismatch, EngineUnavailable, require_choice
 from bottleneck_features.models.extractor import Extractor
 from bottleneck_features.models.networks import write_network
 from bottleneck_features.models.recipe import POOLINGS, Recipe
@@ -74,7 +75,7 @@ def build_extractor(
     recipe = backbone_recipe(backbone, layers, poolings, input_shape, resize=resize, antialias=antialias, views=views)
     model = truncated(backbone.model, layers)
     if engine == "openvino":
-        running = _openvino(model, recipe, precision, batch_size, calibration, network_file)
+        running = _openvino(backbone.name, model, recipe, precision, batch_size, calibration, network_file)
     else:
         running = _tensorflow(backbone, recipe, precision, batch_size)
     images = _check_images(recipe, calibration, batch_size)
@@ -115,6 +116,7 @@ def backbone_recipe(
 
 
 def _openvino(
+    name: str,
     model: keras.Model,
     recipe: Recipe,
     precision: str,
@@ -125,10 +127,15 @@ def _openvino(
     from bottleneck_features.models.engines.conversion import converted
     from bottleneck_features.models.engines.openvino import OpenVINOEngine
 
-    network = converted(model, recipe, precision, calibration)
-    if network_file:
-        write_network(network, network_file)
-    return OpenVINOEngine(network, recipe, precision, batch_size)
+    try:
+        network = converted(model, recipe, precision, calibration)
+        if network_file:
+            write_network(network, network_file)
+        return OpenVINOEngine(network, recipe, precision, batch_size)
+    except RuntimeError as error:  # OpenVINO's for all it does not know
+        raise EngineUnavailable(
+            f"OpenVINO cannot run '{name}' ({first_line(error)}): --set compute.engine=tensorflow"
+        ) from error
 
 
 def _tensorflow(backbone: Backbone, recipe: Recipe, precision: str, batch_size: int) -> Engine:

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 import keras
-from keras import layers
+import numpy as np
+from keras import layers, ops
 
 from bottleneck_features.errors import first_line
-from bottleneck_features.models.errors import EngineUnavailable, InvalidSetting, ModelError, UnsafeFile, WeightsMismatch
+from bottleneck_features.models.errors import EngineUnavailable, InvalidSetting, ModelError, WeightsMismatch
+from bottleneck_features.models.hub_weights import complete_reading
 from bottleneck_features.models.keras_files import require_bounded, weights_of_at_most
 from bottleneck_features.models.loaded import Loaded, preprocessed
-from bottleneck_features.models.position_embeddings import at_grid
 from bottleneck_features.models.preprocessing import Preprocessing
 from bottleneck_features.models.recipe import Tokens
 from bottleneck_features.models.sources.hub import HubNetwork
 from bottleneck_features.models.sources.hub_configs import NORM, OUTPUT, POOLER, family_of
 from bottleneck_features.models.sources.hub_downloads import INSTALL
+from bottleneck_features.models.token_embeddings import TokenEmbedding, at_grid
 
 PROJECTION = "projection"
 LEAST_LIMIT = 1 << 30
@@ -61,14 +65,15 @@ def load(source: HubNetwork, size: tuple[int, int], asked: Preprocessing | None,
     files = () if fresh else source.weight_files()
 
     def made(weights: bool, dtype: str) -> Any:
-        return hub.models.Backbone.from_preset(str(source.folder), load_weights=weights, dtype=dtype)
+        with contextlib.redirect_stdout(sys.stderr), complete_reading(source):
+            return hub.models.Backbone.from_preset(str(source.folder), load_weights=weights, dtype=dtype)
 
     try:
         for path in files:
             require_bounded(path)
         with weights_of_at_most(max(LEAST_LIMIT, MOST_TIMES * sum(path.stat().st_size for path in files))):
             backbone = made(not fresh, "float32")
-    except UnsafeFile:
+    except ModelError:
         raise
     except Exception as error:  # KerasHub lets anything through, from KeyError to h5py's OSError
         raise WeightsMismatch(
@@ -88,72 +93,55 @@ def opened(backbone: Any, size: tuple[int, int], preprocessing: Preprocessing | 
         preprocessing: of RGB 0..255; None: none.
         name: for messages.
     """
-    vision = _at_size(getattr(backbone, "vision_encoder", backbone), size, name)
+    vision = getattr(backbone, "vision_encoder", backbone)
+    _require_size(vision, size, name)
     images = keras.Input((*size, 3), name="images")
     x = preprocessed(images, preprocessing)
     chain = CHAINS.get(type(backbone).__name__)
     if chain is None:
-        (x,) = keras.tree.flatten(vision._run_through_graph([x]))
-        x = layers.Activation("linear", name=OUTPUT)(x)
+        x = layers.Activation("linear", name=OUTPUT)(_last(vision, x))
         return Loaded(keras.Model(images, x, name="backbone"))
     model = keras.Model(images, chain(backbone, vision, x), name="backbone")
     return Loaded(model, _tokens(vision, size))
 
 
-def _at_size(vision: Any, size: tuple[int, int], name: str) -> Any:
-    """Return a network that sees images of a size, made again where its own is another one."""
-    own = vision.input_shape if isinstance(vision.input_shape, tuple) else next(iter(vision.input_shape.values()))
-    if own[1:3] in (size, (None, None)):
-        return vision
-    _require_multiples(vision, size, name)
-    try:
-        made = type(vision)(**{**vision.get_config(), "image_shape": (*size, 3)})
-    except ValueError as error:
-        raise ModelError(f"Backbone '{name}' cannot take images of {size[0]}×{size[1]}: {first_line(error)}") from error
-    _copy_weights(vision, made, size, name)
-    return made
+def _last(network: Any, x: Any) -> Any:
+    """Run a network of convolutions as a graph; of those that give several maps take that of the last stage."""
+    outputs = keras.tree.flatten(network._run_through_graph([x]))
+    names = sorted(network.output) if isinstance(network.output, dict) else []
+    return outputs[names.index(max(name for name in names if name.startswith("stage")))] if names else outputs[-1]
 
 
-def _require_multiples(vision: Any, size: tuple[int, int], name: str) -> None:
-    patch = getattr(vision, "patch_size", 1)
-    patch = patch[0] if isinstance(patch, tuple | list) else patch
+def _require_size(vision: Any, size: tuple[int, int], name: str) -> None:
+    """Refuse sizes that are no multiples of the patches, or at which KerasHub's Swin differs from the published one."""
+    patch = _patch(vision)
     if any(side % patch for side in size):
         near = max(patch, round(size[0] / patch) * patch)
         raise InvalidSetting(
             f"Backbone '{name}' cuts images into patches of {patch}×{patch}: input.size must have multiples of {patch}, such as "
             f"{near},{near}. Received: {list(size)}."
         )
+    window = getattr(vision, "window_size", 0)
+    if not window:
+        return
+    grids = [side // patch // 2**stage for stage in range(len(vision.depths)) for side in size]
+    if any(grid > window and grid % window for grid in grids):
+        raise InvalidSetting(
+            f"Backbone '{name}' attends within windows of {window}×{window} patches, into which images of {size[0]}×{size[1]} do "
+            f"not divide: set input.size to {', '.join(map(str, vision.image_shape[:2]))}."
+        )
 
 
-def _copy_weights(old: Any, new: Any, size: tuple[int, int], name: str) -> None:
-    """Copy all weights; position embeddings of another grid are resized as the publishers' code does it."""
-    patch = old.patch_size[0] if isinstance(old.patch_size, tuple | list) else old.patch_size
-    rows, columns = (side // patch for side in size)
-    antialias = bool(getattr(old, "antialias_in_interpolation", False))
-    source = None
-    for before, after in zip(old.weights, new.weights, strict=True):
-        value = before.numpy()
-        if "position_embedding" in before.path and before.shape[-2] > 1:
-            source = value if source is None or before.shape == after.shape else source
-            if before.shape != after.shape:
-                after.assign(
-                    at_grid(source if source is not None else value, (rows, columns), antialias).reshape(after.shape)
-                )
-                continue
-        if before.shape != after.shape and "position_ids" not in before.path:
-            raise ModelError(
-                f"Backbone '{name}' cannot take images of {size[0]}×{size[1]}: its weights '{before.path}' are for its own size."
-            )
-        if before.shape == after.shape:
-            after.assign(value)
+def _patch(vision: Any) -> int:
+    patch = getattr(vision, "patch_size", 1)
+    return int(patch[0] if isinstance(patch, tuple | list) else patch)
 
 
 def _tokens(vision: Any, size: tuple[int, int]) -> Tokens | None:
     kind = type(vision).__name__
     if kind not in PREFIX:
         return None
-    patch = vision.patch_size[0] if isinstance(vision.patch_size, tuple | list) else vision.patch_size
-    return Tokens(PREFIX[kind](vision), (size[0] // patch, size[1] // patch))
+    return Tokens(PREFIX[kind](vision), (size[0] // _patch(vision), size[1] // _patch(vision)))
 
 
 def _blocks(blocks: Sequence[Any], x: Any, **options: Any) -> Any:
@@ -168,14 +156,45 @@ def _named(layer: Any, name: str) -> Any:
     return layer
 
 
+def _embedded(
+    x: Any, patches: Any, positions: Any, special: Sequence[Any] = (), registers: Any = None, antialias: bool = False
+) -> Any:
+    """Turn images into tokens: with layers of Keras' and one of ours, whose position embeddings fit any size.
+
+    KerasHub's own layers are for one size, or resample by another cubic than the publishers' code; saved, DINOv2's do so again.
+
+    Args:
+        x: images `(n, h, w, 3)`.
+        patches: the convolution that cuts them into patches.
+        positions: the position embeddings, `(…, tokens, channels)`.
+        special: tokens with a position, the class token first, each of `channels` numbers.
+        registers: `(…, tokens, channels)`.
+        antialias: whether position embeddings are resampled with antialiasing.
+    """
+    x = _named(patches, "patches")(x)
+    tokens = [np.reshape(one, (1, -1, x.shape[-1])) for one in map(ops.convert_to_numpy, special)]
+    others = [] if registers is None else [ops.convert_to_numpy(registers).reshape(1, -1, x.shape[-1])]
+    layer = TokenEmbedding(
+        len(tokens), sum(one.shape[1] for one in others), dtype=patches.dtype_policy, name="embeddings"
+    )
+    y = layer(x)
+    table = at_grid(ops.convert_to_numpy(positions).astype(np.float32), x.shape[1:3], antialias)
+    layer.set_weights(
+        [np.concatenate([*tokens, *others], 1) if tokens or others else layer.get_weights()[0], table[None]]
+    )
+    return y
+
+
 def _vit(_: Any, backbone: Any, x: Any) -> Any:
-    embeddings, encoder = (backbone.get_layer(f"vit_{part}") for part in ("patching_and_embedding", "encoder"))
-    return _named(encoder.layer_norm, NORM)(_blocks(encoder.encoder_layers, embeddings(x)))
+    own, encoder = (backbone.get_layer(f"vit_{part}") for part in ("patching_and_embedding", "encoder"))
+    special = [own.class_token] if own.use_class_token else []
+    x = _embedded(x, own.patch_embedding, own.position_embedding.embeddings, special)
+    return _named(encoder.layer_norm, NORM)(_blocks(encoder.encoder_layers, x))
 
 
 def _deit(_: Any, backbone: Any, x: Any) -> Any:
-    embeddings, encoder = (backbone.get_layer(f"deit_{part}") for part in ("patching_and_embedding", "encoder"))
-    x = embeddings(x)
+    own, encoder = (backbone.get_layer(f"deit_{part}") for part in ("patching_and_embedding", "encoder"))
+    x = _embedded(x, own.patch_embedding, own.position_embedding, [own.class_token, own.distillation_token])
     for number, block in enumerate(
         encoder.encoder_layers, 1
     ):  # a block as a whole gives None besides, which no graph may
@@ -188,8 +207,11 @@ def _deit(_: Any, backbone: Any, x: Any) -> Any:
 
 
 def _dinov2(_: Any, backbone: Any, x: Any) -> Any:
-    x = _blocks(backbone.encoder.layers, _named(backbone.embeddings, "embeddings")(x))
-    return _named(backbone.layernorm, NORM)(x)
+    own = backbone.embeddings
+    registers = own.register_tokens if backbone.num_register_tokens else None
+    patches, antialias = own.patch_embeddings.projection, backbone.antialias_in_interpolation
+    x = _embedded(x, patches, own.position_embeddings, [own.cls_token], registers, antialias)
+    return _named(backbone.layernorm, NORM)(_blocks(backbone.encoder.layers, x))
 
 
 def _dinov3(_: Any, backbone: Any, x: Any) -> Any:
@@ -200,6 +222,10 @@ def _dinov3(_: Any, backbone: Any, x: Any) -> Any:
 
 
 def _swin(_: Any, backbone: Any, x: Any) -> Any:
+    if x.shape[1:3] != tuple(backbone.image_shape[:2]):  # its blocks know their grid; no weight depends on it
+        other = type(backbone)(**{**backbone.get_config(), "image_shape": (*x.shape[1:3], 3)})
+        other.set_weights(backbone.get_weights())
+        backbone = other
     x, number = backbone.patch_embedding(x), 0
     for stage in backbone.stages:
         for block in stage.blocks:
@@ -212,13 +238,15 @@ def _swin(_: Any, backbone: Any, x: Any) -> Any:
 
 
 def _siglip(_: Any, tower: Any, x: Any) -> Any:
-    x = _blocks(tower.encoder_layers, _named(tower.embedding, "embeddings")(x))
+    own = tower.embedding
+    x = _blocks(tower.encoder_layers, _embedded(x, own.patch_embedding, own.position_embedding.embeddings))
     return _named(tower.head, POOLER)(_named(tower.post_layer_norm, NORM)(x))
 
 
 def _clip_blocks(tower: Any, x: Any) -> Any:
-    x = _named(tower.pre_layer_norm, "norm_before")(_named(tower.embedding, "embeddings")(x))
-    return _blocks(tower.encoder_layers, x)
+    own = tower.embedding
+    x = _embedded(x, own.patch_embedding, own.position_embedding.embeddings, [own.class_embedding])
+    return _blocks(tower.encoder_layers, _named(tower.pre_layer_norm, "norm_before")(x))
 
 
 def _clip_tower(_: Any, tower: Any, x: Any) -> Any:

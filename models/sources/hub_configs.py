@@ -48,7 +48,17 @@ TRANSFORMERS = {
     "swin": MAPS_WITH_NORM,
     "metaclip_2": POOLED_CLASS_TOKEN,
 }
-TIMM = ("resnet", "resnetv2_", "csp", "dark", "densenet", "efficientnet", "hgnetv2", "mobilenet", "vgg")
+# whose features through KerasHub 0.32 are those of timm; others that it converts pad otherwise (densenet, efficientnet_e*,
+# efficientnetv2_rw_*), lose weights (hgnetv2 of `ssld`), or were not compared
+TIMM = (
+    *(f"resnet{depth}" for depth in (18, 26, 34, 50, 101, 152)),
+    *(f"resnetv2_{depth}" for depth in (50, 101, 152)),
+    *(f"vgg{depth}" for depth in (11, 13, 16, 19)),
+    *(f"efficientnet_b{number}" for number in range(6)),
+    "efficientnet_lite0",
+    *(f"mobilenetv3_{size}" for size in ("small_050", "small_100", "large_100")),
+    *("cspresnet50", "cspresnext50", "cspdarknet53", "darknet53", "hgnetv2_b4"),
+)
 KERAS_HUB = {
     **dict.fromkeys(("ViTBackbone", "DeiTBackbone", "DINOV2Backbone", "DINOV3Backbone"), CLASS_TOKEN),
     "SwinTransformerBackbone": MAPS_WITH_NORM,
@@ -92,8 +102,8 @@ def family_of(config: Mapping[str, Any], where: str) -> Family:
         return TRANSFORMERS[kind]
     if "architecture" in config:
         architecture = str(config["architecture"])
-        if not architecture.startswith(TIMM):
-            raise _unknown(where, "timm's", "architecture", architecture, [f"{name.rstrip('_')}…" for name in TIMM])
+        if architecture not in TIMM:
+            raise _unknown(where, "timm's", "architecture", architecture, TIMM)
         return CONVOLUTIONAL
     raise BackboneFileError(
         f"{where} is of no layout that is known: its config.json has none of model_type (Hugging Face), architecture (timm), "
