@@ -16,12 +16,14 @@ from bottleneck_features.models.backbones import Backbone
 from bottleneck_features.models.engines import Engine, resolve_engine
 from bottleneck_features.models.errors import EngineMismatch, EngineUnavailable, require_choice
 from bottleneck_features.models.extractor import Extractor
+from bottleneck_features.models.input_check import INPUT, input_figures, output_figures
 from bottleneck_features.models.networks import write_network
 from bottleneck_features.models.recipe import POOLINGS, Recipe
 from bottleneck_features.models.tracing import trace, truncated
 
 CHECK_IMAGES = 8
 # lowest cosine with the float32 features that an engine may have; a wrong engine is far below
+STANDARDISING = (keras.layers.Normalization, keras.layers.BatchNormalization)
 LEAST_COSINE = {"float32": 0.9999, "bfloat16": 0.95, "float16": 0.95, "int8": 0.8}
 
 
@@ -86,7 +88,9 @@ def build_extractor(
     check = require_agreement(
         unchecked(images), reference, f"The {engine} engine in {precision}", LEAST_COSINE[precision]
     )
-    return replace(unchecked, check=check)
+    seen = {INPUT: input_figures(_first_input(backbone, colour_fields(recipe.size, CHECK_IMAGES)))}
+    figures = {layer: {**check[layer], **output_figures(reference[layer])} for layer in check}
+    return replace(unchecked, check={**figures, **seen})
 
 
 def backbone_recipe(
@@ -149,9 +153,26 @@ def _check_images(recipe: Recipe, calibration: np.ndarray | None, batch_size: in
     n = min(CHECK_IMAGES, batch_size)
     if calibration is not None and len(calibration):
         return calibration[:n]
+    return colour_fields(recipe.input_shape, n)
+
+
+def colour_fields(size: tuple[int, int], n: int) -> np.ndarray:
+    """Return `n` smooth images of all colours with some noise, uint8 `(n, *size, 3)`; always the same."""
     random = np.random.default_rng(0)
-    fields = tf.image.resize(random.uniform(0, 255, (n, 6, 6, 3)), recipe.input_shape, "bicubic").numpy()
+    fields = tf.image.resize(random.uniform(0, 255, (n, 6, 6, 3)), size, "bicubic").numpy()
     return np.clip(fields + random.normal(0, 12, fields.shape), 0, 255).astype(np.uint8)
+
+
+def _first_input(backbone: Backbone, images: np.ndarray) -> np.ndarray:
+    """Return what reaches the first layer with weights that does not standardise itself."""
+    graph = backbone.model._functional if isinstance(backbone.model, keras.Sequential) else backbone.model
+    nodes = [node for depth in sorted(graph._nodes_by_depth, reverse=True) for node in graph._nodes_by_depth[depth]]
+    for node in nodes:
+        layer = node.operation
+        if not isinstance(layer, STANDARDISING) and getattr(layer, "weights", None):
+            before = keras.Model(graph.inputs[0], node.input_tensors[0])
+            return np.asarray(before(images.astype(np.float32), training=False))
+    return images
 
 
 def _reference(model: keras.Model, recipe: Recipe, images: np.ndarray) -> dict[str, np.ndarray]:

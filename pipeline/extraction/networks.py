@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 NETWORKS, DESCRIPTION = "networks", "network.json"
 FILES = ("network.xml", "network.bin")
-FORMAT: Final = 1  # of the description and of what is traced; networks of another one are built again
+FORMAT: Final = 2  # of the description and of what is traced; networks of another one are built again
 MAKERS = ("bottleneck-features", "tensorflow", "keras", "numpy", "openvino", "nncf")
 
 
@@ -64,7 +64,7 @@ class WantedNetwork:
 class KeptNetwork(BaseModel):
     """What is written beside a kept network: whose it is, who made it, and what an extractor says of itself."""
 
-    format: Literal[1]
+    format: Literal[2]
     recipe_key: str
     made_by: dict[str, str]
     files: dict[str, str]

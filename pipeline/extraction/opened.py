@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from bottleneck_features import features
+from bottleneck_features.models.input_check import cautions
 from bottleneck_features.pipeline.datasets import Dataset
 from bottleneck_features.pipeline.errors import NoCache
 from bottleneck_features.pipeline.experiment import Experiment
@@ -108,8 +109,16 @@ class OpenedExperiment:
         return backbone_label(self.experiment)
 
     def data_warnings(self) -> tuple[str, ...]:
-        """Return warnings about the data and the weights."""
-        return (*data_warnings(self.experiment, self.dataset), *self._changes)
+        """Return warnings about the data, the weights and what the network makes of the numbers it gets."""
+        return (*data_warnings(self.experiment, self.dataset), *self._changes, *self._cautions)
+
+    @property
+    def _cautions(self) -> tuple[str, ...]:
+        check = features.describe_cache(self.cache_path).provenance.get("check")
+        backbone = self.experiment.backbone
+        if not isinstance(check, Mapping):
+            return ()
+        return cautions(check, backbone.name, raw_is_asked=backbone.preprocessing == "none")
 
     @property
     def notes(self) -> tuple[str, ...]:

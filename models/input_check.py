@@ -1,0 +1,102 @@
+"""See at start-up that a network gets numbers of the kind it was trained on, and gives features that tell images apart.
+
+Sources of the faults: rescaling twice, or not at all, is the commonest in published code; the network still answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+INPUT = "(input)"  # the key of what reaches the first weights, beside those of the layers
+LOWEST, HIGHEST, DEVIATION = "lowest", "highest", "deviation"
+CONSTANT, LARGEST = "constant_channels", "largest"
+RAW = 8.0  # numbers from 0 to beyond this were not rescaled
+UNDERSHOOT = 5.0  # of 0, by a wide kernel of resizing
+BEYOND = 400.0  # of 0..255, or centred as caffe's
+FLAT = 0.03  # standard deviation; images that are rescaled once have 0.2 or more
+MOST_CONSTANT = 0.9  # share of channels
+MOST_LARGE = 1e5
+SET = "set backbone.preprocessing to 'torch', 'tf', 'caffe' or {mean = …, std = …}"
+
+Check = Mapping[str, Mapping[str, float]]
+
+
+def input_figures(values: np.ndarray) -> dict[str, float]:
+    """Return what tells how numbers were scaled.
+
+    Args:
+        values: what reaches the first layer with weights, of images with dark and bright pixels.
+    """
+    return {
+        LOWEST: float(values.min()),
+        HIGHEST: float(values.max()),
+        DEVIATION: float(values.std(dtype=np.float64)),
+    }
+
+
+def output_figures(features: np.ndarray) -> dict[str, float]:
+    """Return what tells whether a layer's features tell images apart.
+
+    Args:
+        features: `(n, …, channels)`, of images that differ.
+    """
+    rows = features.reshape(len(features), -1)
+    constant = float((np.ptp(rows, axis=0) == 0).mean()) if len(rows) > 1 else 0.0
+    return {CONSTANT: constant, LARGEST: float(np.abs(rows).max())}
+
+
+def judge(values: np.ndarray, where: str) -> str:
+    """Return what is wrong with the numbers that reach the first weights; empty where nothing is.
+
+    Args:
+        values: as in `input_figures`.
+        where: whose they are, for the message.
+    """
+    return _of_input(input_figures(values), where)
+
+
+def cautions(check: Check, where: str, *, raw_is_asked: bool = False) -> tuple[str, ...]:
+    """Return what a reader of the figures must know of a network's numbers.
+
+    Args:
+        check: of an extractor.
+        where: the network's name.
+        raw_is_asked: whether `backbone.preprocessing = "none"` says that it takes 0..255.
+    """
+    found = [] if raw_is_asked else [_of_input(check.get(INPUT, {}), where)]
+    for layer, figures in check.items():
+        if figures.get(CONSTANT, 0.0) > MOST_CONSTANT:
+            found.append(
+                f"{figures[CONSTANT]:.0%} of the channels of layer '{layer}' are the same for different images: the network does "
+                f"not see what differs. If its input is of another kind, {SET}."
+            )
+        if figures.get(LARGEST, 0.0) > MOST_LARGE:
+            found.append(
+                f"Layer '{layer}' has numbers up to {figures[LARGEST]:.0g}: what the network gets is far from what it was "
+                f"trained on. If its input is of another kind, {SET}."
+            )
+    return tuple(text for text in found if text)
+
+
+def _of_input(figures: Mapping[str, float], where: str) -> str:
+    if not figures:
+        return ""
+    lowest, highest = figures[LOWEST], figures[HIGHEST]
+    if lowest > -UNDERSHOOT and highest > RAW:
+        return (
+            f"The first layer of '{where}' gets numbers from {lowest:.0f} to {highest:.0f}: nothing before it rescales images. "
+            f"If it was trained on others, {SET}; if on 0..255, to 'none', and this is not said again."
+        )
+    if max(highest, -lowest) > BEYOND:
+        return (
+            f"The first layer of '{where}' gets numbers from {lowest:.0f} to {highest:.0f}: what is before it standardises 0..1, "
+            f"and gets 0..255. {SET[0].upper()}{SET[1:]}."
+        )
+    if figures[DEVIATION] < FLAT:
+        return (
+            f"The first layer of '{where}' gets numbers that hardly differ (from {lowest:.3g} to {highest:.3g}): images are "
+            "rescaled twice. Leave backbone.preprocessing at 'auto' where the network rescales by itself."
+        )
+    return ""
