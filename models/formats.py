@@ -12,6 +12,7 @@ import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -147,11 +148,22 @@ def _write_onnx(model: keras.Model, path: Path, labels: Sequence[str]) -> None:
         input_names=[tensor.name for tensor in frozen.inputs],
         output_names=[tensor.name for tensor in frozen.outputs],
         opset=OPSET,
+        custom_op_handlers={"Erfc": (_complement_of_erf, [])},
     )
     _name_ends(converted)
     onnx.helper.set_model_props(converted, {"names": json.dumps(list(labels), ensure_ascii=False)})
     onnx.checker.check_model(converted)
     onnx.save(converted, path)
+
+
+def _complement_of_erf(context: Any, node: Any, name: str, arguments: list[Any]) -> None:
+    """Write the `Erfc` of TensorFlow's exact gelu as `1 - Erf(x)`, which ONNX has."""
+    shape, kind = context.get_shape(node.output[0]), context.get_dtype(node.output[0])
+    outputs = list(node.output)
+    context.remove_node(node.name)
+    erf = context.make_node("Erf", [node.input[0]], shapes=[shape], dtypes=[kind])
+    one = context.make_const(f"{name}_one", np.ones((), np.float32))
+    context.make_node("Sub", [one.output[0], erf.output[0]], outputs=outputs, shapes=[shape], dtypes=[kind])
 
 
 def _name_ends(converted) -> None:  # type: ignore[no-untyped-def]

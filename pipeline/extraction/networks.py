@@ -249,7 +249,7 @@ def give_name(making: Path, folder: Path) -> None:
                 raise
 
 
-def backbone_of(experiment: Experiment, weights: str) -> models.Backbone:
+def backbone_of(experiment: Experiment, weights: str) -> "models.Backbone":
     """Load the network of an experiment, with its own weights or others.
 
     Raises:
