@@ -14,6 +14,8 @@ SCRATCH = ("from-scratch", "convnet-small", "convnet-strong")
 NETWORKS = (*PRETRAINED, "from-scratch")  # what `fine-tune --method` trains
 METHODS = (*FROZEN, *PRETRAINED, *SCRATCH)
 
+COMPARE_BACKBONES = "compare-backbones"  # the result of `compare --backbones`: its rows are networks, not methods
+
 EXPORT_FORMATS = ("keras", "savedmodel", "onnx", "openvino", "litert")
 
 # what is left that can classify new images: heads by the command that trained them, and networks

@@ -132,6 +132,38 @@ class MethodRecord(Record):
         return self
 
 
+class NetworkRecord(Record):
+    """What a network costs, and where it comes from: see `pipeline.extraction.network_costs.NetworkCosts`."""
+
+    backbone: str
+    weights: Literal["imagenet", "random", "file"]
+    notice: str
+    input_size: Annotated[list[Count], Field(min_length=2, max_length=2)]
+    megabytes: Rate
+    gflop_per_image: Rate | None
+    images_per_second: Annotated[float, Field(gt=0, le=1e12)] | None
+    speed_of: str
+    images: Count
+    features: dict[str, Count]
+    cache_key: CacheKey
+
+
+class ComparedNetworkRecord(MethodRecord):
+    """A row of a comparison of networks: the best probe of one of them, under the network's label."""
+
+    network: NetworkRecord
+
+    @model_validator(mode="after")
+    def _its_name_is_known(self) -> Self:
+        if self.family not in PROBES:
+            raise ValueError(f"{self.family!r} is no family of probes")
+        if self.name in METHODS:
+            raise ValueError(f"{self.name!r} is a method, and no network")
+        if not self.layers or set(self.layers) - set(self.network.features):
+            raise ValueError(f"{self.name!r} has other layers than its network")
+        return self
+
+
 class PairRecord(Record):
     """Two methods compared on the same images: see `evaluation.comparisons`."""
 

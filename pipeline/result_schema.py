@@ -11,11 +11,12 @@ from pydantic import Field, ValidationError, model_validator
 
 from bottleneck_features.foreign import problem_of
 from bottleneck_features.pipeline.figures import MEASURES
-from bottleneck_features.pipeline.method_names import NETWORKS, PROBES
+from bottleneck_features.pipeline.method_names import COMPARE_BACKBONES, NETWORKS, PROBES
 from bottleneck_features.pipeline.result_rows import (
     MOST,
     CacheKey,
     CalibrationRecord,
+    ComparedNetworkRecord,
     Confusion,
     Count,
     CurvesRecord,
@@ -147,6 +148,30 @@ class CompareResult(ScoredResult):
             raise ValueError(f"pairs names {sorted(unknown)[0]!r}, which is no method")
         if any(len(counts) != len(self.classes) for counts in self.confusion.values()):
             raise ValueError("a confusion matrix has not as many rows as there are classes")
+        return self
+
+
+class CompareBackbonesResult(ScoredResult):
+    """The result of `compare --backbones`."""
+
+    methods: Annotated[list[ComparedNetworkRecord], Field(min_length=2)]  # type: ignore[assignment]
+    pairs: Annotated[list[PairRecord], Field(min_length=1)]
+    asked: Annotated[Texts, Field(min_length=2)]
+    best: str
+    winner: str
+    images_key: CacheKey
+    data: str
+
+    @model_validator(mode="after")
+    def _every_two_are_compared(self) -> Self:
+        names = [row.name for row in self.methods]
+        found = sorted(sorted((pair.first, pair.second)) for pair in self.pairs)
+        if found != sorted(sorted(pair) for pair in combinations(names, 2)):
+            raise ValueError("pairs does not have every two of its networks once")
+        if any(pair.p_adjusted is None for pair in self.pairs):
+            raise ValueError("a pair has no adjusted p-value")
+        if self.best not in names or self.winner not in ("", self.best):
+            raise ValueError("its best network is none of those that were compared")
         return self
 
 
@@ -304,10 +329,12 @@ class AdviseResult(ResultRecord):
     recommendation: str
     reasons: Texts
     cannot_tell: Texts
+    networks: str = ""
 
 
 RECORDS: Mapping[str, type[ResultRecord]] = {
     "compare": CompareResult,
+    COMPARE_BACKBONES: CompareBackbonesResult,
     "probe": ProbeResult,
     "train-head": TrainedResult,
     "label-curve": LabelCurveResult,

@@ -15,7 +15,8 @@ Rate = Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)]
 Number = Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)]
 Text = Annotated[str, Field(max_length=4096)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
-Side = Annotated[int, Field(ge=8, le=2048)]
+SMALLEST_SIDE, LARGEST_SIDE = 8, 2048  # pixels
+Side = Annotated[int, Field(ge=SMALLEST_SIDE, le=LARGEST_SIDE)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 

@@ -94,9 +94,9 @@ def images_text(method: Mapping[str, Any], split: str) -> str:
 def gap_text(pair: Mapping[str, Any], first: str) -> str:
     """Return how far one of two methods is ahead, with the interval, in points."""
     sign = 1 if pair["first"] == first else -1
-    low, high = sorted(sign * end for end in pair["difference_interval"])
+    value, low, high = (sign * end + 0.0 for end in (pair["difference"], *pair["difference_interval"][::sign]))
     unit = points_name(pair.get("measure", "accuracy"))
-    return f"{100 * sign * pair['difference']:+.1f} {unit} [{100 * low:+.1f}, {100 * high:+.1f}]"
+    return f"{100 * value:+.1f} {unit} [{100 * low:+.1f}, {100 * high:+.1f}]"
 
 
 def points_name(measure: str) -> str:
@@ -199,6 +199,11 @@ def score_text(score: Score) -> str:
 def percent_text(share: float) -> str:
     """Return a share, 0 to 1, in per cent with one decimal."""
     return f"{100 * share:.1f} %"
+
+
+def megabytes_text(size: float) -> str:
+    """Return megabytes as text, with two digits of small ones."""
+    return f"{size:,.1f}" if size >= 1 else f"{size:.2g}"
 
 
 def duration_text(seconds: float | None) -> str:

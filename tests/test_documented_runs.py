@@ -24,6 +24,7 @@ NOT_RUN = {
     "-e emergency-vehicles": "downloads VGG16, or needs the user's table",
     r"-e csv|dataset\.source=|dataset\.corrections=": "needs the user's tables and archives",
     r"-e mine\.toml": "needs storage that several machines share, or a bucket",
+    r"--backbones .*(resnet18|digits-case)": "downloads weights, or needs what a script of benchmarks/ makes",
     "--engine-on ray": "needs the extra `ray`; tests/pipeline/test_on_ray.py runs it",
     "--shard": "tests/pipeline/test_parts_cli.py runs it",
     "^bottleneck cache (verify|rm|export|import)|COMMAND|EXPERIMENT|DATA|MODEL|train.csv": "needs a name of the user's",

@@ -64,14 +64,14 @@ class Request:
         experiment: the experiment.
         home: the artifacts folder.
         options: the words that name the experiment on the command line.
-        given: whether settings were given with the call.
+        overrides: the settings that were given with the call, as `--set` takes them.
         said: what a caller should know of how the experiment was found.
     """
 
     experiment: Experiment
     home: Path
     options: tuple[str, ...]
-    given: bool
+    overrides: tuple[str, ...]
     said: tuple[str, ...]
 
 
@@ -96,7 +96,7 @@ def asking(data: Data, *, replaces: bool, **settings: Unpack[Settings]) -> Itera
         _warn_of_kept_settings(found.said)
         options = (*found.words, *home_words(home))
         try:
-            yield Request(found.experiment, home, options, bool(words), found.said)
+            yield Request(found.experiment, home, options, words, found.said)
         except BottleneckError as error:
             if not error.remedy:
                 raise

@@ -5,6 +5,8 @@ from typing import Any
 
 from bottleneck_features import cards
 from bottleneck_features.pipeline.api.tables import ordered_methods, table_of
+from bottleneck_features.pipeline.method_names import COMPARE_BACKBONES
+from bottleneck_features.pipeline.reporting.networks import networks_columns, networks_legend, networks_rows
 from bottleneck_features.pipeline.reporting.verdicts import verdict_of
 from bottleneck_features.pipeline.tables import shown_name, table_columns, table_rows
 
@@ -36,6 +38,8 @@ def result_card(content: Mapping[str, Any], said: Iterable[str], places: Iterabl
 
 
 def _tables(content: Mapping[str, Any]) -> list[cards.Table]:
+    if content["command"] == COMPARE_BACKBONES:
+        return [cards.Table(networks_columns(content), networks_rows(content), networks_legend(content))]
     if "methods" in content:
         return [_methods(content)]
     if content["command"] == "inspect":

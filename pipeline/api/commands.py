@@ -1,12 +1,14 @@
 """The commands as functions: DATA or an experiment and settings in, a result out."""
 
 from collections.abc import Iterable
+from os import PathLike
 from typing import TYPE_CHECKING, Unpack
 
 from bottleneck_features.pipeline import arguments
 from bottleneck_features.pipeline.api.asking import Data, Request, Settings, asking
 from bottleneck_features.pipeline.api.result import Result, shown
-from bottleneck_features.pipeline.method_names import NETWORKS
+from bottleneck_features.pipeline.errors import RequestError
+from bottleneck_features.pipeline.method_names import COMPARE_BACKBONES, NETWORKS
 from bottleneck_features.pipeline.method_row import CURVE_SEEDS, MOST
 from bottleneck_features.quiet import import_tensorflow
 
@@ -163,6 +165,7 @@ def compare(
     folds: int | None = None,
     repeats: int | None = None,
     seeds: int | None = None,
+    backbones: Iterable[str | PathLike[str]] | None = None,
     **settings: Unpack[Settings],
 ) -> Result:
     """Compare frozen features with fine-tuning and with networks trained from scratch: `bottleneck compare`.
@@ -172,15 +175,27 @@ def compare(
         folds: see `probe`.
         repeats: see `probe`.
         seeds: see `probe`.
+        backbones: compare pre-trained networks instead: two or more names, or paths of `.keras` files, each with `@SIZE` where
+            it is to see images of another size than `input.size`. What is missing of their features is extracted, and the best
+            probe of each is compared on the same images.
         **settings: see `Settings`; `compare={"methods": ["head", "best-probe", "fine-tune"]}` chooses the methods.
 
     Returns:
-        A `Result` with `table` and `report`.
+        A `Result` with `table` and `report`; of `backbones` with `winner`, empty where it cannot be told, and a `table` of
+        networks.
 
     Raises:
         NoCache: there are no such features.
         RequestError: a class has too few images, or a setting cannot be right.
+        ModelError: there is no such network.
+        DownloadError: weights of `backbones` are neither here nor to be had.
+
+    Examples:
+        >>> found = bf.compare("pictures/", backbones=["resnet18", "efficientnet-lite0", "mine.keras"])
+        >>> print(found.verdict)
     """
+    if backbones is not None:
+        return _compare_backbones(data, backbones, folds, repeats, seeds, settings)
     with asking(data, replaces=True, **settings) as asked:
         study, folding, spread = _scoring(asked, "compare", folds, repeats, seeds)
         from bottleneck_features.pipeline.stages.compare import compare as stage
@@ -189,6 +204,35 @@ def compare(
         found = stage(study, folding, spread)
         page = page_of(study.for_command("report")).details["files"][0]
         return Result({**found.as_json(), "report": page}, asked.said)
+
+
+def _compare_backbones(
+    data: Data,
+    backbones: Iterable[str | PathLike[str]],
+    folds: int | None,
+    repeats: int | None,
+    seeds: int | None,
+    settings: Settings,
+) -> Result:
+    what = "a list of names of networks, or paths of .keras files"
+    named = [
+        arguments.text(f"backbones[{place}]", one, what)
+        for place, one in enumerate(arguments.items("backbones", backbones, what))
+    ]
+    if seeds is not None:
+        raise RequestError("seeds does not go with backbones: leave one of them out.")
+    with asking(data, replaces=True, **settings) as asked:
+        from bottleneck_features.pipeline.evaluation.study import open_data
+        from bottleneck_features.pipeline.methods.compared_backbones import compared_backbones, require_alone
+
+        require_alone(asked.experiment, named, asked.overrides)
+        found = compared_backbones(asked.experiment, named)
+        study = open_data(asked.experiment, asked.home, COMPARE_BACKBONES, asked.options)
+        import_tensorflow()
+        from bottleneck_features.pipeline.methods.cross_validation import folding_of
+        from bottleneck_features.pipeline.stages.compare_backbones import compare_backbones as stage
+
+        return shown(stage(study, found, folding_of(study, folds, repeats)), asked.said)
 
 
 def label_curve(
@@ -288,7 +332,7 @@ def report(data: Data, **settings: Unpack[Settings]) -> Result:
         from bottleneck_features.pipeline.stages.report import report as stage
 
         experiment, options = asked.experiment, asked.options
-        if not asked.given:
+        if not asked.overrides:
             experiment, options = as_last_scored(experiment, asked.home, options)
         return shown(stage(open_study(experiment, asked.home, "report", options)), asked.said)
 

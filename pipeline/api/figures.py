@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from bottleneck_features.pipeline import plots
 from bottleneck_features.pipeline.errors import RequestError
-from bottleneck_features.pipeline.method_names import NETWORKS, row_label, row_title
+from bottleneck_features.pipeline.method_names import COMPARE_BACKBONES, NETWORKS, row_label, row_title
 from bottleneck_features.pipeline.method_row import Method
 from bottleneck_features.pipeline.result_schema import require_result
 from bottleneck_features.pipeline.tables import SPLIT_TITLES
@@ -107,6 +107,11 @@ def _label_curve(content: Mapping[str, Any]) -> Drawn:
     return {"label-curve": plots.label_curve_chart(content["points"], **described)}
 
 
+def _networks(content: Mapping[str, Any]) -> Drawn:
+    chart = plots.networks(content["methods"], content["scored_on"], content["select"])
+    return {"networks": chart} if chart else {}
+
+
 def _inspect(content: Mapping[str, Any]) -> Drawn:
     counts = {split: list(own.values()) for split, own in content["images"].items()}
     return {"class-balance": plots.class_balance(counts, list(next(iter(content["images"].values()))))}
@@ -140,6 +145,7 @@ _DRAWERS = {
     **dict.fromkeys(("train-head", *NETWORKS), _trained),
     "evaluate": _evaluate,
     "label-curve": _label_curve,
+    COMPARE_BACKBONES: _networks,
     "inspect": _inspect,
     "bench": _bench,
 }

@@ -5,8 +5,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from bottleneck_features.pipeline.method_names import row_label
+from bottleneck_features.pipeline.method_names import COMPARE_BACKBONES, method_label, row_label
 from bottleneck_features.pipeline.reporting.answer import best_method
+from bottleneck_features.pipeline.reporting.networks import ordered_networks
 from bottleneck_features.pipeline.tables import select_name, select_value
 from bottleneck_features.plain import csv_cell
 
@@ -23,10 +24,10 @@ def table_of(content: Content) -> Rows:
     Raises:
         AttributeError: the command has no table.
     """
-    if "methods" in content:
-        return _methods(content)
     if find := _TABLES.get(content["command"]):
         return find(content)
+    if "methods" in content:
+        return _methods(content)
     raise AttributeError(f"{content['command']} has no table; bf.compare(data) makes one of methods.")
 
 
@@ -67,6 +68,17 @@ def _method(row: Mapping[str, Any], split: str, select: str) -> dict[str, Any]:
         "training_seconds": row["seconds"]["train"],
         "extraction_seconds": row["seconds"]["extract"],
     }
+
+
+def _networks(content: Content) -> Rows:
+    split, select = content["scored_on"], content["select"]
+    return [
+        _method(row, split, select)
+        | {"method": row["name"], "probe": method_label(row["family"], row["layers"])}
+        | {name: row["network"][name] for name in _OF_NETWORKS}
+        | {"chosen": row["name"] == content["winner"]}
+        for row in ordered_networks(content)
+    ]
 
 
 def _predictions(content: Content) -> Rows:
@@ -144,7 +156,9 @@ def _layers(content: Content) -> Rows:
     return [{"layer": layer, "shape": tuple(shape)} for layer, shape in content["layers"].items()]
 
 
+_OF_NETWORKS = ("backbone", "weights", "images_per_second", "megabytes", "gflop_per_image", "notice")
 _TABLES: Mapping[str, Callable[[Content], Rows]] = {
+    COMPARE_BACKBONES: _networks,
     "predict": _predictions,
     "evaluate": _classes,
     "inspect": _images,

@@ -28,6 +28,7 @@ from bottleneck_features.pipeline.commandline.cli_frame import (
     seeded,
     show,
 )
+from bottleneck_features.pipeline.commandline.cli_networks import compare_networks
 from bottleneck_features.pipeline.commandline.cli_settings import experiments_command, settings_command
 from bottleneck_features.pipeline.commandline.cli_use import (
     completions_command,
@@ -128,11 +129,16 @@ def train_head_command(request: Request, everything: bool) -> None:
     "--label-curve", "sizes", metavar="SIZES",
     help="Make a label curve instead: train on these numbers of labelled images per class, such as 1,5,10,50,100,all.",
 )  # fmt: skip
+@click.option(
+    "--backbones", metavar="A,B,…",
+    help="Compare pre-trained networks instead: the best probe of each, such as resnet18,efficientnet-lite0,mine.keras.",
+)  # fmt: skip
 @seeded(f"{SPREAD} With --label-curve: seeds per point.  [default: 3]")
 @all_option
 def compare_command(
-    request: Request, folds: int | None, repeats: int | None, sizes: str | None, seeds: int | None, everything: bool
-) -> None:
+    request: Request, folds: int | None, repeats: int | None, sizes: str | None, backbones: str | None, seeds: int | None,
+    everything: bool,
+) -> None:  # fmt: skip
     """Compare methods on the same images: frozen features, fine-tuning, networks trained from scratch.
 
     \b
@@ -146,11 +152,21 @@ def compare_command(
     growing numbers of labelled images instead, to show from how many labels on transfer learning no longer helps. That
     result is in runs/EXPERIMENT/label-curve.
 
+    With --backbones it says which pre-trained network is best on these images, or that it cannot be told: the features of
+    each are extracted once and kept, and the best probe of each is compared on the same images and folds, with speed, size and
+    licence. Networks see images of input.size, unless one is named as NAME@SIZE. The result is in
+    runs/EXPERIMENT/compare-backbones.
+
     \b
     Example: bottleneck compare -e digits
              bottleneck compare -e digits --seeds 5
              bottleneck compare -e digits --label-curve 1,5,10,50,100,all --seeds 5
+             bottleneck compare -e digits --backbones efficientnet-lite0,mine.keras@32
     """
+    if backbones is not None:
+        others = {"--label-curve": sizes, "--seeds": seeds}
+        compare_networks(request, backbones, folds, repeats, others, everything)
+        return
     if sizes is not None:
         wanted, study = parsed_sizes(sizes), study_with_features(request, "label-curve")
         from bottleneck_features.pipeline.stages.label_curve import label_curve

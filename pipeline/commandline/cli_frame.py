@@ -47,8 +47,8 @@ INTERRUPT_MESSAGES = {
     "run": "Stopped. Every finished step is kept: the same command continues there.",
     "predict": "Stopped. With --out every prediction is kept: the same command continues after the last one.",
     "probe": "Stopped. With --seeds every finished split and training is kept: the same command continues after the last one.",
-    "compare": "Stopped. With --seeds every finished split and training is kept, and of networks every finished epoch: the same "
-    "command continues there.",
+    "compare": "Stopped. With --seeds every finished split and training is kept, of networks every finished epoch, and with "
+    "--backbones every finished shard of features: the same command continues there.",
     "fine-tune": "Stopped. Every finished epoch is kept: the same command continues after the last one.",
 }
 

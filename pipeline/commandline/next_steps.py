@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from bottleneck_features.pipeline.asked_experiment import set_words
 from bottleneck_features.pipeline.method_names import BEST_PROBE, NETWORKS
 from bottleneck_features.pipeline.reporting.answer import best_method
 from bottleneck_features.pipeline.reporting.sources import read_result
@@ -43,6 +44,18 @@ def after_comparison(result: Mapping[str, Any], options: Words, of_models: Words
     if not (probed / "head.npz").is_file():
         return typed("probe", options)
     return _export(_probed(probed), of_models) or typed("advise", options)
+
+
+def after_networks(result: Mapping[str, Any], options: Words) -> list[Words]:
+    """Return what keeps a model of the first network that `compare --backbones` has found."""
+    network = next(row["network"] for row in result["methods"] if row["name"] == result["best"])
+    settings, own = [], result["experiment"]
+    if network["backbone"] != own["backbone"]["name"]:
+        layers = ",".join(network["features"])
+        settings += [f"backbone.name={network['backbone']}", "backbone.weights=imagenet", f"backbone.layers={layers}"]
+    if network["input_size"] != own["input"]["size"]:
+        settings.append(f"input.size={','.join(map(str, network['input_size']))}")
+    return typed("probe", (*options, *set_words(tuple(settings))))
 
 
 def after_run(result: Mapping[str, Any], options: Words, of_models: Words) -> list[Words]:

@@ -189,6 +189,8 @@ def print_advice(result: Shown) -> None:
     for reason in (*result["reasons"], *result["cannot_tell"]):
         say(reason, "- ", "  ")
     say(f"Rule of thumb: {result['rule_of_thumb']}", rest="  ")
+    if result["networks"]:
+        say(f"Networks (compare --backbones): {result['networks']}", rest="  ")
 
 
 def print_inspection(result: Shown, overview: str, everything: bool) -> None:

@@ -77,6 +77,20 @@ class Study(OpenedExperiment):
         other.__dict__.update(holdout=fold.holdout, scored_images=fold.scored)
         return other
 
+    def with_features(self, network: OpenedExperiment) -> "Study":
+        """Return the study of the same images, splits and target through the features of another network.
+
+        Args:
+            network: an experiment on the same images, opened.
+        """
+        other = replace(self, experiment=network.experiment, clock=Clock())
+        same = {name: getattr(self, name) for name in ("target", "holdout", "scored_images")}
+        of_network = {
+            name: getattr(network, name) for name in ("identity", "cache_key", "cache_path", "recipe_key", "cache")
+        }
+        other.__dict__.update(same | of_network)
+        return other
+
     def with_seed(self, seed: int) -> "Study":
         """Return the same study with another seed, of the validation split and of what is trained, on the same test images.
 
@@ -136,11 +150,17 @@ class Study(OpenedExperiment):
 
     def write(self, details: Mapping[str, Any], warnings: Sequence[str], cache_key: str) -> Result:
         """Write the result, see `OpenedExperiment.write`; one that scored test images says how often they were looked at."""
+        return super().write(*self.with_look(details, warnings), cache_key)
+
+    def with_look(
+        self, details: Mapping[str, Any], warnings: Sequence[str]
+    ) -> tuple[Mapping[str, Any], tuple[str, ...]]:
+        """Record that test images were scored, if they were, and return details and warnings with how often that was."""
         evaluation = self.__dict__.get("evaluation")
-        if isinstance(evaluation, EvaluationSet) and evaluation.scorings and evaluation.kind == "test":
-            looks = self.look_at_test(evaluation.scorings, evaluation.answers_digest())
-            details, warnings = {**details, "test_looks": looks.as_json()}, (*warnings, *looks.warnings())
-        return super().write(details, warnings, cache_key)
+        if not (isinstance(evaluation, EvaluationSet) and evaluation.scorings and evaluation.kind == "test"):
+            return details, tuple(warnings)
+        looks = self.look_at_test(evaluation.scorings, evaluation.answers_digest())
+        return {**details, "test_looks": looks.as_json()}, (*warnings, *looks.warnings())
 
     def look_at_test(self, methods: int, answers: str) -> Looks:
         """Record that this command scored methods on the test images, and return how often they were scored in this home.

@@ -69,14 +69,21 @@ def weights_notes(experiment: Experiment) -> tuple[str, ...]:
     return (f"Weights: {weights.notice}",) if weights.notice and weights.source != "random" else ()
 
 
-def data_warnings(experiment: Experiment, dataset: Dataset) -> tuple[str, ...]:
-    """Return warnings about the data and the weights, which every result repeats."""
+def weights_warnings(experiment: Experiment) -> tuple[str, ...]:
+    """Return the warning about random weights, which every result repeats."""
     weights = models.weights_identity(experiment.backbone.name, experiment.backbone.weights, experiment.seed)
-    warnings = []
-    if weights.source == "random":
-        warnings.append(
-            f"RANDOM WEIGHTS: {experiment.backbone.name} was not pre-trained; no figure here is about transfer learning."
-        )
-    if "not the official" in dataset.title:
-        warnings.append(f"Data: {dataset.title}; figures are not comparable with published ones.")
-    return (*warnings, *dataset.notices)
+    if weights.source != "random":
+        return ()
+    name = experiment.backbone.name
+    return (f"RANDOM WEIGHTS: {name} was not pre-trained; no figure here is about transfer learning.",)
+
+
+def image_warnings(dataset: Dataset) -> tuple[str, ...]:
+    """Return warnings about the data, which every result repeats."""
+    unofficial = f"Data: {dataset.title}; figures are not comparable with published ones."
+    return (*((unofficial,) if "not the official" in dataset.title else ()), *dataset.notices)
+
+
+def data_warnings(experiment: Experiment, dataset: Dataset) -> tuple[str, ...]:
+    """Return warnings about the weights and the data."""
+    return (*weights_warnings(experiment), *image_warnings(dataset))

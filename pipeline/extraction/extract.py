@@ -80,6 +80,7 @@ def fill(
     batch_size: int,
     clock: Clock,
     delay: float = 0.0,
+    title: str = "features",
 ) -> int:
     """Extract and write every pending shard, with a progress bar.
 
@@ -90,14 +91,13 @@ def fill(
         batch_size: images per batch.
         clock: has the seconds of copying rows as `reuse`, those of computing as `extract`.
         delay: seconds before the progress bar is shown.
+        title: of the progress bar.
 
     Returns:
         How many images were extracted.
     """
     computed = 0
-    with progress(
-        total=writer.total_images, initial=writer.done_images, unit="image", desc="features", delay=delay
-    ) as bar:
+    with progress(total=writer.total_images, initial=writer.done_images, unit="image", desc=title, delay=delay) as bar:
         with clock.phase("reuse"):
             for copied in copy_rows(writer):
                 bar.update(copied)

@@ -72,6 +72,11 @@ def recipe_key_of(identity: Mapping[str, Any]) -> str:
     return features.identity_key({name: value for name, value in identity.items() if name not in _OF_IMAGES})
 
 
+def images_key_of(identity: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of the images by split and their labels in the identity of a cache, whatever the network."""
+    return features.identity_key({name: value for name, value in identity.items() if name in _OF_IMAGES})
+
+
 def settings_identity(experiment: Experiment) -> dict[str, Any]:
     """Return the settings that change the features' numbers, for any images: a part of `recipe`."""
     compute = experiment.compute

@@ -13,7 +13,13 @@ from bottleneck_features.models.input_check import cautions
 from bottleneck_features.pipeline.datasets import Dataset
 from bottleneck_features.pipeline.errors import NoCache
 from bottleneck_features.pipeline.experiment import Experiment
-from bottleneck_features.pipeline.extraction.cache import cache_root, data_warnings, open_cache, weights_notes
+from bottleneck_features.pipeline.extraction.cache import (
+    cache_root,
+    image_warnings,
+    open_cache,
+    weights_notes,
+    weights_warnings,
+)
 from bottleneck_features.pipeline.extraction.calibration import calibration_images
 from bottleneck_features.pipeline.extraction.identity import backbone_label, cache_name, experiment_identity, recipe
 from bottleneck_features.pipeline.extraction.speeds import extraction_speed
@@ -110,10 +116,15 @@ class OpenedExperiment:
 
     def data_warnings(self) -> tuple[str, ...]:
         """Return warnings about the data, the weights and what the network makes of the numbers it gets."""
-        return (*data_warnings(self.experiment, self.dataset), *self._changes, *self._cautions)
+        return (*weights_warnings(self.experiment), *self.image_warnings(), *self.cautions)
+
+    def image_warnings(self) -> tuple[str, ...]:
+        """Return warnings about the data alone."""
+        return (*image_warnings(self.dataset), *self._changes)
 
     @property
-    def _cautions(self) -> tuple[str, ...]:
+    def cautions(self) -> tuple[str, ...]:
+        """What the network makes of the numbers it gets, where that is not as it should be."""
         check = features.describe_cache(self.cache_path).provenance.get("check")
         backbone = self.experiment.backbone
         if not isinstance(check, Mapping):

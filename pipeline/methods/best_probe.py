@@ -82,9 +82,11 @@ class ProbeSearch:
         return tuple(found)
 
 
-def search_with_progress(study: Study, pool: Workers, heads: Iterable[TrainedMethod]) -> ProbeSearch:
-    """Search as `search_probes` does, with a progress bar."""
-    with progress(total=search_steps(study), desc="probes", unit="fit") as bar:
+def search_with_progress(
+    study: Study, pool: Workers, heads: Iterable[TrainedMethod], title: str = "probes"
+) -> ProbeSearch:
+    """Search as `search_probes` does, with a progress bar of this title."""
+    with progress(total=search_steps(study), desc=title, unit="fit") as bar:
         return search_probes(study, pool, bar.update, heads)
 
 

@@ -10,6 +10,7 @@ from bottleneck_features.pipeline.plots.methods import (
     confusion_matrices,
     learning_curves,
 )
+from bottleneck_features.pipeline.plots.networks import networks
 from bottleneck_features.pipeline.plots.probe import depth, paths
 from bottleneck_features.pipeline.plots.style import LONGEST, png_bytes, save_figure, shortened
 from bottleneck_features.pipeline.plots.two_classes import two_class_curves
@@ -25,6 +26,7 @@ __all__ = [
     "image_sizes",
     "label_curve_chart",
     "learning_curves",
+    "networks",
     "paths",
     "png_bytes",
     "reliability_diagram",

@@ -5,7 +5,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from bottleneck_features.pipeline.figures import SIGNIFICANT, figures_of_row
-from bottleneck_features.pipeline.method_names import BEST_PROBE, FROZEN, PRETRAINED, SCRATCH, row_label, row_title
+from bottleneck_features.pipeline.method_names import (
+    BEST_PROBE,
+    COMPARE_BACKBONES,
+    FROZEN,
+    PRETRAINED,
+    SCRATCH,
+    row_label,
+    row_title,
+)
 from bottleneck_features.pipeline.tables import (
     accuracy_text,
     evidence_text,
@@ -99,7 +107,7 @@ def answer_of(results: Mapping[str, Mapping[str, Any]], backbone: str) -> Answer
     if first["command"] == "compare":
         measured = [row["name"] for _, row in leaders(first)]
     else:
-        measured = [method["name"] for result in results.values() for method in result.get("methods", ())]
+        measured = [method["name"] for result in scored_methods(results).values() for method in result["methods"]]
     found = verdict(first, first.get("backbone", backbone))
     return Answer(" ".join(found), " ".join(caveats(first, measured)))
 
@@ -110,7 +118,12 @@ def answering(results: Mapping[str, Mapping[str, Any]]) -> str:
     Args:
         results: result objects by command; one at least has scored a method.
     """
-    return "compare" if "compare" in results else next(name for name, one in results.items() if "methods" in one)
+    return "compare" if "compare" in results else next(iter(scored_methods(results)))
+
+
+def scored_methods(results: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    """Return the results whose rows are methods on the features of the experiment's own network."""
+    return {name: one for name, one in results.items() if "methods" in one and name != COMPARE_BACKBONES}
 
 
 def headline(result: Mapping[str, Any]) -> list[str]:

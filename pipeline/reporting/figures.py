@@ -10,7 +10,7 @@ import numpy as np
 from markupsafe import Markup, escape
 
 from bottleneck_features.pipeline import plots
-from bottleneck_features.pipeline.method_names import NETWORKS, row_label, row_title
+from bottleneck_features.pipeline.method_names import COMPARE_BACKBONES, NETWORKS, row_label, row_title
 from bottleneck_features.pipeline.method_row import Curves, Method, kept_epoch
 from bottleneck_features.pipeline.reporting.answer import answering, best_method
 from bottleneck_features.pipeline.tables import SPLIT_TITLES, calibration_sentence, figure_text, share_text, shown_name
@@ -192,6 +192,24 @@ def _kept_probe(result: Mapping[str, Any], folder: Path) -> Drawn:
         yield _calibration(name, content, result["scored_on"], folder / "calibration-probe.svg")
 
 
+def _networks(result: Mapping[str, Any], folder: Path) -> Drawn:
+    split, select = result["scored_on"], result["select"]
+    chart = plots.networks(result["methods"], split, select)
+    if chart is None:
+        return
+    listed = "; ".join(
+        f"{row['name']} {figure_text(row, split, select, named=False)} at {rate:,.1f} images/s"
+        for row in result["methods"]
+        if (rate := row["network"]["images_per_second"])
+    )
+    file = plots.save_figure(chart, folder / "networks.svg")
+    yield (
+        "networks",
+        file,
+        f"{shown_name(select).capitalize()} of each network's best probe against its cost: {listed}.",
+    )
+
+
 def _balance(result: Mapping[str, Any], folder: Path) -> Drawn:
     counts = {split: list(own.values()) for split, own in result["images"].items()}
     classes = list(next(iter(result["images"].values())))
@@ -205,6 +223,7 @@ _DRAWERS = {
     **dict.fromkeys(TRAINERS, _trained),
     "label-curve": _label_curve,
     "probe": _probe,
+    COMPARE_BACKBONES: _networks,
     "inspect": _balance,
 }
 

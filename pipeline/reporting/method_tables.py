@@ -10,7 +10,8 @@ from sklearn.metrics import precision_recall_fscore_support
 from bottleneck_features.pipeline.evaluation.scores import score_counts
 from bottleneck_features.pipeline.figures import MEASURES
 from bottleneck_features.pipeline.method_names import row_title
-from bottleneck_features.pipeline.reporting.answer import answering, best_method
+from bottleneck_features.pipeline.reporting.answer import answering, best_method, scored_methods
+from bottleneck_features.pipeline.reporting.networks import networks_columns, networks_rows, networks_verdict, notices
 from bottleneck_features.pipeline.tables import (
     PROBE_COLUMNS,
     SPLIT_TITLES,
@@ -55,7 +56,7 @@ class MethodTable:
 def method_tables(results: Mapping[str, Mapping[str, Any]]) -> list[MethodTable]:
     """Return what each command that scores has found, in the order of the results."""
     tables, main = [], answering(results)
-    for command, result in results.items():
+    for command, result in scored_methods(results).items():
         shown = row_title(best_method(result)) if command == main else None
         pairs = [pair_line(pair, result["scored_on"]) for pair in result.get("pairs", ())]
         select = result.get("select", "accuracy")
@@ -65,16 +66,36 @@ def method_tables(results: Mapping[str, Mapping[str, Any]]) -> list[MethodTable]
             tables.append(_marking(shown, families))
             best = result["table"][:PROBES_SHOWN]
             tables.append(_probes(f"The best {len(best)} probes on validation images", best, "validation", select))
-        elif "methods" in result:
+        else:
             columns, rows = table_columns(result["methods"]), table_rows(result["methods"], select)
             title = "Methods on the same images" if command == "compare" else f"What {command} trained"
             tables.append(_marking(shown, MethodTable(f"{title}: {shown_name(select)}", columns, rows, pairs)))
-        if command in ("compare", "probe") or ("methods" in result and "compare" not in results):
+        if command in ("compare", "probe") or "compare" not in results:
             tables += [_marking(shown, table) for table in _figures(command, result)]
         if seeds := result.get("seeds"):
             title = f"Spread over seeds ({command}): {shown_name(seeds['measure'])}"
             tables.append(MethodTable(title, spread_columns(seeds), spread_rows(seeds), note=seeds["protocol"]))
     return tables
+
+
+@dataclass(frozen=True)
+class NetworksSection:
+    """What a page shows of compared networks: a sentence or two, their table, and where their weights come from."""
+
+    verdict: str
+    table: MethodTable
+    notices: Sequence[str]
+
+
+def networks_section(result: Mapping[str, Any] | None) -> NetworksSection | None:
+    """Return what a page shows of the result of `compare --backbones`; None where there is none."""
+    if result is None:
+        return None
+    pairs = [pair_line(pair, result["scored_on"]) for pair in result["pairs"]]
+    title = f"The best probe of each network: {shown_name(result['select'])}"
+    marked = 0 if result["winner"] else None
+    table = MethodTable(title, networks_columns(result), networks_rows(result), pairs, marked=marked)
+    return NetworksSection(" ".join(networks_verdict(result)), table, notices(result))
 
 
 def _marking(shown: str | None, table: MethodTable) -> MethodTable:

@@ -13,8 +13,8 @@ from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.evaluation.predictions import Predictions, load_predictions
 from bottleneck_features.pipeline.experiment import Experiment
 from bottleneck_features.pipeline.experiment_file import flat, override_text, restored_experiment
-from bottleneck_features.pipeline.method_names import NETWORKS, row_label, training_command
-from bottleneck_features.pipeline.reporting.answer import answering, best_method
+from bottleneck_features.pipeline.method_names import COMPARE_BACKBONES, NETWORKS, row_label, training_command
+from bottleneck_features.pipeline.reporting.answer import answering, best_method, scored_methods
 from bottleneck_features.pipeline.result_schema import RECORDS, ScoredResult, missing_keys, require_result
 from bottleneck_features.pipeline.results import RESULT_FILE, experiment_json
 from bottleneck_features.plain import visible
@@ -51,6 +51,7 @@ REPORTED_COMMANDS = {
         "how many labels it takes",
         (*SPLITTING, "convnet"),
     ),
+    COMPARE_BACKBONES: ReportedCommand("compare --backbones A,B", "", (*SPLITTING, "input")),
     "inspect": ReportedCommand("inspect", "problems of the data", ("dataset",)),
     "advise": ReportedCommand("advise", "which method suits the data", SPLITTING),
     **{method: ReportedCommand(training_command(method), "", (*SPLITTING, "finetune")) for method in NETWORKS},
@@ -83,7 +84,7 @@ class Sources:
         Raises:
             RequestError: no command that scores has run yet; the message says which to type.
         """
-        if any("methods" in result for result in self.results.values()):
+        if scored_methods(self.results):
             return
         remarks = "".join(f"\n{remark}" for remark in self.remarks)
         raise RequestError(
@@ -97,6 +98,7 @@ def find_sources(
     experiment: Mapping[str, Any],
     *,
     key: str,
+    images_key: str,
     counts: Mapping[str, int],
     smallest: int,
     options: tuple[str, ...],
@@ -111,6 +113,7 @@ def find_sources(
         runs: the folder of the experiment's results, one folder per command.
         experiment: as results have it.
         key: of the experiment's cache.
+        images_key: of its images and labels, see `images_key_of`.
         counts: images by split.
         smallest: how many images of a class every class has to train on.
         options: the words that name the experiment on the command line.
@@ -120,10 +123,12 @@ def find_sources(
     """
     sources = Sources()
     for name, stage in REPORTED_COMMANDS.items():
-        words = f"{stage.words} {curve_sizes(smallest)}" if name == "label-curve" else stage.words
-        again = f"bottleneck {words} {shlex.join(options)}".rstrip()
         result, reason = read_result(runs, name)
-        if result and not reason:
+        words = f"{stage.words} {curve_sizes(smallest)}" if name == "label-curve" else _repeated(name, stage, result)
+        again = f"bottleneck {words} {shlex.join(_taken(name, options, result))}".rstrip()
+        if result and not reason and name == COMPARE_BACKBONES:
+            reason = "" if result["images_key"] == images_key else "it is of other images or labels than there are now"
+        elif result and not reason:
             reason = _does_not_belong(result, stage, experiment, key, counts)
         if result and not reason:
             _take(sources, name, stage, result=result, experiment=experiment, options=options)
@@ -160,7 +165,9 @@ def last_settings(runs: Path, experiment: Mapping[str, Any]) -> tuple[str, ...]:
         runs: the folder of the experiment's results, one folder per command.
         experiment: as results have it.
     """
-    scoring = [name for name, record in RECORDS.items() if issubclass(record, ScoredResult)]
+    scoring = [
+        name for name, record in RECORDS.items() if issubclass(record, ScoredResult) and name != COMPARE_BACKBONES
+    ]
     there = [name for name in scoring if (runs / name / RESULT_FILE).is_file()]
     for name in sorted(there, key=lambda name: -(runs / name / RESULT_FILE).stat().st_mtime):
         result, _ = read_result(runs, name)
@@ -233,9 +240,9 @@ def _take(
     changed = _differing(result["experiment"], experiment, stage.depends, ("dataset.path",))
     sources.results[name] = result
     overrides = [word for setting in changed for word in ("--set", setting)]
-    words = _label_curve(result) if name == "label-curve" else stage.words
+    words = _label_curve(result) if name == "label-curve" else _repeated(name, stage, result)
     words += f" --seeds {result['seeds']['n']}" if result.get("seeds") else ""
-    sources.commands[name] = f"bottleneck {words} {shlex.join((*options, *overrides))}".rstrip()
+    sources.commands[name] = f"bottleneck {words} {shlex.join((*_taken(name, options, result), *overrides))}".rstrip()
     if changed:
         sources.remarks.append(
             f"The result of {name} was made with {_and(changed)}, unlike this report: be careful when you compare its "
@@ -246,6 +253,26 @@ def _take(
 def _label_curve(result: Mapping[str, Any]) -> str:
     sizes = dict.fromkeys(str(point["per_class"]) for point in result["points"])
     return f"compare --label-curve {','.join(sizes)} --seeds {result['points'][0]['seeds']}"
+
+
+def _taken(name: str, options: tuple[str, ...], result: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the words that name the experiment without those that a command refuses: see `require_alone`."""
+    if name != COMPARE_BACKBONES:
+        return options
+    own = any("backbone.name=" in word for word in options) or any(
+        row["network"]["backbone"] == result["experiment"]["backbone"].get("name") for row in result.get("methods", ())
+    )
+    refused = ("compare.methods=", *(() if own else ("backbone.layers=", "backbone.weights=")))
+    pairs = zip(options, (*options[1:], ""), strict=True)
+    left_out = [place for place, (word, value) in enumerate(pairs) if word == "--set" and value.startswith(refused)]
+    return tuple(word for place, word in enumerate(options) if place not in left_out and place - 1 not in left_out)
+
+
+def _repeated(name: str, stage: ReportedCommand, result: Mapping[str, Any]) -> str:
+    """Return the words that make a result again; without one the words that make the first."""
+    if name != COMPARE_BACKBONES or not result:
+        return stage.words
+    return f"compare --backbones {shlex.quote(','.join(result['asked']))}"
 
 
 def _differing(

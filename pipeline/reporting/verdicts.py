@@ -6,7 +6,9 @@ from typing import Any
 
 from bottleneck_features.errors import enumerated
 from bottleneck_features.pipeline.figures import Figures, figures_of_row
+from bottleneck_features.pipeline.method_names import COMPARE_BACKBONES
 from bottleneck_features.pipeline.reporting.answer import verdict
+from bottleneck_features.pipeline.reporting.networks import networks_verdict
 from bottleneck_features.pipeline.tables import interval_text, no_better_than, percent_text
 
 Content = Mapping[str, Any]
@@ -128,9 +130,14 @@ def _answered(content: Content) -> str:
     return str(content["verdict"])
 
 
+def _networks(content: Content) -> str:
+    return " ".join(networks_verdict(content))
+
+
 _VERDICTS: Mapping[str, Callable[[Content], str]] = {
     "run": _answered,
     "report": _answered,
+    COMPARE_BACKBONES: _networks,
     "features": extracted,
     "inspect": inspected,
     "advise": _recommended,

@@ -16,6 +16,7 @@ from bottleneck_features.pipeline.evaluation.scored import score_details
 from bottleneck_features.pipeline.evaluation.scores import CONFIDENCE
 from bottleneck_features.pipeline.evaluation.study import Study
 from bottleneck_features.pipeline.evaluation.target import ClassTarget
+from bottleneck_features.pipeline.extraction.identity import images_key_of
 from bottleneck_features.pipeline.figures import SIGNIFICANT, Figure, Figures
 from bottleneck_features.pipeline.method_names import BEST_PROBE
 from bottleneck_features.pipeline.method_row import CROSS_VALIDATED, Method
@@ -31,6 +32,7 @@ from bottleneck_features.pipeline.methods.costs import fine_tune_seconds, small_
 from bottleneck_features.pipeline.methods.cross_validation import Folding, cross_validate
 from bottleneck_features.pipeline.methods.learning_curve import LearningCurvePoint, extrapolated, learning_curve
 from bottleneck_features.pipeline.methods.pixels import pixels_on_disk
+from bottleneck_features.pipeline.reporting.networks import known_comparison, networks_verdict
 from bottleneck_features.pipeline.results import Result
 from bottleneck_features.pipeline.tables import (
     duration_text,
@@ -114,7 +116,8 @@ def advise(study: Study, folding: Folding | None = None) -> Result:
 
     Returns:
         The `Result`, with `recommendation` (a method's label, or `not enough evidence`), `reasons`, `cannot_tell` (methods
-        that may be better), `rule_of_thumb`, `evidence` and `commands`.
+        that may be better), `rule_of_thumb`, `evidence`, `networks` (what `compare --backbones` found of these images, empty
+        where it has not run) and `commands`.
 
     Raises:
         NoCache: there is no cache that matches; the message names what differs.
@@ -126,6 +129,7 @@ def advise(study: Study, folding: Folding | None = None) -> Result:
         folded = cross_validate(study, folding, probes_of_fold(pool)) if folding else None
         evidence = gather(study.cross_validated(folded) if folded else study, pool, folded)
     recommendation, reasons = recommend(evidence)
+    compared = known_comparison(study.folder.parent, images_key_of(study.identity))
     details: dict[str, Any] = {
         "data": study.dataset.title,
         "backbone": study.backbone,
@@ -135,6 +139,7 @@ def advise(study: Study, folding: Folding | None = None) -> Result:
         "rule_of_thumb": rule_of_thumb(evidence),
         "evidence": asdict(evidence),
         **{name: value for name, value in score_details(study, folded).items() if name != "scored_on"},
+        "networks": " ".join(networks_verdict(compared)) if compared else "",
         "commands": commands(recommendation, evidence, study.options),
     }
     return study.write(details, study.data_warnings(), cache.key)

@@ -2,32 +2,33 @@
 
 from collections.abc import Mapping
 from contextlib import ExitStack
-from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from bottleneck_features import features, models
+from bottleneck_features import features
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.experiment import Experiment
-from bottleneck_features.pipeline.extraction.cache import cache_folders, cache_url
 from bottleneck_features.pipeline.extraction.extract import (
     cache_writer,
-    fill,
     is_complete_and_valid,
     open_for_extraction,
-    outputs_known,
-    outputs_of,
     say_what_differs,
-    warn_if_machine_differs,
     warn_of_other_machines,
 )
-from bottleneck_features.pipeline.extraction.networks import network_of, opened_or_built
+from bottleneck_features.pipeline.extraction.filling import (
+    NetworkOnDemand,
+    counts,
+    donors_of,
+    fill_cache,
+    is_whole,
+    nothing_to_do,
+    remember_speed_of,
+)
 from bottleneck_features.pipeline.extraction.on_ray import fill_with_workers, start_workers
 from bottleneck_features.pipeline.extraction.opened import OpenedExperiment
 from bottleneck_features.pipeline.extraction.ray_workers import Cluster, connected
-from bottleneck_features.pipeline.extraction.speeds import remember_speed
 from bottleneck_features.pipeline.results import Result
 
 
@@ -62,58 +63,10 @@ def extract_features(
         features.CacheError: the disk is full, or another run holds the cache, or it is complete and damaged.
     """
     opened = open_for_extraction(experiment, home)
-    clock = opened.clock
-    shared = True
-    if url := cache_url(experiment, opened.cache_path):
-        with clock.phase("store"):
-            shared = features.share(url, opened.cache_path)
-    if shared and is_complete_and_valid(opened.cache_path):
-        return _finished(opened, _nothing_to_do(part))
-    built = cache(partial(_built, opened))
+    if is_whole(opened):
+        return _finished(opened, nothing_to_do(part))
     say_what_differs(opened)
-    outputs = outputs_known(opened) or outputs_of(built(), opened)
-    with ExitStack() as writing:
-        with clock.phase("reuse"):
-            writer = writing.enter_context(cache_writer(opened, outputs, wait_seconds, part, donors_of(opened, reuse)))
-        warn_if_machine_differs(writer.begun_with, outputs.machine)
-        images = fill(writer, opened.dataset, built, experiment.compute.batch_size, clock)
-        shards_left = writer.finish()
-    warn_of_other_machines(opened, writer.reused)
-    _remember_speed(opened, images)
-    details = {**_counts(writer, images, writer.reused), "part": str(part), "shards_left": shards_left}
-    return _finished(opened, {**details, "check": outputs.check})
-
-
-def _built(opened: OpenedExperiment) -> models.Extractor:
-    with opened.clock.phase("compile"):
-        return opened_or_built(network_of(opened))
-
-
-def donors_of(opened: OpenedExperiment, reuse: bool) -> list[Path] | None:
-    """Return the folders of the caches that rows may be taken from; None where everything is to be computed."""
-    return cache_folders(opened.home) if reuse else None
-
-
-def _counts(writer: features.CacheWriter, images: int, reused: features.Reused) -> dict[str, Any]:
-    """Return how many images were computed, and where the others come from."""
-    taken = sum(reused.rows.values())
-    return {
-        "images": images,
-        "images_resumed": writer.total_images - images - taken,
-        "images_reused": taken,
-        "reused_from": {name: count for name, count in sorted(reused.rows.items()) if count},
-    }
-
-
-def _remember_speed(opened: OpenedExperiment, images: int) -> None:
-    seconds = opened.clock.seconds.get("extract", 0.0)
-    remember_speed(opened.home, opened.recipe_key, images, seconds, opened.experiment.compute.batch_size)
-
-
-def _nothing_to_do(part: features.Partition) -> dict[str, Any]:
-    """Return the details of a result where the cache was there already."""
-    counts = {"images": 0, "images_resumed": 0, "images_reused": 0, "reused_from": {}}
-    return {**counts, "part": str(part), "shards_left": 0}
+    return _finished(opened, fill_cache(opened, NetworkOnDemand(opened), wait_seconds, part, reuse=reuse))
 
 
 def _finished(opened: OpenedExperiment, details: Mapping[str, Any]) -> Result:
@@ -161,7 +114,7 @@ def extract_on_ray(
     opened = open_for_extraction(experiment, home.resolve())
     clock = opened.clock
     if is_complete_and_valid(opened.cache_path):
-        return _finished(opened, _nothing_to_do(features.WHOLE))
+        return _finished(opened, nothing_to_do())
     say_what_differs(opened)
     with connected(cluster.address) as ray:
         with clock.phase("compile"):
@@ -174,8 +127,8 @@ def extract_on_ray(
             images, reused, seconds = fill_with_workers(pool, writer, clock)
             left = writer.finish()
     warn_of_other_machines(opened, reused)
-    _remember_speed(opened, images)
-    details = {**_counts(writer, images, reused), "part": str(features.WHOLE), "shards_left": left}
+    remember_speed_of(opened, images)
+    details = {**counts(writer, images, reused), "part": str(features.WHOLE), "shards_left": left}
     details |= {"check": outputs.check, "workers": workers, "worker_deaths": pool.deaths}
     return _finished(opened, {**details, "shard_seconds": _summary(seconds)})
 

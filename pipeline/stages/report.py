@@ -5,11 +5,12 @@ from typing import Any
 
 from bottleneck_features.pipeline.evaluation.splits import smallest_class
 from bottleneck_features.pipeline.evaluation.study import Study
-from bottleneck_features.pipeline.method_names import row_title
+from bottleneck_features.pipeline.extraction.identity import images_key_of
+from bottleneck_features.pipeline.method_names import COMPARE_BACKBONES, row_title
 from bottleneck_features.pipeline.method_row import CURVE_SEEDS
 from bottleneck_features.pipeline.reporting.answer import answer_of, answering, best_method, headline_of, question
 from bottleneck_features.pipeline.reporting.figures import draw
-from bottleneck_features.pipeline.reporting.method_tables import CLASS_COLUMNS, method_tables
+from bottleneck_features.pipeline.reporting.method_tables import CLASS_COLUMNS, method_tables, networks_section
 from bottleneck_features.pipeline.reporting.page import write_page
 from bottleneck_features.pipeline.reporting.provenance import provenance
 from bottleneck_features.pipeline.reporting.single_images import single_images
@@ -42,7 +43,15 @@ def report(study: Study) -> Result:
         seeds = range(experiment.seed, experiment.seed + CURVE_SEEDS)
         smallest = smallest_class(study.dataset, experiment.head.validation_split, seeds)
         plain = experiment_json(experiment)
-        sources = find_sources(folder.parent, plain, key=cache.key, counts=counts, smallest=smallest, options=options)
+        sources = find_sources(
+            folder.parent,
+            plain,
+            key=cache.key,
+            images_key=images_key_of(study.identity),
+            counts=counts,
+            smallest=smallest,
+            options=options,
+        )
         sources.require_scores(experiment.name, options)
     with clock.phase("pictures"):
         pictures = draw(sources.results, folder)
@@ -56,6 +65,7 @@ def report(study: Study) -> Result:
         "pictures": pictures,
         "results": sources.results,
         "tables": method_tables(sources.results),
+        "networks": networks_section(sources.results.get(COMPARE_BACKBONES)),
         "class_columns": CLASS_COLUMNS,
         "missing": visible(sources.missing),
         "commands": visible([f"bottleneck features {shlex.join(options)}", *sources.commands.values()]),

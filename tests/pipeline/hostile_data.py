@@ -57,8 +57,9 @@ class Made:
         """Find what belongs on a report of this experiment, with other sections."""
         experiment = {**self.compared["experiment"], **changed}
         return find_sources(
-            self.runs, experiment, key=self.compared["cache_key"], counts=COUNTS, smallest=5, options=self.options
-        )
+            self.runs, experiment, key=self.compared["cache_key"], images_key="", counts=COUNTS, smallest=5,
+            options=self.options,
+        )  # fmt: skip
 
 
 def make(root: Path) -> Made:

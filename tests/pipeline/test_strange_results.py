@@ -15,6 +15,7 @@ from commandline import invoke
 from hostile_data import Made, make
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from smallnetworks import small_network
 
 from bottleneck_features.errors import BottleneckError
 from bottleneck_features.pipeline.evaluation.predictions import PREDICTIONS_FILE, load_predictions
@@ -32,7 +33,7 @@ COMMANDS = {
     "advise": ("--folds", "0"),
     "fine-tune": ("--set", "finetune.epochs=1"),
 }
-SHOWN = ("compare", "probe", "train-head", "label-curve", "inspect", "advise", "fine-tune")
+SHOWN = ("compare", "probe", "train-head", "label-curve", "inspect", "advise", "fine-tune", "compare-backbones")
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,10 @@ def place(tmp_path_factory) -> Place:
     for command, words in COMMANDS.items():
         done = invoke(command, *made.options, *words, home=made.home)
         assert done.exit_code == 0, done.output
+    networks = [str(small_network(made.home.parent / f"{name}.keras", seed)) for seed, name in enumerate("ab")]
+    words = made.options[: made.options.index("compare.methods=head,convnet-small") - 1]
+    done = invoke("compare", *words, "--backbones", ",".join(networks), "--folds", "0", home=made.home)
+    assert done.exit_code == 0, done.output
     results = {name: (made.runs / name / "result.json").read_text(encoding="utf-8") for name in SHOWN}
     (made.runs / "x").mkdir()
     (made.runs / "x" / "report.html").write_text("the work of a week")
