@@ -12,11 +12,16 @@ from pydantic import TypeAdapter, ValidationError
 from bottleneck_features import models
 from bottleneck_features.errors import first_line, nearest
 from bottleneck_features.pipeline.errors import RequestError
-from bottleneck_features.pipeline.experiment import Experiment
+from bottleneck_features.pipeline.experiment import Experiment, PreprocessingSettings
 from bottleneck_features.pipeline.method_names import METHODS
 from bottleneck_features.pipeline.setting_kinds import LONGEST_VALUE, shown
 
 READY_MADE = Path(__file__).parent / "experiments"
+_TABLE = PreprocessingSettings.__name__  # in the place of an error, where a setting is a table or a word
+_TABLES = {
+    "score.class_weight": "{cat = 2.0}",
+    "backbone.preprocessing": "{mean = [0.5, 0.5, 0.5], std = [0.5, 0.5, 0.5]}",
+}
 
 
 def ready_made() -> list[str]:
@@ -194,6 +199,11 @@ def setting_choices(name: str) -> list[str]:
     return [str(choice) for choice in get_args(kind)] if kind is not None else []
 
 
+def _table_in(kind: Any) -> Any:
+    """Return the class of the tables that a setting may be, which may be a word as well."""
+    return next((one for one in (kind, *get_args(kind)) if dataclasses.is_dataclass(one)), Experiment)
+
+
 def _sections() -> list[str]:
     return [field.name for field in dataclasses.fields(Experiment) if dataclasses.is_dataclass(_type_of([field.name]))]
 
@@ -209,22 +219,24 @@ def _follows(detail: Any, details: list[Any]) -> bool:
 def _of_the_other_kind(detail: Any) -> bool:
     """Whether a setting that is a word or a table was given as a table and refused as a word, or the other way round."""
     word = any(str(part).startswith("literal[") for part in detail["loc"])
-    return detail["type"] == "dict_type" or (word and isinstance(detail["input"], dict))
+    table = detail["type"] == "dataclass_type" and _TABLE in detail["loc"]
+    return detail["type"] == "dict_type" or table or (word and isinstance(detail["input"], dict))
 
 
 def _explain(detail: Any, source: str, overrides: tuple[str, ...]) -> str:
     named = [str(part) for part in detail["loc"] if not isinstance(part, int)]
-    parts = [part for part in named if not part.startswith(("literal[", "dict["))]
+    parts = [part for part in named if not part.startswith(("literal[", "dict[", _TABLE))]
     key = ".".join(parts)
     received = f"Received: {shown(detail['input'])}."
     if detail["type"] == "unexpected_keyword_argument":
-        owner = _type_of(parts[:-1]) if parts[:-1] else Experiment
+        owner = _table_in(_type_of(parts[:-1])) if parts[:-1] else Experiment
         valid = [field.name for field in dataclasses.fields(owner)]
-        typed = [word for word in overrides if f"{word.partition('=')[0].strip()}.".startswith(f"{key}.")]
+        named_by = {word: f"{setting_of(word)}." for word in overrides}
+        typed = [word for word, name in named_by.items() if name.startswith(f"{key}.") or f"{key}.".startswith(name)]
         where = f"--set {typed[-1][:LONGEST_VALUE]}" if typed else source
         return f"Unknown key {shown(key)} in {where}. Nearest: {', '.join(nearest(parts[-1], valid))}."
     if detail["type"] == "literal_error":
-        table = " or a table such as {cat = 2.0}" if parts != named else ""
+        table = f" or a table such as {_TABLES.get(key, '{…}')}" if parts != named else ""
         return f"{key}: unknown value. Valid: {detail['ctx']['expected']}{table}. {received}"
     if detail["type"] in ("missing", "missing_argument"):
         return (

@@ -123,7 +123,9 @@ def _referred(schema: Mapping[str, Any], known: Mapping[str, Any]) -> Mapping[st
 
 def _type_text(schema: Mapping[str, Any], words: Mapping[str, str] = MappingProxyType(_ONE)) -> str:
     if "anyOf" in schema:
-        return " or ".join(_type_text(one) for one in schema["anyOf"] if one["type"] != "null")
+        return " or ".join(_type_text(one) for one in schema["anyOf"] if one.get("type") != "null")
+    if "$ref" in schema:  # of a section that a word may stand for
+        return "a table"
     if "enum" in schema:
         return ", ".join(schema["enum"])
     if schema["type"] == "object":

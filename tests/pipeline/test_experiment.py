@@ -1,10 +1,13 @@
 import dataclasses
 
+import numpy as np
 import pytest
 
 from bottleneck_features.pipeline.dataset_settings import DatasetSettings
 from bottleneck_features.pipeline.errors import RequestError
+from bottleneck_features.pipeline.experiment import BackboneSettings
 from bottleneck_features.pipeline.experiment_file import load_experiment, ready_made
+from bottleneck_features.pipeline.resolved_experiment import asked_preprocessing
 
 
 @pytest.mark.parametrize("name", ready_made())
@@ -126,3 +129,57 @@ def test_a_broken_experiment_file_is_refused(tmp_path, text, expected):
     file.write_bytes(text.encode("latin1"))
     with pytest.raises(RequestError, match=expected):
         load_experiment(str(file))
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        (
+            "imagenet",
+            "backbone.preprocessing: unknown value. Valid: 'auto', 'tf', 'torch', 'caffe' or 'none' or a table such as",
+        ),
+        ("{mean = [0.5, 0.5, 0.5]}", "backbone.preprocessing.std is missing"),
+        (
+            "{mean = [0.5, 0.5, 0.5], sdt = [1, 1, 1], std = [1, 1, 1]}",
+            "Unknown key 'backbone.preprocessing.sdt' in --set backbone.preprocessing={mean",
+        ),
+        ("{mean = [0.5, 0.5, 0.5], std = [0, 1, 1]}", "backbone.preprocessing.std: Input should be greater than 0"),
+        ("{mean = [0.5, 0.5], std = [1, 1, 1]}", "backbone.preprocessing.mean"),
+    ],
+)
+def test_a_wrong_preprocessing_says_what_is_right(value, says):
+    with pytest.raises(RequestError) as error:
+        load_experiment("digits", (f"backbone.preprocessing={value}",))
+    assert says in str(error.value), error.value
+
+
+def test_a_preprocessing_may_be_a_table():
+    experiment = load_experiment("digits", ("backbone.preprocessing={mean = [0.5, 0.5, 0.5], std = [0.25, 0.5, 1.0]}",))
+    asked = asked_preprocessing(experiment.backbone)
+    assert asked is not None
+    np.testing.assert_allclose(asked.scale, [4 / 255, 2 / 255, 1 / 255])
+    np.testing.assert_allclose(asked.offset, [-2, -1, -0.5])
+
+
+@pytest.mark.parametrize(
+    ("overrides", "layers"),
+    [
+        (("backbone.name=resnet18",), ("conv4_block2_out", "conv5_block2_out")),
+        (("backbone.name=mine.keras",), ()),
+        (("backbone.name=resnet18", "backbone.layers=conv5_block2_out"), ("conv5_block2_out",)),
+        (("backbone.name=efficientnet-lite0",), ("block3b_add", "block5c_add", "top_activation")),
+    ],
+)
+def test_another_network_never_keeps_the_layers_of_the_one_before(overrides, layers):
+    assert load_experiment("digits", overrides).backbone.layers == layers
+
+
+def test_another_network_keeps_no_weights_file_and_no_preprocessing(tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text(
+        'name = "mine"\n[dataset]\nsource = "digits"\n[backbone]\nname = "a.keras"\nlayers = ["x", "y"]\nweights = "b.h5"\n'
+        'preprocessing = "tf"\n[features]\npooling = ["avg", "max"]\n[finetune]\nfrom_layer = "x"\n'
+    )
+    changed = load_experiment(str(file), ("backbone.name=resnet18",))
+    assert changed.backbone == BackboneSettings("resnet18", ("conv4_block2_out", "conv5_block2_out"))
+    assert (changed.features.pooling, changed.finetune.from_layer) == (("auto",), "")

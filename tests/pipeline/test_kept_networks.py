@@ -80,7 +80,7 @@ def of_another_recipe(folder: Path) -> None:
 
 
 def of_another_format(folder: Path) -> None:
-    changed(folder, format=2)
+    changed(folder, format=1)
 
 
 def unsealed(folder: Path) -> None:
