@@ -1,7 +1,8 @@
-from .backbones import Backbone, layer_names, load_backbone
+from .backbones import Backbone, layer_names, load_backbone, load_keras_backbone
 from .building import build_extractor
 from .convnets import small_convnet, strong_convnet
 from .downloads import fetch, keras_home
+from .engine_choice import backbone_engine, engine_note
 from .engines import gpus, has_openvino, resolve_engine, training_precision
 from .errors import (
     BackboneFileError,
@@ -27,14 +28,15 @@ from .finetuning import (
     set_last_layer,
 )
 from .heads import build_head
+from .layered import Layered
 from .matmul import matmul_gflops
 from .networks import open_extractor, require_readable
 from .parallel import limit_cores
 from .preprocessing import NAMED, Preprocessing
 from .recipe import Recipe
 from .registry import backbone_names, default_layers
-from .sources import WeightsIdentity, find_source, is_model_file, label_of
-from .weights import preprocessing_text, weights_identity
+from .sources import WeightsIdentity, find_source, is_model_file, label_of, named_source, only_engine
+from .weights import preprocessing_text, require_trainable, weights_identity
 
 __all__ = [
     "NAMED",
@@ -44,6 +46,7 @@ __all__ = [
     "EngineUnavailable",
     "Extractor",
     "InvalidSetting",
+    "Layered",
     "LogisticPath",
     "ModelError",
     "Preprocessing",
@@ -54,6 +57,7 @@ __all__ = [
     "WeightsIdentity",
     "WeightsMismatch",
     "WeightsUnavailable",
+    "backbone_engine",
     "backbone_names",
     "build_extractor",
     "build_head",
@@ -61,6 +65,7 @@ __all__ = [
     "compile_classifier",
     "compute_in",
     "default_layers",
+    "engine_note",
     "fetch",
     "find_source",
     "freeze_batch_norm",
@@ -74,10 +79,14 @@ __all__ = [
     "limit_cores",
     "load_backbone",
     "load_classifier",
+    "load_keras_backbone",
     "matmul_gflops",
+    "named_source",
+    "only_engine",
     "open_extractor",
     "preprocessing_text",
     "require_readable",
+    "require_trainable",
     "resolve_engine",
     "set_last_layer",
     "small_convnet",

@@ -6,25 +6,32 @@ import contextlib
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import keras
+import numpy as np
+import tensorflow as tf
 
-from bottleneck_features.errors import nearest, quoted
 from bottleneck_features.models import hub_models, keras_models, registered_nets
-from bottleneck_features.models.errors import UnknownLayer
 from bottleneck_features.models.folding import inference_copy
+from bottleneck_features.models.keras_costs import gflop_per_image
+from bottleneck_features.models.layered import Layered
 from bottleneck_features.models.loaded import Loaded
 from bottleneck_features.models.preprocessing import Preprocessing
-from bottleneck_features.models.readings import reading_of, tokens_in
-from bottleneck_features.models.recipe import Tokens
+from bottleneck_features.models.recipe import Recipe, Tokens
 from bottleneck_features.models.sources import Source, WeightsIdentity, find_source
 from bottleneck_features.models.sources.hub import HubNetwork
 from bottleneck_features.models.sources.keras_file import KerasFile
 from bottleneck_features.models.sources.registered import Registered
-from bottleneck_features.models.tracing import output_of, truncated
-from bottleneck_features.models.weights import weights_identity
+from bottleneck_features.models.sources.runtime_file import RuntimeFile
+from bottleneck_features.models.tracing import before_weights, output_of, trace, truncated
+from bottleneck_features.models.weights import require_trainable, weights_identity
 
-LAYERS_SHOWN = 3
+if TYPE_CHECKING:
+    import openvino
+
+    from bottleneck_features.models.runtime_backbone import RuntimeBackbone
+
 _LOADERS: dict[type, Callable[..., Loaded]] = {
     Registered: registered_nets.load,
     KerasFile: keras_models.load,
@@ -33,7 +40,7 @@ _LOADERS: dict[type, Callable[..., Loaded]] = {
 
 
 @dataclass(frozen=True)
-class Backbone:
+class Backbone(Layered):
     """A network and where it comes from.
 
     Attributes:
@@ -63,19 +70,6 @@ class Backbone:
         """Return the shape of a layer's output, with the first axis."""
         return tuple(output_of(self.model, layer).shape)
 
-    def tokens_of(self, layer: str) -> Tokens | None:
-        """Return how the tokens lie in a layer's output; None for maps and vectors."""
-        shape = self.output_shape(layer)
-        return (self.tokens or tokens_in(shape, self.size)) if len(shape) == 3 else None
-
-    def reading(self, layer: str, pooling: str) -> str:
-        """Return which of `READINGS` a pooling means for a layer.
-
-        Raises:
-            InvalidSetting: if the layer has not what is to be read.
-        """
-        return reading_of(layer, self.output_shape(layer), pooling, self.tokens_of(layer))
-
     def in_precision(self, layers: tuple[str, ...], dtype: str) -> keras.Model:
         """Return a copy of the part that layers need, with their outputs in order, that computes in a type.
 
@@ -89,20 +83,34 @@ class Backbone:
         made.set_weights(self.model.get_weights())
         return truncated(made, layers)
 
-    def require_layers(self, names: tuple[str, ...]) -> None:
-        """Check that layers exist.
+    def converted(self, recipe: Recipe, precision: str, calibration: np.ndarray | None = None) -> openvino.Model:
+        """Return the network with a recipe round it; arguments and errors as for `engines.conversion.converted`."""
+        from bottleneck_features.models.engines.conversion import converted
 
-        Raises:
-            UnknownLayer: naming the nearest ones.
-        """
-        for name in names:
-            if name not in self.layer_names:
-                near = quoted(nearest(name, self.layer_names)[:LAYERS_SHOWN])
-                raise UnknownLayer(
-                    f"Backbone '{self.name}' has no layer '{name}'. Nearest: {near}. "
-                    f"The last ones: {', '.join(self.layer_names[-4:])}. All {len(self.layer_names)}: "
-                    f"bottleneck layers {self.name}"
-                )
+        return converted(truncated(self.model, recipe.layers), recipe, precision, calibration)
+
+    @property
+    def reference_name(self) -> str:
+        """What computes the reference."""
+        return "float32 Keras"
+
+    @property
+    def surest(self) -> str:
+        """What to do where an engine disagrees with it."""
+        return "--set compute.engine=tensorflow --set compute.precision=float32 works."
+
+    def reference(self, recipe: Recipe, images: np.ndarray) -> dict[str, np.ndarray]:
+        """Compute the features of images by the untouched float32 model."""
+        outputs = trace(truncated(self.model, recipe.layers), recipe, len(images))(tf.constant(images))
+        return {layer: outputs[f"out{i}"].numpy() for i, layer in enumerate(recipe.layers)}
+
+    def first_input(self, images: np.ndarray) -> np.ndarray:
+        """Return what reaches the first layer with weights that does not standardise itself."""
+        return before_weights(self.model, images)
+
+    def gflop_per_image(self, recipe: Recipe) -> float:
+        """Count the multiply-adds for one image, each as two, in 1e9."""
+        return gflop_per_image(truncated(self.model, recipe.layers), len(recipe.views))
 
 
 def layer_names(name: str) -> tuple[str, ...]:
@@ -116,6 +124,8 @@ def layer_names(name: str) -> tuple[str, ...]:
         BackboneFileError: if the file is missing, damaged, or not a model of RGB images.
     """
     source = find_source(name)
+    if isinstance(source, RuntimeFile):
+        return source.layer_names
     model = _loaded(source, source.protocol.size, None, True).model
     return tuple(layer.name for layer in model.layers if not isinstance(layer, keras.layers.InputLayer))
 
@@ -126,7 +136,7 @@ def load_backbone(
     size: tuple[int, int] = (224, 224),
     seed: int = 0,
     preprocessing: Preprocessing | None = None,
-) -> Backbone:
+) -> Backbone | RuntimeBackbone:
     """Build a backbone and load its weights.
 
     Args:
@@ -145,15 +155,49 @@ def load_backbone(
     """
     source = find_source(name)
     identity = weights_identity(name, weights, seed)
+    if isinstance(source, RuntimeFile):
+        from bottleneck_features.models.runtime_backbone import load_runtime_backbone
+
+        return load_runtime_backbone(source, identity, size, preprocessing)
+    return _keras_backbone(source, weights, identity, size, seed, preprocessing)
+
+
+def load_keras_backbone(
+    name: str,
+    weights: str = "imagenet",
+    size: tuple[int, int] = (224, 224),
+    seed: int = 0,
+    preprocessing: Preprocessing | None = None,
+) -> Backbone:
+    """Load a backbone that is to be trained on, or exported; arguments as for `load_backbone`.
+
+    Raises:
+        InvalidSetting: if it cannot be: it is a file that OpenVINO runs as it is.
+        ModelError: see `load_backbone`.
+    """
+    require_trainable(name)
+    found = load_backbone(name, weights, size, seed, preprocessing)
+    assert isinstance(found, Backbone)
+    return found
+
+
+def _keras_backbone(
+    source: Source,
+    weights: str,
+    identity: WeightsIdentity,
+    size: tuple[int, int],
+    seed: int,
+    preprocessing: Preprocessing | None,
+) -> Backbone:
     done = source.preprocessing_text(preprocessing)
     with _seeded(seed):
         loaded = _loaded(source, size, preprocessing, identity.source == "random")
     loads = identity.path is not None and (not source.comes_whole or weights not in ("imagenet", "random"))
     if loads:
         assert identity.path is not None
-        registered_nets.load_weights(loaded.model, name, identity.path)
+        registered_nets.load_weights(loaded.model, source.name, identity.path)
     loaded.model.trainable = False
-    return Backbone(name, loaded.model, done, identity, size, loaded.tokens, loaded.remade)
+    return Backbone(source.name, loaded.model, done, identity, size, loaded.tokens, loaded.remade)
 
 
 def _loaded(source: Source, size: tuple[int, int], preprocessing: Preprocessing | None, fresh: bool) -> Loaded:

@@ -1,34 +1,32 @@
-"""Compile an extractor from a backbone, and check it against float32 Keras."""
+"""Compile an extractor from a backbone, and check it against a reference in float32."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import keras
 import numpy as np
 import tensorflow as tf
 
 from bottleneck_features.errors import first_line
 from bottleneck_features.models.backbones import Backbone
-from bottleneck_features.models.engines import Engine, resolve_engine
+from bottleneck_features.models.engine_choice import backbone_engine
+from bottleneck_features.models.engines import Engine
 from bottleneck_features.models.errors import EngineMismatch, EngineUnavailable, require_choice
 from bottleneck_features.models.extractor import Extractor
 from bottleneck_features.models.input_check import INPUT, input_figures, output_figures
+from bottleneck_features.models.layered import Layered
 from bottleneck_features.models.networks import write_network
 from bottleneck_features.models.recipe import POOLINGS, Recipe
-from bottleneck_features.models.tracing import trace, truncated
 
 CHECK_IMAGES = 8
 # lowest cosine with the float32 features that an engine may have; a wrong engine is far below
-STANDARDISING = (keras.layers.Normalization, keras.layers.BatchNormalization)
 LEAST_COSINE = {"float32": 0.9999, "bfloat16": 0.95, "float16": 0.95, "int8": 0.8}
 
 
 def build_extractor(
-    backbone: Backbone,
+    backbone: Layered,
     layers: Sequence[str],
     *,
     pooling: str | Sequence[str] = "auto",
@@ -67,34 +65,39 @@ def build_extractor(
         UnknownLayer: if a layer does not exist.
         InvalidSetting: if another value is not valid.
         EngineUnavailable: if engine or precision are not to be had here.
-        EngineMismatch: if the engine's output is not that of float32 Keras.
+        EngineMismatch: if the engine's output is not that of the backbone's reference: float32 Keras; of an `.onnx` file ONNX
+            Runtime where it and `onnx` are installed; else OpenVINO in float32.
         OSError: if `network_file` cannot be written.
     """
-    engine, precision = resolve_engine(engine, precision)
+    engine, precision = backbone_engine(backbone.name, engine, precision)
     layers = tuple(layers)
     backbone.require_layers(layers)
     poolings = (pooling,) if isinstance(pooling, str) else tuple(pooling)
     recipe = backbone_recipe(backbone, layers, poolings, input_shape, resize=resize, antialias=antialias, views=views)
-    model = truncated(backbone.model, layers)
-    if engine == "openvino":
-        running = _openvino(backbone.name, model, recipe, precision, batch_size, calibration, network_file)
+    if engine == "openvino" or not isinstance(backbone, Backbone):
+        running = _openvino(backbone, recipe, precision, batch_size, calibration, network_file)
     else:
         running = _tensorflow(backbone, recipe, precision, batch_size)
     images = _check_images(recipe, calibration, batch_size)
-    reference = _reference(model, recipe, images)
+    reference = backbone.reference(recipe, images)
     shapes = {layer: array.shape[1:] for layer, array in reference.items()}
-    gflop = gflop_per_image(model, len(recipe.views))
+    gflop = backbone.gflop_per_image(recipe)
     unchecked = Extractor(recipe, engine, precision, batch_size, shapes, {}, gflop, running.depth, running)
     check = require_agreement(
-        unchecked(images), reference, f"The {engine} engine in {precision}", LEAST_COSINE[precision]
+        unchecked(images),
+        reference,
+        f"The {engine} engine in {precision}",
+        LEAST_COSINE[precision],
+        against=backbone.reference_name,
+        remedy=backbone.surest,
     )
-    seen = {INPUT: input_figures(_first_input(backbone, colour_fields(recipe.size, CHECK_IMAGES)))}
+    seen = {INPUT: input_figures(backbone.first_input(colour_fields(recipe.size, CHECK_IMAGES)))}
     figures = {layer: {**check[layer], **output_figures(reference[layer])} for layer in check}
     return replace(unchecked, check={**figures, **seen})
 
 
 def backbone_recipe(
-    backbone: Backbone,
+    backbone: Layered,
     layers: tuple[str, ...],
     poolings: tuple[str, ...],
     input_shape: tuple[int, int] | None = None,
@@ -120,25 +123,23 @@ def backbone_recipe(
 
 
 def _openvino(
-    name: str,
-    model: keras.Model,
+    backbone: Layered,
     recipe: Recipe,
     precision: str,
     batch_size: int,
     calibration: np.ndarray | None,
     network_file: Path | None,
 ) -> Engine:
-    from bottleneck_features.models.engines.conversion import converted
     from bottleneck_features.models.engines.openvino import OpenVINOEngine
 
     try:
-        network = converted(model, recipe, precision, calibration)
+        network = backbone.converted(recipe, precision, calibration)
         if network_file:
             write_network(network, network_file)
         return OpenVINOEngine(network, recipe, precision, batch_size)
     except RuntimeError as error:  # OpenVINO's for all it does not know
         raise EngineUnavailable(
-            f"OpenVINO cannot run '{name}' ({first_line(error)}): --set compute.engine=tensorflow"
+            f"OpenVINO cannot run '{backbone.name}' ({first_line(error)}). {backbone.surest}"
         ) from error
 
 
@@ -163,53 +164,24 @@ def colour_fields(size: tuple[int, int], n: int) -> np.ndarray:
     return np.clip(fields + random.normal(0, 12, fields.shape), 0, 255).astype(np.uint8)
 
 
-def _first_input(backbone: Backbone, images: np.ndarray) -> np.ndarray:
-    """Return what reaches the first layer with weights that does not standardise itself."""
-    graph = backbone.model._functional if isinstance(backbone.model, keras.Sequential) else backbone.model
-    nodes = [node for depth in sorted(graph._nodes_by_depth, reverse=True) for node in graph._nodes_by_depth[depth]]
-    for node in nodes:
-        layer = node.operation
-        if not isinstance(layer, STANDARDISING) and getattr(layer, "weights", None):
-            before = keras.Model(graph.inputs[0], node.input_tensors[0])
-            return np.asarray(before(images.astype(np.float32), training=False))
-    return images
-
-
-def _reference(model: keras.Model, recipe: Recipe, images: np.ndarray) -> dict[str, np.ndarray]:
-    """Compute the features by the untouched float32 model."""
-    outputs = trace(model, recipe, len(images))(tf.constant(images))
-    return {layer: outputs[f"out{i}"].numpy() for i, layer in enumerate(recipe.layers)}
-
-
-def gflop_per_image(model: keras.Model, views: int = 1) -> float:
-    """Count the multiply-adds of a model's kernels for one image, each as two, in 1e9.
-
-    A kernel is used once at every position of its layer's output; biases, norms and resizing do not count.
-    """
-    return 2e-9 * views * sum(_positions(layer) * math.prod(layer.kernel.shape) for layer in _kernel_layers(model))
-
-
-def _kernel_layers(model: keras.Model) -> list[keras.layers.Layer]:
-    layers = model._flatten_layers(include_self=False)
-    return [layer for layer in layers if getattr(layer, "kernel", None) is not None]
-
-
-def _positions(layer: keras.layers.Layer) -> int:
-    """Count the positions of the output of a layer; one where a layer inside another has no output of its own."""
-    output = getattr(layer, "output", None)
-    return 1 if output is None else math.prod(size or 1 for size in output.shape[1:-1])
-
-
 def require_agreement(
-    features: dict[str, np.ndarray], reference: dict[str, np.ndarray], who: str, least_cosine: float
+    features: dict[str, np.ndarray],
+    reference: dict[str, np.ndarray],
+    who: str,
+    least_cosine: float,
+    *,
+    against: str = "float32 Keras",
+    remedy: str = "",
 ) -> dict[str, dict[str, float]]:
     """Compare features with the reference, layer by layer.
 
     Args:
         features: arrays `(n, …)` by layer.
-        reference: the same in float32 Keras.
+        reference: the same in float32.
         who: what made the features, for the message.
         least_cosine: the least mean cosine over the images.
+        against: what made the reference, for the message.
+        remedy: what to do about a difference, a sentence.
 
     Returns:
         By layer, the mean `cosine` over the images, the `lowest_cosine`, and the `relative_error`: the L2 norm of
@@ -218,22 +190,25 @@ def require_agreement(
     Raises:
         EngineMismatch: if a layer has NaN or infinity, or too low a cosine.
     """
-    return {layer: _compare(layer, features[layer], reference[layer], who, least_cosine) for layer in reference}
+    found = {}
+    for layer in reference:
+        if not np.isfinite(features[layer]).all():
+            raise EngineMismatch(
+                f"{who} gives NaN or infinity in layer '{layer}' (an overflow): --set compute.precision=float32"
+            )
+        figures = found[layer] = _compared(features[layer], reference[layer])
+        if figures["cosine"] < least_cosine:
+            raise EngineMismatch(
+                f"{who} disagrees with {against} in layer '{layer}': mean cosine {figures['cosine']:.4f}, "
+                f"relative error {figures['relative_error']:.3g}. {remedy}".rstrip()
+            )
+    return found
 
 
-def _compare(layer: str, ours: np.ndarray, theirs: np.ndarray, who: str, least_cosine: float) -> dict[str, float]:
-    if not np.isfinite(ours).all():
-        raise EngineMismatch(
-            f"{who} gives NaN or infinity in layer '{layer}' (an overflow): --set compute.precision=float32"
-        )
+def _compared(ours: np.ndarray, theirs: np.ndarray) -> dict[str, float]:
     a, b = (x.reshape(len(x), -1).astype(np.float64) for x in (ours, theirs))
     cosines = _cosines(a, b)
     error = float(np.linalg.norm(a - b)) / max(float(np.linalg.norm(b)), 1e-30)
-    if cosines.mean() < least_cosine:
-        raise EngineMismatch(
-            f"{who} disagrees with float32 Keras in layer '{layer}': mean cosine {cosines.mean():.4f}, "
-            f"relative error {error:.3g}. --set compute.engine=tensorflow --set compute.precision=float32 works."
-        )
     return {"cosine": float(cosines.mean()), "lowest_cosine": float(cosines.min()), "relative_error": error}
 
 

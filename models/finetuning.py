@@ -10,11 +10,12 @@ import tensorflow as tf
 from keras import layers
 
 from bottleneck_features.errors import nearest, quoted
-from bottleneck_features.models.backbones import LAYERS_SHOWN, Backbone
+from bottleneck_features.models.backbones import Backbone
 from bottleneck_features.models.errors import UnknownLayer
 from bottleneck_features.models.folding import PREPROCESSING
 from bottleneck_features.models.heads import pooled
 from bottleneck_features.models.keras_files import load_bounded
+from bottleneck_features.models.layered import LAYERS_SHOWN
 from bottleneck_features.models.readings import read_out
 from bottleneck_features.models.tracing import truncated
 

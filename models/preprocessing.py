@@ -39,6 +39,11 @@ class Preprocessing:
         scale, offset = ([float(f"{value:.{DIGITS}g}") for value in values] for values in (self.scale, self.offset))
         return f"{'BGR' if self.bgr else 'RGB'} · {scale} + {offset}"
 
+    @property
+    def changes_nothing(self) -> bool:
+        """Whether RGB 0..255 stays as it is."""
+        return self == NAMED["none"]
+
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """Return float32 images `(…, 3)` of RGB 0..255 as the network wants them."""
         ordered = images[..., ::-1] if self.bgr else images

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import keras
 import numpy as np
@@ -11,6 +11,7 @@ import tensorflow as tf
 from bottleneck_features.models.readings import read_out
 from bottleneck_features.models.recipe import Recipe
 
+STANDARDISING = (keras.layers.Normalization, keras.layers.BatchNormalization)
 RESIZING = "resizing_by_matrices"  # operations that are no part of the network
 
 
@@ -25,6 +26,23 @@ def output_of(model: keras.Model, layer: str) -> keras.KerasTensor:
     called = model.get_layer(layer)
     depth = min(depth for depth, nodes in graph._nodes_by_depth.items() if any(n.operation is called for n in nodes))
     return next(node for node in graph._nodes_by_depth[depth] if node.operation is called).output_tensors[0]
+
+
+def before_weights(model: keras.Model, images: np.ndarray) -> np.ndarray:
+    """Return what reaches the first layer with weights that does not standardise itself.
+
+    Args:
+        model: of RGB 0..255.
+        images: uint8 `(n, h, w, 3)` of its size.
+    """
+    graph = model._functional if isinstance(model, keras.Sequential) else model
+    nodes = [node for depth in sorted(graph._nodes_by_depth, reverse=True) for node in graph._nodes_by_depth[depth]]
+    for node in nodes:
+        layer = node.operation
+        if not isinstance(layer, STANDARDISING) and getattr(layer, "weights", None):
+            before = keras.Model(graph.inputs[0], node.input_tensors[0])
+            return np.asarray(before(images.astype(np.float32), training=False))
+    return images
 
 
 def resize_matrix(length: int, target: int, kernel: str, antialias: bool) -> np.ndarray:
@@ -43,26 +61,46 @@ def trace(model: keras.Model, recipe: Recipe, batch: int | None, compiled: bool 
         compiled: whether XLA compiles it.
 
     Returns:
-        A concrete function of uint8 `(batch, *input_shape, 3)` that gives a dictionary of float32 arrays,
-        `out0`, `out1`, … in the order of the layers, `(batch, …)`, or `(batch, views, …)` for several views.
+        A concrete function of uint8 `(batch, *input_shape, 3)` that gives what `read_layers` returns.
     """
-    resize = _resizer(recipe)
+    prepare = preparation(recipe)
     signature = tf.TensorSpec((batch, *recipe.input_shape, 3), tf.uint8, name="images")
 
     @tf.function(input_signature=[signature], autograph=False, jit_compile=compiled)
     def features(images: tf.Tensor) -> dict[str, tf.Tensor]:
-        x = resize(tf.cast(images, tf.float32))
-        views = [tf.reverse(x, [2]) if view == "hflip" else x for view in recipe.views]
-        x = tf.concat(views, 0) if len(views) > 1 else views[0]
-        outputs = tf.nest.flatten(model(x, training=False))
-        tokens = recipe.tokens or (None,) * len(outputs)
-        pooled = [
-            read_out(tf.cast(output, tf.float32), reading, lying)
-            for output, reading, lying in zip(outputs, recipe.pooling, tokens, strict=True)
-        ]
-        return {f"out{i}": _stack_views(y, len(views)) for i, y in enumerate(pooled)}
+        return read_layers(tf.nest.flatten(model(prepare(images), training=False)), recipe)
 
     return features.get_concrete_function()
+
+
+def preparation(recipe: Recipe) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Return what a recipe does before the network: of uint8 `(n, *input_shape, 3)` it makes float32 `(views * n, *size, 3)`."""
+    resize = _resizer(recipe)
+
+    def prepared(images: tf.Tensor) -> tf.Tensor:
+        x = resize(tf.cast(images, tf.float32))
+        views = [tf.reverse(x, [2]) if view == "hflip" else x for view in recipe.views]
+        return tf.concat(views, 0) if len(views) > 1 else views[0]
+
+    return prepared
+
+
+def read_layers(outputs: Sequence[tf.Tensor], recipe: Recipe) -> dict[str, tf.Tensor]:
+    """Do what a recipe does after the network.
+
+    Args:
+        outputs: of its layers, in order, `(views * n, …)` with the channels last.
+        recipe: what is read of them.
+
+    Returns:
+        float32 arrays `out0`, `out1`, … in the order of the layers, `(n, …)`, or `(n, views, …)` for several views.
+    """
+    tokens = recipe.tokens or (None,) * len(outputs)
+    pooled = [
+        read_out(tf.cast(output, tf.float32), reading, lying)
+        for output, reading, lying in zip(outputs, recipe.pooling, tokens, strict=True)
+    ]
+    return {f"out{i}": _stack_views(y, len(recipe.views)) for i, y in enumerate(pooled)}
 
 
 def _resizer(recipe: Recipe) -> Callable[[tf.Tensor], tf.Tensor]:

@@ -8,8 +8,7 @@ from pathlib import Path
 
 from bottleneck_features.models.errors import InvalidSetting
 from bottleneck_features.models.preprocessing import Preprocessing
-from bottleneck_features.models.sources import WeightsIdentity, find_source, is_model_file
-from bottleneck_features.models.sources.keras_file import KerasFile
+from bottleneck_features.models.sources import WeightsIdentity, find_source, named_source
 
 
 def weights_identity(name: str, weights: str = "imagenet", seed: int = 0) -> WeightsIdentity:
@@ -48,10 +47,7 @@ def preprocessing_text(name: str, asked: Preprocessing | None = None) -> str:
         UnknownBackbone: if there is no such backbone.
         InvalidSetting: if it has its own, or nothing says which it needs.
     """
-    source = (
-        KerasFile(name) if is_model_file(name) else find_source(name)
-    )  # of a model file it is known without the file
-    return source.preprocessing_text(asked)
+    return named_source(name).preprocessing_text(asked)
 
 
 def require_backbone(name: str) -> None:
@@ -62,6 +58,17 @@ def require_backbone(name: str) -> None:
         BackboneFileError: if it is the path of something that is not there.
     """
     find_source(name)
+
+
+def require_trainable(name: str) -> None:
+    """Check that a backbone can be trained on and exported.
+
+    Raises:
+        InvalidSetting: if it cannot; says why.
+        ModelError: see `find_source`.
+    """
+    if reason := find_source(name).trainable:
+        raise InvalidSetting(reason)
 
 
 def _weights_file(weights: str) -> Path:

@@ -25,7 +25,7 @@ def resolved(experiment: Experiment) -> Experiment:
     poolings: tuple[str, ...] = experiment.features.pooling
     if backbone.layers and "auto" not in poolings:
         return experiment
-    source = models.find_source(backbone.name)
+    source = models.named_source(backbone.name)
     layers = backbone.layers or (source.last_layer(poolings),)
     each = poolings * len(layers) if len(poolings) == 1 else poolings
     if len(each) == len(layers):

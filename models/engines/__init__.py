@@ -96,6 +96,11 @@ def _require_precision(engine: str, precision: str, gpu: bool) -> None:
         raise EngineUnavailable("int8 needs the OpenVINO engine: --set compute.engine=openvino")
     if precision == "int8" and importlib.util.find_spec("nncf") is None:
         raise EngineUnavailable("int8 needs NNCF: pip install 'bottleneck-features[int8]'")
+    if precision == "float16" and engine == "openvino":
+        raise EngineUnavailable(
+            "The OpenVINO engine computes on the CPU, and float16 is for GPUs: set compute.precision to 'auto', 'float32', "
+            "'bfloat16' or 'int8'."
+        )
     _require_gpu_for_float16("compute.precision", precision, gpu)
     if precision == "bfloat16" and engine == "openvino" and not cpu_has_bfloat16():
         raise EngineUnavailable(

@@ -13,11 +13,13 @@ from bottleneck_features.models.sources.hub_downloads import INSTALL, is_remote,
 from bottleneck_features.models.sources.keras_file import SUFFIXES as KERAS_SUFFIXES
 from bottleneck_features.models.sources.keras_file import KerasFile
 from bottleneck_features.models.sources.registered import Registered
+from bottleneck_features.models.sources.runtime_file import SUFFIXES as RUNTIME_SUFFIXES
+from bottleneck_features.models.sources.runtime_file import RuntimeFile
 from bottleneck_features.models.sources.source import Source, WeightsIdentity
 
-__all__ = ["Source", "WeightsIdentity", "find_source", "is_model_file", "label_of"]
+__all__ = ["Source", "WeightsIdentity", "find_source", "is_model_file", "label_of", "named_source", "only_engine"]
 
-FILES = KERAS_SUFFIXES
+FILES = (*KERAS_SUFFIXES, *RUNTIME_SUFFIXES)
 OTHER_FILES = (".pth", ".pt", ".bin", ".safetensors", ".tflite", ".pb", ".ckpt", ".weights.h5")
 
 
@@ -26,12 +28,27 @@ def is_model_file(name: str) -> bool:
     return name.endswith(FILES) and not name.endswith(".weights.h5")
 
 
+def model_file(name: str) -> KerasFile | RuntimeFile:
+    """Return what the path of a model file means; the file need not be there."""
+    return RuntimeFile(name) if name.endswith(RUNTIME_SUFFIXES) else KerasFile(name)
+
+
+def named_source(name: str) -> Source:
+    """Return what a backbone's name means, as `find_source`; a model file need not be there any more."""
+    return model_file(name) if is_model_file(name) else find_source(name)
+
+
+def only_engine(name: str) -> str:
+    """Return the one engine that runs a backbone, which need not be there any more; empty where each does."""
+    return RuntimeFile.engine if name.endswith(RUNTIME_SUFFIXES) else ""
+
+
 def label_of(name: str) -> str:
     """Return the name that folders, pictures and reports show for a backbone, which need not be there any more."""
     if name in backbone_names():
         return name
     if is_model_file(name):
-        return KerasFile(name).label
+        return model_file(name).label
     return HubNetwork(name).label
 
 
@@ -40,7 +57,8 @@ def find_source(name: str) -> Source:
 
     Args:
         name: a registered name; a KerasHub preset; `hf://organisation/model`; `kaggle://…`; the path of a folder in the layout
-            of Hugging Face, timm or KerasHub; of a `.keras` or `.h5` file with a whole model.
+            of Hugging Face, timm or KerasHub; of a `.keras` or `.h5` file with a whole model; of an `.onnx` file, or of
+            OpenVINO's `.xml` file.
 
     Raises:
         UnknownBackbone: if it is none of these; names the nearest.
@@ -51,7 +69,7 @@ def find_source(name: str) -> Source:
     if is_model_file(name):
         if not Path(name).expanduser().is_file():
             raise BackboneFileError(f"There is no file '{name}'. Set backbone.name to a file that exists.")
-        return KerasFile(name)
+        return model_file(name)
     if is_remote(name) or Path(name).expanduser().is_dir():
         return HubNetwork(name)
     raise _unknown(name)

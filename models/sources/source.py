@@ -33,6 +33,11 @@ class Source(Protocol):
     """Where a backbone comes from: one class for each kind of thing that `backbone.name` may be."""
 
     @property
+    def name(self) -> str:
+        """As asked for."""
+        ...
+
+    @property
     def label(self) -> str:
         """The name that folders, pictures and reports show."""
         ...

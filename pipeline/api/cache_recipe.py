@@ -88,7 +88,7 @@ def _experiment(cache: features.Features) -> Experiment:
 def _require_engine(experiment: Experiment, cache: features.Features) -> None:
     compute = experiment.compute
     try:
-        models.resolve_engine(compute.engine, compute.precision)
+        models.backbone_engine(experiment.backbone.name, compute.engine, compute.precision)
     except models.EngineUnavailable as reason:
         raise RequestError(
             f"The features of {cache.path} were made by {compute.engine} in {compute.precision}, which this machine cannot do: "

@@ -217,7 +217,8 @@ class Extractor(ImageTransformer):
     def _check(self) -> None:
         super()._check()
         experiment = self._experiment("folder")
-        models.resolve_engine(experiment.compute.engine, experiment.compute.precision)
+        compute = experiment.compute
+        models.backbone_engine(experiment.backbone.name, compute.engine, compute.precision)
         resizing_of(experiment)
 
     def _home(self) -> Path:

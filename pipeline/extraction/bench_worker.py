@@ -52,7 +52,8 @@ def main() -> None:
 def prepare(variant: dict[str, Any]) -> tuple[dict[str, Callable[[], Any]], dict[str, Any]]:
     """Return the variant's runs by name, each warmed up once, and what is known about it."""
     size = tuple(variant["size"])
-    backbone = models.load_backbone(variant["backbone"], variant["weights"], size, 0)
+    asked = models.Preprocessing(**variant["preprocessing"]) if variant["preprocessing"] else None
+    backbone = models.load_backbone(variant["backbone"], variant["weights"], size, 0, asked)
     backbone.require_layers((variant["layer"],))
     dataset = _synthetic(variant["images"])
     images = dataset.images("train", np.arange(variant["images"]))
@@ -67,18 +68,33 @@ def prepare(variant: dict[str, Any]) -> tuple[dict[str, Callable[[], Any]], dict
 
 
 def _baseline(
-    backbone: models.Backbone, layer: str, images: np.ndarray, folder: Path
+    backbone: "models.Layered", layer: str, images: np.ndarray, folder: Path
 ) -> tuple[dict[str, Callable[[], Any]], dict[str, Any]]:
-    import keras
-
     from bottleneck_features.pipeline.extraction.walk_through import walk_through
 
-    model = keras.Model(backbone.model.input, backbone.model.get_layer(layer).output)
-    return {"stage": lambda: walk_through(model, images, backbone.size, folder / "features.npz")}, {}
+    predict = _predict(backbone, layer)
+    return {"stage": lambda: walk_through(predict, images, backbone.size, folder / "features.npz")}, {}
+
+
+def _predict(backbone: "models.Layered", layer: str) -> Callable[[np.ndarray], np.ndarray]:
+    """Return what computes a layer's output in float32, in batches as the walk-through's."""
+    import keras
+
+    from bottleneck_features.models.runtime_backbone import RuntimeBackbone
+    from bottleneck_features.models.tracing import output_of
+    from bottleneck_features.pipeline.extraction.walk_through import BATCH, predict_by
+
+    if isinstance(backbone, RuntimeBackbone):
+        run = backbone.as_in_file((layer,))
+        return lambda images: np.concatenate(
+            [run(images[start : start + BATCH])[0] for start in range(0, len(images), BATCH)]
+        )
+    assert isinstance(backbone, models.Backbone)
+    return predict_by(keras.Model(backbone.model.input, output_of(backbone.model, layer)))
 
 
 def _engine(
-    backbone: models.Backbone, variant: dict[str, Any], dataset: Dataset, images: np.ndarray, folder: Path
+    backbone: "models.Layered", variant: dict[str, Any], dataset: Dataset, images: np.ndarray, folder: Path
 ) -> tuple[dict[str, Callable[[], Any]], dict[str, Any]]:
     batch, size = variant["batch_size"], backbone.size
 

@@ -80,7 +80,7 @@ def images_key_of(identity: Mapping[str, Any]) -> str:
 def settings_identity(experiment: Experiment) -> dict[str, Any]:
     """Return the settings that change the features' numbers, for any images: a part of `recipe`."""
     compute = experiment.compute
-    engine, precision = models.resolve_engine(compute.engine, compute.precision)
+    engine, precision = models.backbone_engine(experiment.backbone.name, compute.engine, compute.precision)
     return {
         **network_settings(experiment),
         "backbone.weights": weights_label(experiment),

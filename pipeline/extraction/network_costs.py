@@ -1,13 +1,14 @@
 """What features of a network cost, and where it comes from: speed, size, work for one image, licence."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from bottleneck_features import models
+from bottleneck_features.models.sources.runtime_file import RuntimeFile
 from bottleneck_features.pipeline.extraction.filling import NetworkOnDemand
-from bottleneck_features.pipeline.extraction.networks import backbone_of
+from bottleneck_features.pipeline.extraction.networks import trainable_backbone
 from bottleneck_features.pipeline.extraction.opened import OpenedExperiment
 from bottleneck_features.quiet import import_tensorflow
 
@@ -76,7 +77,7 @@ def network_costs(opened: OpenedExperiment, network: NetworkOnDemand, images: in
         weights=weights.source,
         notice=weights.notice,
         input_size=settings.input.size,
-        megabytes=round((_bytes_of(weights.path) if weights.path else _random_bytes(opened)) / 1e6, 4),
+        megabytes=round((_bytes_of(backbone.name, weights.path) if weights.path else _random_bytes(opened)) / 1e6, 4),
         gflop_per_image=network.gflop_per_image,
         images_per_second=rate,
         speed_of="this run" if images else "earlier runs" if rate else NOT_KNOWN,
@@ -87,14 +88,19 @@ def network_costs(opened: OpenedExperiment, network: NetworkOnDemand, images: in
     )
 
 
-def _bytes_of(weights: Path) -> int:
-    """Return the size of a file, or of those of a network's folder that hold weights."""
-    files = [weights] if weights.is_file() else [one for one in weights.iterdir() if one.suffix in IN_A_FOLDER]
+def _bytes_of(name: str, weights: Path) -> int:
+    """Return the size of a network's files, or of those in its folder that hold weights."""
+    source = models.named_source(name)
+    files: Sequence[Path] = [weights]
+    if isinstance(source, RuntimeFile):
+        files = source.files
+    elif weights.is_dir():
+        files = [one for one in weights.iterdir() if one.suffix in IN_A_FOLDER]
     return sum(file.stat().st_size for file in files)
 
 
 def _random_bytes(opened: OpenedExperiment) -> int:
     """Return what weights that no file has take in float32."""
     import_tensorflow()
-    built = backbone_of(opened.experiment, opened.experiment.backbone.weights)
+    built = trainable_backbone(opened.experiment, opened.experiment.backbone.weights)
     return BYTES_OF_A_WEIGHT * built.model.count_params()

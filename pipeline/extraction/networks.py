@@ -58,7 +58,7 @@ class WantedNetwork:
     def can_be_kept(self) -> bool:
         """Whether it is one of those that are written: those of OpenVINO."""
         compute = self.experiment.compute
-        return models.resolve_engine(compute.engine, compute.precision)[0] == "openvino"
+        return models.backbone_engine(self.experiment.backbone.name, compute.engine, compute.precision)[0] == "openvino"
 
 
 class KeptNetwork(BaseModel):
@@ -249,14 +249,14 @@ def give_name(making: Path, folder: Path) -> None:
                 raise
 
 
-def backbone_of(experiment: Experiment, weights: str) -> "models.Backbone":
-    """Load the network of an experiment, with its own weights or others.
+def trainable_backbone(experiment: Experiment, weights: str) -> "models.Backbone":
+    """Load the network of an experiment as a Keras model, with its own weights or others.
 
     Raises:
-        models.ModelError: it, its weights or the size of its images cannot be had.
+        models.ModelError: it, its weights or the size of its images cannot be had, or it is no Keras model.
     """
     asked = asked_preprocessing(experiment.backbone)
-    return models.load_backbone(experiment.backbone.name, weights, experiment.input.size, experiment.seed, asked)
+    return models.load_keras_backbone(experiment.backbone.name, weights, experiment.input.size, experiment.seed, asked)
 
 
 def experiment_extractor(
@@ -278,7 +278,8 @@ def experiment_extractor(
         OSError: `network_file` cannot be written.
     """
     import_tensorflow()
-    backbone = backbone_of(experiment, experiment.backbone.weights)
+    settings, asked = experiment.backbone, asked_preprocessing(experiment.backbone)
+    backbone = models.load_backbone(settings.name, settings.weights, experiment.input.size, experiment.seed, asked)
     return models.build_extractor(
         backbone,
         layers=experiment.backbone.layers,

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from bottleneck_features import models
 from bottleneck_features.pipeline.evaluation.study import Study
 from bottleneck_features.pipeline.methods.cross_validation import Folding
 
@@ -58,6 +59,11 @@ def _once(study: Study) -> dict[str, float | None]:
         "convnet-small": small_convnet_seconds(study),
         "fine-tune": fine_tune_seconds(study),
     }
+
+
+def can_be_trained(study: Study) -> bool:
+    """Return whether the network itself can be trained; a file that OpenVINO runs as it is cannot."""
+    return not models.find_source(study.experiment.backbone.name).trainable
 
 
 def fine_tune_seconds(study: Study) -> float | None:

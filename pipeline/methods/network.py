@@ -12,7 +12,7 @@ from bottleneck_features.pipeline.evaluation.splits import digest
 from bottleneck_features.pipeline.evaluation.study import Study
 from bottleneck_features.pipeline.evaluation.trained import TrainedMethod
 from bottleneck_features.pipeline.experiment import Experiment
-from bottleneck_features.pipeline.extraction.networks import backbone_of
+from bottleneck_features.pipeline.extraction.networks import trainable_backbone
 from bottleneck_features.pipeline.methods.layer_rows import LayerRows
 from bottleneck_features.pipeline.methods.pixels import pixel_batches, pixel_probabilities
 from bottleneck_features.pipeline.methods.resumable import Schedule, fit_resumable, recipe_folder, sole_training
@@ -92,7 +92,7 @@ def _builder(
     weights = "random" if method == "from-scratch" else experiment.backbone.weights
 
     def build() -> keras.Model:
-        backbone = backbone_of(experiment, weights)
+        backbone = trainable_backbone(experiment, weights)
         model = models.classifier(
             backbone,
             experiment.backbone.layers[-1],

@@ -28,7 +28,7 @@ from bottleneck_features.pipeline.methods.best_probe import (
     search_with_progress,
 )
 from bottleneck_features.pipeline.methods.convnet import train_convnet
-from bottleneck_features.pipeline.methods.costs import fine_tune_seconds, small_convnet_seconds
+from bottleneck_features.pipeline.methods.costs import can_be_trained, fine_tune_seconds, small_convnet_seconds
 from bottleneck_features.pipeline.methods.cross_validation import Folding, cross_validate
 from bottleneck_features.pipeline.methods.learning_curve import LearningCurvePoint, extrapolated, learning_curve
 from bottleneck_features.pipeline.methods.pixels import pixels_on_disk
@@ -173,7 +173,7 @@ def gather(study: Study, pool: Workers, folded: FoldedSet | None = None) -> Evid
                 scratch[0].figures["validation"] if scratch else None,
                 tried,
             ),
-            Option("fine-tune", fine_tune_seconds(study), None),
+            *([Option("fine-tune", fine_tune_seconds(study), None)] if can_be_trained(study) else []),
         ),
         level=_level(study, found),
         against_scratch=_paired(study, answers_of(found.kept), scratch[1]) if scratch else None,

@@ -16,6 +16,7 @@ from bottleneck_features.pipeline.errors import PipelineError, RequestError
 from bottleneck_features.pipeline.experiment import Experiment
 from bottleneck_features.pipeline.extraction.identity import backbone_label
 from bottleneck_features.pipeline.progress import progress
+from bottleneck_features.pipeline.resolved_experiment import asked_preprocessing, resolved
 from bottleneck_features.pipeline.results import Clock, Result, experiment_json, run_folder, write_result
 
 BASELINE = "walk-through"
@@ -77,7 +78,8 @@ class Measured:
 def bench(experiment: Experiment, home: Path, effort: Effort) -> Result:
     """Measure stage one of an experiment's backbone on this machine, with synthetic 32×32 images.
 
-    Weights play no part in speed: a registered backbone gets random ones, a `.keras` file has its own.
+    Weights play no part in speed: a registered backbone gets random ones, a model file has its own. What a file that OpenVINO
+    runs is compared with is that file in ONNX Runtime, else in OpenVINO, in float32.
 
     Args:
         experiment: its backbone, last layer, input size and batch size are used.
@@ -92,11 +94,11 @@ def bench(experiment: Experiment, home: Path, effort: Effort) -> Result:
         RequestError: there is no such backbone, layer or weights.
         PipelineError: the process of a variant died.
     """
-    clock = Clock()
+    clock, experiment = Clock(), resolved(experiment)
     folder = run_folder(home, experiment.name, "bench")
     with tempfile.TemporaryDirectory(dir=home) as scratch:
         request = _request(experiment, effort, scratch)
-        workers = [BenchmarkProcess({**request, **variant}) for variant in _variants(effort)]
+        workers = [BenchmarkProcess({**request, **variant}) for variant in _variants(experiment.backbone.name, effort)]
         try:
             with clock.phase("prepare"):
                 for worker in progress(iterable=workers, desc="getting ready", unit="variant"):
@@ -192,9 +194,11 @@ class BenchmarkProcess:
 def _request(experiment: Experiment, effort: Effort, scratch: str) -> dict[str, Any]:
     name = experiment.backbone.name
     batch = experiment.compute.batch_size
+    asked = asked_preprocessing(experiment.backbone)
     return {
         "backbone": name,
         "weights": experiment.backbone.weights if models.is_model_file(name) else "random",
+        "preprocessing": None if asked is None else asdict(asked),
         "layer": experiment.backbone.layers[-1],
         "size": experiment.input.size,
         "batch_size": batch,
@@ -203,9 +207,10 @@ def _request(experiment: Experiment, effort: Effort, scratch: str) -> dict[str, 
     }
 
 
-def _variants(effort: Effort) -> list[dict[str, str]]:
+def _variants(name: str, effort: Effort) -> list[dict[str, str]]:
     found = [{"engine": "baseline", "precision": "float32"}]
-    engines = ("tensorflow",) if models.gpus() else ("tensorflow", "openvino")
+    only = models.only_engine(name)
+    engines = (only,) if only else ("tensorflow",) if models.gpus() else ("tensorflow", "openvino")
     for engine, precision in product(engines, effort.precisions):
         try:
             resolved = models.resolve_engine(engine, precision)

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from bottleneck_features import models
 from bottleneck_features.models.parallel import Workers, workers
 from bottleneck_features.pipeline.evaluation.folded_set import FoldedSet
 from bottleneck_features.pipeline.evaluation.predictions import PREDICTIONS_FILE
@@ -17,6 +18,7 @@ from bottleneck_features.pipeline.evaluation.scored import (
 )
 from bottleneck_features.pipeline.evaluation.study import Study
 from bottleneck_features.pipeline.evaluation.trained import TrainedMethod
+from bottleneck_features.pipeline.method_names import NETWORKS
 from bottleneck_features.pipeline.methods.compared import (
     CHEAP,
     Training,
@@ -52,9 +54,12 @@ def compare(study: Study, folding: Folding | None = None, seeds: Seeds | None = 
         NoCache: there is no cache that matches; the message names what differs.
         features.CacheError: there is one, which cannot be used; see `open_cache`.
         RequestError: a class has too few samples to train and to validate.
+        models.ModelError: a method trains the network, and it is a file that OpenVINO runs as it is.
         PipelineError: a loss became NaN.
     """
     wanted = compared_methods(study.experiment)
+    if any(one.name in NETWORKS for one in wanted):
+        models.require_trainable(study.experiment.backbone.name)
     with pixels_on_disk(study.dataset, study.home) as pixels, workers() as pool:
         folded = _folded(study, folding, pixels, pool) if folding else None
         examples: dict[str, TrainedMethod] = {}  # of the first fold, of methods that are too costly to train once more

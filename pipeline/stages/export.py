@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from bottleneck_features import models
 from bottleneck_features.features.storage import remove_stale, workshop
 from bottleneck_features.models.building import backbone_recipe
 from bottleneck_features.models.deployable import LinearHead, deployable
@@ -15,7 +16,7 @@ from bottleneck_features.models.recipe import Recipe
 from bottleneck_features.pipeline.datasets import open_dataset
 from bottleneck_features.pipeline.errors import PipelineError, RequestError
 from bottleneck_features.pipeline.extraction.cache import data_warnings, weights_notes
-from bottleneck_features.pipeline.extraction.networks import backbone_of
+from bottleneck_features.pipeline.extraction.networks import trainable_backbone
 from bottleneck_features.pipeline.reporting.model_card import CARD, model_card
 from bottleneck_features.pipeline.results import Clock, Result, experiment_json, run_folder, write_result, write_text
 from bottleneck_features.pipeline.use.inference import inference
@@ -64,9 +65,11 @@ def export_model(model: SavedModel, formats: Sequence[str], home: Path, to: Path
 
     Raises:
         RequestError: the head is k-NN, which cannot be exported.
+        InvalidSetting: the backbone is a file that OpenVINO runs as it is.
         EngineUnavailable: a package that a format needs is missing.
         PipelineError: a format's predictions are not the pipeline's; it was removed.
     """
+    models.require_trainable(model.experiment.backbone.name)
     for name in formats:
         FORMATS[name].require()
     clock = Clock()
@@ -136,7 +139,7 @@ def deployed(model: SavedModel) -> Any:
             f"The head of --model {model.name} ({known['method']}) needs its {n:,} training images, so it cannot be exported. "
             "Export a linear head: run bottleneck train-head with the same options, then use --model train-head."
         )
-    backbone = backbone_of(experiment, experiment.backbone.weights)
+    backbone = trainable_backbone(experiment, experiment.backbone.weights)
     poolings = tuple(known["pooling"][layer] for layer in known["layers"])
     recipe = backbone_recipe(
         backbone,

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bottleneck_features import features
+from bottleneck_features import features, models
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.experiment import Experiment
 from bottleneck_features.pipeline.extraction.extract import (
@@ -81,7 +81,8 @@ def _finished(opened: OpenedExperiment, details: Mapping[str, Any]) -> Result:
         "cache_mib": round(info.bytes / 2**20, 1),
         "layers": {layer: list(shape) for layer, shape in (info.shapes or {}).items()},
     }
-    return opened.write(details, opened.data_warnings(), opened.cache_key)
+    note = models.engine_note(opened.experiment.backbone.name)
+    return opened.write(details, (*opened.data_warnings(), *([note] if note else [])), opened.cache_key)
 
 
 def extract_on_ray(

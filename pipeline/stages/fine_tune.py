@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from bottleneck_features import models
 from bottleneck_features.features.storage import workshop
 from bottleneck_features.models.downloads import file_digest
 from bottleneck_features.pipeline.evaluation.scored import score_method, scored_details, scored_pictures
@@ -35,6 +36,7 @@ def fine_tune(study: Study) -> Result:
         PipelineError: the loss became NaN.
     """
     experiment, method = study.experiment, study.command
+    models.require_trainable(experiment.backbone.name)
     cache = study.cache if starts_from_probe(experiment, method) else study.cache_if_any
     evaluation = study.evaluation
     with pixels_on_disk(study.dataset, study.home) as pixels:

@@ -9,7 +9,7 @@ from typing import Any
 from bottleneck_features.pipeline.evaluation.study import Study, open_study
 from bottleneck_features.pipeline.experiment import Experiment
 from bottleneck_features.pipeline.method_names import row_label
-from bottleneck_features.pipeline.methods.costs import estimated_seconds, larger_network
+from bottleneck_features.pipeline.methods.costs import can_be_trained, estimated_seconds, larger_network
 from bottleneck_features.pipeline.methods.cross_validation import Folding, folding_of
 from bottleneck_features.pipeline.reporting.answer import best_method
 from bottleneck_features.pipeline.reporting.sources import read_result
@@ -22,7 +22,7 @@ from bottleneck_features.pipeline.stages.report import report
 from bottleneck_features.pipeline.stages.train_head import train_head
 
 ALWAYS = ("head", "best-probe")  # are compared with networks where there is time for one
-NETWORKS = ("convnet-small", "fine-tune")
+NETWORKS = ("convnet-small", "fine-tune")  # the first needs no network that can be trained on
 REPORT_SECONDS = 15.0
 
 
@@ -115,7 +115,7 @@ def _compared(
     networks = []
     if "head" not in known:
         budget.ends -= cost["head"] or 0.0  # is compared with every network
-    for name in NETWORKS:
+    for name in NETWORKS if can_be_trained(study) else NETWORKS[:1]:
         if name in known or budget.allows(name, cost[name]):
             networks.append(name)
             budget.ends -= 0.0 if name in known else cost[name] or 0.0

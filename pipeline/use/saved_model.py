@@ -247,9 +247,9 @@ def _usable(experiment: Experiment, found: FoundNetwork | None) -> tuple[Experim
     if found and found.serves(experiment) and compute.precision == "int8":
         return experiment, ()  # what makes such a network is not needed to run it
     try:
-        models.resolve_engine(compute.engine, compute.precision)
+        models.backbone_engine(experiment.backbone.name, compute.engine, compute.precision)
     except models.EngineUnavailable as reason:
-        engine, precision = models.resolve_engine()
+        engine, precision = models.backbone_engine(experiment.backbone.name)
         warning = (
             f"The features were made by {compute.engine} in {compute.precision}, which is not available on this machine "
             f"({reason}); {engine} in {precision} is used: probabilities may differ a little."

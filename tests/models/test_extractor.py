@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from bottleneck_features import models
-from bottleneck_features.models.building import gflop_per_image, require_agreement
+from bottleneck_features.models.building import require_agreement
 from bottleneck_features.models.engines import cpu_has_bfloat16
 from bottleneck_features.models.errors import EngineMismatch, EngineUnavailable, InvalidSetting
+from bottleneck_features.models.keras_costs import gflop_per_image
 
 LAYERS = ("relu1", "bn2", "conv3")
 LITE0_LAYERS = ("block3b_add", "block5c_add", "top_activation")

@@ -6,7 +6,7 @@ import pytest
 
 from bottleneck_features import models
 from bottleneck_features.models.backbones import load_backbone
-from bottleneck_features.models.building import _first_input, colour_fields
+from bottleneck_features.models.building import colour_fields
 from bottleneck_features.models.input_check import INPUT, cautions, judge, output_figures
 
 
@@ -14,7 +14,7 @@ from bottleneck_features.models.input_check import INPUT, cautions, judge, outpu
 def test_no_false_alarm_over_the_registered_networks(name):
     weights = "imagenet" if name == "efficientnet-lite0" else "random"
     backbone = load_backbone(name, weights, (64, 64))
-    assert judge(_first_input(backbone, colour_fields((64, 64), 8)), name) == ""
+    assert judge(backbone.first_input(colour_fields((64, 64), 8)), name) == ""
 
 
 def convnet(path, *scalings):

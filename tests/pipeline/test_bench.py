@@ -42,7 +42,14 @@ def test_a_wrong_request_for_a_benchmark_is_one_message(tmp_path, override, expe
 
 def test_the_walk_through_gets_ready_and_runs(tmp_path):
     variant = {"engine": "baseline", "precision": "float32", "backbone": "efficientnet-lite0", "weights": "random"}
-    variant |= {"layer": "block1a_project_bn", "size": [32, 32], "batch_size": 2, "images": 2, "scratch": str(tmp_path)}
+    variant |= {
+        "layer": "block1a_project_bn",
+        "size": [32, 32],
+        "batch_size": 2,
+        "images": 2,
+        "scratch": str(tmp_path),
+        "preprocessing": None,
+    }
     process = BenchmarkProcess(variant)
     try:
         process.prepare()
