@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from bottleneck_features.models import hub_models, keras_models, registered_nets
 from bottleneck_features.models.folding import inference_copy
-from bottleneck_features.models.keras_costs import gflop_per_image
+from bottleneck_features.models.keras_costs import gflop_per_image, layer_gflop
 from bottleneck_features.models.layered import Layered
 from bottleneck_features.models.loaded import Loaded
 from bottleneck_features.models.preprocessing import Preprocessing
@@ -111,6 +111,10 @@ class Backbone(Layered):
     def gflop_per_image(self, recipe: Recipe) -> float:
         """Count the multiply-adds for one image, each as two, in 1e9."""
         return gflop_per_image(truncated(self.model, recipe.layers), len(recipe.views))
+
+    def layer_gflop(self) -> dict[str, float]:
+        """Return by layer what it and all that it needs cost for one image, as `gflop_per_image` counts."""
+        return layer_gflop(self.model)
 
 
 def layer_names(name: str) -> tuple[str, ...]:

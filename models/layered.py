@@ -86,6 +86,10 @@ class Layered(ABC):
     def gflop_per_image(self, recipe: Recipe) -> float:
         """Count the multiply-adds for one image, each as two, in 1e9; biases, norms and resizing do not count."""
 
+    @abstractmethod
+    def layer_gflop(self) -> dict[str, float]:
+        """Return by layer what it and all that it needs cost for one image, as `gflop_per_image` counts."""
+
     def tokens_of(self, layer: str) -> Tokens | None:
         """Return how the tokens lie in a layer's output; None for maps and vectors."""
         shape = self.output_shape(layer)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bottleneck_features.models.errors import InvalidSetting, require_choice
@@ -66,3 +68,17 @@ class Recipe:
                 f"backbone.layers and input.views need at least one entry and no layer twice. "
                 f"Received: layers={list(self.layers)}, views={list(self.views)}."
             )
+
+
+def read_shape(shape: Sequence[int], reading: str, tokens: Tokens | None) -> int:
+    """Return how many numbers of one image are read of a layer.
+
+    Args:
+        shape: of a layer's output, without the first axis.
+        reading: one of `READINGS`.
+        tokens: how its tokens lie; None for vectors and maps.
+    """
+    if reading == "none":
+        positions = math.prod(tokens.grid) if tokens else math.prod(shape[:-1])
+        return positions * shape[-1]
+    return 2 * shape[-1] if reading == "cls+patches" else shape[-1]

@@ -14,7 +14,7 @@ from bottleneck_features.models.errors import EngineUnavailable
 from bottleneck_features.models.layered import Layered
 from bottleneck_features.models.preprocessing import Preprocessing
 from bottleneck_features.models.recipe import Recipe, Tokens
-from bottleneck_features.models.runtime_costs import gflop
+from bottleneck_features.models.runtime_costs import gflop, layer_gflop
 from bottleneck_features.models.runtime_input import arriving, require_preprocessing
 from bottleneck_features.models.runtime_networks import RuntimeLayer, layers_of, operations, read_network, sized
 from bottleneck_features.models.runtime_reference import Run, as_in_file, reference_runtime
@@ -108,6 +108,11 @@ class RuntimeBackbone(Layered):
         """Count the multiply-adds for one image, each as two, in 1e9."""
         nodes = operations(self.network)
         return gflop(self.network, [nodes[name].get_name() for name in recipe.layers]) * len(recipe.views)
+
+    def layer_gflop(self) -> dict[str, float]:
+        """Return by layer what it and all that it needs cost for one image, as `gflop_per_image` counts."""
+        nodes = operations(self.network)
+        return layer_gflop(self.network, {name: nodes[name].get_name() for name in self.layers})
 
 
 def load_runtime_backbone(

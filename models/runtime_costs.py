@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
+from bottleneck_features.models.costs import cumulative
 from bottleneck_features.models.runtime_networks import MARKED
 
 if TYPE_CHECKING:
@@ -22,6 +23,19 @@ def gflop(network: openvino.Model, layers: Collection[str]) -> float:
         layers: OpenVINO's unique names of their operations.
     """
     return 2e-9 * sum(_products(op) for op in needed(network, layers)) / MARKED
+
+
+def layer_gflop(network: openvino.Model, layers: Mapping[str, str]) -> dict[str, float]:
+    """Return by layer what it and all that it needs cost for one image, as `gflop` counts.
+
+    Args:
+        network: sized.
+        layers: by layer OpenVINO's unique name of its operation.
+    """
+    ops = network.get_ordered_ops()
+    parents = {op.get_name(): [value.get_node().get_name() for value in op.input_values()] for op in ops}
+    found = cumulative(parents, {op.get_name(): 2e-9 * _products(op) / MARKED for op in ops})
+    return {layer: found[name] for layer, name in layers.items()}
 
 
 def needed(network: openvino.Model, layers: Collection[str]) -> list[Any]:

@@ -28,6 +28,7 @@ from bottleneck_features.pipeline.commandline.cli_frame import (
     seeded,
     show,
 )
+from bottleneck_features.pipeline.commandline.cli_layers import layers_command
 from bottleneck_features.pipeline.commandline.cli_networks import compare_networks
 from bottleneck_features.pipeline.commandline.cli_settings import experiments_command, settings_command
 from bottleneck_features.pipeline.commandline.cli_use import (
@@ -339,6 +340,7 @@ for command in (
     features_command,
     experiments_command,
     settings_command,
+    layers_command,
     cache,
     predict_command,
     evaluate_command,

@@ -141,7 +141,7 @@ def test_a_broken_experiment_file_is_refused(tmp_path, text, expected):
         ("{mean = [0.5, 0.5, 0.5]}", "backbone.preprocessing.std is missing"),
         (
             "{mean = [0.5, 0.5, 0.5], sdt = [1, 1, 1], std = [1, 1, 1]}",
-            "Unknown key 'backbone.preprocessing.sdt' in --set backbone.preprocessing={mean",
+            "Unknown key 'backbone.preprocessing.sdt' in --set backbone.preprocessing",
         ),
         ("{mean = [0.5, 0.5, 0.5], std = [0, 1, 1]}", "backbone.preprocessing.std: Input should be greater than 0"),
         ("{mean = [0.5, 0.5], std = [1, 1, 1]}", "backbone.preprocessing.mean"),
