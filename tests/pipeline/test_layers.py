@@ -4,11 +4,16 @@ import json
 
 import keras
 import pytest
-from commandline import invoke
+from click.testing import CliRunner
 from published import write_folder
 
 from bottleneck_features import models
 from bottleneck_features.models.keras_costs import gflop_per_image, layer_gflop
+from bottleneck_features.pipeline.commandline.cli import main
+
+
+def invoke(*words):
+    return CliRunner().invoke(main, words)
 
 
 def listed(*words):
@@ -23,8 +28,8 @@ def test_a_registered_network_needs_no_weights():
     assert found["size"] == [64, 64]
     last = layers["conv5_block2_out"]
     assert last == {
-        "name": "conv5_block2_out", "shape": [2, 2, 512], "reading": "avg", "features": 512, "gflop": pytest.approx(0.2962, abs=0.001),
-        "share": pytest.approx(1.0), "taken": True, "stage": True,
+        "name": "conv5_block2_out", "shape": [2, 2, 512], "reading": "avg", "features": 512,
+        "gflop": pytest.approx(0.2962, abs=0.001), "share": pytest.approx(1.0), "taken": True, "stage": True,
     }  # fmt: skip
     assert layers["conv4_block2_out"]["stage"]
     assert layers["conv4_block2_out"]["gflop"] < last["gflop"]
