@@ -151,10 +151,18 @@ def _named_settings(overrides: tuple[str, ...]) -> list[str]:
 
 
 def short_words(backbone: str | None, size: str | None) -> tuple[str, ...]:
-    """Return the settings that `--backbone` and `--size` stand for: the network, its default layers and its ImageNet weights."""
+    """Return the settings that `--backbone` and `--size` stand for: the network, its own layers, weights, size and kernel.
+
+    Raises:
+        models.ModelError: there is no such network, or its files cannot be had.
+    """
     found = []
     if backbone:
         found += [f"backbone.name={backbone}", "backbone.weights=imagenet"]
+        if backbone not in models.backbone_names():  # of which size and kernel are the experiment's
+            published = models.find_source(backbone).protocol
+            found.append(f"input.resize={published.kernel}")
+            size = size or ",".join(map(str, published.size))
         found.append(f"backbone.layers={','.join(models.default_layers(backbone))}")
     if size:
         found.append(f"input.size={size if ',' in size else f'{size},{size}'}")

@@ -19,6 +19,7 @@ from bottleneck_features.models.sources.source import WeightsIdentity
 
 SUFFIXES = (".keras", ".h5")
 CONFIG = "config.json"  # of a .keras archive
+RANK = 4  # of a batch of images
 INSIDE = "inside the model file"
 
 
@@ -42,7 +43,15 @@ class KerasFile:
 
     @property
     def protocol(self) -> Protocol:
-        """That of ImageNet: the file says nothing."""
+        """ImageNet's, at the size that the model is for where it is for one: the file says no more."""
+        try:
+            layers = self.config().get("config", {}).get("layers", ())
+        except BackboneFileError:
+            return Protocol()
+        for layer in layers:
+            shape = layer.get("config", {}).get("batch_shape") or layer.get("config", {}).get("batch_input_shape")
+            if shape and len(shape) == RANK and all(shape[1:RANK]):
+                return Protocol((int(shape[1]), int(shape[2])))
         return Protocol()
 
     def own_weights(self) -> WeightsIdentity:

@@ -161,7 +161,8 @@ class Extractor(ImageTransformer):
         size: (height, width) in pixels, or one number for both, that images are resized to whatever their aspect; None: the
             network's own, 224 for most.
         weights: `"imagenet"`, `"random"`, or the path of a file.
-        resize: the kernel: `bilinear`, `nearest`, `bicubic`, `area`, `lanczos3`.
+        resize: the kernel: `bilinear`, `nearest`, `bicubic`, `area`, `lanczos3`; None: the network's own, `bilinear` for
+            registered ones.
         antialias: whether the kernel widens when an image shrinks.
         views: of `"identity"` and `"hflip"`; features of both are averaged.
         value_range: (lowest, highest), which become black and white in files, PIL images and arrays of more than 8 bits; files
@@ -187,7 +188,7 @@ class Extractor(ImageTransformer):
         pooling: str | Sequence[str] = "auto",
         size: int | tuple[int, int] | None = None,
         weights: str | os.PathLike[str] = "imagenet",
-        resize: str = "bilinear",
+        resize: str | None = None,
         antialias: bool = True,
         views: Sequence[str] = ("identity",),
         value_range: tuple[float, float] | None = None,
@@ -254,14 +255,15 @@ class Extractor(ImageTransformer):
         backbone = os.fspath(self.backbone)
         require_backbone(backbone)
         layers = models.default_layers(backbone) if self.layers is None else self.layers
-        size = models.find_source(backbone).protocol.size if self.size is None else self.size
+        published = models.find_source(backbone).protocol
+        size = published.size if self.size is None else self.size
         table = {
             "name": "extractor",
             "dataset": {"source": source, "value_range": arguments.plain(self.value_range or ())},
             "backbone": {"name": backbone, "layers": _listed(layers), "weights": arguments.plain(self.weights)},
             "input": {
                 "size": [arguments.plain(size)] * 2 if isinstance(size, int | np.integer) else arguments.plain(size),
-                "resize": self.resize,
+                "resize": published.kernel if self.resize is None else self.resize,
                 "antialias": arguments.plain(self.antialias),
                 "views": _listed(self.views),
             },

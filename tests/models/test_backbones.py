@@ -180,3 +180,42 @@ def test_a_network_called_as_a_layer_is_a_layer_to_take(tmp_path):
     extractor = models.build_extractor(backbone, ["inner", "last"], engine="tensorflow", precision="float32")
     features = extractor(np.full((2, 32, 32, 3), 255, np.uint8))
     np.testing.assert_allclose(np.maximum(features["inner"], 0), features["last"], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("ending", ["keras", "h5"])
+@pytest.mark.parametrize(("given", "size"), [((48, 32), (48, 32)), ((None, None), (224, 224))])
+def test_what_a_model_file_says_is_known_without_loading_it(ending, given, size, tmp_path):
+    images = keras.Input((*given, 3))
+    last = keras.layers.Conv2D(4, 3, name="the_last")(keras.layers.Rescaling(1 / 255)(images))
+    path = tmp_path / f"mine.{ending}"
+    keras.Model(images, last).save(path)
+    source = models.find_source(str(path))
+    assert (source.protocol.size, source.last_layer(("auto",)), source.label) == (size, "the_last", "mine")
+    assert models.load_backbone(str(path), size=(32, 32)).output_shape("the_last") == (None, 30, 30, 4)
+
+
+def test_a_sequential_model_is_a_network(tmp_path):
+    model = keras.Sequential(
+        [keras.Input((32, 32, 3)), keras.layers.Rescaling(1 / 255), keras.layers.Conv2D(4, 3, name="end")]
+    )
+    model.save(tmp_path / "s.keras")
+    backbone = models.load_backbone(str(tmp_path / "s.keras"), size=(32, 32))
+    extractor = models.build_extractor(backbone, ["end"], precision="float32", batch_size=2)
+    assert extractor.output_shapes == {"end": (4,)}
+    assert models.find_source(str(tmp_path / "s.keras")).last_layer(("auto",)) == "end"
+
+
+def test_an_h5_file_of_weights_alone_is_no_network(tmp_path):
+    model = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Conv2D(4, 3)])
+    model.save_weights(tmp_path / "w.weights.h5")
+    (tmp_path / "w.weights.h5").rename(tmp_path / "w.h5")
+    with pytest.raises(models.BackboneFileError, match="holds weights only, no whole model: name its network"):
+        models.find_source(str(tmp_path / "w.h5")).last_layer(("auto",))
+
+
+def test_an_h5_file_with_code_is_refused(tmp_path):
+    images = keras.Input((8, 8, 3))
+    path = tmp_path / "lambda.h5"
+    keras.Model(images, keras.layers.Lambda(lambda x: x + 1, output_shape=(8, 8, 3))(images)).save(path)
+    with pytest.raises(models.BackboneFileError, match="cannot be loaded in safe mode"):
+        models.load_backbone(str(path), size=(8, 8))
