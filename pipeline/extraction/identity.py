@@ -13,6 +13,7 @@ from bottleneck_features.pipeline.datasets.pixels.decoding import DECODING
 from bottleneck_features.pipeline.experiment import Experiment
 from bottleneck_features.pipeline.resolved_experiment import asked_preprocessing, resolved
 
+OF_FILES = ("backbone.weights", "backbone.preprocessing")  # what `file_settings` says
 _OF_IMAGES = {f"dataset.{name}" for name in ("train", "validation", "test", "labels", "split_seed")}
 
 
@@ -83,7 +84,7 @@ def settings_identity(experiment: Experiment) -> dict[str, Any]:
     engine, precision = models.backbone_engine(experiment.backbone.name, compute.engine, compute.precision)
     return {
         **network_settings(experiment),
-        "backbone.weights": weights_label(experiment),
+        **file_settings(experiment),
         "compute.engine": engine,
         "compute.precision": precision,
         "compute.batch_size": compute.batch_size,
@@ -96,10 +97,18 @@ def weights_label(experiment: Experiment) -> str:
     return f"{weights.source}:{weights.sha256}"
 
 
-def network_settings(experiment: Experiment) -> dict[str, Any]:
-    """Return the settings that change the features' numbers whatever computes them, but for the weights' bytes."""
-    experiment = resolved(experiment)
+def file_settings(experiment: Experiment) -> dict[str, Any]:
+    """Return what the network's files decide: its weights by their bytes, and its preprocessing; they are looked for."""
     asked = asked_preprocessing(experiment.backbone)
+    return {
+        "backbone.weights": weights_label(experiment),
+        "backbone.preprocessing": models.preprocessing_text(experiment.backbone.name, asked),
+    }
+
+
+def network_settings(experiment: Experiment) -> dict[str, Any]:
+    """Return the settings that change the features' numbers whatever computes them, but for `file_settings`."""
+    experiment = resolved(experiment)
     return {
         "input.size": list(experiment.input.size),
         "input.resize": experiment.input.resize,
@@ -107,7 +116,6 @@ def network_settings(experiment: Experiment) -> dict[str, Any]:
         "input.views": list(experiment.input.views),
         "backbone.name": backbone_label(experiment),
         "backbone.layers": list(experiment.backbone.layers),
-        "backbone.preprocessing": models.preprocessing_text(experiment.backbone.name, asked),
         "features.pooling": list(experiment.features.pooling),
         "features.dtype": experiment.features.dtype,
     }

@@ -23,7 +23,7 @@ from bottleneck_features.pipeline.datasets.pixels.value_ranges import kept_range
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.experiment import Experiment, with_random_weights
 from bottleneck_features.pipeline.experiment_file import restored_experiment
-from bottleneck_features.pipeline.extraction.identity import network_settings, weights_label
+from bottleneck_features.pipeline.extraction.identity import OF_FILES, file_settings, network_settings
 from bottleneck_features.pipeline.method_names import HEADS, MODELS, NETWORKS, training_command
 from bottleneck_features.pipeline.methods.recipe import NetworkRecord, require
 from bottleneck_features.pipeline.methods.saved_head import SavedHead, load_head
@@ -206,7 +206,8 @@ def _of_head(name: str, path: Path, overrides: tuple[str, ...], home: Path) -> S
     kept = found if found and found.serves(usable) else None
     identity = head.recipe["cache_identity"]
     own = kept is not None and (saved.backbone, saved.seed) == (trained.backbone, trained.seed)  # its weights are in it
-    _refuse_what_differs(identity, usable, identity.get("backbone.weights", "") if own else weights_label(usable), path)
+    files = {key: identity.get(key, "") for key in OF_FILES} if own else file_settings(usable)
+    _refuse_what_differs(identity, {**network_settings(usable), **files}, path)
     warnings = (*damage, *warnings, *_read_otherwise(identity, usable))
     return SavedModel(name, path, head.recipe, usable, head, None, home, kept, warnings)
 
@@ -259,9 +260,8 @@ def _usable(experiment: Experiment, found: FoundNetwork | None) -> tuple[Experim
     return experiment, ()
 
 
-def _refuse_what_differs(trained: Mapping[str, Any], experiment: Experiment, weights: str, path: Path) -> None:
+def _refuse_what_differs(trained: Mapping[str, Any], now: dict[str, Any], path: Path) -> None:
     """Refuse settings that give other features, whatever computes them, and weights that are not those of the training."""
-    now = {**network_settings(experiment), "backbone.weights": weights}
     if DECODING in trained:
         now[DECODING] = RECIPE
     then = {key: value for key, value in trained.items() if key in now}
