@@ -26,7 +26,7 @@ class Extractor:
         precision: what it computes in.
         batch_size: the most images a call takes; fewer are padded, so that a batch's bits do not depend on its length.
         output_shapes: shape of one image's features by layer, `(views, …)` for several views.
-        check: by layer, mean `cosine`, `lowest_cosine` and `relative_error` (L2) against the float32 Keras model, and as
+        check: by layer, mean `cosine`, `lowest_cosine` and `relative_error` (L2) against the float32 reference, and as
             `input_check` has them, the share of `constant_channels` and the `largest` number; of what reaches the first
             weights the `lowest`, the `highest` and the standard `deviation`.
         gflop_per_image: work for one image, a multiply-add counted as two.

@@ -14,7 +14,7 @@ from bottleneck_features import models
 from bottleneck_features.features.manifest import seal
 from bottleneck_features.features.storage import sha256_of
 from bottleneck_features.models.engines import cpu_has_bfloat16
-from bottleneck_features.models.weights import lite0_path
+from bottleneck_features.models.sources.registered import lite0_path
 from bottleneck_features.pipeline.errors import PipelineError, RequestError
 from bottleneck_features.pipeline.use.inference import inference
 from bottleneck_features.pipeline.use.keeping import LIMIT
@@ -213,7 +213,7 @@ def test_of_tensorflow_no_network_is_kept_and_nothing_is_said(tmp_path):
     done(*of(("features",), *words), home=tmp_path)
     result = done(*of(("train-head",), *words, "head.epochs=1"), home=tmp_path)
     assert result["network"] is None
-    assert not any("network" in warning for warning in result["warnings"])
+    assert not [warning for warning in result["warnings"] if "network" in warning]
     model = open_model(tmp_path, "digits")
     assert model.kept is None
     assert model.warnings == ()
