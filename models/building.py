@@ -15,7 +15,7 @@ from bottleneck_features.models.engine_choice import backbone_engine
 from bottleneck_features.models.engines import Engine
 from bottleneck_features.models.errors import EngineMismatch, EngineUnavailable, require_choice
 from bottleneck_features.models.extractor import Extractor
-from bottleneck_features.models.input_check import INPUT, input_figures, output_figures
+from bottleneck_features.models.input_check import input_figures, output_figures
 from bottleneck_features.models.layered import Layered
 from bottleneck_features.models.networks import write_network
 from bottleneck_features.models.recipe import POOLINGS, Recipe
@@ -91,9 +91,9 @@ def build_extractor(
         against=backbone.reference_name,
         remedy=backbone.surest,
     )
-    seen = {INPUT: input_figures(backbone.first_input(colour_fields(recipe.size, CHECK_IMAGES)))}
-    figures = {layer: {**check[layer], **output_figures(reference[layer])} for layer in check}
-    return replace(unchecked, check={**figures, **seen})
+    seen = input_figures(backbone.first_input(colour_fields(recipe.size, CHECK_IMAGES)))
+    figures = {layer: {**check[layer], **output_figures(reference[layer]), **seen} for layer in check}
+    return replace(unchecked, check=figures)
 
 
 def backbone_recipe(

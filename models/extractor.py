@@ -28,7 +28,7 @@ class Extractor:
         output_shapes: shape of one image's features by layer, `(views, …)` for several views.
         check: by layer, mean `cosine`, `lowest_cosine` and `relative_error` (L2) against the float32 reference, and as
             `input_check` has them, the share of `constant_channels` and the `largest` number; of what reaches the first
-            weights the `lowest`, the `highest` and the standard `deviation`.
+            weights the `input_lowest`, the `input_highest` and the standard deviation `input_deviation`.
         gflop_per_image: work for one image, a multiply-add counted as two.
         in_flight: batches worth having under way at a time.
     """

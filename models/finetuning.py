@@ -20,7 +20,7 @@ from bottleneck_features.models.readings import read_out
 from bottleneck_features.models.tracing import truncated
 
 ASPECTS = (3 / 4, 4 / 3)  # of the crops, as in torchvision
-BACKBONE, CLASSES = "backbone", "classes"
+BACKBONE, CLASSES, READING = "backbone", "classes", "reading"
 _PER_IMAGE = {"none": "avg"}  # what a classifier takes of a map that is kept whole
 
 
@@ -114,10 +114,9 @@ def classifier(
     """
     backbone.require_layers((layer,))
     network, tokens = truncated(backbone.model, (layer,)), backbone.tokens_of(layer)
-    reading = backbone.reading(layer, pooling)
-    last = (
-        network.outputs[0] if tokens is None else read_out(network.outputs[0], _PER_IMAGE.get(reading, reading), tokens)
-    )
+    reading, last = backbone.reading(layer, pooling), network.outputs[0]
+    if tokens is not None:
+        last = layers.Activation("linear", name=READING)(read_out(last, _PER_IMAGE.get(reading, reading), tokens))
     network = keras.Model(network.inputs[0], last, name=BACKBONE)
     for part in network._flatten_layers():
         part.trainable = True

@@ -189,21 +189,28 @@ def _vit(_: Any, backbone: Any, x: Any) -> Any:
     own, encoder = (backbone.get_layer(f"vit_{part}") for part in ("patching_and_embedding", "encoder"))
     special = [own.class_token] if own.use_class_token else []
     x = _embedded(x, own.patch_embedding, own.position_embedding.embeddings, special)
-    return _named(encoder.layer_norm, NORM)(_blocks(encoder.encoder_layers, x))
+    for number, block in enumerate(encoder.encoder_layers, 1):
+        x = _attended(block, number, x)
+        first, second = (_named(getattr(block.mlp, f"dense_{part}"), f"block{number}_dense_{part}") for part in (1, 2))
+        x = layers.Add(name=f"block{number}")([x, second(first(block.layer_norm_2(x)))])
+    return _named(encoder.layer_norm, NORM)(x)
 
 
 def _deit(_: Any, backbone: Any, x: Any) -> Any:
     own, encoder = (backbone.get_layer(f"deit_{part}") for part in ("patching_and_embedding", "encoder"))
     x = _embedded(x, own.patch_embedding, own.position_embedding, [own.class_token, own.distillation_token])
-    for number, block in enumerate(
-        encoder.encoder_layers, 1
-    ):  # a block as a whole gives None besides, which no graph may
-        for part in ("layer_norm_1", "mha", "layer_norm_2", "mlp"):
-            _named(getattr(block, part), f"block{number}_{part}")
-        y = block.layer_norm_1(x)
-        x = layers.Add(name=f"block{number}_add")([block.mha(y, y), x])
+    for number, block in enumerate(encoder.encoder_layers, 1):
+        x = _attended(block, number, x)
         x = _named(block.output_layer, f"block{number}")(block.mlp(block.layer_norm_2(x)), x)
     return _named(encoder.layer_norm, NORM)(x)
+
+
+def _attended(block: Any, number: int, x: Any) -> Any:
+    """Take the first half of a block by its parts: KerasHub's ViT cannot load it as a whole, DeiT's gives None besides."""
+    for part in ("layer_norm_1", "mha", "layer_norm_2", "mlp"):
+        _named(getattr(block, part), f"block{number}_{part}")
+    y = block.layer_norm_1(x)
+    return layers.Add(name=f"block{number}_add")([block.mha(y, y), x])
 
 
 def _dinov2(_: Any, backbone: Any, x: Any) -> Any:

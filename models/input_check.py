@@ -9,8 +9,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-INPUT = "(input)"  # the key of what reaches the first weights, beside those of the layers
-LOWEST, HIGHEST, DEVIATION = "lowest", "highest", "deviation"
+LOWEST, HIGHEST, DEVIATION = "input_lowest", "input_highest", "input_deviation"  # of what reaches the first weights
 CONSTANT, LARGEST = "constant_channels", "largest"
 RAW = 8.0  # numbers from 0 to beyond this were not rescaled
 UNDERSHOOT = 5.0  # of 0, by a wide kernel of resizing
@@ -65,7 +64,8 @@ def cautions(check: Check, where: str, *, raw_is_asked: bool = False) -> tuple[s
         where: the network's name.
         raw_is_asked: whether `backbone.preprocessing = "none"` says that it takes 0..255.
     """
-    found = [] if raw_is_asked else [_of_input(check.get(INPUT, {}), where)]
+    first = next(iter(check.values()), {})
+    found = [_of_input(first, where)] if DEVIATION in first and not raw_is_asked else []
     for layer, figures in check.items():
         if figures.get(CONSTANT, 0.0) > MOST_CONSTANT:
             found.append(
@@ -81,18 +81,16 @@ def cautions(check: Check, where: str, *, raw_is_asked: bool = False) -> tuple[s
 
 
 def _of_input(figures: Mapping[str, float], where: str) -> str:
-    if not figures:
-        return ""
     lowest, highest = figures[LOWEST], figures[HIGHEST]
-    if lowest > -UNDERSHOOT and highest > RAW:
-        return (
-            f"The first layer of '{where}' gets numbers from {lowest:.0f} to {highest:.0f}: nothing before it rescales images. "
-            f"If it was trained on others, {SET}; if on 0..255, to 'none', and this is not said again."
-        )
     if max(highest, -lowest) > BEYOND:
         return (
             f"The first layer of '{where}' gets numbers from {lowest:.0f} to {highest:.0f}: what is before it standardises 0..1, "
             f"and gets 0..255. {SET[0].upper()}{SET[1:]}."
+        )
+    if lowest > -UNDERSHOOT and highest > RAW:
+        return (
+            f"The first layer of '{where}' gets numbers from {lowest:.0f} to {highest:.0f}: nothing before it rescales images. "
+            f"If it was trained on others, {SET}; if on 0..255, to 'none', and this is not said again."
         )
     if figures[DEVIATION] < FLAT:
         return (

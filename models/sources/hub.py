@@ -14,7 +14,7 @@ from typing import Any
 from bottleneck_features.models.downloads import file_digest
 from bottleneck_features.models.errors import BackboneFileError, InvalidSetting, WeightsUnavailable
 from bottleneck_features.models.preprocessing import Preprocessing, Protocol
-from bottleneck_features.models.sources.hub_configs import Family, family_of
+from bottleneck_features.models.sources.hub_configs import MAPS_WITH_NORM, Family, family_of
 from bottleneck_features.models.sources.hub_downloads import downloaded, is_remote, own_name
 from bottleneck_features.models.sources.hub_preprocessing import published
 from bottleneck_features.models.sources.source import WeightsIdentity
@@ -31,7 +31,6 @@ class HubNetwork:
     """A network with its `config.json`; see `Source`."""
 
     name: str
-    trainable = ""
     comes_whole = True
 
     @property
@@ -59,6 +58,14 @@ class HubNetwork:
     def config(self) -> Mapping[str, Any]:
         """The content of its `config.json`."""
         return read(self.folder / CONFIG)
+
+    @property
+    def trainable(self) -> str:
+        """Why it cannot be trained on; empty for all but Swin."""
+        reason = (
+            f"'{self.name}' cannot be trained on, nor exported: KerasHub 0.32 cannot load a Swin that Keras has saved."
+        )
+        return reason if self.family is MAPS_WITH_NORM else ""
 
     @property
     def family(self) -> Family:

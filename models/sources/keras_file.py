@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from bottleneck_features.models.sources.source import WeightsIdentity
 SUFFIXES = (".keras", ".h5")
 CONFIG = "config.json"  # of a .keras archive
 RANK = 4  # of a batch of images
+PROBABILITIES = ("softmax", "sigmoid")
+BEHIND_FEATURES = ("Dense", "Dropout", "Activation", "Softmax", "Sigmoid")  # from there on layers are of the classes
 INSIDE = "inside the model file"
 
 
@@ -80,7 +83,7 @@ class KerasFile:
 
             return of_keras_hub(config, str(self.path)).last_layer(poolings)
         if config.get("class_name") == "Sequential":
-            return str(settings["layers"][-1]["config"]["name"])
+            return _before_classifier(settings["layers"], settings["layers"][-1]["config"]["name"])
         first: Any = settings.get("output_layers")
         while (
             isinstance(first, dict | list)
@@ -90,7 +93,7 @@ class KerasFile:
             first = next(iter(first.values())) if isinstance(first, dict) else first[0]
         if not (isinstance(first, list) and first):
             raise BackboneFileError(f"'{self.path}' does not say which layer is its last: set backbone.layers.")
-        return str(first[0])
+        return _before_classifier(settings["layers"], str(first[0]))
 
     def reading(self, layer: str, pooling: str) -> str:
         """Return the reading as it is: the shapes of its layers tell what `auto` means."""
@@ -115,3 +118,26 @@ class KerasFile:
             remedy = "name its network, and the file as backbone.weights" if weights else "fetch or save it again"
             raise BackboneFileError(f"'{self.path}' {what}: {remedy}.") from error
         return dict(found)
+
+
+def _before_classifier(layers: Sequence[dict[str, Any]], last: str) -> str:
+    """Return the layer whose output a network's classes are computed from; the last one where it gives no probabilities."""
+    known = {layer["config"]["name"]: layer for layer in layers}
+    order, name, probabilities = list(known), last, False
+    while name in known:
+        kind, settings = known[name]["class_name"], known[name]["config"]
+        probabilities = probabilities or settings.get("activation") in PROBABILITIES or kind in ("Softmax", "Sigmoid")
+        if not probabilities or kind not in BEHIND_FEATURES:
+            break
+        before = _inputs_of(known[name]) or order[: order.index(name)][-1:]
+        if len(before) != 1:
+            break
+        name = before[0]
+    return name if name in known and known[name]["class_name"] != "InputLayer" else last
+
+
+def _inputs_of(layer: dict[str, Any]) -> list[str]:
+    """Return the names of the layers that one takes its input from, as a functional model's file has them."""
+    text = json.dumps(layer.get("inbound_nodes", ()))
+    newer = re.findall(r'"keras_history": \["([^"]+)"', text)
+    return newer or re.findall(r'\["([^"]+)", \d+, \d+', text)

@@ -131,7 +131,7 @@ def deployed(model: SavedModel) -> Any:
         assert model.network is not None
         network, pooling = model.network.get_layer("backbone"), experiment.features.pooling[-1]
         kernel, bias = model.network.get_layer("classes").get_weights()
-        recipe = Recipe((known["layers"][-1],), ("max" if pooling == "max" else "avg",), *settings)
+        recipe = Recipe((network.layers[-1].name,), ("max" if pooling == "max" else "avg",), *settings)
         return deployable(network, recipe, LinearHead(kernel.T, bias, known["temperature"]))
     if not model.head.classifier.is_linear:
         n = len(model.head.classifier.arrays["labels"])

@@ -219,3 +219,23 @@ def test_an_h5_file_with_code_is_refused(tmp_path):
     keras.Model(images, keras.layers.Lambda(lambda x: x + 1, output_shape=(8, 8, 3))(images)).save(path)
     with pytest.raises(models.BackboneFileError, match="cannot be loaded in safe mode"):
         models.load_backbone(str(path), size=(8, 8))
+
+
+@pytest.mark.parametrize("ending", ["keras", "h5"])
+def test_of_a_classifier_the_features_before_its_classes_are_taken(ending, tmp_path):
+    images = keras.Input((32, 32, 3))
+    x = keras.layers.Conv2D(4, 3, name="conv")(keras.layers.Rescaling(1 / 255)(images))
+    x = keras.layers.GlobalAveragePooling2D(name="features")(x)
+    scores = keras.layers.Dense(5, name="scores")(keras.layers.Dropout(0.5, name="drop")(x))
+    keras.Model(images, scores).save(tmp_path / f"scores.{ending}")
+    keras.Model(images, keras.layers.Softmax(name="soft")(scores)).save(tmp_path / f"soft.{ending}")
+    dense = keras.layers.Dense(5, activation="softmax", name="classes")(x)
+    keras.Model(images, dense).save(tmp_path / f"dense.{ending}")
+    keras.Sequential([keras.Input((32, 32, 3)), *keras.Model(images, dense).layers[1:]]).save(
+        tmp_path / f"row.{ending}"
+    )
+    found = {
+        name: models.find_source(str(tmp_path / f"{name}.{ending}")).last_layer(("auto",))
+        for name in ("scores", "soft", "dense", "row")
+    }
+    assert found == {"scores": "scores", "soft": "features", "dense": "features", "row": "features"}

@@ -115,6 +115,24 @@ def test_a_network_that_openvino_cannot_run_names_the_other_engine(folders):
         models.build_extractor(backbone, ["norm"], engine="openvino", precision="float32", batch_size=4)
 
 
+@pytest.mark.parametrize("kind", ["vit", "deit", "dinov2-registers", "dinov3", "siglip", "clip", "resnet18"])
+def test_what_is_trained_on_comes_back_from_its_file(kind, folders, tmp_path):
+    size = KINDS[kind].sizes[-1]
+    backbone = models.load_keras_backbone(folders(kind), size=(size, size))
+    layer = models.find_source(folders(kind)).last_layer(("auto",))
+    model = models.classifier(backbone, layer, 3, (size, size, 3), pooling="auto", crop_area=1, flip=False)
+    assert model.get_layer("backbone").layers[-1].output.shape == model.get_layer("backbone").output_shape
+    model.save(tmp_path / "model.keras")
+    images = input_images(size).astype(np.float32)
+    again = keras.models.load_model(tmp_path / "model.keras", compile=False)
+    np.testing.assert_allclose(again(images, training=False), model(images, training=False), atol=1e-6)
+
+
+def test_what_cannot_be_trained_on_is_refused_before(folders):
+    with pytest.raises(InvalidSetting, match="cannot be trained on, nor exported: KerasHub 0.32 cannot load a Swin"):
+        models.load_keras_backbone(folders("swin"), size=(32, 32))
+
+
 def test_int8_is_calibrated_on_images(folders):
     backbone = models.load_backbone(folders("vit"), size=(32, 32))
     images = np.random.default_rng(0).integers(0, 256, (16, 32, 32, 3), np.uint8)
