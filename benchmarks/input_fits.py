@@ -20,6 +20,7 @@ from scipy.stats import t
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 
 from bottleneck_features.features import Features
 from bottleneck_features.models.parallel import workers
@@ -61,6 +62,7 @@ def folded(study: Study) -> tuple[np.ndarray, tuple[int, int]]:
     return found._values(found._answered[BEST_PROBE], "accuracy"), found._sizes()
 
 
+@threadpool_limits.wrap(1)  # threads would wait for one another at so few rows
 def few_labels(cache: Features, number: int) -> np.ndarray:
     """Return the accuracy on the test images for each draw of a few training images of each class."""
     train, test, layer = cache["train"], cache["test"], cache.layers[-1]
