@@ -131,7 +131,7 @@ def test_stretching_keeps_the_keys_of_before_and_the_others_have_keys_of_their_o
     stretched = network_settings(_experiment(fit="stretch"))
     assert set(stretched) == {
         *(f"input.{name}" for name in ("size", "resize", "antialias", "views")),
-        *(f"backbone.{name}" for name in ("name", "layers", "preprocessing")), "features.pooling", "features.dtype",
+        *(f"backbone.{name}" for name in ("name", "layers")), "features.pooling", "features.dtype",
     }  # fmt: skip
     others = [{"fit": "pad"}, {"fit": "crop", "crop_share": 0.875}, {"fit": "crop", "crop_share": 1.0}]
     keys = {identity_key(network_settings(_experiment(**one))) for one in ({"fit": "stretch"}, *others)}
