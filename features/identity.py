@@ -10,7 +10,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from bottleneck_features.features.errors import CacheError
-from bottleneck_features.features.records import ABSENT, KEY_DIGITS, Difference
+from bottleneck_features.features.records import ABSENT, KEY_DIGITS, UNSAID, Difference
 
 
 def canonical_json(value: Any) -> str:
@@ -60,7 +60,8 @@ def differences(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[Diff
         theirs: the identity found.
 
     Returns:
-        List of `Difference`, sorted by field; a field that one side lacks has the value `"(absent)"` there.
+        List of `Difference`, sorted by field; a field that one side lacks has there the value that
+        is never said, or `"(absent)"`.
 
     Raises:
         CacheError: if a value has no JSON form.
@@ -96,7 +97,7 @@ def folder_name(name: str) -> str:
 def _differences(ours: dict[str, Any], theirs: dict[str, Any], prefix: str) -> list[Difference]:
     found: list[Difference] = []
     for name in sorted(ours.keys() | theirs.keys()):
-        mine, other = ours.get(name, ABSENT), theirs.get(name, ABSENT)
+        mine, other = (fields.get(name, UNSAID.get(f"{prefix}{name}", ABSENT)) for fields in (ours, theirs))
         if isinstance(mine, dict) and isinstance(other, dict):
             found += _differences(mine, other, f"{prefix}{name}.")
         elif (name in ours) != (name in theirs) or canonical_json(mine) != canonical_json(other):

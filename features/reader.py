@@ -135,7 +135,9 @@ def open_as(kind: type[F], path: str | PathLike[str]) -> F:
 
 def _recipe(identity: Mapping[str, Any]) -> str:
     """Return in words how images became features, as far as an identity says it."""
-    parts = [("input.size", "×"), ("features.pooling", "+"), ("compute.engine", ""), ("compute.precision", "")]
+    parts = [
+        ("input.size", "×"), ("input.fit", ""), ("features.pooling", "+"), ("compute.engine", ""), ("compute.precision", ""),
+    ]  # fmt: skip
     known = [(key, identity[key], between) for key, between in parts if key in identity]
     return ", ".join(
         f"{key.partition('.')[2]} {between.join(map(str, value)) if isinstance(value, list) else value}"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 ABSENT = "(absent)"
-
+UNSAID = {"input.fit": "stretch"}  # fields of an identity that are there only if they have another value
 
 KEY_DIGITS = 8
 EXPORT_FORMATS = ("npz", "npy", "parquet")

@@ -15,6 +15,7 @@ from bottleneck_features.models.engine_choice import backbone_engine
 from bottleneck_features.models.engines import Engine
 from bottleneck_features.models.errors import EngineMismatch, EngineUnavailable, require_choice
 from bottleneck_features.models.extractor import Extractor
+from bottleneck_features.models.fitting import Fit
 from bottleneck_features.models.input_check import input_figures, output_figures
 from bottleneck_features.models.layered import Layered
 from bottleneck_features.models.networks import write_network
@@ -34,6 +35,8 @@ def build_extractor(
     resize: str = "bilinear",
     antialias: bool = False,
     views: Sequence[str] = ("identity",),
+    fit: Fit = "stretch",
+    crop_share: float = 1.0,
     engine: str = "auto",
     precision: str = "auto",
     batch_size: int = 32,
@@ -50,6 +53,9 @@ def build_extractor(
         resize: kernel, as in `tf.image.resize`.
         antialias: whether the kernel widens when an image shrinks.
         views: `"identity"`, `"hflip"`, or both.
+        fit: `"stretch"`, `"crop"` or `"pad"`, what images of another aspect become; of those that were fitted before,
+            `"stretch"`.
+        crop_share: the share of the shorter side that a crop keeps.
         engine: as in `resolve_engine`.
         precision: as in `resolve_engine`.
         batch_size: images per call.
@@ -73,7 +79,17 @@ def build_extractor(
     layers = tuple(layers)
     backbone.require_layers(layers)
     poolings = (pooling,) if isinstance(pooling, str) else tuple(pooling)
-    recipe = backbone_recipe(backbone, layers, poolings, input_shape, resize=resize, antialias=antialias, views=views)
+    recipe = backbone_recipe(
+        backbone,
+        layers,
+        poolings,
+        input_shape,
+        resize=resize,
+        antialias=antialias,
+        views=views,
+        fit=fit,
+        crop_share=crop_share,
+    )
     if engine == "openvino" or not isinstance(backbone, Backbone):
         running = _openvino(backbone, recipe, precision, batch_size, calibration, network_file)
     else:
@@ -105,6 +121,8 @@ def backbone_recipe(
     resize: str = "bilinear",
     antialias: bool = False,
     views: Sequence[str] = ("identity",),
+    fit: Fit = "stretch",
+    crop_share: float = 1.0,
 ) -> Recipe:
     """Return the recipe of a backbone's layers, with what `auto` means for each; arguments as for `build_extractor`.
 
@@ -119,7 +137,8 @@ def backbone_recipe(
         readings = tuple(backbone.reading(layer, pooling) for layer, pooling in zip(layers, poolings, strict=True))
     tokens = tuple(backbone.tokens_of(layer) for layer in layers)
     own = tokens if any(tokens) else ()
-    return Recipe(layers, readings, input_shape or backbone.size, backbone.size, resize, antialias, tuple(views), own)
+    sizes = input_shape or backbone.size, backbone.size
+    return Recipe(layers, readings, *sizes, resize, antialias, tuple(views), own, fit, crop_share)
 
 
 def _openvino(

@@ -12,7 +12,7 @@ from bottleneck_features.models.errors import InvalidSetting
 from bottleneck_features.models.probabilities import SMALLEST_PROBABILITY
 from bottleneck_features.models.readings import read_out
 from bottleneck_features.models.recipe import Recipe
-from bottleneck_features.models.tracing import resize_matrix, truncated
+from bottleneck_features.models.tracing import fitting_matrix, truncated
 
 IMAGES, PROBABILITIES = "images", "probabilities"
 
@@ -69,13 +69,13 @@ def deployable(network: keras.Model, recipe: Recipe, head: LinearHead) -> keras.
 
 
 def _resized(x: keras.KerasTensor, recipe: Recipe) -> keras.KerasTensor:
-    (height, width), (rows, columns) = recipe.input_shape, recipe.size
-    if recipe.input_shape == recipe.size:
+    rows, columns = recipe.axes
+    if rows.unchanged and columns.unchanged:
         return x
     x = layers.Permute((2, 3, 1))(x)
-    x = _product(x, resize_matrix(height, rows, recipe.resize, recipe.antialias), "rows")
+    x = _product(x, fitting_matrix(rows, recipe.resize, recipe.antialias), "rows")
     x = layers.Permute((3, 2, 1))(x)
-    x = _product(x, resize_matrix(width, columns, recipe.resize, recipe.antialias), "columns")
+    x = _product(x, fitting_matrix(columns, recipe.resize, recipe.antialias), "columns")
     return layers.Permute((1, 3, 2))(x)
 
 

@@ -12,12 +12,13 @@ from keras import layers
 from bottleneck_features.errors import nearest, quoted
 from bottleneck_features.models.backbones import Backbone
 from bottleneck_features.models.errors import UnknownLayer
+from bottleneck_features.models.fitting import Fit, fitted
 from bottleneck_features.models.folding import PREPROCESSING
 from bottleneck_features.models.heads import pooled
 from bottleneck_features.models.keras_files import load_bounded
 from bottleneck_features.models.layered import LAYERS_SHOWN
 from bottleneck_features.models.readings import read_out
-from bottleneck_features.models.tracing import truncated
+from bottleneck_features.models.tracing import fitting_matrix, truncated
 
 ASPECTS = (3 / 4, 4 / 3)  # of the crops, as in torchvision
 BACKBONE, CLASSES, READING = "backbone", "classes", "reading"
@@ -26,15 +27,17 @@ _PER_IMAGE = {"none": "avg"}  # what a classifier takes of a map that is kept wh
 
 @keras.saving.register_keras_serializable("bottleneck")
 class RandomResizedCrop(layers.Layer):
-    """While training a random part of each image, resized; else the whole image, resized.
+    """While training a random part of each image, resized; else the image as it is fitted into the network's input.
 
     Source: C. Szegedy et al., Going Deeper with Convolutions, 2015, section 6; the parameters are torchvision's.
 
     Args:
         size: height and width of what comes out.
-        area: least share of the image a part has; 1 takes the whole image always.
-        resize: kernel for the whole image, as in `tf.image.resize`; parts are resized bilinearly.
-        antialias: whether the whole image is resized with antialiasing.
+        area: least share of the image a part has; 1 takes no parts.
+        resize: kernel for the fitted image, as in `tf.image.resize`; parts are resized bilinearly.
+        antialias: whether the fitted image is resized with antialiasing.
+        fit: `"stretch"`, `"crop"` or `"pad"`.
+        crop_share: the share of the shorter side that a crop keeps.
     """
 
     def __init__(
@@ -43,10 +46,13 @@ class RandomResizedCrop(layers.Layer):
         area: float = 0.08,
         resize: str = "bilinear",
         antialias: bool = True,
+        fit: Fit = "stretch",
+        crop_share: float = 1.0,
         **settings: object,
     ) -> None:
         super().__init__(**settings)
         self.size, self.area, self.resize, self.antialias = tuple(size), area, resize, antialias
+        self.fit, self.crop_share = fit, crop_share
         self.seed_generator = keras.random.SeedGenerator()
         self.supports_jit = False  # XLA cannot compile `crop_and_resize`
 
@@ -57,7 +63,11 @@ class RandomResizedCrop(layers.Layer):
             return tf.image.crop_and_resize(
                 images, self._boxes(tf.shape(images)[0]), tf.range(tf.shape(images)[0]), self.size
             )
-        return tf.image.resize(images, self.size, self.resize, antialias=self.antialias)
+        if self.fit == "stretch":
+            return tf.image.resize(images, self.size, self.resize, antialias=self.antialias)
+        axes = fitted((images.shape[1], images.shape[2]), (self.size[0], self.size[1]), self.fit, self.crop_share)
+        rows, columns = (tf.constant(fitting_matrix(axis, self.resize, self.antialias)) for axis in axes)
+        return tf.einsum("rh,nhwc,kw->nrkc", rows, images, columns)
 
     def _boxes(self, n: tf.Tensor) -> tf.Tensor:
         area = keras.random.uniform((n,), self.area, 1.0, seed=self.seed_generator)
@@ -74,8 +84,8 @@ class RandomResizedCrop(layers.Layer):
 
     def get_config(self) -> dict[str, object]:
         """Return what the layer is made again from when a model is loaded."""
-        own = {"size": self.size, "area": self.area, "resize": self.resize, "antialias": self.antialias}
-        return {**super().get_config(), **own}
+        names = ("size", "area", "resize", "antialias", "fit", "crop_share")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
 
 def classifier(
@@ -88,6 +98,8 @@ def classifier(
     flip: bool = True,
     resize: str = "bilinear",
     antialias: bool = True,
+    fit: Fit = "stretch",
+    crop_share: float = 1.0,
     pooling: str = "avg",
     dropout: float = 0.0,
 ) -> keras.Model:
@@ -102,6 +114,8 @@ def classifier(
         flip: whether images are mirrored at random while training.
         resize: kernel, as in `tf.image.resize`.
         antialias: whether resizing uses antialiasing.
+        fit: as in `build_extractor`, of images that are not cropped at random.
+        crop_share: likewise.
         pooling: one of `POOLINGS`; of all of a map (`"none"`) the average is taken.
         dropout: fraction of features dropped while training, 0 to 1.
 
@@ -123,7 +137,7 @@ def classifier(
     x = images = keras.Input(input_shape, name="images")
     if flip:
         x = layers.RandomFlip("horizontal", name="flip")(x)
-    x = RandomResizedCrop(backbone.size, crop_area, resize, antialias, name="crop")(x)
+    x = RandomResizedCrop(backbone.size, crop_area, resize, antialias, fit, crop_share, name="crop")(x)
     x = pooled(network(x), pooling)
     x = layers.Dropout(dropout, name="dropout")(x)
     x = layers.Dense(classes, activation="softmax", name=CLASSES)(x)

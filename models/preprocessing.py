@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bottleneck_features.models.fitting import Fit
+
 DIGITS = 7  # of the numbers in a key: more than float32 keeps
 
 
@@ -65,12 +67,12 @@ class Protocol:
 
     Attributes:
         size: height and width that the network sees.
-        fit: `"crop"` (the shorter side is resized, the middle is cut out) or `"stretch"`.
+        fit: see `fitting.fitted`.
         crop_share: which share of the resized shorter side the cut-out has; 1 for all of it.
         kernel: of resizing, as `input.resize`.
     """
 
     size: tuple[int, int] = (224, 224)
-    fit: str = "crop"
+    fit: Fit = "crop"
     crop_share: float = 0.875
     kernel: str = "bilinear"

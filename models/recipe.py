@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bottleneck_features.models.errors import InvalidSetting, require_choice
+from bottleneck_features.models.fitting import FITS, Axis, Fit, fitted
 
 READINGS = ("avg", "max", "none", "cls", "patches", "cls+patches", "pooler")
 POOLINGS = ("auto", *READINGS)  # as `features.pooling`; a recipe has one of `READINGS`
@@ -41,6 +42,8 @@ class Recipe:
         antialias: whether the kernel widens when an image shrinks.
         views: some of `VIEWS`, in order.
         tokens: for each layer how its tokens lie; None for maps and vectors. Empty: no layer has tokens.
+        fit: one of `FITS`, how images of another aspect are brought to `size`; of images that were fitted before, `"stretch"`.
+        crop_share: see `fitting.fitted`.
     """
 
     layers: tuple[str, ...]
@@ -51,9 +54,12 @@ class Recipe:
     antialias: bool = False
     views: tuple[str, ...] = ("identity",)
     tokens: tuple[Tokens | None, ...] = ()
+    fit: Fit = "stretch"
+    crop_share: float = 1.0
 
     def __post_init__(self) -> None:
         require_choice("input.resize", self.resize, KERNELS)
+        require_choice("input.fit", self.fit, FITS)
         for pooling in self.pooling:
             require_choice("features.pooling", pooling, READINGS)
         for view in self.views:
@@ -68,6 +74,13 @@ class Recipe:
                 f"backbone.layers and input.views need at least one entry and no layer twice. "
                 f"Received: layers={list(self.layers)}, views={list(self.views)}."
             )
+        if not 0 < self.crop_share <= 1:
+            raise InvalidSetting(f"input.crop_share is above 0 and at most 1. Received: {self.crop_share!r}")
+
+    @property
+    def axes(self) -> tuple[Axis, Axis]:
+        """What becomes of the height and the width of the images."""
+        return fitted(self.input_shape, self.size, self.fit, self.crop_share)
 
 
 def read_shape(shape: Sequence[int], reading: str, tokens: Tokens | None) -> int:

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from bottleneck_features.models.fitting import Axis
 from bottleneck_features.models.readings import read_out
 from bottleneck_features.models.recipe import Recipe
 
@@ -49,6 +50,12 @@ def resize_matrix(length: int, target: int, kernel: str, antialias: bool) -> np.
     """Return the `(target, length)` matrix by which `tf.image.resize` resizes one axis: what it makes of unit vectors."""
     basis = tf.eye(length)[None, :, None, :]
     return tf.image.resize(basis, (target, 1), kernel, antialias=antialias)[0, :, 0, :].numpy()
+
+
+def fitting_matrix(axis: Axis, kernel: str, antialias: bool) -> np.ndarray:
+    """Return the `(target, length)` matrix that resizes and fits one axis; what comes out black has rows of zeros."""
+    rows = resize_matrix(axis.length, axis.resized, kernel, antialias)[axis.seen]
+    return np.pad(rows, ((axis.filled.start, axis.target - axis.filled.stop), (0, 0)))
 
 
 def trace(model: keras.Model, recipe: Recipe, batch: int | None, compiled: bool = False) -> Callable:
@@ -104,15 +111,15 @@ def read_layers(outputs: Sequence[tf.Tensor], recipe: Recipe) -> dict[str, tf.Te
 
 
 def _resizer(recipe: Recipe) -> Callable[[tf.Tensor], tf.Tensor]:
-    if recipe.input_shape == recipe.size:
+    axes = recipe.axes
+    if all(axis.unchanged for axis in axes):
         return lambda x: x
-    shrinks = any(target < length for length, target in zip(recipe.input_shape, recipe.size, strict=True))
-    if recipe.resize in ("bilinear", "nearest") and not (recipe.antialias and shrinks):
+    shrinks = any(axis.target < axis.length for axis in axes)
+    if recipe.fit == "stretch" and recipe.resize in ("bilinear", "nearest") and not (recipe.antialias and shrinks):
         return lambda x: tf.image.resize(x, recipe.size, recipe.resize)
     # the other kernels have no operation in every engine; resizing is linear and separable, so two products do
+    left, right = (tf.constant(fitting_matrix(axis, recipe.resize, recipe.antialias)) for axis in axes)
     (height, width), (rows, columns) = recipe.input_shape, recipe.size
-    left = tf.constant(resize_matrix(height, rows, recipe.resize, recipe.antialias))
-    right = tf.constant(resize_matrix(width, columns, recipe.resize, recipe.antialias))
 
     def by_matrices(x: tf.Tensor) -> tf.Tensor:
         x = tf.matmul(left, tf.reshape(x, (-1, height, width * 3)), name=RESIZING)

@@ -29,6 +29,24 @@ class InputSettings:
     """How an image becomes the backbone's input."""
 
     size: Annotated[tuple[Side, Side], Field(description="Height and width, in pixels.")] = (224, 224)
+    fit: Annotated[
+        Literal["auto", "stretch", "crop", "pad"],
+        Field(
+            description="How images of another aspect get this size. `crop`: the shorter side becomes size / crop_share, and the "
+            "middle is taken; `pad`: the whole image, black beside it; `stretch`: the whole image, its aspect is lost. `auto`: "
+            "image files by the network's published protocol (mostly crop), arrays and embedded data, which have one size, by "
+            "stretch."
+        ),
+    ] = "auto"
+    crop_share: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=1,
+            description="Where images are cropped, the share of the resized shorter side that is kept; 0: the one that the "
+            "network was published with, such as 0.875, 224 of 256 pixels.",
+        ),
+    ] = 0.0
     resize: Annotated[
         Literal["bilinear", "nearest", "bicubic", "area", "lanczos3"], Field(description="The kernel of resizing.")
     ] = "bilinear"

@@ -104,6 +104,21 @@ def _leave_other_network(table: dict[str, Any], overrides: tuple[str, ...]) -> N
         tuning.pop("from_layer", None)
 
 
+def as_made(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings that features, a model or a result were made with, as a new table with all that decides the images.
+
+    Before there was `input.fit` every image was stretched.
+
+    Args:
+        settings: as a result has them, perhaps one of an earlier release.
+    """
+    table: dict[str, Any] = json.loads(json.dumps(dict(settings)))
+    own = table.get("input")
+    if isinstance(own, dict) and "fit" not in own:
+        own |= {"fit": "stretch", "crop_share": 0.0}
+    return table
+
+
 def _apply(table: dict[str, Any], override: str) -> None:
     key, equals, raw = override.partition("=")
     parts = key.strip().split(".")

@@ -9,10 +9,11 @@ from bottleneck_features import models
 from bottleneck_features.models.preprocessing import NAMED
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.experiment import BackboneSettings, Experiment, PreprocessingSettings
+from bottleneck_features.pipeline.input_fit import with_resolved_fit
 
 
 def resolved(experiment: Experiment) -> Experiment:
-    """Return the experiment with the layers and readings that the network decides, where they were left to it.
+    """Return the experiment with the fit, layers and readings that the network decides, where they were left to it.
 
     Without `backbone.layers` it is the network's own last feature; `features.pooling = "auto"` becomes what is read of each
     layer, but for model files, whose loaded layers alone tell.
@@ -21,6 +22,7 @@ def resolved(experiment: Experiment) -> Experiment:
         models.ModelError: there is no such network, or its files cannot be had.
         RequestError: a setting does not go with the network's layers.
     """
+    experiment = with_resolved_fit(experiment)
     backbone = experiment.backbone
     poolings: tuple[str, ...] = experiment.features.pooling
     if backbone.layers and "auto" not in poolings:

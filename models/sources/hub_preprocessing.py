@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bottleneck_features.models.errors import BackboneFileError
+from bottleneck_features.models.fitting import Fit
 from bottleneck_features.models.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing, Protocol
 
 RESAMPLING = {0: "nearest", 1: "lanczos3", 2: "bilinear", 3: "bicubic", 4: "area"}  # Pillow's numbers
@@ -83,7 +84,7 @@ def _of_timm(said: Mapping[str, Any]) -> Published:
     if "input_size" not in said:
         return Published(None, Protocol())
     size, kernel = _pair(said["input_size"][-2:]), KERNELS.get(str(said.get("interpolation")), "bilinear")
-    fit = "stretch" if said.get("crop_mode") == "squash" else "crop"
+    fit: Fit = "stretch" if said.get("crop_mode") == "squash" else "crop"
     protocol = Protocol(size, fit, float(said.get("crop_pct") or 0.875), kernel)
     if "mean" not in said or "std" not in said:
         return Published(None, protocol)
@@ -107,7 +108,9 @@ def _of_keras_hub(said: Mapping[str, Any], config: Mapping[str, Any]) -> Publish
     if not said:
         return Published(None, Protocol(native))
     size = _pair(said.get("image_size") or (said.get("height") or native[0], said.get("width") or native[1]))
-    fit = "crop" if said.get("crop_to_aspect_ratio", True) else "pad" if said.get("pad_to_aspect_ratio") else "stretch"
+    fit: Fit = (
+        "crop" if said.get("crop_to_aspect_ratio", True) else "pad" if said.get("pad_to_aspect_ratio") else "stretch"
+    )
     protocol = Protocol(size, fit, 1.0, KERNELS.get(str(said.get("interpolation")), "bilinear"))
     scale = _three(1.0 if said.get("scale") is None else said["scale"])
     if "mean" in said and "variance" in said:

@@ -1,6 +1,5 @@
 """The recipe of a cache, to make more features exactly like it; refused where it cannot be followed here."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from bottleneck_features.pipeline.datasets.pixels.decoding import DECODING, RECI
 from bottleneck_features.pipeline.datasets.pixels.value_ranges import kept_ranges
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.experiment import Experiment
-from bottleneck_features.pipeline.experiment_file import restored_experiment
+from bottleneck_features.pipeline.experiment_file import as_made, restored_experiment
 from bottleneck_features.pipeline.extraction.calibration import kept_calibration
 from bottleneck_features.pipeline.extraction.identity import pixels_of
 from bottleneck_features.pipeline.machine import hardware, versions
@@ -79,7 +78,7 @@ def _experiment(cache: features.Features) -> Experiment:
             f"{cache.path} does not say how its features were made (they were imported, or are of an earlier release), so no "
             "others can be made like them."
         )
-    table = json.loads(json.dumps(dict(settings)))
+    table = as_made(settings)
     table.pop("compare", None)  # methods may have had other names
     table["compute"] |= {key: cache.identity[f"compute.{key}"] for key in ("engine", "precision", "batch_size")}
     return restored_experiment(table, str(cache.path))

@@ -158,8 +158,11 @@ class Extractor(ImageTransformer):
             last one, of others their own last feature.
         pooling: as `features.pooling`, for all layers, or a list with one for each; `"auto"`: the class token, the pooler's
             vector, or the mean; `"none"` is averaged after it was kept.
-        size: (height, width) in pixels, or one number for both, that images are resized to whatever their aspect; None: the
+        size: (height, width) in pixels, or one number for both, that images get; None: the
             network's own, 224 for most.
+        input_fit: how images of another aspect get it, as `input.fit` of an experiment (`fit` is a method here): `"crop"`,
+            `"pad"`, `"stretch"`, or `"auto"`: files and PIL images by the network's published protocol, arrays by stretch.
+        crop_share: where images are cropped, the share of the resized shorter side that is kept; 0: the published one.
         weights: `"imagenet"`, `"random"`, or the path of a file.
         resize: the kernel: `bilinear`, `nearest`, `bicubic`, `area`, `lanczos3`; None: the network's own, `bilinear` for
             registered ones.
@@ -187,6 +190,8 @@ class Extractor(ImageTransformer):
         *,
         pooling: str | Sequence[str] = "auto",
         size: int | tuple[int, int] | None = None,
+        input_fit: str = "auto",
+        crop_share: float = 0.0,
         weights: str | os.PathLike[str] = "imagenet",
         resize: str | None = None,
         antialias: bool = True,
@@ -203,6 +208,8 @@ class Extractor(ImageTransformer):
         self.layers = layers
         self.pooling = pooling
         self.size = size
+        self.input_fit = input_fit
+        self.crop_share = crop_share
         self.weights = weights
         self.resize = resize
         self.antialias = antialias
@@ -263,6 +270,8 @@ class Extractor(ImageTransformer):
             "backbone": {"name": backbone, "layers": _listed(layers), "weights": arguments.plain(self.weights)},
             "input": {
                 "size": [arguments.plain(size)] * 2 if isinstance(size, int | np.integer) else arguments.plain(size),
+                "fit": self.input_fit,
+                "crop_share": arguments.plain(self.crop_share),
                 "resize": published.kernel if self.resize is None else self.resize,
                 "antialias": arguments.plain(self.antialias),
                 "views": _listed(self.views),

@@ -28,6 +28,7 @@ from bottleneck_features.pipeline.datasets.scanned import ScanResult
 from bottleneck_features.pipeline.datasets.texts import factorized
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.experiment import Experiment
+from bottleneck_features.pipeline.input_fit import resolved_fit
 
 
 def resizing_of(experiment: Experiment) -> Resizing:
@@ -44,13 +45,16 @@ def resizing_of(experiment: Experiment) -> Resizing:
         )
     height, width = experiment.dataset.common_size or settings.size
     antialias = settings.antialias or settings.resize == "area"
-    return Resizing((height, width), settings.resize, antialias, experiment.dataset.bands)
+    fit, share = resolved_fit(experiment)
+    return Resizing((height, width), settings.resize, antialias, experiment.dataset.bands, fit=fit, crop_share=share)
 
 
 def resizing_to(
     experiment: Experiment, image_shape: tuple[int, int, int], ranges: Mapping[str, tuple[float, float]]
 ) -> Resizing:
     """Return what image files become that are to be images of an experiment's data.
+
+    Where these are arrays, which the network's graph crops, files lose only what has not the arrays' aspect.
 
     Args:
         experiment: its `dataset` and `input` sections.
@@ -60,7 +64,8 @@ def resizing_to(
     if experiment.dataset.source in FILE_SOURCES:
         return replace(resizing_of(experiment), ranges=ranges)
     antialias = experiment.input.antialias or experiment.input.resize not in POINT_SAMPLED
-    return Resizing(image_shape[:2], experiment.input.resize, antialias, experiment.dataset.bands, ranges)
+    fit, _ = resolved_fit(experiment)
+    return Resizing(image_shape[:2], experiment.input.resize, antialias, experiment.dataset.bands, ranges, fit)
 
 
 @dataclass(frozen=True)

@@ -98,13 +98,17 @@ class Dataset(ABC):
     def images(self, split: str, indices: np.ndarray) -> np.ndarray:
         """Return the images at `indices` of a split as a `(len(indices), height, width, 3)` uint8 RGB array."""
 
+    def whole_images(self, split: str, indices: np.ndarray) -> np.ndarray:
+        """Return the same, but all of each image where `images` crops or pads: its aspect is lost."""
+        return self.images(split, indices)
+
     def perceptual_hashes(self, split: str, indices: np.ndarray) -> np.ndarray:
-        """Return the perceptual hash (see `perceptual_hash`) of the images at `indices` of a split; `(len(indices),)` records."""
+        """Return the perceptual hashes (see `perceptual_hash`) of whole images at `indices` of a split, `(len(indices),)`."""
         out = np.empty(len(indices), hash_type(*self.image_shape[:2]))
         step = max(1, HASHED_BYTES // int(np.prod(self.image_shape)))
         with threadpool_limits(1, user_api="blas"):  # threads would wait for one another at each small image
             for start in range(0, len(indices), step):
-                out[start : start + step] = perceptual_hash(self.images(split, indices[start : start + step]))
+                out[start : start + step] = perceptual_hash(self.whole_images(split, indices[start : start + step]))
         return out
 
     def origin(self, split: str, index: int) -> ImageOrigin | None:
@@ -205,6 +209,10 @@ class SelectedDataset(Dataset):
         """See `Dataset.images`."""
         return self._whole.images(split, self._kept[split][indices])
 
+    def whole_images(self, split: str, indices: np.ndarray) -> np.ndarray:
+        """See `Dataset.whole_images`."""
+        return self._whole.whole_images(split, self._kept[split][indices])
+
     def perceptual_hashes(self, split: str, indices: np.ndarray) -> np.ndarray:
         """See `Dataset.perceptual_hashes`."""
         return self._whole.perceptual_hashes(split, self._kept[split][indices])
@@ -246,17 +254,16 @@ class RearrangedDataset(Dataset):
 
     def images(self, split: str, indices: np.ndarray) -> np.ndarray:
         """See `Dataset.images`."""
-        if split not in self._places:
-            return self._whole.images(split, indices)
-        like = np.empty((0, *self.image_shape), np.uint8)
-        return self._places[split].take(indices).gathered(self._whole.images, like)
+        return self._gathered(self._whole.images, split, indices, np.empty((0, *self.image_shape), np.uint8))
+
+    def whole_images(self, split: str, indices: np.ndarray) -> np.ndarray:
+        """See `Dataset.whole_images`."""
+        return self._gathered(self._whole.whole_images, split, indices, np.empty((0, *self.image_shape), np.uint8))
 
     def perceptual_hashes(self, split: str, indices: np.ndarray) -> np.ndarray:
         """See `Dataset.perceptual_hashes`."""
-        if split not in self._places:
-            return self._whole.perceptual_hashes(split, indices)
         like = np.empty(0, hash_type(*self.image_shape[:2]))
-        return self._places[split].take(indices).gathered(self._whole.perceptual_hashes, like)
+        return self._gathered(self._whole.perceptual_hashes, split, indices, like)
 
     def origin(self, split: str, index: int) -> ImageOrigin | None:
         """See `Dataset.origin`."""
@@ -264,9 +271,14 @@ class RearrangedDataset(Dataset):
 
     def contents(self, split: str, indices: np.ndarray) -> np.ndarray:
         """See `Dataset.contents`."""
+        return self._gathered(self._whole.contents, split, indices, np.empty((0, SHA256_BYTES), np.uint8))
+
+    def _gathered(
+        self, read: Callable[[str, np.ndarray], np.ndarray], split: str, indices: np.ndarray, like: np.ndarray
+    ) -> np.ndarray:
         if split not in self._places:
-            return self._whole.contents(split, indices)
-        return self._places[split].take(indices).gathered(self._whole.contents, np.empty((0, SHA256_BYTES), np.uint8))
+            return read(split, indices)
+        return self._places[split].take(indices).gathered(read, like)
 
     def _place(self, split: str, index: int) -> tuple[str, int]:
         if split not in self._places:

@@ -1,10 +1,11 @@
 """Images that are decoded and resized when they are asked for, wherever their bytes are."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from functools import partial
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
@@ -14,12 +15,20 @@ from bottleneck_features.pipeline.datasets.labels.reading import plain_label
 from bottleneck_features.pipeline.datasets.layout.tree import plain_name
 from bottleneck_features.pipeline.datasets.listing import natural_key
 from bottleneck_features.pipeline.datasets.pixel_memory import PixelMemory
-from bottleneck_features.pipeline.datasets.pixels.decoding import DECODING, RECIPE, Header, UnusableImage, load_bytes
+from bottleneck_features.pipeline.datasets.pixels.decoding import (
+    DECODING,
+    RECIPE,
+    Header,
+    UnusableImage,
+    load_both,
+    load_bytes,
+)
 from bottleneck_features.pipeline.datasets.pixels.perceptual import perceptual_hash
 from bottleneck_features.pipeline.datasets.pixels.pillow_settings import decoding_settings
-from bottleneck_features.pipeline.datasets.pixels.resizing import Resizing, resized
+from bottleneck_features.pipeline.datasets.pixels.resizing import Decoded, Resizing, resized
 from bottleneck_features.pipeline.errors import ChangedImage
 
+T = TypeVar("T")
 STORED = ["container", "offset", "size", "sha256", "width", "height"]  # fields of what a scan found
 
 
@@ -146,6 +155,22 @@ class ImageDataset(Dataset):
         self._for_each(range(len(indices)), fill)
         return out
 
+    def whole_images(self, split: str, indices: np.ndarray) -> np.ndarray:
+        """See `Dataset`.
+
+        Raises:
+            ChangedImage: see `images`.
+        """
+        if self._resizing.shows_all:
+            return self.images(split, indices)
+        out, table = np.empty((len(indices), *self.image_shape), np.uint8), self._tables[split]
+
+        def fill(place: int) -> None:
+            out[place] = self._fitted_and_whole(table, int(indices[place])).whole
+
+        self._for_each(range(len(indices)), fill)
+        return out
+
     def perceptual_hashes(self, split: str, indices: np.ndarray) -> np.ndarray:
         """See `Dataset`; each image is hashed once, for good.
 
@@ -157,11 +182,11 @@ class ImageDataset(Dataset):
 
         def fill(place: int) -> None:
             index = int(indices[place])
-            pixels, stored = self._image(table, index), table.images[index]
+            decoded, stored = self._fitted_and_whole(table, index), table.images[index]
             if self._resizing.ranges:  # which the memory does not know
-                out[place] = perceptual_hash(pixels[None])[0]
+                out[place] = perceptual_hash(decoded.whole[None])[0]
             else:
-                out[place] = self._memory.keep(stored["sha256"].tobytes(), pixels, int(stored["size"]))
+                out[place] = self._memory.keep(stored["sha256"].tobytes(), decoded, int(stored["size"]))
 
         if not known.all():
             with self._memory.keeping():
@@ -216,30 +241,48 @@ class ImageDataset(Dataset):
 
     def _image(self, table: ImageTable, index: int) -> np.ndarray:
         kept = self._kept(table, index)
+        with self._unchanged(table, index):
+            return self._loaded(load_bytes, table, index, self._resizing) if kept is None else kept
+
+    def _fitted_and_whole(self, table: ImageTable, index: int) -> Decoded:
+        kept = self._kept(table, index) if self._resizing.shows_all else None
+        with self._unchanged(table, index):
+            return self._loaded(load_both, table, index, self._resizing) if kept is None else Decoded(kept, kept)
+
+    def _small(self, table: ImageTable, index: int, size: tuple[int, int]) -> np.ndarray:
+        """Return all of an image in another size, to be looked at: from the memory where it has enough pixels."""
+        resizing, kept = replace(self._resizing.whole, size=size), self._memory.whole(_content(table, index))
+        if kept is None or np.greater(size, kept.shape[:2]).any():
+            return self._loaded(load_bytes, table, index, resizing)
+        return resized(kept, resizing)
+
+    def _kept(self, table: ImageTable, index: int) -> np.ndarray | None:
+        return self._memory.pixels(_content(table, index))
+
+    def _loaded(
+        self, load: Callable[[bytes, Resizing, str, int], T], table: ImageTable, index: int, resizing: Resizing
+    ) -> T:
+        content = self._reader.read(_stored(table, index))
+        return load(content, resizing, _content(table, index).hex(), self._max_pixels)
+
+    @contextmanager
+    def _unchanged(self, table: ImageTable, index: int) -> Iterator[None]:
         try:
-            return self._pixels(table, index, self._resizing) if kept is None else kept
+            yield
         except UnusableImage as problem:
             location = self._reader.location(_stored(table, index))
             raise ChangedImage(
                 f"'{location}' is no longer what it was at the start: {problem}. Put it back."
             ) from problem
 
-    def _small(self, table: ImageTable, index: int, size: tuple[int, int]) -> np.ndarray:
-        """Return an image of another size, to be looked at: from the memory where it has enough pixels."""
-        kept = self._kept(table, index) if np.less_equal(size, self._resizing.size).all() else None
-        resizing = replace(self._resizing, size=size)
-        return self._pixels(table, index, resizing) if kept is None else resized(kept, resizing)
-
-    def _kept(self, table: ImageTable, index: int) -> np.ndarray | None:
-        return self._memory.pixels(table.images["sha256"][index].tobytes())
-
-    def _pixels(self, table: ImageTable, index: int, resizing: Resizing) -> np.ndarray:
-        content, sha256 = self._reader.read(_stored(table, index)), table.images["sha256"][index].tobytes().hex()
-        return load_bytes(content, resizing, sha256, self._max_pixels)
-
 
 def _stored(table: ImageTable, index: int) -> StoredImage:
     return StoredImage(str(table.ids[index]), *table.images[["container", "offset", "size"]][index].item())
+
+
+def _content(table: ImageTable, index: int) -> bytes:
+    found: bytes = table.images["sha256"][index].tobytes()
+    return found
 
 
 def path_in_class(identifier: str, label: str) -> str:

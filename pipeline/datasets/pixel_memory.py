@@ -7,6 +7,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,19 +17,23 @@ from bottleneck_features import features
 from bottleneck_features.features.storage import remove_stale
 from bottleneck_features.pipeline.datasets.pixels.decoding import decoders
 from bottleneck_features.pipeline.datasets.pixels.perceptual import hash_type, perceptual_hash
-from bottleneck_features.pipeline.datasets.pixels.resizing import Resizing
+from bottleneck_features.pipeline.datasets.pixels.resizing import Decoded, Resizing, resized
 from bottleneck_features.pipeline.datasets.scan_memory import PIXEL_FOLDER, UNUSED_DAYS, last_used, remove
 from bottleneck_features.pipeline.results import write_bytes
 
 _VERSION = 1  # raise it when what is remembered changes
-HASHES, PIXELS = ".hashes", ".pixels"
-MOST_BYTES = {HASHES: 1 << 30, PIXELS: 2 << 30}  # of all files of a kind: a million images; 14,000 of 224×224
+HASHES, PIXELS, LOOKS = ".hashes", ".pixels", ".looks"
+# of all files of a kind: hashes of a million images, pixels of 14,000 of 224×224, looks of 19,000
+MOST_BYTES = {HASHES: 1 << 30, PIXELS: 2 << 30, LOOKS: 1 << 29}
+LOOK = 96  # pixels per side, at most, of what is looked at where the pixels do not show all of a picture
 TIMES_SMALLER = 4  # than its file a picture is, for its pixels to be kept
 _WRITTEN_BYTES = 16 << 20  # that are in memory before they are written
 
 
 class PixelMemory:
-    """The perceptual hashes of images, and the pixels of those with large files, as one `Resizing` makes them.
+    """The perceptual hashes of whole images, and of those with large files the pixels as one `Resizing` fits them.
+
+    Where that crops or pads, a small look at the whole image is kept with the pixels.
 
     Everything is found by the SHA-256 of the image's file, and each row is sealed: what is damaged is not there. Several
     threads and processes may use it at once. What cannot be kept, since the disk or the memory's share of it is full, is
@@ -44,16 +49,20 @@ class PixelMemory:
 
     def __init__(self, home: Path, resizing: Resizing) -> None:
         self.resizing = resizing
-        how = (resizing.size, resizing.kernel, resizing.antialias, resizing.bands, decoders(), _VERSION)
+        fit = () if resizing.shows_all else (resizing.fit, resizing.crop_share)
+        how = (resizing.size, resizing.kernel, resizing.antialias, resizing.bands, decoders(), _VERSION, *fit)
         self._all = home / PIXEL_FOLDER
         self._folder = self._all / hashlib.sha256(repr(how).encode()).hexdigest()[:32]
+        height, width = resizing.size
+        self._look = replace(resizing.whole, size=(min(height, LOOK), min(width, LOOK)))
         self._types = {
             HASHES: _sealed_type(hash_type(*resizing.size)),
             PIXELS: _sealed_type(np.dtype(("u1", (*resizing.size, 3)))),
+            LOOKS: _sealed_type(np.dtype(("u1", (*self._look.size, 3)))),
         }
         self._lock = threading.Lock()
         self._waiting: dict[str, list[np.ndarray]] = defaultdict(list)
-        self._rows: dict[bytes, tuple[Path, int]] | None = None
+        self._rows: dict[str, dict[bytes, tuple[Path, int]]] = {}
         self._opened = time.time()
         remove_stale(self._folder)
         for path in self._all.glob("*/*"):
@@ -71,21 +80,23 @@ class PixelMemory:
                 for kind in MOST_BYTES:
                     self._write(kind)
 
-    def keep(self, sha256: bytes, pixels: np.ndarray, file_bytes: int) -> np.ndarray:
+    def keep(self, sha256: bytes, decoded: Decoded, file_bytes: int) -> np.ndarray:
         """Keep what is worth it of an image, within `keeping`.
 
         Args:
             sha256: of its file.
-            pixels: `(height, width, 3)` uint8, of this memory's size.
+            decoded: its picture, of this memory's size.
             file_bytes: how many its file has.
 
         Returns:
             Its perceptual hash, `()` record.
         """
-        described = perceptual_hash(pixels[None])
+        described = perceptual_hash(decoded.whole[None])
         rows = {HASHES: _sealed(described, sha256, self._types[HASHES])}
-        if TIMES_SMALLER * pixels.nbytes <= file_bytes:
-            rows[PIXELS] = _sealed(pixels[None], sha256, self._types[PIXELS])
+        if TIMES_SMALLER * decoded.pixels.nbytes <= file_bytes:
+            rows[PIXELS] = _sealed(decoded.pixels[None], sha256, self._types[PIXELS])
+            if not self.resizing.shows_all:
+                rows[LOOKS] = _sealed(resized(decoded.whole, self._look)[None], sha256, self._types[LOOKS])
         with self._lock:
             for kind, row in rows.items():
                 self._waiting[kind].append(row)
@@ -95,15 +106,22 @@ class PixelMemory:
 
     def pixels(self, sha256: bytes) -> np.ndarray | None:
         """Return the pixels of the image whose file has a SHA-256, `(height, width, 3)` uint8; None where they are not kept."""
+        return self._kept(PIXELS, sha256)
+
+    def whole(self, sha256: bytes) -> np.ndarray | None:
+        """Return all of that image in few pixels, `(height, width, 3)` uint8; None where they are not kept."""
+        return self._kept(PIXELS if self.resizing.shows_all else LOOKS, sha256)
+
+    def _kept(self, kind: str, sha256: bytes) -> np.ndarray | None:
         with self._lock:
-            if self._rows is None:
-                self._rows = dict(self._places())
-            found = self._rows.get(sha256)
+            if kind not in self._rows:
+                self._rows[kind] = dict(self._places(kind))
+            found = self._rows[kind].get(sha256)
         if found is None:
             return None
-        path, number = found
+        (path, number), row_type = found, self._types[kind]
         try:
-            row = np.fromfile(path, self._types[PIXELS], 1, offset=number * self._types[PIXELS].itemsize)
+            row = np.fromfile(path, row_type, 1, offset=number * row_type.itemsize)
         except OSError:  # forgotten meanwhile
             return None
         return row["value"][0] if len(row) and _is_sound(row, sha256) else None
@@ -129,9 +147,9 @@ class PixelMemory:
                 out[wanted[sound]], found[wanted[sound]] = rows["value"][places[sound]], True
         return found, out
 
-    def _places(self) -> Iterator[tuple[bytes, tuple[Path, int]]]:
-        for path in self._files(PIXELS):
-            for number, content in enumerate(_contents(path, self._types[PIXELS])):
+    def _places(self, kind: str) -> Iterator[tuple[bytes, tuple[Path, int]]]:
+        for path in self._files(kind):
+            for number, content in enumerate(_contents(path, self._types[kind])):
                 yield content, (path, number)
             _mark_used(path)
 
@@ -147,8 +165,8 @@ class PixelMemory:
         with suppress(OSError):  # a full disk: what is to be written there next says so
             if self._has_room(kind, len(content)):
                 write_bytes(path, content)
-                if kind == PIXELS and self._rows is not None:
-                    self._rows |= {row["content"].tobytes(): (path, number) for number, row in enumerate(rows)}
+                if kind in self._rows:
+                    self._rows[kind] |= {row["content"].tobytes(): (path, number) for number, row in enumerate(rows)}
 
     def _has_room(self, kind: str, wanted: int) -> bool:
         """Make room by forgetting what was used last before this memory was opened, as far as it goes."""

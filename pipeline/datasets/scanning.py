@@ -240,11 +240,11 @@ def _look(
     if remembered and remembered.sha256 == look.sha256:
         return remembered._replace(**state._asdict())
     try:
-        found, picture = check_and_load(content, pixels.resizing, max_pixels)
+        found, decoded = check_and_load(content, pixels.resizing, max_pixels)
     except UnusableImage as problem:
         return look._replace(problem=str(problem))
-    if picture is not None:
-        pixels.keep(look.sha256, picture, len(content))
+    if decoded is not None:
+        pixels.keep(look.sha256, decoded, len(content))
     return look._replace(
         width=found.header.width,
         height=found.header.height,

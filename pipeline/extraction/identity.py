@@ -11,6 +11,7 @@ from bottleneck_features import features, models
 from bottleneck_features.pipeline.datasets import Dataset
 from bottleneck_features.pipeline.datasets.pixels.decoding import DECODING
 from bottleneck_features.pipeline.experiment import Experiment
+from bottleneck_features.pipeline.input_fit import CROP, STRETCH, resolved_fit
 from bottleneck_features.pipeline.resolved_experiment import asked_preprocessing, resolved
 
 OF_FILES = ("backbone.weights", "backbone.preprocessing")  # what `file_settings` says
@@ -107,9 +108,15 @@ def file_settings(experiment: Experiment) -> dict[str, Any]:
 
 
 def network_settings(experiment: Experiment) -> dict[str, Any]:
-    """Return the settings that change the features' numbers whatever computes them, but for `file_settings`."""
+    """Return the settings that change the features' numbers whatever computes them, but for `file_settings`.
+
+    Images that are stretched have no entry that says so: the keys of caches from before there was `input.fit` stay.
+    """
     experiment = resolved(experiment)
+    fit, share = resolved_fit(experiment)
+    fitted = {} if fit == STRETCH else {"input.fit": f"crop {share}" if fit == CROP else fit}
     return {
+        **fitted,
         "input.size": list(experiment.input.size),
         "input.resize": experiment.input.resize,
         "input.antialias": experiment.input.antialias,

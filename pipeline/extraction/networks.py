@@ -19,6 +19,7 @@ from bottleneck_features.features.storage import remove_stale, sha256_of, worksh
 from bottleneck_features.foreign import problem_of, read_json
 from bottleneck_features.pipeline.experiment import Experiment
 from bottleneck_features.pipeline.extraction.opened import OpenedExperiment
+from bottleneck_features.pipeline.input_fit import graph_fit
 from bottleneck_features.pipeline.machine import machine_kind, versions
 from bottleneck_features.pipeline.resolved_experiment import asked_preprocessing
 from bottleneck_features.quiet import import_tensorflow
@@ -278,6 +279,7 @@ def experiment_extractor(
         OSError: `network_file` cannot be written.
     """
     import_tensorflow()
+    fit, crop_share = graph_fit(experiment)
     settings, asked = experiment.backbone, asked_preprocessing(experiment.backbone)
     backbone = models.load_backbone(settings.name, settings.weights, experiment.input.size, experiment.seed, asked)
     return models.build_extractor(
@@ -288,6 +290,8 @@ def experiment_extractor(
         resize=experiment.input.resize,
         antialias=experiment.input.antialias,
         views=experiment.input.views,
+        fit=fit,
+        crop_share=crop_share,
         engine=experiment.compute.engine,
         precision=experiment.compute.precision,
         batch_size=experiment.compute.batch_size,

@@ -146,11 +146,11 @@ def _details(dataset: Dataset, places: Sequence[Place]) -> list[np.ndarray]:
 
 
 def images_at(dataset: Dataset, places: Sequence[Place]) -> list[np.ndarray]:
-    """Return the images at some places, in their order; each split is read once, in its own order."""
+    """Return whole images at some places, in their order; each split is read once, in its own order."""
     found: dict[Place, np.ndarray] = {}
     for split in {place.split for place in places}:
         indices = sorted({place.index for place in places if place.split == split})
-        images = dataset.images(split, np.array(indices))
+        images = dataset.whole_images(split, np.array(indices))
         found |= {Place(split, index): image for index, image in zip(indices, images, strict=True)}
     return [found[place] for place in places]
 

@@ -48,7 +48,7 @@ def compared_backbones(experiment: Experiment, asked: Sequence[str]) -> tuple[Co
 
     The experiment's own network is taken as its settings have it, with its layers and its weights; every other one has its
     default layers, or its last feature, and its published weights. All see images of `input.size`, but those that are asked
-    for with a size.
+    for with a size; with `input.fit = "auto"` each network sees them as it was published.
 
     Args:
         experiment: the experiment.

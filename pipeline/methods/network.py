@@ -13,6 +13,7 @@ from bottleneck_features.pipeline.evaluation.study import Study
 from bottleneck_features.pipeline.evaluation.trained import TrainedMethod
 from bottleneck_features.pipeline.experiment import Experiment
 from bottleneck_features.pipeline.extraction.networks import trainable_backbone
+from bottleneck_features.pipeline.input_fit import graph_fit
 from bottleneck_features.pipeline.methods.layer_rows import LayerRows
 from bottleneck_features.pipeline.methods.pixels import pixel_batches, pixel_probabilities
 from bottleneck_features.pipeline.methods.resumable import Schedule, fit_resumable, recipe_folder, sole_training
@@ -90,6 +91,7 @@ def _builder(
 ) -> Callable[[], keras.Model]:
     experiment, settings = study.experiment, study.experiment.finetune
     weights = "random" if method == "from-scratch" else experiment.backbone.weights
+    fit, crop_share = graph_fit(experiment)
 
     def build() -> keras.Model:
         backbone = trainable_backbone(experiment, weights)
@@ -102,6 +104,8 @@ def _builder(
             flip=settings.flip,
             resize=experiment.input.resize,
             antialias=experiment.input.antialias,
+            fit=fit,
+            crop_share=crop_share,
             pooling=experiment.features.pooling[-1],
             dropout=settings.dropout,
         )

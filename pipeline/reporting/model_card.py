@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bottleneck_features import models
+from bottleneck_features.models.fitting import cropped_from
 from bottleneck_features.pipeline.machine import versions
 from bottleneck_features.pipeline.method_row import CROSS_VALIDATED
 from bottleneck_features.pipeline.reporting.page import environment
@@ -44,6 +45,7 @@ def model_card(model: SavedModel, details: Mapping[str, Any], warnings: Sequence
         weights=models.weights_identity(backbone.name, backbone.weights, model.experiment.seed),
         resizing=model.resizing,
         kernel=_KERNELS[model.resizing.kernel],
+        whole=cropped_from(model.resizing.size, model.resizing.crop_share),
         exported=[one for one in details["exported"] if one["path"]],
         against=details["against_pipeline"],
         checked=details["checked_images"],

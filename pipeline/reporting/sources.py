@@ -12,7 +12,8 @@ from bottleneck_features.pipeline.datasets import Dataset
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.evaluation.predictions import Predictions, load_predictions
 from bottleneck_features.pipeline.experiment import Experiment
-from bottleneck_features.pipeline.experiment_file import flat, override_text, restored_experiment
+from bottleneck_features.pipeline.experiment_file import as_made, flat, override_text, restored_experiment
+from bottleneck_features.pipeline.input_fit import with_resolved_fit
 from bottleneck_features.pipeline.method_names import COMPARE_BACKBONES, NETWORKS, row_label, training_command
 from bottleneck_features.pipeline.reporting.answer import answering, best_method, scored_methods
 from bottleneck_features.pipeline.result_schema import RECORDS, ScoredResult, missing_keys, require_result
@@ -153,7 +154,7 @@ def as_last_scored(experiment: Experiment, home: Path, options: tuple[str, ...])
         home: the artifacts folder.
         options: the words that name it.
     """
-    settings = experiment_json(experiment)
+    settings = experiment_json(with_resolved_fit(experiment))
     last = last_settings(home / "runs" / experiment.name, settings)
     return restored_experiment(settings, "the last result", last), (*options, *set_words(last))
 
@@ -282,7 +283,7 @@ def _differing(
     own = dict(flat(visible(ours)))
     return [
         override_text(name, value)
-        for name, value in flat(theirs)
+        for name, value in flat(as_made(theirs))
         if name not in unless and (name in wanted or name.split(".")[0] in wanted) and own.get(name) != value
     ]
 

@@ -17,6 +17,7 @@ from bottleneck_features.pipeline.datasets import open_dataset
 from bottleneck_features.pipeline.errors import PipelineError, RequestError
 from bottleneck_features.pipeline.extraction.cache import data_warnings, weights_notes
 from bottleneck_features.pipeline.extraction.networks import trainable_backbone
+from bottleneck_features.pipeline.input_fit import graph_fit
 from bottleneck_features.pipeline.reporting.model_card import CARD, model_card
 from bottleneck_features.pipeline.results import Clock, Result, experiment_json, run_folder, write_result, write_text
 from bottleneck_features.pipeline.use.inference import inference
@@ -126,12 +127,21 @@ def deployed(model: SavedModel) -> Any:
         RequestError: the head is k-NN.
     """
     experiment, known = model.experiment, model.known
-    settings = (model.image_shape[:2], experiment.input.size, experiment.input.resize, experiment.input.antialias)
+    fit, crop_share = graph_fit(experiment)
     if model.head is None:
         assert model.network is not None
         network, pooling = model.network.get_layer("backbone"), experiment.features.pooling[-1]
         kernel, bias = model.network.get_layer("classes").get_weights()
-        recipe = Recipe((network.layers[-1].name,), ("max" if pooling == "max" else "avg",), *settings)
+        recipe = Recipe(
+            (network.layers[-1].name,),
+            ("max" if pooling == "max" else "avg",),
+            model.image_shape[:2],
+            experiment.input.size,
+            experiment.input.resize,
+            experiment.input.antialias,
+            fit=fit,
+            crop_share=crop_share,
+        )
         return deployable(network, recipe, LinearHead(kernel.T, bias, known["temperature"]))
     if not model.head.classifier.is_linear:
         n = len(model.head.classifier.arrays["labels"])
@@ -149,6 +159,8 @@ def deployed(model: SavedModel) -> Any:
         resize=experiment.input.resize,
         antialias=experiment.input.antialias,
         views=experiment.input.views,
+        fit=fit,
+        crop_share=crop_share,
     )
     arrays = model.head.classifier.arrays
     head = LinearHead(arrays["coefficients"], arrays["intercept"], known["temperature"], model.head.classifier.averages)

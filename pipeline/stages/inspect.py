@@ -9,12 +9,15 @@ from typing import Any
 
 import numpy as np
 
+from bottleneck_features import models
 from bottleneck_features.pipeline import plots
 from bottleneck_features.pipeline.datasets import Dataset
+from bottleneck_features.pipeline.datasets.assembly import resizing_of
 from bottleneck_features.pipeline.datasets.texts import concatenated, factorized
 from bottleneck_features.pipeline.evaluation.splits import why_no_holdout
 from bottleneck_features.pipeline.evaluation.study import open_data
 from bottleneck_features.pipeline.experiment import Experiment, InputSettings
+from bottleneck_features.pipeline.input_fit import CROP, with_resolved_fit
 from bottleneck_features.pipeline.inspection.contact_sheets import contact_sheets, draw_sheet
 from bottleneck_features.pipeline.inspection.hints import hints
 from bottleneck_features.pipeline.inspection.repeats import Place, Repeats, describe_all, find_repeats
@@ -27,6 +30,8 @@ SIZE = (64, 64)  # the least that image files are resized to for a look at them
 LISTED = 1000  # pairs in result.json
 _SHOWN = 20  # pairs on the page, groups and conflicts in result.json
 UNEVEN = 10  # times the smallest class
+LITTLE = 0.4  # of a picture's area: less than of one of 16:9, which a crop of 0.875 shows 43 % of
+_QUANTILES = {"least": 0, "5 %": 0.05, "median": 0.5, "95 %": 0.95, "most": 1}
 
 
 def inspect(experiment: Experiment, home: Path, options: tuple[str, ...] = ()) -> Result:
@@ -46,6 +51,7 @@ def inspect(experiment: Experiment, home: Path, options: tuple[str, ...] = ()) -
         RequestError: the data set's settings cannot be right.
         PipelineError: too many files cannot be used.
     """
+    experiment = _with_known_fit(experiment)
     study = open_data(replace(experiment, input=_looked_at(experiment.input)), home, "inspect")
     clock, folder, dataset = study.clock, study.folder, study.dataset
     with clock.phase("describe"):
@@ -63,10 +69,11 @@ def inspect(experiment: Experiment, home: Path, options: tuple[str, ...] = ()) -
         sheets = contact_sheets(dataset, folder, experiment.seed)
         pairs = [place for pair in _worth_a_look(dataset, repeats)[:_SHOWN] for place in (pair.first, pair.second)]
         shown = [draw_sheet(dataset, pairs, folder / "repeats.jpg")] if pairs else []
+    seen = _seen(dataset, experiment)
     details: dict[str, Any] = {
         "data": dataset.title,
         "images": counts,
-        "pictures": _summary(dataset),
+        "pictures": {**_summary(dataset), **({"seen": _quantiles(seen)} if len(seen) else {})},
         "groups": _straddling(dataset),
         "repeats": _repeats_json(dataset, repeats),
         "shortcuts": [shortcut.as_json() for shortcut in shortcuts],
@@ -77,6 +84,7 @@ def inspect(experiment: Experiment, home: Path, options: tuple[str, ...] = ()) -
         *dataset.notices,
         *note_contents(home, experiment, dataset),
         *_warnings(details, shortcuts),
+        *_crop_warnings(seen, labels, dataset.class_names),
         *map(_group_hint, dataset.group_candidates),
         *([f"Classes: {small}"] if small else []),
     )
@@ -97,9 +105,17 @@ def overview(result: Mapping[str, Any]) -> str:
     )
 
 
+def _with_known_fit(experiment: Experiment) -> Experiment:
+    """Return the experiment with what `input.fit` stands for; of a network that is not there pictures are looked at whole."""
+    try:
+        return with_resolved_fit(experiment)
+    except models.ModelError:
+        return replace(experiment, input=replace(experiment.input, fit="stretch"))
+
+
 def _looked_at(settings: InputSettings) -> InputSettings:
     shows_enough = min(settings.size) >= min(SIZE) and settings.antialias and settings.resize != "nearest"
-    return settings if shows_enough else InputSettings(size=SIZE)
+    return settings if shows_enough else InputSettings(size=SIZE, fit="stretch")
 
 
 def _counts(dataset: Dataset) -> dict[str, dict[str, int]]:
@@ -133,15 +149,44 @@ def _summary(dataset: Dataset) -> dict[str, Any]:
         return {"sizes": {f"{width}×{height}": total}, "different_sizes": 1}
     headers = [origin.header for origin in origins]
     sizes = Counter(f"{header.width}×{header.height}" for header in headers)
-    aspects = np.quantile([header.width / header.height for header in headers], [0, 0.05, 0.5, 0.95, 1])
     return {
         "sizes": dict(sizes.most_common(10)),
         "different_sizes": len(sizes),
         "formats": dict(Counter(header.format for header in headers).most_common()),
         "modes": dict(Counter(header.mode for header in headers).most_common()),
-        "aspect_ratio": dict(zip(("least", "5 %", "median", "95 %", "most"), aspects.round(3).tolist(), strict=True)),
+        "aspect_ratio": _quantiles([header.width / header.height for header in headers]),
         "mebibytes": round(sum(origin.size for origin in origins) / 2**20, 1),
     }
+
+
+def _quantiles(values: Sequence[float] | np.ndarray) -> dict[str, float]:
+    found = np.quantile(values, list(_QUANTILES.values())).round(3).tolist()
+    return dict(zip(_QUANTILES, found, strict=True))
+
+
+def _seen(dataset: Dataset, experiment: Experiment) -> np.ndarray:
+    """Return the share of its area that the network sees of each picture, `(n,)`; `(0,)` where none is cropped."""
+    sizes = [origin.header.size for origin in dataset.origins()]
+    if not sizes or (resizing := resizing_of(experiment)).fit != CROP:
+        return np.empty(0)
+    shown = {
+        size: np.prod([axis.part[1] - axis.part[0] for axis in resizing.axes(size)]) for size in dict.fromkeys(sizes)
+    }
+    return np.array([shown[size] for size in sizes])
+
+
+def _crop_warnings(seen: np.ndarray, labels: np.ndarray, class_names: Sequence[str]) -> tuple[str, ...]:
+    """Return a warning about the class of which a crop shows the least, where that is little."""
+    if not len(seen):
+        return ()
+    medians = {name: float(np.median(seen[labels == number])) for number, name in enumerate(class_names)}
+    least = min(medians, key=medians.__getitem__)
+    if medians[least] >= LITTLE:
+        return ()
+    return (
+        f"Crop: of half of the pictures of {least!r} the network sees {100 * medians[least]:.0f} % of the area or less, their "
+        "middle. If what counts may lie beside it: --set input.fit=pad shows pictures whole, with black beside them.",
+    )
 
 
 def _straddling(dataset: Dataset) -> dict[str, Any]:

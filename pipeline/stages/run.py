@@ -8,6 +8,7 @@ from typing import Any
 
 from bottleneck_features.pipeline.evaluation.study import Study, open_study
 from bottleneck_features.pipeline.experiment import Experiment
+from bottleneck_features.pipeline.experiment_file import as_made
 from bottleneck_features.pipeline.method_names import row_label
 from bottleneck_features.pipeline.methods.costs import can_be_trained, estimated_seconds, larger_network
 from bottleneck_features.pipeline.methods.cross_validation import Folding, folding_of
@@ -140,6 +141,6 @@ def _made(study: Study, command: str, but: Sequence[str] = ()) -> Mapping[str, A
     result, wrong = read_result(study.folder.parent, command)
     if wrong or not result or result["cache_key"] != study.cache.key:
         return None
-    then, now = result["experiment"], experiment_json(study.experiment)
+    then, now = as_made(result["experiment"]), experiment_json(study.experiment)
     same = all(then.get(section) == now[section] for section in now if section not in (*but, "description"))
     return result if same else None

@@ -22,6 +22,7 @@ from bottleneck_features.pipeline.datasets.texts import factorized
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.evaluation.splits import Subset
 from bottleneck_features.pipeline.experiment import Experiment
+from bottleneck_features.pipeline.input_fit import CROP
 from bottleneck_features.pipeline.use.saved_model import SavedModel
 
 UnknownClasses = Literal["fail", "leave-out"]
@@ -114,7 +115,8 @@ def _experiment(model: SavedModel, settings: DatasetSettings) -> Experiment:
         if settings.error_limit == DatasetSettings.error_limit:
             own["error_limit"] = 1.0  # a model is measured on what can be read
     measured = MeasuredData(**own, ranges=dict(resizing.ranges))
-    own_input = replace(model.experiment.input, antialias=resizing.antialias)
+    share = resizing.crop_share if resizing.fit == CROP else 0.0
+    own_input = replace(model.experiment.input, antialias=resizing.antialias, fit=resizing.fit, crop_share=share)
     return replace(model.experiment, dataset=measured, input=own_input)
 
 

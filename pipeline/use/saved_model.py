@@ -1,6 +1,5 @@
 """Finds a trained classifier of an experiment, with what is known of it, and checks that it can still be used."""
 
-import json
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -22,8 +21,9 @@ from bottleneck_features.pipeline.datasets.pixels.resizing import Resizing
 from bottleneck_features.pipeline.datasets.pixels.value_ranges import kept_ranges, ranges_asked
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.experiment import Experiment, with_random_weights
-from bottleneck_features.pipeline.experiment_file import restored_experiment
+from bottleneck_features.pipeline.experiment_file import as_made, restored_experiment
 from bottleneck_features.pipeline.extraction.identity import OF_FILES, file_settings, network_settings
+from bottleneck_features.pipeline.input_fit import STRETCH, with_resolved_fit
 from bottleneck_features.pipeline.method_names import HEADS, MODELS, NETWORKS, training_command
 from bottleneck_features.pipeline.methods.recipe import NetworkRecord, require
 from bottleneck_features.pipeline.methods.saved_head import SavedHead, load_head
@@ -236,7 +236,7 @@ def _file_name(model: str) -> str:
 
 
 def _with_compute(recipe: Mapping[str, Any]) -> dict[str, Any]:
-    identity, settings = recipe["cache_identity"], json.loads(json.dumps(recipe["experiment"]))
+    identity, settings = recipe["cache_identity"], as_made(recipe["experiment"])
     settings.pop("compare", None)  # methods may have had other names; no prediction depends on them
     settings["compute"] |= {key: identity[f"compute.{key}"] for key in ("engine", "precision", "batch_size")}
     return settings
@@ -262,9 +262,10 @@ def _usable(experiment: Experiment, found: FoundNetwork | None) -> tuple[Experim
 
 def _refuse_what_differs(trained: Mapping[str, Any], now: dict[str, Any], path: Path) -> None:
     """Refuse settings that give other features, whatever computes them, and weights that are not those of the training."""
+    now = {"input.fit": STRETCH, **now}
     if DECODING in trained:
         now[DECODING] = RECIPE
-    then = {key: value for key, value in trained.items() if key in now}
+    then = {"input.fit": STRETCH, **{key: value for key, value in trained.items() if key in now}}
     if found := features.differences(now, then):
         lines = "\n".join(f"  {one.field}: {one.theirs} then, {one.ours} now" for one in found)
         raise RequestError(
@@ -291,7 +292,9 @@ def _read_otherwise(trained: Mapping[str, Any], experiment: Experiment) -> tuple
 
 def _refuse_other_input(trained: Experiment, asked: Experiment, name: str) -> None:
     """Refuse settings that would give a whole network other images than it was trained on."""
-    then, now = ({**asdict(one.input), "common_size": one.dataset.common_size} for one in (trained, asked))
+    then, now = (
+        {**asdict(with_resolved_fit(one).input), "common_size": one.dataset.common_size} for one in (trained, asked)
+    )
     changed = [f"{key} ({now[key]} asked for, {then[key]} in training)" for key in then if then[key] != now[key]]
     if changed:
         raise RequestError(
@@ -324,9 +327,8 @@ def _network(name: str, path: Path, overrides: tuple[str, ...], home: Path) -> S
             "cache_identity": result.get("pixels", {}),
             "cache_key": result.get("cache_key", ""),
         }
-        settings = {
-            key: value for key, value in result["experiment"].items() if key != "compare"
-        }  # see `_with_compute`
+        settings = as_made(result["experiment"])
+        settings.pop("compare", None)  # see `_with_compute`
         require(NetworkRecord, {**known, "experiment": settings})
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RequestError(

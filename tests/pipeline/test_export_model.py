@@ -122,14 +122,15 @@ def _sixteen_bit(folder: Path) -> Path:
     return folder / "deep.png"
 
 
+@pytest.mark.parametrize("fit", ["stretch", "crop", "pad"])
 @pytest.mark.parametrize("antialias", [True, False])
 @pytest.mark.parametrize("make", [_turned, _see_through, _sixteen_bit])
-def test_the_cards_code_decodes_files_as_training_did(trained, tmp_path, make, antialias):
+def test_the_cards_code_decodes_files_as_training_did(trained, tmp_path, make, antialias, fit):
     model = open_model(trained, "digits")
     seen = replace(
         model.experiment,
         dataset=DatasetSettings("folder", "pictures", value_range=(0, 65535)),
-        input=InputSettings((24, 40), antialias=antialias),
+        input=InputSettings((24, 40), fit, antialias=antialias),
     )
     model, names = replace(model, experiment=seen), {}
     details = {"exported": [], "checked_images": {"split": "test", "n": 64, "limit": LIMIT},

@@ -61,10 +61,10 @@ def _turned(orientation: int) -> Image.Exif:
     return exif
 
 
-def _open(root: Path, home: Path, size: tuple[int, int] = SIZE, **settings: object) -> Dataset:
+def _open(root: Path, home: Path, size: tuple[int, int] = SIZE, fit: str = "stretch", **settings: object) -> Dataset:
     experiment = Experiment(
         "kept", DatasetSettings("folder", str(root), test_fraction=0.0, error_limit=0.5), BackboneSettings("resnet50", ("avg",)),
-        input=InputSettings(size=size, **settings),
+        input=InputSettings(size=size, fit=fit, **settings),
     )  # fmt: skip
     return open_dataset(experiment, home)
 
@@ -81,11 +81,12 @@ def _files(home: Path, kind: str) -> list[Path]:
     return sorted((home / PIXEL_FOLDER).rglob(f"*{kind}"))
 
 
-def test_a_photograph_is_decoded_once_whatever_is_done_with_it(root, tmp_path, decoded):
-    words = ("--set", f"dataset.path={root}", "--set", "input.size=96,96", "--json")
+@pytest.mark.parametrize("fit", ["stretch", "crop", "pad"])
+def test_a_photograph_is_decoded_once_whatever_is_done_with_it(root, tmp_path, decoded, fit):
+    words = ("--set", f"dataset.path={root}", "--set", "input.size=96,96", "--set", f"input.fit={fit}", "--json")
     first = json.loads(invoke("inspect", "-e", "natural-images", *words, home=tmp_path).stdout)
     assert len(decoded) == PHOTOGRAPHS  # repeats, colours and contact sheets too
-    dataset = _open(root, tmp_path, (96, 96))
+    dataset = _open(root, tmp_path, (96, 96), fit)
     assert len(_images(dataset)) == len(_hashes(dataset)) == PHOTOGRAPHS
     again = json.loads(invoke("inspect", "-e", "natural-images", *words, home=tmp_path).stdout)
     assert len(decoded) == PHOTOGRAPHS
@@ -106,7 +107,15 @@ def test_a_small_file_is_decoded_again_for_its_pixels_only(tmp_path, decoded):
 
 @pytest.mark.parametrize(
     "settings",
-    [{}, {"resize": "lanczos3"}, {"resize": "nearest"}, {"resize": "bilinear", "antialias": False}, {"resize": "area"}],
+    [
+        {},
+        {"resize": "lanczos3"},
+        {"resize": "nearest"},
+        {"resize": "bilinear", "antialias": False},
+        {"resize": "area"},
+        {"fit": "crop"},
+        {"fit": "pad"},
+    ],
 )
 def test_what_is_kept_is_what_decoding_gives(root, tmp_path, settings, decoded):
     write(root / "a" / "grey.png", encoded(_photograph(20).convert("L"), "PNG"))

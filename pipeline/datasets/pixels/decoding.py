@@ -43,7 +43,7 @@ from bottleneck_features.pipeline.datasets.pixels.file_bytes import read_file
 from bottleneck_features.pipeline.datasets.pixels.file_kinds import is_heif, what_it_is
 from bottleneck_features.pipeline.datasets.pixels.libtiff_messages import first_said, forget
 from bottleneck_features.pipeline.datasets.pixels.pillow_settings import decoding_settings
-from bottleneck_features.pipeline.datasets.pixels.resizing import Resizing, resized_image
+from bottleneck_features.pipeline.datasets.pixels.resizing import Decoded, Resizing, fitted_and_whole, resized_image
 from bottleneck_features.pipeline.datasets.pixels.sixteen_bits import decoded_bytes, held_numbers, numbers_of, stored_as
 from bottleneck_features.pipeline.datasets.pixels.tiff import Layout, is_tiff, layout_of, read_numbers
 from bottleneck_features.pipeline.datasets.pixels.unusable import RefusedBySetting, UnusableImage
@@ -94,6 +94,11 @@ class Header:
     mode: str
     format: str
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width."""
+        return self.height, self.width
+
 
 @dataclass(frozen=True)
 class Checked:
@@ -136,9 +141,7 @@ def decoding_threads() -> int:
     return joblib.cpu_count()
 
 
-def check_and_load(
-    content: bytes, resizing: Resizing, max_pixels: int = MAX_PIXELS
-) -> tuple[Checked, np.ndarray | None]:
+def check_and_load(content: bytes, resizing: Resizing, max_pixels: int = MAX_PIXELS) -> tuple[Checked, Decoded | None]:
     """Return what is in a file, and its picture, from one decoding of all its bytes (a JPEG as small as `load_bytes` takes it).
 
     No decoder sees bits that flipped inside a JPEG's coded data, or rows that a PNG's writer left out.
@@ -149,19 +152,18 @@ def check_and_load(
         max_pixels: the largest width x height.
 
     Returns:
-        The `Checked`, and the picture as `load_bytes` gives it: `(*resizing.size, 3)` uint8. None where its numbers need the
-        range of all images.
+        The `Checked`, and the picture. None where its numbers need the range of all images.
 
     Raises:
         UnusableImage: it is no image, truncated, broken or too large, or has not the bands.
     """
-    picture = _guarded(_decoded, content, _draft_size(resizing), max_pixels, resizing.bands)
+    picture = _guarded(_decoded, content, _drafted(resizing), max_pixels, resizing.bands)
     if picture.header.format == "PNG":  # decoding does not look at its checksums
         with opened(content, max_pixels) as image:
             _guarded(image.verify)
     if not isinstance(picture.content, Numbers) or not picture.content.type:
         checked = Checked(picture.header, odd_alpha=picture.odd_alpha)
-        return checked, _guarded(_upright, picture, resizing)
+        return checked, _guarded(_both, picture, resizing)
     return Checked(picture.header, picture.content.type, *picture.content.limits(), picture.odd_alpha), None
 
 
@@ -171,7 +173,7 @@ def load(path: Path, resizing: Resizing, max_pixels: int = MAX_PIXELS) -> np.nda
 
 
 def load_bytes(content: bytes, resizing: Resizing, sha256: str = "", max_pixels: int = MAX_PIXELS) -> np.ndarray:
-    """Return the picture in the bytes of a file, upright and resized without regard to its aspect.
+    """Return the picture in the bytes of a file, upright and resized.
 
     Args:
         content: the file's bytes.
@@ -185,10 +187,12 @@ def load_bytes(content: bytes, resizing: Resizing, sha256: str = "", max_pixels:
     Raises:
         UnusableImage: see `check_and_load`; or the bytes are others.
     """
-    if sha256 and hashlib.sha256(content).hexdigest() != sha256:
-        raise UnusableImage("its bytes are not those that were scanned")
-    picture = _guarded(_decoded, content, _draft_size(resizing), max_pixels, resizing.bands)
-    return _guarded(_upright, picture, resizing)
+    return _guarded(_upright, _picture(content, resizing, sha256, max_pixels), resizing)
+
+
+def load_both(content: bytes, resizing: Resizing, sha256: str = "", max_pixels: int = MAX_PIXELS) -> Decoded:
+    """Return the picture in the bytes of a file, fitted and whole; arguments and errors as of `load_bytes`."""
+    return _guarded(_both, _picture(content, resizing, sha256, max_pixels), resizing)
 
 
 def load_image(image: Image.Image, resizing: Resizing, max_pixels: int = MAX_PIXELS) -> np.ndarray:
@@ -274,8 +278,14 @@ def _guarded(function, *arguments):  # type: ignore[no-untyped-def]
         raise UnusableImage(said.encode("ascii", "backslashreplace").decode()[:200]) from error
 
 
-def _decoded(content: bytes, size: tuple[int, int] | None, max_pixels: int, bands: Sequence[int]) -> _Picture:
-    """Decode a picture; a JPEG only so large that it can be resized to `size`, (height, width), where one is given."""
+def _picture(content: bytes, resizing: Resizing, sha256: str, max_pixels: int) -> _Picture:
+    if sha256 and hashlib.sha256(content).hexdigest() != sha256:
+        raise UnusableImage("its bytes are not those that were scanned")
+    return _guarded(_decoded, content, _drafted(resizing), max_pixels, resizing.bands)
+
+
+def _decoded(content: bytes, drafted: Resizing | None, max_pixels: int, bands: Sequence[int]) -> _Picture:
+    """Decode a picture; a JPEG only so large that it can be resized, where that is given."""
     layout = layout_of(content) if is_tiff(content) else None
     if layout and not layout.is_for_pillow(bands):
         return _own_tiff(content, layout, max_pixels, bands)
@@ -292,8 +302,10 @@ def _decoded(content: bytes, size: tuple[int, int] | None, max_pixels: int, band
         if numbers := numbers_of(content, image, stored):
             numbers = of_bands(numbers, bands)
             return _Picture(header, turn, numbers, alpha_is_a_picture(numbers.alpha))
-        if size:
-            height, width = size if turn not in _LIES_ON_ITS_SIDE else size[::-1]
+        if drafted:
+            height, width = (axis.resized for axis in drafted.axes(header.size))
+            if turn in _LIES_ON_ITS_SIDE:
+                height, width = width, height
             image.draft(None, (DRAFT_GAP * width, DRAFT_GAP * height))
         image.load()
         if layout and layout.fourth_is_no_alpha:
@@ -313,9 +325,9 @@ def _held(image: Image.Image, max_pixels: int, bands: Sequence[int]) -> _Picture
     return _Picture(header, turn, _chosen(image, bands) if bands else _flat(image))
 
 
-def _draft_size(resizing: Resizing) -> tuple[int, int] | None:
-    """Return what a JPEG may be shrunk to before it is resized; None where every pixel counts."""
-    return resizing.size if resizing.antialias and resizing.kernel != "nearest" else None
+def _drafted(resizing: Resizing) -> Resizing | None:
+    """Return what a JPEG may be shrunk for before it is resized; None where every pixel counts."""
+    return resizing if resizing.antialias and resizing.kernel != "nearest" else None
 
 
 def _load(image: Image.Image) -> None:
@@ -371,10 +383,17 @@ def _chosen(image: Image.Image, bands: Sequence[int]) -> Image.Image:
 
 
 def _upright(picture: _Picture, resizing: Resizing) -> np.ndarray:
+    return resized_image(_turned(picture, resizing), resizing, picture.header.size)
+
+
+def _both(picture: _Picture, resizing: Resizing) -> Decoded:
+    return fitted_and_whole(_turned(picture, resizing), resizing, picture.header.size)
+
+
+def _turned(picture: _Picture, resizing: Resizing) -> Image.Image:
     content = picture.content
     image = as_rgb(content, *range_of(content, resizing.ranges)) if isinstance(content, Numbers) else content
-    turned = image.transpose(_UPRIGHT[picture.turn]) if picture.turn in _UPRIGHT else image
-    return np.asarray(resized_image(turned, resizing))
+    return image.transpose(_UPRIGHT[picture.turn]) if picture.turn in _UPRIGHT else image
 
 
 def _too_large(what: str, max_pixels: int) -> RefusedBySetting:
