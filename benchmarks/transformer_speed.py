@@ -10,6 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import click
 import numpy as np
 
 from bottleneck_features.pipeline.machine import hardware
@@ -18,7 +19,9 @@ from bottleneck_features.quiet import import_tensorflow
 SIZE, BATCH, BATCHES, TURNS = 224, 32, 2, 5
 
 
+@click.command(help=__doc__)
 def main() -> None:
+    """Build both networks, and time them in turn."""
     import_tensorflow()
     import keras_hub
 

@@ -68,11 +68,11 @@ class Protocol:
     Attributes:
         size: height and width that the network sees.
         fit: see `fitting.fitted`.
-        crop_share: which share of the resized shorter side the cut-out has; 1 for all of it.
+        crop_share: which share of the resized shorter side a cut-out has; 1 for all of it.
         kernel: of resizing, as `input.resize`.
     """
 
     size: tuple[int, int] = (224, 224)
-    fit: Fit = "crop"
+    fit: Fit = "stretch"
     crop_share: float = 0.875
     kernel: str = "bilinear"

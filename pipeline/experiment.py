@@ -34,8 +34,7 @@ class InputSettings:
         Field(
             description="How images of another aspect get this size. `crop`: the shorter side becomes size / crop_share, and the "
             "middle is taken; `pad`: the whole image, black beside it; `stretch`: the whole image, its aspect is lost. `auto`: "
-            "image files by the network's published protocol (mostly crop), arrays and embedded data, which have one size, by "
-            "stretch."
+            "image files by what the network's own files state (preprocessor_config.json and the like), all others by stretch."
         ),
     ] = "auto"
     crop_share: Annotated[

@@ -44,7 +44,7 @@ class Registered:
 
     @property
     def protocol(self) -> Protocol:
-        """ImageNet's: the middle 224 pixels of a shorter side of 256."""
+        """224 pixels, stretched as in Keras' examples: with the middle of 256 pixels real data lost (docs/results.md)."""
         return Protocol()
 
     def own_weights(self) -> WeightsIdentity:

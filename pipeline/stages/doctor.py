@@ -40,6 +40,7 @@ EXTRAS = {
     "frame": (("pandas",), "tables of pandas in Python"),
     "ray": (("ray",), "features --engine-on ray"),
     "store": (("fsspec", "s3fs"), "features.store=s3://…, images in an object store"),
+    "hub": (("keras-hub",), "backbones of KerasHub, Hugging Face and timm: hf://…, folders with config.json"),
     "heif": (("pillow-heif",), "images in HEIC and HEIF"),
     "blosc": (("hdf5plugin",), "features.compression=blosc2"),
     "tensorboard": (("tensorboard",), "following fine-tune in TensorBoard"),

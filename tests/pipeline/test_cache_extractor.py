@@ -21,7 +21,7 @@ from bottleneck_features.features import identity_key, list_caches
 from bottleneck_features.features.manifest import seal
 from bottleneck_features.models import engines
 from bottleneck_features.models.rows import mean_over_views
-from bottleneck_features.models.weights import lite0_path
+from bottleneck_features.models.sources.registered import lite0_path
 from bottleneck_features.pipeline.api.caches import Cache
 from bottleneck_features.pipeline.datasets.sources.embedded import digits
 from bottleneck_features.pipeline.methods.layer_rows import side_by_side

@@ -10,6 +10,7 @@ import pytest
 from commandline import invoke
 from imagefiles import encoded, picture, write
 from PIL import Image
+from published import write_folder
 
 import bottleneck_features as bf
 from bottleneck_features.features import differences, identity_key, list_caches, open_features
@@ -98,10 +99,12 @@ def _experiment(source: str = "folder", **settings: object) -> Experiment:
 
 
 @pytest.mark.parametrize("source", ["cifar10", "photo-patches", "digits", *FILE_SOURCES, "npz"])
-def test_auto_is_the_published_protocol_for_files_and_stretch_for_arrays(source):
+def test_auto_is_what_a_networks_files_state_for_files_and_stretch_for_arrays(source, tmp_path):
     experiment = _experiment(source)
     of_files = source in FILE_SOURCES
-    assert resolved_fit(experiment) == (("crop", 0.875) if of_files else ("stretch", 1.0))
+    assert resolved_fit(experiment) == ("stretch", 1.0)
+    published = BackboneSettings(str(write_folder("dinov2", tmp_path)))
+    assert resolved_fit(replace(experiment, backbone=published)) == (("crop", 0.875) if of_files else ("stretch", 1.0))
     assert graph_fit(experiment) == ("stretch", 1.0)
     asked = _experiment(source, fit="crop", crop_share=0.5)
     assert resolved_fit(asked) == ("crop", 0.5)
@@ -136,8 +139,8 @@ def test_stretching_keeps_the_keys_of_before_and_the_others_have_keys_of_their_o
     others = [{"fit": "pad"}, {"fit": "crop", "crop_share": 0.875}, {"fit": "crop", "crop_share": 1.0}]
     keys = {identity_key(network_settings(_experiment(**one))) for one in ({"fit": "stretch"}, *others)}
     assert len(keys) == 4
-    assert network_settings(_experiment()) == network_settings(_experiment(fit="crop", crop_share=0.875))
-    (found,) = differences(network_settings(_experiment()), stretched)
+    assert network_settings(_experiment()) == stretched
+    (found,) = differences(network_settings(_experiment(fit="crop", crop_share=0.875)), stretched)
     assert str(found) == "input.fit: 'crop 0.875' asked for, 'stretch' in the cache"
 
 
@@ -164,9 +167,9 @@ def _features(pictures: Path, home: Path, *words: str) -> dict:
 
 @pytest.fixture(scope="module")
 def cropped(pictures, tmp_path_factory) -> Path:
-    """A home with the features of the pictures as they are by default, and a head on them."""
+    """A home with the features of the middle of the pictures, and a head on them."""
     home = tmp_path_factory.mktemp("home")
-    _features(pictures, home)
+    _features(pictures, home, "--set", "input.fit=crop")
     done = invoke("train-head", str(pictures), "--set", "head.epochs=3", home=home)
     assert done.exit_code == 0, done.output
     return home
@@ -228,7 +231,7 @@ def test_an_extractor_crops_files_and_takes_what_features_computed(pictures, cro
     files = [str(pictures / name) for name in cache["test"].ids]
     arrays = np.stack([np.asarray(Image.open(file)) for file in files])
     settings = {"layers": ["top_activation"], "size": 32, "home": cropped, "cache": None}
-    own = bf.Extractor("efficientnet-lite0", **{**settings, "cache": "home"}).transform(files)
+    own = bf.Extractor("efficientnet-lite0", **{**settings, "cache": "home"}, input_fit="crop").transform(files)
     np.testing.assert_array_equal(own, cache["test"].x[:].astype(np.float32))
     assert len(list_caches(cropped / "features")) == 1
     in_graph = bf.Extractor("efficientnet-lite0", **settings, input_fit="crop", crop_share=0.875).transform(arrays)
