@@ -55,7 +55,7 @@ def reading_of(layer: str, shape: Sequence[int | None], pooling: str, tokens: To
     rank = len(shape)
     vector, has_class = rank == 2, tokens is not None and tokens.prefix > 0
     if pooling == "auto":
-        return "cls" if has_class else "avg"
+        return "cls" if has_class else reading_of(layer, shape, "avg", tokens)
     if pooling in ("cls", "cls+patches") and not has_class:
         what = "is a vector" if vector else "is a map" if tokens is None else "has patches only"
         other = "auto" if vector else "patches"

@@ -76,6 +76,14 @@ def _stated(source: Any) -> models.Preprocessing | None:
     return None
 
 
+def _reading(backbone: Any, name: str) -> str:
+    """Return what `auto` reads of a layer; `none`, all of it, where nothing tells how its tokens lie."""
+    try:
+        return str(backbone.reading(name, "auto"))
+    except models.InvalidSetting:
+        return "none"
+
+
 def _layers(backbone: Any, taken: str) -> list[Layer]:
     work = backbone.layer_gflop()
     whole = max(work.values(), default=0.0) or 1.0
@@ -83,7 +91,7 @@ def _layers(backbone: Any, taken: str) -> list[Layer]:
     shapes = [tuple(side or 0 for side in backbone.output_shape(name)[1:]) for name in names]
     found = []
     for place, (name, shape) in enumerate(zip(names, shapes, strict=True)):
-        reading = backbone.reading(name, "auto")
+        reading = _reading(backbone, name)
         size = read_shape(shape, reading, backbone.tokens_of(name))
         block = name.startswith("block") and name.removeprefix("block").isdigit()
         ends = place + LAST >= len(names) or shapes[place + 1][:-1] != shape[:-1]
