@@ -3,7 +3,7 @@
 import math
 import os
 import tempfile
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
@@ -158,9 +158,11 @@ def _received(value: Any) -> str:
 
 
 def plain(value: Any) -> Any:
-    """Return numbers of NumPy and paths, and lists of them, as Python's own numbers and texts."""
+    """Return numbers of NumPy and paths, and lists and tables of them, as Python's own numbers and texts."""
     if isinstance(value, os.PathLike):
         return os.fspath(value)
     if isinstance(value, list | tuple):
         return [plain(one) for one in value]
+    if isinstance(value, Mapping):
+        return {key: plain(one) for key, one in value.items()}
     return value.tolist() if hasattr(value, "tolist") else value

@@ -3,7 +3,7 @@
 import os
 import warnings
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -81,7 +81,11 @@ class ImageTransformer(TransformerMixin, BaseEstimator):
         """
         images, recipe = self._prepared(X)
         with undisturbed():
-            return self._opened_for(recipe).rows(images)
+            opened = self._opened_for(recipe)
+            rows = opened.rows(images)
+        for text in opened.cautions():
+            warnings.warn(text, UserWarning, stacklevel=3)
+        return rows
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return the name of each feature, `(d,)` text such as `block5c_add_0`: the layer and the channel.
@@ -163,7 +167,9 @@ class Extractor(ImageTransformer):
         input_fit: how images of another aspect get it, as `input.fit` of an experiment (`fit` is a method here): `"crop"`,
             `"pad"`, `"stretch"`, or `"auto"`: files and PIL images by the network's published protocol, arrays by stretch.
         crop_share: where images are cropped, the share of the resized shorter side that is kept; 0: the published one.
-        weights: `"imagenet"`, `"random"`, or the path of a file.
+        weights: `"imagenet"` (those that the network comes with), `"random"`, or the path of a file.
+        preprocessing: what the network wants of RGB 0..255, for files that do not say it: `"auto"`, `"tf"`, `"torch"`, `"caffe"`,
+            `"none"`, or `{"mean": …, "std": …}`, as `backbone.preprocessing`.
         resize: the kernel: `bilinear`, `nearest`, `bicubic`, `area`, `lanczos3`; None: the network's own, `bilinear` for
             registered ones.
         antialias: whether the kernel widens when an image shrinks.
@@ -193,6 +199,7 @@ class Extractor(ImageTransformer):
         input_fit: str = "auto",
         crop_share: float = 0.0,
         weights: str | os.PathLike[str] = "imagenet",
+        preprocessing: str | Mapping[str, Any] = "auto",
         resize: str | None = None,
         antialias: bool = True,
         views: Sequence[str] = ("identity",),
@@ -211,6 +218,7 @@ class Extractor(ImageTransformer):
         self.input_fit = input_fit
         self.crop_share = crop_share
         self.weights = weights
+        self.preprocessing = preprocessing
         self.resize = resize
         self.antialias = antialias
         self.views = views
@@ -267,7 +275,12 @@ class Extractor(ImageTransformer):
         table = {
             "name": "extractor",
             "dataset": {"source": source, "value_range": arguments.plain(self.value_range or ())},
-            "backbone": {"name": backbone, "layers": _listed(layers), "weights": arguments.plain(self.weights)},
+            "backbone": {
+                "name": backbone,
+                "layers": _listed(layers),
+                "weights": arguments.plain(self.weights),
+                "preprocessing": arguments.plain(self.preprocessing),
+            },
             "input": {
                 "size": [arguments.plain(size)] * 2 if isinstance(size, int | np.integer) else arguments.plain(size),
                 "fit": self.input_fit,

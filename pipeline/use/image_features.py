@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from bottleneck_features import features, models
+from bottleneck_features.models.input_check import cautions
 from bottleneck_features.models.parallel import core_limit
 from bottleneck_features.models.rows import mean_over_views
 from bottleneck_features.pipeline.datasets.pixels.decoding import DECODING
@@ -23,6 +24,7 @@ from bottleneck_features.pipeline.extraction.kept_rows import KeptRows, first_pl
 from bottleneck_features.pipeline.extraction.networks import (
     WantedNetwork,
     build_network,
+    describe_network,
     experiment_extractor,
     open_network,
 )
@@ -103,6 +105,12 @@ class ImageFeatures(ABC):
             table = _Table(len(places))
             self._enter(table, images, places, contents[places])
         return table.rows if len(places) == len(inverse) else table.rows[inverse]
+
+    def cautions(self) -> tuple[str, ...]:
+        """Return what the network's start-up check says of the numbers it gets; nothing where no network is at hand."""
+        known = self._network or describe_network(self._wanted)
+        backbone = self.recipe.experiment.backbone
+        return cautions(known.check, backbone.name, raw_is_asked=backbone.preprocessing == "none") if known else ()
 
     @abstractmethod
     def _enter(self, table: "_Table", images: GivenImages, places: np.ndarray, contents: np.ndarray) -> None:
