@@ -25,6 +25,9 @@ ENDS = ("Parameter", "Constant", "Result")
 FLOATS = ("f32", "f16", "bf16", "f64")
 WHOLE_NUMBERS = ("u8", "i8", "i16", "u16", "i32", "u32", "i64", "u64")
 MOST_OF_AN_IMAGE = 4 << 30  # bytes of one operation's output
+PROBABILITIES = ("Softmax", "LogSoftmax", "Sigmoid")
+# from the matrix product of the classes on; temperatures are divided by, names of ONNX's Gemm are those of its parts
+BEHIND_FEATURES = (*PROBABILITIES, "Add", "Multiply", "Divide", "MatMul", "Convert", "Squeeze", "Reshape")
 
 
 @dataclass(frozen=True)
@@ -189,13 +192,28 @@ def operations(network: openvino.Model) -> dict[str, Any]:
 
 
 def first_output(network: openvino.Model) -> str:
-    """Return the layer that gives a network's first output; empty if it cannot be taken."""
-    port = network.outputs[0].get_node().input_value(0)
+    """Return the layer that gives a network's first output, of probabilities that from which they are computed.
+
+    Empty if it cannot be taken.
+    """
+    port = _before_classes(network.outputs[0].get_node().input_value(0))
     rank = port.get_partial_shape().rank
     if rank.is_dynamic or rank.get_length() not in RANKS or port.get_element_type().to_string() not in FLOATS:
         return ""
     of = port.get_node().get_name()
     return next((name for name, op in operations(network).items() if op.get_name() == of), "")
+
+
+def _before_classes(port: Any) -> Any:
+    """Return what the last matrix product takes of a network that ends in probabilities; the same port of any other."""
+    found, probabilities = port, False
+    while found.get_node().get_type_name() in BEHIND_FEATURES:
+        node = found.get_node()
+        probabilities = probabilities or node.get_type_name() in PROBABILITIES
+        found = node.input_value(0)
+        if node.get_type_name() == "MatMul":
+            return found if probabilities else port
+    return port
 
 
 def _tensor(op: Any) -> str:

@@ -50,6 +50,7 @@ def convnet(
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
     external: str = "",
+    softmax: bool = False,
 ) -> Path:
     """Write a ConvNet of `/stem/Conv`, `/stem/Relu`, `/block/Conv`, `/block/Mul` (a SiLU), `/pool`, `/flatten` and `/fc/Gemm`.
 
@@ -60,6 +61,7 @@ def convnet(
         mean: what it subtracts itself first.
         std: what it divides by then.
         external: the file beside it for its weights.
+        softmax: whether `/softmax` makes probabilities of its scores.
     """
     graph, x = Graph(), "input"
     if element != TensorProto.FLOAT:
@@ -79,6 +81,7 @@ def convnet(
     x = graph.add("GlobalAveragePool", x, name="/pool")
     x = graph.add("Flatten", x, name="/flatten", axis=1)
     x = graph.add("Gemm", x, graph.drawn(5, 16), graph.weight(np.zeros(5)), name="/fc/Gemm", transB=1)
+    x = graph.add("Softmax", x, name="/softmax", axis=1) if softmax else x
     return saved(graph.model(dims, [x], element), path, external)
 
 

@@ -411,3 +411,11 @@ def test_a_network_that_would_fill_the_memory_is_not_run(tmp_path):
     path = saved(graph.model(("n", 3, 32, 32), [x]), tmp_path / "large.onnx")
     with pytest.raises(UnsafeFile, match="'/tile' in it makes an array of 206,158,430,208 bytes for one image"):
         loaded(path)
+
+
+def test_of_a_network_that_gives_probabilities_the_features_before_its_classes_are_taken(tmp_path):
+    classifier = convnet(tmp_path / "classes.onnx", softmax=True)
+    last = find_source(str(classifier)).last_layer(("auto",))
+    assert last.startswith("flatten")
+    backbone = models.load_backbone(str(classifier), size=(32, 32), preprocessing=models.NAMED["torch"])
+    assert backbone.output_shape(last) == (None, 16)
