@@ -13,6 +13,7 @@ from published import KINDS, centred_error, input_images, normalised, read_refer
 from safetensors import SafetensorError
 
 keras_hub = pytest.importorskip("keras_hub")
+pytestmark = pytest.mark.slow
 
 WRONG = 0.01  # a hundred times what right networks stay below
 

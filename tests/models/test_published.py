@@ -67,6 +67,7 @@ def test_weights_and_images_are_those_of_the_reference(kind: str) -> None:
     assert {size: digest({"images": input_images(size)}) for size in KINDS[kind].sizes} == stored.images
 
 
+@pytest.mark.slow  # `test_hub_networks` compares what is made of them
 @pytest.mark.parametrize(("kind", "size"), OWN + OTHER)
 def test_a_published_folder_gives_the_reference(kind: str, size: int, loaded: Callable[[str, int], Any]) -> None:
     expected = read_reference(kind).outputs[size]
@@ -106,6 +107,7 @@ INNER = {"vit": vit_blocks, "deit": vit_blocks, "dinov2": dinov2_blocks, "dinov3
 INNER |= {"swin": swin_stage, "resnet18": resnet_stage}
 
 
+@pytest.mark.slow  # `test_hub_networks` compares what is made of them
 @pytest.mark.parametrize(("kind", "size"), OWN)
 def test_an_inner_block_gives_the_reference(kind: str, size: int, loaded: Callable[[str, int], Any]) -> None:
     expected = read_reference(kind).outputs[size]
@@ -114,6 +116,7 @@ def test_an_inner_block_gives_the_reference(kind: str, size: int, loaded: Callab
     assert centred_error(found, expected[name]) <= CLOSE
 
 
+@pytest.mark.slow  # `test_hub_networks` compares what is made of them
 @pytest.mark.parametrize("kind", ["siglip", "clip"])
 def test_a_preset_gives_the_reference(kind: str, tmp_path: Path) -> None:
     backbone = keras_hub.models.Backbone.from_preset(str(write_preset(kind, tmp_path)))
