@@ -13,15 +13,16 @@ from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.evaluation.predictions import Predictions, load_predictions
 from bottleneck_features.pipeline.experiment import Experiment
 from bottleneck_features.pipeline.experiment_file import as_made, flat, override_text, restored_experiment
-from bottleneck_features.pipeline.input_fit import with_resolved_fit
 from bottleneck_features.pipeline.method_names import COMPARE_BACKBONES, NETWORKS, row_label, training_command
 from bottleneck_features.pipeline.reporting.answer import answering, best_method, scored_methods
+from bottleneck_features.pipeline.resolved_experiment import resolved
 from bottleneck_features.pipeline.result_schema import RECORDS, ScoredResult, missing_keys, require_result
 from bottleneck_features.pipeline.results import RESULT_FILE, experiment_json
 from bottleneck_features.plain import visible
 
 CURVE_SIZES = (1, 5, 10, 50)  # images per class, then all there are
 SPLITTING = ("seed", "head.validation_split", "dataset", "score")
+_OF_EACH_NETWORK = ("input.fit", "input.crop_share")  # what `auto` leaves to the networks that are compared
 
 
 @dataclass(frozen=True)
@@ -154,7 +155,7 @@ def as_last_scored(experiment: Experiment, home: Path, options: tuple[str, ...])
         home: the artifacts folder.
         options: the words that name it.
     """
-    settings = experiment_json(with_resolved_fit(experiment))
+    settings = experiment_json(resolved(experiment))
     last = last_settings(home / "runs" / experiment.name, settings)
     return restored_experiment(settings, "the last result", last), (*options, *set_words(last))
 
@@ -238,7 +239,8 @@ def _take(
     experiment: Mapping[str, Any],
     options: tuple[str, ...],
 ) -> None:
-    changed = _differing(result["experiment"], experiment, stage.depends, ("dataset.path",))
+    unsaid = ("dataset.path", *(_OF_EACH_NETWORK if name == COMPARE_BACKBONES else ()))
+    changed = _differing(result["experiment"], experiment, stage.depends, unsaid)
     sources.results[name] = result
     overrides = [word for setting in changed for word in ("--set", setting)]
     words = _label_curve(result) if name == "label-curve" else _repeated(name, stage, result)
