@@ -14,7 +14,9 @@ CONSTANT, LARGEST = "constant_channels", "largest"
 RAW = 8.0  # numbers from 0 to beyond this were not rescaled
 UNDERSHOOT = 5.0  # of 0, by a wide kernel of resizing
 BEYOND = 400.0  # of 0..255, or centred as caffe's
-FLAT = 0.03  # standard deviation; images that are rescaled once have 0.2 or more
+FLAT = 0.03  # standard deviation of a channel; images that are rescaled once have 0.2 or more
+TWICE = (2.5, 25.0)  # between that of standardised images, about 1, and that of 0..255, about 70
+DEAD = 6e-8  # the least that float16 holds
 MOST_CONSTANT = 0.99  # share of channels; at 32 pixels a last map after ReLU has 0.92
 MOST_LARGE = 1e5
 SET = "set backbone.preprocessing to 'torch', 'tf', 'caffe' or {mean = …, std = …}"
@@ -26,12 +28,15 @@ def input_figures(values: np.ndarray) -> dict[str, float]:
     """Return what tells how numbers were scaled.
 
     Args:
-        values: what reaches the first layer with weights, of images with dark and bright pixels.
+        values: what reaches the first layer with weights, of images with dark and bright pixels, channels last.
+
+    Returns:
+        The least and the largest number, and the largest of the channels' standard deviations.
     """
     return {
         LOWEST: float(values.min()),
         HIGHEST: float(values.max()),
-        DEVIATION: float(values.std(dtype=np.float64)),
+        DEVIATION: float(values.std(axis=tuple(range(values.ndim - 1)), dtype=np.float64).max()),
     }
 
 
@@ -72,6 +77,10 @@ def cautions(check: Check, where: str, *, raw_is_asked: bool = False) -> tuple[s
                 f"{figures[CONSTANT]:.0%} of the channels of layer '{layer}' are the same for different images: the network does "
                 f"not see what differs. If its input is of another kind, {SET}."
             )
+        if figures.get(LARGEST, 1.0) < DEAD:
+            found.append(
+                f"Layer '{layer}' has numbers of at most {figures[LARGEST]:.1g}, which float16 keeps as zeros: it is dead."
+            )
         if figures.get(LARGEST, 0.0) > MOST_LARGE:
             found.append(
                 f"Layer '{layer}' has numbers up to {figures[LARGEST]:.0g}: what the network gets is far from what it was "
@@ -85,7 +94,7 @@ def _of_input(figures: Mapping[str, float], where: str) -> str:
     if max(highest, -lowest) > BEYOND:
         return (
             f"The first layer of '{where}' gets numbers from {lowest:.0f} to {highest:.0f}: what is before it standardises 0..1, "
-            f"and gets 0..255. {SET[0].upper()}{SET[1:]}."
+            "and gets 0..255. Set backbone.preprocessing to {mean = [0, 0, 0], std = [1, 1, 1]}, which makes 0..1 of them."
         )
     if lowest > -UNDERSHOOT and highest > RAW:
         return (
@@ -95,6 +104,13 @@ def _of_input(figures: Mapping[str, float], where: str) -> str:
     if figures[DEVIATION] < FLAT:
         return (
             f"The first layer of '{where}' gets numbers that hardly differ (from {lowest:.3g} to {highest:.3g}): images are "
-            "rescaled twice. Leave backbone.preprocessing at 'auto' where the network rescales by itself."
+            "rescaled twice, by backbone.preprocessing and the network, or twice by the network. Where it rescales by itself "
+            "leave backbone.preprocessing at 'auto'; a mean and a std are of 0..1 unless `scale` says otherwise."
+        )
+    if TWICE[0] < figures[DEVIATION] < TWICE[1]:
+        return (
+            f"The first layer of '{where}' gets numbers from {lowest:.3g} to {highest:.3g}, which spread more than standardised "
+            "ones: images may be standardised twice. Where the network standardises by itself leave backbone.preprocessing at "
+            "'auto'."
         )
     return ""

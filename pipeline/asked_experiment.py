@@ -1,5 +1,6 @@
 """Which experiment a command is about: DATA that is given, a name that is kept or ready-made, or a file."""
 
+import os
 from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass
@@ -267,7 +268,17 @@ def _kept(
     if not kept_file(home, name).exists() or table != read_kept(home, name):
         require_backbone(experiment.backbone.name)
         open_dataset(experiment, home)
-        keep(home, name, table)
+        keep(home, name, _found_from_anywhere(table))
     if earlier:
         said = (*said, f"{KEPT} {kept_file(home, name)}: {', '.join(earlier)}")
     return Asked(experiment, words, said)
+
+
+def _found_from_anywhere(table: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings with the whole paths of the network's files: they are read in other folders too."""
+    backbone = dict(table.get("backbone", {}))
+    for key in ("name", "weights"):
+        text = str(backbone.get(key, ""))
+        if text not in models.backbone_names() and (os.sep in text or "." in text) and local_path(text).exists():
+            backbone[key] = str(local_path(text).absolute())
+    return {**table, "backbone": backbone} if backbone else table

@@ -91,10 +91,17 @@ def _leave_other_network(table: dict[str, Any], overrides: tuple[str, ...]) -> N
     """Where overrides name another network, drop what is of the one before: its layers, their readings, its files."""
     given = {setting_of(override): override.partition("=")[2].strip() for override in overrides}
     backbone, name = table.get("backbone"), given.get("backbone.name")
-    if name is None or not isinstance(backbone, dict) or backbone.get("name") in (name, None):
+    if name is None or not isinstance(backbone, dict) or backbone.get("name") is None:
+        return
+    if Path(str(backbone["name"])).absolute() == Path(name).expanduser().absolute():
         return
     if "backbone.layers" not in given:
         backbone["layers"] = list(models.default_layers(name))
+    own = table.get("input")
+    if isinstance(own, dict) and backbone["name"] not in models.backbone_names():  # what its publisher says of sizes
+        for key in ("size", "resize"):
+            if f"input.{key}" not in given:
+                own.pop(key, None)
     for key in ("preprocessing", *(("weights",) if backbone.get("weights") != "random" else ())):
         backbone.pop(key, None)
     of_features, tuning = table.get("features"), table.get("finetune")

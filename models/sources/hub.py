@@ -21,7 +21,7 @@ from bottleneck_features.models.sources.source import WeightsIdentity
 
 CONFIG, CARD = "config.json", "README.md"
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "model.weights.h5", "model.weights.json")
-_LICENCE = re.compile(r"^license(_name)?:\s*[\"']?([^\s\"'#]+)", re.MULTILINE)
+_LICENCE = re.compile(r"^license(_name)?:(?:[ \t]*|[ \t]*\n[ \t]*-[ \t]*)[\"']?([\w.+-]*\w)", re.MULTILINE)
 _FRONT_MATTER = re.compile(r"\A---\s*\n(.*?)\n---\s*$", re.DOTALL | re.MULTILINE)
 _NOT_COMMERCIAL = re.compile(r"(^|-)nc(-|$)|fair-noncommercial|non-?commercial", re.IGNORECASE)
 
@@ -58,6 +58,11 @@ class HubNetwork:
     def config(self) -> Mapping[str, Any]:
         """The content of its `config.json`."""
         return read(self.folder / CONFIG)
+
+    @property
+    def stated_protocol(self) -> Protocol:
+        """The same: its files state it."""
+        return self.protocol
 
     @property
     def trainable(self) -> str:

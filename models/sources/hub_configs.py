@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,7 @@ from bottleneck_features.models.errors import BackboneFileError
 
 NORM, POOLER, OUTPUT = "norm", "pooler", "output"  # names of last layers
 HEADS = (POOLER, "projection")
+OF_TOKENS = re.compile(r"block\d+|embeddings|norm|norm_before")
 
 
 @dataclass(frozen=True)
@@ -31,10 +33,12 @@ class Family:
         return NORM if of_tokens else self.last
 
     def reading(self, layer: str, pooling: str) -> str:
-        """Return what `auto` means for a layer."""
-        if pooling != "auto":
-            return pooling
-        return "pooler" if layer in HEADS else self.auto
+        """Return what `auto` means for a layer; `auto` where only the loaded network tells."""
+        if pooling != "auto" or self.auto == "avg":
+            return "avg" if pooling == "auto" else pooling
+        if layer in HEADS:
+            return "pooler"
+        return self.auto if OF_TOKENS.fullmatch(layer) else "auto"
 
 
 CLASS_TOKEN = Family(NORM, "cls")

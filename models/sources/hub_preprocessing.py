@@ -41,15 +41,28 @@ def published(folder: Path, config: Mapping[str, Any]) -> Published:
         BackboneFileError: a file says something that cannot be.
     """
     try:
-        if "model_type" in config:
-            return _of_hugging_face(_content(folder / "preprocessor_config.json"), config)
-        if "architecture" in config:
-            return _of_timm({**config, **dict(config.get("pretrained_cfg") or {})})
-        return _of_keras_hub(_converter(folder), config)
-    except (KeyError, TypeError, ValueError) as error:
+        return _possible(_read(folder, config))
+    except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
         raise BackboneFileError(
             f"What '{folder}' says of its preprocessing cannot be read ({error!r}): set backbone.preprocessing."
         ) from error
+
+
+def _read(folder: Path, config: Mapping[str, Any]) -> Published:
+    if "model_type" in config:
+        return _of_hugging_face(_content(folder / "preprocessor_config.json"), config)
+    if "architecture" in config:
+        return _of_timm({**config, **dict(config.get("pretrained_cfg") or {})})
+    return _of_keras_hub(_converter(folder), config)
+
+
+def _possible(found: Published) -> Published:
+    """Return what was read; raise ValueError where it cannot be."""
+    numbers = (*found.preprocessing.scale, *found.preprocessing.offset) if found.preprocessing else ()
+    sides, share = found.protocol.size, found.protocol.crop_share
+    if not all(map(math.isfinite, numbers)) or min(sides) < 1 or not 0 < share <= 1:
+        raise ValueError(f"size {list(sides)}, crop {share}, numbers {list(numbers)}")
+    return found
 
 
 def _content(path: Path) -> dict[str, Any]:

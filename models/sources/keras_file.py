@@ -20,7 +20,7 @@ from bottleneck_features.models.sources.source import WeightsIdentity
 
 SUFFIXES = (".keras", ".h5")
 CONFIG = "config.json"  # of a .keras archive
-RANK = 4  # of a batch of images
+RANK, RGB = 4, 3  # axes of a batch of images, and its channels
 PROBABILITIES = ("softmax", "sigmoid")
 BEHIND_FEATURES = ("Dense", "Dropout", "Activation", "Softmax", "Sigmoid")  # from there on layers are of the classes
 INSIDE = "inside the model file"
@@ -32,6 +32,7 @@ class KerasFile:
 
     name: str
     trainable = ""
+    stated_protocol = None
     comes_whole = True
 
     @property
@@ -53,7 +54,7 @@ class KerasFile:
             return Protocol()
         for layer in layers:
             shape = layer.get("config", {}).get("batch_shape") or layer.get("config", {}).get("batch_input_shape")
-            if shape and len(shape) == RANK and all(shape[1:RANK]):
+            if shape and len(shape) == RANK and all(shape[1:RANK]) and shape[-1] == RGB:
                 return Protocol((int(shape[1]), int(shape[2])))
         return Protocol()
 
@@ -127,7 +128,8 @@ def _before_classifier(layers: Sequence[dict[str, Any]], last: str) -> str:
     while name in known:
         kind, settings = known[name]["class_name"], known[name]["config"]
         probabilities = probabilities or settings.get("activation") in PROBABILITIES or kind in ("Softmax", "Sigmoid")
-        if not probabilities or kind not in BEHIND_FEATURES:
+        operation = ".ops." in str(known[name].get("module", ""))  # no layer, so that it cannot be taken
+        if not operation and (not probabilities or kind not in BEHIND_FEATURES):
             break
         before = _inputs_of(known[name]) or order[: order.index(name)][-1:]
         if len(before) != 1:

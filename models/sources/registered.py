@@ -35,6 +35,7 @@ class Registered:
 
     name: str
     trainable = ""
+    stated_protocol = None
     comes_whole = False
 
     @property

@@ -35,6 +35,7 @@ class RuntimeFile:
     """A file that OpenVINO runs as it is; see `Source`."""
 
     name: str
+    stated_protocol = None
     comes_whole = True
     engine = "openvino"
 

@@ -48,6 +48,11 @@ class Source(Protocol):
         ...
 
     @property
+    def stated_protocol(self) -> PublishedProtocol | None:
+        """The same where its files state it; None where they say nothing."""
+        ...
+
+    @property
     def trainable(self) -> str:
         """Why it cannot be trained on; empty where it can."""
         ...

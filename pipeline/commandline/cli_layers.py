@@ -10,7 +10,7 @@ from bottleneck_features.pipeline.commandline.output import print_json, print_le
 from bottleneck_features.pipeline.errors import RequestError
 
 COLUMNS = ("layer", "shape", "auto reads", "features", "GFLOP", "share")
-SIDES = 2
+SIDES, LEAST, MOST = 2, 8, 2048
 
 
 @click.command("layers")
@@ -64,6 +64,8 @@ def _sides(text: str) -> tuple[int, int]:
         sides = [int(side) for side in text.split(",")]
     except ValueError:
         sides = []
-    if len(sides) not in (1, SIDES) or min(sides, default=0) < 1:
-        raise RequestError(f"--size is one number of pixels or two (height,width). Received: {text!r}")
+    if len(sides) not in (1, SIDES) or not all(LEAST <= side <= MOST for side in sides):
+        raise RequestError(
+            f"--size is one number of pixels or two (height,width), {LEAST} to {MOST}. Received: {text!r}"
+        )
     return sides[0], sides[-1]

@@ -3,9 +3,11 @@
 import math
 import shlex
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from bottleneck_features import models
 from bottleneck_features.pipeline.asked_experiment import set_words
 from bottleneck_features.pipeline.method_names import BEST_PROBE, NETWORKS
 from bottleneck_features.pipeline.reporting.answer import best_method
@@ -43,7 +45,7 @@ def after_comparison(result: Mapping[str, Any], options: Words, of_models: Words
         return typed("fine-tune", (*options, "--method", best["name"]))
     if not (probed / "head.npz").is_file():
         return typed("probe", options)
-    return _export(_probed(probed), of_models) or typed("advise", options)
+    return _export(result, _probed(probed), of_models) or typed("advise", options)
 
 
 def after_networks(result: Mapping[str, Any], options: Words) -> list[Words]:
@@ -63,7 +65,7 @@ def after_run(result: Mapping[str, Any], options: Words, of_models: Words) -> li
     kept = next(row for row in result["methods"] if row.get("kept") or row["name"] == BEST_PROBE)
     enough = enough_minutes(result["minutes"], *result["skipped"].values())
     more = typed("run", (*options, "--minutes", str(enough))) if result["skipped"] else []
-    return [*_export(kept, of_models), *more]
+    return [*_export(result, kept, of_models), *more]
 
 
 def enough_minutes(minutes: float, *skipped: float | None) -> int:
@@ -81,7 +83,7 @@ def after_report(result: Mapping[str, Any], of_models: Words, probed: Path) -> l
         probed: the folder of the results of `probe`.
     """
     more: list[Words] = [tuple(shlex.split(command)) for command in result["missing"]]
-    return more or _export(_probed(probed), of_models)
+    return more or _export(result, _probed(probed), of_models)
 
 
 def after_advice(result: Mapping[str, Any]) -> list[Words]:
@@ -97,7 +99,7 @@ def after_training(result: Mapping[str, Any], of_models: Words) -> list[Words]:
 def after_prediction(result: Mapping[str, Any], of_models: Words) -> list[Words]:
     """Return what exports the model that classified."""
     which = () if "--model" in of_models else ("--model", result["model"]["name"])
-    return _export({"name": result["model"]["method"]}, (*of_models, *which))
+    return _export(result, {"name": result["model"]["method"]}, (*of_models, *which))
 
 
 def after_export(result: Mapping[str, Any]) -> list[Words]:
@@ -111,6 +113,10 @@ def _probed(folder: Path) -> Mapping[str, Any]:
     return next((row for row in result.get("methods", ()) if row.get("kept")), {"name": "knn"})
 
 
-def _export(row: Mapping[str, Any], of_models: Words) -> list[Words]:
-    """Return what exports a method's model: of k-NN, which cannot be exported, nothing."""
-    return [] if row.get("family", row["name"]) == "knn" else typed("export", of_models)
+def _export(result: Mapping[str, Any], row: Mapping[str, Any], of_models: Words) -> list[Words]:
+    """Return what exports a method's model: nothing of k-NN and of networks that are run as they are, which cannot be."""
+    name = dict(result.get("experiment", {}).get("backbone", {})).get("name", "")
+    finished = False
+    with suppress(models.ModelError):
+        finished = bool(name and models.named_source(name).trainable)
+    return [] if finished or row.get("family", row["name"]) == "knn" else typed("export", of_models)

@@ -69,6 +69,19 @@ def weights_notes(experiment: Experiment) -> tuple[str, ...]:
     return (f"Weights: {weights.notice}",) if weights.notice and weights.source != "random" else ()
 
 
+def protocol_notes(experiment: Experiment) -> tuple[str, ...]:
+    """Return how images of an experiment differ from those that the network's files speak of; nothing where they say nothing."""
+    published, seen = models.find_source(experiment.backbone.name).stated_protocol, experiment.input
+    if published is None or (published.size, published.kernel) == (seen.size, seen.resize):
+        return ()
+    (height, width), (rows, columns) = published.size, seen.size
+    return (
+        f"Images: {models.label_of(experiment.backbone.name)} was published for {height}×{width} pixels, {published.kernel}; "
+        f"here it sees {rows}×{columns}, {seen.resize}. As published: --set input.size={height},{width} --set "
+        f"input.resize={published.kernel}",
+    )
+
+
 def weights_warnings(experiment: Experiment) -> tuple[str, ...]:
     """Return the warning about random weights, which every result repeats."""
     weights = models.weights_identity(experiment.backbone.name, experiment.backbone.weights, experiment.seed)

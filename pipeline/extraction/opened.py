@@ -17,6 +17,7 @@ from bottleneck_features.pipeline.extraction.cache import (
     cache_root,
     image_warnings,
     open_cache,
+    protocol_notes,
     weights_notes,
     weights_warnings,
 )
@@ -134,7 +135,9 @@ class OpenedExperiment:
     @property
     def notes(self) -> tuple[str, ...]:
         """Where the weights come from, and their licence; nothing of weights that the command does not use."""
-        return () if self.command == "from-scratch" else weights_notes(self.experiment)
+        if self.command == "from-scratch":
+            return ()
+        return (*weights_notes(self.experiment), *protocol_notes(self.experiment))
 
     @cached_property
     def _changes(self) -> tuple[str, ...]:

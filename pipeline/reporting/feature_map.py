@@ -49,7 +49,7 @@ class FeatureMap:
 def feature_map(
     dataset: Dataset, cache: Features, *, layer: str, predictions: Predictions, method: str, seed: int
 ) -> FeatureMap | None:
-    """Lay the scored images out in two dimensions; None where they are fewer than ten.
+    """Lay the scored images out in two dimensions; None where they are fewer than ten, or all alike.
 
     Unit-length features are projected on their first principal components; t-SNE starts from the first 50 of these.
 
@@ -69,6 +69,8 @@ def feature_map(
     chosen = _spread_over_classes(labels, seed)
     indices = predictions.positions(chosen, dataset.splits[predictions.split].ids)
     rows = unit_vectors(cache, layer, Subset(predictions.split, indices))
+    if not np.isfinite(rows).all() or not np.ptp(rows, axis=0).any():  # t-SNE would end the process
+        return None
     places, explained = _laid_out(rows, seed)
     side = SIDE_OF_FILES if dataset.origin("train", 0) else SIDE_OF_ARRAYS
     data = {

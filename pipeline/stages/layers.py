@@ -55,25 +55,26 @@ def layers_of(name: str, size: tuple[int, int] | None = None) -> dict[str, Any]:
     protocol, taken = source.protocol, source.last_layer(("auto",))
     import_tensorflow()
     weights = "random" if name in models.backbone_names() else "imagenet"
-    backbone = models.load_backbone(name, weights, size or protocol.size, preprocessing=_stated(source))
+    backbone, stated = _loaded(name, weights, size or protocol.size)
     notice = "" if weights == "random" else backbone.weights.notice
     return {
         "backbone": name,
         "size": list(size or protocol.size),
-        "preprocessing": backbone.preprocessing,
+        "preprocessing": backbone.preprocessing if stated else "not stated: set backbone.preprocessing",
         "protocol": asdict(protocol),
         "notice": notice,
         "layers": [asdict(one) for one in _layers(backbone, taken)],
     }
 
 
-def _stated(source: Any) -> models.Preprocessing | None:
-    """Return the network's own preprocessing; none where nothing says it, since no layer depends on it."""
+def _loaded(name: str, weights: str, size: tuple[int, int]) -> tuple[Any, bool]:
+    """Return a network, and whether it says which numbers it takes; where nothing does any will do, no layer depends on them."""
     try:
-        source.preprocessing_text(None)
-    except models.InvalidSetting:
-        return models.NAMED["none"]
-    return None
+        return models.load_backbone(name, weights, size), True
+    except models.InvalidSetting as error:
+        if "backbone.preprocessing" not in str(error):
+            raise
+    return models.load_backbone(name, weights, size, preprocessing=models.NAMED["torch"]), False
 
 
 def _reading(backbone: Any, name: str) -> str:
@@ -91,6 +92,8 @@ def _layers(backbone: Any, taken: str) -> list[Layer]:
     shapes = [tuple(side or 0 for side in backbone.output_shape(name)[1:]) for name in names]
     found = []
     for place, (name, shape) in enumerate(zip(names, shapes, strict=True)):
+        if not all(shape):  # nothing tells how many numbers it gives
+            continue
         reading = _reading(backbone, name)
         size = read_shape(shape, reading, backbone.tokens_of(name))
         block = name.startswith("block") and name.removeprefix("block").isdigit()

@@ -1,5 +1,7 @@
 """Networks in their publishers' folders give the features of the reference implementations, at any size."""
 
+import json
+
 import keras
 import numpy as np
 import pytest
@@ -250,6 +252,8 @@ def test_every_weight_byte_is_part_of_the_identity(tmp_path):
         ("---\nlicense: apache-2.0\n---\n# A", "(licence apache-2.0)"),
         ("---\nlicense: other\nlicense_name: dinov3-license\n---\n", "(licence dinov3-license)"),
         ("---\nlicense: cc-by-nc-4.0\n---\n", "(licence cc-by-nc-4.0: not for commercial use)"),
+        ("---\nlicense:\n- cc-by-nc-4.0\ntags:\n- a\n---\n", "(licence cc-by-nc-4.0: not for commercial use)"),
+        ("---\nlicense:\ntags:\n- a\n---\n", "(its files state no licence)"),
         ("# no front matter", "(its files state no licence)"),
     ],
 )
@@ -257,3 +261,22 @@ def test_the_licence_is_read_from_the_card(card, says, tmp_path):
     folder = write_folder("vit", tmp_path)
     (folder / "README.md").write_text(card)
     assert models.weights_identity(str(folder)).notice == f"{folder.name} {says}"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [{"image_std": [0, 0, 0]}, {"crop_size": {"height": 0, "width": 0}, "do_center_crop": True}, {"image_mean": "a"}],
+)
+def test_a_preprocessing_that_cannot_be_is_refused(said, tmp_path):
+    folder = write_folder("vit", tmp_path)
+    path = folder / "preprocessor_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **said}))
+    with pytest.raises(BackboneFileError, match="says of its preprocessing cannot be read"):
+        models.load_backbone(str(folder), size=(32, 32))
+
+
+def test_a_layer_that_is_no_tokens_is_read_by_its_shape(folders):
+    assert models.find_source(folders("vit")).reading("patches", "auto") == "auto"
+    backbone = models.load_backbone(folders("vit"), size=(32, 32))
+    recipe = models.build_extractor(backbone, ["patches", "norm"], precision="float32", batch_size=2).recipe
+    assert recipe.pooling == ("avg", "cls")

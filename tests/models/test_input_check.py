@@ -73,3 +73,23 @@ def test_features_that_do_not_tell_images_apart_are_told():
     assert "100% of the channels of layer 'deep' are the same" in cautions({"deep": same}, "net")[0]
     assert "numbers up to 1e+06" in cautions({"deep": {"constant_channels": 0, "largest": 1e6}}, "net")[0]
     assert cautions({"deep": {"constant_channels": 0.5, "largest": 100}}, "net") == ()
+
+
+@pytest.mark.parametrize("asked", ["torch", "tf"])
+def test_a_network_that_standardises_by_itself_and_is_given_a_preprocessing_is_told(asked, tmp_path):
+    own = keras.layers.Normalization(mean=[0.485, 0.456, 0.406], variance=[0.229**2, 0.224**2, 0.225**2])
+    name = convnet(tmp_path / "own.keras", unit(), own)
+    assert cautions(checked(name), name) == ()
+    assert "rescaled twice" in cautions(checked(name, models.NAMED[asked]), name)[0]
+
+
+def test_what_makes_0_to_1_of_0_to_255_is_the_remedy_that_is_named(tmp_path):
+    own = keras.layers.Normalization(mean=[0.485, 0.456, 0.406], variance=[0.229**2, 0.224**2, 0.225**2])
+    name = convnet(tmp_path / "of_unit.keras", own)
+    assert "{mean = [0, 0, 0], std = [1, 1, 1]}" in cautions(checked(name), name)[0]
+    assert cautions(checked(name, models.Preprocessing.standardising((0, 0, 0), (1, 1, 1))), name) == ()
+    assert "standardised twice" in cautions(checked(name, models.NAMED["torch"]), name)[0]
+
+
+def test_a_dead_layer_is_told():
+    assert "is dead" in cautions({"deep": output_figures(np.full((4, 3), 1e-11) * np.arange(4)[:, None])}, "net")[0]

@@ -235,7 +235,7 @@ def test_standardising_numbers_of_0_to_1_inside_is_seen(tmp_path):
 @pytest.mark.parametrize("name", ["tf", "torch"])
 def test_preprocessing_twice_is_noticed(tmp_path, name):
     own = convnet(tmp_path / "own.onnx", mean=TORCH_MEAN, std=TORCH_STD)
-    with pytest.raises(InvalidSetting, match="are rescaled twice. Leave backbone.preprocessing at 'auto'"):
+    with pytest.raises(InvalidSetting, match="are rescaled twice, by backbone.preprocessing and the network"):
         loaded(own, preprocessing=NAMED[name])
     pixels = convnet(tmp_path / "pixels.onnx", element=TensorProto.UINT8, mean=TORCH_MEAN, std=TORCH_STD)
     with pytest.raises(InvalidSetting, match="takes whole numbers, so its preprocessing is inside"):

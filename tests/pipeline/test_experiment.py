@@ -183,3 +183,13 @@ def test_another_network_keeps_no_weights_file_and_no_preprocessing(tmp_path):
     changed = load_experiment(str(file), ("backbone.name=resnet18",))
     assert changed.backbone == BackboneSettings("resnet18", ("conv4_block2_out", "conv5_block2_out"))
     assert (changed.features.pooling, changed.finetune.from_layer) == (("auto",), "")
+
+
+def test_another_network_does_not_keep_the_size_of_a_network_of_a_file(tmp_path):
+    table = '[dataset]\nsource = "digits"\n[backbone]\nname = "{}"\n[input]\nsize = [32, 32]\nresize = "bicubic"\n'
+    file = tmp_path / "mine.toml"
+    file.write_text('name = "mine"\n' + table.format("a.keras"))
+    assert load_experiment(str(file), ("backbone.name=resnet18",)).input.size == (224, 224)
+    file.write_text('name = "mine"\n' + table.format("resnet50"))
+    changed = load_experiment(str(file), ("backbone.name=resnet18",)).input
+    assert (changed.size, changed.resize) == ((32, 32), "bicubic")
