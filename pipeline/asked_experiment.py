@@ -1,6 +1,5 @@
 """Which experiment a command is about: DATA that is given, a name that is kept or ready-made, or a file."""
 
-import os
 from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bottleneck_features import models
+from bottleneck_features.models.sources.hub_downloads import is_remote
 from bottleneck_features.models.weights import require_backbone
 from bottleneck_features.pipeline.dataset_settings import DatasetSettings
 from bottleneck_features.pipeline.datasets import open_dataset
@@ -277,8 +277,9 @@ def _kept(
 def _found_from_anywhere(table: dict[str, Any]) -> dict[str, Any]:
     """Return the settings with the whole paths of the network's files: they are read in other folders too."""
     backbone = dict(table.get("backbone", {}))
-    for key in ("name", "weights"):
+    words = {"name": models.backbone_names(), "weights": ("imagenet", "random")}
+    for key, known in words.items():
         text = str(backbone.get(key, ""))
-        if text not in models.backbone_names() and (os.sep in text or "." in text) and local_path(text).exists():
+        if text and text not in known and not is_remote(text) and local_path(text).exists():
             backbone[key] = str(local_path(text).absolute())
     return {**table, "backbone": backbone} if backbone else table

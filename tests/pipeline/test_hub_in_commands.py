@@ -91,3 +91,36 @@ def test_what_it_has_not_is_said(value, says, words, home):
     done = invoke("features", *words, "--set", value, home=home)
     assert done.exit_code == 2, done.output
     assert says in " ".join(done.output.split())
+
+
+def test_a_kept_experiment_finds_its_network_from_everywhere(place, monkeypatch, tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / "pictures" / name).mkdir(parents=True)
+        for number in range(6):
+            Image.effect_noise((40, 40), 20 + 10 * number).convert("RGB").save(
+                tmp_path / "pictures" / name / f"{number}.png"
+            )
+    monkeypatch.chdir(place)
+    words = (str(tmp_path / "pictures"), "--set", "backbone.name=tiny-dino", "--set", "input.size=28,28")
+    done = invoke("features", *words, home=tmp_path / "home")
+    assert done.exit_code == 0, done.output
+    monkeypatch.chdir(tmp_path)
+    done = invoke("features", "-e", "pictures", "--json", home=tmp_path / "home")
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["images"] == 0
+    done = invoke(
+        "features",
+        "-e",
+        "pictures",
+        "--set",
+        "backbone.name=efficientnet-lite0",
+        "--set",
+        "input.size=32,32",
+        home=tmp_path / "home",
+    )
+    assert done.exit_code == 0, done.output
+
+
+def test_images_of_another_size_than_published_are_noted(words, home):
+    done = invoke("features", *words, home=home)
+    assert "bicubic; here it sees 28×28, bilinear" in " ".join(done.output.split())
