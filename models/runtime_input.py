@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 WEIGHTED = ("Convolution", "GroupConvolution", "MatMul", "ConvolutionBackpropData")
 SHAPES = ("ShapeOf",)
-LARGEST = 400.0  # beyond 0..255, and what is left of it by subtracting a mean: standardising 0..1 makes 1,200 of 255
 
 
 def require_preprocessing(
@@ -43,23 +42,11 @@ def require_preprocessing(
         return
     if asked is not None and asked.changes_nothing:
         return
-    if wrong := _wrong(arriving(network, seen, asked, _all_values(size)), name):
+    if wrong := judge(arriving(network, seen, asked, _all_values(size)), name):
         usual = (
             " Most networks exported from torchvision and timm were trained as 'torch' says." if asked is None else ""
         )
         raise InvalidSetting(f"{wrong}{usual}")
-
-
-def _wrong(values: np.ndarray, name: str) -> str:
-    """Return what is wrong with the numbers `(n, h, w, c)` that reach the first weights; empty where nothing is."""
-    if max(float(values.max()), -float(values.min())) > LARGEST:
-        return (
-            f"The first layer of '{name}' gets numbers from {values.min():.0f} to {values.max():.0f}: what comes before it in "
-            "the file was made for 0..1, and gets 0..255. Set backbone.preprocessing = {mean = [0, 0, 0], std = [1, 1, 1]}: it "
-            "makes 0..1 of them."
-        )
-    of_each_channel = values - values.mean(axis=(0, 1, 2), keepdims=True)  # means that differ are no spread
-    return judge(values, name) or judge(of_each_channel, name)
 
 
 def _all_values(size: tuple[int, int]) -> np.ndarray:

@@ -16,7 +16,7 @@ import h5py
 from bottleneck_features.models.downloads import file_digest
 from bottleneck_features.models.errors import BackboneFileError
 from bottleneck_features.models.preprocessing import Preprocessing, Protocol
-from bottleneck_features.models.sources.source import WeightsIdentity
+from bottleneck_features.models.sources.source import ModelFile, WeightsIdentity
 
 SUFFIXES = (".keras", ".h5")
 CONFIG = "config.json"  # of a .keras archive
@@ -27,23 +27,12 @@ INSIDE = "inside the model file"
 
 
 @dataclass(frozen=True)
-class KerasFile:
+class KerasFile(ModelFile):
     """A model file; see `Source`."""
 
-    name: str
     trainable = ""
     stated_protocol = None
     comes_whole = True
-
-    @property
-    def path(self) -> Path:
-        """The file."""
-        return Path(self.name).expanduser()
-
-    @property
-    def label(self) -> str:
-        """The file's name without its ending."""
-        return self.path.stem
 
     @property
     def protocol(self) -> Protocol:

@@ -22,7 +22,7 @@ from bottleneck_features.models.runtime_networks import (
     read_network,
     sized,
 )
-from bottleneck_features.models.sources.source import WeightsIdentity
+from bottleneck_features.models.sources.source import ModelFile, WeightsIdentity
 
 SUFFIXES = (".onnx", ".xml")
 INSIDE = "inside the model file"
@@ -31,23 +31,12 @@ USUAL = (224, 224)  # of networks that take any size
 
 
 @dataclass(frozen=True)
-class RuntimeFile:
+class RuntimeFile(ModelFile):
     """A file that OpenVINO runs as it is; see `Source`."""
 
-    name: str
     stated_protocol = None
     comes_whole = True
     engine = "openvino"
-
-    @property
-    def path(self) -> Path:
-        """The file."""
-        return Path(self.name).expanduser()
-
-    @property
-    def label(self) -> str:
-        """The file's name without its ending."""
-        return self.path.stem
 
     @property
     def trainable(self) -> str:

@@ -102,6 +102,23 @@ class Source(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class ModelFile:
+    """What sources that are the path of one file have in common."""
+
+    name: str
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return Path(self.name).expanduser()
+
+    @property
+    def label(self) -> str:
+        """The file's name without its ending."""
+        return self.path.stem
+
+
 def refused_preprocessing(name: str) -> InvalidSetting:
     """Return what to raise where a registered network is given a preprocessing."""
     return InvalidSetting(

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
 
 from bottleneck_features.pipeline.plots.style import COLOURS, new_figure
 
@@ -47,14 +48,14 @@ def _diagram(axes: Axes, bins: Mapping[str, Any]) -> None:
     )  # fmt: skip
     axes.plot([0, 1], [0, 1], color="0.4", lw=1, ls="--", label="confidence = accuracy")
     axes.set(xlim=(0, 1), ylim=(0, 1.02))
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    axes.yaxis.set_major_formatter(PercentFormatter(1))
     axes.grid(alpha=0.25)
 
 
 def _histogram(axes: Axes, bins: Mapping[str, Any]) -> None:
     centres, width = _places(bins)
     axes.bar(centres, np.array(bins["count"]) / sum(bins["count"]), width, color="0.6")
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    axes.yaxis.set_major_formatter(PercentFormatter(1))
     axes.set_xlabel("confidence (largest class probability)")
     axes.grid(alpha=0.25, axis="y")
 

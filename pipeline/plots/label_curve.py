@@ -6,7 +6,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullLocator
+from matplotlib.ticker import NullLocator, PercentFormatter
 
 from bottleneck_features.pipeline.plots.style import COLOURS, LONGEST, new_figure, shortened
 
@@ -38,7 +38,7 @@ def label_curve_chart(points: Sequence[Point], *, data: str, backbone: str, answ
     axes.set_xscale("log")
     axes.set_xticks(*_ticks(points))
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    axes.yaxis.set_major_formatter(PercentFormatter(1))
     axes.set_ylim(0, 1.02)
     seeds = points[0]["seeds"]
     spread = f"mean and 95 % t-interval over n = {seeds} seeds" if seeds > 1 else "one seed: no interval"

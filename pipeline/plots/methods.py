@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, PercentFormatter
 
 from bottleneck_features.pipeline.method_row import CROSS_VALIDATED, Curves, Method, kept_epoch
 from bottleneck_features.pipeline.plots.style import (
@@ -108,7 +108,7 @@ def comparison(methods: Sequence[Method], backbone: str, select: str = "accuracy
     axes.set_ylim(len(methods) - 0.4, -0.8)
     axes.set_xlim(0, 1.04)
     axes.set_xticks(np.arange(0, 1.01, 0.2))
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    axes.xaxis.set_major_formatter(PercentFormatter(1))
     axes.set_xlabel(
         f"{shown_name(select)} with 95 % interval\n(filled: test or cross-validated;\nopen: validation only)",
         fontsize=9,
@@ -144,7 +144,7 @@ def accuracy_over_time(methods: Sequence[Method], split: str, select: str = "acc
     axes.xaxis.set_minor_formatter(NullFormatter())
     shown = f"{shown_name(select)} ({SPLIT_TITLES.get(split, split)})"
     axes.set(xlabel="seconds on this machine, extraction and training (log)", ylabel=shown)
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    axes.yaxis.set_major_formatter(PercentFormatter(1))
     axes.grid(alpha=0.25)
     handles, names = axes.get_legend_handles_labels()
     legend = figure.legend(handles, names, loc="outside lower center", ncols=2, frameon=False, fontsize=8)

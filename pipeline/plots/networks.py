@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.ticker import LogLocator, NullFormatter, PercentFormatter
 
 from bottleneck_features.pipeline.method_row import Method
 from bottleneck_features.pipeline.plots.style import COLOURS, LONGEST, MARKERS, new_figure, shortened
@@ -77,7 +77,7 @@ def networks(rows: Sequence[Mapping[str, Any]], split: str, select: str = "accur
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    axes.yaxis.set_major_formatter(PercentFormatter(1))
     unknown = [row["name"] for row in rows if row not in known]
     missing = f"\nspeed not known: {shortened(', '.join(unknown), LONGEST)}" if unknown else ""
     shown = f"{shown_name(select)} ({SPLIT_TITLES.get(split, split)}), 95 % interval"

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
 
 from bottleneck_features.pipeline.method_row import Method
 from bottleneck_features.pipeline.plots.style import COLOURS, new_figure
@@ -44,7 +45,7 @@ def paths(rows: Sequence[Mapping[str, Any]], select: str = "accuracy") -> Figure
         panel.set(xscale="log", xlabel="L2 penalty (weak to strong)")
         panel.grid(alpha=0.25)
     axes[0].set_ylabel(f"{select_name(select)} on validation images{' (negative)' * (select == 'log-loss')}")
-    axes[0].yaxis.set_major_formatter(lambda value, _: f"{value:.2g}" if select == "log-loss" else f"{value:.0%}")
+    axes[0].yaxis.set_major_formatter("{x:.2g}" if select == "log-loss" else PercentFormatter(1))
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=min(3, len(labels)), frameon=False, fontsize=8)
     return figure
@@ -85,7 +86,7 @@ def depth(methods: Sequence[Method], layers: Sequence[str], backbone: str, selec
         title += f"\ndotted: {' + '.join(joined.layers)}, {NAMES[joined.name]}: {value:.1%}"
     axes.set_xticks(range(len(layers)), layers, fontsize=9, parse_math=False)
     axes.set_xlim(-0.4, len(layers) - 0.6)
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    axes.yaxis.set_major_formatter(PercentFormatter(1))
     axes.set(xlabel="layer, early to late", ylabel=f"{shown_name(select)} on validation images, 95 % interval")
     axes.set_title(title, fontsize=10, loc="left", parse_math=False)
     axes.grid(axis="y", alpha=0.25)

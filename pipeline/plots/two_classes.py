@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
 
 from bottleneck_features.pipeline.plots.style import COLOURS, LONGEST, new_figure, shortened
 
@@ -26,8 +27,8 @@ def two_class_curves(curves: Mapping[str, Mapping[str, Any]], positive: str) -> 
     for panel, title in ((left, "ROC curve"), (right, "precision-recall curve")):
         panel.set(xlim=(0, 1), ylim=(0, 1.02))
         panel.set_title(title, fontsize=10, loc="left")
-        panel.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
-        panel.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+        panel.xaxis.set_major_formatter(PercentFormatter(1))
+        panel.yaxis.set_major_formatter(PercentFormatter(1))
         panel.grid(alpha=0.25)
     figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=8)
     return figure

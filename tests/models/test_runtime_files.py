@@ -224,7 +224,7 @@ def test_preprocessing_that_no_one_names_is_asked_for(plain):
 
 def test_standardising_numbers_of_0_to_1_inside_is_seen(tmp_path):
     own = convnet(tmp_path / "own.onnx", mean=TORCH_MEAN / 255, std=TORCH_STD / 255)
-    with pytest.raises(InvalidSetting, match=r"was made for 0\.\.1, and gets 0\.\.255.*std = \[1, 1, 1\]}"):
+    with pytest.raises(InvalidSetting, match=r"standardises 0\.\.1, and gets 0\.\.255.*std = \[1, 1, 1\]}"):
         loaded(own)
     scaled = models.Preprocessing((1 / 255,) * 3, (0.0,) * 3)
     whole = convnet(tmp_path / "whole.onnx", mean=TORCH_MEAN, std=TORCH_STD)
