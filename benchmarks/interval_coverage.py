@@ -4,7 +4,9 @@ Two classes: scores are normal, of variance 1, and the second class's mean is hi
 above the middle, so that the rarer class is recognized less often. More classes: recalls differ, in their logits evenly over
 1.6; a wrong answer is another class by its share. A second method's errors are correlated with the first's by 0.6; its true
 value is the same in every other repetition, else 0.04 lower. Images in groups have one label, and half of a score's variance
-in common. True values are computed from the model; they run from 0.6 to 0.95 in steps of 0.05, each for the measure at hand.
+in common, or another share that is named. Groups are equally large, or their sizes are as 1, 1/2, 1/3 … (Zipf), or one of
+them has a share of all images. True values are computed from the model; they run from 0.6 to 0.95 in steps of 0.05, each for
+the measure at hand.
 Labels are drawn again until every class occurs.
 """
 
@@ -26,7 +28,7 @@ from bottleneck_features.pipeline.evaluation.figures import figures
 
 VALUES = np.arange(0.6, 0.951, 0.05).round(2)
 LOWER, COMMON, SHIFT = 0.04, 0.6, 0.5
-ENOUGH, BAR, WIDE = 50, 0.93, 0.98
+ENOUGH, FEWEST_GROUPS, BAR, WIDE = 50, 20, 0.93, 0.98
 MEASURES = ("accuracy", "balanced-accuracy", "macro-f1")
 RANKING = ("auroc", "average-precision")
 FIVE = (0.4, 0.25, 0.15, 0.12, 0.08)
@@ -34,22 +36,50 @@ FIVE = (0.4, 0.25, 0.15, 0.12, 0.08)
 
 @dataclass(frozen=True)
 class Data:
-    """How many images of which class shares, the rarest last, and how many of them make a group."""
+    """How many images of which class shares, the rarest last, and how they lie in groups.
+
+    Attributes:
+        n: images.
+        shares: of the classes.
+        groups: how many; 0: the images are independent.
+        sizes: of the groups: `equal`, `zipf`, or what share of the images one of them has.
+        alike: the share of a score's variance that the images of a group have in common.
+    """
 
     n: int
     shares: tuple[float, ...]
-    together: int = 1
+    groups: int = 0
+    sizes: str | float = "equal"
+    alike: float = 0.5
 
     @property
     def enough(self) -> bool:
-        """Whether the bar counts."""
+        """Whether the bar counts: with groups those of the rarest class do."""
+        if self.groups:
+            return self.groups >= FEWEST_GROUPS and self.groups * min(self.shares) >= FEWEST_GROUPS / 2
         return self.n * min(self.shares) >= ENOUGH
+
+    @property
+    def unequal(self) -> bool:
+        """Whether one group has a large share."""
+        return isinstance(self.sizes, float)
+
+    def numbers(self) -> np.ndarray:
+        """Return the number of each image's group."""
+        if not self.groups:
+            return np.arange(self.n)
+        weights = np.ones(self.groups) if self.sizes == "equal" else 1 / np.arange(1, self.groups + 1)
+        if isinstance(self.sizes, float):
+            weights = np.full(self.groups, (1 - self.sizes) / (self.groups - 1))
+            weights[0] = self.sizes
+        ends = np.cumsum(weights / weights.sum()) * (self.n - self.groups)
+        return np.repeat(np.arange(self.groups), 1 + np.diff(np.rint(ends).astype(int), prepend=0))
 
     def labels(self, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Draw the images' labels, and number their groups."""
-        groups = np.arange(self.n) // self.together
+        groups = self.numbers()
         while True:
-            labels = random.choice(len(self.shares), self.n // self.together, p=self.shares)[groups]
+            labels = random.choice(len(self.shares), groups.max() + 1, p=self.shares)[groups]
             if len(np.unique(labels)) == len(self.shares):
                 return labels, groups
 
@@ -100,8 +130,9 @@ def _strength(measure: str, shares: tuple[float, ...], value: float) -> float:
 def _noise(random: np.random.Generator, data: Data, groups: np.ndarray) -> np.ndarray:
     """Draw a number of variance 1 for each method and image."""
     own = random.normal(size=(3, data.n))
-    if data.together > 1:
-        own = np.sqrt(0.5) * (own + random.normal(size=(3, groups.max() + 1))[:, groups])
+    if data.groups:
+        shared = random.normal(size=(3, data.groups))[:, groups]
+        own = np.sqrt(1 - data.alike) * own + np.sqrt(data.alike) * shared
     return np.sqrt(COMMON) * own[2] + np.sqrt(1 - COMMON) * own[:2]
 
 
@@ -130,7 +161,7 @@ def simulated(data: Data, measure: str, repeats: int) -> Cell:
             noise, differ = _noise(random, data, groups), number % 2
             first = _answers(random, data, labels, noise[0], strengths[0])
             second = _answers(random, data, labels, noise[1], strengths[differ])
-            known = groups if data.together > 1 else None
+            known = groups if data.groups else None
             figure = getattr(figures(labels, *first, known), measure.replace("-", "_"))
             gap = paired_difference(labels, first, second, known, measure)
             held[:, place] += figure.low <= value <= figure.high, gap.low <= differ * LOWER <= gap.high
@@ -145,15 +176,25 @@ def _kinds() -> list[Data]:
     shares = [*((1 - rare, rare) for rare in (0.5, 0.25, 0.1, 0.05)), (0.2,) * 5, FIVE]
     kinds = [Data(n, each) for n in (60, 200, 1000) for each in shares]
     kinds += [Data(n, (0.05,) * 20) for n in (200, 1000)]
-    return kinds + [Data(n, each, 5) for n in (200, 1000) for each in shares[:2]]
+    kinds += [Data(n, each, n // 5) for n in (200, 1000) for each in shares[:2]]
+    for sizes in ("equal", "zipf", 0.15, 0.3, 0.47):
+        kinds += [Data(5 * groups, shares[0], groups, sizes) for groups in (20, 35, 100)]
+        kinds += [Data(175, shares[0], 35, sizes, alike) for alike in (0.1, 0.9)]
+        kinds += [Data(500, shares[1], 100, sizes)]
+    return kinds
 
 
 def _name(data: Data) -> str:
     shares = " : ".join(f"{100 * share:.0f}" for share in data.shares)
     if len(set(data.shares)) == 1:
         shares = f"{len(data.shares)} equal classes"
-    groups = f", in groups of {data.together}" if data.together > 1 else ""
-    return f"{data.n:,} images, {shares}{groups}" + ("" if data.enough else " *")
+    groups = f", in {data.groups} groups, {_sizes(data)}" if data.groups else ""
+    alike = "" if data.alike == 0.5 else f", alike by {data.alike:.0%}"
+    return f"{data.n:,} images, {shares}{groups}{alike}" + ("" if data.enough else " *")
+
+
+def _sizes(data: Data) -> str:
+    return f"one of {data.sizes:.0%}" if data.unequal else {"equal": "equal", "zipf": "Zipf"}[str(data.sizes)]
 
 
 def _print(title: str, rows: dict[Data, dict[str, Cell]], text: Callable[[Cell], str]) -> None:
@@ -182,10 +223,11 @@ def main(repeats: int, jobs: int) -> None:
     _print("figures", rows, lambda cell: _share(cell.held, cell.width))
     _print("differences", rows, lambda cell: _share(cell.difference_held, cell.difference_width))
     _print("p < 0.05 of equals", rows, lambda cell: f"{100 * cell.wrongly_different:.1f}")
-    barred = [cell for (data, _), cell in zip(wanted, done, strict=True) if data.enough]
-    means = np.array([[cell.held.mean(), cell.difference_held.mean()] for cell in barred])
-    print(f"\n* fewer than {ENOUGH} expected images of the rarest class: no bar")
-    print(f"{(means < BAR).sum()} of {means.size} below {BAR:.0%}, {(means > WIDE).sum()} above {WIDE:.0%}")
+    print(f"\n* fewer than {ENOUGH} expected images, or {FEWEST_GROUPS // 2} groups, of the rarest class: no bar")
+    for name, unequal in (("independent, equal and Zipf", False), ("one large group", True)):
+        barred = [cell for (data, _), cell in zip(wanted, done, strict=True) if data.enough and data.unequal == unequal]
+        means = np.array([[cell.held.mean(), cell.difference_held.mean()] for cell in barred])
+        print(f"{name}: {(means < BAR).sum()} of {means.size} below {BAR:.0%}, {(means > WIDE).sum()} above {WIDE:.0%}")
 
 
 if __name__ == "__main__":

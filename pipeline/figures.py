@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+CONFIDENCE = 0.95  # of every interval
 SIGNIFICANT = 0.05  # a difference with a p-value below is said to be more than chance
 MEASURES = ("balanced_accuracy", "macro_f1", "auroc", "average_precision")
 

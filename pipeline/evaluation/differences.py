@@ -16,11 +16,12 @@ from bottleneck_features.pipeline.evaluation.estimates import (
     auroc,
     average_precision,
     balanced_accuracy,
-    images_kept,
     macro_f1,
 )
 from bottleneck_features.pipeline.evaluation.figures import positive_class
-from bottleneck_features.pipeline.evaluation.scores import CONFIDENCE, accuracy_difference, paired_test
+from bottleneck_features.pipeline.evaluation.groups import images_kept
+from bottleneck_features.pipeline.evaluation.scores import accuracy_difference, mcnemar
+from bottleneck_features.pipeline.figures import CONFIDENCE
 
 
 class Answers(NamedTuple):
@@ -39,8 +40,7 @@ class PairedDifference:
         low: the interval's lower end.
         high: its upper end.
         p_value: of two methods that are equally good.
-        test: `mcnemar`, `group sign-flip` (both exact), or `interval`: the p-value is below 0.05 where the interval leaves
-            out 0.
+        test: `mcnemar` (exact), or `interval`: the p-value is below 0.05 where the interval leaves out 0.
     """
 
     value: float
@@ -68,8 +68,10 @@ def paired_difference(
     """
     if measure == "accuracy" or (measure in FOR_TWO_CLASSES and len(np.unique(labels)) < 2):
         gap = accuracy_difference(labels, first.predicted, second.predicted, groups)
-        test = paired_test(labels, first.predicted, second.predicted, groups)
-        return PairedDifference(gap.value, gap.low, gap.high, test.p_value, test.name)
+        if groups is None:
+            p_value = mcnemar(labels, first.predicted, second.predicted).p_value
+            return PairedDifference(gap.value, gap.low, gap.high, p_value, "mcnemar")
+        return _by_its_interval(gap.value, gap.value - gap.low, gap.high - gap.value)
     estimate = _MEASURES[measure]
     return _difference(labels, estimate(labels, first), estimate(labels, second), groups)
 
@@ -100,12 +102,17 @@ def _difference(labels: np.ndarray, first: Estimate, second: Estimate, groups: n
     The correlation is that of the images' influences; what groups cost is in the number of images that are kept for the
     difference. As there, a positive one is made smaller, but not negative, by what 1 / 2n is of the shares' spreads.
     """
-    kept = images_kept(labels, first.influence - second.influence, groups)
+    kept = images_kept(first.influence - second.influence, groups, labels)
     correlation = _correlation(first, second, kept)
     (low, high), (other_low, other_high) = first.interval(kept), second.interval(kept)
     value = first.value - second.value
     below = _joined(first.value - low, other_high - second.value, correlation)
     above = _joined(high - first.value, second.value - other_low, correlation)
+    return _by_its_interval(value, below, above)
+
+
+def _by_its_interval(value: float, below: float, above: float) -> PairedDifference:
+    """Return a difference whose p-value is below 0.05 where its interval leaves out 0."""
     reach = below if value > 0 else above
     p_value = float(2 * norm.sf(abs(value) / reach * ndtri((1 + CONFIDENCE) / 2)))
     return PairedDifference(value, value - below, value + above, p_value, "interval")

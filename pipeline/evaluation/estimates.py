@@ -11,10 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import rankdata, t
+from scipy.stats import rankdata
 
-from bottleneck_features.pipeline.evaluation.groups import effective_images
-from bottleneck_features.pipeline.evaluation.scores import CONFIDENCE, wilson
+from bottleneck_features.pipeline.evaluation.scores import wilson
 
 
 @dataclass(frozen=True)
@@ -39,40 +38,6 @@ class Estimate:
             kept: what share, 0 < kept ≤ 1, of the images counts, see `images_kept`.
         """
         return wilson(self.value, kept * self.effective)
-
-
-def images_kept(labels: np.ndarray, influence: np.ndarray, groups: np.ndarray | None) -> float:
-    """Return what share of n images is left where those of a group are not independent: `effective_images` / n.
-
-    A rare class's few groups make most of the variance of a measure that heeds every class. So it counts as estimated from
-    no more groups than d + 1, with d = (Σ_c V_c)² / Σ_c V_c² / (G_c − 1), V_c being the sum of the squares of the sums of
-    influence of the G_c groups of class c.
-
-    Source of d: F. E. Satterthwaite, An approximate distribution of estimates of variance components, Biometrics Bulletin
-    2, 1946.
-
-    Args:
-        labels: `(n,)` integers.
-        influence: `(n,)`, of each image on a measure.
-        groups: `(n,)` integers; None: the images are independent, and the share is 1.
-    """
-    kept = effective_images(influence, groups, CONFIDENCE) / len(influence)
-    if groups is None:
-        return kept
-    usual, freedom = len(np.unique(groups)) - 1, _freedom(labels, influence, groups)
-    if freedom >= usual:
-        return kept
-    few = t.ppf((1 + CONFIDENCE) / 2, [usual, freedom])
-    return float(kept * (few[0] / few[1]) ** 2 * (usual + 1) / usual * freedom / (freedom + 1))
-
-
-def _freedom(labels: np.ndarray, influence: np.ndarray, groups: np.ndarray) -> float:
-    (classes, _), own = np.unique([labels, groups], axis=1, return_inverse=True)
-    present, place, counts = np.unique(classes, return_inverse=True, return_counts=True)
-    parts = np.bincount(place, np.square(np.bincount(own, influence)), len(present))
-    if parts.sum() <= 1e-12 * np.square(influence).sum():
-        return np.inf
-    return float(parts.sum() ** 2 / np.sum(parts**2 / np.maximum(counts - 1, 1)))
 
 
 def balanced_accuracy(labels: np.ndarray, predicted: np.ndarray) -> Estimate:

@@ -13,9 +13,9 @@ from bottleneck_features.pipeline.evaluation.estimates import (
     auroc,
     average_precision,
     balanced_accuracy,
-    images_kept,
     macro_f1,
 )
+from bottleneck_features.pipeline.evaluation.groups import images_kept
 from bottleneck_features.pipeline.evaluation.scores import score
 from bottleneck_features.pipeline.figures import Figure, Figures
 
@@ -65,7 +65,7 @@ def positive_class(labels: np.ndarray, probabilities: np.ndarray) -> int | None:
 
 
 def _figure(labels: np.ndarray, estimate: Estimate, groups: np.ndarray | None) -> Figure:
-    return Figure(estimate.value, *estimate.interval(images_kept(labels, estimate.influence, groups)))
+    return Figure(estimate.value, *estimate.interval(images_kept(estimate.influence, groups, labels)))
 
 
 @dataclass(frozen=True)

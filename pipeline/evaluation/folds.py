@@ -9,8 +9,9 @@ from scipy.stats import t
 from sklearn.model_selection import StratifiedGroupKFold
 
 from bottleneck_features.pipeline.datasets.splitting import linked
-from bottleneck_features.pipeline.evaluation.scores import CONFIDENCE, wilson
+from bottleneck_features.pipeline.evaluation.scores import wilson
 from bottleneck_features.pipeline.evaluation.splits import Holdout, Subset
+from bottleneck_features.pipeline.figures import CONFIDENCE
 from bottleneck_features.pipeline.method_row import Score
 
 FOLDS, REPEATS = 5, 10

@@ -1,6 +1,12 @@
-"""Intervals and tests for images in groups (an object, a burst, a video), which are not independent."""
+"""How certain figures are of images in groups (an object, a burst, a video), which are not independent.
+
+Figures are means over images, and intervals are for images of new groups. Which variance is taken was decided by simulation
+over equal and unequal sizes of groups (`benchmarks/interval_coverage.py`, docs/results.md).
+"""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.stats import t
@@ -8,6 +14,9 @@ from scipy.stats import t
 from bottleneck_features.pipeline.datasets import Dataset
 from bottleneck_features.pipeline.datasets.texts import factorized
 from bottleneck_features.pipeline.evaluation.splits import Subset
+from bottleneck_features.pipeline.figures import CONFIDENCE
+
+LARGE, HUGE = 0.10, 0.25  # of the images: a group of which a reader must know, and one that no other group can outweigh
 
 
 def scored_groups(dataset: Dataset, part: Subset) -> np.ndarray | None:
@@ -18,52 +27,130 @@ def scored_groups(dataset: Dataset, part: Subset) -> np.ndarray | None:
     return own if own.max() + 1 < len(own) else None
 
 
-def effective_images(values: np.ndarray, groups: np.ndarray | None, confidence: float) -> float:
-    """Return the number of independent images whose mean would be as certain as that of these images in groups.
+@dataclass(frozen=True)
+class Grouped:
+    """How n images lie in G groups and in strata, such as their classes, whose means are estimated.
 
-    That is n / d · (t(n − 1) / t(G − 1))², with t the quantiles of Student's distribution at the confidence. The design
-    effect d ≥ 1 is the variance of the mean by the G groups, G / (G − 1) · Σ_g (Σ_{i in g} (x_i − mean))² / n², over that
-    of n independent images. Values that are all the same have no variance to go by: each group counts as one image.
+    Attributes:
+        groups: `(n,)` integers 0 … G − 1.
+        strata: `(n,)` integers.
+        sizes: `(G,)` images of each group.
+        cells: `(m,)` images of each group in each of its strata.
+        cell_strata: `(m,)` the stratum of each cell, from 0.
+        cell_of: `(n,)` the cell of each image.
+        leverage: `(G,)`, 0..1, how far a group's own images move the means that they are compared with: the mean, over its
+            images, of its share of their stratum.
+    """
 
-    Source: E. L. Korn and B. I. Graubard, Confidence intervals for proportions with small expected number of positive
-    counts estimated from survey data, Survey Methodology 24, 1998.
+    groups: np.ndarray
+    strata: np.ndarray
+    sizes: np.ndarray
+    cells: np.ndarray
+    cell_strata: np.ndarray
+    cell_of: np.ndarray
+    leverage: np.ndarray
+
+
+def grouped(groups: np.ndarray, strata: np.ndarray) -> Grouped:
+    """Return how images lie in groups and strata; both are `(n,)` integers."""
+    own, strata = (np.unique(numbers, return_inverse=True)[1] for numbers in (groups, strata))
+    pairs = np.column_stack([strata, own])
+    (cell_strata, cell_groups), cell_of, cells = _unique_rows(pairs)
+    sizes = np.bincount(own)
+    leverage = np.bincount(cell_groups, cells**2 / np.bincount(strata)[cell_strata]) / sizes
+    return Grouped(own, strata, sizes, cells, cell_strata, cell_of, leverage)
+
+
+def _unique_rows(pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    rows, inverse, counts = np.unique(pairs, axis=0, return_inverse=True, return_counts=True)
+    return rows.T, inverse.ravel(), counts
+
+
+def images_kept(influence: np.ndarray, groups: np.ndarray | None, strata: np.ndarray | None = None) -> float:
+    """Return what share of n images, were they independent, would tell a measure as certainly as these in groups do.
+
+    That is 1 / d · (t(n − 1) / t(f))², with t the quantiles of Student's distribution for the interval at 95 %, d ≥ 1 the design
+    effect, the measure's variance by its G groups over that of n independent images, and f degrees of freedom. There are two
+    such estimates, and the one that keeps less is taken: the first is too sure where a few large groups make most of the
+    variance, the second where large groups are more alike inside than small ones.
+
+    1. From the groups' sums of influence, each corrected for its leverage h: Σ_g S_g² / (1 − h_g), with the freedom of
+       `_freedom`.
+    2. From how alike images of a group are, ρ (the intraclass correlation, by the analysis of variance), and the sizes:
+       1 + (κ − 1) ρ, with κ the number of images that an image's group has on average; f = Σ_g (1 − h_g).
+
+    Influences that are all 0 have no variance to go by: images of a group are then as good as one, and 1 / κ is kept.
+
+    Sources: E. L. Korn and B. I. Graubard, Confidence intervals for proportions with small expected number of positive counts
+    estimated from survey data, Survey Methodology 24, 1998 (the effective number of images); R. M. Bell and D. F. McCaffrey,
+    Bias reduction in standard errors for linear regression with multi-stage samples, Survey Methodology 28, 2002 (1); L. Kish,
+    Survey Sampling, 1965, and A. Donner, A review of inference procedures for the intraclass correlation coefficient in the
+    one-way random effects model, International Statistical Review 54, 1986 (2).
 
     Args:
-        values: `(n,)` numbers, n > 0, such as 1 for each image a method got right and 0 for the others.
-        groups: `(n,)` integers; None: the images are independent, and there are n.
-        confidence: of the interval that it is for, between 0 and 1.
+        influence: `(n,)`, of each image on the measure: see `estimates`; for a mean the deviations from it.
+        groups: `(n,)` integers; None: the images are independent, and the share is 1.
+        strata: `(n,)` integers, such as the classes where the measure is a mean over them; None: one for all.
     """
-    n, variance = len(values), float(np.var(values))
     if groups is None:
-        return n
-    own = np.unique(groups, return_inverse=True)[1]
-    count = int(own.max()) + 1
-    if count < 2 or variance == 0:
-        return count
-    by_groups = count / (count - 1) * np.square(np.bincount(own, values - values.mean())).sum() / n**2
-    few = t.ppf((1 + confidence) / 2, [n - 1, count - 1])
-    return float(n / max(1.0, by_groups / (variance / n)) * (few[0] / few[1]) ** 2)
+        return 1.0
+    count = len(influence)
+    own = grouped(groups, np.zeros(count, int) if strata is None else strata)
+    between = float((1 - own.leverage).sum())
+    if between < 1e-9 or np.square(influence).mean() < 1e-20:
+        return float(own.sizes.sum() / np.square(own.sizes).sum())
+    by_sums = _kept(_effect_of_sums(own, influence), _freedom(own, influence), count)
+    return min(by_sums, _kept(_effect_of_likeness(own, influence), between, count))
 
 
-def sign_flip_test(gains: np.ndarray, groups: np.ndarray) -> float:
-    """Return the exact two-sided p-value of two methods that are equally good, from images in groups.
+def _kept(effect: float, freedom: float, count: int) -> float:
+    few = t.ppf((1 + CONFIDENCE) / 2, [count - 1, freedom])
+    return float((few[0] / few[1]) ** 2 / max(1.0, effect))
 
-    If they are, each group's sum of gains could as well have the opposite sign. The chance of every total over all 2^G
-    choices of signs is counted by adding one group after the other. With one image per group it is McNemar's exact test.
 
-    Source: R. A. Fisher, The Design of Experiments, 1935, section 21, on the sums of groups.
+def _effect_of_sums(own: Grouped, influence: np.ndarray) -> float:
+    sums = np.bincount(own.groups, influence)
+    inside = own.leverage < 1
+    return float(np.sum(sums[inside] ** 2 / (1 - own.leverage[inside])) / np.square(influence).sum())
 
-    Args:
-        gains: `(n,)` integers: 1 where only the first method is right, −1 where only the second is, else 0.
-        groups: `(n,)` integers.
+
+def _freedom(own: Grouped, influence: np.ndarray) -> float:
+    """Return the degrees of freedom of the variance by the groups' sums.
+
+    A stratum's part of the variance, V_c, is as certain as groups of these sizes allow were images independent: with w the
+    groups' shares of its images f_c = 1 / (Σ w² + (Σ w² / (1 − w))² − Σ w⁴ / (1 − w)²), G_c − 1 for equal ones. The parts
+    together have (Σ V_c)² / Σ V_c² / f_c, as a rare class's few groups make most of the variance of a measure that heeds every
+    class; but never more than all groups have.
+
+    Sources: see `images_kept` (f_c); F. E. Satterthwaite, An approximate distribution of estimates of variance components,
+    Biometrics Bulletin 2, 1946.
     """
-    sums = np.bincount(groups, gains).astype(int)
-    sizes = np.sort(np.abs(sums[sums != 0]))
-    total = int(sizes.sum())
-    chances = np.zeros(total + 1)  # that the groups with a positive sign add up to 0 … total
-    chances[0] = 1.0
-    for size, reached in zip(sizes, np.cumsum(sizes), strict=True):
-        chances[size : reached + 1] += chances[: reached + 1 - size].copy()
-        chances[: reached + 1] /= 2
-    at_least = np.abs(2 * np.arange(total + 1) - total) >= abs(sums.sum())
-    return min(1.0, float(chances[at_least].sum()))
+    usual = _freedom_of(own.sizes)
+    strata, sums = own.cell_strata, np.square(np.bincount(own.cell_of, influence))
+    shares = own.cells / np.bincount(own.strata)[strata]
+    inside = shares < 1
+    parts = np.bincount(strata[inside], sums[inside] / (1 - shares[inside]), strata.max() + 1)
+    if parts.sum() <= 1e-12 * np.square(influence).sum():
+        return usual
+    known = np.flatnonzero(parts)
+    freedoms = np.array([_freedom_of(own.cells[strata == number]) for number in known])
+    return float(min(usual, parts.sum() ** 2 / np.sum(parts[known] ** 2 / freedoms)))
+
+
+def _freedom_of(sizes: np.ndarray) -> float:
+    """Return f of groups of these sizes, at least two."""
+    shares = sizes / sizes.sum()
+    others = shares**2 / (1 - shares)
+    return float(1 / (np.sum(shares**2) + others.sum() ** 2 - np.sum(others**2)))
+
+
+def _effect_of_likeness(own: Grouped, influence: np.ndarray) -> float:
+    spread = np.sqrt(np.bincount(own.strata, influence**2) / np.bincount(own.strata))[own.strata]
+    values = np.divide(influence, spread, out=np.zeros_like(influence, float), where=spread > 0)
+    sums, free = np.bincount(own.groups, values), 1 - own.leverage
+    between = np.sum(sums**2 / own.sizes) / free.sum()
+    within = np.sum((values - (sums / own.sizes)[own.groups]) ** 2) / max(1, len(values) - len(own.sizes))
+    usual = np.sum(own.sizes * free) / free.sum()
+    likeness = float(np.clip((between - within) / (between + (usual - 1) * within), 0, 1))
+    together = np.square(np.bincount(own.groups, spread)).sum() / np.square(spread).sum()
+    return float(1 + (together - 1) * likeness)

@@ -1,16 +1,15 @@
 """Accuracy with its interval, confusion matrices, and the comparison of two methods on the same images."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import ndtri
 from scipy.stats import binomtest
 from sklearn.metrics import confusion_matrix
 
-from bottleneck_features.pipeline.evaluation.groups import effective_images, sign_flip_test
+from bottleneck_features.pipeline.evaluation.groups import images_kept
+from bottleneck_features.pipeline.figures import CONFIDENCE
 from bottleneck_features.pipeline.method_row import Score
-
-CONFIDENCE = 0.95
 
 
 def score(labels: np.ndarray, predicted: np.ndarray, groups: np.ndarray | None = None) -> Score:
@@ -19,14 +18,14 @@ def score(labels: np.ndarray, predicted: np.ndarray, groups: np.ndarray | None =
     Args:
         labels: `(n,)` integer array, n > 0.
         predicted: `(n,)` integer array.
-        groups: `(n,)` integers, of images that are not independent; the interval is that of `effective_images`.
+        groups: `(n,)` integers, of images that are not independent; the interval is of as many as `images_kept` leaves.
 
     Returns:
         The `Score`.
     """
     right = labels == predicted
     accuracy = int(right.sum()) / len(right)
-    return Score(accuracy, *wilson(accuracy, effective_images(right, groups, CONFIDENCE)), len(right))
+    return Score(accuracy, *wilson(accuracy, len(right) * images_kept(right - accuracy, groups)), len(right))
 
 
 def score_counts(correct: int, n: int) -> Score:
@@ -50,16 +49,14 @@ def confusion(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.nda
 
 @dataclass(frozen=True)
 class PairedTest:
-    """Images only the first method got right, only the second, and the two-sided p-value of the test named.
+    """Images only the first method got right, only the second, and the two-sided p-value of McNemar's exact test.
 
-    Source of the exact McNemar test: Q. McNemar, Note on the sampling error of the difference between correlated
-    proportions, 1947. Of the other: see `sign_flip_test`.
+    Source: Q. McNemar, Note on the sampling error of the difference between correlated proportions, 1947.
     """
 
     only_first: int
     only_second: int
     p_value: float
-    name: str = "mcnemar"
 
 
 def mcnemar(labels: np.ndarray, first: np.ndarray, second: np.ndarray) -> PairedTest:
@@ -78,30 +75,6 @@ def mcnemar(labels: np.ndarray, first: np.ndarray, second: np.ndarray) -> Paired
     discordant = only_first + only_second
     p_value = float(binomtest(only_first, discordant).pvalue) if discordant else 1.0
     return PairedTest(only_first, only_second, p_value)
-
-
-def paired_test(
-    labels: np.ndarray, first: np.ndarray, second: np.ndarray, groups: np.ndarray | None = None
-) -> PairedTest:
-    """Compare two methods' predictions on the same images: McNemar's test, or over groups where there are some.
-
-    Args:
-        labels: `(n,)` integer array.
-        first: `(n,)` predictions of one method.
-        second: `(n,)` predictions of the other.
-        groups: `(n,)` integers, of images that are not independent.
-
-    Returns:
-        The `PairedTest`.
-    """
-    test = mcnemar(labels, first, second)
-    if groups is None:
-        return test
-    return replace(test, p_value=sign_flip_test(_gains(labels, first, second), groups), name="group sign-flip")
-
-
-def _gains(labels: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    return (first == labels).astype(np.int8) - (second == labels).astype(np.int8)
 
 
 @dataclass(frozen=True)
@@ -125,9 +98,8 @@ def accuracy_difference(
     The distances d of both accuracies p to the ends of their Wilson intervals are joined by square-and-add, less what the
     methods have in common: low = p₁ − p₂ − √(d₁² − 2φ d₁ d₂ + d₂²), with d₁ to the lower end of the first interval and d₂ to
     the upper end of the second; high likewise. φ = (r − p₁ p₂) / √(p₁ (1 − p₁) p₂ (1 − p₂)), r the share that both get right,
-    is their correlation; a positive r − p₁ p₂ is made smaller by 1 / 2n, but not negative. With groups n is the number of
-    `effective_images` of the difference: an interval by Student's t from the groups' variance covers 65 to 90 % where few
-    groups tell the methods apart, and is a point where none does.
+    is their correlation; a positive r − p₁ p₂ is made smaller by 1 / 2n, but not negative. With groups n is as many images as
+    `images_kept` leaves of the difference.
 
     Args:
         labels: `(n,)` integer array, n > 0.
@@ -138,14 +110,14 @@ def accuracy_difference(
     Returns:
         The `AccuracyDifference`; never a point, also where no image tells the methods apart.
     """
-    gains = _gains(labels, first, second)
-    n = effective_images(gains, groups, CONFIDENCE)
+    gains = (first == labels).astype(float) - (second == labels)
+    value = float(gains.mean())
+    n = len(gains) * images_kept(gains - value, groups)
     p, q = float(np.mean(first == labels)), float(np.mean(second == labels))
     common = float(np.mean((first == labels) & (second == labels))) - p * q
     spread = np.sqrt(p * (1 - p) * q * (1 - q))
     phi = (max(common - 1 / (2 * n), 0) if common > 0 else common) / spread if spread else 0.0
     (p_low, p_high), (q_low, q_high) = wilson(p, n), wilson(q, n)
-    value = float(gains.mean())
     return AccuracyDifference(
         value, value - _joined(p - p_low, q_high - q, phi), value + _joined(p_high - p, q - q_low, phi)
     )

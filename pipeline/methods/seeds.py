@@ -17,9 +17,9 @@ from bottleneck_features.pipeline import arguments
 from bottleneck_features.pipeline.datasets import Dataset
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.evaluation.evaluation_set import EvaluationSet
-from bottleneck_features.pipeline.evaluation.scores import CONFIDENCE
 from bottleneck_features.pipeline.evaluation.splits import digest
 from bottleneck_features.pipeline.evaluation.study import Study
+from bottleneck_features.pipeline.figures import CONFIDENCE
 from bottleneck_features.pipeline.machine import versions
 from bottleneck_features.pipeline.method_row import MOST, Method
 from bottleneck_features.pipeline.methods.cross_validation import Procedure

@@ -13,11 +13,10 @@ from bottleneck_features.pipeline.evaluation.folded_set import FoldedSet
 from bottleneck_features.pipeline.evaluation.groups import scored_groups
 from bottleneck_features.pipeline.evaluation.ranking import ranked
 from bottleneck_features.pipeline.evaluation.scored import score_details
-from bottleneck_features.pipeline.evaluation.scores import CONFIDENCE
 from bottleneck_features.pipeline.evaluation.study import Study
 from bottleneck_features.pipeline.evaluation.target import ClassTarget
 from bottleneck_features.pipeline.extraction.identity import images_key_of
-from bottleneck_features.pipeline.figures import SIGNIFICANT, Figure, Figures
+from bottleneck_features.pipeline.figures import CONFIDENCE, SIGNIFICANT, Figure, Figures
 from bottleneck_features.pipeline.method_names import BEST_PROBE
 from bottleneck_features.pipeline.method_row import CROSS_VALIDATED, Method
 from bottleneck_features.pipeline.methods.best_probe import (

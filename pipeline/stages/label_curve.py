@@ -15,10 +15,10 @@ from bottleneck_features.models.rows import mean_over_views
 from bottleneck_features.pipeline import plots
 from bottleneck_features.pipeline.datasets import Dataset
 from bottleneck_features.pipeline.errors import RequestError
-from bottleneck_features.pipeline.evaluation.scores import CONFIDENCE
 from bottleneck_features.pipeline.evaluation.splits import Holdout, Subset, hold_out, scored_subset
 from bottleneck_features.pipeline.evaluation.study import Study
 from bottleneck_features.pipeline.experiment import Experiment
+from bottleneck_features.pipeline.figures import CONFIDENCE
 from bottleneck_features.pipeline.methods.layer_rows import LayerRows
 from bottleneck_features.pipeline.methods.pixels import pixels_on_disk
 from bottleneck_features.pipeline.methods.probe_search import Candidate, logistic_probe
