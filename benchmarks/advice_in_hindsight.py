@@ -32,7 +32,6 @@ from bottleneck_features.pipeline.datasets.dataset import Samples
 from bottleneck_features.pipeline.datasets.splitting import grouped_split, stratified_draw, stratified_split
 from bottleneck_features.pipeline.datasets.texts import factorized
 from bottleneck_features.pipeline.evaluation.differences import Answers, holm, paired_difference
-from bottleneck_features.pipeline.evaluation.groups import scored_groups
 from bottleneck_features.pipeline.evaluation.splits import Subset
 from bottleneck_features.pipeline.evaluation.study import Study, open_study
 from bottleneck_features.pipeline.evaluation.trained import TrainedMethod
@@ -268,7 +267,7 @@ def _answered(study: Study, made: TrainedMethod) -> Answers:
 
 def _outcome(study: Study, said: Mapping[str, Any], answers: Mapping[str, Answers]) -> Outcome:
     target, part = study.target, study.scored_images
-    labels, groups = study.labels(part), scored_groups(study.dataset, Subset(part.split, part.indices))
+    labels, groups = study.labels(part), study.groups(Subset(part.split, part.indices))
     advised, evidence = said["recommendation"], said["evidence"]
     shown = next(iter(answers)) if advised == advise.NOT_ENOUGH else advised
     options = {one["method"]: one["figure"] for one in (evidence["probe"], *evidence["rivals"])}

@@ -28,8 +28,9 @@ from bottleneck_features.models.probes import (
     search_logistic,
     training_coordinates,
 )
-from bottleneck_features.pipeline.evaluation.folds import FOLDS, REPEATS, cross_validated_score, make_folds
-from bottleneck_features.pipeline.evaluation.scores import score_counts
+from bottleneck_features.pipeline.evaluation.folds import FOLDS, REPEATS, cross_validated_figure, make_folds
+from bottleneck_features.pipeline.evaluation.scores import score_counts, wilson
+from bottleneck_features.pipeline.figures import Figure
 from bottleneck_features.pipeline.method_row import Score
 
 IMAGES, VALIDATION = 60, 0.2
@@ -85,11 +86,17 @@ def _draw(rows: np.ndarray, labels: np.ndarray, seed: int, pool: Workers) -> Dra
     model = _fitted(own, answers, np.setdiff1d(np.arange(IMAGES), chooses), chooses, pool)
     return Draw(
         score_counts(round(values[0] * sizes[1]), sizes[1]),
-        cross_validated_score(np.array(values[:FOLDS]), sizes, IMAGES),
-        cross_validated_score(np.array(values), sizes, IMAGES),
+        _over_folds(np.array(values[:FOLDS]), sizes),
+        _over_folds(np.array(values), sizes),
         _accuracy(model, rows[others], labels[others]),
         float(np.mean(beyond)),
     )
+
+
+def _over_folds(values: np.ndarray, sizes: tuple[int, int]) -> Score:
+    mean = float(values.mean())
+    found = cross_validated_figure(values, sizes, Figure(mean, *wilson(mean, IMAGES)))
+    return Score(found.value, found.low, found.high, IMAGES)
 
 
 def _fitted(rows: np.ndarray, labels: np.ndarray, train: np.ndarray, validation: np.ndarray, pool: Workers) -> Linear:

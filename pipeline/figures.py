@@ -24,6 +24,7 @@ class Figures:
 
     Attributes:
         n: the number of images.
+        groups: how many groups they come in, which the intervals count; None where each image is one of its own.
         accuracy: the share of right answers.
         majority: the accuracy of always answering with the labels' most frequent class.
         balanced_accuracy: the mean recall of the classes that occur in the labels.
@@ -43,6 +44,7 @@ class Figures:
     worst_recall: float
     auroc: Figure | None = None
     average_precision: Figure | None = None
+    groups: int | None = None
 
     def named(self, select: str) -> Figure:
         """Return the figure of a criterion; accuracy where it has none: of log loss, and of one class alone."""
@@ -58,7 +60,7 @@ def figures_json(by_split: Mapping[str, Figures | None]) -> dict[str, Any]:
 
     Returns:
         `majority`, `worst_recall` and `worst_class` (a number) by split; each of `MEASURES` and its `…_interval`, those of two
-        classes only where there are two.
+        classes only where there are two; `groups` where images of some split come in groups.
     """
     row: dict[str, Any] = {
         name: {split: getattr(own, name) if own else None for split, own in by_split.items()}
@@ -70,6 +72,8 @@ def figures_json(by_split: Mapping[str, Figures | None]) -> dict[str, Any]:
             continue
         row[name] = {split: one.value if one else None for split, one in found.items()}
         row[f"{name}_interval"] = {split: [one.low, one.high] if one else None for split, one in found.items()}
+    if any(own and own.groups for own in by_split.values()):
+        row["groups"] = {split: own.groups if own else None for split, own in by_split.items()}
     return row
 
 
@@ -89,5 +93,6 @@ def figures_of_row(row: Mapping[str, Any], split: str) -> Figures | None:
         majority=row["majority"][split],
         worst_class=row["worst_class"][split],
         worst_recall=row["worst_recall"][split],
+        groups=row.get("groups", {}).get(split),
         **found,
     )

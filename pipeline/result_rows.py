@@ -87,6 +87,7 @@ class MethodRecord(Record):
     macro_f1_interval: dict[str, Interval | None] = {}
     auroc_interval: dict[str, Interval | None] = {}
     average_precision_interval: dict[str, Interval | None] = {}
+    groups: dict[str, Count | None] = {}
 
     @property
     def label(self) -> str:
@@ -171,7 +172,7 @@ class PairRecord(Record):
     second: str
     only_first_right: Count
     only_second_right: Count
-    test: Literal["mcnemar", "group sign-flip", "interval", "corrected resampled t"]
+    test: Literal["mcnemar", "interval", "corrected resampled t"]
     p_value: Share
     p_adjusted: Share | None = None
     measure: Measure = "accuracy"

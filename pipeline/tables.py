@@ -11,7 +11,6 @@ SMALLEST_P = 1e-300
 FEW = 50  # images: a temperature fitted on fewer can make other images far worse
 TESTS = {
     "mcnemar": "exact McNemar",
-    "group sign-flip": "exact sign-flip test over groups,",
     "interval": "by the interval,",
     "corrected resampled t": "corrected resampled t-test over folds,",
 }
@@ -83,12 +82,13 @@ def figure_text(method: Mapping[str, Any], split: str, select: str, named: bool 
 
 
 def images_text(method: Mapping[str, Any], split: str) -> str:
-    """Return on which images a method was scored, such as `120 test images`."""
-    count = method["n"][split]
+    """Return on which images a method was scored, such as `120 test images in 30 groups`."""
+    count, groups = method["n"][split], method.get("groups", {}).get(split)
+    together = f" in {groups:,} groups" if groups else ""
     if split == "cross_validated":
         models = method.get("models", 1)
-        return f"{count:,} images, cross-validated ({models:,} models)"
-    return f"{count:,} {split} images"
+        return f"{count:,} images{together}, cross-validated ({models:,} models)"
+    return f"{count:,} {split} images{together}"
 
 
 def gap_text(pair: Mapping[str, Any], first: str) -> str:

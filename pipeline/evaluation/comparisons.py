@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from bottleneck_features.pipeline.evaluation.differences import Answers, holm, paired_difference
-from bottleneck_features.pipeline.evaluation.folds import folded_difference
+from bottleneck_features.pipeline.evaluation.folds import at_least_as_wide, folded_difference
 from bottleneck_features.pipeline.evaluation.scores import mcnemar
 
 
@@ -77,15 +77,20 @@ def on_the_same_folds(
     answers: Mapping[str, Answers],
     folded: Callable[[str], np.ndarray],
     sizes: tuple[int, int],
+    groups: np.ndarray | None,
     measure: str,
 ) -> list[Comparison]:
     """Compare every two methods on the same folds.
+
+    Folds do not show what a few large groups cost. So with groups an interval never reaches less far than that of the answers
+    of one repeat, nor is a p-value smaller than the interval allows.
 
     Args:
         labels: `(n,)` of the images of one repeat.
         answers: of the methods in that repeat.
         folded: returns a method's figures by fold; of two methods the folds that both have are compared.
         sizes: how many images a fold is trained and how many it is scored on.
+        groups: `(n,)` integers, of images that are not independent.
         measure: what the figures are.
     """
 
@@ -93,8 +98,10 @@ def on_the_same_folds(
         one, other = folded(first), folded(second)
         shared = min(len(one), len(other))
         known = np.isfinite(one[:shared]) & np.isfinite(other[:shared])  # a fold may lack a class that is ranked
-        found = folded_difference(one[:shared][known], other[:shared][known], sizes)
-        ends, test = (found.low, found.high), "corrected resampled t"
+        found, test = folded_difference(one[:shared][known], other[:shared][known], sizes), "corrected resampled t"
+        if groups is not None:
+            found = at_least_as_wide(found, paired_difference(labels, answers[first], answers[second], groups, measure))
+        ends = found.low, found.high
         return _comparison(labels, answers, (first, second), measure, found.value, ends, test, found.p_value)
 
     return [compared(first, second) for first, second in combinations(answers, 2)]

@@ -71,7 +71,7 @@ def paired_difference(
         if groups is None:
             p_value = mcnemar(labels, first.predicted, second.predicted).p_value
             return PairedDifference(gap.value, gap.low, gap.high, p_value, "mcnemar")
-        return _by_its_interval(gap.value, gap.value - gap.low, gap.high - gap.value)
+        return by_its_interval(gap.value, gap.value - gap.low, gap.high - gap.value)
     estimate = _MEASURES[measure]
     return _difference(labels, estimate(labels, first), estimate(labels, second), groups)
 
@@ -108,10 +108,10 @@ def _difference(labels: np.ndarray, first: Estimate, second: Estimate, groups: n
     value = first.value - second.value
     below = _joined(first.value - low, other_high - second.value, correlation)
     above = _joined(high - first.value, second.value - other_low, correlation)
-    return _by_its_interval(value, below, above)
+    return by_its_interval(value, below, above)
 
 
-def _by_its_interval(value: float, below: float, above: float) -> PairedDifference:
+def by_its_interval(value: float, below: float, above: float) -> PairedDifference:
     """Return a difference whose p-value is below 0.05 where its interval leaves out 0."""
     reach = below if value > 0 else above
     p_value = float(2 * norm.sf(abs(value) / reach * ndtri((1 + CONFIDENCE) / 2)))

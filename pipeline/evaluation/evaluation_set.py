@@ -12,10 +12,9 @@ from bottleneck_features.pipeline.evaluation.comparisons import adjusted, on_the
 from bottleneck_features.pipeline.evaluation.differences import Answers
 from bottleneck_features.pipeline.evaluation.duplicates import Duplicates
 from bottleneck_features.pipeline.evaluation.figures import curves
-from bottleneck_features.pipeline.evaluation.holdout_scores import accuracy_of
 from bottleneck_features.pipeline.evaluation.ledger import answers_digest
 from bottleneck_features.pipeline.evaluation.predictions import Predictions
-from bottleneck_features.pipeline.evaluation.scores import confusion
+from bottleneck_features.pipeline.evaluation.scores import accuracy_of, confusion
 from bottleneck_features.pipeline.evaluation.splits import Subset
 from bottleneck_features.pipeline.evaluation.target import ClassTarget
 from bottleneck_features.pipeline.evaluation.trained import TrainedMethod
@@ -33,7 +32,7 @@ class EvaluationSet:
         labels: `(n,)` integers, of the samples of `part`.
         part: from `scored_subset`.
         duplicates: those of them that repeat an image used for training; every method is also scored without them.
-        groups: from `scored_groups`, `(n,)` integers where some of the samples are in the same group.
+        groups: `(n,)` integers where some of the samples are in the same group.
     """
 
     def __init__(
@@ -62,8 +61,7 @@ class EvaluationSet:
         """Score a trained method; this is possible once per run.
 
         Returns:
-            Its row with its test score. Where there is no test split its validation score is there already; with groups
-            its interval is replaced by one that counts them.
+            Its row with its test score. Where there is no test split its validation score is there already.
 
         Raises:
             PipelineError: this method was scored before.
@@ -77,7 +75,7 @@ class EvaluationSet:
         probabilities = trained.probabilities(self._part)
         predicted = decide(probabilities, method.threshold)
         self._answers[method.label] = Answers(probabilities, predicted)
-        if self.kind == "test" or self._groups is not None:
+        if self.kind == "test":
             figures = self.target.figures(self._labels, probabilities, method.threshold, self._groups)
             method = method.with_score(self.kind, accuracy_of(figures), figures)
         return self._duplicates.score_without(method, self._labels, predicted, self._groups)
@@ -125,12 +123,3 @@ class EvaluationSet:
     def answers_digest(self) -> str:
         """Return the SHA-256 of the scored methods' answers."""
         return answers_digest({name: own.predicted for name, own in self._answers.items()})
-
-    def warnings(self) -> tuple[str, ...]:
-        """Return a sentence on what intervals and p-values count if images come in groups; else none."""
-        if self._groups is None:
-            return ()
-        return (
-            f"The {len(self._groups):,} {self.kind} images come in {len(np.unique(self._groups)):,} groups (dataset.group): "
-            "the intervals of accuracies and differences and the p-values count groups, not images.",
-        )

@@ -55,6 +55,7 @@ def figures(
         int(worst),
         float(recalls.min()),
         **ranking,
+        groups=None if groups is None else len(np.unique(groups)),
     )
 
 

@@ -16,7 +16,7 @@ from bottleneck_features.pipeline.evaluation.calibration import (
 from bottleneck_features.pipeline.evaluation.comparisons import adjusted, on_the_same_folds
 from bottleneck_features.pipeline.evaluation.differences import Answers
 from bottleneck_features.pipeline.evaluation.figures import curves
-from bottleneck_features.pipeline.evaluation.folds import Fold, cross_validated_score
+from bottleneck_features.pipeline.evaluation.folds import Fold, cross_validated_figure
 from bottleneck_features.pipeline.evaluation.predictions import Predictions
 from bottleneck_features.pipeline.evaluation.scores import confusion
 from bottleneck_features.pipeline.evaluation.splits import Holdout, Subset
@@ -56,17 +56,18 @@ class FoldedSet:
         target: what is predicted.
         labels: `(n,)` integers of all training images.
         part: these images.
-        units: how many pictures or groups they are of.
+        units: `(n,)` integers, which picture or group each is of, see `units_of`.
         holdout: what the model that is kept is trained and chosen on, so that no picture is on both sides; None: the study's own.
     """
 
     kind = CROSS_VALIDATED
 
     def __init__(
-        self, target: ClassTarget, labels: np.ndarray, part: Subset, units: int, holdout: Holdout | None = None
+        self, target: ClassTarget, labels: np.ndarray, part: Subset, units: np.ndarray, holdout: Holdout | None = None
     ) -> None:
         self.target, self.holdout = target, holdout
-        self._labels, self._part, self._units = labels, part, units
+        self._labels, self._part, self._units = labels, part, len(np.unique(units))
+        self._groups = units if self._units < len(labels) else None
         self._answered: dict[str, list[Answered]] = {}
         self._examples: dict[str, TrainedMethod] = {}
         self._calibrating: dict[str, str] = {}
@@ -169,6 +170,7 @@ class FoldedSet:
             answers,
             lambda label: self._values(self._answered[self._names[label]], measure.replace("-", "_")),
             self._sizes(),
+            self._groups,
             measure,
         )
         return [one.as_json() for one in adjusted(found, best)]
@@ -219,25 +221,28 @@ class FoldedSet:
     def _summary(self, name: str) -> tuple[Score, Figures]:
         """Return the figures with their intervals; what has no interval is of all answers of the first repeat."""
         answers, n = self._answers(name), len(self._labels)
-        own = self.target.figures_of(self._labels, answers.probabilities, answers.predicted)
-        spread: dict[str, Any] = {measure: self._figure(name, measure) for measure in ("accuracy", *MEASURES)}
+        scores = self._ranks(name) if self.target.classes == 2 else answers.probabilities
+        own = self.target.figures_of(self._labels, scores, answers.predicted, self._groups)
+        spread: dict[str, Any] = {
+            measure: self._figure(name, measure, getattr(own, measure)) for measure in ("accuracy", *MEASURES)
+        }
         accuracy: Figure = spread["accuracy"]
         return Score(accuracy.value, accuracy.low, accuracy.high, n), replace(own, **spread)
 
-    def _figure(self, name: str, measure: str) -> Figure | None:
+    def _figure(self, name: str, measure: str, whole: Figure | None) -> Figure | None:
         """Return the mean of a figure over folds; of those that few or no images of a class make too good, over repeats.
 
         Source: G. Forman and M. Scholz, Apples-to-apples in cross-validation studies, SIGKDD Explorations 12, 2010.
         """
         values = self._values(self._answered[name], measure)
         known = values[np.isfinite(values)]
-        if not len(known):
+        if not len(known) or whole is None:
             return None
-        found = cross_validated_score(known, self._sizes(), len(self._labels))
+        found = cross_validated_figure(known, self._sizes(), whole)
         if measure not in _OF_WHOLE_REPEATS:
-            return Figure(found.accuracy, found.low, found.high)
+            return found
         value = self._over_repeats(name, measure)
-        below, above = found.accuracy - found.low, found.high - found.accuracy
+        below, above = found.value - found.low, found.high - found.value
         return Figure(value, max(0.0, value - below), min(1.0, value + above))
 
     def _over_repeats(self, name: str, measure: str) -> float:

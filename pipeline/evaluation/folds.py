@@ -9,10 +9,9 @@ from scipy.stats import t
 from sklearn.model_selection import StratifiedGroupKFold
 
 from bottleneck_features.pipeline.datasets.splitting import linked
-from bottleneck_features.pipeline.evaluation.scores import wilson
+from bottleneck_features.pipeline.evaluation.differences import PairedDifference, by_its_interval
 from bottleneck_features.pipeline.evaluation.splits import Holdout, Subset
-from bottleneck_features.pipeline.figures import CONFIDENCE
-from bottleneck_features.pipeline.method_row import Score
+from bottleneck_features.pipeline.figures import CONFIDENCE, Figure
 
 FOLDS, REPEATS = 5, 10
 FEW = 100  # test images: with fewer, a hold-out says so little that the rest is cross-validated
@@ -104,23 +103,23 @@ def _every_class_trains(labels: np.ndarray, fitted: np.ndarray, chosen: np.ndarr
     return np.sort(np.concatenate([fitted, chosen[stranded]])), chosen[~stranded]
 
 
-def cross_validated_score(values: np.ndarray, sizes: tuple[int, int], n: int) -> Score:
+def cross_validated_figure(values: np.ndarray, sizes: tuple[int, int], whole: Figure) -> Figure:
     """Return the mean of a figure over folds with its interval at 95 %.
 
-    The interval is Student's t with the corrected variance (1 / J + n_test / n_train) · s² of J folds. It is never narrower
-    than Wilson's for n images: folds that hardly differ, as where all is right or one class is always answered, are not certain.
+    The interval is Student's t with the corrected variance (1 / J + n_test / n_train) · s² of J folds. It never reaches less
+    far than that of all answers of one repeat: folds that hardly differ, as where all is right or one class is always answered,
+    are not certain, and folds do not show what a few large groups cost.
 
     Source: C. Nadeau and Y. Bengio, Inference for the Generalization Error, Machine Learning 52, 2003.
 
     Args:
         values: `(J,)` figures of 0..1, one per fold of every repeat.
         sizes: how many images a fold is trained and how many it is scored on.
-        n: images in all.
+        whole: the figure of all images by the answers of one repeat.
     """
-    mean = float(np.mean(values))
-    reach = _reach(values, sizes)
-    low, high = wilson(mean, n)
-    return Score(mean, max(0.0, min(low, mean - reach)), min(1.0, max(high, mean + reach)), n)
+    mean, reach = float(np.mean(values)), _reach(values, sizes)
+    below, above = max(reach, whole.value - whole.low), max(reach, whole.high - whole.value)
+    return Figure(mean, max(0.0, mean - below), min(1.0, mean + above))
 
 
 @dataclass(frozen=True)
@@ -134,7 +133,7 @@ class FoldedDifference:
 
 
 def folded_difference(first: np.ndarray, second: np.ndarray, sizes: tuple[int, int]) -> FoldedDifference:
-    """Compare two methods on the same folds by the corrected resampled t-test (source: see `cross_validated_score`).
+    """Compare two methods on the same folds by the corrected resampled t-test (source: see `cross_validated_figure`).
 
     One fold, or none, says nothing of how much they differ by chance: the interval is then all that is possible.
 
@@ -152,6 +151,14 @@ def folded_difference(first: np.ndarray, second: np.ndarray, sizes: tuple[int, i
     quantile = t.ppf((1 + CONFIDENCE) / 2, freedom)
     p_value = float(2 * t.sf(abs(mean) * quantile / reach, freedom))
     return FoldedDifference(mean, max(-1.0, mean - reach), min(1.0, mean + reach), p_value)
+
+
+def at_least_as_wide(found: FoldedDifference, whole: PairedDifference) -> FoldedDifference:
+    """Return a difference over folds whose interval reaches as far from it as that of all answers of one repeat, or farther."""
+    below = max(found.value - found.low, whole.value - whole.low)
+    above = max(found.high - found.value, whole.high - whole.value)
+    wide = by_its_interval(found.value, below, above)
+    return FoldedDifference(found.value, wide.low, wide.high, max(found.p_value, wide.p_value))
 
 
 def _reach(values: np.ndarray, sizes: tuple[int, int]) -> float:

@@ -19,12 +19,42 @@ from bottleneck_features.pipeline.figures import CONFIDENCE
 LARGE, HUGE = 0.10, 0.25  # of the images: a group of which a reader must know, and one that no other group can outweigh
 
 
-def scored_groups(dataset: Dataset, part: Subset) -> np.ndarray | None:
-    """Return the `(n,)` numbers of the groups that the samples of a part are in; None where no two are in the same one."""
-    if part.split not in dataset.groups:
+def groups_of(dataset: Dataset, part: Subset) -> np.ndarray | None:
+    """Return the `(n,)` names of the groups that the samples of a part are in; None where there are no groups."""
+    return dataset.groups[part.split][part.indices] if part.split in dataset.groups else None
+
+
+def group_numbers(names: np.ndarray | None) -> np.ndarray | None:
+    """Return the `(n,)` numbers, from 0, of groups by `(n,)` names; None where no two images are in the same one."""
+    if names is None or not len(names):
         return None
-    own = factorized(dataset.groups[part.split][part.indices])[1]
+    own = factorized(names)[1]
     return own if own.max() + 1 < len(own) else None
+
+
+def group_warnings(names: np.ndarray | None, images: str) -> tuple[str, ...]:
+    """Return what a reader must know of figures of images in groups; nothing where no two images are in the same one.
+
+    Args:
+        names: `(n,)` of the images' groups; None where there are none.
+        images: what they are called, such as `test images`.
+    """
+    numbers = group_numbers(names)
+    if names is None or numbers is None:
+        return ()
+    counts = np.bincount(numbers)
+    share, largest = counts.max() / len(numbers), names[int(np.argmax(numbers == counts.argmax()))]
+    found = [
+        f"The {len(numbers):,} {images} come in {len(counts):,} groups (dataset.group). Figures are means over images; their "
+        "intervals and p-values are for images of new groups, so they count groups."
+    ]
+    if share >= LARGE:
+        wide = " Intervals are wide for it: more groups would make them narrower." if share > HUGE else ""
+        found.append(
+            f"Groups: {counts.max():,} of the {len(numbers):,} {images} ({share:.0%}) are of one group, {str(largest)!r}, so "
+            f"every figure depends much on how that one went.{wide}"
+        )
+    return tuple(found)
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bottleneck_features.pipeline.evaluation.splits import Holdout, Subset
-from bottleneck_features.pipeline.evaluation.target import ClassTarget
+from bottleneck_features.pipeline.evaluation.scores import accuracy_of
+from bottleneck_features.pipeline.evaluation.splits import Subset
+from bottleneck_features.pipeline.evaluation.study import Study
 from bottleneck_features.pipeline.figures import Figures
 from bottleneck_features.pipeline.method_row import Method, Score
 
@@ -31,30 +32,19 @@ class HoldoutScores:
         return {split: accuracy_of(own) for split, own in self.figures.items()}
 
 
-def accuracy_of(figures: Figures) -> Score:
-    """Return the accuracy among the figures."""
-    return Score(figures.accuracy.value, figures.accuracy.low, figures.accuracy.high, figures.n)
-
-
-def holdout_scores(
-    target: ClassTarget,
-    holdout: Holdout,
-    labels: Callable[[Subset], np.ndarray],
-    predict: Callable[[Subset], np.ndarray],
-) -> HoldoutScores:
+def holdout_scores(study: Study, predict: Callable[[Subset], np.ndarray]) -> HoldoutScores:
     """Score a method on its training samples and on its validation samples, at the threshold that the latter choose.
 
     Args:
-        target: what is predicted.
-        holdout: which samples these are.
-        labels: returns the `(n,)` integers of a `Subset`.
+        study: the experiment, opened.
         predict: returns the `(n, classes)` probabilities of a `Subset`.
     """
-    own, probabilities = labels(holdout.validation), predict(holdout.validation)
-    threshold = target.threshold(own, probabilities)
+    target, train, validation = study.target, study.holdout.train, study.holdout.validation
+    labels, probabilities = study.labels(validation), predict(validation)
+    threshold = target.threshold(labels, probabilities)
     figures = {
-        "train": target.figures(labels(holdout.train), predict(holdout.train), threshold),
-        "validation": target.figures(own, probabilities, threshold),
+        "train": target.figures(study.labels(train), predict(train), threshold, study.groups(train)),
+        "validation": target.figures(labels, probabilities, threshold, study.groups(validation)),
     }
     return HoldoutScores(figures, probabilities, threshold)
 

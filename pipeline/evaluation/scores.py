@@ -8,7 +8,7 @@ from scipy.stats import binomtest
 from sklearn.metrics import confusion_matrix
 
 from bottleneck_features.pipeline.evaluation.groups import images_kept
-from bottleneck_features.pipeline.figures import CONFIDENCE
+from bottleneck_features.pipeline.figures import CONFIDENCE, Figures
 from bottleneck_features.pipeline.method_row import Score
 
 
@@ -26,6 +26,11 @@ def score(labels: np.ndarray, predicted: np.ndarray, groups: np.ndarray | None =
     right = labels == predicted
     accuracy = int(right.sum()) / len(right)
     return Score(accuracy, *wilson(accuracy, len(right) * images_kept(right - accuracy, groups)), len(right))
+
+
+def accuracy_of(figures: Figures) -> Score:
+    """Return the accuracy among the figures."""
+    return Score(figures.accuracy.value, figures.accuracy.low, figures.accuracy.high, figures.n)
 
 
 def score_counts(correct: int, n: int) -> Score:

@@ -14,7 +14,7 @@ from bottleneck_features.pipeline.evaluation.duplicates import Duplicates, known
 from bottleneck_features.pipeline.evaluation.evaluation_set import EvaluationSet
 from bottleneck_features.pipeline.evaluation.folded_set import FoldedSet
 from bottleneck_features.pipeline.evaluation.folds import Fold
-from bottleneck_features.pipeline.evaluation.groups import scored_groups
+from bottleneck_features.pipeline.evaluation.groups import group_numbers, group_warnings, groups_of
 from bottleneck_features.pipeline.evaluation.ledger import Looks, content_digest, record_look
 from bottleneck_features.pipeline.evaluation.splits import Holdout, Subset, hold_out, labels_of, scored_subset
 from bottleneck_features.pipeline.evaluation.target import ClassTarget, class_target
@@ -61,8 +61,7 @@ class Study(OpenedExperiment):
     @cached_property
     def evaluation(self) -> EvaluationSet | FoldedSet:
         """The evaluation set, which scores each method once."""
-        groups = scored_groups(self.dataset, self.scored_images)
-        labels = self.labels(self.scored_images)
+        labels, groups = self.labels(self.scored_images), self.groups(self.scored_images)
         return EvaluationSet(self.target, labels, self.scored_images, self.duplicates, groups)
 
     def for_command(self, command: str) -> "Study":
@@ -140,13 +139,23 @@ class Study(OpenedExperiment):
         """Return the `(n,)` integer labels of some samples."""
         return labels_of(self.dataset, samples)
 
+    def groups(self, samples: Subset) -> np.ndarray | None:
+        """Return the `(n,)` numbers of the groups of some samples; None where no two are in the same one."""
+        return group_numbers(groups_of(self.dataset, samples))
+
     def scored_warnings(self, methods: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
         """Return warnings about the data, the weights, groups, and repeated images.
 
         Args:
             methods: the scored rows, as results have them.
         """
-        return (*self.data_warnings(), *self.evaluation.warnings(), *self.duplicates.warnings(methods))
+        return (*self.data_warnings(), *self.evaluation_warnings(), *self.duplicates.warnings(methods))
+
+    def evaluation_warnings(self) -> tuple[str, ...]:
+        """Return what a reader of the figures must know of folds and groups."""
+        folds = self.evaluation.warnings() if isinstance(self.evaluation, FoldedSet) else ()
+        kind = "training" if folds else self.evaluation.kind
+        return (*folds, *group_warnings(groups_of(self.dataset, self.scored_images), f"{kind} images"))
 
     def write(self, details: Mapping[str, Any], warnings: Sequence[str], cache_key: str) -> Result:
         """Write the result, see `OpenedExperiment.write`; one that scored test images says how often they were looked at."""

@@ -9,7 +9,6 @@ from bottleneck_features.models.parallel import Workers
 from bottleneck_features.models.probabilities import decide
 from bottleneck_features.models.probes import ProgressCallback
 from bottleneck_features.pipeline.evaluation.differences import Answers, paired_difference
-from bottleneck_features.pipeline.evaluation.groups import scored_groups
 from bottleneck_features.pipeline.evaluation.ranking import level_with_best, ranked
 from bottleneck_features.pipeline.evaluation.splits import Subset
 from bottleneck_features.pipeline.evaluation.study import Study
@@ -115,7 +114,7 @@ def search_probes(
     labels, criterion = study.labels(holdout.validation), study.target.criterion
     every: list[Probe] = [*candidates, *heads]
     found = ranked(every, labels, cache.layers, criterion)
-    kept = exported_if_level(found, labels, study.target, scored_groups(study.dataset, holdout.validation))
+    kept = exported_if_level(found, labels, study.target, study.groups(holdout.validation))
     return ProbeSearch(candidates, found, kept, level_with_best(found, labels, criterion))
 
 

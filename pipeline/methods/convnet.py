@@ -37,7 +37,7 @@ def train_convnet(study: Study, pixels: Mapping[str, RowSource], architecture: s
         recipe = TrainingRecipe(settings.epochs, settings.batch_size, settings.learning_rate, experiment.seed)
         curves = fit(model, *batches, recipe, name, study.target)
     predicted = pixel_probabilities(model, pixels, settings.batch_size)
-    found = holdout_scores(study.target, holdout, study.labels, predicted)
+    found = holdout_scores(study, predicted)
     seconds = {"extract": 0.0, "train": clock.seconds["train"]}
     method = scored_row(name, (), model.count_params(), found, seconds)
     return TrainedMethod(method, model, predicted, found.probabilities, curves)

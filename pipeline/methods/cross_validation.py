@@ -88,7 +88,7 @@ def cross_validate(
             f"The {len(units):,} training images are of {len(np.unique(units)):,}. Change dataset.group, or add images."
         )
     every = Subset("train", np.arange(len(study.dataset.splits["train"])))
-    found = FoldedSet(study.target, study.labels(every), every, len(np.unique(units)), _whole(study, every, units))
+    found = FoldedSet(study.target, study.labels(every), every, units, _whole(study, every, units))
     with progress(total=folding.folds * folding.repeats, desc=title, unit="fold") as bar:
         for fold in folds_of(study, folding, units):
             own = study.for_fold(fold)

@@ -57,6 +57,6 @@ def fit_head(study: Study, layers: tuple[str, ...]) -> TrainedMethod:
     def predicted(part: Subset) -> np.ndarray:
         return predicted_probabilities(model, layer_arrays(cache, layers, part.split), part.indices, views)
 
-    found = holdout_scores(study.target, holdout, lambda part: cache[part.split].y[part.indices], predicted)
+    found = holdout_scores(study, predicted)
     method = scored_row("head", layers, model.count_params(), found, seconds)
     return TrainedMethod(method, model, predicted, found.probabilities, curves)

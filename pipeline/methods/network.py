@@ -72,7 +72,7 @@ def train_network(study: Study, pixels: Mapping[str, RowSource], method: str) ->
         )
     model = models.compute_in(trained, "float32")
     predicted = pixel_probabilities(model, pixels, settings.batch_size)
-    found = holdout_scores(study.target, holdout, study.labels, predicted)
+    found = holdout_scores(study, predicted)
     trainable = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
     seconds = {"extract": study.extraction_seconds if start else 0.0, "train": sum(curves["seconds"])}
     row = scored_row(method, (layer,), trainable, found, seconds)

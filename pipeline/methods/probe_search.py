@@ -26,7 +26,8 @@ from bottleneck_features.models.probes import (
     training_coordinates,
 )
 from bottleneck_features.models.rows import mean_over_views
-from bottleneck_features.pipeline.evaluation.holdout_scores import accuracy_of
+from bottleneck_features.pipeline.evaluation.groups import group_numbers
+from bottleneck_features.pipeline.evaluation.scores import accuracy_of
 from bottleneck_features.pipeline.evaluation.splits import Holdout, Subset
 from bottleneck_features.pipeline.evaluation.study import Study
 from bottleneck_features.pipeline.evaluation.target import ClassTarget
@@ -91,7 +92,9 @@ def search_layers(
         rows, own = LayerRows(cache, layers, holdout.train), LayerRows(cache, layers, holdout.validation)
         train = _training(rows, target, pool)
         validation = Coordinates(train.basis, train.basis.rotate(own, pool), own.labels, own.views)
-        search = _Search(train, validation, target, pool, progress)
+        names = cache[holdout.validation.split].groups
+        groups = group_numbers(None if names is None else names[holdout.validation.indices])
+        search = _Search(train, validation, groups, target, pool, progress)
         progress()
     candidates = []
     for family in families:
@@ -131,6 +134,7 @@ def _training(rows: LayerRows, target: ClassTarget, pool: Workers) -> Coordinate
 class _Search:
     train: Coordinates
     validation: Coordinates
+    groups: np.ndarray | None
     target: ClassTarget
     pool: Workers
     progress: ProgressCallback
@@ -264,7 +268,7 @@ def _candidate(
     start = basis.to_features(linear.weights, linear.bias) if linear else None
     probabilities = probabilities_of_scores(found.scores, None if linear else int(path.chosen))
     threshold = search.target.threshold(search.validation.labels, probabilities)
-    figures = search.target.figures(search.validation.labels, probabilities, threshold)
+    figures = search.target.figures(search.validation.labels, probabilities, threshold, search.groups)
     row = Method(
         family, layers, parameters, {"validation": accuracy_of(figures)}, seconds, {path.setting: path.chosen},
         figures={"validation": figures}, threshold=threshold,

@@ -10,7 +10,7 @@ from scipy.special import ndtri
 from bottleneck_features.models.parallel import Workers, workers
 from bottleneck_features.pipeline.evaluation.differences import Answers, PairedDifference, paired_difference
 from bottleneck_features.pipeline.evaluation.folded_set import FoldedSet
-from bottleneck_features.pipeline.evaluation.groups import scored_groups
+from bottleneck_features.pipeline.evaluation.groups import group_warnings, groups_of
 from bottleneck_features.pipeline.evaluation.ranking import ranked
 from bottleneck_features.pipeline.evaluation.scored import score_details
 from bottleneck_features.pipeline.evaluation.study import Study
@@ -74,6 +74,7 @@ class Evidence:
     Attributes:
         select: the name of the figure that decides.
         images: how many it was measured on.
+        groups: how many groups these come in; None where each image is one of its own.
         measured_on: `validation`, or `cross_validated` over the training images.
         tried: of how many methods the best one was chosen on the images it was measured on; 1 where other images chose it.
         train: training images.
@@ -91,6 +92,7 @@ class Evidence:
 
     select: str
     images: int
+    groups: int | None
     measured_on: str
     tried: int
     train: int
@@ -141,7 +143,8 @@ def advise(study: Study, folding: Folding | None = None) -> Result:
         "networks": " ".join(networks_verdict(compared)) if compared else "",
         "commands": commands(recommendation, evidence, study.options),
     }
-    return study.write(details, study.data_warnings(), cache.key)
+    grouped = group_warnings(groups_of(study.dataset, study.holdout.validation), "validation images")
+    return study.write(details, (*study.data_warnings(), *(() if folded else grouped)), cache.key)
 
 
 def gather(study: Study, pool: Workers, folded: FoldedSet | None = None) -> Evidence:
@@ -151,7 +154,7 @@ def gather(study: Study, pool: Workers, folded: FoldedSet | None = None) -> Evid
     if folded:
         kept, measured_on = folded.beside(replace(kept, name=BEST_PROBE)), CROSS_VALIDATED
         kept = replace(kept, name=found.kept.method.name)
-    figures = kept.figures[measured_on] if folded else _grouped_figures(study, found.kept)
+    figures = kept.figures[measured_on]
     scratch = _small_convnet(study) if not folded and small_convnet_seconds(study) <= AFFORDABLE else None
     last, earlier = _last_and_earlier(study, found)
     curve = learning_curve(study, found.kept, pool)
@@ -159,6 +162,7 @@ def gather(study: Study, pool: Workers, folded: FoldedSet | None = None) -> Evid
     return Evidence(
         select=target.compared,
         images=kept.scores[measured_on].n,
+        groups=figures.groups,
         measured_on=measured_on,
         tried=tried,
         train=len(study.holdout.train),
@@ -266,7 +270,7 @@ def commands(recommendation: str, evidence: Evidence, options: Sequence[str]) ->
 
 def _paired(study: Study, first: Answers, second: Answers) -> PairedDifference:
     validation = study.holdout.validation
-    groups = scored_groups(study.dataset, validation)
+    groups = study.groups(validation)
     return paired_difference(study.labels(validation), first, second, groups, study.target.compared)
 
 
@@ -292,13 +296,6 @@ def _of_several(figures: Figures, tried: int) -> Figures:
         return replace(found, low=found.value - stretch * (found.value - found.low))
 
     return replace(figures, accuracy=lower(figures.accuracy), balanced_accuracy=lower(figures.balanced_accuracy))
-
-
-def _grouped_figures(study: Study, kept: Probe) -> Figures:
-    """Return the figures on validation images; their intervals count groups."""
-    validation = study.holdout.validation
-    groups = scored_groups(study.dataset, validation)
-    return study.target.figures(study.labels(validation), kept.validation_probabilities, kept.method.threshold, groups)
 
 
 def _small_convnet(study: Study) -> tuple[Method, Answers]:
@@ -334,7 +331,8 @@ def _measured(evidence: Evidence, option: Option) -> str:
         else "validation images that chose it"
     )
     reached = interval_text(figure.value, figure.low, figure.high)
-    return f"{select_name(evidence.select)} {reached} on the {evidence.images:,} {where}"
+    together = f", in {evidence.groups:,} groups" if evidence.groups else ""
+    return f"{select_name(evidence.select)} {reached} on the {evidence.images:,} {where}{together}"
 
 
 def _of_scratch(evidence: Evidence) -> str:

@@ -163,7 +163,7 @@ def _written(study: Study, scored: Study, networks: Networks, details: Mapping[s
         ),
         *scored.image_warnings(),
         *(f"{label}: {text}" for label, one in networks.items() for text in one.cautions),
-        *scored.evaluation.warnings(),
+        *scored.evaluation_warnings(),
         *scored.duplicates.warnings(details["methods"]),
     )
     notes = tuple(f"{label}: {note}" for label, one in experiments.items() for note in weights_notes(one))

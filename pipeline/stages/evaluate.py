@@ -15,6 +15,7 @@ from bottleneck_features.pipeline.dataset_settings import DatasetSettings
 from bottleneck_features.pipeline.datasets.quarantine import QUARANTINE_FILE
 from bottleneck_features.pipeline.evaluation.calibration import reliability
 from bottleneck_features.pipeline.evaluation.figures import TwoClassCurves, curves, figures
+from bottleneck_features.pipeline.evaluation.groups import group_warnings
 from bottleneck_features.pipeline.evaluation.ledger import Looks, answers_digest, content_digest, record_look
 from bottleneck_features.pipeline.evaluation.per_class import per_class
 from bottleneck_features.pipeline.evaluation.scores import confusion
@@ -180,11 +181,7 @@ def _warnings(model: SavedModel, labelled: Labelled, seen: np.ndarray | None) ->
     if absent:
         named = enumerated(repr(model.classes[number]) for number in absent)
         warnings.append(f"There is no image of {named}: how well the model finds these classes is not measured.")
-    if labelled.groups is not None:
-        warnings.append(
-            f"The {len(labelled):,} images come in {int(labelled.groups.max()) + 1:,} groups (dataset.group): the intervals "
-            "count groups, not images."
-        )
+    warnings += group_warnings(labelled.group_names, "images")
     if seen is None:
         warnings.append(SEEN_UNKNOWN)
     elif seen.any():

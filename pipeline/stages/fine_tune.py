@@ -38,7 +38,7 @@ def fine_tune(study: Study) -> Result:
     experiment, method = study.experiment, study.command
     models.require_trainable(experiment.backbone.name)
     cache = study.cache if starts_from_probe(experiment, method) else study.cache_if_any
-    evaluation = study.evaluation
+    _ = study.evaluation  # classes too small to be split are named before anything is trained
     with pixels_on_disk(study.dataset, study.home) as pixels:
         with study.clock.phase("train"):
             trained = train_network(study, pixels, method)
@@ -60,7 +60,7 @@ def fine_tune(study: Study) -> Result:
         }
         warnings = (
             *data_warnings(started, study.dataset),
-            *evaluation.warnings(),
+            *study.evaluation_warnings(),
             *study.duplicates.warnings(details["methods"]),
         )
         (making / MODEL).replace(study.folder / MODEL)

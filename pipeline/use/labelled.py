@@ -18,8 +18,8 @@ from bottleneck_features.pipeline.dataset_settings import (
 from bottleneck_features.pipeline.datasets import Dataset, open_dataset
 from bottleneck_features.pipeline.datasets.dividing import FEWEST_DRAWN
 from bottleneck_features.pipeline.datasets.pixels.resizing import Resizing, resized
-from bottleneck_features.pipeline.datasets.texts import factorized
 from bottleneck_features.pipeline.errors import RequestError
+from bottleneck_features.pipeline.evaluation.groups import group_numbers, groups_of
 from bottleneck_features.pipeline.evaluation.splits import Subset
 from bottleneck_features.pipeline.experiment import Experiment
 from bottleneck_features.pipeline.input_fit import CROP
@@ -37,15 +37,20 @@ class Labelled:
         dataset: it.
         parts: the `n` images, split by split.
         labels: `(n,)` integers, indices into the model's classes.
-        groups: `(n,)` integers, of images that are not independent; None where no two are in the same group.
+        group_names: `(n,)` of the images' groups; None where there are none.
         left_out: how many images there are of each class that the model does not know.
     """
 
     dataset: Dataset
     parts: tuple[Subset, ...]
     labels: np.ndarray
-    groups: np.ndarray | None
+    group_names: np.ndarray | None
     left_out: Mapping[str, int]
+
+    @property
+    def groups(self) -> np.ndarray | None:
+        """The numbers `(n,)` of the images' groups; None where no two are in the same one."""
+        return group_numbers(self.group_names)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -103,7 +108,7 @@ def open_labelled(
     kept = np.concatenate([labels[part.split][part.indices] for part in parts])
     if not len(kept):
         raise RequestError(f"No image is of a class that the model knows. {_classes_of(model)}")
-    return Labelled(dataset, parts, kept, _groups(dataset, parts), left_out)
+    return Labelled(dataset, parts, kept, _group_names(dataset, parts), left_out)
 
 
 def _experiment(model: SavedModel, settings: DatasetSettings) -> Experiment:
@@ -154,8 +159,6 @@ def _classes_of(model: SavedModel) -> str:
     return f"Its classes: {enumerated(map(repr, model.classes), SHOWN)}."
 
 
-def _groups(dataset: Dataset, parts: tuple[Subset, ...]) -> np.ndarray | None:
-    if any(part.split not in dataset.groups for part in parts):
-        return None
-    own = factorized(np.concatenate([dataset.groups[part.split][part.indices] for part in parts]))[1]
-    return own if own.max() + 1 < len(own) else None
+def _group_names(dataset: Dataset, parts: tuple[Subset, ...]) -> np.ndarray | None:
+    names = [own for part in parts if (own := groups_of(dataset, part)) is not None]
+    return np.concatenate(names) if len(names) == len(parts) else None

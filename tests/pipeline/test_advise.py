@@ -35,8 +35,8 @@ def _evidence(probe: float | Option = 0.8, images: int = 1000, scratch: float | 
     own = probe if isinstance(probe, Option) else Option("ridge@conv5", 2.0, _figure(probe, images))
     assert own.figure
     base: dict[str, Any] = {
-        "select": "accuracy", "images": images, "measured_on": "validation", "tried": 1, "train": 20_000, "classes": 10,
-        "probe": own,
+        "select": "accuracy", "images": images, "groups": None, "measured_on": "validation", "tried": 1, "train": 20_000,
+        "classes": 10, "probe": own,
         "rivals": (
             Option("convnet-small", 600.0, None if scratch is None else _figure(scratch, images)),
             Option("fine-tune", 6000.0, None),

@@ -56,7 +56,7 @@ def test_figures_of_a_rare_class_are_not_better_because_folds_are_small(shift):
     found, means = [], []
     for _ in range(60):
         scores = random.normal(size=330) + shift * labels
-        folded = FoldedSet(target_of(2), labels, Subset("train", np.arange(330)), 330)
+        folded = FoldedSet(target_of(2), labels, Subset("train", np.arange(330)), np.arange(330))
         means.append([])
         for number in range(5):
             scored = np.flatnonzero(np.r_[np.arange(300), np.arange(30)] % 5 == number)
@@ -75,7 +75,7 @@ def test_figures_of_a_rare_class_are_not_better_because_folds_are_small(shift):
 
 def test_a_class_that_most_folds_are_without_counts_as_much_as_the_others():
     labels = np.repeat([0, 1, 2], [30, 30, 2])
-    folded = FoldedSet(target_of(3), labels, Subset("train", np.arange(62)), 62)
+    folded = FoldedSet(target_of(3), labels, Subset("train", np.arange(62)), np.arange(62))
     row = Method("ridge", ("a",), 1, {}, {})
     for number in range(5):
         scored = np.flatnonzero(np.arange(62) % 5 == number)

@@ -12,7 +12,7 @@ from PIL import Image
 
 from bottleneck_features.pipeline import plots
 from bottleneck_features.pipeline.evaluation.figures import figures
-from bottleneck_features.pipeline.evaluation.holdout_scores import accuracy_of
+from bottleneck_features.pipeline.evaluation.scores import accuracy_of
 from bottleneck_features.pipeline.figures import Figure, Figures, figures_json
 from bottleneck_features.pipeline.method_row import Method, Score
 from bottleneck_features.pipeline.reporting.answer import answer_of
@@ -52,10 +52,13 @@ def test_the_answer_names_the_gap_and_whether_it_may_be_chance():
     assert "has not been measured" not in said
 
 
-def test_the_answer_names_the_test_over_groups_where_it_was_the_one():
+def test_the_answer_says_of_how_many_groups_it_is():
     result = _result(_method("head", ("last",), 0.9), _method("convnet-small", (), 0.5))
-    result["pairs"][0]["test"] = "group sign-flip"
-    assert "which is statistically significant (exact sign-flip test over groups, p = 1e-09)" in _answer(result)
+    result["pairs"][0]["test"] = "interval"
+    result["methods"][0]["groups"] = {"test": 25}
+    said = _answer(result)
+    assert "which is statistically significant (by the interval, p = 1e-09)" in said
+    assert "reaches 90.0 % [85.0, 95.0] on 100 test images in 25 groups" in said
 
 
 def test_the_answer_says_so_where_nothing_was_trained_from_scratch():
