@@ -11,6 +11,7 @@ import numpy as np
 from bottleneck_features import features
 from bottleneck_features.models.input_check import cautions
 from bottleneck_features.pipeline.datasets import Dataset
+from bottleneck_features.pipeline.datasets.sources.embedded import DATA_NOTES
 from bottleneck_features.pipeline.errors import NoCache
 from bottleneck_features.pipeline.experiment import Experiment
 from bottleneck_features.pipeline.extraction.cache import (
@@ -134,10 +135,12 @@ class OpenedExperiment:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Where the weights come from, and their licence; nothing of weights that the command does not use."""
+        """What intervals are for, of embedded data; where the weights come from, and their licence, if the command uses them."""
+        data = DATA_NOTES.get(self.experiment.dataset.source)
+        own = (data,) if data else ()
         if self.command == "from-scratch":
-            return ()
-        return (*weights_notes(self.experiment), *protocol_notes(self.experiment))
+            return own
+        return (*own, *weights_notes(self.experiment), *protocol_notes(self.experiment))
 
     @cached_property
     def _changes(self) -> tuple[str, ...]:

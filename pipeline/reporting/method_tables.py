@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from sklearn.metrics import precision_recall_fscore_support
 
-from bottleneck_features.pipeline.evaluation.scores import score_counts
+from bottleneck_features.pipeline.evaluation.per_class import per_class
+from bottleneck_features.pipeline.evaluation.scores import confusion
 from bottleneck_features.pipeline.figures import MEASURES
 from bottleneck_features.pipeline.method_names import row_title
 from bottleneck_features.pipeline.reporting.answer import answering, best_method, scored_methods
@@ -145,7 +145,9 @@ class ClassTable:
     macro_f1: str
 
 
-def class_table(method: str, labels: np.ndarray, predicted: np.ndarray, class_names: Sequence[str]) -> ClassTable:
+def class_table(
+    method: str, labels: np.ndarray, predicted: np.ndarray, class_names: Sequence[str], groups: np.ndarray | None = None
+) -> ClassTable:
     """Measure a method on every class that was scored.
 
     Args:
@@ -153,25 +155,22 @@ def class_table(method: str, labels: np.ndarray, predicted: np.ndarray, class_na
         labels: `(n,)` true classes.
         predicted: `(n,)` predicted classes.
         class_names: of the labels.
+        groups: `(n,)` integers, of images that are not independent; the intervals count them.
 
     Returns:
         The `ClassTable`; a class that was never predicted has no precision, and an F1 of 0.
     """
-    present = np.unique(labels)
-    precision, recall, f1, images = precision_recall_fscore_support(
-        labels, predicted, labels=present, zero_division=np.nan
-    )
-    f1 = np.nan_to_num(f1)
-    rows = []
-    for row in np.argsort(f1, kind="stable"):
-        found = score_counts(round(recall[row] * images[row]), int(images[row]))
-        rows.append(
-            (
-                class_names[present[row]],
-                f"{images[row]:,}",
-                "–" if np.isnan(precision[row]) else percent_text(precision[row]),
-                interval_text(recall[row], found.low, found.high),
-                percent_text(f1[row]),
-            )
+    every = per_class(labels, predicted, confusion(labels, predicted, len(class_names)), class_names, groups)
+    present = sorted((one for one in every if one.recall), key=lambda one: one.f1 or 0.0)
+    rows = tuple(
+        (
+            one.name,
+            f"{one.n:,}",
+            "–" if one.precision is None else percent_text(one.precision),
+            interval_text(one.recall.value, one.recall.low, one.recall.high),
+            percent_text(one.f1 or 0.0),
         )
-    return ClassTable(method, tuple(rows), percent_text(float(f1.mean())))
+        for one in present
+        if one.recall
+    )
+    return ClassTable(method, rows, percent_text(float(np.mean([one.f1 or 0.0 for one in present]))))

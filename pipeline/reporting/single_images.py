@@ -3,9 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from bottleneck_features.features.reader import Features
 from bottleneck_features.pipeline.evaluation.predictions import Predictions
-from bottleneck_features.pipeline.evaluation.splits import hold_out
+from bottleneck_features.pipeline.evaluation.splits import Subset, hold_out
 from bottleneck_features.pipeline.evaluation.study import Study
 from bottleneck_features.pipeline.method_names import row_label
 from bottleneck_features.pipeline.reporting.answer import best_method
@@ -30,8 +32,11 @@ def single_images(
     command, predictions = found
     result, names = results[command], [visible(name) for name in study.dataset.class_names]
     method = best_method(result)
+    scored = predictions.positions(np.arange(len(predictions.ids)), study.dataset.splits[predictions.split].ids)
+    groups = study.groups(Subset(predictions.split, scored))
     tables = [
-        class_table(name, predictions.labels, predicted, names) for name, predicted in predictions.predicted.items()
+        class_table(name, predictions.labels, predicted, names, groups)
+        for name, predicted in predictions.predicted.items()
     ]
     return {
         "classes": sorted(tables, key=lambda table: table.method != row_label(method)),

@@ -10,9 +10,8 @@ from bottleneck_features.features import open_features
 from bottleneck_features.models import LogisticPath
 from bottleneck_features.pipeline.datasets.dataset import ArrayDataset, LimitedDataset
 from bottleneck_features.pipeline.datasets.sources.embedded import GAP, PATCH, PHOTOGRAPHS, photo_patches
-from bottleneck_features.pipeline.evaluation.groups import scored_groups
+from bottleneck_features.pipeline.evaluation.groups import group_numbers
 from bottleneck_features.pipeline.evaluation.scores import score
-from bottleneck_features.pipeline.evaluation.splits import Subset
 
 COUNTS = {"train": 48, "validation": 12, "test": 20}
 REGIONS = 6
@@ -46,7 +45,7 @@ def test_every_photograph_has_as_many_patches(patches):
 
 def test_patches_that_are_scored_count_as_independent_images(patches):
     for split in ("validation", "test"):
-        assert scored_groups(patches, Subset(split, np.arange(len(patches.splits[split])))) is None
+        assert group_numbers(patches.groups[split]) is None
     limited = LimitedDataset(patches, 100)
     assert {split: len(groups) for split, groups in limited.groups.items()} == dict.fromkeys(COUNTS, 100)
 
@@ -74,3 +73,4 @@ def test_validation_and_test_accuracy_agree_and_nothing_is_called_a_repeat(tmp_p
     result = json.loads(done.stdout)
     assert result["duplicates"]["pairs"] == []
     assert not any("groups" in warning for warning in result["warnings"])
+    assert "The intervals are for other patches of these photographs." in result["notes"][0]

@@ -243,6 +243,8 @@ def test_a_class_is_measured_by_precision_recall_and_their_mean():
     assert table.rows[0][2:] == ("–", "0.0 % [0.0, 79.3]", "0.0 %")
     assert table.rows[1][:3] == ("b", "2", "50.0 %")
     assert table.rows[2] == ("a", "4", "60.0 %", "75.0 % [30.1, 95.4]", "66.7 %")
+    grouped = class_table("head", labels, predicted, ("a", "b", "c"), np.array([0, 0, 0, 1, 2, 2, 3]))
+    assert grouped.rows[2][3] == "75.0 % [0.9, 99.9]"  # two groups say next to nothing
 
 
 def test_what_turns_writing_around_is_written_out_and_nothing_else():

@@ -40,6 +40,11 @@ DRAW = 0  # the first in which the search for repeated images takes no two diffe
 FLATTEST = 3.0  # grey levels: a patch whose standard deviation is below shows nothing but noise
 MIDDLE, CONTRAST = 128, 48  # mean and standard deviation of a normalised patch, in grey levels
 
+DATA_NOTES = {
+    "photo-patches": "Data: patches of 17 photographs in the scikit-image package, which are its classes. The intervals are for "
+    "other patches of these photographs.",
+}
+
 TEST_DIGITS = 500
 SPLIT_SEED = 0
 BRIGHTEST = 16  # scikit-learn stores 17 grey levels, 0..16
