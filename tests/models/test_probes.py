@@ -5,7 +5,8 @@ import sys
 
 import numpy as np
 import pytest
-from scipy.special import softmax
+from scipy.optimize import minimize
+from scipy.special import log_softmax, softmax
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning
@@ -95,6 +96,31 @@ def test_the_fit_that_is_kept_is_the_optimum_at_weak_penalties_too(digits):
 
     best = objective(theirs.coef_, theirs.intercept_)
     assert objective(ours.weights, ours.bias) == pytest.approx(best, abs=2e-6)
+
+
+def test_a_search_of_few_features_ends_at_the_optimum_at_weak_penalties_too():
+    random = np.random.default_rng(0)
+    labels, means = np.repeat(np.arange(17), 48), random.normal(size=(17, 40))
+    x = (means[labels] + random.normal(size=(816, 40))) @ (random.normal(size=(40, 40)) * np.logspace(0, -1.5, 40))
+    labels[::3] = random.integers(0, 17, 272)  # not to be separated, so that weights stay finite
+    with workers() as pool:
+        train = training_coordinates(x.astype(np.float32), labels, pool)
+        for l2 in (1e-3, 1e-6):
+            path = tuple(value for value in L2_VALUES if value > l2 / 1.5)
+            _, found = search_logistic(train, train, 17, path, pool, criterion=lambda probabilities, own: 0.0)
+            rows = train.rows.astype(np.float64)
+
+            def objective(values, l2=l2, rows=rows):
+                weights, bias = values[:-17].reshape(17, -1), values[-17:]
+                logs = log_softmax(rows @ weights.T + bias, axis=1)
+                slope = (np.exp(logs) - np.eye(17)[labels]) / len(rows)
+                loss = -logs[np.arange(len(rows)), labels].mean() + 0.5 * l2 * np.sum(weights**2)
+                return loss, np.concatenate([(slope.T @ rows + l2 * weights).ravel(), slope.sum(axis=0)])
+
+            ours = np.concatenate([found.weights.ravel(), found.bias])
+            options = {"maxiter": 10_000, "maxfun": 20_000, "ftol": 0, "gtol": 1e-9, "maxcor": 50}
+            best = minimize(objective, ours, jac=True, method="L-BFGS-B", options=options)
+            assert objective(ours)[0] <= best.fun + 1e-6
 
 
 def test_the_ridge_path_is_scikit_learns_to_a_thousandth(problem):
@@ -206,7 +232,7 @@ def test_the_logistic_probe_keeps_scikit_learns_protocol():
 
 def test_a_fit_that_is_not_finished_is_no_secret(digits, monkeypatch):
     monkeypatch.setattr("bottleneck_features.models.logistic.ITERATIONS", 2)
-    with pytest.warns(ConvergenceWarning, match=r"l2 = 0\.0001 is not finished after 2 iterations"):
+    with pytest.warns(ConvergenceWarning, match=r"l2 = 0\.0001 stopped before its optimum, after 2 iterations"):
         models.LogisticPath(l2=(1e-4,)).fit(*digits[:2])
 
 
