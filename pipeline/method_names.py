@@ -7,6 +7,7 @@ from typing import Any
 from bottleneck_features.errors import nearest
 
 PROBES = ("head", "logistic", "ridge", "knn")  # classifiers of frozen features, each at a layer or several
+SCORES = ("ridge",)  # of these, whose scores are no probabilities until a temperature is fitted to them
 BEST_PROBE = "best-probe"  # the one of them that `probe` chooses on validation images
 FROZEN = (*PROBES, BEST_PROBE)
 PRETRAINED = ("fine-tune", "from-pretrained")

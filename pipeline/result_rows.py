@@ -238,10 +238,21 @@ class BinsRecord(Record):
 
 
 class ReliabilityRecord(Record):
-    """How well confidence predicts accuracy."""
+    """How well confidence predicts accuracy: see `pipeline.evaluation.reliability.Reliability`."""
 
     expected_calibration_error: Share
+    interval: Interval
+    noise_floor: Share
+    noise_limit: Share
     bins: BinsRecord
+
+
+class LogLossChangeRecord(Record):
+    """See `pipeline.evaluation.calibration.LogLossChange`."""
+
+    value: Number
+    interval: Annotated[list[Number], Field(min_length=2, max_length=2), AfterValidator(_rising)]
+    p_value: Share
 
 
 class CalibrationRecord(Record):
@@ -252,8 +263,9 @@ class CalibrationRecord(Record):
     fitted_images: Count
     fitted_on: Literal["validation", "cross_validated"]
     held_out: bool
-    before: ReliabilityRecord
+    before: ReliabilityRecord | None
     after: ReliabilityRecord
+    log_loss_change: LogLossChangeRecord | None
 
 
 def _whole(curves: dict[str, list[float]]) -> dict[str, list[float]]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from bottleneck_features.pipeline.figures import Figures
+from bottleneck_features.pipeline.figures import SIGNIFICANT, Figures
 from bottleneck_features.pipeline.method_names import row_label, row_title
 from bottleneck_features.pipeline.method_row import Score
 
@@ -243,19 +243,38 @@ def share_text(share: float) -> str:
 
 
 def calibration_sentence(calibration: Mapping[str, Any]) -> str:
-    """Return what temperature scaling did, in one line."""
-    before, after = (100 * calibration[name]["expected_calibration_error"] for name in ("before", "after"))
+    """Return how far confidence is from accuracy, before and after temperature scaling, in a few sentences."""
+    before, after = calibration["before"], reliability_text(calibration["after"])
     fitted_on = "validation" if calibration["held_out"] else "the images it is measured on, so it is too optimistic"
     images = calibration["fitted_images"]
     kind = "" if calibration["fitted_on"] == "cross_validated" else "validation "
     few = f", from {images} {kind}images only" if images < FEW else ""
-    reason = (
-        "the temperature of the validation images does not suit the test images"
-        if calibration["held_out"]
-        else "a temperature minimises the log loss, not this error"
-    )
-    worse = f". Scaling made it worse: {reason}" if after > before else ""
-    return (
-        f"calibration: expected error {before:.1f} points, {after:.1f} after temperature scaling "
-        f"(T = {calibration['temperature']:.2f}, fitted on {fitted_on}{few}; {calibration['bins']}){worse}"
-    )
+    if before and calibration["temperature"] == 1:
+        those = "images" if calibration["fitted_on"] == "cross_validated" else "validation images"
+        return (
+            f"calibration: {reliability_text(before)}. The {images:,} {those} do not show that a temperature is needed"
+        )
+    scaling = f"temperature scaling (T = {calibration['temperature']:.2f}, fitted on {fitted_on}{few})"
+    if before is None:
+        return f"calibration: its own scores are no probabilities. After {scaling}: {after}"
+    return f"calibration: {reliability_text(before)}. After {scaling}: {after}{_change(calibration['log_loss_change'])}"
+
+
+def reliability_text(measured: Mapping[str, Any]) -> str:
+    """Return an expected calibration error with its interval, and what of it is noise."""
+    error, floor, limit = measured["expected_calibration_error"], measured["noise_floor"], measured["noise_limit"]
+    low, high = measured["interval"]
+    shown = f"expected error {100 * error:.1f} points [{100 * low:.1f}, {100 * high:.1f}]"
+    if error <= limit:
+        return f"{shown}, not to be told from a perfectly calibrated classifier, which would show {100 * floor:.1f}"
+    return f"{shown}, of which a perfectly calibrated classifier would show {100 * floor:.1f}"
+
+
+def _change(change: Mapping[str, Any] | None) -> str:
+    if change is None:
+        return ""
+    word = "better" if change["value"] < 0 else "worse"
+    evidence = f"log loss {change['value']:+.3f}, {p_text(change['p_value'])}"
+    if change["p_value"] < SIGNIFICANT:
+        return f". It made the probabilities {word} ({evidence})"
+    return f". Whether it made the probabilities better or worse cannot be told ({evidence})"

@@ -12,7 +12,7 @@ from bottleneck_features.pipeline.commandline.output import (
     say,
 )
 from bottleneck_features.pipeline.reporting.verdicts import measured
-from bottleneck_features.pipeline.tables import interval_text, model_line, percent_text
+from bottleneck_features.pipeline.tables import interval_text, model_line, percent_text, reliability_text
 
 COLUMNS = ("class", "images", "recall", "precision", "most often taken for")
 _BESIDE = {
@@ -49,8 +49,7 @@ def figure_lines(result: Mapping[str, Any]) -> list[str]:
     worst = f"worst class ({result['classes'][own['worst_class']]!r}): recall {percent_text(own['worst_recall'])}"
     lines = [
         "; ".join([*scores, worst]),
-        f"probabilities: log loss {calibration['log_loss']:.3f}, expected calibration error "
-        f"{100 * calibration['expected_calibration_error']:.1f} points",
+        f"probabilities: log loss {calibration['log_loss']:.3f}; calibration: {reliability_text(calibration)}",
     ]
     if unlike := result["unlike"]:
         lines.append(

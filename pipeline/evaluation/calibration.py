@@ -1,55 +1,44 @@
-"""Calibration of a classifier's confidence: expected calibration error, and temperature scaling."""
+"""Calibration of a classifier's confidence by temperature scaling, and whether it made probabilities better or worse."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
-from scipy.stats import rankdata
+from scipy.stats import chi2, t
 
-from bottleneck_features.models.criteria import log_loss
 from bottleneck_features.models.probabilities import clipped, with_temperature
+from bottleneck_features.pipeline.evaluation.groups import images_kept
+from bottleneck_features.pipeline.evaluation.reliability import BINS, Reliability, reliability
+from bottleneck_features.pipeline.figures import CONFIDENCE
 
-BINS = 15
 COLDEST, HOTTEST = 0.01, 100.0
+Temperature = Callable[[np.ndarray, np.ndarray, np.ndarray | None], float]
 
 
 @dataclass(frozen=True)
-class Reliability:
-    """Confidence against accuracy in 15 bins of equal width over 0..1; confidence is the largest probability.
-
-    Source: C. Guo et al., On Calibration of Modern Neural Networks, 2017.
+class LogLossChange:
+    """How much higher the log loss is after than before, in nats, on the same images: its interval at 95 % and p-value.
 
     Attributes:
-        counts: `(15,)` images per bin.
-        confidence: `(15,)` mean confidence of a bin; NaN where it is empty.
-        accuracy: `(15,)` share of right answers of a bin; NaN where it is empty.
-        expected_error: Σ counts · |accuracy − confidence| / n, 0..1.
-        equal_mass_error: the same sum over at most 15 bins of nearly equally many images; equal confidences share one.
-        log_loss: mean negative log-likelihood, in nats.
+        value: below 0 the probabilities are better.
+        low: the interval's lower end.
+        high: its upper end.
+        p_value: two-sided, of no change.
     """
 
-    counts: np.ndarray
-    confidence: np.ndarray
-    accuracy: np.ndarray
-    expected_error: float
-    equal_mass_error: float
-    log_loss: float
+    value: float
+    low: float
+    high: float
+    p_value: float
 
     def as_json(self) -> dict[str, Any]:
-        """Return plain JSON types; an empty bin has nulls."""
-        return {
-            "expected_calibration_error": self.expected_error,
-            "equal_mass_calibration_error": self.equal_mass_error,
-            "log_loss": self.log_loss,
-            "bins": {
-                "count": self.counts.tolist(),
-                "confidence": [None if np.isnan(value) else float(value) for value in self.confidence],
-                "accuracy": [None if np.isnan(value) else float(value) for value in self.accuracy],
-            },
-        }
+        """Return plain JSON types."""
+        return {"value": self.value, "interval": [self.low, self.high], "p_value": self.p_value}
 
 
 @dataclass(frozen=True)
@@ -57,64 +46,51 @@ class Calibration:
     """A temperature fitted on images that the model has not seen, and the reliability of images before and after it.
 
     Attributes:
-        temperature: above 1 the classifier was overconfident.
-        before: at temperature 1.
+        temperature: above 1 the classifier was overconfident; exactly 1 where validation images do not show that one is needed.
+        before: at temperature 1; None where the method's own scores are no probabilities.
         after: at the temperature.
+        change: of the log loss, by the temperature; None where there is no `before`, the temperature is 1, or it was fitted on
+            these same images, which are better by it in any case.
         held_out: whether the temperature was fitted on other images; else `after` is too optimistic.
         fitted_images: how many images the temperature was fitted on.
         fitted_on: `validation`, or `cross_validated` for answers of the models of folds.
     """
 
     temperature: float
-    before: Reliability
+    before: Reliability | None
     after: Reliability
+    change: LogLossChange | None
     held_out: bool
     fitted_images: int
     fitted_on: str = "validation"
+
+    def of_scores(self) -> Calibration:
+        """Return the calibration of a method whose own scores are no probabilities: there is nothing to compare with."""
+        return replace(self, before=None, change=None)
 
     def as_json(self) -> Mapping[str, Any]:
         """Return plain JSON types."""
         return {
             "bins": f"{BINS} bins of equal width",
+            "log_loss_change": self.change and self.change.as_json(),
             "temperature": self.temperature,
             "fitted_on": self.fitted_on,
             "fitted_images": self.fitted_images,
             "held_out": self.held_out,
-            "before": self.before.as_json(),
+            "before": self.before and self.before.as_json(),
             "after": self.after.as_json(),
         }
 
 
-def reliability(labels: np.ndarray, probabilities: np.ndarray) -> Reliability:
-    """Measure how well confidence predicts accuracy.
+class Known(NamedTuple):
+    """Labels `(n,)`, probabilities `(n, classes)`, and the numbers of groups `(n,)` or None, of the same images."""
 
-    Args:
-        labels: `(n,)` integers in 0 … classes − 1, n > 0.
-        probabilities: `(n, classes)`, rows that sum to 1.
-
-    Returns:
-        The `Reliability`.
-    """
-    confidence = probabilities.max(axis=1).astype(np.float64)
-    right = probabilities.argmax(axis=1) == labels
-    bins = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)
-    counts = np.bincount(bins, minlength=BINS)
-    empty = np.where(counts == 0, np.nan, 1.0)
-    mean_confidence, accuracy = (
-        np.bincount(bins, values, BINS) / np.maximum(counts, 1) * empty for values in (confidence, right)
-    )
-    equal_mass = (rankdata(confidence, method="min").astype(int) - 1) * BINS // len(labels)  # equal ones in one bin
-    return Reliability(
-        counts,
-        mean_confidence,
-        accuracy,
-        _error(bins, confidence, right),
-        _error(equal_mass, confidence, right),
-        log_loss(probabilities, labels),
-    )
+    labels: np.ndarray
+    probabilities: np.ndarray
+    groups: np.ndarray | None = None
 
 
-def fit_temperature(labels: np.ndarray, probabilities: np.ndarray) -> float:
+def fit_temperature(labels: np.ndarray, probabilities: np.ndarray, groups: np.ndarray | None = None) -> float:
     """Find the temperature T that minimises the log loss of softmax(logits / T).
 
     Probabilities are enough: the logarithm of a softmax equals its logits up to a constant, which a softmax ignores. Targets
@@ -124,6 +100,7 @@ def fit_temperature(labels: np.ndarray, probabilities: np.ndarray) -> float:
     Args:
         labels: `(n,)` integers of the validation images.
         probabilities: `(n, classes)` of the same images.
+        groups: not used; images in groups have the same best temperature.
 
     Returns:
         T, between 0.01 and 100; above 1 the classifier was overconfident.
@@ -138,30 +115,69 @@ def fit_temperature(labels: np.ndarray, probabilities: np.ndarray) -> float:
     return float(np.exp(minimize_scalar(loss, bounds=(np.log(COLDEST), np.log(HOTTEST)), method="bounded").x))
 
 
-def calibrate(
-    validation: tuple[np.ndarray, np.ndarray], scored: tuple[np.ndarray, np.ndarray], held_out: bool
-) -> Calibration:
+def needed_temperature(labels: np.ndarray, probabilities: np.ndarray, groups: np.ndarray | None = None) -> float:
+    """Return the temperature of `fit_temperature` where these images show that one is needed, else 1.
+
+    That is where it is more likely than 1 by the likelihood-ratio test at 5 %, with groups of as many images as `images_kept`
+    leaves. A temperature of few images that need none makes the probabilities of other images worse.
+
+    Source of the test: S. S. Wilks, The large-sample distribution of the likelihood ratio, Annals of Mathematical Statistics
+    9, 1938.
+
+    Args:
+        labels: `(n,)` integers of the validation images.
+        probabilities: `(n, classes)` of the same images.
+        groups: `(n,)` integers, of images that are not independent.
+    """
+    temperature = fit_temperature(labels, probabilities)
+    gains = _gains(labels, probabilities, with_temperature(probabilities, temperature))
+    ratio = 2 * float(gains.sum()) * images_kept(gains - gains.mean(), groups)
+    return temperature if ratio > chi2.ppf(CONFIDENCE, 1) else 1.0
+
+
+def _gains(labels: np.ndarray, before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """Return how much likelier the right class of each image is after than before, `(n,)`, in nats."""
+    rows = np.arange(len(labels))
+    return np.log(clipped(after))[rows, labels] - np.log(clipped(before))[rows, labels]
+
+
+def log_loss_change(
+    labels: np.ndarray, before: np.ndarray, after: np.ndarray, groups: np.ndarray | None = None
+) -> LogLossChange:
+    """Compare the log loss of two sets of probabilities of the same images by Student's t test on their differences.
+
+    Args:
+        labels: `(n,)` integers, n > 1.
+        before: `(n, classes)` probabilities.
+        after: likewise.
+        groups: `(n,)` integers, of images that are not independent; the test counts them, see `images_kept`.
+    """
+    losses = -_gains(labels, before, after)
+    value, freedom = float(losses.mean()), len(losses) - 1
+    error = float(np.sqrt(losses.var(ddof=1) / len(losses) / images_kept(losses - value, groups)))
+    reach = float(t.ppf((1 + CONFIDENCE) / 2, freedom)) * error
+    p_value = float(2 * t.sf(abs(value) / error, freedom)) if error else float(value == 0)
+    return LogLossChange(value, value - reach, value + reach, p_value)
+
+
+def calibrate(validation: Known, scored: Known, *, held_out: bool, temperature: Temperature) -> Calibration:
     """Fit a temperature on validation images and measure images before and after it.
 
     Args:
-        validation: labels `(n,)` and probabilities `(n, classes)` that the temperature is fitted on.
-        scored: labels `(m,)` and probabilities `(m, classes)` of the evaluation set.
+        validation: what the temperature is fitted on.
+        scored: the evaluation set.
         held_out: whether these are test images, on which nothing is fitted.
+        temperature: `needed_temperature`, or `fit_temperature` for scores that are no probabilities without one.
 
     Returns:
         The `Calibration`.
     """
-    labels, probabilities = scored
-    temperature = fit_temperature(*validation)
-    return Calibration(
-        temperature,
-        reliability(labels, probabilities),
-        reliability(labels, with_temperature(probabilities, temperature)),
-        held_out,
-        len(validation[0]),
-    )
-
-
-def _error(bins: np.ndarray, confidence: np.ndarray, right: np.ndarray) -> float:
-    gaps = np.bincount(bins, right - confidence, BINS)
-    return float(np.abs(gaps).sum() / len(bins))
+    labels, probabilities, groups = scored
+    found = temperature(*validation)
+    before = after = reliability(labels, probabilities, groups)
+    change = None
+    if found != 1:
+        scaled = with_temperature(probabilities, found)
+        after = reliability(labels, scaled, groups)
+        change = log_loss_change(labels, probabilities, scaled, groups) if held_out and len(labels) > 1 else None
+    return Calibration(found, before, after, change, held_out, len(validation.labels))

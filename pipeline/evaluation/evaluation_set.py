@@ -7,7 +7,7 @@ import numpy as np
 
 from bottleneck_features.models.probabilities import decide
 from bottleneck_features.pipeline.errors import PipelineError
-from bottleneck_features.pipeline.evaluation.calibration import Calibration, calibrate
+from bottleneck_features.pipeline.evaluation.calibration import Calibration, Known, Temperature, calibrate
 from bottleneck_features.pipeline.evaluation.comparisons import adjusted, on_the_same_images
 from bottleneck_features.pipeline.evaluation.differences import Answers
 from bottleneck_features.pipeline.evaluation.duplicates import Duplicates
@@ -80,14 +80,16 @@ class EvaluationSet:
             method = method.with_score(self.kind, accuracy_of(figures), figures)
         return self._duplicates.score_without(method, self._labels, predicted, self._groups)
 
-    def calibration(self, name: str, validation: tuple[np.ndarray, np.ndarray]) -> Calibration:
+    def calibration(self, name: str, validation: Known, temperature: Temperature) -> Calibration:
         """Return the calibration of a scored method, before and after temperature scaling.
 
         Args:
             name: the label of a scored method.
-            validation: `(m,)` labels and `(m, classes)` probabilities, which the temperature is fitted on.
+            validation: what the temperature is fitted on.
+            temperature: see `calibrate`.
         """
-        return calibrate(validation, (self._labels, self._answers[name].probabilities), self.kind == "test")
+        scored = Known(self._labels, self._answers[name].probabilities, self._groups)
+        return calibrate(validation, scored, held_out=self.kind == "test", temperature=temperature)
 
     def confusion(self, name: str) -> np.ndarray:
         """Return the `(classes, classes)` counts of a scored method: rows are the true classes."""

@@ -11,6 +11,8 @@ from scipy.stats import rankdata
 from bottleneck_features.models.probabilities import decide
 from bottleneck_features.pipeline.evaluation.calibration import (
     Calibration,
+    Known,
+    Temperature,
     calibrate,
 )
 from bottleneck_features.pipeline.evaluation.comparisons import adjusted, on_the_same_folds
@@ -139,10 +141,10 @@ class FoldedSet:
         repeats = 1 + max(one.fold.repeat for one in most)
         return {"folds": len(most) // repeats, "repeats": repeats, "units": self._units}
 
-    def calibration(self, name: str, validation: tuple[np.ndarray, np.ndarray]) -> Calibration:
+    def calibration(self, name: str, validation: Known, temperature: Temperature) -> Calibration:
         """Return the calibration of a scored method: its temperature is fitted to the answers of the first repeat."""
-        own = self._labels, self._answers(self._calibrating[name]).probabilities
-        return replace(calibrate(own, own, held_out=False), fitted_on=CROSS_VALIDATED)
+        own = Known(self._labels, self._answers(self._calibrating[name]).probabilities, self._groups)
+        return replace(calibrate(own, own, held_out=False, temperature=temperature), fitted_on=CROSS_VALIDATED)
 
     def confusion(self, name: str) -> np.ndarray:
         """Return the `(classes, classes)` counts of the first repeat: rows are the true classes."""

@@ -6,9 +6,9 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
-from bottleneck_features.models.criteria import Criterion, accuracy
+from bottleneck_features.models.criteria import Criterion, accuracy, log_loss
 from bottleneck_features.models.probabilities import with_temperature
-from bottleneck_features.pipeline.evaluation.calibration import fit_temperature, reliability
+from bottleneck_features.pipeline.evaluation.calibration import fit_temperature
 from bottleneck_features.pipeline.method_row import Method
 
 _KNN = "knn"
@@ -69,4 +69,4 @@ def level_with_best(best_first: Sequence[Ranked], labels: np.ndarray, criterion:
 
 def calibrated_loss(labels: np.ndarray, probabilities: np.ndarray) -> float:
     """Return the mean cross-entropy in nats of `(n, classes)` probabilities at the temperature fitted to them."""
-    return reliability(labels, with_temperature(probabilities, fit_temperature(labels, probabilities))).log_loss
+    return log_loss(with_temperature(probabilities, fit_temperature(labels, probabilities)), labels)

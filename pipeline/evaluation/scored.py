@@ -8,11 +8,17 @@ from typing import Any
 import numpy as np
 
 from bottleneck_features.pipeline import plots
-from bottleneck_features.pipeline.evaluation.calibration import Calibration
+from bottleneck_features.pipeline.evaluation.calibration import (
+    Calibration,
+    Known,
+    fit_temperature,
+    needed_temperature,
+)
 from bottleneck_features.pipeline.evaluation.folded_set import FoldedSet
 from bottleneck_features.pipeline.evaluation.predictions import save_predictions
 from bottleneck_features.pipeline.evaluation.study import Study
 from bottleneck_features.pipeline.evaluation.trained import TrainedMethod
+from bottleneck_features.pipeline.method_names import SCORES
 from bottleneck_features.pipeline.method_row import Method, kept_epoch
 
 
@@ -47,8 +53,13 @@ def score_method(study: Study, trained: TrainedMethod, folded: FoldedSet | None 
     if folded and folded is not study.evaluation:
         row = folded.beside(row)
     matrix = study.evaluation.confusion(row.label)
-    validation = (study.labels(study.holdout.validation), trained.validation_probabilities)
-    return ScoredMethod(trained, row, matrix, study.evaluation.calibration(row.label, validation))
+    part = study.holdout.validation
+    validation = Known(study.labels(part), trained.validation_probabilities, study.groups(part))
+    if (row.family or row.name) in SCORES:
+        calibration = study.evaluation.calibration(row.label, validation, fit_temperature).of_scores()
+    else:
+        calibration = study.evaluation.calibration(row.label, validation, needed_temperature)
+    return ScoredMethod(trained, row, matrix, calibration)
 
 
 def scored_details(study: Study, method: ScoredMethod) -> dict[str, Any]:

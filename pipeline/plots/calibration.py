@@ -15,19 +15,26 @@ def reliability_diagram(calibration: Mapping[str, Any], title: str) -> Figure:
     """Draw accuracy over confidence before and after temperature scaling, above the images in each bin.
 
     Args:
-        calibration: as results have it, of the test images (of the validation images where there are none).
+        calibration: as results have it, of the test images (of the validation images where there are none). Of a method
+            whose own scores are no probabilities only what is after.
+            Where no temperature is needed both are the same and drawn once.
         title: of the whole picture, such as the method's name and what it was scored on.
     """
-    figure, axes = new_figure((9, 5.6), 2, 2, sharex=True, sharey="row", height_ratios=(3, 1))
-    columns = (
-        ("before", calibration["before"]),
-        (f"after, T = {calibration['temperature']:.2f}", calibration["after"]),
-    )
+    after = f"after, T = {calibration['temperature']:.2f}", calibration["after"]
+    before = [("before", calibration["before"])] if calibration["before"] else []
+    columns = before if before and calibration["temperature"] == 1 else [*before, after]
+    size = (4.5 * len(columns), 5.6)
+    figure, axes = new_figure(size, 2, len(columns), sharex=True, sharey="row", squeeze=False, height_ratios=(3, 1))
     for column, (name, measured) in enumerate(columns):
         _diagram(axes[0, column], measured["bins"])
         _histogram(axes[1, column], measured["bins"])
-        error = 100 * measured["expected_calibration_error"]
-        axes[0, column].set_title(f"{name}: error {error:.1f} points", fontsize=10, loc="left")
+        error, low, high = (100 * value for value in (measured["expected_calibration_error"], *measured["interval"]))
+        axes[0, column].set_title(
+            f"{name}: error {error:.1f} points [{low:.1f}, {high:.1f}],\n"
+            f"{100 * measured['noise_floor']:.1f} if perfectly calibrated",
+            fontsize=10,
+            loc="left",
+        )
     axes[0, 0].set_ylabel("top-1 accuracy")
     axes[1, 0].set_ylabel("share of images")
     figure.legend(

@@ -13,11 +13,11 @@ from bottleneck_features.models.criteria import default_criterion
 from bottleneck_features.pipeline import plots
 from bottleneck_features.pipeline.dataset_settings import DatasetSettings
 from bottleneck_features.pipeline.datasets.quarantine import QUARANTINE_FILE
-from bottleneck_features.pipeline.evaluation.calibration import reliability
 from bottleneck_features.pipeline.evaluation.figures import TwoClassCurves, curves, figures
 from bottleneck_features.pipeline.evaluation.groups import group_warnings
 from bottleneck_features.pipeline.evaluation.ledger import Looks, answers_digest, content_digest, record_look
 from bottleneck_features.pipeline.evaluation.per_class import per_class
+from bottleneck_features.pipeline.evaluation.reliability import reliability
 from bottleneck_features.pipeline.evaluation.scores import confusion
 from bottleneck_features.pipeline.evaluation.splits import Subset
 from bottleneck_features.pipeline.extraction.cache import data_warnings
@@ -110,7 +110,7 @@ def _figures(
     return {
         "select": default_criterion(present, int(present.max()) + 1),
         "figures": _flat(figures(labels, probabilities, predicted, labelled.groups)),
-        "calibration": reliability(labels, probabilities).as_json(),
+        "calibration": reliability(labels, probabilities, labelled.groups).as_json(),
         "per_class": [asdict(one) for one in per_class(labels, predicted, matrix, model.classes, labelled.groups)],
         "confusion": matrix.tolist(),
         "curves": found and asdict(found),
