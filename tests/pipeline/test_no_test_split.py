@@ -51,7 +51,8 @@ def test_compare_shows_the_same_numbers_in_table_and_confusion_matrix(own):
     assert np.trace(matrix) / matrix.sum() == pytest.approx(probe["accuracy"]["validation"])
     for calibration in result["calibration"].values():
         assert calibration["held_out"] is False
-        assert "so it is too optimistic" in calibration_sentence(calibration)
+        scaled = calibration["temperature"] != 1
+        assert ("so it is too optimistic" in calibration_sentence(calibration)) == scaled
 
 
 def test_the_label_curve_shows_validation_figures_under_that_name(own):
