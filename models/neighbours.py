@@ -53,16 +53,42 @@ def kth_distances(queries: np.ndarray, known: np.ndarray, k: int) -> np.ndarray:
     The nearest are found in float32 and measured in float64: small differences of large products would be noise.
 
     Args:
-        queries: `(m, d)` float32; holds m × n distances.
+        queries: `(m, d)` float32; QUERIES × n distances are held.
         known: `(n, d)` float32 rows.
-        k: 1 … n.
+        k: which nearest, from 1; of fewer rows the farthest counts.
 
     Returns:
         `(m,)` float64.
     """
+    nobody = np.zeros((1, len(known)), bool)
+    parts = (slice(start, start + QUERIES) for start in range(0, len(queries), QUERIES))
+    return np.concatenate([_kth(queries[part], known, k, nobody) for part in parts])
+
+
+def kth_distances_to_other_groups(queries: np.ndarray, known: np.ndarray, groups: np.ndarray, k: int) -> np.ndarray:
+    """Return how far each row is from the k-th nearest row of another group.
+
+    Args:
+        queries: `(n, d)` float32; QUERIES × n distances are held.
+        known: `(n, d)` float32, the same rows, which may be rounded.
+        groups: `(n,)` integers.
+        k: which nearest, from 1; of fewer rows in other groups the farthest counts.
+
+    Returns:
+        `(n,)` float64; infinite where there is no other group.
+    """
+    parts = (slice(start, start + QUERIES) for start in range(0, len(queries), QUERIES))
+    return np.concatenate([_kth(queries[part], known, k, groups[part, None] == groups) for part in parts])
+
+
+def _kth(queries: np.ndarray, known: np.ndarray, k: int, left_out: np.ndarray) -> np.ndarray:
+    """Return `(m,)` distances to the k-th nearest row; `left_out`, `(m or 1, n)` bool, are infinitely far."""
     squares = (known**2).sum(axis=1) - 2 * queries @ known.T
-    nearest = known[np.argpartition(squares, k - 1, axis=1)[:, :k]].astype(np.float64)
-    return np.linalg.norm(nearest - queries[:, None], axis=2).max(axis=1)
+    squares[np.broadcast_to(left_out, squares.shape)] = np.inf
+    nearest = np.argpartition(squares, min(k, len(known)) - 1, axis=1)[:, :k]
+    lengths = np.linalg.norm(known[nearest].astype(np.float64) - queries[:, None], axis=2)
+    counted = np.isfinite(np.take_along_axis(squares, nearest, axis=1))
+    return np.where(counted.any(axis=1), np.where(counted, lengths, 0).max(axis=1), np.inf)
 
 
 def majority_path(neighbours: np.ndarray, classes: int, views: int = 1) -> np.ndarray:

@@ -54,6 +54,22 @@ def number(name: str, value: Any, least: float, most: float | None = None, *, of
     raise refusal(name, f"{of} {f'from {least:g} on' if most is None else f'from {least:g} to {most:g}'}", value)
 
 
+def between_0_and_1(name: str, value: Any, *, of: str) -> float:
+    """Return a number between 0 and 1, both excluded; those of NumPy are taken.
+
+    Args:
+        name: of the argument.
+        value: what was received.
+        of: what it is a number of, in words.
+
+    Raises:
+        RequestError: it is another number, or none.
+    """
+    if isinstance(value, Real) and not isinstance(value, bool) and 0 < float(value) < 1:
+        return float(value)
+    raise refusal(name, f"{of} between 0 and 1, both excluded", value)
+
+
 def truth(name: str, value: Any) -> bool:
     """Return True or False.
 

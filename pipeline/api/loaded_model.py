@@ -23,6 +23,7 @@ from bottleneck_features.pipeline.tables import model_line
 from bottleneck_features.pipeline.use.given_images import GivenImages, Reading
 from bottleneck_features.pipeline.use.image_arguments import given_images
 from bottleneck_features.pipeline.use.inference import Inference, Predicted, inference
+from bottleneck_features.pipeline.use.prediction import FALSE_ALARMS
 from bottleneck_features.pipeline.use.saved_model import SavedModel, open_model, open_model_file
 from bottleneck_features.pipeline.use.trained_names import names_file, trained_name
 
@@ -138,44 +139,52 @@ class LoadedModel:
         """
         return self.classes_[decide(self.predict_proba(images), self.threshold)]
 
-    def distances(self, images: Any) -> np.ndarray:
+    def distances(self, images: Any, *, false_alarms: float = FALSE_ALARMS) -> np.ndarray:
         """Return how far images are from the training images, by their features.
 
         Args:
             images: `n` of them, see the class.
+            false_alarms: the share of images like the training images (of new groups, where these were in groups) that may be
+                called unlike them, between 0 and 1. How many unlike images pass is not known.
 
         Returns:
-            `(n,)` float64 ≥ 0: the distance to the 5th nearest of the training images, divided by the threshold that 1 % of the
-            validation images exceed. Above 1 an image is out-of-distribution.
+            `(n,)` float64 ≥ 0: the distance to the 5th nearest of the training images, divided by the threshold at that rate.
+            Above 1 an image is out-of-distribution: its conformal p-value is at most `false_alarms`. NaN, with a warning, where
+            the model has seen too few images or groups for such a rate.
 
         Raises:
-            RequestError: see `predict_proba`; or the model is a whole network, which keeps no features of training images.
+            RequestError: see `predict_proba`; or the model is a whole network, which keeps no features of training images; or
+                there is no such rate.
             PipelineError: see `predict_proba`.
         """
+        false_alarms = arguments.between_0_and_1("false_alarms", false_alarms, of="a share of images")
         head = self.opened.head
         if head is None:
             raise RequestError(
                 f"'{self.path}' is a whole network, which keeps no features of its training images. The heads of `probe` and "
                 "`train-head` do: load one of them."
             )
-        if rough := head.novelty.warning():
-            warnings.warn(rough, UserWarning, stacklevel=2)
-        return np.concatenate([part.distances for part in self._run(images) if part.distances is not None])
+        for text in self.opened.novelty_warnings(false_alarms):
+            warnings.warn(text, UserWarning, stacklevel=2)
+        threshold = self.opened.distance_threshold(false_alarms) or np.nan
+        found = [part.distances for part in self._run(images) if part.distances is not None]
+        return np.concatenate(found) / np.float64(threshold)
 
-    def unlike(self, images: Any) -> np.ndarray:
+    def unlike(self, images: Any, *, false_alarms: float = FALSE_ALARMS) -> np.ndarray:
         """Return which images are unlike the training images (out-of-distribution).
 
         Args:
             images: `n` of them, see the class.
+            false_alarms: see `distances`.
 
         Returns:
-            `(n,)` bool: whether the distance is above 1.
+            `(n,)` bool: whether the distance is above 1; none is, with a warning, where the model has seen too few images.
 
         Raises:
             RequestError: see `distances`.
             PipelineError: see `predict_proba`.
         """
-        return self.distances(images) > 1
+        return self.distances(images, false_alarms=false_alarms) > 1
 
     def score(self, images: Any, labels: Any) -> float:
         """Return the accuracy on labelled images. `bottleneck evaluate` gives its interval, and much more.

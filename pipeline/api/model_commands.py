@@ -14,6 +14,7 @@ from bottleneck_features.pipeline.asked_experiment import measured_data
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.home import chosen_home, usable_home
 from bottleneck_features.pipeline.method_names import EXPORT_FORMATS
+from bottleneck_features.pipeline.use.prediction import FALSE_ALARMS
 from bottleneck_features.pipeline.use.saved_model import SavedModel
 from bottleneck_features.quiet import import_tensorflow
 
@@ -29,6 +30,7 @@ def predict(
     top: int = 3,
     out: str | PathLike[str] | None = None,
     threshold: float | None = None,
+    false_alarms: float = FALSE_ALARMS,
     home: str | PathLike[str] | None = None,
 ) -> Result:
     """Classify image files, broken ones reported and not fatal: `bottleneck predict`.
@@ -41,6 +43,7 @@ def predict(
         top: how many classes are given for each file.
         out: a CSV file to be written; predictions that a killed call made for it are taken. None: they are in the result.
         threshold: of two classes, the probability of the second from which it is answered; None: the model's own.
+        false_alarms: the share of images like the training images that may be called unlike them, between 0 and 1.
         home: the artifacts folder; None: $BOTTLENECK_HOME, else `artifacts`.
 
     Returns:
@@ -57,13 +60,14 @@ def predict(
     top = arguments.whole_number("top", top, 1)
     if threshold is not None:
         threshold = arguments.number("threshold", threshold, 0, 1, of="a probability")
+    false_alarms = arguments.between_0_and_1("false_alarms", false_alarms, of="a share of images")
     named = _named(paths)
     file = None if out is None else arguments.writable("out", arguments.path("out", out, "the path of a file"))
     opened, place = _opened(model, home), usable_home(chosen_home(home))
     with undisturbed():
         from bottleneck_features.pipeline.stages.predict import predict as stage
 
-        return shown(stage(opened, list(listed(named)), place, top, file, threshold))
+        return shown(stage(opened, list(listed(named)), place, top, file, threshold, false_alarms))
 
 
 def evaluate(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bottleneck_features.pipeline.arguments import writable
+from bottleneck_features.pipeline.arguments import between_0_and_1, writable
 from bottleneck_features.pipeline.commandline.cli_frame import (
     all_option,
     home_option,
@@ -22,6 +22,7 @@ from bottleneck_features.pipeline.commandline.printed_results import print_expor
 from bottleneck_features.pipeline.commandline.trained import ModelRequest, of_trained, opened_model
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.home import home_words
+from bottleneck_features.pipeline.use.prediction import FALSE_ALARMS
 from bottleneck_features.quiet import import_tensorflow
 
 if TYPE_CHECKING:
@@ -44,12 +45,21 @@ if TYPE_CHECKING:
     help="Of two classes: answer the second from this probability on. Default: what validation images chose, or the more "
     "probable class.",
 )
+@click.option(
+    "--false-alarms",
+    type=float,
+    default=FALSE_ALARMS,
+    show_default=True,
+    metavar="SHARE",
+    help="Of images like the training images, the share that may be called unlike them.",
+)
 def predict_command(
     request: ModelRequest,
     paths: tuple[Path, ...],
     top: int,
     out: Path | None,
     threshold: float | None,
+    false_alarms: float,
 ) -> None:
     """Classify image files, or all files in a folder, with a trained model: of an experiment (-e), or a file (--model).
 
@@ -59,9 +69,12 @@ def predict_command(
 
     \b
     distance  how far the features are from those of the training images, divided by a threshold
-              that only 1 % of the validation images exceed
+              that --false-alarms of images like them exceed (of new groups, where there are groups)
     unlike    yes if the distance is above 1: the image is out-of-distribution
     error     why a file could not be used
+
+    How many unlike images pass is not known: pictures that look like the training images do, whatever they show. In one
+    measurement 4 % to XX % of pictures of other data passed (docs/results.md).
 
     \b
     Example: bottleneck predict -e natural-images holiday/ cat.jpg --out labels.csv
@@ -72,6 +85,7 @@ def predict_command(
         raise RequestError(
             "Name images, or folders of images: bottleneck predict -e EXPERIMENT PATHS…, or --model FILE"
         )
+    false_alarms = between_0_and_1("--false-alarms", false_alarms, of="a share of images")
     if out is not None:
         writable("--out", out)
     from bottleneck_features.pipeline.stages.predict import predict
@@ -79,7 +93,8 @@ def predict_command(
 
     files = list(listed(paths))
     model = opened_model(request)
-    result = predict(model, files, request.home, top, None if request.as_json else out or sys.stdout, threshold)
+    written = None if request.as_json else out or sys.stdout
+    result = predict(model, files, request.home, top, written, threshold, false_alarms)
     show(
         request, result, print_predictions, lambda content: after_prediction(content, request.of_models), to_errors=True
     )

@@ -53,7 +53,8 @@ def figure_lines(result: Mapping[str, Any]) -> list[str]:
     ]
     if unlike := result["unlike"]:
         lines.append(
-            f"unlike the training images: {unlike['images']:,} of {result['n']:,} ({percent_text(unlike['share'])})"
+            f"unlike the training images: {unlike['images']:,} of {result['n']:,} ({percent_text(unlike['share'])}; of images "
+            f"like them about {percent_text(unlike['false_alarms'])})"
         )
     if result["trained_on"]["images"] == 0:
         lines.append(

@@ -8,16 +8,14 @@ import numpy as np
 
 from bottleneck_features.pipeline import arguments
 from bottleneck_features.pipeline.dataset_settings import DEFAULT_TEST_FRACTION
-from bottleneck_features.pipeline.datasets.texts import factorized
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.evaluation.folded_set import FoldedSet
-from bottleneck_features.pipeline.evaluation.folds import FEW, FOLDS, REPEATS, Fold, make_folds, units_of, whole_holdout
-from bottleneck_features.pipeline.evaluation.likeness import perceptual_hashes
+from bottleneck_features.pipeline.evaluation.folds import FEW, FOLDS, REPEATS, Fold, make_folds, whole_holdout
 from bottleneck_features.pipeline.evaluation.splits import Holdout, Subset
 from bottleneck_features.pipeline.evaluation.study import Study
 from bottleneck_features.pipeline.evaluation.trained import TrainedMethod
-from bottleneck_features.pipeline.inspection.repeats import Place, find_repeats
 from bottleneck_features.pipeline.method_row import MOST
+from bottleneck_features.pipeline.methods.units import units_among
 from bottleneck_features.pipeline.progress import progress
 
 FEWEST = 3  # units: one to train on, one to choose settings by, one to be scored
@@ -134,10 +132,4 @@ def _validated_on(validation: Subset, fold: Fold) -> Fold:
 
 def training_units(study: Study) -> np.ndarray:
     """Return the `(n,)` numbers of what stays together in folds: groups, and images that repeat one another."""
-    dataset, count = study.dataset, len(study.dataset.splits["train"])
-    groups = factorized(dataset.groups["train"])[1] if "train" in dataset.groups else None
-    places = [Place("train", index) for index in range(count)]
-    with study.clock.phase("duplicates"):
-        described = perceptual_hashes(dataset, Subset("train", np.arange(count)))
-        repeats = find_repeats(dataset, places, described)
-    return units_of(groups, [[place.index for place in places] for places in repeats.sets], count)
+    return units_among(study, Subset("train", np.arange(len(study.dataset.splits["train"]))))

@@ -1,41 +1,37 @@
-"""Detects out-of-distribution images by the distance of their features to those of training images.
+"""Detects out-of-distribution images by the distance of their features to those of training images, at a false-alarm rate.
 
-Source: Y. Sun et al., Out-of-Distribution Detection with Deep Nearest Neighbors, 2022: the distance of a feature vector at
-unit length to the k-th nearest training vector, compared with a threshold that few in-distribution images exceed.
+Sources: Y. Sun et al., Out-of-Distribution Detection with Deep Nearest Neighbors, 2022: the distance of a feature vector at
+unit length to the k-th nearest training vector. V. Vovk et al., Algorithmic Learning in a Random World, 2005: conformal
+p-values. R. F. Barber et al., Predictive inference with the jackknife+, 2021: each training image measured without itself.
+Y. Lee et al., Distribution-free inference with hierarchical data, 2023: groups, each of which counts once.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from bottleneck_features.features import Features
-from bottleneck_features.models.neighbours import QUERIES, kth_distances
+from bottleneck_features.models.neighbours import kth_distances, kth_distances_to_other_groups
 from bottleneck_features.models.rows import unit_rows
-from bottleneck_features.pipeline.evaluation.splits import Holdout, Subset
-from bottleneck_features.pipeline.methods.layer_rows import LayerRows
 
 KTH = 5  # one odd training image is not enough to make similar images in-distribution
-FLAGGED = 0.01  # share of validation images beyond the threshold
-_KEPT = 5_000  # training images; Sun et al. lose next to nothing with 1 % of ImageNet
-_SEED = 0
-ENOUGH = round(1 / FLAGGED)  # validation images; with fewer, the threshold is the largest of their distances
 PREFIX = "seen_"
 
 
 @dataclass(frozen=True)
 class Novelty:
-    """How far from the training images an in-distribution image may be.
+    """What new images are compared with.
 
     Attributes:
-        rows: `(m, d)` float16, features of training images at unit length.
-        threshold: the distance, 0..2, that 1 % of the validation images exceed.
-        validated: the number of those validation images.
+        rows: `(m, d)` float16, features of images that the model has seen, at unit length.
+        groups: `(m,)` int32, from 0: images of one group, or that repeat one another, have the same number.
+        apart: `(m,)` float32, how far each image is from the k-th nearest of other groups, 0..2; infinite without one.
     """
 
     rows: np.ndarray
-    threshold: float
-    validated: int
+    groups: np.ndarray
+    apart: np.ndarray
 
     def require_whole(self, features: int) -> None:
         """Check that this is one of so many features, as what a file holds may not be.
@@ -43,38 +39,72 @@ class Novelty:
         Raises:
             ValueError: saying what cannot be.
         """
-        rows = self.rows
+        rows, groups, apart = self.rows, self.groups, self.apart
         if rows.shape != (max(1, len(rows)), features) or rows.dtype.kind != "f" or not np.isfinite(rows).all():
             raise ValueError(f"its training images' features are no rows of {features:,} finite numbers")
-        if not 0 < self.threshold < np.inf or self.validated < 0:
-            raise ValueError(f"its threshold of {self.threshold} from {self.validated:,} images cannot be")
+        if groups.shape != (len(rows),) or groups.dtype.kind != "i" or not np.isin(groups, np.arange(len(rows))).all():
+            raise ValueError(f"its groups are not those of {len(rows):,} images")
+        if apart.shape != (len(rows),) or apart.dtype != np.float32 or not (apart >= 0).all():
+            raise ValueError(f"its distances are not those of {len(rows):,} images")
 
-    def warning(self) -> str:
-        """Return a warning if the threshold comes from too few validation images; else an empty text."""
-        if self.validated >= ENOUGH:
-            return ""
-        return (
-            f"`unlike` is unreliable here: its threshold is the largest distance of only {self.validated:,} validation images. "
-            "It may flag many ordinary images."
-        )
+    @property
+    def count(self) -> int:
+        """The number of groups, which is that of the images where none belong together."""
+        return len(np.unique(self.groups))
 
-    def ratios(self, features: np.ndarray) -> np.ndarray:
-        """Return `(n,)`: the distances of `(n, d)` features divided by the threshold; above 1: out-of-distribution."""
-        return self.distances(features) / self.threshold
+    def counts(self) -> dict[str, int]:
+        """Return how many images there are, and how many groups; an image that belongs to no other is a group."""
+        return {"images": len(self.rows), "groups": self.count}
 
     def distances(self, features: np.ndarray) -> np.ndarray:
-        """Return `(n,)`: the distances of `(n, d)` features at unit length to the k-th nearest row, 0..2."""
-        queries, known = unit_rows(features), self.rows.astype(np.float32)
-        parts = [queries[start : start + QUERIES] for start in range(0, len(queries), QUERIES)]
-        return np.concatenate([kth_distances(part, known, min(KTH, len(known))) for part in parts])
+        """Return `(n,)` float32: how far `(n, d)` features at unit length are from the k-th nearest row, 0..2."""
+        return kth_distances(unit_rows(features), self.rows.astype(np.float32), KTH).astype(np.float32)
+
+    def p_values(self, distances: np.ndarray) -> np.ndarray:
+        """Return conformal p-values: of new groups of the same kind, at most a share p have images with a p-value up to p.
+
+        That is (1 + Σ_g s_g) / (G + 1), where s_g is the share of the images of group g that are at least as far from the
+        other groups; of n images without groups (1 + number at least as far) / (n + 1). Large groups count no more than
+        small ones.
+
+        Args:
+            distances: `(n,)` float32, from `distances`.
+
+        Returns:
+            `(n,)` float64, 1 / (G + 1)..1.
+        """
+        order = np.argsort(self.apart)
+        weights = (1 / np.bincount(self.groups)[self.groups])[order]
+        at_least = np.append(np.cumsum(weights[::-1])[::-1], 0)
+        return (1 + at_least[np.searchsorted(self.apart[order], distances)]) / (self.count + 1)
+
+    def threshold(self, false_alarms: float) -> float | None:
+        """Return the distance that exactly those exceed whose p-value is at most `false_alarms`; None: no distance is enough.
+
+        Args:
+            false_alarms: between 0 and 1, both excluded.
+        """
+        just_above = np.nextafter(self.apart, np.float32(np.inf))
+        enough = self.apart[self.p_values(just_above) <= false_alarms]
+        return max(float(enough.min()), float(np.finfo(np.float32).tiny)) if len(enough) else None
+
+    def warning(self, false_alarms: float) -> str:
+        """Return why no image can be called out-of-distribution at such a rate; an empty text where one can."""
+        if self.threshold(false_alarms) is not None:
+            return ""
+        images, groups = len(self.rows), self.count
+        if groups == 1:
+            return f"`unlike` is not known: the {images:,} images that the model has seen are one group, and groups are compared."
+        kind = "groups" if groups < images else "images"
+        known = f"{images:,} images in {groups:,} groups" if groups < images else f"{images:,} images"
+        return (
+            f"`unlike` is not known: the model has seen {known}, so the smallest p-value is 1 / {groups + 1:,}. A false-alarm "
+            f"rate of {false_alarms:g} needs {math.ceil(1 / false_alarms) - 1:,} {kind}."
+        )
 
     def arrays(self) -> Mapping[str, np.ndarray]:
         """Return what `from_arrays` takes."""
-        return {
-            f"{PREFIX}rows": self.rows,
-            f"{PREFIX}threshold": np.array(self.threshold),
-            f"{PREFIX}validated": np.array(self.validated),
-        }
+        return {f"{PREFIX}rows": self.rows, f"{PREFIX}groups": self.groups, f"{PREFIX}apart": self.apart}
 
 
 def from_arrays(arrays: Mapping[str, np.ndarray]) -> Novelty:
@@ -83,24 +113,17 @@ def from_arrays(arrays: Mapping[str, np.ndarray]) -> Novelty:
     Raises:
         KeyError: one is missing.
     """
-    rows, threshold, validated = (arrays[f"{PREFIX}{name}"] for name in ("rows", "threshold", "validated"))
-    return Novelty(rows, float(threshold), int(validated))
+    return Novelty(*(arrays[f"{PREFIX}{name}"] for name in ("rows", "groups", "apart")))
 
 
-def learn_novelty(cache: Features, layers: tuple[str, ...], holdout: Holdout) -> Novelty:
-    """Keep the features of training images, and take the threshold from validation images.
+def learn_novelty(features: np.ndarray, groups: np.ndarray) -> Novelty:
+    """Measure how far images are from those of other groups: from a new group they are as far, or a little nearer.
 
     Args:
-        cache: the open cache.
-        layers: whose features are put side by side; an image's views are averaged.
-        holdout: at most 5,000 of its training images are kept, drawn at random; its validation images give the threshold.
-
-    Returns:
-        The `Novelty`.
+        features: `(m, d)` float32, of images that the model has seen.
+        groups: `(m,)` integers: images of one group, or that repeat one another, have the same number.
     """
-    order = np.random.default_rng(_SEED).permutation(len(holdout.train))
-    chosen = Subset(holdout.train.split, holdout.train.indices[np.sort(order[:_KEPT])])
-    rows = unit_rows(LayerRows(cache, layers, chosen).by_sample()).astype(np.float16)
-    distances = Novelty(rows, 1.0, 0).distances(LayerRows(cache, layers, holdout.validation).by_sample())
-    threshold = float(np.quantile(distances, 1 - FLAGGED, method="higher"))
-    return Novelty(rows, max(threshold, float(np.finfo(np.float16).eps)), len(distances))
+    queries, own = unit_rows(features), np.unique(groups, return_inverse=True)[1].astype(np.int32)
+    rows = queries.astype(np.float16)
+    apart = kth_distances_to_other_groups(queries, rows.astype(np.float32), own, KTH)
+    return Novelty(rows, own, apart.astype(np.float32))

@@ -20,7 +20,7 @@ from bottleneck_features.pipeline.methods.novelty import Novelty, from_arrays
 from bottleneck_features.pipeline.methods.recipe import HeadRecord, require
 from bottleneck_features.pipeline.results import write_bytes
 
-HEAD_FORMAT = 2
+HEAD_FORMAT = 3
 CALIBRATION = "calibration_images"
 _BROKEN = (
     OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error, MemoryError, RecursionError,

@@ -55,9 +55,9 @@ def inspected(content: Content) -> str:
 def predicted(content: Content) -> str:
     """Return how many files were classified."""
     broken = content["files_found"] - content["classified"]
+    unlike = "" if content["unlike"] is None else f", {content['unlike']:,} of them unlike anything seen in training"
     return (
-        f"{content['files_found']:,} files: {content['classified']:,} classified, {content['unlike']:,} of them unlike anything "
-        f"seen in training; {broken:,} could not be used"
+        f"{content['files_found']:,} files: {content['classified']:,} classified{unlike}; {broken:,} could not be used"
     )
 
 

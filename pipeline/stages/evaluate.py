@@ -26,6 +26,7 @@ from bottleneck_features.pipeline.results import Clock, Result, experiment_json,
 from bottleneck_features.pipeline.use.inference import inference
 from bottleneck_features.pipeline.use.labelled import Labelled, UnknownClasses, open_labelled
 from bottleneck_features.pipeline.use.measured import Measured, measure, trained_on, write_table
+from bottleneck_features.pipeline.use.prediction import FALSE_ALARMS
 from bottleneck_features.pipeline.use.saved_model import SavedModel
 from bottleneck_features.pipeline.use.training_images import training_contents
 
@@ -114,7 +115,7 @@ def _figures(
         "per_class": [asdict(one) for one in per_class(labels, predicted, matrix, model.classes, labelled.groups)],
         "confusion": matrix.tolist(),
         "curves": found and asdict(found),
-        "unlike": None if far is None else {"images": far, "share": far / len(labels)},
+        "unlike": None if far is None else {"images": far, "share": far / len(labels), "false_alarms": FALSE_ALARMS},
         "groups": None if labelled.groups is None else int(labelled.groups.max()) + 1,
     }
 
@@ -171,9 +172,7 @@ def _pictures(model: SavedModel, matrix: np.ndarray, found: TwoClassCurves | Non
 def _warnings(model: SavedModel, labelled: Labelled, seen: np.ndarray | None) -> tuple[str, ...]:
     """Return what a reader of the figures must know."""
     notices = data_warnings(model.experiment, labelled.dataset) if model.head else labelled.dataset.notices
-    warnings = [*model.warnings, *notices]
-    if model.head and (rough := model.head.novelty.warning()):
-        warnings.append(rough)
+    warnings = [*model.warnings, *notices, *model.novelty_warnings(FALSE_ALARMS)]
     if labelled.left_out:
         named = enumerated(f"{name!r} ({count:,})" for name, count in labelled.left_out.items())
         warnings.append(f"Images of classes that the model does not know are left out: {named}.")

@@ -18,7 +18,7 @@ from bottleneck_features.pipeline.progress import progress
 from bottleneck_features.pipeline.results import Clock, Result, experiment_json, run_folder, write_result
 from bottleneck_features.pipeline.use.inference import Inference, Predicted, inference
 from bottleneck_features.pipeline.use.picture_files import PictureBatch, PictureFiles, decoded
-from bottleneck_features.pipeline.use.prediction import Prediction, header
+from bottleneck_features.pipeline.use.prediction import FALSE_ALARMS, Prediction, header
 from bottleneck_features.pipeline.use.saved_model import SavedModel
 from bottleneck_features.pipeline.use.unfinished import forget, resumed
 from bottleneck_features.plain import csv_row
@@ -31,6 +31,7 @@ def predict(
     top: int = 3,
     out: TextIO | Path | None = None,
     threshold: float | None = None,
+    false_alarms: float = FALSE_ALARMS,
 ) -> Result:
     """Classify image files.
 
@@ -42,10 +43,12 @@ def predict(
         out: where the CSV goes; a file is written completely or not at all. None keeps the predictions in the result.
             Predictions that a killed run made for the same file are used again.
         threshold: of two classes, the probability of the second from which it is answered; default: the model's own.
+        false_alarms: the share of images like the training images that may be called unlike them, between 0 and 1.
 
     Returns:
-        The `Result`, with `model`, `files_found`, `resumed` (of them kept from a killed run), `classified`, `unlike`, `labels`
-        (files by predicted class), `out`, `images_per_second`, and without `out` the `predictions`.
+        The `Result`, with `model`, `false_alarms`, `compared_with` (how many images and groups; None for whole networks),
+        `files_found`, `resumed` (of them kept from a killed run), `classified`, `unlike` (files; None where it is not known),
+        `labels` (files by predicted class), `out`, `images_per_second`, and without `out` the `predictions`.
 
     Raises:
         RequestError: a threshold for a model that has not two classes.
@@ -54,18 +57,19 @@ def predict(
     if threshold is not None and len(model.classes) != 2:
         raise RequestError(f"--threshold is for two classes, and the model has {len(model.classes):,}. Leave it out.")
     threshold = model.threshold if threshold is None else threshold
-    clock, top = Clock(), min(top, len(model.classes))
+    clock, top, farthest = Clock(), min(top, len(model.classes)), model.distance_threshold(false_alarms)
     with clock.phase("compile"):
         run = inference(model)
     tally, kept = _Tally(), []
 
     def classified(rest: PictureFiles) -> Iterator[Prediction]:
         tally.resumed = len(files) - len(rest)
-        return _predictions(model, run, rest, top, threshold)
+        return _predictions(model, run, rest, top, threshold, farthest)
 
     if isinstance(out, Path):
         settings = experiment_json(model.experiment)
-        work = {"model": file_digest(model.path), "experiment": settings, "top": top, "threshold": threshold}
+        asked = {"top": top, "threshold": threshold, "false_alarms": false_alarms}
+        work = {"model": file_digest(model.path), "experiment": settings, **asked}
         predictions = resumed(_unfinished(out), work, files, classified)
     else:
         predictions = classified(files)
@@ -83,15 +87,17 @@ def predict(
     details: dict[str, Any] = {
         "model": model.as_json(),
         "threshold": threshold,
+        "false_alarms": false_alarms,
+        "compared_with": model.head.novelty.counts() if model.head else None,
         **tally.as_json(),
+        "unlike": None if farthest is None else tally.unlike,
         "images_per_second": round((len(files) - tally.resumed) / clock.seconds["predict"], 2),
         "out": str(out) if isinstance(out, Path) else None,
         **({"predictions": kept} if out is None else {}),
     }
     key = model.known.get("cache_key", "")
     folder = run_folder(home, model.experiment.name, "predict")
-    rough = model.head.novelty.warning() if model.head else ""
-    warnings = (*model.warnings, rough) if rough else model.warnings
+    warnings = (*model.warnings, *model.novelty_warnings(false_alarms))
     result = Result("predict", experiment_json(model.experiment), key, clock.seconds, warnings, details, folder)
     write_result(result)
     if not details["classified"]:
@@ -111,7 +117,12 @@ def _unfinished(out: Path) -> Path:
 
 
 def _predictions(
-    model: SavedModel, run: Inference, files: PictureFiles, top: int, threshold: float | None
+    model: SavedModel,
+    run: Inference,
+    files: PictureFiles,
+    top: int,
+    threshold: float | None,
+    farthest: float | None,
 ) -> Iterator[Prediction]:
     """Return the predictions in the order of the files; at most a few batches are in memory."""
     waiting: deque[PictureBatch] = deque()
@@ -126,7 +137,7 @@ def _predictions(
     for predicted in run(images()):
         while not len(waiting[0].images):
             yield from _named(waiting.popleft(), None, model.classes, top)
-        yield from _named(waiting.popleft(), predicted, model.classes, top, threshold)
+        yield from _named(waiting.popleft(), predicted.relative_to(farthest), model.classes, top, threshold)
     for batch in waiting:
         yield from _named(batch, None, model.classes, top)
 
@@ -170,7 +181,7 @@ class _Tally:
     def as_json(self) -> dict[str, Any]:
         labels = dict(self.labels.most_common())
         counts = {"files_found": self.files, "resumed": self.resumed, "classified": sum(labels.values())}
-        return {**counts, "unlike": self.unlike, "labels": labels}
+        return {**counts, "labels": labels}
 
 
 @contextmanager

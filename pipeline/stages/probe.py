@@ -24,7 +24,7 @@ from bottleneck_features.pipeline.methods.best_probe import (
     search_with_progress,
 )
 from bottleneck_features.pipeline.methods.cross_validation import Folding, cross_validate
-from bottleneck_features.pipeline.methods.kept_head import build_saved_head
+from bottleneck_features.pipeline.methods.kept_head import build_saved_head, seen_images
 from bottleneck_features.pipeline.methods.layer_rows import is_spatial
 from bottleneck_features.pipeline.methods.probe_search import Candidate
 from bottleneck_features.pipeline.methods.saved_head import SavedHead, save_head
@@ -77,10 +77,13 @@ def probe(study: Study, folding: Folding | None = None, seeds: Seeds | None = No
         rows = [one.row for one in tested]
         present = {**{row.name: row for row in rows}, BEST_PROBE: rows[0]}
         spread = {"seeds": spread_details(seeds, probes_of_seed(pool), present)} if seeds else {}
+    seen = seen_images(study)
     with study.clock.phase("write"):
         select = study.target.select
         searched = [_path_json(one) for one in found.candidates]
-        heads = [build_saved_head(study, one.row, one.trained.model, one.calibration.temperature) for one in tested]
+        heads = [
+            build_saved_head(study, one.row, one.trained.model, one.calibration.temperature, seen) for one in tested
+        ]
         network = keep_network(study, heads, study.folder)
         depth = plots.depth(found.methods, study.cache.layers, study.backbone, select)
         files = [

@@ -4,7 +4,7 @@ from bottleneck_features.pipeline import plots
 from bottleneck_features.pipeline.evaluation.scored import score_method, scored_details, scored_pictures
 from bottleneck_features.pipeline.evaluation.study import Study
 from bottleneck_features.pipeline.methods.head import fit_head
-from bottleneck_features.pipeline.methods.kept_head import build_saved_head, head_classifier
+from bottleneck_features.pipeline.methods.kept_head import build_saved_head, head_classifier, seen_images
 from bottleneck_features.pipeline.methods.saved_head import save_head
 from bottleneck_features.pipeline.results import Result
 from bottleneck_features.pipeline.use.keeping import keep_network
@@ -34,12 +34,13 @@ def train_head(study: Study) -> Result:
         method = score_method(study, trained)
         details = scored_details(study, method)
     warnings = study.scored_warnings(details["methods"])
+    seen = seen_images(study)
     with study.clock.phase("write"):
         title = f"{method.row.title} on {len(study.scored_images):,} {evaluation.kind} images; T fitted on validation"
         calibration = method.calibration
         diagram = plots.reliability_diagram(calibration.as_json(), title)
         pictures = [*scored_pictures(study, method), plots.save_figure(diagram, study.folder / "reliability.png")]
-        head = build_saved_head(study, method.row, head_classifier(trained.model), calibration.temperature)
+        head = build_saved_head(study, method.row, head_classifier(trained.model), calibration.temperature, seen)
         files = [save_head(head, study.folder / "head.npz"), *pictures]
         network = keep_network(study, [head], study.folder)
     details |= {

@@ -1,7 +1,7 @@
 """The probabilities that a saved model gives images, by the code that stage one runs on its images."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,12 +25,18 @@ class Predicted:
 
     Attributes:
         probabilities: `(n, classes)` float64, calibrated.
-        distances: `(n,)` of the features from those of the training images, divided by the threshold; above 1 an image is
-            out-of-distribution. None if the model has no threshold.
+        distances: `(n,)` float32, of the features from those of images that the model has seen, see `Novelty`. None if it
+            keeps none.
     """
 
     probabilities: np.ndarray
     distances: np.ndarray | None
+
+    def relative_to(self, threshold: float | None) -> "Predicted":
+        """Return the same with distances divided by a threshold; without one there are no distances."""
+        if threshold is None or self.distances is None:
+            return replace(self, distances=None)
+        return replace(self, distances=self.distances / np.float64(threshold))
 
 
 Inference = Callable[[Iterable[np.ndarray]], Iterator[Predicted]]
@@ -82,7 +88,7 @@ def predicted_from(outputs: Mapping[str, np.ndarray], head: SavedHead, dtype: st
     views = len(head.recipe["views"])
     rows = side_by_side([outputs[layer].astype(dtype) for layer in head.recipe["layers"]], views)
     seen = mean_over_views(rows.astype(np.float32), views)
-    return Predicted(head.probabilities(rows, views), head.novelty.ratios(seen))
+    return Predicted(head.probabilities(rows, views), head.novelty.distances(seen))
 
 
 def _network(network: "keras.Model", temperature: float, batch_size: int) -> Inference:

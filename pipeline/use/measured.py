@@ -16,7 +16,7 @@ from bottleneck_features.pipeline.datasets.dataset import SHA256_BYTES, content_
 from bottleneck_features.pipeline.progress import progress
 from bottleneck_features.pipeline.use.inference import Inference
 from bottleneck_features.pipeline.use.labelled import Labelled
-from bottleneck_features.pipeline.use.prediction import DECIMALS
+from bottleneck_features.pipeline.use.prediction import DECIMALS, FALSE_ALARMS, rounded
 from bottleneck_features.pipeline.use.saved_model import SavedModel
 from bottleneck_features.plain import csv_row
 
@@ -31,7 +31,7 @@ class Measured:
     Attributes:
         probabilities: `(n, classes)` float64, calibrated.
         predicted: `(n,)` the classes answered, at the model's threshold.
-        distances: `(n,)` from the training images, see `Predicted`; None if the model has no threshold for them.
+        distances: `(n,)` from the training images, divided by the threshold at FALSE_ALARMS; None where there is none.
         pixels: `(n, 32)` uint8, content hashes of the images as the model takes them.
     """
 
@@ -60,9 +60,10 @@ def measure(model: SavedModel, run: Inference, labelled: Labelled) -> Measured:
             hashed += len(batch)
             yield batch
 
-    has_distances = False
+    farthest, has_distances = model.distance_threshold(FALSE_ALARMS), False
     with progress(total=n, unit="image", desc="evaluate") as bar:
-        for found in run(images()):
+        for predicted in run(images()):
+            found = predicted.relative_to(farthest)
             part = slice(done, done + len(found.probabilities))
             probabilities[part] = found.probabilities
             has_distances = found.distances is not None
@@ -125,7 +126,7 @@ def write_table(model: SavedModel, labelled: Labelled, measured: Measured, seen:
                         split,
                         "" if seen is None else _WORDS[bool(seen[row])],
                         "" if distance is None else _WORDS[distance > 1],
-                        "" if distance is None else f"{distance:.4f}",
+                        "" if distance is None else f"{rounded(distance):.4f}",
                         *(f"{value:.{DECIMALS}f}" for value in measured.probabilities[row]),
                     )
                 )

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 DECIMALS = 6
+FALSE_ALARMS = 0.05  # share of images like the training images that may be called unlike them
 
 
 @dataclass(frozen=True)
@@ -13,7 +14,7 @@ class Prediction:
     Attributes:
         file: as it was named, or found in a folder that was.
         classes: the answered one first, then the most likely others, with probabilities; empty where it cannot be used.
-        distance: from the training images, divided by the threshold; None if the model has no threshold.
+        distance: from the training images, divided by the threshold; None if there is no threshold.
         problem: why the file cannot be used; empty where it can.
     """
 
@@ -24,7 +25,7 @@ class Prediction:
 
     @property
     def unlike(self) -> bool | None:
-        """Whether the image is out-of-distribution; None if the model has no threshold."""
+        """Whether the image is out-of-distribution; None if there is no threshold."""
         return None if self.distance is None else self.distance > 1
 
     def as_json(self) -> dict[str, Any]:
@@ -35,7 +36,7 @@ class Prediction:
             "label": self.classes[0][0] if self.classes else None,
             "classes": classes,
             "unlike": self.unlike,
-            "distance": None if self.distance is None else round(self.distance, 4),
+            "distance": None if self.distance is None else rounded(self.distance),
             "error": self.problem or None,
         }
 
@@ -44,8 +45,13 @@ class Prediction:
         cells = [cell for label, value in self.classes for cell in (label, f"{value:.{DECIMALS}f}")]
         cells += [""] * (2 * top - len(cells))
         unlike = {None: "", True: "yes", False: "no"}[self.unlike]
-        distance = "" if self.distance is None else f"{self.distance:.4f}"
+        distance = "" if self.distance is None else f"{rounded(self.distance):.4f}"
         return [self.file, *cells, unlike, distance, self.problem]
+
+
+def rounded(distance: float) -> float:
+    """Return a distance with 4 decimals; what is above 1 stays above 1."""
+    return max(round(distance, 4), 1.0001) if distance > 1 else round(distance, 4)
 
 
 def header(top: int) -> list[str]:

@@ -82,6 +82,15 @@ class SavedModel:
             return None
         return float(with_temperature(np.array([[1 - given, given]]), self.known["temperature"])[0, 1])
 
+    def distance_threshold(self, false_alarms: float) -> float | None:
+        """Return `Novelty.threshold`, also None where the model keeps nothing to compare images with."""
+        return self.head.novelty.threshold(false_alarms) if self.head else None
+
+    def novelty_warnings(self, false_alarms: float) -> tuple[str, ...]:
+        """Return why no image can be called out-of-distribution at such a rate, where that is so."""
+        found = self.head.novelty.warning(false_alarms) if self.head else ""
+        return (found,) if found else ()
+
     @property
     def image_shape(self) -> tuple[int, int, int]:
         """`(height, width, 3)` of the uint8 images it takes."""

@@ -17,6 +17,7 @@ from bottleneck_features.pipeline.evaluation.folds import Fold, folded_differenc
 from bottleneck_features.pipeline.evaluation.splits import Holdout, Subset
 from bottleneck_features.pipeline.method_row import Method
 from bottleneck_features.pipeline.methods import cross_validation
+from bottleneck_features.pipeline.methods.saved_head import load_head
 
 
 def _probed(*words: str, home: Path) -> dict[str, Any]:
@@ -37,6 +38,7 @@ def test_pictures_that_are_there_four_times_gain_nothing(tmp_path, monkeypatch):
     words = tossed(tmp_path, 40, tuple(COPIES))
     result = _probed(*words, "--repeats", "1", home=tmp_path)
     assert result["units"] == 40
+    assert load_head(Path(result["files"][0])).novelty.counts() == {"images": 160, "groups": 40}
     for row in result["methods"]:
         low, high = row["interval"]["cross_validated"]
         assert low < 0.5 < high, row["name"]

@@ -78,7 +78,6 @@ def test_arrays_pictures_of_pillow_and_paths_are_the_same_images(model, test_ima
         assert model.predict_proba(given).tobytes() == expected[:20].tobytes()
 
 
-@pytest.mark.filterwarnings("ignore:`unlike` is unreliable")
 def test_answers_are_the_names_that_the_command_prints(model, trained, files):
     words = ("predict", "-e", "digits", "--model", "train-head", *map(str, files), "--json")
     rows = json.loads(invoke(*words, home=trained).stdout)["predictions"]
@@ -194,11 +193,6 @@ def test_what_must_be_known_of_a_model_is_a_warning_of_python_and_kept(head, tra
     with pytest.warns(UserWarning, match=r"beside the head, is not used: network.json: format: Field required"):
         model = bf.load_model(own, home=trained)
     assert len(model.warnings) == 1
-
-
-def test_distances_from_few_validation_images_are_said_to_be_rough(model, test_images):
-    with pytest.warns(UserWarning, match=r"largest distance of only 24 validation images"):
-        model.unlike(test_images[0][:2])
 
 
 WRONG = {

@@ -81,16 +81,6 @@ def test_what_looks_like_no_training_image_is_flagged_and_what_does_is_not(predi
     assert np.mean([row["unlike"] == "yes" for row in rows["digits"]]) < 0.15
 
 
-def test_a_threshold_of_few_validation_images_is_said_to_be_rough(trained, predicted):
-    assert (
-        "! `unlike` is unreliable here: its threshold is the largest distance of only 24 validation images"
-        in " ".join(predicted[1].split())
-    )
-    novelty = load_head(trained / "runs" / "digits" / "train-head" / "head.npz").novelty
-    assert "99 validation images" in replace(novelty, validated=99).warning()
-    assert replace(novelty, validated=100).warning() == ""
-
-
 @pytest.mark.slow
 def test_json_gives_the_counts_and_classes_and_warns_of_an_engine_that_is_not_to_be_had(trained, files, tmp_path):
     head = load_head(trained / "runs" / "digits" / "train-head" / "head.npz")

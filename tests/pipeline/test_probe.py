@@ -208,7 +208,7 @@ def test_a_head_of_another_format_or_without_a_part_says_to_probe_again(probed, 
     with np.load(Path(probed["files"][0])) as content:
         arrays = dict(content)
     np.savez(tmp_path / "old.npz", **{**arrays, "recipe": np.array('{"format": 1}')})
-    with pytest.raises(RequestError, match=r"old\.npz.* has format 1, not 2\. Probe"):
+    with pytest.raises(RequestError, match=r"old\.npz.* has format 1, not 3\. Probe"):
         load_head(tmp_path / "old.npz")
     del arrays["seen_rows"]
     np.savez(tmp_path / "less.npz", **arrays)

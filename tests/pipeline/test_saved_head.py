@@ -41,7 +41,7 @@ def _recipe_mutations(arrays: dict[str, np.ndarray], path: Path, count: int) -> 
         except RequestError:
             return
         assert np.isfinite(head.probabilities(np.ones((2, features)))).all()
-        assert np.isfinite(head.novelty.ratios(np.ones((2, features)))).all()
+        assert np.isfinite(head.novelty.distances(np.ones((2, features)))).all()
 
     tried()
 
