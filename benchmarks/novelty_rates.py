@@ -1,6 +1,6 @@
 """How often a head calls images of other data sets unlike anything seen.
 
-BOTTLENECK_REAL_DATA=… python benchmarks/novelty_rates.py HOME     (artifacts in which `probe -e natural-images` ran)
+BOTTLENECK_REAL_DATA=… python benchmarks/novelty_rates.py HOME EXPERIMENT     (artifacts in which `probe -e EXPERIMENT` ran)
 """
 
 from collections.abc import Iterator
@@ -20,6 +20,7 @@ from bottleneck_features.pipeline.use.picture_files import decoded, listed
 from bottleneck_features.pipeline.use.saved_model import SavedModel, open_model
 
 IMAGES = 200
+RATES = (0.01, 0.05)  # of false alarms
 KNOWN = ("airplane", "automobile", "cat", "dog")  # CIFAR-10's classes that mini natural images has too
 
 
@@ -37,19 +38,23 @@ def _of(dataset: Dataset, model: SavedModel, chosen: np.ndarray) -> Iterator[np.
 
 @click.command(help=__doc__)
 @click.argument("home", type=FOLDER)
+@click.argument("experiment")
 @real_data
-def main(home: Path, data: Path) -> None:
-    """Print the share that is flagged, with its interval, and the median distance, of each data set."""
-    model = open_model(home, "natural-images")
-    run = inference(model)
+def main(home: Path, experiment: str, data: Path) -> None:
+    """Print the share that is flagged at each rate of false alarms, with its interval, of each data set."""
+    model = open_model(home, experiment)
+    assert model.head is not None
+    run, novelty = inference(model), model.head.novelty
+    print(f"compared with {novelty.counts()}")
 
     def say(name: str, batches: Iterator[np.ndarray]) -> None:
-        distances = np.concatenate([predicted.distances for predicted in run(batches)])
-        found = score_counts(int((distances > 1).sum()), len(distances))
-        interval = f"[{100 * found.low:.1f}, {100 * found.high:.1f}]"
-        print(
-            f"{name}: {100 * found.accuracy:.1f} % {interval} of {found.n} flagged; median {np.median(distances):.2f}"
-        )
+        p_values = novelty.p_values(np.concatenate([predicted.distances for predicted in run(batches)]))
+        print(f"{name}: {len(p_values):,} images")
+        for rate in RATES:
+            found = score_counts(int((p_values <= rate).sum()), len(p_values))
+            print(
+                f"  at {100 * rate:g} %: {100 * found.accuracy:.1f} % [{100 * found.low:.1f}, {100 * found.high:.1f}]"
+            )
 
     for name, folder in (
         ("mini natural images, test", "mini_natural_images/test"),

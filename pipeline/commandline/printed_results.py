@@ -253,13 +253,6 @@ def print_predictions(result: Shown) -> None:
     if result["resumed"]:
         say(f"{result['resumed']:,} of them are from the earlier run that was stopped", err=True)
     say(f"model: {model_line(result['model'])}", rest="  ", err=True)
-    if result["unlike"] is not None:
-        say(
-            f"unlike: about {percent_text(result['false_alarms'])} of images like those of training are flagged by mistake; how "
-            "many unlike images pass is not known",
-            rest="  ",
-            err=True,
-        )
     if result["out"]:
         echo(result["out"])
 

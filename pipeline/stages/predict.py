@@ -66,8 +66,8 @@ def predict(
         tally.resumed = len(files) - len(rest)
         return _predictions(model, run, rest, top, threshold, farthest)
 
+    settings = experiment_json(model.experiment)
     if isinstance(out, Path):
-        settings = experiment_json(model.experiment)
         asked = {"top": top, "threshold": threshold, "false_alarms": false_alarms}
         work = {"model": file_digest(model.path), "experiment": settings, **asked}
         predictions = resumed(_unfinished(out), work, files, classified)
@@ -98,11 +98,19 @@ def predict(
     key = model.known.get("cache_key", "")
     folder = run_folder(home, model.experiment.name, "predict")
     warnings = (*model.warnings, *model.novelty_warnings(false_alarms))
-    result = Result("predict", experiment_json(model.experiment), key, clock.seconds, warnings, details, folder)
+    notes = () if farthest is None else (_about_alarms(false_alarms),)
+    result = Result("predict", settings, key, clock.seconds, warnings, details, folder, notes)
     write_result(result)
     if not details["classified"]:
         raise PipelineError(f"None of the {len(files):,} files could be classified. The first: {tally.first_problem}")
     return result
+
+
+def _about_alarms(rate: float) -> str:
+    return (
+        f"At most about {100 * rate:g} % of images like those of training are called unlike them by mistake. How many unlike "
+        "images pass is not known."
+    )
 
 
 def _progressing(predictions: Iterable[Prediction], total: int) -> Iterator[Prediction]:

@@ -184,9 +184,10 @@ def test_predict_flags_at_the_rate_that_was_asked_for(trained, images, tmp_path)
         assert done.exit_code == 0, done.output
         said = " ".join(done.stderr.split())
         assert (
-            f"unlike: about {100 * float(rate):.1f} % of images like those of training are flagged by mistake; " in said
+            f"note: At most about {100 * float(rate):g} % of images like those of training are called unlike them"
+            in said
         )
-        assert "how many unlike images pass is not known" in said
+        assert "How many unlike images pass is not known." in said
         rows = list(csv.DictReader(out.open()))
         assert all((row["unlike"] == "yes") == (float(row["distance"]) > 1) for row in rows)
         result = json.loads((trained / "runs" / "digits" / "predict" / "result.json").read_text())
@@ -210,7 +211,7 @@ def test_where_nothing_can_be_flagged_predict_says_so_and_the_columns_are_empty(
     said = " ".join(done.stderr.split())
     assert message in said
     assert "1 files: 1 classified; 0 could not be used" in said
-    assert "flagged by mistake" not in said
+    assert "by mistake" not in said
     result = json.loads(invoke(*words, "--json", home=trained).stdout)
     assert message in result["warnings"]
     assert result["unlike"] is None
