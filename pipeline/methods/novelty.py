@@ -6,7 +6,6 @@ p-values. R. F. Barber et al., Predictive inference with the jackknife+, 2021: e
 Y. Lee et al., Distribution-free inference with hierarchical data, 2023: groups, each of which counts once.
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -44,7 +43,8 @@ class Novelty:
             raise ValueError(f"its training images' features are no rows of {features:,} finite numbers")
         if groups.shape != (len(rows),) or groups.dtype.kind != "i" or not np.isin(groups, np.arange(len(rows))).all():
             raise ValueError(f"its groups are not those of {len(rows):,} images")
-        if apart.shape != (len(rows),) or apart.dtype != np.float32 or not (apart >= 0).all():
+        measured = apart >= 0 if self.count == 1 else (apart >= 0) & np.isfinite(apart)
+        if apart.shape != (len(rows),) or apart.dtype != np.float32 or not measured.all():
             raise ValueError(f"its distances are not those of {len(rows):,} images")
 
     @property
@@ -61,9 +61,9 @@ class Novelty:
         return kth_distances(unit_rows(features), self.rows.astype(np.float32), KTH).astype(np.float32)
 
     def p_values(self, distances: np.ndarray) -> np.ndarray:
-        """Return conformal p-values: of new groups of the same kind, at most a share p have images with a p-value up to p.
+        """Return conformal p-values: of images of new groups of the same kind, about a share p have a p-value up to p.
 
-        That is (1 + Σ_g s_g) / (G + 1), where s_g is the share of the images of group g that are at least as far from the
+        More only by chance, or where leaving out one group changes the distances of many (at worst twice as many). It is (1 + Σ_g s_g) / (G + 1), where s_g is the share of the images of group g that are at least as far from the
         other groups; of n images without groups (1 + number at least as far) / (n + 1). Large groups count no more than
         small ones.
 
@@ -99,7 +99,7 @@ class Novelty:
         known = f"{images:,} images in {groups:,} groups" if groups < images else f"{images:,} images"
         return (
             f"`unlike` is not known: the model has seen {known}, so the smallest p-value is 1 / {groups + 1:,}. A false-alarm "
-            f"rate of {false_alarms:g} needs {math.ceil(1 / false_alarms) - 1:,} {kind}."
+            f"rate of {false_alarms:g} needs {np.ceil(1 / false_alarms) - 1:,.0f} {kind}."
         )
 
     def arrays(self) -> Mapping[str, np.ndarray]:
