@@ -63,9 +63,9 @@ class Novelty:
     def p_values(self, distances: np.ndarray) -> np.ndarray:
         """Return conformal p-values: of images of new groups of the same kind, about a share p have a p-value up to p.
 
-        More only by chance, or where leaving out one group changes the distances of many (at worst twice as many). It is (1 + Σ_g s_g) / (G + 1), where s_g is the share of the images of group g that are at least as far from the
-        other groups; of n images without groups (1 + number at least as far) / (n + 1). Large groups count no more than
-        small ones.
+        It is (1 + Σ_g s_g) / (G + 1), where s_g is the share of the images of group g that are at least as far from the other
+        groups; of n images without groups (1 + number at least as far) / (n + 1). Large groups count no more than small ones.
+        Where leaving out one group changes the distances of many, there may be up to 2 p (Barber et al.).
 
         Args:
             distances: `(n,)` float32, from `distances`.
