@@ -20,6 +20,7 @@ from bottleneck_features.pipeline.evaluation.splits import Subset
 
 FINEST = 4 * FREQUENCIES  # frequencies compared per side, where images have so many
 DETAIL = 0.75  # of 600 JPEG copies of CIFAR-10 images all are above at quality 75, 99 % at quality 30
+THE_SAME, DETAIL_OF_THE_SAME = 0.999, 0.40  # smooth pictures have little detail, and JPEG changes most of it
 _PAIRS_AT_A_TIME = 10_000  # whose higher frequencies are held, 4 KiB an image
 _HELD_BYTES = 8 << 20  # of images
 MOST_COMPARED = 100_000  # images; the time grows with the square
@@ -129,13 +130,14 @@ def _near(
     for kind, queries in (("near", flat), ("mirrored-near", flipped(own).reshape(len(own), -1))):
         for query, other, similarity in near_duplicate_pairs(flat, queries, count):
             a, b = sorted((int(originals[query]), int(originals[other])))
-            candidates.setdefault((a, b), (kind, similarity))
+            if similarity > candidates.get((a, b), ("", -1.0))[1]:  # symmetric pictures are alike both ways
+                candidates[a, b] = kind, similarity
     for several in batches(candidates.items(), _PAIRS_AT_A_TIME):
         rows = sorted({row for pair, _ in several for row in pair})
         known = dict(zip(rows, _details(dataset, [places[row] for row in rows]), strict=True))
         for (a, b), (kind, similarity) in several:
             detail = detail_cosine(known[a], known[b] if kind == "near" else _mirrored(known[b]))
-            if detail >= DETAIL:
+            if detail >= (DETAIL_OF_THE_SAME if similarity >= THE_SAME else DETAIL):
                 yield a, b, kind, similarity, detail
 
 

@@ -9,7 +9,8 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, cross
 from sklearn.tree import DecisionTreeClassifier
 
 from bottleneck_features.pipeline.datasets.dataset import stratified_sample
-from bottleneck_features.pipeline.evaluation.scores import mcnemar, score
+from bottleneck_features.pipeline.evaluation.differences import Answers, paired_difference
+from bottleneck_features.pipeline.evaluation.scores import score
 from bottleneck_features.pipeline.inspection.hints import Hint
 from bottleneck_features.pipeline.method_row import Score
 from bottleneck_features.pipeline.tables import percent_text, score_text
@@ -20,6 +21,7 @@ LEAF = 5  # images at least
 SIGNIFICANCE = 0.05  # for all hints together: each is tested at this over their number (Bonferroni)
 # The share of the majority class's errors that a hint must remove; docs/results.md has what real data give.
 ENOUGH, ENOUGH_OF_CONTENT = 0.15, 0.50
+ENOUGH_OF_A_PART = 0.05  # of the images, that a part tells more than one further inside
 GIVEN_AWAY = 0.90  # precision and recall of a class that a hint gives away
 FEWEST_GIVEN_AWAY = 20  # images of such a class
 
@@ -32,10 +34,11 @@ class Shortcut:
         name: of the hint.
         score: cross-validated accuracy with its interval.
         baseline: the accuracy of always naming the most frequent class.
-        p_value: of the exact McNemar test against that baseline.
+        p_value: against that baseline, or against `inside` where there is one.
         skill: the share of the baseline's errors that the hint removes; below 0: none.
         of_content: whether the hint also depends on what the picture shows.
         given_away: classes that it alone identifies with at least 90 % precision and recall.
+        inside: the same, of parts of the pictures as large further inside; None where the hint is of no part.
         warns: whether a warning names it.
     """
 
@@ -46,6 +49,7 @@ class Shortcut:
     skill: float
     of_content: bool
     given_away: tuple[str, ...]
+    inside: Score | None
     warns: bool
 
     def as_json(self) -> dict[str, Any]:
@@ -54,6 +58,13 @@ class Shortcut:
 
     def sentence(self) -> str:
         """Return the warning."""
+        if self.inside:
+            return (
+                f"Shortcut: the {self.name} tells the label, as a frame or a stamp would: {score_text(self.score)} of "
+                f"{self.score.n:,} images, cross-validated, where a part as large further inside tells "
+                f"{score_text(self.inside)}, and the most frequent class is {percent_text(self.baseline)}. Look at the contact "
+                "sheets; a network may learn this in place of what is shown."
+            )
         what = (
             "The label is predicted by the" if not self.of_content else "Weak evidence: the label is predicted by the"
         )
@@ -72,8 +83,9 @@ def find_shortcuts(
     A small decision tree is scored by stratified cross-validation (5 folds; whole groups where there are groups). A hint
     warns when the exact McNemar test against the most frequent class has p < 0.05 / (number of hints), and it either
     removes at least 15 % of that baseline's errors or identifies a class of 20 images or more. A hint that also depends on
-    what the picture shows (mean colour, bytes) must remove 50 %. Classes with fewer images, or groups, than folds are left
-    out. Images of one group are not independent, so that with groups the p-value is too small.
+    what the picture shows (mean colour, bytes) must remove 50 %. One that has a control must tell 5 % of the images more than
+    it, by the same test. Classes with fewer images, or groups, than folds are left
+    out. With groups the comparison is by the interval of the difference, which counts groups.
 
     Args:
         hints: the properties of each image.
@@ -89,10 +101,7 @@ def find_shortcuts(
         return ()
     kept = kept[stratified_sample(labels[kept], _MOST)]
     own, together = labels[kept], None if groups is None else groups[kept]
-    found = [
-        _measured(hint, hint.values[kept], own, groups=together, class_names=class_names, count=len(hints))
-        for hint in hints
-    ]
+    found = [_measured(hint, kept, own, groups=together, class_names=class_names, count=len(hints)) for hint in hints]
     return tuple(sorted(found, key=lambda shortcut: -shortcut.skill))
 
 
@@ -104,25 +113,43 @@ def _usable(labels: np.ndarray, groups: np.ndarray | None) -> np.ndarray:
 
 def _measured(
     hint: Hint,
-    values: np.ndarray,
+    chosen: np.ndarray,
     labels: np.ndarray,
     *,
     groups: np.ndarray | None,
     class_names: Sequence[str],
     count: int,
 ) -> Shortcut:
-    classes = np.unique(labels)
-    folds = (StratifiedKFold if groups is None else StratifiedGroupKFold)(FOLDS, shuffle=True, random_state=0)
-    tree = DecisionTreeClassifier(max_leaf_nodes=max(16, 4 * len(classes)), min_samples_leaf=LEAF, random_state=0)
-    predicted = cross_val_predict(tree, values, labels, groups=groups, cv=folds)
+    predicted = _predicted(hint.values[chosen], labels, groups)
     majority = np.full(len(labels), np.bincount(labels).argmax())
-    reached, base = score(labels, predicted), float(np.mean(labels == majority))
-    p_value = mcnemar(labels, predicted, majority).p_value
+    reached, base = score(labels, predicted, groups), float(np.mean(labels == majority))
     skill = (reached.accuracy - base) / (1 - base)
+    if hint.control is not None:
+        beside = _predicted(hint.control[chosen], labels, groups)
+        inside = score(labels, beside, groups)
+        p_value = _p_value(labels, predicted, beside, groups)
+        tells = skill > 0 and reached.accuracy - inside.accuracy >= ENOUGH_OF_A_PART
+        return Shortcut(
+            hint.name, reached, base, p_value, skill, False, (), inside, tells and p_value < SIGNIFICANCE / count
+        )
+    p_value = _p_value(labels, predicted, majority, groups)
     given_away = () if hint.of_content else _given_away(labels, predicted, class_names)
     enough = skill >= (ENOUGH_OF_CONTENT if hint.of_content else ENOUGH) or bool(given_away)
     warns = bool(enough and skill > 0 and p_value < SIGNIFICANCE / count)
-    return Shortcut(hint.name, reached, base, p_value, skill, hint.of_content, given_away, warns)
+    return Shortcut(hint.name, reached, base, p_value, skill, hint.of_content, given_away, None, warns)
+
+
+def _predicted(values: np.ndarray, labels: np.ndarray, groups: np.ndarray | None) -> np.ndarray:
+    """Return the classes `(n,)` that a small decision tree answers, cross-validated."""
+    folds = (StratifiedKFold if groups is None else StratifiedGroupKFold)(FOLDS, shuffle=True, random_state=0)
+    leaves = max(16, 4 * len(np.unique(labels)))
+    tree = DecisionTreeClassifier(max_leaf_nodes=leaves, min_samples_leaf=LEAF, random_state=0)
+    return np.asarray(cross_val_predict(tree, values, labels, groups=groups, cv=folds))
+
+
+def _p_value(labels: np.ndarray, first: np.ndarray, second: np.ndarray, groups: np.ndarray | None) -> float:
+    none = np.empty((len(labels), 0))  # accuracies are compared, which need no probabilities
+    return paired_difference(labels, Answers(none, first), Answers(none, second), groups, "accuracy").p_value
 
 
 def _given_away(labels: np.ndarray, predicted: np.ndarray, class_names: Sequence[str]) -> tuple[str, ...]:

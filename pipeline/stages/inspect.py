@@ -20,6 +20,7 @@ from bottleneck_features.pipeline.experiment import Experiment, InputSettings
 from bottleneck_features.pipeline.input_fit import CROP, with_resolved_fit
 from bottleneck_features.pipeline.inspection.contact_sheets import contact_sheets, draw_sheet
 from bottleneck_features.pipeline.inspection.hints import hints
+from bottleneck_features.pipeline.inspection.regions import looked_at, region_hints
 from bottleneck_features.pipeline.inspection.repeats import Place, Repeats, describe_all, find_repeats
 from bottleneck_features.pipeline.inspection.shortcuts import Shortcut, find_shortcuts
 from bottleneck_features.pipeline.kept_experiments import note_contents
@@ -62,7 +63,7 @@ def inspect(experiment: Experiment, home: Path, options: tuple[str, ...] = ()) -
     with clock.phase("repeats"):
         repeats = find_repeats(dataset, places, described)
     with clock.phase("shortcuts"):
-        shortcuts = find_shortcuts(hints(dataset, described["colour"]), labels, groups, dataset.class_names)
+        shortcuts = _shortcuts(dataset, described["colour"], labels, groups)
     with clock.phase("pictures"):
         counts = _counts(dataset)
         pictures = _pictures(dataset, counts, labels, folder)
@@ -103,6 +104,16 @@ def overview(result: Mapping[str, Any]) -> str:
         f"{result['data']}: {sum(sizes.values()):,} images of {classes:,} classes; "
         f"{', '.join(f'{split} {size:,}' for split, size in sizes.items())}"
     )
+
+
+def _shortcuts(
+    dataset: Dataset, colour: np.ndarray, labels: np.ndarray, groups: np.ndarray | None
+) -> tuple[Shortcut, ...]:
+    found = find_shortcuts(hints(dataset, colour), labels, groups, dataset.class_names)
+    chosen = looked_at(labels)
+    own = None if groups is None else groups[chosen]
+    parts = find_shortcuts(region_hints(dataset, chosen), labels[chosen], own, dataset.class_names)
+    return tuple(sorted((*found, *parts), key=lambda shortcut: -shortcut.skill))
 
 
 def _with_known_fit(experiment: Experiment) -> Experiment:
