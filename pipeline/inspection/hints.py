@@ -25,13 +25,11 @@ class Hint:
         name: as a warning names it.
         values: `(n, d)` float64.
         of_content: whether it also depends on what the picture shows, so that it is weak evidence.
-        control: `(n, d)` float64, what a like property tells that only depends on what the picture shows; None: there is none.
     """
 
     name: str
     values: np.ndarray
     of_content: bool = False
-    control: np.ndarray | None = None
 
 
 def hints(dataset: Dataset, colour: np.ndarray) -> tuple[Hint, ...]:

@@ -1,7 +1,7 @@
 """Shortcuts: how well the label is predicted by properties that are not in the picture."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from bottleneck_features.pipeline.datasets.dataset import stratified_sample
 from bottleneck_features.pipeline.evaluation.differences import Answers, paired_difference
 from bottleneck_features.pipeline.evaluation.scores import score
 from bottleneck_features.pipeline.inspection.hints import Hint
+from bottleneck_features.pipeline.inspection.regions import BORDER, Region
 from bottleneck_features.pipeline.method_row import Score
 from bottleneck_features.pipeline.tables import percent_text, score_text
 
@@ -21,7 +22,6 @@ LEAF = 5  # images at least
 SIGNIFICANCE = 0.05  # for all hints together: each is tested at this over their number (Bonferroni)
 # The share of the majority class's errors that a hint must remove; docs/results.md has what real data give.
 ENOUGH, ENOUGH_OF_CONTENT = 0.15, 0.50
-ENOUGH_OF_A_PART = 0.05  # of the images, that a part tells more than one further inside
 GIVEN_AWAY = 0.90  # precision and recall of a class that a hint gives away
 FEWEST_GIVEN_AWAY = 20  # images of such a class
 
@@ -34,11 +34,12 @@ class Shortcut:
         name: of the hint.
         score: cross-validated accuracy with its interval.
         baseline: the accuracy of always naming the most frequent class.
-        p_value: against that baseline, or against `inside` where there is one.
+        p_value: against that baseline.
         skill: the share of the baseline's errors that the hint removes; below 0: none.
         of_content: whether the hint also depends on what the picture shows.
         given_away: classes that it alone identifies with at least 90 % precision and recall.
-        inside: the same, of parts of the pictures as large further inside; None where the hint is of no part.
+        effect: of the border or a corner: by how many standard deviations it stands out from what is beside it, in the images
+            of the class where this is the most; else None.
         warns: whether a warning names it.
     """
 
@@ -49,7 +50,7 @@ class Shortcut:
     skill: float
     of_content: bool
     given_away: tuple[str, ...]
-    inside: Score | None
+    effect: float | None
     warns: bool
 
     def as_json(self) -> dict[str, Any]:
@@ -58,12 +59,13 @@ class Shortcut:
 
     def sentence(self) -> str:
         """Return the warning."""
-        if self.inside:
+        if self.effect is not None:
             return (
-                f"Shortcut: the {self.name} tells the label, as a frame or a stamp would: {score_text(self.score)} of "
-                f"{self.score.n:,} images, cross-validated, where a part as large further inside tells "
-                f"{score_text(self.inside)}, and the most frequent class is {percent_text(self.baseline)}. Look at the contact "
-                "sheets; a network may learn this in place of what is shown."
+                f"Shortcut: in the images of {self.given_away[0]!r} the {self.name} stands out from what is beside it, by "
+                f"{self.effect:.1f} standard deviations, more than in the other classes, as a frame, a stamp or a cut-out would. "
+                f"It alone tells the label of {score_text(self.score)} of {self.score.n:,} images, cross-validated, where the "
+                f"most frequent class is {percent_text(self.baseline)}. Look at the contact sheets: a network may learn this in "
+                "place of what is shown."
             )
         what = (
             "The label is predicted by the" if not self.of_content else "Weak evidence: the label is predicted by the"
@@ -83,8 +85,7 @@ def find_shortcuts(
     A small decision tree is scored by stratified cross-validation (5 folds; whole groups where there are groups). A hint
     warns when the exact McNemar test against the most frequent class has p < 0.05 / (number of hints), and it either
     removes at least 15 % of that baseline's errors or identifies a class of 20 images or more. A hint that also depends on
-    what the picture shows (mean colour, bytes) must remove 50 %. One that has a control must tell 5 % of the images more than
-    it, by the same test. Classes with fewer images, or groups, than folds are left
+    what the picture shows (mean colour, bytes) must remove 50 %. Classes with fewer images, or groups, than folds are left
     out. With groups the comparison is by the interval of the difference, which counts groups.
 
     Args:
@@ -103,6 +104,31 @@ def find_shortcuts(
     own, together = labels[kept], None if groups is None else groups[kept]
     found = [_measured(hint, kept, own, groups=together, class_names=class_names, count=len(hints)) for hint in hints]
     return tuple(sorted(found, key=lambda shortcut: -shortcut.skill))
+
+
+def shortcuts_of_regions(
+    regions: Sequence[Region], labels: np.ndarray, groups: np.ndarray | None, class_names: Sequence[str]
+) -> tuple[Shortcut, ...]:
+    """Measure how well the border and each corner of images predict the label; one that is marked for a class warns.
+
+    Where the border is marked, its corners are too, and do not warn of the same class.
+
+    Args:
+        regions: from `find_marks`.
+        labels: `(n,)` integers.
+        groups: `(n,)`, or None.
+        class_names: of the labels.
+    """
+    found = find_shortcuts([Hint(one.name, one.values) for one in regions], labels, groups, class_names)
+    marked, frames = {one.name: one for one in regions}, {one.marked for one in regions if one.name == BORDER}
+
+    def with_mark(own: Shortcut) -> Shortcut:
+        region = marked[own.name]
+        names = () if region.marked is None else (str(class_names[region.marked]),)
+        warns = region.marked is not None and (region.name == BORDER or region.marked not in frames)
+        return replace(own, given_away=names, effect=region.effect, warns=warns)
+
+    return tuple(map(with_mark, found))
 
 
 def _usable(labels: np.ndarray, groups: np.ndarray | None) -> np.ndarray:
@@ -124,14 +150,6 @@ def _measured(
     majority = np.full(len(labels), np.bincount(labels).argmax())
     reached, base = score(labels, predicted, groups), float(np.mean(labels == majority))
     skill = (reached.accuracy - base) / (1 - base)
-    if hint.control is not None:
-        beside = _predicted(hint.control[chosen], labels, groups)
-        inside = score(labels, beside, groups)
-        p_value = _p_value(labels, predicted, beside, groups)
-        tells = skill > 0 and reached.accuracy - inside.accuracy >= ENOUGH_OF_A_PART
-        return Shortcut(
-            hint.name, reached, base, p_value, skill, False, (), inside, tells and p_value < SIGNIFICANCE / count
-        )
     p_value = _p_value(labels, predicted, majority, groups)
     given_away = () if hint.of_content else _given_away(labels, predicted, class_names)
     enough = skill >= (ENOUGH_OF_CONTENT if hint.of_content else ENOUGH) or bool(given_away)

@@ -14,15 +14,16 @@ from bottleneck_features.pipeline import plots
 from bottleneck_features.pipeline.datasets import Dataset
 from bottleneck_features.pipeline.datasets.assembly import resizing_of
 from bottleneck_features.pipeline.datasets.texts import concatenated, factorized
+from bottleneck_features.pipeline.evaluation.details import Place
 from bottleneck_features.pipeline.evaluation.splits import why_no_holdout
 from bottleneck_features.pipeline.evaluation.study import open_data
 from bottleneck_features.pipeline.experiment import Experiment, InputSettings
 from bottleneck_features.pipeline.input_fit import CROP, with_resolved_fit
 from bottleneck_features.pipeline.inspection.contact_sheets import contact_sheets, draw_sheet
 from bottleneck_features.pipeline.inspection.hints import hints
-from bottleneck_features.pipeline.inspection.regions import looked_at, region_hints
-from bottleneck_features.pipeline.inspection.repeats import Place, Repeats, describe_all, find_repeats
-from bottleneck_features.pipeline.inspection.shortcuts import Shortcut, find_shortcuts
+from bottleneck_features.pipeline.inspection.regions import find_marks, looked_at
+from bottleneck_features.pipeline.inspection.repeats import Repeats, describe_all, find_repeats
+from bottleneck_features.pipeline.inspection.shortcuts import Shortcut, find_shortcuts, shortcuts_of_regions
 from bottleneck_features.pipeline.kept_experiments import note_contents
 from bottleneck_features.pipeline.reporting.inspect_page import write_inspect_page
 from bottleneck_features.pipeline.results import Result, experiment_json, write_result
@@ -112,7 +113,8 @@ def _shortcuts(
     found = find_shortcuts(hints(dataset, colour), labels, groups, dataset.class_names)
     chosen = looked_at(labels)
     own = None if groups is None else groups[chosen]
-    parts = find_shortcuts(region_hints(dataset, chosen), labels[chosen], own, dataset.class_names)
+    regions = find_marks(dataset, labels[chosen], chosen)
+    parts = shortcuts_of_regions(regions, labels[chosen], own, dataset.class_names)
     return tuple(sorted((*found, *parts), key=lambda shortcut: -shortcut.skill))
 
 
