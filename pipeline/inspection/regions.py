@@ -30,14 +30,12 @@ class Region:
     Attributes:
         name: of it.
         values: `(n, d)`, by how much it is lighter than what is beside it, in grey levels, at several widths and in each colour.
-        marked: the class whose images it sets apart; None where there is none.
-        effect: by how many standard deviations, of the class where this is the most.
+        marks: by how many standard deviations it sets the images of a class apart, the most first; empty where it does not.
     """
 
     name: str
     values: np.ndarray
-    marked: int | None
-    effect: float
+    marks: Mapping[int, float]
 
 
 def looked_at(labels: np.ndarray) -> np.ndarray:
@@ -50,8 +48,8 @@ def find_marks(dataset: Dataset, labels: np.ndarray, chosen: np.ndarray) -> tupl
 
     Pictures change little over a short way, and not always in the same direction; a frame or a stamp ends at the same place in
     every image. A region is marked for a class of 20 images or more if its step there is at least 0.7 standard deviations away
-    from none and from that of the other classes, and twice as many as in the same regions of the middle of the images. A border
-    counts by three of its four sides.
+    from none and from that of the other classes, and twice as many as in the same regions of the middle of the images; but not if
+    another class has more than twice as many, which makes the others differ from it. A border counts by two of its four sides.
 
     Args:
         dataset: the open data set.
@@ -71,12 +69,10 @@ def find_marks(dataset: Dataset, labels: np.ndarray, chosen: np.ndarray) -> tupl
 
 def _region(name: str, steps: np.ndarray, labels: np.ndarray, inside: Mapping[int, float]) -> Region:
     effects = {label: _effects(steps, labels, label) for label in inside}
-    most = max(effects, key=effects.__getitem__, default=None)
-    values = steps.reshape(len(steps), -1)
-    if most is None:
-        return Region(name, values, None, 0.0)
-    marked = effects[most] >= max(ENOUGH, ABOVE_INSIDE * inside[most])
-    return Region(name, values, most if marked else None, effects[most])
+    most = max(effects.values(), default=0.0)
+    marked = [label for label, own in effects.items() if own >= max(ENOUGH, ABOVE_INSIDE * inside[label], most / 2)]
+    marks = {label: effects[label] for label in sorted(marked, key=effects.__getitem__, reverse=True)}
+    return Region(name, steps.reshape(len(steps), -1), marks)
 
 
 def _large(labels: np.ndarray) -> Sequence[int]:
@@ -84,7 +80,7 @@ def _large(labels: np.ndarray) -> Sequence[int]:
 
 
 def _effects(steps: np.ndarray, labels: np.ndarray, label: int) -> float:
-    """Return the greatest effect over widths and colours, of `(n, sides, widths, colours)`: that of the third side of four."""
+    """Return the greatest effect over widths and colours, of `(n, sides, widths, colours)`: that of the second side of four."""
     own, others = steps[labels == label], steps[labels != label]
     if not len(others):
         return 0.0
@@ -92,7 +88,7 @@ def _effects(steps: np.ndarray, labels: np.ndarray, label: int) -> float:
     both = np.maximum(np.sqrt((own.var(axis=0) + others.var(axis=0)) / 2), GREY_LEVELS)
     from_none, from_others = own.mean(axis=0) / spread, (own.mean(axis=0) - others.mean(axis=0)) / both
     found = np.minimum(np.abs(from_none), np.abs(from_others))
-    return float(np.sort(found, axis=0)[-min(3, len(found))].max())
+    return float(np.sort(found, axis=0)[-min(2, len(found))].max())
 
 
 def _images(dataset: Dataset, chosen: np.ndarray) -> Iterator[np.ndarray]:

@@ -1,6 +1,7 @@
 """Shortcuts: how well the label is predicted by properties that are not in the picture."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, cross_val_predict
 from sklearn.tree import DecisionTreeClassifier
 
+from bottleneck_features.errors import enumerated
 from bottleneck_features.pipeline.datasets.dataset import stratified_sample
 from bottleneck_features.pipeline.evaluation.differences import Answers, paired_difference
 from bottleneck_features.pipeline.evaluation.scores import score
@@ -60,9 +62,10 @@ class Shortcut:
     def sentence(self) -> str:
         """Return the warning."""
         if self.effect is not None:
+            classes = enumerated(map(repr, self.given_away), 5)
             return (
-                f"Shortcut: in the images of {self.given_away[0]!r} the {self.name} stands out from what is beside it, by "
-                f"{self.effect:.1f} standard deviations, more than in the other classes, as a frame, a stamp or a cut-out would. "
+                f"Shortcut: in the images of {classes} the {self.name} stands out from what is beside it, by up to "
+                f"{self.effect:.1f} standard deviations, more than in other classes, as a frame, a stamp or a cut-out would. "
                 f"It alone tells the label of {score_text(self.score)} of {self.score.n:,} images, cross-validated, where the "
                 f"most frequent class is {percent_text(self.baseline)}. Look at the contact sheets: a network may learn this in "
                 "place of what is shown."
@@ -111,7 +114,7 @@ def shortcuts_of_regions(
 ) -> tuple[Shortcut, ...]:
     """Measure how well the border and each corner of images predict the label; one that is marked for a class warns.
 
-    Where the border is marked, its corners are too, and do not warn of the same class.
+    Of a class whose border warns its corners do not.
 
     Args:
         regions: from `find_marks`.
@@ -120,15 +123,20 @@ def shortcuts_of_regions(
         class_names: of the labels.
     """
     found = find_shortcuts([Hint(one.name, one.values) for one in regions], labels, groups, class_names)
-    marked, frames = {one.name: one for one in regions}, {one.marked for one in regions if one.name == BORDER}
+    marks = {one.name: one.marks for one in regions}
+    corners = Counter(label for name, own in marks.items() if name != BORDER for label in own)
 
-    def with_mark(own: Shortcut) -> Shortcut:
-        region = marked[own.name]
-        names = () if region.marked is None else (str(class_names[region.marked]),)
-        warns = region.marked is not None and (region.name == BORDER or region.marked not in frames)
-        return replace(own, given_away=names, effect=region.effect, warns=warns)
+    def named(name: str) -> Mapping[int, float]:
+        """Return the classes that a region warns of: three corners or more are those of a frame, fewer are stamps."""
+        frames = [label for label in marks[BORDER] if corners[label] not in (1, 2)]
+        return {label: own for label, own in marks[name].items() if (label in frames) == (name == BORDER)}
 
-    return tuple(map(with_mark, found))
+    def with_marks(own: Shortcut) -> Shortcut:
+        warned = named(own.name)
+        names = tuple(str(class_names[label]) for label in warned or marks[own.name])
+        return replace(own, given_away=names, effect=max(warned.values(), default=0.0), warns=bool(warned))
+
+    return tuple(map(with_marks, found))
 
 
 def _usable(labels: np.ndarray, groups: np.ndarray | None) -> np.ndarray:

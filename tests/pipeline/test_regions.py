@@ -47,7 +47,7 @@ def _stamped(images: np.ndarray, labels: np.ndarray, side: int, opaque: float = 
 def test_pictures_whose_borders_say_nothing_are_left_alone():
     regions, _ = _found(*_photographs())
     assert [region.name for region in regions] == [BORDER, *CORNERS]
-    assert all(region.marked is None and region.effect < 0.4 for region in regions)
+    assert all(not region.marks for region in regions)
     assert _warnings(*_photographs()) == []
 
 
@@ -67,6 +67,15 @@ def test_a_frame_around_the_images_of_one_class_is_one_warning(wide, grey):
     images[labels == MARKED] = framed[labels == MARKED]
     (warning,) = _warnings(images, labels)
     assert warning.startswith("Shortcut: in the images of 'dog' the border stands out from what is beside it")
+
+
+def test_every_class_that_is_marked_is_named():
+    images, labels = _photographs()
+    twice = _stamped(_stamped(images, labels, 6), (labels + 1) % 3, 6)  # two of three classes
+    (warning,) = _warnings(twice, labels)
+    assert warning.startswith("Shortcut: in the images of 'cat', 'dog' the top right corner") or warning.startswith(
+        "Shortcut: in the images of 'dog', 'cat' the top right corner"
+    )
 
 
 def test_a_frame_around_every_image_tells_nothing():
@@ -89,4 +98,4 @@ def test_strokes_of_digits_are_no_frame():
     )
     images = np.stack([np.asarray(image) for image in shown])
     regions, _ = _found(images, small.splits["train"].labels[:1200])
-    assert [region.marked for region in regions] == [None] * 5
+    assert all(not region.marks for region in regions)
