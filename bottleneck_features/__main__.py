@@ -1,5 +1,6 @@
 """`python -m bottleneck_features` is the command `bottleneck`."""
 
+import gc
 import os
 import sys
 
@@ -13,7 +14,10 @@ def main() -> None:
     with stopping_at_once():
         from bottleneck_features.pipeline.commandline import cli
     stopping_as_ctrl_c_does()
-    cli.main()
+    try:
+        cli.main()
+    finally:
+        gc.freeze()  # Python would look through all that TensorFlow has imported once more, a second, before it ends
 
 
 if __name__ == "__main__":
