@@ -11,11 +11,13 @@ def main() -> None:
     """Run the command line, which takes a while to import: Ctrl-C ends that too with one line."""
     this_process_is_a_command()
     sys.stdout, sys.stderr = (stream or open(os.devnull, "w") for stream in (sys.stdout, sys.stderr))  # noqa: SIM115, PTH123
-    with stopping_at_once():
-        from bottleneck_features.pipeline.commandline import cli
-    stopping_as_ctrl_c_does()
     try:
+        with stopping_at_once():
+            from bottleneck_features.pipeline.commandline import cli
+        stopping_as_ctrl_c_does()
         cli.main()
+    except KeyboardInterrupt:  # between the two, or after the command
+        sys.exit("Error: Stopped.")
     finally:
         gc.freeze()  # Python would look through all that TensorFlow has imported once more, a second, before it ends
 

@@ -87,3 +87,12 @@ def test_an_extraction_that_is_asked_to_end_says_so_and_leaves_no_note_of_a_hold
     assert "Traceback" not in said
     assert not list(tmp_path.glob("features/*/.lock.json"))
     assert not list(tmp_path.rglob("*.tmp"))
+
+
+def test_ctrl_c_outside_of_what_hears_it_ends_with_one_line_too():
+    code = (
+        "from unittest.mock import Mock\nimport bottleneck_features.pipeline.commandline.cli as cli\n"
+        "from bottleneck_features.__main__ import main\ncli.main = Mock(side_effect=KeyboardInterrupt)\nmain()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "Error: Stopped.\n")
