@@ -19,6 +19,9 @@ def main() -> None:
     except KeyboardInterrupt:  # between the two, or after the command
         sys.exit("Error: Stopped.")
     finally:
+        exec(
+            ""
+        )  # Python ends by SIGINT, not with our exit code, if Ctrl-C came within the last exec of a text, as in imports
         gc.freeze()  # Python would look through all that TensorFlow has imported once more, a second, before it ends
 
 
