@@ -25,7 +25,7 @@ from bottleneck_features.pipeline.commandline.output import (
     print_warnings,
 )
 from bottleneck_features.pipeline.home import DEFAULT_HOME, HOME_VARIABLE, home_words, usable_home
-from bottleneck_features.stopping import stopping_at_once
+from bottleneck_features.stopping import stopping_at_once, stopping_is_heard
 
 if TYPE_CHECKING:
     from bottleneck_features.pipeline.experiment import Experiment
@@ -61,7 +61,8 @@ class Commands(click.Group):
         if ctx.params.get("debug"):
             return super().invoke(ctx)
         try:
-            return super().invoke(ctx)
+            with stopping_is_heard():
+                return super().invoke(ctx)
         except KeyboardInterrupt:
             fail(INTERRUPT_MESSAGES.get(ctx.invoked_subcommand or "", "Stopped."), 1)
         except BottleneckError as error:
