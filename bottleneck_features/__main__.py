@@ -19,9 +19,8 @@ def main() -> None:
     except KeyboardInterrupt:  # between the two, or after the command
         sys.exit("Error: Stopped.")
     finally:
-        exec(
-            ""
-        )  # Python ends by SIGINT, not with our exit code, if Ctrl-C came within the last exec of a text, as in imports
+        # Ctrl-C within the last exec of a text, as in imports, would make Python end by SIGINT instead of our exit code.
+        exec("")
         gc.freeze()  # Python would look through all that TensorFlow has imported once more, a second, before it ends
 
 
