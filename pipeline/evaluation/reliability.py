@@ -14,6 +14,7 @@ from bottleneck_features.models.criteria import log_loss
 BINS = 15
 DRAWS = 400
 TAIL = 0.05
+FEWEST_GROUPS = 20
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,8 @@ def reliability(labels: np.ndarray, probabilities: np.ndarray, groups: np.ndarra
     each group's residuals, right minus confidence, get random signs instead, which keeps what its images have in common.
     The interval is of 400 bootstrap draws of images, or of groups. Its upper end is the percentile, less the draws' bias. Its
     lower end is the basic bootstrap's, but 0 unless the error exceeds the noise limit. How often it holds the true error:
-    `benchmarks/calibration_noise.py`, docs/results.md.
+    `benchmarks/calibration_noise.py`, docs/results.md. Of fewer groups than 20 of one size, or as many unequal ones, neither is
+    known: the interval is all that is possible, and the limit 1.
 
     Sources: J. Bröcker and L. A. Smith, Increasing the reliability of reliability diagrams, Weather and Forecasting 22,
     2007 (the noise); C. F. J. Wu, Jackknife, bootstrap and other resampling methods in regression analysis, Annals of
@@ -93,17 +95,28 @@ def reliability(labels: np.ndarray, probabilities: np.ndarray, groups: np.ndarra
     equal_mass = (rankdata(confidence, method="min").astype(int) - 1) * BINS // len(labels)  # equal ones in one bin
     error, noise = _error(bins, right - confidence), _noise(bins, confidence, right, groups)
     limit = float(np.quantile(noise, 1 - TAIL))
+    ends = _interval(error, _bootstrapped(bins, right - confidence, groups), limit)
+    if _too_few(groups, len(labels)):
+        ends, limit = (0.0, 1.0), 1.0
     return Reliability(
         counts,
         mean_confidence,
         accuracy,
         error,
-        _interval(error, _bootstrapped(bins, right - confidence, groups), limit),
+        ends,
         float(noise.mean()),
         limit,
         _error(equal_mass, right - confidence),
         log_loss(probabilities, labels),
     )
+
+
+def _too_few(groups: np.ndarray | None, images: int) -> bool:
+    """Return whether images are of fewer groups than draws of groups can tell of, unequal ones counted as fewer equal ones."""
+    if groups is None:
+        return images < 2
+    sizes = np.unique(groups, return_counts=True)[1]
+    return float(images**2 / np.square(sizes).sum()) < FEWEST_GROUPS
 
 
 def _error(bins: np.ndarray, residuals: np.ndarray, weights: np.ndarray | None = None) -> float:

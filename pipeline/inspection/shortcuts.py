@@ -1,7 +1,7 @@
 """Shortcuts: how well the label is predicted by properties that are not in the picture."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -61,15 +61,6 @@ class Shortcut:
 
     def sentence(self) -> str:
         """Return the warning."""
-        if self.effect is not None:
-            classes = enumerated(map(repr, self.given_away), 5)
-            return (
-                f"Shortcut: in the images of {classes} the {self.name} stands out from what is beside it, by up to "
-                f"{self.effect:.1f} standard deviations, more than in other classes, as a frame, a stamp or a cut-out would. "
-                f"It alone tells the label of {score_text(self.score)} of {self.score.n:,} images, cross-validated, where the "
-                f"most frequent class is {percent_text(self.baseline)}. Look at the contact sheets: a network may learn this in "
-                "place of what is shown."
-            )
         what = (
             "The label is predicted by the" if not self.of_content else "Weak evidence: the label is predicted by the"
         )
@@ -114,29 +105,43 @@ def shortcuts_of_regions(
 ) -> tuple[Shortcut, ...]:
     """Measure how well the border and each corner of images predict the label; one that is marked for a class warns.
 
-    Of a class whose border warns its corners do not.
-
     Args:
         regions: from `find_marks`.
         labels: `(n,)` integers.
         groups: `(n,)`, or None.
         class_names: of the labels.
     """
-    found = find_shortcuts([Hint(one.name, one.values) for one in regions], labels, groups, class_names)
-    marks = {one.name: one.marks for one in regions}
-    corners = Counter(label for name, own in marks.items() if name != BORDER for label in own)
-
-    def named(name: str) -> Mapping[int, float]:
-        """Return the classes that a region warns of: three corners or more are those of a frame, fewer are stamps."""
-        frames = [label for label in marks[BORDER] if corners[label] not in (1, 2)]
-        return {label: own for label, own in marks[name].items() if (label in frames) == (name == BORDER)}
+    warned = {region.name: marks for region, marks in warned_marks(regions)}
+    effects = {region.name: max(region.marks.values(), default=0.0) for region in regions}
 
     def with_marks(own: Shortcut) -> Shortcut:
-        warned = named(own.name)
-        names = tuple(str(class_names[label]) for label in warned or marks[own.name])
-        return replace(own, given_away=names, effect=max(warned.values(), default=0.0), warns=bool(warned))
+        names = tuple(str(class_names[label]) for label in warned.get(own.name, ()))
+        return replace(own, given_away=names, effect=effects[own.name], warns=bool(names))
 
-    return tuple(map(with_marks, found))
+    hints = [Hint(region.name, region.values) for region in regions]
+    return tuple(map(with_marks, find_shortcuts(hints, labels, groups, class_names)))
+
+
+def mark_warnings(regions: Sequence[Region], class_names: Sequence[str]) -> tuple[str, ...]:
+    """Return the warnings of frames and stamps: see `find_marks`."""
+    return tuple(
+        f"Shortcut: in the images of {enumerated((repr(str(class_names[label])) for label in marks), 5)} the {region.name} "
+        f"stands out from what is beside it, by up to {max(marks.values()):.1f} standard deviations, more than in other classes, "
+        "as a frame, a stamp or a cut-out would. Look at the contact sheets: a network may learn this in place of what is shown."
+        for region, marks in warned_marks(regions)
+    )
+
+
+def warned_marks(regions: Sequence[Region]) -> Iterator[tuple[Region, Mapping[int, float]]]:
+    """Give the regions that warn, with the classes: three marked corners or more are those of a frame, fewer are stamps."""
+    corners = Counter(label for region in regions if region.name != BORDER for label in region.marks)
+    frames = {
+        label for region in regions if region.name == BORDER for label in region.marks if corners[label] not in (1, 2)
+    }
+    for region in regions:
+        marks = {label: own for label, own in region.marks.items() if (label in frames) == (region.name == BORDER)}
+        if marks:
+            yield region, marks
 
 
 def _usable(labels: np.ndarray, groups: np.ndarray | None) -> np.ndarray:

@@ -23,7 +23,12 @@ from bottleneck_features.pipeline.inspection.contact_sheets import contact_sheet
 from bottleneck_features.pipeline.inspection.hints import hints
 from bottleneck_features.pipeline.inspection.regions import find_marks, looked_at
 from bottleneck_features.pipeline.inspection.repeats import Repeats, describe_all, find_repeats
-from bottleneck_features.pipeline.inspection.shortcuts import Shortcut, find_shortcuts, shortcuts_of_regions
+from bottleneck_features.pipeline.inspection.shortcuts import (
+    Shortcut,
+    find_shortcuts,
+    mark_warnings,
+    shortcuts_of_regions,
+)
 from bottleneck_features.pipeline.kept_experiments import note_contents
 from bottleneck_features.pipeline.reporting.inspect_page import write_inspect_page
 from bottleneck_features.pipeline.results import Result, experiment_json, write_result
@@ -64,7 +69,7 @@ def inspect(experiment: Experiment, home: Path, options: tuple[str, ...] = ()) -
     with clock.phase("repeats"):
         repeats = find_repeats(dataset, places, described)
     with clock.phase("shortcuts"):
-        shortcuts = _shortcuts(dataset, described["colour"], labels, groups)
+        shortcuts, shortcut_warnings = _shortcuts(dataset, described["colour"], labels, groups)
     with clock.phase("pictures"):
         counts = _counts(dataset)
         pictures = _pictures(dataset, counts, labels, folder)
@@ -85,7 +90,8 @@ def inspect(experiment: Experiment, home: Path, options: tuple[str, ...] = ()) -
     warnings = (
         *dataset.notices,
         *note_contents(home, experiment, dataset),
-        *_warnings(details, shortcuts),
+        *shortcut_warnings,
+        *_warnings(details),
         *_crop_warnings(seen, labels, dataset.class_names),
         *map(_group_hint, dataset.group_candidates),
         *([f"Classes: {small}"] if small else []),
@@ -109,13 +115,18 @@ def overview(result: Mapping[str, Any]) -> str:
 
 def _shortcuts(
     dataset: Dataset, colour: np.ndarray, labels: np.ndarray, groups: np.ndarray | None
-) -> tuple[Shortcut, ...]:
+) -> tuple[tuple[Shortcut, ...], tuple[str, ...]]:
+    """Return the shortcuts, and the warnings of them."""
     found = find_shortcuts(hints(dataset, colour), labels, groups, dataset.class_names)
     chosen = looked_at(labels)
     own = None if groups is None else groups[chosen]
     regions = find_marks(dataset, labels[chosen], chosen)
     parts = shortcuts_of_regions(regions, labels[chosen], own, dataset.class_names)
-    return tuple(sorted((*found, *parts), key=lambda shortcut: -shortcut.skill))
+    warnings = (
+        *(shortcut.sentence() for shortcut in found if shortcut.warns),
+        *mark_warnings(regions, dataset.class_names),
+    )
+    return tuple(sorted((*found, *parts), key=lambda shortcut: -shortcut.skill)), warnings
 
 
 def _with_known_fit(experiment: Experiment) -> Experiment:
@@ -257,8 +268,8 @@ def _group_hint(column: str) -> str:
     )
 
 
-def _warnings(details: dict[str, Any], shortcuts: Sequence[Shortcut]) -> list[str]:
-    found = [shortcut.sentence() for shortcut in shortcuts if shortcut.warns]
+def _warnings(details: dict[str, Any]) -> list[str]:
+    found = []
     repeats = details["repeats"]
     if repeats["conflicting_labels"]:
         unlike = {image["label"]: image["id"] for image in reversed(repeats["conflicts"][0])}

@@ -103,7 +103,7 @@ def test_few_images_of_a_perfect_classifier_show_an_error_that_is_called_noise()
     overconfident = reliability(labels, with_temperature(probabilities, 0.2))
     assert overconfident.expected_error > overconfident.noise_limit
     assert 0 < overconfident.interval[0] < overconfident.expected_error < overconfident.interval[1]
-    assert ", of which a perfectly calibrated classifier would show" in reliability_text(overconfident.as_json())
+    assert ", where a perfectly calibrated classifier would show" in reliability_text(overconfident.as_json())
 
 
 def test_one_confidence_has_the_noise_of_a_binomial_share():

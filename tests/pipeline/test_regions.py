@@ -7,7 +7,7 @@ from PIL import Image
 from bottleneck_features.pipeline.datasets.dataset import ArrayDataset, Samples
 from bottleneck_features.pipeline.datasets.sources.embedded import digits, photo_patches
 from bottleneck_features.pipeline.inspection.regions import BORDER, CORNERS, find_marks, looked_at
-from bottleneck_features.pipeline.inspection.shortcuts import shortcuts_of_regions
+from bottleneck_features.pipeline.inspection.shortcuts import mark_warnings, shortcuts_of_regions
 
 CLASSES = ("cat", "dog", "fox")
 MARKED = 1
@@ -33,7 +33,9 @@ def _found(images: np.ndarray, labels: np.ndarray):
 
 def _warnings(images: np.ndarray, labels: np.ndarray) -> list[str]:
     regions, own = _found(images, labels)
-    return [one.sentence() for one in shortcuts_of_regions(regions, own, None, CLASSES) if one.warns]
+    warnings = list(mark_warnings(regions, CLASSES))
+    assert len(warnings) == sum(one.warns for one in shortcuts_of_regions(regions, own, None, CLASSES))
+    return warnings
 
 
 def _stamped(images: np.ndarray, labels: np.ndarray, side: int, opaque: float = 1.0) -> np.ndarray:
@@ -56,7 +58,6 @@ def test_a_stamp_in_the_corner_of_one_class_is_named_with_its_place(side, opaque
     images, labels = _photographs()
     (warning,) = _warnings(_stamped(images, labels, side, opaque), labels)
     assert warning.startswith("Shortcut: in the images of 'dog' the top right corner stands out from what is beside it")
-    assert "the most frequent class is" in warning
 
 
 @pytest.mark.parametrize(("wide", "grey"), [(1, 255), (2, 0), (4, 255)])
@@ -99,3 +100,11 @@ def test_strokes_of_digits_are_no_frame():
     images = np.stack([np.asarray(image) for image in shown])
     regions, _ = _found(images, small.splits["train"].labels[:1200])
     assert all(not region.marks for region in regions)
+
+
+def test_a_class_of_one_session_whose_figures_cannot_be_measured_is_named_all_the_same():
+    images, labels = _photographs()
+    regions, own = _found(_stamped(images, labels, 6), labels)
+    sessions = np.where(own == MARKED, 0, np.arange(len(own)) % 2 + 1)
+    assert shortcuts_of_regions(regions, own, sessions, CLASSES) == ()
+    assert len(mark_warnings(regions, CLASSES)) == 1
