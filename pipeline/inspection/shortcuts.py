@@ -1,6 +1,5 @@
 """Shortcuts: how well the label is predicted by properties that are not in the picture."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -40,8 +39,9 @@ class Shortcut:
         skill: the share of the baseline's errors that the hint removes; below 0: none.
         of_content: whether the hint also depends on what the picture shows.
         given_away: classes that it alone identifies with at least 90 % precision and recall.
-        effect: of the border or a corner: by how many standard deviations it stands out from what is beside it, in the images
-            of the class where this is the most; else None.
+        edge: of the border or a corner: the share of the images of a class that have an edge there at the same place, 0..1, of
+            the class where this is the most; else None.
+        inside: of these the share that parts like it, without border and corners, tell at most; else None.
         warns: whether a warning names it.
     """
 
@@ -52,7 +52,8 @@ class Shortcut:
     skill: float
     of_content: bool
     given_away: tuple[str, ...]
-    effect: float | None
+    edge: float | None
+    inside: float | None
     warns: bool
 
     def as_json(self) -> dict[str, Any]:
@@ -61,14 +62,14 @@ class Shortcut:
 
     def sentence(self) -> str:
         """Return the warning."""
-        if self.effect is not None:
+        if self.edge is not None and self.inside is not None:
             classes = enumerated(map(repr, self.given_away), 5)
             return (
-                f"Shortcut: in the images of {classes} the {self.name} stands out from what is beside it, by up to "
-                f"{self.effect:.1f} standard deviations, more than in other classes, as a frame, a stamp or a cut-out would. "
-                f"It alone tells the label of {score_text(self.score)} of {self.score.n:,} images, cross-validated, where the "
-                f"most frequent class is {percent_text(self.baseline)}. Look at the contact sheets: a network may learn this in "
-                "place of what is shown."
+                f"Shortcut: of the images of {classes} up to {percent_text(self.edge)} have an edge at the same place in the "
+                f"{self.name}, as a stamp or a frame would, and of other classes hardly any; by such an edge elsewhere "
+                f"{percent_text(self.inside)} of them are told. It alone tells the label of {score_text(self.score)} of "
+                f"{self.score.n:,} images, where the most frequent class is {percent_text(self.baseline)}. A network may learn "
+                "this in place of what is shown: look at the contact sheets, and cut it off in all images."
             )
         what = (
             "The label is predicted by the" if not self.of_content else "Weak evidence: the label is predicted by the"
@@ -114,7 +115,7 @@ def shortcuts_of_regions(
 ) -> tuple[Shortcut, ...]:
     """Measure how well the border and each corner of images predict the label; one that is marked for a class warns.
 
-    Of a class whose border warns its corners do not.
+    Of a class whose border warns its corners do not: a frame is in all of them.
 
     Args:
         regions: from `find_marks`.
@@ -123,18 +124,17 @@ def shortcuts_of_regions(
         class_names: of the labels.
     """
     found = find_shortcuts([Hint(one.name, one.values) for one in regions], labels, groups, class_names)
-    marks = {one.name: one.marks for one in regions}
-    corners = Counter(label for name, own in marks.items() if name != BORDER for label in own)
+    marks, inside = {one.name: one.marks for one in regions}, {one.name: one.inside for one in regions}
 
     def named(name: str) -> Mapping[int, float]:
-        """Return the classes that a region warns of: three corners or more are those of a frame, fewer are stamps."""
-        frames = [label for label in marks[BORDER] if corners[label] not in (1, 2)]
-        return {label: own for label, own in marks[name].items() if (label in frames) == (name == BORDER)}
+        frames = marks[BORDER] if name != BORDER else {}
+        return {label: share for label, share in marks[name].items() if label not in frames}
 
     def with_marks(own: Shortcut) -> Shortcut:
         warned = named(own.name)
         names = tuple(str(class_names[label]) for label in warned or marks[own.name])
-        return replace(own, given_away=names, effect=max(warned.values(), default=0.0), warns=bool(warned))
+        edge = max(warned.values(), default=0.0)
+        return replace(own, given_away=names, edge=edge, inside=inside[own.name], warns=bool(warned))
 
     return tuple(map(with_marks, found))
 
@@ -162,7 +162,7 @@ def _measured(
     given_away = () if hint.of_content else _given_away(labels, predicted, class_names)
     enough = skill >= (ENOUGH_OF_CONTENT if hint.of_content else ENOUGH) or bool(given_away)
     warns = bool(enough and skill > 0 and p_value < SIGNIFICANCE / count)
-    return Shortcut(hint.name, reached, base, p_value, skill, hint.of_content, given_away, None, warns)
+    return Shortcut(hint.name, reached, base, p_value, skill, hint.of_content, given_away, None, None, warns)
 
 
 def _predicted(values: np.ndarray, labels: np.ndarray, groups: np.ndarray | None) -> np.ndarray:
