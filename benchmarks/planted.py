@@ -171,12 +171,14 @@ def _marked(pictures: list[Picture], label: str, mark: Callable | None, share: f
     samples = Samples(np.arange(len(labels)).astype(str), labels)
     dataset = ArrayDataset("planted", tuple(names), {"train": np.stack(shown)}, {"train": samples})
     rows = np.arange(len(labels))
-    found = [one for one in shortcuts_of_regions(find_marks(dataset, labels, rows), labels, None, names) if one.warns]
-    return "; ".join(f"{one.name} ({', '.join(one.given_away)}) {one.effect:.1f}" for one in found) or "–"
+    found = [
+        one for one in shortcuts_of_regions(find_marks(dataset, labels, None, rows), labels, None, names) if one.warns
+    ]
+    return "; ".join(f"{one.name} ({', '.join(one.given_away)}) {one.edge:.0%}" for one in found) or "–"
 
 
 def marks(data: Path) -> None:
-    """Print what `inspect` warns of: the region, its classes, and the effect."""
+    """Print what `inspect` warns of: the region, its classes, and the share of the images that have its edge."""
     sets = {
         "mini natural images, dog": (list(natural_images(data, ("test",))), "dog"),
         "emergency vehicles, class 1": (list(emergency(data)), "class 1"),

@@ -1,6 +1,5 @@
 """Shortcuts: how well the label is predicted by properties that are not in the picture."""
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -40,8 +39,9 @@ class Shortcut:
         skill: the share of the baseline's errors that the hint removes; below 0: none.
         of_content: whether the hint also depends on what the picture shows.
         given_away: classes that it alone identifies with at least 90 % precision and recall.
-        effect: of the border or a corner: by how many standard deviations it stands out from what is beside it, in the images
-            of the class where this is the most; else None.
+        edge: of the border or a corner: the share of the images of a class that have an edge there at the same place, 0..1, of
+            the class where this is the most; else None.
+        inside: of these the share that parts like it, without border and corners, tell at most; else None.
         warns: whether a warning names it.
     """
 
@@ -52,7 +52,8 @@ class Shortcut:
     skill: float
     of_content: bool
     given_away: tuple[str, ...]
-    effect: float | None
+    edge: float | None
+    inside: float | None
     warns: bool
 
     def as_json(self) -> dict[str, Any]:
@@ -105,6 +106,8 @@ def shortcuts_of_regions(
 ) -> tuple[Shortcut, ...]:
     """Measure how well the border and each corner of images predict the label; one that is marked for a class warns.
 
+    Of a class whose border warns its corners do not: a frame is in all of them.
+
     Args:
         regions: from `find_marks`.
         labels: `(n,)` integers.
@@ -112,34 +115,33 @@ def shortcuts_of_regions(
         class_names: of the labels.
     """
     warned = {region.name: marks for region, marks in warned_marks(regions)}
-    effects = {region.name: max(region.marks.values(), default=0.0) for region in regions}
+    inside = {region.name: region.inside for region in regions}
 
     def with_marks(own: Shortcut) -> Shortcut:
-        names = tuple(str(class_names[label]) for label in warned.get(own.name, ()))
-        return replace(own, given_away=names, effect=effects[own.name], warns=bool(names))
+        marks = warned.get(own.name, {})
+        names, edge = tuple(str(class_names[label]) for label in marks), max(marks.values(), default=0.0)
+        return replace(own, given_away=names, edge=edge, inside=inside[own.name], warns=bool(marks))
 
     hints = [Hint(region.name, region.values) for region in regions]
     return tuple(map(with_marks, find_shortcuts(hints, labels, groups, class_names)))
 
 
 def mark_warnings(regions: Sequence[Region], class_names: Sequence[str]) -> tuple[str, ...]:
-    """Return the warnings of frames and stamps: see `find_marks`."""
+    """Return the warnings of frames and stamps, also of classes whose figures no fold can measure: see `find_marks`."""
     return tuple(
-        f"Shortcut: in the images of {enumerated((repr(str(class_names[label])) for label in marks), 5)} the {region.name} "
-        f"stands out from what is beside it, by up to {max(marks.values()):.1f} standard deviations, more than in other classes, "
-        "as a frame, a stamp or a cut-out would. Look at the contact sheets: a network may learn this in place of what is shown."
+        f"Shortcut: of the images of {enumerated((repr(str(class_names[label])) for label in marks), 5)} up to "
+        f"{percent_text(max(marks.values()))} have an edge at the same place in the {region.name}, as a stamp or a frame would, "
+        f"and of other classes hardly any; by such an edge elsewhere {percent_text(region.inside)} of them are told. A network "
+        "may learn this in place of what is shown: look at the contact sheets, and cut it off in all images."
         for region, marks in warned_marks(regions)
     )
 
 
 def warned_marks(regions: Sequence[Region]) -> Iterator[tuple[Region, Mapping[int, float]]]:
-    """Give the regions that warn, with the classes: three marked corners or more are those of a frame, fewer are stamps."""
-    corners = Counter(label for region in regions if region.name != BORDER for label in region.marks)
-    frames = {
-        label for region in regions if region.name == BORDER for label in region.marks if corners[label] not in (1, 2)
-    }
+    """Give the regions that warn, with the classes: of a class whose border warns its corners do not."""
+    frames = {label for region in regions if region.name == BORDER for label in region.marks}
     for region in regions:
-        marks = {label: own for label, own in region.marks.items() if (label in frames) == (region.name == BORDER)}
+        marks = {label: share for label, share in region.marks.items() if region.name == BORDER or label not in frames}
         if marks:
             yield region, marks
 
@@ -167,7 +169,7 @@ def _measured(
     given_away = () if hint.of_content else _given_away(labels, predicted, class_names)
     enough = skill >= (ENOUGH_OF_CONTENT if hint.of_content else ENOUGH) or bool(given_away)
     warns = bool(enough and skill > 0 and p_value < SIGNIFICANCE / count)
-    return Shortcut(hint.name, reached, base, p_value, skill, hint.of_content, given_away, None, warns)
+    return Shortcut(hint.name, reached, base, p_value, skill, hint.of_content, given_away, None, None, warns)
 
 
 def _predicted(values: np.ndarray, labels: np.ndarray, groups: np.ndarray | None) -> np.ndarray:

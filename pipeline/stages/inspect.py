@@ -120,7 +120,7 @@ def _shortcuts(
     found = find_shortcuts(hints(dataset, colour), labels, groups, dataset.class_names)
     chosen = looked_at(labels)
     own = None if groups is None else groups[chosen]
-    regions = find_marks(dataset, labels[chosen], chosen)
+    regions = find_marks(dataset, labels[chosen], own, chosen)
     parts = shortcuts_of_regions(regions, labels[chosen], own, dataset.class_names)
     warnings = (
         *(shortcut.sentence() for shortcut in found if shortcut.warns),
