@@ -154,7 +154,7 @@ def _images(dataset: Dataset, chosen: np.ndarray) -> Iterator[np.ndarray]:
     for split, samples in dataset.splits.items():
         own = chosen[(chosen >= start) & (chosen < start + len(samples))] - start
         for first in range(0, len(own), _AT_A_TIME):
-            yield dataset.whole_images(split, own[first : first + _AT_A_TIME]).astype(np.float32)
+            yield dataset.images(split, own[first : first + _AT_A_TIME]).astype(np.float32)
         start += len(samples)
 
 
