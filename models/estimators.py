@@ -33,7 +33,7 @@ class LogisticPath(ClassifierMixin, BaseEstimator):
         validation_fraction: the share of samples held out for the choice, 0 … 1.
         random_state: of that split.
         tolerance: a fit is finished when a Newton step with the Hessian's diagonal would gain less, in nats; the last, on
-            all samples, and all of small problems, when it would gain less than a hundredth of that.
+            all samples, and all of small problems, go on until less is left to gain.
         criterion: `accuracy`, `balanced-accuracy`, `macro-f1`, `log-loss`; for two classes also `auroc` and
             `average-precision` of the rarer one.
         class_weight: None, `"balanced"`, or weights > 0 by label, as scikit-learn's.

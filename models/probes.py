@@ -14,13 +14,12 @@ from scipy.special import softmax
 
 from bottleneck_features.models.criteria import Criterion, accuracy, log_loss
 from bottleneck_features.models.eigenbasis import BLOCK, Eigenbasis, Rows, eigenbasis
-from bottleneck_features.models.logistic import TOLERANCE, logistic_path
+from bottleneck_features.models.logistic import TOLERANCE, logistic_optimum, logistic_path, warn_unless_finished
 from bottleneck_features.models.neighbours import majority_path, nearest_labels, probability_path, vote_shares
 from bottleneck_features.models.parallel import Workers
 from bottleneck_features.models.rows import mean_over_views
 
-EXACT = 0.01  # of the tolerance: at weak penalties the whole left losses up to 2e-5 nats above the optimum, this 5e-7
-SMALL = 5_000_000  # numbers in rows times classes: of smaller problems exact fits of a whole path take a second
+SMALL = 5_000_000  # numbers in rows times classes: all optima of a smaller one take seconds
 LARGEST_K = 200  # neighbours that vote at most
 ProgressCallback = Callable[[], None]
 
@@ -94,13 +93,18 @@ def search_logistic(
 ) -> tuple[SettingPath, Linear]:
     """Fit the multinomial logistic path and return it with the best value's weights.
 
-    Small problems are fitted to a hundredth of the tolerance, which costs little there.
+    Every fit of a small problem is at the optimum, which costs little there; of larger ones a search does without.
+
+    Warns:
+        ConvergenceWarning: scikit-learn's, of fits that stopped early.
     """
     points: list[tuple[float, float, float, float]] = []
     best: tuple[tuple[float, float], Linear] | None = None
-    own = (EXACT if train.rows.size * classes < SMALL else 1) * tolerance
-    fits = logistic_path(train.rows, train.row_labels, classes, l2, pool, counts=train.row_weights, tolerance=own)
-    for fit in fits:
+    rows, labels, counts = train.rows, train.row_labels, train.row_weights
+    for fit in logistic_path(rows, labels, classes, l2, pool, counts=counts, tolerance=tolerance):
+        if rows.size * classes < SMALL:
+            fit = logistic_optimum(fit, rows, labels, pool, counts=counts, tolerance=tolerance)
+        warn_unless_finished(fit, tolerance)
         probabilities = mean_over_views(fit.probabilities(validation.rows), validation.views)
         decisive, loss = criterion(probabilities, validation.labels), log_loss(probabilities, validation.labels)
         points.append((fit.l2, accuracy(probabilities, validation.labels), loss, decisive))
@@ -160,18 +164,11 @@ def search_neighbours(
 def fit_logistic(
     train: Coordinates, classes: int, l2: float, start: Linear, pool: Workers, *, tolerance: float = TOLERANCE
 ) -> Linear:
-    """Fit one L2 value to be kept, beginning at `start`: to a hundredth of the tolerance of a search."""
-    begin = start.weights, start.bias
-    (fit,) = logistic_path(
-        train.rows,
-        train.row_labels,
-        classes,
-        (l2,),
-        pool,
-        counts=train.row_weights,
-        start=begin,
-        tolerance=EXACT * tolerance,
-    )
+    """Fit one L2 value to be kept, beginning at `start`: to the optimum; warns as `search_logistic`."""
+    begin, rows, labels, counts = (start.weights, start.bias), train.rows, train.row_labels, train.row_weights
+    (near,) = logistic_path(rows, labels, classes, (l2,), pool, counts=counts, start=begin, tolerance=tolerance)
+    fit = logistic_optimum(near, rows, labels, pool, counts=counts, tolerance=tolerance)
+    warn_unless_finished(fit, tolerance)
     return Linear(fit.weights, fit.bias)
 
 

@@ -6,7 +6,9 @@ import errno
 import functools
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -23,6 +25,7 @@ from bottleneck_features.pipeline.commandline.output import (
     print_json,
     print_next,
     print_warnings,
+    say,
 )
 from bottleneck_features.pipeline.home import DEFAULT_HOME, HOME_VARIABLE, home_words, usable_home
 from bottleneck_features.stopping import stopping_at_once
@@ -61,7 +64,8 @@ class Commands(click.Group):
         if ctx.params.get("debug"):
             return super().invoke(ctx)
         try:
-            return super().invoke(ctx)
+            with _early_stops_in_words():
+                return super().invoke(ctx)
         except KeyboardInterrupt:
             fail(INTERRUPT_MESSAGES.get(ctx.invoked_subcommand or "", "Stopped."), 1)
         except BottleneckError as error:
@@ -73,6 +77,24 @@ class Commands(click.Group):
             sys.exit(1)
         except OSError as error:
             fail(_what_the_system_refused(error), 1)
+
+
+@contextmanager
+def _early_stops_in_words() -> Iterator[None]:
+    """Show a fit that stopped before its optimum as commands show what a reader must know, without a line of code."""
+    usual = warnings.showwarning
+
+    def show(message: Warning | str, category: type[Warning], *place: Any, **others: Any) -> None:
+        if category.__name__ == "ConvergenceWarning":  # scikit-learn's, which is not loaded for its name
+            say(str(message), "! ", "  ", err=True)
+        else:
+            usual(message, category, *place, **others)
+
+    warnings.showwarning = show
+    try:
+        yield
+    finally:
+        warnings.showwarning = usual
 
 
 def _what_the_system_refused(error: OSError) -> str:

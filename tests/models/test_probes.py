@@ -5,7 +5,6 @@ import sys
 
 import numpy as np
 import pytest
-from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
 from sklearn.base import clone
 from sklearn.datasets import load_digits
@@ -19,7 +18,7 @@ from sklearn.utils.estimator_checks import check_estimator
 from bottleneck_features import models
 from bottleneck_features.models.criteria import log_loss
 from bottleneck_features.models.eigenbasis import eigenbasis
-from bottleneck_features.models.logistic import L2_VALUES, logistic_path
+from bottleneck_features.models.logistic import L2_VALUES, TOLERANCE, logistic_optimum, logistic_path
 from bottleneck_features.models.neighbours import majority_path, nearest_labels, probability_path, smoothed, vote_shares
 from bottleneck_features.models.parallel import thread_count, workers
 from bottleneck_features.models.probes import (
@@ -98,29 +97,48 @@ def test_the_fit_that_is_kept_is_the_optimum_at_weak_penalties_too(digits):
     assert objective(ours.weights, ours.bias) == pytest.approx(best, abs=2e-6)
 
 
-def test_a_search_of_few_features_ends_at_the_optimum_at_weak_penalties_too():
-    random = np.random.default_rng(0)
-    labels, means = np.repeat(np.arange(17), 48), random.normal(size=(17, 40))
-    x = (means[labels] + random.normal(size=(816, 40))) @ (random.normal(size=(40, 40)) * np.logspace(0, -1.5, 40))
-    labels[::3] = random.integers(0, 17, 272)  # not to be separated, so that weights stay finite
+def _rare_classes(random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of one common and two rare classes, which L-BFGS alone leaves 2e-4 nats above the optimum where weights differ."""
+    labels = random.choice(3, 700, p=(0.8, 0.1, 0.1))
+    x = 0.5 * random.normal(size=(3, 10))[labels] + random.normal(size=(700, 10))
+    mixed = x * np.logspace(0, -1.5, 10) @ np.linalg.qr(random.normal(size=(10, 10)))[0]
+    return np.maximum(mixed, 0), labels
+
+
+def _separable(random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    labels = np.arange(200) % 4
+    return 3 * random.normal(size=(4, 30))[labels] + random.normal(size=(200, 30)), labels
+
+
+def _more_features_than_rows(random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    labels = random.integers(0, 3, 80)  # no feature tells them apart
+    return random.normal(size=(80, 120)), labels
+
+
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("problem", [_rare_classes, _separable, _more_features_than_rows])
+def test_every_fit_of_a_small_path_is_scikit_learns_optimum(problem, weighted, seed):
+    random = np.random.default_rng(seed)
+    x, labels = problem(random)
+    weights, classes = random.choice([0.01, 1, 50], len(x)) if weighted else np.ones(len(x)), labels.max() + 1
     with workers() as pool:
-        train = training_coordinates(x.astype(np.float32), labels, pool)
-        for l2 in (1e-3, 1e-6):
-            path = tuple(value for value in L2_VALUES if value > l2 / 1.5)
-            _, found = search_logistic(train, train, 17, path, pool, criterion=lambda probabilities, own: 0.0)
-            rows = train.rows.astype(np.float64)
+        train = training_coordinates(x.astype(np.float32), labels, pool, weights=weights if weighted else None)
+        rows, counts = train.rows, train.row_weights
+        near = list(logistic_path(rows, labels, classes, L2_VALUES, pool, counts=counts))
+        fits = [logistic_optimum(fit, rows, labels, pool, counts=counts) for fit in near]
+    assert all(fit.left <= TOLERANCE for fit in fits)
+    for fit in fits[::-6]:
+        l2, share = fit.l2, weights / weights.sum()
+        best = LogisticRegression(C=1 / (l2 * weights.sum()), solver="newton-cholesky", tol=1e-9, max_iter=1000)
+        best.fit(rows.astype(np.float64), labels, sample_weight=weights)
 
-            def objective(values, l2=l2, rows=rows):
-                weights, bias = values[:-17].reshape(17, -1), values[-17:]
-                logs = log_softmax(rows @ weights.T + bias, axis=1)
-                slope = (np.exp(logs) - np.eye(17)[labels]) / len(rows)
-                loss = -logs[np.arange(len(rows)), labels].mean() + 0.5 * l2 * np.sum(weights**2)
-                return loss, np.concatenate([(slope.T @ rows + l2 * weights).ravel(), slope.sum(axis=0)])
+        def objective(coefficients, bias, l2=l2, share=share):
+            logs = log_softmax(rows.astype(np.float64) @ coefficients.T + bias, axis=1)
+            return -share @ logs[np.arange(len(rows)), labels] + 0.5 * l2 * np.sum(coefficients**2)
 
-            ours = np.concatenate([found.weights.ravel(), found.bias])
-            options = {"maxiter": 10_000, "maxfun": 20_000, "ftol": 0, "gtol": 1e-9, "maxcor": 50}
-            best = minimize(objective, ours, jac=True, method="L-BFGS-B", options=options)
-            assert objective(ours)[0] <= best.fun + 1e-6
+        assert fit.loss <= objective(best.coef_, best.intercept_) + TOLERANCE
+        assert fit.loss == pytest.approx(objective(fit.weights, fit.bias), abs=1e-10)
 
 
 def test_the_ridge_path_is_scikit_learns_to_a_thousandth(problem):
@@ -231,8 +249,11 @@ def test_the_logistic_probe_keeps_scikit_learns_protocol():
 
 
 def test_a_fit_that_is_not_finished_is_no_secret(digits, monkeypatch):
-    monkeypatch.setattr("bottleneck_features.models.logistic.ITERATIONS", 2)
-    with pytest.warns(ConvergenceWarning, match=r"l2 = 0\.0001 stopped before its optimum, after 2 iterations"):
+    monkeypatch.setattr("bottleneck_features.models.logistic.STEPS", 1)
+    monkeypatch.setattr("bottleneck_features.models.logistic.PRODUCTS", 1)
+    with pytest.warns(
+        ConvergenceWarning, match=r"l2 = 0\.0001 stopped before its optimum: \S+ nats may be left to gain"
+    ):
         models.LogisticPath(l2=(1e-4,)).fit(*digits[:2])
 
 

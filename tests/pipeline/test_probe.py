@@ -1,6 +1,7 @@
 """The probe as a user runs it: a table chosen on validation images, one look at the test images, a head that predicts."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -97,6 +98,14 @@ def test_the_table_and_the_pictures_are_shown(extracted):
         "depth.png",
         "network",
     }
+
+
+def test_fits_that_stopped_early_are_said_in_words(extracted, monkeypatch):
+    monkeypatch.setattr("bottleneck_features.models.logistic.STEPS", 0)
+    done = invoke("probe", *SMALL, "--set", "head.epochs=1", home=extracted)
+    assert done.exit_code == 0, done.output
+    assert re.search(r"^! The logistic regression with l2 = \S+ stopped before its optimum:", done.stderr, re.MULTILINE)
+    assert "ConvergenceWarning" not in done.stderr
 
 
 def test_without_a_cache_the_next_command_is_named(tmp_path):
