@@ -267,7 +267,7 @@ def reliability_text(measured: Mapping[str, Any]) -> str:
     shown = f"expected error {100 * error:.1f} points [{100 * low:.1f}, {100 * high:.1f}]"
     if error <= limit:
         return f"{shown}, not to be told from a perfectly calibrated classifier, which would show {100 * floor:.1f}"
-    return f"{shown}, of which a perfectly calibrated classifier would show {100 * floor:.1f}"
+    return f"{shown}, where a perfectly calibrated classifier would show {100 * floor:.1f}"
 
 
 def _change(change: Mapping[str, Any] | None) -> str:

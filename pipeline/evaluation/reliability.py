@@ -10,6 +10,7 @@ import numpy as np
 from scipy.stats import rankdata
 
 from bottleneck_features.models.criteria import log_loss
+from bottleneck_features.pipeline.evaluation.groups import images_kept
 
 BINS = 15
 DRAWS = 400
@@ -67,7 +68,8 @@ def reliability(labels: np.ndarray, probabilities: np.ndarray, groups: np.ndarra
     The noise is what the error is where answers are right as often as their confidences say, drawn 400 times; with groups
     each group's residuals, right minus confidence, get random signs instead, which keeps what its images have in common.
     The interval is of 400 bootstrap draws of images, or of groups. Its upper end is the percentile, less the draws' bias. Its
-    lower end is the basic bootstrap's, but 0 unless the error exceeds the noise limit. How often it holds the true error:
+    lower end is the basic bootstrap's, but 0 unless the error exceeds the noise limit. Draws of few groups, or unequal ones,
+    differ too little: theirs are spread as far as `images_kept` says. How often the interval holds the true error:
     `benchmarks/calibration_noise.py`, docs/results.md.
 
     Sources: J. Bröcker and L. A. Smith, Increasing the reliability of reliability diagrams, Weather and Forecasting 22,
@@ -92,13 +94,15 @@ def reliability(labels: np.ndarray, probabilities: np.ndarray, groups: np.ndarra
     )
     equal_mass = (rankdata(confidence, method="min").astype(int) - 1) * BINS // len(labels)  # equal ones in one bin
     error, noise = _error(bins, right - confidence), _noise(bins, confidence, right, groups)
-    limit = float(np.quantile(noise, 1 - TAIL))
+    drawn = _bootstrapped(bins, right - confidence, groups)
+    wider = _wider(bins, right - confidence, groups, drawn)
+    limit = float(_spread(noise, wider, 1 - TAIL))
     return Reliability(
         counts,
         mean_confidence,
         accuracy,
         error,
-        _interval(error, _bootstrapped(bins, right - confidence, groups), limit),
+        _interval(error, drawn, limit, wider),
         float(noise.mean()),
         limit,
         _error(equal_mass, right - confidence),
@@ -130,8 +134,21 @@ def _drawn(one: Callable[[], float]) -> np.ndarray:
     return np.array([one() for _ in range(DRAWS)])
 
 
-def _interval(error: float, drawn: np.ndarray, limit: float) -> tuple[float, float]:
-    high = float(np.quantile(drawn, 1 - TAIL / 2))
+def _wider(bins: np.ndarray, residuals: np.ndarray, groups: np.ndarray | None, drawn: np.ndarray) -> float:
+    """Return how many times wider than their draws the errors of groups are, which draws of few or unequal groups do not show."""
+    if groups is None:
+        return 1.0
+    influence = np.sign(np.bincount(bins, residuals, BINS))[bins] * residuals - _error(bins, residuals)
+    error = np.sqrt(np.square(influence).mean() / len(bins) / images_kept(influence, groups))
+    return max(1.0, float(error / max(drawn.std(), 1e-12)))
+
+
+def _spread(drawn: np.ndarray, wider: float, share: float) -> float:
+    return float(drawn.mean() + wider * (np.quantile(drawn, share) - drawn.mean()))
+
+
+def _interval(error: float, drawn: np.ndarray, limit: float, wider: float) -> tuple[float, float]:
+    high = _spread(drawn, wider, 1 - TAIL / 2)
     bias = float(drawn.mean()) - error
     lower = max(0.0, 2 * error - high) if error > limit else 0.0
     return min(lower, error), min(1.0, max(error, high - bias))
