@@ -5,9 +5,11 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NoReturn
 
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 _ends_itself = False
+_was_asked = False
 
 
 def this_process_is_a_command() -> None:
@@ -22,8 +24,28 @@ def stopping_as_ctrl_c_does() -> None:
     Who ignores a signal, as `nohup` does, goes on ignoring it.
     """
     for number in SIGNALS:
-        if signal.getsignal(number) is signal.SIG_DFL:
-            signal.signal(number, signal.default_int_handler)
+        if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+            signal.signal(number, _interrupt)
+
+
+def _interrupt(*_: object) -> NoReturn:
+    global _was_asked
+    _was_asked = True
+    raise KeyboardInterrupt
+
+
+@contextmanager
+def stopping_is_heard() -> Iterator[None]:
+    """Raise KeyboardInterrupt for every error after this process was asked to end.
+
+    Compiled code that calls Python, such as OpenVINO's converter, makes errors of its own of a KeyboardInterrupt.
+    """
+    try:
+        yield
+    except Exception as error:
+        if _was_asked:
+            raise KeyboardInterrupt from error
+        raise
 
 
 @contextmanager
@@ -38,7 +60,9 @@ def stopping_at_once(stream: int = 2) -> Iterator[None]:
     ours = _ends_itself and threading.current_thread() is threading.main_thread()
     before = {number: signal.getsignal(number) for number in SIGNALS} if ours else {}
     heeded = {
-        number: handler for number, handler in before.items() if handler in (signal.default_int_handler, signal.SIG_DFL)
+        number: handler
+        for number, handler in before.items()
+        if handler in (signal.default_int_handler, signal.SIG_DFL, _interrupt)
     }
 
     def stop(*_: object) -> None:

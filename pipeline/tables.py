@@ -265,6 +265,8 @@ def reliability_text(measured: Mapping[str, Any]) -> str:
     error, floor, limit = measured["expected_calibration_error"], measured["noise_floor"], measured["noise_limit"]
     low, high = measured["interval"]
     shown = f"expected error {100 * error:.1f} points [{100 * low:.1f}, {100 * high:.1f}]"
+    if limit >= 1:
+        return f"{shown}: the images are of too few groups to tell how much of it is noise"
     if error <= limit:
         return f"{shown}, not to be told from a perfectly calibrated classifier, which would show {100 * floor:.1f}"
     return f"{shown}, where a perfectly calibrated classifier would show {100 * floor:.1f}"

@@ -2,8 +2,9 @@
 
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import suppress
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,17 @@ BUILD = networks.build_network
 settings.register_profile("shared machine", deadline=None)  # others use its cores too: no example has a time of its own
 settings.load_profile("shared machine")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that wait leave the cores to the other tests
+
+
+@contextmanager
+def _built_by(build: Callable[[networks.WantedNetwork], models.Extractor]) -> Iterator[None]:
+    """Let `build` take the place of `build_network` in every module that has it."""
+    before = networks.build_network
+    with pytest.MonkeyPatch.context() as patch:
+        for name, module in list(sys.modules.items()):
+            if name.startswith("bottleneck_features.") and vars(module).get("build_network") is before:
+                patch.setattr(module, "build_network", build)
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -40,16 +52,14 @@ def shared_networks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
                 copy.rename(kept)
         return made
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(networks, "build_network", copied_or_built)
+    with _built_by(copied_or_built):
         yield folder
 
 
 @pytest.fixture(scope="module")
 def own_networks() -> Iterator[None]:
     """Let a module's commands compile what is not in their homes, as users' do."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(networks, "build_network", BUILD)
+    with _built_by(BUILD):
         yield
 
 

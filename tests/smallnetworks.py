@@ -4,7 +4,7 @@ from pathlib import Path
 
 
 def small_network(file: Path, seed: int) -> Path:
-    """A network that takes images of any size; its last layer, `last`, has 16 channels."""
+    """A network that takes images of any size; its layers `first` and `last` have 8 and 16 channels."""
     images, x = _layers(seed)
     return _saved(images, x, file)
 
@@ -23,7 +23,7 @@ def _layers(seed: int):
 
     keras.utils.set_random_seed(seed)
     images = keras.Input((32, 32, 3))
-    x = layers.Conv2D(8, 3, strides=2, activation="relu")(layers.Rescaling(1 / 255)(images))
+    x = layers.Conv2D(8, 3, strides=2, activation="relu", name="first")(layers.Rescaling(1 / 255)(images))
     return images, layers.Conv2D(16, 3, strides=2, activation="relu", name="last")(x)
 
 

@@ -43,7 +43,7 @@ def test_imports_go_down_only_and_every_module_was_seen():
         ("features/reader.py", "import keras", "without a deep-learning framework"),
     ],
 )
-@pytest.mark.parametrize("types_only", [False, True])
+@pytest.mark.parametrize("types_only", [True, pytest.param(False, marks=pytest.mark.slow)])  # types are easier to miss
 def test_an_import_that_runs_up_or_in_a_circle_is_refused(checkout, file, line, contract, types_only):
     planted = checkout / file
     if types_only:

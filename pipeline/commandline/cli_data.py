@@ -122,8 +122,8 @@ def inspect_command(request: Request, everything: bool) -> None:
     """Inspect the images before training: what the data set contains, and which problems it has.
 
     Class balance, sizes, repeated images within and across the splits, conflicting labels, groups in several splits, and
-    shortcuts: properties that predict the label without the picture. Writes result.json and inspect.html with a contact
-    sheet per class; needs no features.
+    shortcuts: properties that predict the label without the picture, and frames or stamps on one class. Writes result.json
+    and inspect.html with a contact sheet per class; needs no features.
 
     \b
     Example: bottleneck inspect -e natural-images --set dataset.path=pictures

@@ -28,7 +28,7 @@ from bottleneck_features.pipeline.commandline.output import (
     say,
 )
 from bottleneck_features.pipeline.home import DEFAULT_HOME, HOME_VARIABLE, home_words, usable_home
-from bottleneck_features.stopping import stopping_at_once
+from bottleneck_features.stopping import stopping_at_once, stopping_is_heard
 
 if TYPE_CHECKING:
     from bottleneck_features.pipeline.experiment import Experiment
@@ -64,7 +64,7 @@ class Commands(click.Group):
         if ctx.params.get("debug"):
             return super().invoke(ctx)
         try:
-            with _early_stops_in_words():
+            with stopping_is_heard(), _early_stops_in_words():
                 return super().invoke(ctx)
         except KeyboardInterrupt:
             fail(INTERRUPT_MESSAGES.get(ctx.invoked_subcommand or "", "Stopped."), 1)

@@ -18,6 +18,7 @@ from bottleneck_features.features.storage import remove_stale
 from bottleneck_features.foreign import read_json
 from bottleneck_features.models.rows import mean_over_positions, unit_rows
 from bottleneck_features.pipeline.datasets import Dataset
+from bottleneck_features.pipeline.evaluation.details import Place, details, same_details
 from bottleneck_features.pipeline.evaluation.likeness import (
     SMALLEST_SIDE,
     UNMISTAKABLE,
@@ -33,7 +34,7 @@ from bottleneck_features.pipeline.tables import percent_text
 
 # Chosen by looking at CIFAR-10's pairs with a ResNet-50: docs/results.md says what each one keeps out.
 SAME_CONTENT, PLAUSIBLE = 0.85, 0.80
-RULE = "1"  # to be raised with any change of what counts as a duplicate
+RULE = "2"  # to be raised with any change of what counts as a duplicate
 
 
 @dataclass(frozen=True)
@@ -149,8 +150,9 @@ def find_duplicates(dataset: Dataset, cache: Features | None, holdout: Holdout, 
     Exact ones have the same SHA-256 of their pixels, as they are or mirrored. For near ones an image is described by its
     8×8 lowest DCT frequencies in each colour, without the mean, at unit length; mirroring only changes signs. A pair is
     near when pixels and features agree: similarity s ≥ 0.985 and feature cosine ≥ 0.80, or s ≥ 0.90, much above the
-    tenth nearest image's (1 − s ≤ 0.4 (1 − s₁₀)), and cosine ≥ 0.85. One of the two is not enough: different seas under a
-    horizon have similar pixels, different textures have similar features. Shifted, cropped or rotated copies are not found.
+    tenth nearest image's (1 − s ≤ 0.4 (1 − s₁₀)), and cosine ≥ 0.85; or, where features do not agree, when the details do
+    (`same_details`). Low frequencies alone are not enough: different seas under a horizon have similar ones. Shifted, cropped or
+    rotated copies are not found.
     Images under 16 pixels per side are not compared: different ones are too similar. Memory is bounded for any number of
     images.
 
@@ -167,20 +169,23 @@ def find_duplicates(dataset: Dataset, cache: Features | None, holdout: Holdout, 
         The `Duplicates`.
     """
     used = (holdout.train, holdout.validation) if scored.split == "test" else (holdout.train,)
-    theirs = [(part.split, index) for part in used for index in part.indices]
+    theirs = [Place(part.split, int(index)) for part in used for index in part.indices]
     ids = dataset.splits[scored.split].ids[scored.indices]
     described = np.concatenate([perceptual_hashes(dataset, part) for part in used])
     own = perceptual_hashes(dataset, scored)
     found = _exact_matches(described["digest"], own)
-    near_ones = "low DCT frequencies and feature cosine"
+    near_ones = "low DCT frequencies, and feature cosine or details"
     if min(dataset.image_shape[:2]) < SMALLEST_SIDE:
         near_ones = f"not looked for: images under {SMALLEST_SIDE} pixels per side are too alike"
     elif cache is None:
         near_ones = "not looked for: there is no feature cache"
     else:
-        found = {**_near_matches(described["frequencies"], own["frequencies"], theirs, scored, cache), **found}
+        near = _near_matches(dataset, described["frequencies"], own["frequencies"], theirs, scored, cache)
+        found = {**near, **found}
     pairs = tuple(
-        Duplicate(str(dataset.splits[theirs[other][0]].ids[theirs[other][1]]), str(ids[row]), kind, similarity, cosine)
+        Duplicate(
+            str(dataset.splits[theirs[other].split].ids[theirs[other].index]), str(ids[row]), kind, similarity, cosine
+        )
         for row, (other, kind, similarity, cosine) in sorted(found.items())
     )
     affected = np.zeros(len(ids), bool)
@@ -203,21 +208,39 @@ def _exact_matches(digests: np.ndarray, own: np.ndarray) -> dict[int, Match]:
 
 
 def _near_matches(
-    frequencies: np.ndarray, own: np.ndarray, theirs: list[tuple[str, int]], scored: Subset, cache: Features
+    dataset: Dataset, frequencies: np.ndarray, own: np.ndarray, theirs: list[Place], scored: Subset, cache: Features
 ) -> dict[int, Match]:
     candidates = frequencies.reshape(len(frequencies), -1)
     found: dict[int, Match] = {}
+    unlike: list[tuple[int, Match]] = []  # by their features, which a strong JPEG compression changes
     for kind, queries in (("near", own), ("mirrored-near", flipped(own))):
         for row, other, similarity in near_duplicate_pairs(candidates, queries.reshape(len(own), -1)):
-            cosine = _feature_cosine(cache, theirs[other], (scored.split, int(scored.indices[row])))
-            enough = PLAUSIBLE if similarity >= UNMISTAKABLE else SAME_CONTENT
-            if cosine >= enough and similarity > found.get(row, (0, "", -1.0, None))[2]:
-                found[row] = (other, kind, similarity, cosine)
+            cosine = _feature_cosine(cache, theirs[other], _place(scored, row))
+            match: Match = (other, kind, similarity, cosine)
+            if cosine >= (PLAUSIBLE if similarity >= UNMISTAKABLE else SAME_CONTENT):
+                _keep_nearest(found, row, match)
+            else:
+                unlike.append((row, match))
+    pairs = [(theirs[other], _place(scored, row), kind != "near") for row, (other, kind, _, _) in unlike]
+    for (row, match), detail in zip(unlike, details(dataset, pairs), strict=True):
+        if same_details(match[2], detail):
+            _keep_nearest(found, row, match)
     return found
 
 
-def _feature_cosine(cache: Features, used: tuple[str, int], scored: tuple[str, int]) -> float:
+def _keep_nearest(found: dict[int, Match], row: int, match: Match) -> None:
+    if row not in found or match[2] > found[row][2]:
+        found[row] = match
+
+
+def _place(part: Subset, row: int) -> Place:
+    return Place(part.split, int(part.indices[row]))
+
+
+def _feature_cosine(cache: Features, used: Place, scored: Place) -> float:
     """Return the largest cosine between any two views; spatial maps are averaged over their positions first."""
     views = len(cache.identity["input.views"])
-    first, second = (unit_rows(mean_over_positions(cache[split].x[[index]], views)) for split, index in (used, scored))
+    first, second = (
+        unit_rows(mean_over_positions(cache[place.split].x[[place.index]], views)) for place in (used, scored)
+    )
     return float((first @ second.T).max())

@@ -43,6 +43,11 @@ def group_warnings(names: np.ndarray | None, images: str) -> tuple[str, ...]:
     if names is None or numbers is None:
         return ()
     counts = np.bincount(numbers)
+    if len(counts) == 1:
+        return (
+            f"Groups: the {len(numbers):,} {images} are all of one group, {str(names[0])!r} (dataset.group): they say next to "
+            "nothing of images of other groups, and every interval is wide for it.",
+        )
     share, largest = counts.max() / len(numbers), names[int(np.argmax(numbers == counts.argmax()))]
     found = [
         f"The {len(numbers):,} {images} come in {len(counts):,} groups (dataset.group). Figures are means over images; their "

@@ -10,11 +10,11 @@ import numpy as np
 from scipy.stats import rankdata
 
 from bottleneck_features.models.criteria import log_loss
-from bottleneck_features.pipeline.evaluation.groups import images_kept
 
 BINS = 15
 DRAWS = 400
 TAIL = 0.05
+FEWEST_GROUPS = 20
 
 
 @dataclass(frozen=True)
@@ -68,9 +68,9 @@ def reliability(labels: np.ndarray, probabilities: np.ndarray, groups: np.ndarra
     The noise is what the error is where answers are right as often as their confidences say, drawn 400 times; with groups
     each group's residuals, right minus confidence, get random signs instead, which keeps what its images have in common.
     The interval is of 400 bootstrap draws of images, or of groups. Its upper end is the percentile, less the draws' bias. Its
-    lower end is the basic bootstrap's, but 0 unless the error exceeds the noise limit. Draws of few groups, or unequal ones,
-    differ too little: theirs are spread as far as `images_kept` says. How often the interval holds the true error:
-    `benchmarks/calibration_noise.py`, docs/results.md.
+    lower end is the basic bootstrap's, but 0 unless the error exceeds the noise limit. How often it holds the true error:
+    `benchmarks/calibration_noise.py`, docs/results.md. Of fewer groups than 20 of one size, or as many unequal ones, neither is
+    known: the interval is all that is possible, and the limit 1.
 
     Sources: J. Bröcker and L. A. Smith, Increasing the reliability of reliability diagrams, Weather and Forecasting 22,
     2007 (the noise); C. F. J. Wu, Jackknife, bootstrap and other resampling methods in regression analysis, Annals of
@@ -94,20 +94,29 @@ def reliability(labels: np.ndarray, probabilities: np.ndarray, groups: np.ndarra
     )
     equal_mass = (rankdata(confidence, method="min").astype(int) - 1) * BINS // len(labels)  # equal ones in one bin
     error, noise = _error(bins, right - confidence), _noise(bins, confidence, right, groups)
-    drawn = _bootstrapped(bins, right - confidence, groups)
-    wider = _wider(bins, right - confidence, groups, drawn)
-    limit = float(_spread(noise, wider, 1 - TAIL))
+    limit = float(np.quantile(noise, 1 - TAIL))
+    ends = _interval(error, _bootstrapped(bins, right - confidence, groups), limit)
+    if _too_few(groups, len(labels)):
+        ends, limit = (0.0, 1.0), 1.0
     return Reliability(
         counts,
         mean_confidence,
         accuracy,
         error,
-        _interval(error, drawn, limit, wider),
+        ends,
         float(noise.mean()),
         limit,
         _error(equal_mass, right - confidence),
         log_loss(probabilities, labels),
     )
+
+
+def _too_few(groups: np.ndarray | None, images: int) -> bool:
+    """Return whether images are of fewer groups than draws of groups can tell of, unequal ones counted as fewer equal ones."""
+    if groups is None:
+        return images < 2
+    sizes = np.unique(groups, return_counts=True)[1]
+    return float(images**2 / np.square(sizes).sum()) < FEWEST_GROUPS
 
 
 def _error(bins: np.ndarray, residuals: np.ndarray, weights: np.ndarray | None = None) -> float:
@@ -134,21 +143,8 @@ def _drawn(one: Callable[[], float]) -> np.ndarray:
     return np.array([one() for _ in range(DRAWS)])
 
 
-def _wider(bins: np.ndarray, residuals: np.ndarray, groups: np.ndarray | None, drawn: np.ndarray) -> float:
-    """Return how many times wider than their draws the errors of groups are, which draws of few or unequal groups do not show."""
-    if groups is None:
-        return 1.0
-    influence = np.sign(np.bincount(bins, residuals, BINS))[bins] * residuals - _error(bins, residuals)
-    error = np.sqrt(np.square(influence).mean() / len(bins) / images_kept(influence, groups))
-    return max(1.0, float(error / max(drawn.std(), 1e-12)))
-
-
-def _spread(drawn: np.ndarray, wider: float, share: float) -> float:
-    return float(drawn.mean() + wider * (np.quantile(drawn, share) - drawn.mean()))
-
-
-def _interval(error: float, drawn: np.ndarray, limit: float, wider: float) -> tuple[float, float]:
-    high = _spread(drawn, wider, 1 - TAIL / 2)
+def _interval(error: float, drawn: np.ndarray, limit: float) -> tuple[float, float]:
+    high = float(np.quantile(drawn, 1 - TAIL / 2))
     bias = float(drawn.mean()) - error
     lower = max(0.0, 2 * error - high) if error > limit else 0.0
     return min(lower, error), min(1.0, max(error, high - bias))

@@ -155,7 +155,13 @@ class Study(OpenedExperiment):
         """Return what a reader of the figures must know of folds and groups."""
         folds = self.evaluation.warnings() if isinstance(self.evaluation, FoldedSet) else ()
         kind = "training" if folds else self.evaluation.kind
-        return (*folds, *group_warnings(groups_of(self.dataset, self.scored_images), f"{kind} images"))
+        chose = () if folds or self.chooses_on_scored_images else self._validation_groups()
+        return (*folds, *group_warnings(groups_of(self.dataset, self.scored_images), f"{kind} images"), *chose)
+
+    def _validation_groups(self) -> tuple[str, ...]:
+        """Return what is to be known of one large group among the validation images, which choose settings."""
+        found = group_warnings(groups_of(self.dataset, self.holdout.validation), "validation images")
+        return tuple(text for text in found if text.startswith("Groups: "))
 
     def write(self, details: Mapping[str, Any], warnings: Sequence[str], cache_key: str) -> Result:
         """Write the result, see `OpenedExperiment.write`; one that scored test images says how often they were looked at."""

@@ -11,7 +11,7 @@ from bottleneck_features.pipeline.datasets import Dataset
 from bottleneck_features.pipeline.datasets.dataset import ImageOrigin
 from bottleneck_features.pipeline.datasets.pixels.unusable import UnusableImage
 from bottleneck_features.pipeline.errors import ChangedImage
-from bottleneck_features.pipeline.inspection.repeats import Place, images_at
+from bottleneck_features.pipeline.evaluation.details import Place, images_at
 from bottleneck_features.pipeline.results import write_bytes
 
 _MOST = 40  # thumbnails of a class

@@ -1,15 +1,13 @@
 """Images that a data set holds more than once, within and across its splits, by their pixels."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from bottleneck_features.pipeline.datasets import Dataset
-from bottleneck_features.pipeline.datasets.pixels.perceptual import FREQUENCIES, lowest_frequencies
 from bottleneck_features.pipeline.datasets.splitting import linked
-from bottleneck_features.pipeline.datasets.texts import batches
+from bottleneck_features.pipeline.evaluation.details import Place, details, same_details
 from bottleneck_features.pipeline.evaluation.likeness import (
     SMALLEST_SIDE,
     flipped,
@@ -18,19 +16,7 @@ from bottleneck_features.pipeline.evaluation.likeness import (
 )
 from bottleneck_features.pipeline.evaluation.splits import Subset
 
-FINEST = 4 * FREQUENCIES  # frequencies compared per side, where images have so many
-DETAIL = 0.75  # of 600 JPEG copies of CIFAR-10 images all are above at quality 75, 99 % at quality 30
-_PAIRS_AT_A_TIME = 10_000  # whose higher frequencies are held, 4 KiB an image
-_HELD_BYTES = 8 << 20  # of images
 MOST_COMPARED = 100_000  # images; the time grows with the square
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a sample is: its split and its position in it."""
-
-    split: str
-    index: int
 
 
 @dataclass(frozen=True)
@@ -129,61 +115,12 @@ def _near(
     for kind, queries in (("near", flat), ("mirrored-near", flipped(own).reshape(len(own), -1))):
         for query, other, similarity in near_duplicate_pairs(flat, queries, count):
             a, b = sorted((int(originals[query]), int(originals[other])))
-            candidates.setdefault((a, b), (kind, similarity))
-    for several in batches(candidates.items(), _PAIRS_AT_A_TIME):
-        rows = sorted({row for pair, _ in several for row in pair})
-        known = dict(zip(rows, _details(dataset, [places[row] for row in rows]), strict=True))
-        for (a, b), (kind, similarity) in several:
-            detail = detail_cosine(known[a], known[b] if kind == "near" else _mirrored(known[b]))
-            if detail >= DETAIL:
-                yield a, b, kind, similarity, detail
-
-
-def _details(dataset: Dataset, places: Sequence[Place]) -> list[np.ndarray]:
-    at_a_time = max(1, _HELD_BYTES // int(np.prod(dataset.image_shape)))
-    with threadpool_limits(1, user_api="blas"):  # threads would wait for one another at each small image
-        return [middle_frequencies(image) for some in batches(places, at_a_time) for image in images_at(dataset, some)]
-
-
-def images_at(dataset: Dataset, places: Sequence[Place]) -> list[np.ndarray]:
-    """Return whole images at some places, in their order; each split is read once, in its own order."""
-    found: dict[Place, np.ndarray] = {}
-    for split in {place.split for place in places}:
-        indices = sorted({place.index for place in places if place.split == split})
-        images = dataset.whole_images(split, np.array(indices))
-        found |= {Place(split, index): image for index, image in zip(indices, images, strict=True)}
-    return [found[place] for place in places]
-
-
-def middle_frequencies(image: np.ndarray) -> np.ndarray:
-    """Return what perceptual hashes leave out of an image: the 32×32 lowest frequencies of its brightness without the 8×8 lowest.
-
-    Args:
-        image: `(height, width, 3)` uint8.
-
-    Returns:
-        `(32, 32)` float32, fewer where the image has fewer pixels; zeros for the lowest.
-    """
-    vertical, horizontal = (lowest_frequencies(side, FINEST) for side in image.shape[:2])
-    red, green, blue = np.moveaxis(image.astype(np.float32), 2, 0)
-    found = vertical @ ((red + green + blue) / 3) @ horizontal.T
-    found[:FREQUENCIES, :FREQUENCIES] = 0
-    return found
-
-
-def detail_cosine(first: np.ndarray, second: np.ndarray) -> float:
-    """Return how alike two images are in their middle frequencies: the cosine, −1..1; 0 where one of them has no such detail.
-
-    Args:
-        first: as from `middle_frequencies`.
-        second: likewise, of an image of the same size.
-    """
-    length = float(np.linalg.norm(first) * np.linalg.norm(second))
-    return float((first * second).sum()) / length if length > 1e-3 else 0.0
-
-
-def _mirrored(frequencies: np.ndarray) -> np.ndarray:
-    return frequencies * (-1.0) ** np.arange(frequencies.shape[1])
+            if similarity > candidates.get((a, b), ("", -1.0))[1]:  # symmetric pictures are alike both ways
+                candidates[a, b] = kind, similarity
+    pairs = [(places[a], places[b], kind != "near") for (a, b), (kind, _) in candidates.items()]
+    for ((a, b), (kind, similarity)), detail in zip(candidates.items(), details(dataset, pairs), strict=True):
+        if same_details(similarity, detail):
+            yield a, b, kind, similarity, detail
 
 
 def _sets(places: list[Place], links: list[tuple[int, int]]) -> Iterator[tuple[Place, ...]]:

@@ -1,16 +1,20 @@
 """Shortcuts: how well the label is predicted by properties that are not in the picture."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, cross_val_predict
 from sklearn.tree import DecisionTreeClassifier
 
+from bottleneck_features.errors import enumerated
 from bottleneck_features.pipeline.datasets.dataset import stratified_sample
-from bottleneck_features.pipeline.evaluation.scores import mcnemar, score
+from bottleneck_features.pipeline.evaluation.differences import Answers, paired_difference
+from bottleneck_features.pipeline.evaluation.scores import score
 from bottleneck_features.pipeline.inspection.hints import Hint
+from bottleneck_features.pipeline.inspection.regions import BORDER, Region
 from bottleneck_features.pipeline.method_row import Score
 from bottleneck_features.pipeline.tables import percent_text, score_text
 
@@ -32,10 +36,12 @@ class Shortcut:
         name: of the hint.
         score: cross-validated accuracy with its interval.
         baseline: the accuracy of always naming the most frequent class.
-        p_value: of the exact McNemar test against that baseline.
+        p_value: against that baseline.
         skill: the share of the baseline's errors that the hint removes; below 0: none.
         of_content: whether the hint also depends on what the picture shows.
         given_away: classes that it alone identifies with at least 90 % precision and recall.
+        effect: of the border or a corner: by how many standard deviations it stands out from what is beside it, in the images
+            of the class where this is the most; else None.
         warns: whether a warning names it.
     """
 
@@ -46,6 +52,7 @@ class Shortcut:
     skill: float
     of_content: bool
     given_away: tuple[str, ...]
+    effect: float | None
     warns: bool
 
     def as_json(self) -> dict[str, Any]:
@@ -73,7 +80,7 @@ def find_shortcuts(
     warns when the exact McNemar test against the most frequent class has p < 0.05 / (number of hints), and it either
     removes at least 15 % of that baseline's errors or identifies a class of 20 images or more. A hint that also depends on
     what the picture shows (mean colour, bytes) must remove 50 %. Classes with fewer images, or groups, than folds are left
-    out. Images of one group are not independent, so that with groups the p-value is too small.
+    out. With groups the comparison is by the interval of the difference, which counts groups.
 
     Args:
         hints: the properties of each image.
@@ -89,11 +96,52 @@ def find_shortcuts(
         return ()
     kept = kept[stratified_sample(labels[kept], _MOST)]
     own, together = labels[kept], None if groups is None else groups[kept]
-    found = [
-        _measured(hint, hint.values[kept], own, groups=together, class_names=class_names, count=len(hints))
-        for hint in hints
-    ]
+    found = [_measured(hint, kept, own, groups=together, class_names=class_names, count=len(hints)) for hint in hints]
     return tuple(sorted(found, key=lambda shortcut: -shortcut.skill))
+
+
+def shortcuts_of_regions(
+    regions: Sequence[Region], labels: np.ndarray, groups: np.ndarray | None, class_names: Sequence[str]
+) -> tuple[Shortcut, ...]:
+    """Measure how well the border and each corner of images predict the label; one that is marked for a class warns.
+
+    Args:
+        regions: from `find_marks`.
+        labels: `(n,)` integers.
+        groups: `(n,)`, or None.
+        class_names: of the labels.
+    """
+    warned = {region.name: marks for region, marks in warned_marks(regions)}
+    effects = {region.name: max(region.marks.values(), default=0.0) for region in regions}
+
+    def with_marks(own: Shortcut) -> Shortcut:
+        names = tuple(str(class_names[label]) for label in warned.get(own.name, ()))
+        return replace(own, given_away=names, effect=effects[own.name], warns=bool(names))
+
+    hints = [Hint(region.name, region.values) for region in regions]
+    return tuple(map(with_marks, find_shortcuts(hints, labels, groups, class_names)))
+
+
+def mark_warnings(regions: Sequence[Region], class_names: Sequence[str]) -> tuple[str, ...]:
+    """Return the warnings of frames and stamps: see `find_marks`."""
+    return tuple(
+        f"Shortcut: in the images of {enumerated((repr(str(class_names[label])) for label in marks), 5)} the {region.name} "
+        f"stands out from what is beside it, by up to {max(marks.values()):.1f} standard deviations, more than in other classes, "
+        "as a frame, a stamp or a cut-out would. Look at the contact sheets: a network may learn this in place of what is shown."
+        for region, marks in warned_marks(regions)
+    )
+
+
+def warned_marks(regions: Sequence[Region]) -> Iterator[tuple[Region, Mapping[int, float]]]:
+    """Give the regions that warn, with the classes: three marked corners or more are those of a frame, fewer are stamps."""
+    corners = Counter(label for region in regions if region.name != BORDER for label in region.marks)
+    frames = {
+        label for region in regions if region.name == BORDER for label in region.marks if corners[label] not in (1, 2)
+    }
+    for region in regions:
+        marks = {label: own for label, own in region.marks.items() if (label in frames) == (region.name == BORDER)}
+        if marks:
+            yield region, marks
 
 
 def _usable(labels: np.ndarray, groups: np.ndarray | None) -> np.ndarray:
@@ -104,25 +152,35 @@ def _usable(labels: np.ndarray, groups: np.ndarray | None) -> np.ndarray:
 
 def _measured(
     hint: Hint,
-    values: np.ndarray,
+    chosen: np.ndarray,
     labels: np.ndarray,
     *,
     groups: np.ndarray | None,
     class_names: Sequence[str],
     count: int,
 ) -> Shortcut:
-    classes = np.unique(labels)
-    folds = (StratifiedKFold if groups is None else StratifiedGroupKFold)(FOLDS, shuffle=True, random_state=0)
-    tree = DecisionTreeClassifier(max_leaf_nodes=max(16, 4 * len(classes)), min_samples_leaf=LEAF, random_state=0)
-    predicted = cross_val_predict(tree, values, labels, groups=groups, cv=folds)
+    predicted = _predicted(hint.values[chosen], labels, groups)
     majority = np.full(len(labels), np.bincount(labels).argmax())
-    reached, base = score(labels, predicted), float(np.mean(labels == majority))
-    p_value = mcnemar(labels, predicted, majority).p_value
+    reached, base = score(labels, predicted, groups), float(np.mean(labels == majority))
     skill = (reached.accuracy - base) / (1 - base)
+    p_value = _p_value(labels, predicted, majority, groups)
     given_away = () if hint.of_content else _given_away(labels, predicted, class_names)
     enough = skill >= (ENOUGH_OF_CONTENT if hint.of_content else ENOUGH) or bool(given_away)
     warns = bool(enough and skill > 0 and p_value < SIGNIFICANCE / count)
-    return Shortcut(hint.name, reached, base, p_value, skill, hint.of_content, given_away, warns)
+    return Shortcut(hint.name, reached, base, p_value, skill, hint.of_content, given_away, None, warns)
+
+
+def _predicted(values: np.ndarray, labels: np.ndarray, groups: np.ndarray | None) -> np.ndarray:
+    """Return the classes `(n,)` that a small decision tree answers, cross-validated."""
+    folds = (StratifiedKFold if groups is None else StratifiedGroupKFold)(FOLDS, shuffle=True, random_state=0)
+    leaves = max(16, 4 * len(np.unique(labels)))
+    tree = DecisionTreeClassifier(max_leaf_nodes=leaves, min_samples_leaf=LEAF, random_state=0)
+    return np.asarray(cross_val_predict(tree, values, labels, groups=groups, cv=folds))
+
+
+def _p_value(labels: np.ndarray, first: np.ndarray, second: np.ndarray, groups: np.ndarray | None) -> float:
+    none = np.empty((len(labels), 0))  # accuracies are compared, which need no probabilities
+    return paired_difference(labels, Answers(none, first), Answers(none, second), groups, "accuracy").p_value
 
 
 def _given_away(labels: np.ndarray, predicted: np.ndarray, class_names: Sequence[str]) -> tuple[str, ...]:

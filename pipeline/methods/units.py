@@ -3,11 +3,12 @@
 import numpy as np
 
 from bottleneck_features.pipeline.datasets.texts import factorized
+from bottleneck_features.pipeline.evaluation.details import Place
 from bottleneck_features.pipeline.evaluation.folds import units_of
 from bottleneck_features.pipeline.evaluation.likeness import perceptual_hashes
 from bottleneck_features.pipeline.evaluation.splits import Subset
 from bottleneck_features.pipeline.evaluation.study import Study
-from bottleneck_features.pipeline.inspection.repeats import Place, find_repeats
+from bottleneck_features.pipeline.inspection.repeats import find_repeats
 
 
 def units_among(study: Study, *parts: Subset) -> np.ndarray:

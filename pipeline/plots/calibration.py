@@ -30,7 +30,7 @@ def reliability_diagram(calibration: Mapping[str, Any], title: str) -> Figure:
         _histogram(axes[1, column], measured["bins"])
         error, low, high = (100 * value for value in (measured["expected_calibration_error"], *measured["interval"]))
         axes[0, column].set_title(
-            f"{name}: error {error:.1f} points [{low:.1f}, {high:.1f}],\n"
+            f"{name}\nerror {error:.1f} points [{low:.1f}, {high:.1f}],\n"
             f"{100 * measured['noise_floor']:.1f} if perfectly calibrated",
             fontsize=10,
             loc="left",
@@ -38,7 +38,11 @@ def reliability_diagram(calibration: Mapping[str, Any], title: str) -> Figure:
     axes[0, 0].set_ylabel("top-1 accuracy")
     axes[1, 0].set_ylabel("share of images")
     figure.legend(
-        *axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False, fontsize=8
+        *axes[0, 0].get_legend_handles_labels(),
+        loc="outside lower center",
+        ncols=1 + len(columns),
+        frameon=False,
+        fontsize=8,
     )
     figure.suptitle(title, fontsize=10, x=0.01, ha="left", parse_math=False)
     return figure

@@ -10,9 +10,9 @@ from sklearn.manifold import TSNE
 
 from bottleneck_features.features import Features
 from bottleneck_features.pipeline.datasets import Dataset
+from bottleneck_features.pipeline.evaluation.details import Place
 from bottleneck_features.pipeline.evaluation.predictions import Predictions
 from bottleneck_features.pipeline.evaluation.splits import Subset
-from bottleneck_features.pipeline.inspection.repeats import Place
 from bottleneck_features.pipeline.reporting.gallery import unit_vectors
 from bottleneck_features.pipeline.reporting.thumbnails import sprite
 from bottleneck_features.plain import visible

@@ -8,9 +8,9 @@ import numpy as np
 from bottleneck_features.features import Features
 from bottleneck_features.models.rows import unit_rows
 from bottleneck_features.pipeline.datasets import Dataset
+from bottleneck_features.pipeline.evaluation.details import Place
 from bottleneck_features.pipeline.evaluation.predictions import Predictions
 from bottleneck_features.pipeline.evaluation.splits import Subset
-from bottleneck_features.pipeline.inspection.repeats import Place
 from bottleneck_features.pipeline.methods.layer_rows import LayerRows
 from bottleneck_features.pipeline.reporting.thumbnails import data_uris
 from bottleneck_features.plain import visible

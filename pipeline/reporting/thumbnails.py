@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from PIL import Image
 
 from bottleneck_features.pipeline.datasets import Dataset
+from bottleneck_features.pipeline.evaluation.details import Place
 from bottleneck_features.pipeline.inspection.contact_sheets import thumbnails
-from bottleneck_features.pipeline.inspection.repeats import Place
 from bottleneck_features.pipeline.reporting.page import data_uri
 
 QUALITY = 70  # of WebP

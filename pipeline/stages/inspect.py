@@ -14,14 +14,21 @@ from bottleneck_features.pipeline import plots
 from bottleneck_features.pipeline.datasets import Dataset
 from bottleneck_features.pipeline.datasets.assembly import resizing_of
 from bottleneck_features.pipeline.datasets.texts import concatenated, factorized
+from bottleneck_features.pipeline.evaluation.details import Place
 from bottleneck_features.pipeline.evaluation.splits import why_no_holdout
 from bottleneck_features.pipeline.evaluation.study import open_data
 from bottleneck_features.pipeline.experiment import Experiment, InputSettings
 from bottleneck_features.pipeline.input_fit import CROP, with_resolved_fit
 from bottleneck_features.pipeline.inspection.contact_sheets import contact_sheets, draw_sheet
 from bottleneck_features.pipeline.inspection.hints import hints
-from bottleneck_features.pipeline.inspection.repeats import Place, Repeats, describe_all, find_repeats
-from bottleneck_features.pipeline.inspection.shortcuts import Shortcut, find_shortcuts
+from bottleneck_features.pipeline.inspection.regions import find_marks, looked_at
+from bottleneck_features.pipeline.inspection.repeats import Repeats, describe_all, find_repeats
+from bottleneck_features.pipeline.inspection.shortcuts import (
+    Shortcut,
+    find_shortcuts,
+    mark_warnings,
+    shortcuts_of_regions,
+)
 from bottleneck_features.pipeline.kept_experiments import note_contents
 from bottleneck_features.pipeline.reporting.inspect_page import write_inspect_page
 from bottleneck_features.pipeline.results import Result, experiment_json, write_result
@@ -62,7 +69,7 @@ def inspect(experiment: Experiment, home: Path, options: tuple[str, ...] = ()) -
     with clock.phase("repeats"):
         repeats = find_repeats(dataset, places, described)
     with clock.phase("shortcuts"):
-        shortcuts = find_shortcuts(hints(dataset, described["colour"]), labels, groups, dataset.class_names)
+        shortcuts, shortcut_warnings = _shortcuts(dataset, described["colour"], labels, groups)
     with clock.phase("pictures"):
         counts = _counts(dataset)
         pictures = _pictures(dataset, counts, labels, folder)
@@ -83,7 +90,8 @@ def inspect(experiment: Experiment, home: Path, options: tuple[str, ...] = ()) -
     warnings = (
         *dataset.notices,
         *note_contents(home, experiment, dataset),
-        *_warnings(details, shortcuts),
+        *shortcut_warnings,
+        *_warnings(details),
         *_crop_warnings(seen, labels, dataset.class_names),
         *map(_group_hint, dataset.group_candidates),
         *([f"Classes: {small}"] if small else []),
@@ -103,6 +111,22 @@ def overview(result: Mapping[str, Any]) -> str:
         f"{result['data']}: {sum(sizes.values()):,} images of {classes:,} classes; "
         f"{', '.join(f'{split} {size:,}' for split, size in sizes.items())}"
     )
+
+
+def _shortcuts(
+    dataset: Dataset, colour: np.ndarray, labels: np.ndarray, groups: np.ndarray | None
+) -> tuple[tuple[Shortcut, ...], tuple[str, ...]]:
+    """Return the shortcuts, and the warnings of them."""
+    found = find_shortcuts(hints(dataset, colour), labels, groups, dataset.class_names)
+    chosen = looked_at(labels)
+    own = None if groups is None else groups[chosen]
+    regions = find_marks(dataset, labels[chosen], chosen)
+    parts = shortcuts_of_regions(regions, labels[chosen], own, dataset.class_names)
+    warnings = (
+        *(shortcut.sentence() for shortcut in found if shortcut.warns),
+        *mark_warnings(regions, dataset.class_names),
+    )
+    return tuple(sorted((*found, *parts), key=lambda shortcut: -shortcut.skill)), warnings
 
 
 def _with_known_fit(experiment: Experiment) -> Experiment:
@@ -244,8 +268,8 @@ def _group_hint(column: str) -> str:
     )
 
 
-def _warnings(details: dict[str, Any], shortcuts: Sequence[Shortcut]) -> list[str]:
-    found = [shortcut.sentence() for shortcut in shortcuts if shortcut.warns]
+def _warnings(details: dict[str, Any]) -> list[str]:
+    found = []
     repeats = details["repeats"]
     if repeats["conflicting_labels"]:
         unlike = {image["label"]: image["id"] for image in reversed(repeats["conflicts"][0])}

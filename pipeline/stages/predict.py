@@ -108,8 +108,8 @@ def predict(
 
 def _about_alarms(rate: float) -> str:
     return (
-        f"At most about {100 * rate:g} % of images like those of training are called unlike them by mistake. How many unlike "
-        "images pass is not known."
+        f"About {100 * rate:g} % of images like those of training, of new groups where there are groups, are called unlike them "
+        "by mistake, on average over models. How many unlike images pass is not known."
     )
 
 

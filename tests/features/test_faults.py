@@ -162,7 +162,7 @@ def _regions(cache):
 def test_verify_finds_a_flipped_byte_in_every_part_of_a_shard(undisturbed, region):
     low, high = _regions(undisturbed)[region]
 
-    @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(position=st.integers(low, high - 1), mask=st.integers(1, 255))
     def found(position, mask):
         with faults.flipped(undisturbed / SHARD, position, mask):

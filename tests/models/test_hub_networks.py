@@ -99,9 +99,16 @@ def swin(tmp_path_factory):
     return str(folder)
 
 
-@pytest.mark.parametrize("kind", ["vit", "dinov2-registers", "swin", "siglip"])
-@pytest.mark.parametrize(("engine", "precision"), [("tensorflow", "bfloat16"), ("openvino", "float32")])
-def test_every_engine_runs_them(kind, engine, precision, folders, swin):
+ENGINES = [
+    (engine, kind) for engine in ("openvino", "tensorflow") for kind in ("vit", "swin", "dinov2-registers", "siglip")
+]
+
+
+@pytest.mark.parametrize(
+    ("engine", "kind"), [*ENGINES[:6], *(pytest.param(*rest, marks=pytest.mark.slow) for rest in ENGINES[6:])]
+)
+def test_every_engine_runs_them(kind, engine, folders, swin):
+    precision = {"tensorflow": "bfloat16", "openvino": "float32"}[engine]
     name = swin if kind == "swin" else folders(kind)
     size, last = KINDS[kind].sizes[0], models.find_source(name).last_layer(("auto",))
     backbone = models.load_backbone(name, size=(size, size), preprocessing=models.NAMED["torch"])

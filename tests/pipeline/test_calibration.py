@@ -119,7 +119,7 @@ def test_images_that_are_there_four_times_are_no_better_known_than_once():
     groups = np.repeat(np.arange(300), 4)
     together = reliability(np.repeat(labels, 4), np.repeat(probabilities, 4, axis=0), groups)
     assert together.noise == pytest.approx(alone.noise, rel=1e-6)
-    assert together.interval == pytest.approx(alone.interval, abs=1e-3)
+    assert together.interval == pytest.approx(alone.interval, abs=1e-6)
     assert reliability(np.repeat(labels, 4), np.repeat(probabilities, 4, axis=0)).noise < 0.6 * alone.noise
 
 
@@ -195,14 +195,6 @@ def test_a_temperature_of_few_images_seldom_makes_many_others_worse():
         change = log_loss_change(labels[10_000:], probabilities[10_000:], scaled)
         worse += change.p_value < 0.05 and change.value > 0
     assert worse <= 10  # of 200; with the temperatures that fit best where 1 is rejected there are more
-
-
-@pytest.mark.parametrize("groups", [np.arange(160) // 16, np.where(np.arange(160) < 72, 0, np.arange(160) // 4)])
-def test_few_or_unequal_groups_have_wider_intervals_of_the_error_than_their_draws(groups):
-    labels, probabilities = _labels_of_their_probabilities(160)
-    overconfident = with_temperature(probabilities, 0.3)
-    (_, high), (_, alone) = (reliability(labels, overconfident, own).interval for own in (groups, None))
-    assert high > alone
 
 
 def test_scores_that_are_no_probabilities_have_no_error_before_a_temperature_is_fitted(tmp_path):

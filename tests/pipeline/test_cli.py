@@ -43,8 +43,8 @@ def test_help_and_completion_load_nothing_that_computes():
 
 def test_the_whole_path_from_images_to_a_report(extracted, tmp_path):
     shutil.copytree(extracted / "features", tmp_path / "features")  # results of other tests would be on the page
-    done = bottleneck("compare", *SMALL, *FAST_HEAD, home=tmp_path)
-    assert done.returncode == 0, done.stderr
+    done = invoke("compare", *SMALL, *FAST_HEAD, home=tmp_path)
+    assert done.exit_code == 0, done.output
     assert re.search(r"head@top_activation .*\[\d+\.\d, \d+\.\d\]", done.stdout)
     assert "convnet-small" in done.stdout
     runs = tmp_path / "runs" / "digits"

@@ -4,12 +4,12 @@ import csv
 from pathlib import Path
 
 import pytest
-from commandline import frameworks_loaded, invoke
+from commandline import SMALL, frameworks_loaded, invoke
 from imagefiles import encoded, picture, write
 
 from bottleneck_features import open_features
 
-DIGITS = ("-e", "digits", "--set", "input.size=32,32", "--set", "backbone.layers=top_activation")
+DIGITS = (*SMALL, "--set", "backbone.layers=top_activation")
 
 
 @pytest.fixture(scope="module")

@@ -15,13 +15,9 @@ from PIL import Image
 
 from bottleneck_features.pipeline import plots
 from bottleneck_features.pipeline.datasets.dataset import ArrayDataset, Samples
+from bottleneck_features.pipeline.evaluation.details import detail_cosine, middle_frequencies
 from bottleneck_features.pipeline.inspection.hints import Hint, hints
-from bottleneck_features.pipeline.inspection.repeats import (
-    describe_all,
-    detail_cosine,
-    find_repeats,
-    middle_frequencies,
-)
+from bottleneck_features.pipeline.inspection.repeats import describe_all, find_repeats
 from bottleneck_features.pipeline.inspection.shortcuts import find_shortcuts
 
 

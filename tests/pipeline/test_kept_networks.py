@@ -3,18 +3,20 @@
 import json
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from commandline import SMALL, command, frameworks_loaded, invoke, shard_hashes
+from smallnetworks import small_network
 
 from bottleneck_features.features.manifest import seal
 from bottleneck_features.models.engines import cpu_has_bfloat16
 from bottleneck_features.pipeline.experiment_file import load_experiment
 from bottleneck_features.pipeline.extraction import networks
 from bottleneck_features.pipeline.extraction.extract import open_for_extraction
-from bottleneck_features.pipeline.extraction.networks import build_network, network_of, open_network
+from bottleneck_features.pipeline.extraction.networks import WantedNetwork, build_network, network_of, open_network
 
 pytestmark = pytest.mark.usefixtures("own_networks")
 OPENVINO = ("compute.engine=openvino", "compute.precision=float32", "input.size=32,32", "dataset.limit=120")
@@ -24,8 +26,16 @@ def opened_digits(home: Path, *overrides: str):
     return open_for_extraction(load_experiment("digits", (*OPENVINO, *overrides)), home)
 
 
-def digits(home: Path, *overrides: str):
-    return network_of(opened_digits(home, *overrides))
+@pytest.fixture(scope="module")
+def small(tmp_path_factory) -> Path:
+    """A network that is compiled in no time."""
+    return small_network(tmp_path_factory.mktemp("small") / "small.keras", 0)
+
+
+@pytest.fixture(scope="module")
+def digits(small) -> Callable[..., WantedNetwork]:
+    """The small network as it is wanted in a home, with settings."""
+    return lambda home, *overrides: network_of(opened_digits(home, f"backbone.name={small}", *overrides))
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", pytest.param("int8", marks=pytest.mark.slow)])
@@ -44,7 +54,7 @@ def test_the_next_run_opens_it_without_a_framework_and_writes_the_same_bytes(pre
 
 
 @pytest.fixture(scope="module")
-def kept(tmp_path_factory) -> Path:
+def kept(tmp_path_factory, digits) -> Path:
     """An artifacts folder with a kept network."""
     home = tmp_path_factory.mktemp("kept")
     build_network(digits(home))
@@ -98,7 +108,7 @@ def emptied(folder: Path) -> None:
         flipped, cut, without_weights, of_another_openvino, of_another_recipe, of_another_format, unsealed, emptied,
     ],
 )  # fmt: skip
-def test_one_that_is_not_what_was_kept_is_not_used(harm, kept, tmp_path):
+def test_one_that_is_not_what_was_kept_is_not_used(harm, kept, digits, tmp_path):
     home = tmp_path / "home"
     shutil.copytree(kept, home)
     assert open_network(digits(home)) is not None
@@ -107,7 +117,7 @@ def test_one_that_is_not_what_was_kept_is_not_used(harm, kept, tmp_path):
 
 
 @pytest.mark.parametrize("harm", [flipped, emptied])
-def test_one_that_is_not_what_was_kept_is_made_again(harm, kept, tmp_path):
+def test_one_that_is_not_what_was_kept_is_made_again(harm, kept, digits, tmp_path):
     home = tmp_path / "home"
     shutil.copytree(kept, home)
     harm(digits(home).folder)
@@ -116,19 +126,19 @@ def test_one_that_is_not_what_was_kept_is_made_again(harm, kept, tmp_path):
     assert [path.name for path in (home / "networks").iterdir()] == [digits(home).folder.name]
 
 
-def test_settings_that_change_the_features_and_images_of_another_size_have_networks_of_their_own(kept):
-    same, other = digits(kept, "score.select=accuracy"), digits(kept, "backbone.layers=top_activation")
+def test_settings_that_change_the_features_and_images_of_another_size_have_networks_of_their_own(kept, small, digits):
+    same, other = digits(kept, "score.select=accuracy"), digits(kept, "backbone.layers=first")
     assert same.folder == digits(kept).folder
     assert open_network(other) is None
     settings = tuple(one for one in OPENVINO if not one.startswith("dataset"))
-    layers = "backbone.layers=" + ",".join(same.experiment.backbone.layers)
-    patches = network_of(open_for_extraction(load_experiment("photo-patches", (*settings, layers)), kept))
+    overrides = (*settings, f"backbone.name={small}")
+    patches = network_of(open_for_extraction(load_experiment("photo-patches", overrides), kept))
     assert patches.recipe_key == same.recipe_key
     assert open_network(patches) is None
 
 
-def test_a_process_with_fewer_cores_gets_the_same_features_from_it(kept, monkeypatch):
-    opened = opened_digits(kept)
+def test_a_process_with_fewer_cores_gets_the_same_features_from_it(tmp_path, monkeypatch):
+    opened = opened_digits(tmp_path)
     images, expected = opened.dataset.images("train", np.arange(20)), build_network(network_of(opened))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     again = open_network(network_of(opened))
@@ -137,7 +147,7 @@ def test_a_process_with_fewer_cores_gets_the_same_features_from_it(kept, monkeyp
         assert again(images)[layer].tobytes() == features.tobytes()
 
 
-def test_one_that_another_process_keeps_meanwhile_is_harmed_by_nobody(tmp_path, monkeypatch):
+def test_one_that_another_process_keeps_meanwhile_is_harmed_by_nobody(tmp_path, digits, monkeypatch):
     opened, make = digits(tmp_path), networks.experiment_extractor
 
     def slowly(*arguments):
@@ -158,12 +168,12 @@ def test_processes_that_keep_one_at_once_do_not_harm_one_another(tmp_path):
         subprocess.Popen(command(*words, "--set", f"dataset.limit={limit}", home=tmp_path)) for limit in (90, 100, 120)
     ]
     assert [process.wait(timeout=280) for process in several] == [0, 0, 0]
-    assert open_network(digits(tmp_path)) is not None
+    assert open_network(network_of(opened_digits(tmp_path))) is not None
     assert len(list((tmp_path / "networks").iterdir())) == 1
 
 
-def test_a_home_in_which_it_cannot_be_kept_is_said_and_works(tmp_path, caplog):
+def test_a_home_in_which_it_cannot_be_kept_is_said_and_works(tmp_path, small, caplog):
     (tmp_path / "networks").write_text("no folder")
-    done = invoke("features", *SMALL, home=tmp_path)
+    done = invoke("features", *SMALL, "--set", f"backbone.name={small}", home=tmp_path)
     assert done.exit_code == 0, done.output
     assert "The compiled network is not kept" in caplog.text

@@ -186,7 +186,7 @@ def test_predict_flags_at_the_rate_that_was_asked_for(trained, images, tmp_path)
         assert done.exit_code == 0, done.output
         said = " ".join(done.stderr.split())
         assert (
-            f"note: At most about {100 * float(rate):g} % of images like those of training are called unlike them"
+            f"note: About {100 * float(rate):g} % of images like those of training, of new groups where there are groups"
             in said
         )
         assert "How many unlike images pass is not known." in said

@@ -24,7 +24,7 @@ KINDS = {
     "probe and comparison": [("probe", "--folds", "0"), ("compare", "--folds", "0")],
     "folds beside the test split": [
         ("probe", "--folds", "2", "--repeats", "1"),
-        ("compare", "--folds", "2", "--repeats", "1"),
+        ("compare", "--folds", "2", "--repeats", "1", "--set", "compare.methods=head,ridge,best-probe"),
     ],
 }
 

@@ -9,9 +9,9 @@ from PIL import Image
 
 from bottleneck_features.pipeline.datasets import open_dataset
 from bottleneck_features.pipeline.datasets.sources.embedded import digits
+from bottleneck_features.pipeline.evaluation.details import Place
 from bottleneck_features.pipeline.experiment_file import load_experiment
 from bottleneck_features.pipeline.inspection.contact_sheets import draw_sheet, thumbnails
-from bottleneck_features.pipeline.inspection.repeats import Place
 from bottleneck_features.pipeline.plots.style import save_figure
 
 

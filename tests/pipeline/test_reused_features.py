@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from commandline import bottleneck, invoke
 from imagefiles import class_folders, encoded, picture, write
+from smallnetworks import small_network
 
 from bottleneck_features.features import open_features, verify
 from bottleneck_features.features.manifest import seal
@@ -126,13 +127,15 @@ def test_no_reuse_computes_all(tmp_path, pictures):
     [
         "features.pooling=max",
         "input.size=40,40",
-        "backbone.layers=block7a_activation,top_activation",
+        "backbone.layers=first,last",
         "features.dtype=float32",
     ],
 )
 def test_another_recipe_computes_all(tmp_path, pictures, change):
-    _features(tmp_path / "home", pictures)
-    assert _features(tmp_path / "home", pictures, "--set", change)["images"] == 48
+    small = small_network(tmp_path / "small.keras", 0)
+    network = ("--set", f"backbone.name={small}", "--set", "backbone.layers=last")
+    _features(tmp_path / "home", pictures, *network)
+    assert _features(tmp_path / "home", pictures, *network, "--set", change)["images"] == 48
 
 
 def test_rows_of_another_kind_of_machine_are_computed_again_and_it_says_why(tmp_path, pictures, monkeypatch, caplog):

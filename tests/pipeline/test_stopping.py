@@ -87,3 +87,33 @@ def test_an_extraction_that_is_asked_to_end_says_so_and_leaves_no_note_of_a_hold
     assert "Traceback" not in said
     assert not list(tmp_path.glob("features/*/.lock.json"))
     assert not list(tmp_path.rglob("*.tmp"))
+
+
+def test_ctrl_c_outside_of_what_hears_it_and_in_an_exec_of_a_text_ends_with_one_line_and_code_1_too(tmp_path):
+    (tmp_path / "interrupted.py").write_text(
+        "import bottleneck_features.pipeline.commandline.cli as cli\nfrom bottleneck_features.__main__ import main\n"
+        "cli.main = lambda: exec('raise KeyboardInterrupt')\nmain()"
+    )
+    words = [sys.executable, "-m", "interrupted"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "Error: Stopped.\n")
+
+
+def test_an_error_that_compiled_code_makes_of_ctrl_c_is_ctrl_c_and_any_other_error_is_itself():
+    code = (
+        "import signal\nfrom bottleneck_features.stopping import stopping_as_ctrl_c_does, stopping_is_heard\n"
+        "stopping_as_ctrl_c_does()\n"
+        "def raised(happens):\n"
+        "    try:\n"
+        "        with stopping_is_heard():\n"
+        "            try:\n"
+        "                happens()\n"
+        "            except BaseException as error:\n"
+        "                raise ImportError('initialization failed') from error\n"
+        "    except BaseException as error:\n"
+        "        print(type(error).__name__)\n"
+        "raised(lambda: 1 / 0)\n"
+        "raised(lambda: signal.raise_signal(signal.SIGTERM))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["ImportError", "KeyboardInterrupt"]

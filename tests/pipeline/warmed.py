@@ -7,6 +7,7 @@ changes. Nothing is computed before the fork: TensorFlow has no threads until th
 
 from __future__ import annotations
 
+import atexit
 import importlib
 import json
 import os
@@ -14,6 +15,7 @@ import pkgutil
 import signal
 import sys
 import tempfile
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +79,22 @@ def _become(folder: Path, words: list[str], strike: int | None, told: int) -> No
     _strike(folder, strike, told)
 
 
+def _end_after_command() -> None:
+    """Run the command and end without taking Python down module by module: all that is imported makes that take seconds."""
+    from bottleneck_features.__main__ import main as command
+
+    code: Any = 0
+    try:
+        command()
+    except SystemExit as end:
+        code = end.code or 0
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
 def main() -> None:
     """Fork for every line, and become the command in the fork."""
     _import_all()
@@ -94,9 +112,7 @@ def main() -> None:
         os.close(told)
     else:
         return
-    from bottleneck_features.__main__ import main as command
-
-    command()
+    _end_after_command()
 
 
 main()
