@@ -1,8 +1,8 @@
 """Measures what is said of calibration, on simulated answers: `python benchmarks/calibration_noise.py`.
 
 Logits are normal, of deviation 2; labels are drawn from their softmax. A classifier's probabilities are the softmax of these
-logits at a temperature: at 1 it is perfectly calibrated, at 0.5 overconfident. Images in groups of 5 have logits and labels
-half of whose variance is in common. A temperature is fitted on one draw and judged on another one of the same kind.
+logits at a temperature: at 1 it is perfectly calibrated, at 0.7 overconfident, at 1.5 underconfident. Images in groups have
+logits and labels half of whose variance is in common. A temperature is fitted on one draw and judged on another of the same kind.
 """
 
 from typing import NamedTuple
@@ -16,25 +16,35 @@ from bottleneck_features.models.probabilities import with_temperature
 from bottleneck_features.pipeline.evaluation.calibration import Known, calibrate, needed_temperature
 from bottleneck_features.pipeline.evaluation.reliability import reliability
 
-SPREAD, TOGETHER, ALIKE, MANY = 2.0, 5, 0.5, 400_000
+SPREAD, ALIKE, MANY = 2.0, 0.5, 400_000
 WRONGLY = 0.05
 
 
 class Kind(NamedTuple):
-    """How many images of how many classes, at which temperature, in groups or not."""
+    """How many images of how many classes, at which temperature fitted on how many others, and their groups' sizes, or none."""
 
     n: int
+    fitted: int
     classes: int
     temperature: float
-    grouped: bool = False
+    groups: str = ""
 
 
-def drawn(random: np.random.Generator, kind: Kind, n: int | None = None) -> Known:
+def group_sizes(random: np.random.Generator, n: int, groups: str) -> np.ndarray:
+    """Return the `(n,)` numbers of the images' groups: of 5 each, of Zipf's sizes, or one of 45 % and others of 4."""
+    if groups == "of 5":
+        return np.arange(n) // 5
+    if groups == "Zipf":
+        share = 1 / np.arange(1, max(8, n // 8) + 1)
+        return random.choice(len(share), n, p=share / share.sum())
+    return np.where(np.arange(n) < 0.45 * n, 0, np.arange(n) // 4 + 1)
+
+
+def drawn(random: np.random.Generator, kind: Kind, n: int) -> Known:
     """Draw images."""
-    count = n or kind.n
-    logits, uniform, groups = random.normal(size=(count, kind.classes)), random.normal(size=count), None
-    if kind.grouped:
-        groups = np.arange(count) // TOGETHER
+    logits, uniform, groups = random.normal(size=(n, kind.classes)), random.normal(size=n), None
+    if kind.groups:
+        groups = np.unique(group_sizes(random, n, kind.groups), return_inverse=True)[1]
         shared = random.normal(size=(groups.max() + 1, kind.classes + 1))[groups]
         logits = np.sqrt(1 - ALIKE) * logits + np.sqrt(ALIKE) * shared[:, 1:]
         uniform = np.sqrt(1 - ALIKE) * uniform + np.sqrt(ALIKE) * shared[:, 0]
@@ -46,11 +56,12 @@ def drawn(random: np.random.Generator, kind: Kind, n: int | None = None) -> Know
 def row(kind: Kind, repeats: int) -> str:
     """Return a row of the table."""
     random = np.random.default_rng(0)
-    labels, probabilities, _ = drawn(random, kind, MANY)
+    labels, probabilities, _ = drawn(random, kind._replace(groups=""), MANY)
     true = reliability(labels, probabilities).expected_error
     held, shown, floors, widths, words = 0, [], [], [], {"better": 0, "worse": 0}
     for _ in range(repeats):
-        found = calibrate(drawn(random, kind), drawn(random, kind), held_out=True, temperature=needed_temperature)
+        known, scored = drawn(random, kind, kind.fitted), drawn(random, kind, kind.n)
+        found = calibrate(known, scored, held_out=True, temperature=needed_temperature)
         before, change = found.before, found.change
         assert before
         low, high = before.interval
@@ -61,12 +72,11 @@ def row(kind: Kind, repeats: int) -> str:
         if change and change.p_value < WRONGLY:
             words["better" if change.value < 0 else "worse"] += 1
     error, floor = 100 * np.mean(floors, axis=0)
-    kinds = (
-        f"{kind.n:,} images, {kind.classes} classes, T = {kind.temperature:g}{', groups of 5' if kind.grouped else ''}"
-    )
+    groups = f", groups {kind.groups}" if kind.groups else ""
+    name = f"T = {kind.temperature:g}, {kind.classes} classes, {kind.n:,} images, T of {kind.fitted:,}{groups}"
     shares = [100 * held / repeats, 100 * np.mean(shown), *(100 * count / repeats for count in words.values())]
     return (
-        f"| {kinds} | {100 * true:.1f} | {error:.1f} | {floor:.1f} | {shares[0]:.0f}, {100 * np.mean(widths):.1f} | "
+        f"| {name} | {100 * true:.1f} | {error:.1f} | {floor:.1f} | {shares[0]:.0f}, {100 * np.mean(widths):.1f} | "
         f"{' | '.join(f'{share:.1f}' for share in shares[1:])} |"
     )
 
@@ -77,10 +87,10 @@ def main(repeats: int) -> None:
     """Print a table: errors in points, shares of draws in percent."""
     print("| | true error | shown | noise floor | interval holds, width | above the noise | better | worse |")
     print("|---|---:|---:|---:|---:|---:|---:|---:|")
-    for classes in (2, 10):
-        for temperature in (1.0, 0.8, 0.5):
-            kinds = [Kind(n, classes, temperature) for n in (100, 300, 1000)]
-            kinds += [Kind(n, classes, temperature, True) for n in (300, 1000)]
+    for temperature in (1.0, 0.7, 1.5):
+        for classes in (2, 10):
+            kinds = [Kind(n, fitted, classes, temperature) for n, fitted in ((100, 100), (1000, 40), (1000, 1000))]
+            kinds += [Kind(300, 300, classes, temperature, groups) for groups in ("of 5", "Zipf", "one of 45 %")]
             for kind in kinds:
                 print(row(kind, repeats), flush=True)
 

@@ -7,7 +7,8 @@ from typing import Any
 from bottleneck_features.errors import nearest
 
 PROBES = ("head", "logistic", "ridge", "knn")  # classifiers of frozen features, each at a layer or several
-SCORES = ("ridge",)  # of these, whose scores are no probabilities until a temperature is fitted to them
+# of these, whose scores are no probabilities until a temperature is fitted: targets of squared loss, smoothed shares of k votes
+SCORES = ("ridge", "knn")
 BEST_PROBE = "best-probe"  # the one of them that `probe` chooses on validation images
 FROZEN = (*PROBES, BEST_PROBE)
 PRETRAINED = ("fine-tune", "from-pretrained")

@@ -116,13 +116,14 @@ def fit_temperature(labels: np.ndarray, probabilities: np.ndarray, groups: np.nd
 
 
 def needed_temperature(labels: np.ndarray, probabilities: np.ndarray, groups: np.ndarray | None = None) -> float:
-    """Return the temperature of `fit_temperature` where these images show that one is needed, else 1.
+    """Return as much of the temperature of `fit_temperature` as these images show to be needed; 1 where they show none.
 
-    That is where it is more likely than 1 by the likelihood-ratio test at 5 %, with groups of as many images as `images_kept`
-    leaves. A temperature of few images that need none makes the probabilities of other images worse.
+    With R its likelihood ratio to 1, and q what 5 % of ratios exceed where 1 is right, that is T to the power 1 − q / R, but not
+    below 0: R counts groups as as many images as `images_kept` leaves. T itself is too far from 1 where few images happen to ask
+    for one, and makes the probabilities of other images worse.
 
-    Source of the test: S. S. Wilks, The large-sample distribution of the likelihood ratio, Annals of Mathematical Statistics
-    9, 1938.
+    Sources: S. S. Wilks, The large-sample distribution of the likelihood ratio, Annals of Mathematical Statistics 9, 1938;
+    L. Breiman, Better subset regression using the nonnegative garrote, Technometrics 37, 1995 (1 − q / R).
 
     Args:
         labels: `(n,)` integers of the validation images.
@@ -132,7 +133,8 @@ def needed_temperature(labels: np.ndarray, probabilities: np.ndarray, groups: np
     temperature = fit_temperature(labels, probabilities)
     gains = _gains(labels, probabilities, with_temperature(probabilities, temperature))
     ratio = 2 * float(gains.sum()) * images_kept(gains - gains.mean(), groups)
-    return temperature if ratio > chi2.ppf(CONFIDENCE, 1) else 1.0
+    limit = float(chi2.ppf(CONFIDENCE, 1))
+    return temperature ** (1 - limit / ratio) if ratio > limit else 1.0
 
 
 def _gains(labels: np.ndarray, before: np.ndarray, after: np.ndarray) -> np.ndarray:

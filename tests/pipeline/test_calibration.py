@@ -166,7 +166,7 @@ def test_a_temperature_is_taken_only_where_validation_images_show_that_one_is_ne
     found = [needed_temperature(labels[part], probabilities[part]) for part in parts]
     assert sum(one != 1 for one in found) <= 5  # of 40, at 5 %
     overconfident = with_temperature(probabilities[:300], 0.4)
-    assert needed_temperature(labels[:300], overconfident) == fit_temperature(labels[:300], overconfident) > 1.5
+    assert 1.5 < needed_temperature(labels[:300], overconfident) < fit_temperature(labels[:300], overconfident)
     repeated = np.repeat(np.arange(20), 60)
     few = np.repeat(labels[:20], 60), np.repeat(with_temperature(probabilities[:20], 0.6), 60, axis=0)
     assert needed_temperature(*few) != 1
@@ -176,6 +176,25 @@ def test_a_temperature_is_taken_only_where_validation_images_show_that_one_is_ne
     assert (same["temperature"], same["before"], same["log_loss_change"]) == (1, same["after"], None)
     assert "The 100 validation images do not show that a temperature is needed" in calibration_sentence(same)
     assert len(reliability_diagram(same, "head").axes) == 2
+
+
+def test_as_much_of_a_temperature_is_taken_as_its_likelihood_ratio_leaves():
+    labels, probabilities = np.tile([0, 0, 0, 1], 25), np.tile([0.9, 0.1], (100, 1))
+    fitted = fit_temperature(labels, probabilities)
+    chance = 0.9 ** (1 / fitted) / (0.9 ** (1 / fitted) + 0.1 ** (1 / fitted))
+    ratio = 2 * (75 * np.log(chance / 0.9) + 25 * np.log((1 - chance) / 0.1))
+    assert needed_temperature(labels, probabilities) == pytest.approx(fitted ** (1 - 3.841459 / ratio), rel=1e-6)
+
+
+def test_a_temperature_of_few_images_seldom_makes_many_others_worse():
+    labels, probabilities = _labels_of_their_probabilities(20_000)
+    probabilities, worse = with_temperature(probabilities, 0.8), 0
+    for start in range(0, 10_000, 50):
+        part = slice(start, start + 50)
+        scaled = with_temperature(probabilities[10_000:], needed_temperature(labels[part], probabilities[part]))
+        change = log_loss_change(labels[10_000:], probabilities[10_000:], scaled)
+        worse += change.p_value < 0.05 and change.value > 0
+    assert worse <= 10  # of 200; with the temperatures that fit best where 1 is rejected there are more
 
 
 def test_scores_that_are_no_probabilities_have_no_error_before_a_temperature_is_fitted(tmp_path):
