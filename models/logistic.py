@@ -5,11 +5,9 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import OptimizeResult, minimize
-from scipy.sparse.linalg import LinearOperator, cg
 from scipy.special import softmax
 
 from bottleneck_features.models.cross_entropy import CrossEntropy
@@ -17,12 +15,7 @@ from bottleneck_features.models.parallel import Workers
 
 CORRECTIONS = 10  # pairs of differences L-BFGS remembers
 ITERATIONS = 1000  # of L-BFGS for each L2 value at most
-STEPS = 50  # of Newton's method at most
-SOLVED, PRODUCTS = 1e-3, 2000  # relative residual of a Newton step, and products with the Hessian to find one at most
-ENOUGH, SHORTEST = (
-    1e-3,
-    1e-6,
-)  # share of what a step should gain that must be gained, and the shortest share of it tried
+STEPS = 200  # of Newton's method at most
 TOLERANCE = 1e-6  # nats
 ROUNDING = 1e-9  # relative change of the loss that float32 products no longer resolve
 L2_VALUES = tuple(float(value) for value in np.logspace(-6, 5, 45))
@@ -112,10 +105,9 @@ def logistic_optimum(
     """Go on from a fit to the optimum, by Newton's method with float64 products.
 
     The penalty makes the loss strongly convex: at its best bias, no more than |gradient|² / (2 l2) is left to gain. The fit is
-    finished when that is less than the tolerance, or else when a step should gain less. Steps heed the whole Hessian: they are
-    found by conjugate gradients.
+    finished when that is less than the tolerance. Steps heed the whole Hessian, within a region in which it is trusted.
 
-    Source: J. Nocedal and S. J. Wright, Numerical Optimization, 2006, 7.1.
+    Source: T. Steihaug, The conjugate gradient method and trust regions in large scale optimization, 1983 (SciPy's trust-ncg).
 
     Args:
         fit: of `logistic_path`, of the same rows.
@@ -131,19 +123,21 @@ def logistic_optimum(
     """
     cross_entropy = CrossEntropy(rows, labels, len(fit.bias), counts, pool, np.float64)
     objective = _Objective(cross_entropy, fit.l2, np.concatenate([fit.weights.ravel(), fit.bias]))
-    point = _Point(np.zeros_like(objective.gradient), objective.value, objective.gradient)
-    left = objective.most_left(point.gradient)
-    for _ in range(STEPS):
-        if left <= tolerance:
-            break
-        step, solved = _newton_step(objective, point)
-        gain = -0.5 * float(point.gradient @ step)
-        lower = _lower_point(objective, point, step, gain)
-        left = gain if solved and gain <= tolerance else objective.most_left((lower or point).gradient)
-        if lower is None:
-            break
-        point = lower
-    return LogisticFit(fit.l2, *cross_entropy.split(objective.values(point.position)), point.loss, left)
+    start = np.zeros_like(objective.gradient)
+    left = objective.most_left(objective.gradient)
+    if left <= tolerance:
+        return LogisticFit(fit.l2, fit.weights, fit.bias, objective.value, left)
+
+    def stop(intermediate_result: OptimizeResult) -> None:
+        if objective.most_left(objective(intermediate_result.x)[1]) <= tolerance:
+            raise StopIteration
+
+    found = minimize(
+        objective, start, jac=True, hessp=objective.along, method="trust-ncg", callback=stop,
+        options={"maxiter": STEPS, "gtol": 0, "initial_trust_radius": 1.0},
+    )  # fmt: skip
+    loss, gradient = objective(found.x)
+    return LogisticFit(fit.l2, *cross_entropy.split(objective.values(found.x)), loss, objective.most_left(gradient))
 
 
 def warn_unless_finished(fit: LogisticFit, tolerance: float) -> None:
@@ -156,32 +150,6 @@ def warn_unless_finished(fit: LogisticFit, tolerance: float) -> None:
             f"gain, more than the tolerance of {tolerance:.0e}."
         )
         warnings.warn(message, ConvergenceWarning, stacklevel=2)
-
-
-class _Point(NamedTuple):
-    position: np.ndarray
-    loss: float
-    gradient: np.ndarray
-
-
-def _lower_point(objective: _Objective, point: _Point, step: np.ndarray, gain: float) -> _Point | None:
-    """Go the step, or a half, a quarter, … of it, until a share of what that should gain is gained; None: none is lower."""
-    length = 1.0
-    while length > SHORTEST:
-        position = point.position + length * step
-        loss, gradient = objective(position)
-        if loss <= point.loss - ENOUGH * length * gain:
-            return _Point(position, loss, gradient)
-        length /= 2
-    return None
-
-
-def _newton_step(objective: _Objective, point: _Point) -> tuple[np.ndarray, bool]:
-    """Return the step that solves Hessian · step = −gradient, and whether it does."""
-    size = len(point.gradient)
-    hessian = LinearOperator((size, size), objective.hessian(point.position), dtype=np.float64)
-    step, failed = cg(hessian, -point.gradient, rtol=SOLVED, maxiter=PRODUCTS)
-    return step, failed == 0
 
 
 def _minimise(cross_entropy: CrossEntropy, l2: float, begin: np.ndarray, tolerance: float) -> LogisticFit:
@@ -223,6 +191,7 @@ class _Objective:
         floor = 1e-6 * offsets.mean()
         self._scale = np.concatenate([(slopes + l2 + floor).ravel(), offsets + floor]) ** -0.5
         self.value, self.gradient = self(np.zeros_like(begin))
+        self._curved: tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]] | None = None
 
     def values(self, position: np.ndarray) -> np.ndarray:
         """Return weights and bias, one after the other, at a position of the scaled variables."""
@@ -236,15 +205,12 @@ class _Objective:
         self.decrement = 0.5 * float(gradient @ gradient)
         return loss + 0.5 * float(penalised @ values), gradient
 
-    def hessian(self, position: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-        """Return what multiplies the Hessian there by a direction, both in scaled variables."""
-        hessian = self._cross_entropy.hessian(self.values(position))
-
-        def product(direction: np.ndarray) -> np.ndarray:
-            own = direction * self._scale
-            return (hessian(own) + self._penalty * own) * self._scale
-
-        return product
+    def along(self, position: np.ndarray, direction: np.ndarray) -> np.ndarray:
+        """Return the product of the Hessian there with a direction, both in scaled variables."""
+        if self._curved is None or not np.array_equal(self._curved[0], position):
+            self._curved = position.copy(), self._cross_entropy.hessian(self.values(position))
+        own = direction * self._scale
+        return (self._curved[1](own) + self._penalty * own) * self._scale
 
     def most_left(self, gradient: np.ndarray) -> float:
         """Return the most that is left to gain where this is the gradient, in nats: see `logistic_optimum`."""

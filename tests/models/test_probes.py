@@ -250,7 +250,7 @@ def test_the_logistic_probe_keeps_scikit_learns_protocol():
 
 def test_a_fit_that_is_not_finished_is_no_secret(digits, monkeypatch):
     monkeypatch.setattr("bottleneck_features.models.logistic.STEPS", 1)
-    monkeypatch.setattr("bottleneck_features.models.logistic.PRODUCTS", 1)
+    monkeypatch.setattr("bottleneck_features.models.logistic.ITERATIONS", 1)
     with pytest.warns(
         ConvergenceWarning, match=r"l2 = 0\.0001 stopped before its optimum: \S+ nats may be left to gain"
     ):
