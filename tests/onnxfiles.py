@@ -11,6 +11,23 @@ OPSET, IR_VERSION = 17, 8
 TORCH_MEAN, TORCH_STD = 255 * np.array([0.485, 0.456, 0.406]), 255 * np.array([0.229, 0.224, 0.225])
 
 
+SIZE = (32, 32)
+IMAGES = np.random.default_rng(1).integers(0, 256, (8, *SIZE, 3), dtype=np.uint8)
+
+
+def loaded(path, size=SIZE, preprocessing=None):
+    from bottleneck_features import models
+
+    return models.load_backbone(str(path), size=size, preprocessing=preprocessing)
+
+
+def extracted(backbone, layers, images=IMAGES, **options):
+    from bottleneck_features import models
+
+    options = {"precision": "float32", "input_shape": images.shape[1:3], "batch_size": 8, **options}
+    return models.build_extractor(backbone, layers, **options)(images)
+
+
 class Graph:
     """Nodes one after the other, with their weights."""
 

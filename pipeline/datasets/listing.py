@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from bottleneck_features.pipeline.datasets.pixels.decoding import ENDINGS
+from bottleneck_features.pipeline.datasets.pixels.file_kinds import ENDINGS
 
 NO_LABEL = "it has no label"  # why an image is left for `predict`
 IGNORED = (

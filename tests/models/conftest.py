@@ -24,6 +24,14 @@ def lite0():
 
 
 @pytest.fixture(scope="session")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An ONNX file of a ConvNet that takes standardised images of any size, any number at a time."""
+    from onnxfiles import convnet
+
+    return convnet(tmp_path_factory.mktemp("onnx") / "plain.onnx")
+
+
+@pytest.fixture(scope="session")
 def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small network with batch norm whose statistics are not the initial ones, in a `.keras` file."""
     import keras

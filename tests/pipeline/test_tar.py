@@ -16,7 +16,7 @@ from imagefiles import COLOURS, class_folders, encoded, picture, write
 from packing import LITE, image_files, opened, tar_of, tar_of_folder, web_dataset
 
 from bottleneck_features.pipeline.datasets import open_dataset, scanning
-from bottleneck_features.pipeline.datasets.pixels.decoding import ENDINGS
+from bottleneck_features.pipeline.datasets.pixels.file_kinds import ENDINGS
 from bottleneck_features.pipeline.errors import PipelineError, RequestError
 from bottleneck_features.pipeline.experiment_file import load_experiment
 from bottleneck_features.pipeline.extraction.identity import experiment_identity

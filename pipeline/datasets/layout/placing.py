@@ -9,7 +9,7 @@ from bottleneck_features.errors import enumerated
 from bottleneck_features.pipeline.datasets.layout.convention import UNLABELLED, FolderConvention, Place
 from bottleneck_features.pipeline.datasets.layout.walking import Walk
 from bottleneck_features.pipeline.datasets.listing import Problem, printable
-from bottleneck_features.pipeline.datasets.pixels.decoding import ENDINGS
+from bottleneck_features.pipeline.datasets.pixels.file_kinds import ENDINGS
 
 SHOWN = 10  # names in a message
 MISPLACED = "it is in no class folder"

@@ -5,7 +5,7 @@ import os
 import posixpath
 from collections.abc import Callable, Iterable, Sequence
 
-from bottleneck_features.pipeline.datasets.pixels.decoding import ENDINGS
+from bottleneck_features.pipeline.datasets.pixels.file_kinds import ENDINGS
 
 ANNOTATIONS = ("cls", "json", "txt")  # endings of what says what a sample shows
 

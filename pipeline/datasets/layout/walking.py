@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bottleneck_features.pipeline.datasets.listing import Problem, beside_images, ignored, printable
-from bottleneck_features.pipeline.datasets.pixels.decoding import ENDINGS
+from bottleneck_features.pipeline.datasets.pixels.file_kinds import ENDINGS
 
 LINK = "a symbolic link, which dataset.follow_links=false does not follow"
 

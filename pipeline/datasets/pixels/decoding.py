@@ -49,12 +49,6 @@ from bottleneck_features.pipeline.datasets.pixels.tiff import Layout, is_tiff, l
 from bottleneck_features.pipeline.datasets.pixels.unusable import RefusedBySetting, UnusableImage
 
 PILLOW_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "DIB", "GIF", "TIFF", "PPM", "JPEG2000", "AVIF")
-ENDINGS = frozenset(
-    (
-        ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".bmp", ".dib", ".gif", ".tif", ".tiff", ".ppm",
-        ".pgm", ".pbm", ".pnm", ".pfm", ".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx", ".avif", ".heic", ".heif", ".hif",
-    )
-)  # fmt: skip
 MAX_PIXELS = 89_478_485  # Pillow's own limit: a quarter of a gibibyte of RGB
 MAX_SIDE = 1 << 18  # pixels; a decoder holds a pointer for each row
 BYTES_OF_A_PIXEL = 3  # RGB of 8 bits; a picture of larger numbers may have as many fewer pixels

@@ -1,9 +1,15 @@
-"""What a file is that is no image, by its first bytes, and what to do with it."""
+"""The endings of image files; what a file is that is no image, by its first bytes, and what to do with it."""
 
 import codecs
 import re
 
 READ = "JPEG, PNG, TIFF, WebP, GIF, BMP, AVIF, JPEG 2000, PPM, PGM or PBM"
+ENDINGS = frozenset(
+    (
+        ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".bmp", ".dib", ".gif", ".tif", ".tiff", ".ppm",
+        ".pgm", ".pbm", ".pnm", ".pfm", ".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx", ".avif", ".heic", ".heif", ".hif",
+    )
+)  # fmt: skip
 HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 _LOOKED_AT = 1 << 12  # bytes
 _BROKEN = "a {} image that cannot be read: it is damaged, truncated, or of a kind that Pillow does not read"

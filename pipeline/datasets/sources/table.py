@@ -12,7 +12,7 @@ from bottleneck_features.pipeline.datasets.image_dataset import ImageDataset
 from bottleneck_features.pipeline.datasets.labels.reading import read_labels, without_hidden
 from bottleneck_features.pipeline.datasets.listing import NO_LABEL, Entry, Listing, Problem, ignored, printable
 from bottleneck_features.pipeline.datasets.paths import local_path
-from bottleneck_features.pipeline.datasets.pixels.decoding import ENDINGS
+from bottleneck_features.pipeline.datasets.pixels.file_kinds import ENDINGS
 from bottleneck_features.pipeline.datasets.sources.group_candidates import group_candidates
 from bottleneck_features.pipeline.datasets.sources.image_files import open_listing
 from bottleneck_features.pipeline.datasets.sources.table_columns import find_columns

@@ -9,7 +9,7 @@ from bottleneck_features.errors import nearest, quoted
 from bottleneck_features.pipeline.dataset_settings import DatasetSettings
 from bottleneck_features.pipeline.datasets.labels.kinds import is_continuous
 from bottleneck_features.pipeline.datasets.layout.split_cells import said_split
-from bottleneck_features.pipeline.datasets.pixels.decoding import ENDINGS
+from bottleneck_features.pipeline.datasets.pixels.file_kinds import ENDINGS
 from bottleneck_features.pipeline.datasets.table_reading import USUAL_LABELS, Table, usual_name
 from bottleneck_features.pipeline.errors import RequestError
 

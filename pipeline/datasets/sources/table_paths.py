@@ -14,7 +14,7 @@ from pathlib import Path
 from bottleneck_features.errors import quoted
 from bottleneck_features.pipeline.datasets.layout.split_cells import splits_in
 from bottleneck_features.pipeline.datasets.listing import ignored
-from bottleneck_features.pipeline.datasets.pixels.decoding import ENDINGS
+from bottleneck_features.pipeline.datasets.pixels.file_kinds import ENDINGS
 from bottleneck_features.pipeline.errors import RequestError
 
 LEAVES = "the path leaves the image root"

@@ -14,8 +14,9 @@ from bottleneck_features.pipeline.datasets.containers import Container, not_read
 from bottleneck_features.pipeline.datasets.image_dataset import StoredImage
 from bottleneck_features.pipeline.datasets.layout.sample_names import ANNOTATIONS, name_parting
 from bottleneck_features.pipeline.datasets.listing import ignored, printable
-from bottleneck_features.pipeline.datasets.pixels.decoding import ENDINGS, UnusableImage
+from bottleneck_features.pipeline.datasets.pixels.decoding import UnusableImage
 from bottleneck_features.pipeline.datasets.pixels.file_bytes import MAX_BYTES
+from bottleneck_features.pipeline.datasets.pixels.file_kinds import ENDINGS
 from bottleneck_features.pipeline.datasets.scanning import UnscannedImage
 
 LABEL_FIELDS = ("label", "cls", "class")  # looked for in a .json, in this order
