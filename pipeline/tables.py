@@ -94,9 +94,10 @@ def images_text(method: Mapping[str, Any], split: str) -> str:
 def gap_text(pair: Mapping[str, Any], first: str) -> str:
     """Return how far one of two methods is ahead, with the interval, in points."""
     sign = 1 if pair["first"] == first else -1
-    value, low, high = (sign * end + 0.0 for end in (pair["difference"], *pair["difference_interval"][::sign]))
+    ends = (pair["difference"], *pair["difference_interval"][::sign])
+    value, low, high = (round(100 * sign * end, 1) + 0.0 for end in ends)  # adding 0 makes 0 of -0
     unit = points_name(pair.get("measure", "accuracy"))
-    return f"{100 * value:+.1f} {unit} [{100 * low:+.1f}, {100 * high:+.1f}]"
+    return f"{value:+.1f} {unit} [{low:+.1f}, {high:+.1f}]"
 
 
 def points_name(measure: str) -> str:

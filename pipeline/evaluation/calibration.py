@@ -17,7 +17,6 @@ from bottleneck_features.pipeline.evaluation.reliability import BINS, Reliabilit
 from bottleneck_features.pipeline.figures import CONFIDENCE
 
 COLDEST, HOTTEST = 0.01, 100.0
-Temperature = Callable[[np.ndarray, np.ndarray, np.ndarray | None], float]
 
 
 @dataclass(frozen=True)
@@ -90,7 +89,10 @@ class Known(NamedTuple):
     groups: np.ndarray | None = None
 
 
-def fit_temperature(labels: np.ndarray, probabilities: np.ndarray, groups: np.ndarray | None = None) -> float:
+Temperature = Callable[[Known], float]
+
+
+def fit_temperature(labels: np.ndarray, probabilities: np.ndarray) -> float:
     """Find the temperature T that minimises the log loss of softmax(logits / T).
 
     Probabilities are enough: the logarithm of a softmax equals its logits up to a constant, which a softmax ignores. Targets
@@ -100,7 +102,6 @@ def fit_temperature(labels: np.ndarray, probabilities: np.ndarray, groups: np.nd
     Args:
         labels: `(n,)` integers of the validation images.
         probabilities: `(n, classes)` of the same images.
-        groups: not used; images in groups have the same best temperature.
 
     Returns:
         T, between 0.01 and 100; above 1 the classifier was overconfident.
@@ -115,7 +116,12 @@ def fit_temperature(labels: np.ndarray, probabilities: np.ndarray, groups: np.nd
     return float(np.exp(minimize_scalar(loss, bounds=(np.log(COLDEST), np.log(HOTTEST)), method="bounded").x))
 
 
-def needed_temperature(labels: np.ndarray, probabilities: np.ndarray, groups: np.ndarray | None = None) -> float:
+def whole_temperature(known: Known) -> float:
+    """Return the temperature of `fit_temperature` of some images, whatever they show."""
+    return fit_temperature(known.labels, known.probabilities)
+
+
+def needed_temperature(known: Known) -> float:
     """Return as much of the temperature of `fit_temperature` as these images show to be needed; 1 where they show none.
 
     With R its likelihood ratio to 1, and q what 5 % of ratios exceed where 1 is right, that is T to the power 1 − q / R, but not
@@ -126,10 +132,9 @@ def needed_temperature(labels: np.ndarray, probabilities: np.ndarray, groups: np
     L. Breiman, Better subset regression using the nonnegative garrote, Technometrics 37, 1995 (1 − q / R).
 
     Args:
-        labels: `(n,)` integers of the validation images.
-        probabilities: `(n, classes)` of the same images.
-        groups: `(n,)` integers, of images that are not independent.
+        known: the validation images.
     """
+    labels, probabilities, groups = known
     temperature = fit_temperature(labels, probabilities)
     gains = _gains(labels, probabilities, with_temperature(probabilities, temperature))
     ratio = 2 * float(gains.sum()) * images_kept(gains - gains.mean(), groups)
@@ -169,13 +174,13 @@ def calibrate(validation: Known, scored: Known, *, held_out: bool, temperature: 
         validation: what the temperature is fitted on.
         scored: the evaluation set.
         held_out: whether these are test images, on which nothing is fitted.
-        temperature: `needed_temperature`, or `fit_temperature` for scores that are no probabilities without one.
+        temperature: `needed_temperature`, or `whole_temperature` for scores that are no probabilities without one.
 
     Returns:
         The `Calibration`.
     """
     labels, probabilities, groups = scored
-    found = temperature(*validation)
+    found = temperature(validation)
     before = after = reliability(labels, probabilities, groups)
     change = None
     if found != 1:

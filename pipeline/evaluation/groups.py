@@ -40,30 +40,45 @@ def group_warnings(names: np.ndarray | None, images: str) -> tuple[str, ...]:
         images: what they are called, such as `test images`.
     """
     numbers = group_numbers(names)
+    if numbers is None:
+        return ()
+    come = (
+        f"The {len(numbers):,} {images} come in {int(numbers.max()) + 1:,} groups (dataset.group). Figures are means over "
+        "images; their intervals and p-values are for images of new groups, so they count groups."
+    )
+    return ((come,) if numbers.max() else ()) + large_group_warnings(names, images)
+
+
+def large_group_warnings(names: np.ndarray | None, images: str) -> tuple[str, ...]:
+    """Return a warning of a group that has many of the images, or all; nothing where there is none. Arguments as above."""
+    numbers = group_numbers(names)
     if names is None or numbers is None:
         return ()
     counts = np.bincount(numbers)
+    most, largest = int(counts.max()), str(names[int(np.argmax(numbers == counts.argmax()))])
     if len(counts) == 1:
         return (
-            f"Groups: the {len(numbers):,} {images} are all of one group, {str(names[0])!r} (dataset.group): they say next to "
-            "nothing of images of other groups, and every interval is wide for it.",
+            f"Groups: the {most:,} {images} are all of one group, {largest!r} (dataset.group): they say next to nothing of "
+            "images of other groups, and every interval is wide for it.",
         )
-    share, largest = counts.max() / len(numbers), names[int(np.argmax(numbers == counts.argmax()))]
-    found = [
-        f"The {len(numbers):,} {images} come in {len(counts):,} groups (dataset.group). Figures are means over images; their "
-        "intervals and p-values are for images of new groups, so they count groups."
-    ]
-    if share >= LARGE:
-        wide = " Intervals are wide for it: more groups would make them narrower." if share > HUGE else ""
-        found.append(
-            f"Groups: {counts.max():,} of the {len(numbers):,} {images} ({share:.0%}) are of one group, {str(largest)!r}, so "
-            f"every figure depends much on how that one went.{wide}"
-        )
-    return tuple(found)
+    share = most / len(numbers)
+    if share < LARGE:
+        return ()
+    wide = " Intervals are wide for it: more groups would make them narrower." if share > HUGE else ""
+    return (
+        f"Groups: {most:,} of the {len(numbers):,} {images} ({share:.0%}) are of one group, {largest!r}, so every figure depends "
+        f"much on how that one went.{wide}",
+    )
+
+
+def effective_groups(groups: np.ndarray) -> float:
+    """Return how many groups of one size would be as certain as groups of these sizes: n² / Σ sizes² of `(n,)` numbers."""
+    sizes = np.unique(groups, return_counts=True)[1]
+    return float(len(groups) ** 2 / np.square(sizes).sum())
 
 
 @dataclass(frozen=True)
-class Grouped:
+class _Grouped:
     """How n images lie in G groups and in strata, such as their classes, whose means are estimated.
 
     Attributes:
@@ -86,19 +101,14 @@ class Grouped:
     leverage: np.ndarray
 
 
-def grouped(groups: np.ndarray, strata: np.ndarray) -> Grouped:
+def _grouped(groups: np.ndarray, strata: np.ndarray) -> _Grouped:
     """Return how images lie in groups and strata; both are `(n,)` integers."""
     own, strata = (np.unique(numbers, return_inverse=True)[1] for numbers in (groups, strata))
-    pairs = np.column_stack([strata, own])
-    (cell_strata, cell_groups), cell_of, cells = _unique_rows(pairs)
+    places, cell_of, cells = np.unique(np.stack([strata, own]), axis=1, return_inverse=True, return_counts=True)
+    cell_strata, cell_groups = places
     sizes = np.bincount(own)
     leverage = np.bincount(cell_groups, cells**2 / np.bincount(strata)[cell_strata]) / sizes
-    return Grouped(own, strata, sizes, cells, cell_strata, cell_of, leverage)
-
-
-def _unique_rows(pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    rows, inverse, counts = np.unique(pairs, axis=0, return_inverse=True, return_counts=True)
-    return rows.T, inverse.ravel(), counts
+    return _Grouped(own, strata, sizes, cells, cell_strata, cell_of.ravel(), leverage)
 
 
 def images_kept(influence: np.ndarray, groups: np.ndarray | None, strata: np.ndarray | None = None) -> float:
@@ -130,10 +140,10 @@ def images_kept(influence: np.ndarray, groups: np.ndarray | None, strata: np.nda
     if groups is None:
         return 1.0
     count = len(influence)
-    own = grouped(groups, np.zeros(count, int) if strata is None else strata)
+    own = _grouped(groups, np.zeros(count, int) if strata is None else strata)
     between = float((1 - own.leverage).sum())
     if between < 1e-9 or np.square(influence).mean() < 1e-20:
-        return float(own.sizes.sum() / np.square(own.sizes).sum())
+        return effective_groups(groups) / count
     by_sums = _kept(_effect_of_sums(own, influence), _freedom(own, influence), count)
     return min(by_sums, _kept(_effect_of_likeness(own, influence), between, count))
 
@@ -143,13 +153,13 @@ def _kept(effect: float, freedom: float, count: int) -> float:
     return float((few[0] / few[1]) ** 2 / max(1.0, effect))
 
 
-def _effect_of_sums(own: Grouped, influence: np.ndarray) -> float:
+def _effect_of_sums(own: _Grouped, influence: np.ndarray) -> float:
     sums = np.bincount(own.groups, influence)
     inside = own.leverage < 1
     return float(np.sum(sums[inside] ** 2 / (1 - own.leverage[inside])) / np.square(influence).sum())
 
 
-def _freedom(own: Grouped, influence: np.ndarray) -> float:
+def _freedom(own: _Grouped, influence: np.ndarray) -> float:
     """Return the degrees of freedom of the variance by the groups' sums.
 
     A stratum's part of the variance, V_c, is as certain as groups of these sizes allow were images independent: with w the
@@ -179,7 +189,7 @@ def _freedom_of(sizes: np.ndarray) -> float:
     return float(1 / (np.sum(shares**2) + others.sum() ** 2 - np.sum(others**2)))
 
 
-def _effect_of_likeness(own: Grouped, influence: np.ndarray) -> float:
+def _effect_of_likeness(own: _Grouped, influence: np.ndarray) -> float:
     spread = np.sqrt(np.bincount(own.strata, influence**2) / np.bincount(own.strata))[own.strata]
     values = np.divide(influence, spread, out=np.zeros_like(influence, float), where=spread > 0)
     sums, free = np.bincount(own.groups, values), 1 - own.leverage

@@ -10,6 +10,7 @@ import numpy as np
 from scipy.stats import rankdata
 
 from bottleneck_features.models.criteria import log_loss
+from bottleneck_features.pipeline.evaluation.groups import effective_groups
 
 BINS = 15
 DRAWS = 400
@@ -96,7 +97,7 @@ def reliability(labels: np.ndarray, probabilities: np.ndarray, groups: np.ndarra
     error, noise = _error(bins, right - confidence), _noise(bins, confidence, right, groups)
     limit = float(np.quantile(noise, 1 - TAIL))
     ends = _interval(error, _bootstrapped(bins, right - confidence, groups), limit)
-    if _too_few(groups, len(labels)):
+    if len(labels) < 2 or (groups is not None and effective_groups(groups) < FEWEST_GROUPS):
         ends, limit = (0.0, 1.0), 1.0
     return Reliability(
         counts,
@@ -109,14 +110,6 @@ def reliability(labels: np.ndarray, probabilities: np.ndarray, groups: np.ndarra
         _error(equal_mass, right - confidence),
         log_loss(probabilities, labels),
     )
-
-
-def _too_few(groups: np.ndarray | None, images: int) -> bool:
-    """Return whether images are of fewer groups than draws of groups can tell of, unequal ones counted as fewer equal ones."""
-    if groups is None:
-        return images < 2
-    sizes = np.unique(groups, return_counts=True)[1]
-    return float(images**2 / np.square(sizes).sum()) < FEWEST_GROUPS
 
 
 def _error(bins: np.ndarray, residuals: np.ndarray, weights: np.ndarray | None = None) -> float:

@@ -11,8 +11,8 @@ from bottleneck_features.pipeline import plots
 from bottleneck_features.pipeline.evaluation.calibration import (
     Calibration,
     Known,
-    fit_temperature,
     needed_temperature,
+    whole_temperature,
 )
 from bottleneck_features.pipeline.evaluation.folded_set import FoldedSet
 from bottleneck_features.pipeline.evaluation.predictions import save_predictions
@@ -56,7 +56,7 @@ def score_method(study: Study, trained: TrainedMethod, folded: FoldedSet | None 
     part = study.holdout.validation
     validation = Known(study.labels(part), trained.validation_probabilities, study.groups(part))
     if (row.family or row.name) in SCORES:
-        calibration = study.evaluation.calibration(row.label, validation, fit_temperature).of_scores()
+        calibration = study.evaluation.calibration(row.label, validation, whole_temperature).of_scores()
     else:
         calibration = study.evaluation.calibration(row.label, validation, needed_temperature)
     return ScoredMethod(trained, row, matrix, calibration)

@@ -14,7 +14,12 @@ from bottleneck_features.pipeline.evaluation.duplicates import Duplicates, known
 from bottleneck_features.pipeline.evaluation.evaluation_set import EvaluationSet
 from bottleneck_features.pipeline.evaluation.folded_set import FoldedSet
 from bottleneck_features.pipeline.evaluation.folds import Fold
-from bottleneck_features.pipeline.evaluation.groups import group_numbers, group_warnings, groups_of
+from bottleneck_features.pipeline.evaluation.groups import (
+    group_numbers,
+    group_warnings,
+    groups_of,
+    large_group_warnings,
+)
 from bottleneck_features.pipeline.evaluation.ledger import Looks, content_digest, record_look
 from bottleneck_features.pipeline.evaluation.splits import Holdout, Subset, hold_out, labels_of, scored_subset
 from bottleneck_features.pipeline.evaluation.target import ClassTarget, class_target
@@ -155,13 +160,10 @@ class Study(OpenedExperiment):
         """Return what a reader of the figures must know of folds and groups."""
         folds = self.evaluation.warnings() if isinstance(self.evaluation, FoldedSet) else ()
         kind = "training" if folds else self.evaluation.kind
-        chose = () if folds or self.chooses_on_scored_images else self._validation_groups()
-        return (*folds, *group_warnings(groups_of(self.dataset, self.scored_images), f"{kind} images"), *chose)
-
-    def _validation_groups(self) -> tuple[str, ...]:
-        """Return what is to be known of one large group among the validation images, which choose settings."""
-        found = group_warnings(groups_of(self.dataset, self.holdout.validation), "validation images")
-        return tuple(text for text in found if text.startswith("Groups: "))
+        found = (*folds, *group_warnings(groups_of(self.dataset, self.scored_images), f"{kind} images"))
+        if folds or self.chooses_on_scored_images:
+            return found
+        return (*found, *large_group_warnings(groups_of(self.dataset, self.holdout.validation), "validation images"))
 
     def write(self, details: Mapping[str, Any], warnings: Sequence[str], cache_key: str) -> Result:
         """Write the result, see `OpenedExperiment.write`; one that scored test images says how often they were looked at."""

@@ -23,10 +23,8 @@ CORNERS = ("top left corner", "top right corner", "bottom left corner", "bottom 
 # compared with; how long the edges of stamps are.
 DEPTH, REACH, FURTHER_IN, BANDS = 0.08, 0.20, (0.10, 0.30), (0.05, 0.10)
 GREY_LEVELS = 10 * 224  # over the side: the least edge; in smaller pictures neighbouring pixels differ more
-RIGHT, STILL_RIGHT = (
-    0.90,
-    0.80,
-)  # the class against those that have the edge least; on the images it was chosen on, on others
+# The class against those that have the edge least: on the images that it was chosen on, and on others.
+RIGHT, STILL_RIGHT = 0.90, 0.80
 TRIED = 100  # limits of each edge
 # How many more of its images a region tells than parts like it; docs/results.md has what planted marks and real data give.
 ENOUGH = 0.20

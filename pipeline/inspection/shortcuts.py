@@ -128,12 +128,16 @@ def shortcuts_of_regions(
 
 def mark_warnings(regions: Sequence[Region], class_names: Sequence[str]) -> tuple[str, ...]:
     """Return the warnings of frames and stamps, also of classes whose figures no fold can measure: see `find_marks`."""
-    return tuple(
-        f"Shortcut: of the images of {enumerated((repr(str(class_names[label])) for label in marks), 5)} up to "
-        f"{percent_text(max(marks.values()))} have an edge at the same place in the {region.name}, as a stamp or a frame would, "
-        f"and of other classes hardly any; by such an edge elsewhere {percent_text(region.inside)} of them are told. A network "
-        "may learn this in place of what is shown: look at the contact sheets, and cut it off in all images."
-        for region, marks in warned_marks(regions)
+    return tuple(_mark_sentence(region, marks, class_names) for region, marks in warned_marks(regions))
+
+
+def _mark_sentence(region: Region, marks: Mapping[int, float], class_names: Sequence[str]) -> str:
+    shares = (f"{percent_text(share)} of the images of {str(class_names[label])!r}" for label, share in marks.items())
+    return (
+        f"Shortcut: in the {region.name} an edge lies at the same place in {enumerated(shares, 5)}, as that of a stamp or a "
+        "frame would, and in hardly any of other classes. Elsewhere in the pictures no edge is in more than "
+        f"{percent_text(region.inside)} of them. A network may learn this in place of what is shown: look at the contact sheets, "
+        "and cut it off in all images."
     )
 
 

@@ -13,6 +13,7 @@ from bottleneck_features.pipeline.evaluation.calibration import (
     fit_temperature,
     log_loss_change,
     needed_temperature,
+    whole_temperature,
     with_temperature,
 )
 from bottleneck_features.pipeline.evaluation.reliability import reliability
@@ -20,7 +21,7 @@ from bottleneck_features.pipeline.plots import reliability_diagram, save_figure
 from bottleneck_features.pipeline.tables import calibration_sentence, reliability_text
 
 
-def _calibrated(validation, scored, held_out=True, temperature=fit_temperature) -> Calibration:
+def _calibrated(validation, scored, held_out=True, temperature=whole_temperature) -> Calibration:
     return calibrate(Known(*validation), Known(*scored), held_out=held_out, temperature=temperature)
 
 
@@ -163,14 +164,14 @@ def test_the_sentence_claims_no_more_than_the_test_and_no_cause():
 def test_a_temperature_is_taken_only_where_validation_images_show_that_one_is_needed(tmp_path):
     labels, probabilities = _labels_of_their_probabilities(4000)
     parts = [slice(start, start + 100) for start in range(0, 4000, 100)]
-    found = [needed_temperature(labels[part], probabilities[part]) for part in parts]
+    found = [needed_temperature(Known(labels[part], probabilities[part])) for part in parts]
     assert sum(one != 1 for one in found) <= 5  # of 40, at 5 %
     overconfident = with_temperature(probabilities[:300], 0.4)
-    assert 1.5 < needed_temperature(labels[:300], overconfident) < fit_temperature(labels[:300], overconfident)
+    assert 1.5 < needed_temperature(Known(labels[:300], overconfident)) < fit_temperature(labels[:300], overconfident)
     repeated = np.repeat(np.arange(20), 60)
     few = np.repeat(labels[:20], 60), np.repeat(with_temperature(probabilities[:20], 0.6), 60, axis=0)
-    assert needed_temperature(*few) != 1
-    assert needed_temperature(*few, repeated) == 1
+    assert needed_temperature(Known(*few)) != 1
+    assert needed_temperature(Known(*few, repeated)) == 1
     part = labels[200:300], probabilities[200:300]
     same = _calibrated(part, (labels[300:], probabilities[300:]), temperature=needed_temperature).as_json()
     assert (same["temperature"], same["before"], same["log_loss_change"]) == (1, same["after"], None)
@@ -183,7 +184,7 @@ def test_as_much_of_a_temperature_is_taken_as_its_likelihood_ratio_leaves():
     fitted = fit_temperature(labels, probabilities)
     chance = 0.9 ** (1 / fitted) / (0.9 ** (1 / fitted) + 0.1 ** (1 / fitted))
     ratio = 2 * (75 * np.log(chance / 0.9) + 25 * np.log((1 - chance) / 0.1))
-    assert needed_temperature(labels, probabilities) == pytest.approx(fitted ** (1 - 3.841459 / ratio), rel=1e-6)
+    assert needed_temperature(Known(labels, probabilities)) == pytest.approx(fitted ** (1 - 3.841459 / ratio), rel=1e-6)
 
 
 def test_a_temperature_of_few_images_seldom_makes_many_others_worse():
@@ -191,7 +192,7 @@ def test_a_temperature_of_few_images_seldom_makes_many_others_worse():
     probabilities, worse = with_temperature(probabilities, 0.8), 0
     for start in range(0, 10_000, 50):
         part = slice(start, start + 50)
-        scaled = with_temperature(probabilities[10_000:], needed_temperature(labels[part], probabilities[part]))
+        scaled = with_temperature(probabilities[10_000:], needed_temperature(Known(labels[part], probabilities[part])))
         change = log_loss_change(labels[10_000:], probabilities[10_000:], scaled)
         worse += change.p_value < 0.05 and change.value > 0
     assert worse <= 10  # of 200; with the temperatures that fit best where 1 is rejected there are more

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from bottleneck_features.pipeline import plots
-from bottleneck_features.pipeline.evaluation.calibration import Known, calibrate, fit_temperature
+from bottleneck_features.pipeline.evaluation.calibration import Known, calibrate, whole_temperature
 from bottleneck_features.pipeline.method_row import Method, Score
 from bottleneck_features.pipeline.plots.style import PAGE_WIDTH
 from bottleneck_features.pipeline.stages.label_curve import LabelCurvePoint, crossing
@@ -38,7 +38,7 @@ CURVES = {
 def calibration() -> dict:
     chances = np.random.default_rng(0).dirichlet(np.ones(3), 400)
     part = Known(chances.argmax(axis=1), chances)
-    return dict(calibrate(part, part, held_out=True, temperature=fit_temperature).as_json())
+    return dict(calibrate(part, part, held_out=True, temperature=whole_temperature).as_json())
 
 
 def curve_points() -> list[dict]:

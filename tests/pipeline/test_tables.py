@@ -16,7 +16,7 @@ from bottleneck_features.pipeline.evaluation.scores import accuracy_of
 from bottleneck_features.pipeline.figures import Figure, Figures, figures_json
 from bottleneck_features.pipeline.method_row import Method, Score
 from bottleneck_features.pipeline.reporting.answer import answer_of
-from bottleneck_features.pipeline.tables import p_text, share_text, table_rows
+from bottleneck_features.pipeline.tables import gap_text, p_text, share_text, table_rows
 
 FORMULA = "$\\frac{1}{0}$ & \"quotes\" 'too'"
 
@@ -201,3 +201,8 @@ def test_a_share_that_is_neither_none_nor_all_is_never_rounded_to_it():
         ">99%",
         "100%",
     ]
+
+
+def test_a_difference_that_rounds_to_nothing_has_no_sign_of_a_deficit():
+    pair = {"first": "a", "second": "b", "difference": 0.0004, "difference_interval": [-0.01, 0.02]}
+    assert gap_text(pair, "b") == "+0.0 points [-2.0, +1.0]"
