@@ -53,8 +53,8 @@ def figure_lines(result: Mapping[str, Any]) -> list[str]:
     ]
     if unlike := result["unlike"]:
         lines.append(
-            f"unlike the training images: {unlike['images']:,} of {result['n']:,} ({percent_text(unlike['share'])}; of images "
-            f"like them about {percent_text(unlike['false_alarms'])})"
+            f"unlike the training images: {unlike['images']:,} of {result['n']:,} ({percent_text(unlike['share'])}, where "
+            f"about {percent_text(unlike['false_alarms'])} of images like them would be)"
         )
     if result["trained_on"]["images"] == 0:
         lines.append(

@@ -6,11 +6,13 @@ over equal and unequal sizes of groups (`benchmarks/interval_coverage.py`, docs/
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.stats import t
 
+from bottleneck_features.errors import enumerated
 from bottleneck_features.pipeline.datasets import Dataset
 from bottleneck_features.pipeline.datasets.texts import factorized
 from bottleneck_features.pipeline.evaluation.splits import Subset
@@ -19,9 +21,11 @@ from bottleneck_features.pipeline.figures import CONFIDENCE
 LARGE, HUGE = 0.10, 0.25  # of the images: a group of which a reader must know, and one that no other group can outweigh
 
 
-def groups_of(dataset: Dataset, part: Subset) -> np.ndarray | None:
-    """Return the `(n,)` names of the groups that the samples of a part are in; None where there are no groups."""
-    return dataset.groups[part.split][part.indices] if part.split in dataset.groups else None
+def groups_of(dataset: Dataset, *parts: Subset) -> np.ndarray | None:
+    """Return the `(n,)` names of the groups that the samples of some parts are in; None where one of them has no groups."""
+    if any(part.split not in dataset.groups for part in parts):
+        return None
+    return np.concatenate([dataset.groups[part.split][part.indices] for part in parts])
 
 
 def group_numbers(names: np.ndarray | None) -> np.ndarray | None:
@@ -68,6 +72,31 @@ def large_group_warnings(names: np.ndarray | None, images: str) -> tuple[str, ..
     return (
         f"Groups: {most:,} of the {len(numbers):,} {images} ({share:.0%}) are of one group, {largest!r}, so every figure depends "
         f"much on how that one went.{wide}",
+    )
+
+
+def lone_class_warnings(
+    names: np.ndarray | None, labels: np.ndarray, class_names: Sequence[str], images: str
+) -> tuple[str, ...]:
+    """Return a warning of classes whose images are all of one group, of two images or more.
+
+    Args:
+        names: `(n,)` of the images' groups; None where there are none.
+        labels: `(n,)` integers, indices into the names of the classes.
+        class_names: of the classes.
+        images: what the images are called, such as `test images`.
+    """
+    numbers = group_numbers(names)
+    if numbers is None or not numbers.max():
+        return ()
+    own = [np.flatnonzero(labels == label) for label in range(len(class_names))]
+    lone = [label for label, rows in enumerate(own) if len(rows) > 1 and len(np.unique(numbers[rows])) == 1]
+    if not lone:
+        return ()
+    named = enumerated((repr(str(class_names[label])) for label in lone), 5)
+    return (
+        f"Groups: all {images} of {named} are of one group for each class: how well such a class is found in other groups cannot "
+        "be told, nor, closely, any figure that is a mean over classes.",
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bottleneck_features.errors import enumerated
 from bottleneck_features.pipeline.evaluation.scores import score
 from bottleneck_features.pipeline.figures import Figure
 
@@ -54,6 +55,21 @@ def per_class(
     """
     found = [_of_class(number, labels, predicted, matrix, names, groups) for number in range(len(names))]
     return sorted(found, key=lambda one: (one.recall is None, one.recall.value if one.recall else 0.0))
+
+
+def absent_warnings(labels: np.ndarray, names: Sequence[str], images: str) -> tuple[str, ...]:
+    """Return a warning of classes that no image is of.
+
+    Args:
+        labels: `(n,)` integers, indices into `names`.
+        names: of the classes.
+        images: what the images are called, such as `test images`.
+    """
+    absent = np.flatnonzero(np.bincount(labels, minlength=len(names)) == 0)
+    if not len(absent):
+        return ()
+    named = enumerated((repr(names[number]) for number in absent.tolist()), 10)
+    return (f"Classes: there are no {images} of {named}: how well the model finds these classes is not measured.",)
 
 
 def _of_class(

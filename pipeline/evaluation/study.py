@@ -19,8 +19,10 @@ from bottleneck_features.pipeline.evaluation.groups import (
     group_warnings,
     groups_of,
     large_group_warnings,
+    lone_class_warnings,
 )
 from bottleneck_features.pipeline.evaluation.ledger import Looks, content_digest, record_look
+from bottleneck_features.pipeline.evaluation.per_class import absent_warnings
 from bottleneck_features.pipeline.evaluation.splits import Holdout, Subset, hold_out, labels_of, scored_subset
 from bottleneck_features.pipeline.evaluation.target import ClassTarget, class_target
 from bottleneck_features.pipeline.experiment import Experiment
@@ -157,10 +159,17 @@ class Study(OpenedExperiment):
         return (*self.data_warnings(), *self.evaluation_warnings(), *self.duplicates.warnings(methods))
 
     def evaluation_warnings(self) -> tuple[str, ...]:
-        """Return what a reader of the figures must know of folds and groups."""
+        """Return what a reader of the figures must know of folds, absent classes and groups."""
         folds = self.evaluation.warnings() if isinstance(self.evaluation, FoldedSet) else ()
         kind = "training" if folds else self.evaluation.kind
-        found = (*folds, *group_warnings(groups_of(self.dataset, self.scored_images), f"{kind} images"))
+        names, labels = groups_of(self.dataset, self.scored_images), self.labels(self.scored_images)
+        images = f"{kind} images"
+        found = (
+            *folds,
+            *absent_warnings(labels, self.classes, images),
+            *group_warnings(names, images),
+            *lone_class_warnings(names, labels, self.classes, images),
+        )
         if folds or self.chooses_on_scored_images:
             return found
         return (*found, *large_group_warnings(groups_of(self.dataset, self.holdout.validation), "validation images"))

@@ -5,6 +5,7 @@ import numpy as np
 from bottleneck_features.pipeline.datasets.texts import factorized
 from bottleneck_features.pipeline.evaluation.details import Place
 from bottleneck_features.pipeline.evaluation.folds import units_of
+from bottleneck_features.pipeline.evaluation.groups import groups_of
 from bottleneck_features.pipeline.evaluation.likeness import perceptual_hashes
 from bottleneck_features.pipeline.evaluation.splits import Subset
 from bottleneck_features.pipeline.evaluation.study import Study
@@ -15,9 +16,8 @@ def units_among(study: Study, *parts: Subset) -> np.ndarray:
     """Return the `(n,)` numbers of what stays together, of the images of all parts, one after the other."""
     dataset = study.dataset
     places = [Place(part.split, index) for part in parts for index in part.indices.tolist()]
-    groups = None
-    if all(part.split in dataset.groups for part in parts):
-        groups = factorized(np.concatenate([dataset.groups[part.split][part.indices] for part in parts]))[1]
+    names = groups_of(dataset, *parts)
+    groups = None if names is None else factorized(names)[1]
     with study.clock.phase("duplicates"):
         described = np.concatenate([perceptual_hashes(dataset, part) for part in parts])
         repeats = find_repeats(dataset, places, described)

@@ -14,9 +14,9 @@ from bottleneck_features.pipeline import plots
 from bottleneck_features.pipeline.dataset_settings import DatasetSettings
 from bottleneck_features.pipeline.datasets.quarantine import QUARANTINE_FILE
 from bottleneck_features.pipeline.evaluation.figures import TwoClassCurves, curves, figures
-from bottleneck_features.pipeline.evaluation.groups import group_warnings
+from bottleneck_features.pipeline.evaluation.groups import group_warnings, lone_class_warnings
 from bottleneck_features.pipeline.evaluation.ledger import Looks, answers_digest, content_digest, record_look
-from bottleneck_features.pipeline.evaluation.per_class import per_class
+from bottleneck_features.pipeline.evaluation.per_class import absent_warnings, per_class
 from bottleneck_features.pipeline.evaluation.reliability import reliability
 from bottleneck_features.pipeline.evaluation.scores import confusion
 from bottleneck_features.pipeline.evaluation.splits import Subset
@@ -176,11 +176,9 @@ def _warnings(model: SavedModel, labelled: Labelled, seen: np.ndarray | None) ->
     if labelled.left_out:
         named = enumerated(f"{name!r} ({count:,})" for name, count in labelled.left_out.items())
         warnings.append(f"Images of classes that the model does not know are left out: {named}.")
-    absent = sorted(set(range(len(model.classes))) - set(labelled.labels.tolist()))
-    if absent:
-        named = enumerated(repr(model.classes[number]) for number in absent)
-        warnings.append(f"There is no image of {named}: how well the model finds these classes is not measured.")
+    warnings += absent_warnings(labelled.labels, model.classes, "images")
     warnings += group_warnings(labelled.group_names, "images")
+    warnings += lone_class_warnings(labelled.group_names, labelled.labels, model.classes, "images")
     if seen is None:
         warnings.append(SEEN_UNKNOWN)
     elif seen.any():

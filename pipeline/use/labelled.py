@@ -108,7 +108,7 @@ def open_labelled(
     kept = np.concatenate([labels[part.split][part.indices] for part in parts])
     if not len(kept):
         raise RequestError(f"No image is of a class that the model knows. {_classes_of(model)}")
-    return Labelled(dataset, parts, kept, _group_names(dataset, parts), left_out)
+    return Labelled(dataset, parts, kept, groups_of(dataset, *parts), left_out)
 
 
 def _experiment(model: SavedModel, settings: DatasetSettings) -> Experiment:
@@ -157,8 +157,3 @@ def _stranger_message(left_out: Mapping[str, int], model: SavedModel) -> str:
 
 def _classes_of(model: SavedModel) -> str:
     return f"Its classes: {enumerated(map(repr, model.classes), SHOWN)}."
-
-
-def _group_names(dataset: Dataset, parts: tuple[Subset, ...]) -> np.ndarray | None:
-    names = [own for part in parts if (own := groups_of(dataset, part)) is not None]
-    return np.concatenate(names) if len(names) == len(parts) else None

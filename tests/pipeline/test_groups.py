@@ -15,7 +15,13 @@ from bottleneck_features.pipeline.evaluation.comparisons import on_the_same_imag
 from bottleneck_features.pipeline.evaluation.differences import Answers, paired_difference
 from bottleneck_features.pipeline.evaluation.duplicates import Duplicates
 from bottleneck_features.pipeline.evaluation.evaluation_set import EvaluationSet
-from bottleneck_features.pipeline.evaluation.groups import group_numbers, group_warnings, images_kept
+from bottleneck_features.pipeline.evaluation.groups import (
+    group_numbers,
+    group_warnings,
+    images_kept,
+    lone_class_warnings,
+)
+from bottleneck_features.pipeline.evaluation.per_class import absent_warnings
 from bottleneck_features.pipeline.evaluation.scores import accuracy_difference, mcnemar, score
 from bottleneck_features.pipeline.evaluation.splits import Subset
 from bottleneck_features.pipeline.method_row import Method
@@ -213,3 +219,17 @@ def test_a_probe_of_images_in_groups_names_the_test_and_warns(tmp_path):
 
 def test_a_result_that_names_no_test_is_mcnemar_s():
     assert evidence_text({"test": "mcnemar", "p_value": 0.25}) == "exact McNemar p = 0.25"
+
+
+def test_a_class_whose_images_are_all_of_one_group_is_named():
+    names, labels = np.array(["x", "x", "y", "z", "z", "y"]), np.array([0, 0, 1, 1, 1, 2])
+    (warning,) = lone_class_warnings(names, labels, ("cat", "dog", "fox"), "test images")
+    assert warning.startswith("Groups: all test images of 'cat' are of one group for each class")
+    assert lone_class_warnings(np.arange(6).astype(str), labels, ("cat", "dog", "fox"), "images") == ()
+    assert lone_class_warnings(None, labels, ("cat", "dog", "fox"), "images") == ()
+
+
+def test_classes_without_images_are_named():
+    (warning,) = absent_warnings(np.array([0, 2, 2]), ("cat", "dog", "fox", "owl"), "test images")
+    assert "there are no test images of 'dog', 'owl': how well the model finds these classes is not measured" in warning
+    assert absent_warnings(np.array([1, 0]), ("cat", "dog"), "test images") == ()
