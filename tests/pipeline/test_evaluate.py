@@ -180,7 +180,7 @@ def test_pictures_of_one_class_give_its_recall_and_no_more(home, others, tmp_pat
     assert result["per_class"][0]["recall"]["value"] == result["figures"]["accuracy"]
     assert "auroc" not in result["figures"]
     assert result["curves"] is None
-    assert any("no image of 'common'" in warning for warning in result["warnings"])
+    assert any("there are no images of 'common'" in warning for warning in result["warnings"])
     said = invoke("evaluate", "grey", str(tmp_path / "one"), home=home)
     assert "all of class 'rare': how often other classes are taken for it is not measured" in " ".join(
         said.stdout.split()
