@@ -28,7 +28,7 @@ $(RAY): $(READY)
 	@touch $@
 
 $(ALL): $(READY)
-	.venv/bin/pip install --quiet --editable ".[$(EXTRAS),ray,store,store-server,docs]"
+	.venv/bin/pip install --quiet --editable ".[$(EXTRAS),ray,store,store-server,docs,browser]"
 	@touch $@
 
 $(DOCS): $(READY)

@@ -73,8 +73,8 @@ def _compare(content: Mapping[str, Any]) -> Drawn:
         "comparison": plots.comparison(methods, content["backbone"], select),
         "time": plots.accuracy_over_time(methods, split, select),
     }
-    if content["histories"]:
-        drawn["learning-curves"] = plots.learning_curves(content["histories"])
+    for label, curves in content["histories"].items():
+        drawn[f"learning-curves-{label}"] = plots.learning_curves(label, curves)
     if content["confusion"]:
         drawn["confusion"] = _confusion(content["confusion"], content)
     for label, calibration in content["calibration"].items():
@@ -87,7 +87,7 @@ def _trained(content: Mapping[str, Any]) -> Drawn:
     title, split = row_title(row), content["scored_on"]
     diagram = f"{title} on {row['n'][split]:,} {split} images; T fitted on validation"
     return {
-        "learning-curves": plots.learning_curves({title: content["history"]}),
+        "learning-curves": plots.learning_curves(title, content["history"]),
         "confusion": _confusion({title: content["confusion"]}, content),
         "reliability": plots.reliability_diagram(content["calibration"], diagram),
         **_curves(content),

@@ -104,7 +104,7 @@ def keep_predictions(study: Study) -> dict[str, str]:
 def scored_pictures(study: Study, method: ScoredMethod) -> list[Path]:
     """Draw the learning curves and the confusion matrix of a method."""
     title = method.row.title
-    curves = plots.learning_curves({title: method.trained.curves})
+    curves = plots.learning_curves(title, method.trained.curves)
     matrix = plots.confusion_matrices({title: method.confusion}, study.classes)
     return [
         plots.save_figure(curves, study.folder / "learning-curves.png"),

@@ -8,10 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from bottleneck_features.pipeline.plots.style import COLOURS, new_figure
+from bottleneck_features.pipeline.plots.style import COLOURS, SIDE_BY_SIDE, fill, new_figure
 
 
-def reliability_diagram(calibration: Mapping[str, Any], title: str) -> Figure:
+def reliability_diagram(calibration: Mapping[str, Any], title: str, width: float = 9.0) -> Figure:
     """Draw accuracy over confidence before and after temperature scaling, above the images in each bin.
 
     Args:
@@ -19,33 +19,46 @@ def reliability_diagram(calibration: Mapping[str, Any], title: str) -> Figure:
             whose own scores are no probabilities only what is after.
             Where no temperature is needed both are the same and drawn once.
         title: of the whole picture, such as the method's name and what it was scored on.
+        width: of the figure, inches.
     """
     after = f"after, T = {calibration['temperature']:.2f}", calibration["after"]
     before = [("before", calibration["before"])] if calibration["before"] else []
     columns = before if before and calibration["temperature"] == 1 else [*before, after]
-    size = (4.5 * len(columns), 5.6)
-    figure, axes = new_figure(size, 2, len(columns), sharex=True, sharey="row", squeeze=False, height_ratios=(3, 1))
-    for column, (name, measured) in enumerate(columns):
-        _diagram(axes[0, column], measured["bins"])
-        _histogram(axes[1, column], measured["bins"])
+    figure, pairs = _panels(width, len(columns))
+    for (diagram, histogram), (name, measured) in zip(pairs, columns, strict=True):
+        _diagram(diagram, measured["bins"])
+        _histogram(histogram, measured["bins"])
         error, low, high = (100 * value for value in (measured["expected_calibration_error"], *measured["interval"]))
-        axes[0, column].set_title(
+        diagram.set_title(
             f"{name}\nerror {error:.1f} points [{low:.1f}, {high:.1f}],\n"
             f"{100 * measured['noise_floor']:.1f} if perfectly calibrated",
             fontsize=10,
             loc="left",
         )
-    axes[0, 0].set_ylabel("top-1 accuracy")
-    axes[1, 0].set_ylabel("share of images")
+        diagram.set_ylabel("top-1 accuracy")
+        histogram.set_ylabel("share of images")
     figure.legend(
-        *axes[0, 0].get_legend_handles_labels(),
+        *pairs[0][0].get_legend_handles_labels(),
         loc="outside lower center",
-        ncols=1 + len(columns),
+        ncols=3 if width >= SIDE_BY_SIDE else 1,
         frameon=False,
         fontsize=8,
     )
-    figure.suptitle(title, fontsize=10, x=0.01, ha="left", parse_math=False)
+    figure.suptitle(fill(title, width), fontsize=10, x=0.01, ha="left", parse_math=False)
     return figure
+
+
+def _panels(width: float, count: int) -> tuple[Figure, list[tuple[Axes, Axes]]]:
+    """Return a diagram and its histogram for each of `count` measurements: beside one another where there is room."""
+    beside = count if width >= SIDE_BY_SIDE else 1
+    heights = (3, 1) * (count // beside)
+    size = (width if beside == count > 1 else min(width, 5.2), 1.35 * sum(heights) + 0.4)
+    figure, axes = new_figure(size, len(heights), beside, squeeze=False, sharex=True, height_ratios=heights)
+    for histogram in axes[1::2].ravel():
+        histogram.xaxis.set_tick_params(labelbottom=True)
+    return figure, [
+        (axes[2 * (n // beside), n % beside], axes[2 * (n // beside) + 1, n % beside]) for n in range(count)
+    ]
 
 
 def _diagram(axes: Axes, bins: Mapping[str, Any]) -> None:

@@ -1,6 +1,5 @@
 """The picture of a label curve: accuracy over labelled images per class, one line per method."""
 
-import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -8,21 +7,22 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator, PercentFormatter
 
-from bottleneck_features.pipeline.plots.style import COLOURS, LONGEST, new_figure, shortened
+from bottleneck_features.pipeline.plots.style import COLOURS, LONGEST, SIDE_BY_SIDE, fill, new_figure, shortened
 
 _STYLES = {
     "logistic": ("logistic regression, last layer", COLOURS[0], "-", "o"),
     "logistic@best": ("logistic regression, best layer", COLOURS[2], "--", "s"),
     "convnet-small": ("small ConvNet from scratch", COLOURS[1], "-.", "D"),
 }
-_WIDEST = 80  # characters of a line of the title, which begins at the axis and ends before the picture does
 TICKS_APART = 1.3  # ratio of two sizes whose names do not touch
 
 
 Point = Mapping[str, Any]
 
 
-def label_curve_chart(points: Sequence[Point], *, data: str, backbone: str, answer: str, scored_on: str) -> Figure:
+def label_curve_chart(
+    points: Sequence[Point], *, data: str, backbone: str, answer: str, scored_on: str, width: float = 8.0
+) -> Figure:
     """Draw the mean accuracy with its interval over seeds; the horizontal axis is logarithmic.
 
     Args:
@@ -31,8 +31,9 @@ def label_curve_chart(points: Sequence[Point], *, data: str, backbone: str, answ
         backbone: whose frozen features they are of.
         answer: which method is ahead where, under the title.
         scored_on: `test` or `validation`.
+        width: of the figure, inches.
     """
-    figure, axes = new_figure((8, 4.8))
+    figure, axes = new_figure((width, 4.8))
     for method in dict.fromkeys(point["method"] for point in points):
         _line(axes, [point for point in points if point["method"] == method])
     axes.set_xscale("log")
@@ -43,11 +44,14 @@ def label_curve_chart(points: Sequence[Point], *, data: str, backbone: str, answ
     seeds = points[0]["seeds"]
     spread = f"mean and 95 % t-interval over n = {seeds} seeds" if seeds > 1 else "one seed: no interval"
     axes.set(xlabel="labelled training images per class", ylabel=f"top-1 accuracy on {scored_on} images\n({spread})")
-    title = shortened(f"{shortened(data, LONGEST)}: frozen features of {backbone}", 2 * _WIDEST)
-    lines = [line for text in (title, answer) for line in textwrap.wrap(text, _WIDEST)]
-    axes.set_title("\n".join(lines), fontsize=10, loc="left", parse_math=False)
+    title = f"{shortened(data, LONGEST)}: frozen features of {shortened(backbone, LONGEST)}"
+    lines = "\n".join(fill(text, width) for text in (title, answer))
+    figure.suptitle(lines, fontsize=10, x=0.01, ha="left", parse_math=False)
     axes.grid(alpha=0.25)
-    axes.legend(frameon=False, fontsize=9, loc="best")
+    if width >= SIDE_BY_SIDE:
+        axes.legend(frameon=False, fontsize=9, loc="best")
+    else:
+        figure.legend(frameon=False, fontsize=8, loc="outside lower left")
     return figure
 
 

@@ -14,6 +14,7 @@ from bottleneck_features.pipeline.method_names import (
     row_label,
     row_title,
 )
+from bottleneck_features.pipeline.method_row import Method
 from bottleneck_features.pipeline.tables import (
     accuracy_text,
     evidence_text,
@@ -25,6 +26,7 @@ from bottleneck_features.pipeline.tables import (
     points_text,
     select_name,
     select_value,
+    shown_name,
 )
 
 _KINDS = {
@@ -76,6 +78,51 @@ def caveats(result: Mapping[str, Any], measured: Iterable[str]) -> list[str]:
     if result["command"] == "compare" and result["scored_on"] == "test":
         found += [_refitted(method) for _, method in leaders(result) if method["refitted_on"]]
     return [*found, _chosen_on(result, best_method(result))]
+
+
+@dataclass(frozen=True)
+class BigFigure:
+    """The figure that a page answers with, as text.
+
+    Attributes:
+        value: in per cent.
+        low: the lower end of its interval.
+        high: the upper end.
+        measure: what it is, such as `Balanced accuracy`.
+        method: its title.
+        images: on which images.
+        baseline: what the answer gets that needs no image.
+    """
+
+    value: str
+    low: str
+    high: str
+    measure: str
+    method: str
+    images: str
+    baseline: str
+
+
+def big_figure(results: Mapping[str, Mapping[str, Any]]) -> BigFigure:
+    """Return the figure of the method that a page is about.
+
+    Args:
+        results: result objects by command; one at least has scored a method.
+    """
+    result = results[answering(results)]
+    split, row, select = result["scored_on"], best_method(result), _select(result)
+    found = Method.from_json(row).figure(split, select)
+    measure = shown_name(select) if row.get("balanced_accuracy") else shown_name("accuracy")
+    baseline = _baseline(result, row)
+    return BigFigure(
+        percent_text(found.value),
+        f"{100 * found.low:.1f}",
+        percent_text(found.high),
+        measure[0].upper() + measure[1:],
+        row_title(row),
+        images_text(row, split),
+        f"{baseline[0].upper()}{baseline[1:]}.",
+    )
 
 
 @dataclass(frozen=True)

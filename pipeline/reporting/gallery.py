@@ -1,4 +1,4 @@
-"""The most confident mistakes of a method, each beside the training images nearest to it in feature space."""
+"""The most confident mistakes of a method, the surest beside the training images nearest to them in feature space."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,8 +15,9 @@ from bottleneck_features.pipeline.methods.layer_rows import LayerRows
 from bottleneck_features.pipeline.reporting.thumbnails import data_uris
 from bottleneck_features.plain import visible
 
-SHOWN, NEAREST = 12, 4
-_SIDE = 96  # pixels of a picture
+EXPLAINED, NEAREST = 12, 4  # mistakes that have their nearest training images beside them, and how many
+MOST, OF_A_PAIR = 160, 8  # mistakes on the page, and those of one class that were taken for one other class
+SIDE, NEAR_SIDE = 96, 64  # pixels of a picture
 _AT_A_TIME = 512  # samples whose features are read at a time
 
 
@@ -35,30 +36,28 @@ class Mistake:
     """An image that a method got wrong.
 
     Attributes:
-        method: its name.
         image: its picture, as a `data:` address.
         id: of the sample.
-        true: its class.
-        predicted: the class that the method predicted.
+        true: the number of its class.
+        predicted: the number of the class that the method predicted.
         confidence: its predicted probability, 0..1.
         others: the classes that the other methods predicted, by the method's name.
-        neighbours: the nearest training images, the nearest first.
+        neighbours: the nearest training images, the nearest first; of the surest mistakes only.
     """
 
-    method: str
     image: str
     id: str
-    true: str
-    predicted: str
+    true: int
+    predicted: int
     confidence: float
     others: dict[str, str]
     neighbours: tuple[Neighbour, ...]
 
 
-def most_confident_mistakes(
+def mistakes(
     dataset: Dataset, cache: Features, *, layer: str, train: Subset, predictions: Predictions, method: str
 ) -> list[Mistake]:
-    """Find the mistakes of a method with the highest confidence.
+    """Find the mistakes of a method with the highest confidence, of each two classes that are confused `OF_A_PAIR` at most.
 
     Args:
         dataset: the open data set.
@@ -69,33 +68,45 @@ def most_confident_mistakes(
         method: whose mistakes.
 
     Returns:
-        At most `SHOWN` mistakes, the most confident first.
+        At most `MOST` mistakes, the most confident first.
     """
-    predicted, confidence = predictions.predicted[method], predictions.confidence[method]
-    wrong = np.flatnonzero(predicted != predictions.labels)
-    chosen = wrong[np.argsort(-confidence[wrong], kind="stable")][:SHOWN]
+    chosen = _surest(predictions, method)
     if not len(chosen):
         return []
-    queries = predictions.positions(chosen, dataset.splits[predictions.split].ids)
-    near, cosines = _others(cache, layer, Subset(predictions.split, queries), train)
-    places = [Place(predictions.split, int(query)) for query in queries]
-    places += [Place(train.split, int(index)) for index in near.ravel()]
-    images = data_uris(dataset, places, _SIDE)
+    places = predictions.positions(chosen, dataset.splits[predictions.split].ids)
+    near, cosines = _others(cache, layer, Subset(predictions.split, places[:EXPLAINED]), train)
+    images = data_uris(dataset, [Place(predictions.split, int(place)) for place in places], SIDE)
+    beside = data_uris(dataset, [Place(train.split, int(index)) for index in near.ravel()], NEAR_SIDE)
     names = [visible(name) for name in dataset.class_names]
-    around = _neighbours(dataset, names, split=train.split, near=near, cosines=cosines, images=images[len(queries) :])
+    around = _neighbours(dataset, names, split=train.split, near=near, cosines=cosines, images=beside)
     return [
         Mistake(
-            method,
-            images[row],
-            visible(str(predictions.ids[one])),
-            names[predictions.labels[one]],
-            names[predicted[one]],
-            float(confidence[one]),
-            {name: names[own[one]] for name, own in predictions.predicted.items() if name != method},
-            around[row],
+            image,
+            visible(str(predictions.ids[row])),
+            int(predictions.labels[row]),
+            int(predictions.predicted[method][row]),
+            float(predictions.confidence[method][row]),
+            {name: names[own[row]] for name, own in predictions.predicted.items() if name != method},
+            neighbours,
         )
-        for row, one in enumerate(chosen)
+        for row, image, neighbours in zip(chosen, images, [*around, *[()] * len(chosen)], strict=False)
     ]
+
+
+def _surest(predictions: Predictions, method: str) -> np.ndarray:
+    """Return rows of wrong answers, the surest first: at most `MOST`, and `OF_A_PAIR` of the same true and predicted class."""
+    predicted, labels = predictions.predicted[method], predictions.labels
+    wrong = np.flatnonzero(predicted != labels)
+    wrong = wrong[np.argsort(-predictions.confidence[method][wrong], kind="stable")]
+    counts: dict[tuple[int, int], int] = {}
+    kept = []
+    for row, pair in zip(
+        wrong.tolist(), zip(labels[wrong].tolist(), predicted[wrong].tolist(), strict=True), strict=True
+    ):
+        counts[pair] = counts.get(pair, 0) + 1
+        if counts[pair] <= OF_A_PAIR:
+            kept.append(row)
+    return np.array(kept[:MOST], int)
 
 
 def _others(cache: Features, layer: str, queries: Subset, train: Subset) -> tuple[np.ndarray, np.ndarray]:

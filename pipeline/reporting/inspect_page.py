@@ -1,12 +1,19 @@
 """The findings about a data set as one self-contained HTML page."""
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bottleneck_features.pipeline.reporting.page import data_uri, environment
-from bottleneck_features.pipeline.results import write_text
+from markupsafe import Markup
+from matplotlib.figure import Figure
+
+from bottleneck_features.pipeline import plots
+from bottleneck_features.pipeline.datasets import Dataset
+from bottleneck_features.pipeline.evaluation.details import Place
+from bottleneck_features.pipeline.reporting.figures import inlined
+from bottleneck_features.pipeline.reporting.page import data_uri, write_page
+from bottleneck_features.pipeline.reporting.repeated import repeated_pairs
 from bottleneck_features.pipeline.tables import interval_text, percent_text
 from bottleneck_features.plain import visible
 
@@ -17,7 +24,6 @@ SHORTCUT_COLUMNS = (
     "most frequent class",
     "classes it identifies",
 )
-_TITLES = {"class-balance": "Class balance", "image-sizes": "Image sizes"}
 
 
 def shortcut_rows(shortcuts: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
@@ -36,8 +42,10 @@ def shortcut_rows(shortcuts: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...
 
 def write_inspect_page(
     result: Mapping[str, Any],
-    class_names: Sequence[str],
-    drawn: tuple[Sequence[Path], Sequence[Path], Sequence[Path]],
+    dataset: Dataset,
+    drawn: Mapping[str, Callable[[float], Figure]],
+    sheets: Sequence[Path],
+    pairs: Sequence[tuple[Place, Place, str]],
     options: tuple[str, ...],
     path: Path,
 ) -> Path:
@@ -45,32 +53,30 @@ def write_inspect_page(
 
     Args:
         result: its result object.
-        class_names: in the order of the contact sheets.
-        drawn: the pictures, the contact sheets, and the sheet of repeated images if there is one.
+        dataset: the open data set.
+        drawn: the pictures by their titles, as functions of a width in inches.
+        sheets: the contact sheets, in the order of the classes.
+        pairs: of repeated images and their kind, those worth a look first.
         options: the words that repeat the command.
         path: of the page.
 
     Returns:
         `path`.
     """
-    pictures, sheets, repeated = drawn
     shown = visible(dict(result))
-    page = (
-        environment()
-        .get_template("inspect.html")
-        .render(
-            result=shown,
-            columns=SHORTCUT_COLUMNS,
-            rows=shortcut_rows(shown["shortcuts"]),
-            pictures=[(_TITLES[file.stem], _embedded(file)) for file in pictures],
-            sheets=[(visible(name), _embedded(file)) for name, file in zip(class_names, sheets, strict=True)],
-            repeated=[_embedded(file) for file in repeated],
-            command=visible(f"bottleneck inspect {shlex.join(options)}".rstrip()),
-        )
-    )
-    write_text(path, page)
-    return path
+    content = {
+        "result": shown,
+        "names": visible(list(dataset.class_names)),
+        "columns": SHORTCUT_COLUMNS,
+        "rows": shortcut_rows(shown["shortcuts"]),
+        "pictures": [(title, *_both(draw, title)) for title, draw in drawn.items()],
+        "sheets": [data_uri("jpeg", file.read_bytes()) for file in sheets],
+        "repeats": repeated_pairs(dataset, pairs),
+        "command": visible(f"bottleneck inspect {shlex.join(options)}".rstrip()),
+    }
+    return write_page("inspect.html", content, path)
 
 
-def _embedded(file: Path) -> str:
-    return data_uri("png" if file.suffix == ".png" else "jpeg", file.read_bytes())
+def _both(draw: Callable[[float], Figure], title: str) -> Iterator[Markup]:
+    for width in (plots.WIDE, plots.NARROW):
+        yield inlined(plots.svg_bytes(draw(width), f"{title}{width}").decode(), title)

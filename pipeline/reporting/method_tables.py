@@ -1,6 +1,6 @@
 """The tables of a report: the methods that each command has scored."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,7 +16,6 @@ from bottleneck_features.pipeline.tables import (
     PROBE_COLUMNS,
     SPLIT_TITLES,
     figure_text,
-    interval_text,
     pair_line,
     percent_text,
     probe_rows,
@@ -43,6 +42,7 @@ class MethodTable:
         pairs: a line for each two methods that were compared.
         note: what explains it.
         marked: which row is of the method that the page shows in detail; None: no row.
+        opens: whether it is of the command that the page answers from; others are folded away.
     """
 
     title: str
@@ -51,31 +51,38 @@ class MethodTable:
     pairs: Sequence[str] = ()
     note: str = ""
     marked: int | None = None
+    opens: bool = True
 
 
 def method_tables(results: Mapping[str, Mapping[str, Any]]) -> list[MethodTable]:
     """Return what each command that scores has found, in the order of the results."""
-    tables, main = [], answering(results)
-    for command, result in scored_methods(results).items():
-        shown = row_title(best_method(result)) if command == main else None
-        pairs = [pair_line(pair, result["scored_on"]) for pair in result.get("pairs", ())]
-        select = result.get("select", "accuracy")
-        if command == "probe":
-            split = result["scored_on"]
-            families = _probes("The best probe of each family", result["methods"], split, select, pairs)
-            tables.append(_marking(shown, families))
-            best = result["table"][:PROBES_SHOWN]
-            tables.append(_probes(f"The best {len(best)} probes on validation images", best, "validation", select))
-        else:
-            columns, rows = table_columns(result["methods"]), table_rows(result["methods"], select)
-            title = "Methods on the same images" if command == "compare" else f"What {command} trained"
-            tables.append(_marking(shown, MethodTable(f"{title}: {shown_name(select)}", columns, rows, pairs)))
-        if command in ("compare", "probe") or "compare" not in results:
-            tables += [_marking(shown, table) for table in _figures(command, result)]
-        if seeds := result.get("seeds"):
-            title = f"Spread over seeds ({command}): {shown_name(seeds['measure'])}"
-            tables.append(MethodTable(title, spread_columns(seeds), spread_rows(seeds), note=seeds["protocol"]))
-    return tables
+    main = answering(results)
+    return [
+        replace(table, opens=command == main)
+        for command, result in scored_methods(results).items()
+        for table in _tables(command, result, command == main, "compare" in results)
+    ]
+
+
+def _tables(command: str, result: Mapping[str, Any], of_main: bool, compared: bool) -> Iterator[MethodTable]:
+    """Give the tables of one command; `compared`: whether there is a comparison too, which has the figures of single methods."""
+    shown = row_title(best_method(result)) if of_main else None
+    pairs = [pair_line(pair, result["scored_on"]) for pair in result.get("pairs", ())]
+    select = result.get("select", "accuracy")
+    if command == "probe":
+        families = _probes("The best probe of each family", result["methods"], result["scored_on"], select, pairs)
+        yield _marking(shown, families)
+        best = result["table"][:PROBES_SHOWN]
+        yield _probes(f"The best {len(best)} probes on validation images", best, "validation", select)
+    else:
+        columns, rows = table_columns(result["methods"]), table_rows(result["methods"], select)
+        title = "Methods on the same images" if command == "compare" else f"What {command} trained"
+        yield _marking(shown, MethodTable(f"{title}: {shown_name(select)}", columns, rows, pairs))
+    if command in ("compare", "probe") or not compared:
+        yield from (_marking(shown, table) for table in _figures(command, result))
+    if seeds := result.get("seeds"):
+        title = f"Spread over seeds ({command}): {shown_name(seeds['measure'])}"
+        yield MethodTable(title, spread_columns(seeds), spread_rows(seeds), note=seeds["protocol"])
 
 
 @dataclass(frozen=True)
@@ -133,16 +140,40 @@ def _probes(
     return MethodTable(f"{title}: {shown_name(select)}", columns, probe_rows(methods, split, select), pairs)
 
 
-CLASS_COLUMNS = ("class", "images", "precision", "recall [95 %]", "F1")
+@dataclass(frozen=True)
+class ClassRow:
+    """How well a method tells one class from the others.
+
+    Attributes:
+        number: of the class.
+        name: of the class.
+        n: its scored images.
+        precision: 0..1; None where nothing was taken for it.
+        recall: 0..1.
+        interval: the ends of recall's interval at 95 %.
+        f1: 0..1.
+        taken_for: the class that its images were most often taken for; empty where all are right.
+        taken: how many were.
+    """
+
+    number: int
+    name: str
+    n: int
+    precision: float | None
+    recall: float
+    interval: tuple[float, float]
+    f1: float
+    taken_for: str
+    taken: int
 
 
 @dataclass(frozen=True)
 class ClassTable:
-    """A method's rows, the lowest F1 first, in the order of `CLASS_COLUMNS`, and its unweighted mean F1."""
+    """A method's rows, the lowest F1 first, and its unweighted mean F1."""
 
     method: str
-    rows: tuple[tuple[str, ...], ...]
-    macro_f1: str
+    rows: tuple[ClassRow, ...]
+    macro_f1: float
 
 
 def class_table(
@@ -154,23 +185,20 @@ def class_table(
         method: its name.
         labels: `(n,)` true classes.
         predicted: `(n,)` predicted classes.
-        class_names: of the labels.
+        class_names: of the labels, each another one.
         groups: `(n,)` integers, of images that are not independent; the intervals count them.
 
     Returns:
         The `ClassTable`; a class that was never predicted has no precision, and an F1 of 0.
     """
     every = per_class(labels, predicted, confusion(labels, predicted, len(class_names)), class_names, groups)
-    present = sorted((one for one in every if one.recall), key=lambda one: one.f1 or 0.0)
-    rows = tuple(
-        (
-            one.name,
-            f"{one.n:,}",
-            "–" if one.precision is None else percent_text(one.precision),
-            interval_text(one.recall.value, one.recall.low, one.recall.high),
-            percent_text(one.f1 or 0.0),
+    rows = [
+        ClassRow(
+            class_names.index(one.name), one.name, one.n, one.precision, one.recall.value,
+            (one.recall.low, one.recall.high), one.f1 or 0.0, one.taken_for, one.taken,
         )
-        for one in present
+        for one in every
         if one.recall
-    )
-    return ClassTable(method, rows, percent_text(float(np.mean([one.f1 or 0.0 for one in present]))))
+    ]  # fmt: skip
+    rows.sort(key=lambda row: row.f1)
+    return ClassTable(method, tuple(rows), float(np.mean([row.f1 for row in rows])))

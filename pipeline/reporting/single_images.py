@@ -1,20 +1,39 @@
-"""What a report shows of single images: each class, the most confident mistakes, and the map of the features."""
+"""What a report shows of single images: a few by chance, each class, mistakes, thresholds, repeats, and the map."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from bottleneck_features.features.reader import Features
+from bottleneck_features.pipeline.evaluation.details import Place
 from bottleneck_features.pipeline.evaluation.predictions import Predictions
 from bottleneck_features.pipeline.evaluation.splits import Subset, hold_out
 from bottleneck_features.pipeline.evaluation.study import Study
-from bottleneck_features.pipeline.method_names import row_label
+from bottleneck_features.pipeline.method_names import row_label, row_title
 from bottleneck_features.pipeline.reporting.answer import best_method
+from bottleneck_features.pipeline.reporting.class_images import sample_rows, taken_together, typical_rows, wrong_rows
 from bottleneck_features.pipeline.reporting.feature_map import FeatureMap, feature_map
-from bottleneck_features.pipeline.reporting.gallery import Mistake, most_confident_mistakes
+from bottleneck_features.pipeline.reporting.gallery import Mistake, mistakes
 from bottleneck_features.pipeline.reporting.method_tables import class_table
+from bottleneck_features.pipeline.reporting.thresholds import Thresholds, thresholds
+from bottleneck_features.pipeline.reporting.thumbnails import data_uris
 from bottleneck_features.plain import visible
+
+_PARTS = ("sample_images", "classes", "class_images", "mistakes", "map", "thresholds", "threshold_data")
+SAMPLE_SIDE, CLASS_SIDE = 112, 56  # pixels
+
+
+@dataclass(frozen=True)
+class Thumbnail:
+    """A scored image: its picture (a `data:` address), id, the numbers of its class and of the predicted one, confidence."""
+
+    image: str
+    id: str
+    true: int
+    predicted: int
+    confidence: float
 
 
 def single_images(
@@ -28,21 +47,80 @@ def single_images(
         found: the command whose predictions are shown, and the predictions.
     """
     if found is None:
-        return {"classes": [], "mistakes": [], "map": None}
+        return dict.fromkeys(_PARTS)
     command, predictions = found
     result, names = results[command], [visible(name) for name in study.dataset.class_names]
     method = best_method(result)
     scored = predictions.positions(np.arange(len(predictions.ids)), study.dataset.splits[predictions.split].ids)
     groups = study.groups(Subset(predictions.split, scored))
+    titles = {row_label(row): row_title(row) for row in result["methods"]}
     tables = [
-        class_table(name, predictions.labels, predicted, names, groups)
+        class_table(titles.get(name, name), predictions.labels, predicted, names, groups)
         for name, predicted in predictions.predicted.items()
     ]
+    curves = result.get("curves", {}).get(row_label(method))
+    moved = _thresholds(predictions, method, curves, groups, len(names))
     return {
-        "classes": sorted(tables, key=lambda table: table.method != row_label(method)),
+        "sample_images": _thumbnails(
+            study, predictions, row_label(method), sample_rows(predictions, study.experiment.seed)
+        ),
+        "classes": sorted(tables, key=lambda table: table.method != row_title(method)),
+        "class_images": _class_images(study, predictions, method),
         "mistakes": _mistakes(study, predictions, method, result["experiment"]),
         "map": _map(study, predictions, method),
+        "thresholds": moved,
+        "threshold_data": moved and moved.for_script(),
     }
+
+
+def _thumbnails(
+    study: Study, predictions: Predictions, method: str, rows: np.ndarray, side: int = SAMPLE_SIDE
+) -> list[Thumbnail]:
+    positions = predictions.positions(rows, study.dataset.splits[predictions.split].ids)
+    images = data_uris(study.dataset, [Place(predictions.split, int(one)) for one in positions], side)
+    labels, predicted, confidence = (
+        column.tolist()
+        for column in (predictions.labels, predictions.predicted[method], predictions.confidence[method])
+    )
+    return [
+        Thumbnail(image, visible(str(predictions.ids[row])), labels[row], predicted[row], confidence[row])
+        for image, row in zip(images, rows, strict=True)
+    ]
+
+
+def _class_images(
+    study: Study, predictions: Predictions, method: Mapping[str, Any]
+) -> list[tuple[list[Thumbnail], list[Thumbnail]]]:
+    """Return typical and wrong images of each class; each image is decoded once."""
+    label, dataset = row_label(method), study.dataset
+    typical = typical_rows(
+        dataset,
+        study.cache,
+        layer=_layer(study.cache, method),
+        predictions=predictions,
+        method=label,
+        seed=study.experiment.seed,
+    )
+    wrong = wrong_rows(predictions, label, len(dataset.class_names))
+    rows = taken_together([*typical, *wrong])
+    known = dict(zip(rows.tolist(), _thumbnails(study, predictions, label, rows, CLASS_SIDE), strict=True))
+    return [
+        ([known[row] for row in right.tolist()], [known[row] for row in other.tolist()])
+        for right, other in zip(typical, wrong, strict=True)
+    ]
+
+
+def _thresholds(
+    predictions: Predictions,
+    method: Mapping[str, Any],
+    curves: Mapping[str, Any] | None,
+    groups: np.ndarray | None,
+    classes: int,
+) -> Thresholds | None:
+    """Return the thresholds; none of two classes of which one is absent, as nothing could be found or missed."""
+    if classes == 2 and curves is None:
+        return None
+    return thresholds(predictions, method, curves, groups)
 
 
 def _map(study: Study, predictions: Predictions, method: Mapping[str, Any]) -> FeatureMap | None:
@@ -60,9 +138,7 @@ def _mistakes(
     dataset, cache = study.dataset, study.cache
     holdout = hold_out(dataset, made_with["head"]["validation_split"], made_with["seed"])
     layer = _layer(cache, method)
-    return most_confident_mistakes(
-        dataset, cache, layer=layer, train=holdout.train, predictions=predictions, method=row_label(method)
-    )
+    return mistakes(dataset, cache, layer=layer, train=holdout.train, predictions=predictions, method=row_label(method))
 
 
 def _layer(cache: Features, method: Mapping[str, Any]) -> str:

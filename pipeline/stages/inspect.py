@@ -2,12 +2,13 @@
 
 import shlex
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from bottleneck_features import models
 from bottleneck_features.pipeline import plots
@@ -19,7 +20,7 @@ from bottleneck_features.pipeline.evaluation.splits import why_no_holdout
 from bottleneck_features.pipeline.evaluation.study import open_data
 from bottleneck_features.pipeline.experiment import Experiment, InputSettings
 from bottleneck_features.pipeline.input_fit import CROP, with_resolved_fit
-from bottleneck_features.pipeline.inspection.contact_sheets import contact_sheets, draw_sheet
+from bottleneck_features.pipeline.inspection.contact_sheets import contact_sheets
 from bottleneck_features.pipeline.inspection.hints import hints
 from bottleneck_features.pipeline.inspection.regions import find_marks, looked_at
 from bottleneck_features.pipeline.inspection.repeats import Repeats, describe_all, find_repeats
@@ -34,8 +35,9 @@ from bottleneck_features.pipeline.reporting.inspect_page import write_inspect_pa
 from bottleneck_features.pipeline.results import Result, experiment_json, write_result
 
 SIZE = (64, 64)  # the least that image files are resized to for a look at them
+FILE_WIDTH = 8.5  # inches of the pictures that are files
 LISTED = 1000  # pairs in result.json
-_SHOWN = 20  # pairs on the page, groups and conflicts in result.json
+_SHOWN = 20  # groups and conflicts in result.json
 UNEVEN = 10  # times the smallest class
 LITTLE = 0.4  # of a picture's area: less than of one of 16:9, which a crop of 0.875 shows 43 % of
 _QUANTILES = {"least": 0, "5 %": 0.05, "median": 0.5, "95 %": 0.95, "most": 1}
@@ -72,10 +74,12 @@ def inspect(experiment: Experiment, home: Path, options: tuple[str, ...] = ()) -
         shortcuts, shortcut_warnings = _shortcuts(dataset, described["colour"], labels, groups)
     with clock.phase("pictures"):
         counts = _counts(dataset)
-        pictures = _pictures(dataset, counts, labels, folder)
+        drawn = _drawn(dataset, counts, labels)
+        pictures = [
+            plots.save_figure(draw(FILE_WIDTH), folder / f"{title.lower().replace(' ', '-')}.png")
+            for title, draw in drawn.items()
+        ]
         sheets = contact_sheets(dataset, folder, experiment.seed)
-        pairs = [place for pair in _worth_a_look(dataset, repeats)[:_SHOWN] for place in (pair.first, pair.second)]
-        shown = [draw_sheet(dataset, pairs, folder / "repeats.jpg")] if pairs else []
     seen = _seen(dataset, experiment)
     details: dict[str, Any] = {
         "data": dataset.title,
@@ -84,7 +88,7 @@ def inspect(experiment: Experiment, home: Path, options: tuple[str, ...] = ()) -
         "groups": _straddling(dataset),
         "repeats": _repeats_json(dataset, repeats),
         "shortcuts": [shortcut.as_json() for shortcut in shortcuts],
-        "files": [str(path) for path in (*pictures, *sheets, *shown, folder / "inspect.html")],
+        "files": [str(path) for path in (*pictures, *sheets, folder / "inspect.html")],
     }
     small = why_no_holdout(dataset)
     warnings = (
@@ -97,9 +101,8 @@ def inspect(experiment: Experiment, home: Path, options: tuple[str, ...] = ()) -
         *([f"Classes: {small}"] if small else []),
     )
     result = Result("inspect", experiment_json(experiment), "", clock.seconds, warnings, details, folder)
-    write_inspect_page(
-        write_result(result), dataset.class_names, (pictures, sheets, shown), options, folder / "inspect.html"
-    )
+    pairs = [(pair.first, pair.second, pair.kind) for pair in _worth_a_look(dataset, repeats)]
+    write_inspect_page(write_result(result), dataset, drawn, sheets, pairs, options, folder / "inspect.html")
     return result
 
 
@@ -154,14 +157,18 @@ def _counts(dataset: Dataset) -> dict[str, dict[str, int]]:
     }
 
 
-def _pictures(dataset: Dataset, counts: dict[str, dict[str, int]], labels: np.ndarray, folder: Path) -> list[Path]:
-    by_split = {split: list(own.values()) for split, own in counts.items()}
-    balance = plots.class_balance(by_split, dataset.class_names)
-    written = [plots.save_figure(balance, folder / "class-balance.png")]
-    if sizes := [(origin.header.width, origin.header.height) for origin in dataset.origins()]:
-        scatter = plots.image_sizes(np.array(sizes), labels, dataset.class_names)
-        written.append(plots.save_figure(scatter, folder / "image-sizes.png"))
-    return written
+def _drawn(
+    dataset: Dataset, counts: dict[str, dict[str, int]], labels: np.ndarray
+) -> dict[str, Callable[[float], Figure]]:
+    """Return the pictures by their titles, as functions of a width in inches."""
+    by_split, names = {split: list(own.values()) for split, own in counts.items()}, dataset.class_names
+    drawn: dict[str, Callable[[float], Figure]] = {
+        "Class balance": lambda width: plots.class_balance(by_split, names, width)
+    }
+    sizes = [(origin.header.width, origin.header.height) for origin in dataset.origins()]
+    if len(set(sizes)) > 1:
+        drawn["Image sizes"] = lambda width: plots.image_sizes(np.array(sizes), labels, names, width)
+    return drawn
 
 
 def _summary(dataset: Dataset) -> dict[str, Any]:

@@ -1,6 +1,3 @@
-// Draws the map of the features, describes the point at the pointer or the arrow keys, and opens folded sections before printing.
-"use strict";
-window.addEventListener("beforeprint", () => { for (const one of document.querySelectorAll("details")) one.open = true; });
 const source = document.getElementById("data");
 if (source) start(JSON.parse(source.textContent));
 
