@@ -16,7 +16,7 @@ _CARD = f"display:inline-block;max-width:100%;box-sizing:border-box;padding:.7em
 _ANSWER = "font-size:1.2em;line-height:1.35"
 _FAINT = "opacity:.75"
 _CELL = "padding:.15em 1.2em .15em 0;vertical-align:top;unicode-bidi:plaintext"
-_TEXT = f"{_CELL};text-align:left;white-space:pre-wrap;overflow-wrap:anywhere;min-width:7em"
+_TEXT = f"{_CELL};text-align:left;white-space:pre-wrap;overflow-wrap:anywhere;min-width:9em"
 _FIGURE = f"{_CELL};white-space:pre;text-align:"
 _TABLE = "border-collapse:collapse;margin:.5em 0 0 0;font-size:.92em;font-variant-numeric:tabular-nums"
 _BREAKS = re.compile(r"[@+_/](?=\w)")  # after which a long name may go on in the next line
@@ -103,7 +103,9 @@ def _folded(table: Table) -> Markup:
 
 def _table(table: Table) -> Markup:
     columns = [[_plain(value) for value in cells] for cells in zip(*table.rows, strict=True)]
-    styles = [_style(cells) if number else _TEXT for number, cells in enumerate(columns)] or [_TEXT] * len(table.columns)
+    styles = [_style(cells) if number else _TEXT for number, cells in enumerate(columns)] or [_TEXT] * len(
+        table.columns
+    )
     head = Markup("").join(
         Markup('<th scope="col" style="{}">{}</th>').format(f"{style};font-weight:600", _text(name))
         for name, style in zip(table.columns, styles, strict=True)

@@ -4,7 +4,11 @@ import re
 from collections.abc import Iterable, Sequence
 
 INTERVAL = re.compile(r"[\d.,]+ % \[[\d.]+, [\d.]+\]")  # a figure in per cent with the ends of its interval
-_FIGURE = re.compile(r"[<>]?[+-]?\d[\d.,]*(e[+-]?\d+)?( ?%| [a-z]+)?(–[\d.,]+)?( \[.+\])?(, [\d.]+ points)?|fitted on [\d,]+|–|unknown|")
+_FIGURE = re.compile(
+    r"[<>]?[+-]?\d[\d.,]*(e[+-]?\d+)?(–[\d.,]+)?"  # a number, or from where to where
+    r"( ?%| [a-z]+)?( \[.+\])?(, [\d.]+ points)?"  # its unit, its interval, its standard deviation
+    r"|fitted on [\d,]+|–|unknown|"
+)
 
 
 def right_aligned(cells: Sequence[str]) -> bool:

@@ -20,7 +20,6 @@ from bottleneck_features.pipeline.arguments import text
 from bottleneck_features.pipeline.commandline.completion import complete_experiment, complete_setting
 from bottleneck_features.pipeline.commandline.output import (
     MOST_ROWS,
-    echo,
     fail,
     print_answer,
     print_json,

@@ -1,6 +1,6 @@
 """What `evaluate` prints below its answer: the figures, the worst classes, and where the files are."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from bottleneck_features.pipeline.commandline.output import (

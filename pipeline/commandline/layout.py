@@ -75,8 +75,13 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], total: int, nee
         width=narrowest if narrowest > total else None,
     )  # fmt: skip
     for column in kept:
-        justify = "right" if figures[column] and not any("[" in cell for cell in every[column]) else "left"
-        found.add_column(Text(columns[column]), justify=justify, overflow="fold", no_wrap=figures[column])
+        right = figures[column] and not any("[" in cell for cell in every[column])
+        found.add_column(
+            Text(columns[column]),
+            justify="right" if right else "left",
+            overflow="fold",
+            no_wrap=figures[column],
+        )
     for cells in zip(*(every[column] for column in kept), strict=True):
         found.add_row(*map(Text, cells))
     return found

@@ -54,12 +54,12 @@ def inspected(content: Content) -> str:
 
 
 def predicted(content: Content) -> str:
-    """Return how many files were classified."""
+    """Return how many files were classified, and as what most of them."""
     broken = content["files_found"] - content["classified"]
+    most = max(content["labels"].items(), key=lambda one: one[1], default=None)
+    often = f", most often as {most[0]!r} ({most[1]:,})" if most else ""
     unlike = "" if content["unlike"] is None else f", {content['unlike']:,} of them unlike anything seen in training"
-    return (
-        f"{content['files_found']:,} files: {content['classified']:,} classified{unlike}; {broken:,} could not be used"
-    )
+    return f"{content['files_found']:,} files: {content['classified']:,} classified{often}{unlike}; {broken:,} could not be used"
 
 
 def exported(content: Content) -> str:
@@ -83,8 +83,10 @@ def curved(content: Content) -> str:
     scratch = next(point for point in last if not point["layers"])
     transfer = max((point for point in last if point["layers"]), key=lambda point: point["mean"])
     figures = ", ".join(f"{point['method']} {mean_text(point)}" for point in (transfer, scratch))
+    images = f"{content['n_scored']:,} {content['scored_on']} images, mean of {scratch['seeds']:,} seeds"
     return (
-        f"{content['answer'][:1].upper()}{content['answer'][1:]}. With {scratch['per_class']} images per class: {figures} (top-1 accuracy on {content['n_scored']:,} {content['scored_on']} images, mean of {scratch['seeds']:,} seeds)."
+        f"{content['answer'][:1].upper()}{content['answer'][1:]}. With {scratch['per_class']} images per class: {figures} "
+        f"(top-1 accuracy on {images})."
     )
 
 
