@@ -1,20 +1,26 @@
 """Small HTML cards, by which notebooks show results, caches and experiments."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
+from bottleneck_features.figure_text import INTERVAL, aligned, right_aligned
 from bottleneck_features.plain import visible
 
 LONGEST_CELL, LONGEST_SENTENCE = 300, 2000  # characters; the end of a longer text is left out
 # The ink and the paper are the notebook's own, light or dark: only their strength is set here.
 _LINE = "border:1px solid;border-color:color-mix(in srgb,currentColor 25%,transparent)"
-_CARD = f"display:inline-block;max-width:100%;box-sizing:border-box;overflow-x:auto;padding:.7em 1em;border-radius:6px;{_LINE}"
-_FAINT = "opacity:.7"
-_CELL = "padding:.15em 1.2em .15em 0;text-align:left;vertical-align:top;white-space:pre-wrap;overflow-wrap:break-word"
-_NUMBER = "padding:.15em 1.2em .15em 0;text-align:right;vertical-align:top;white-space:nowrap"
+_CARD = f"display:inline-block;max-width:100%;box-sizing:border-box;padding:.7em 1em;border-radius:6px;{_LINE}"
+_ANSWER = "font-size:1.2em;line-height:1.35"
+_FAINT = "opacity:.75"
+_CELL = "padding:.15em 1.2em .15em 0;vertical-align:top;unicode-bidi:plaintext"
+_TEXT = f"{_CELL};text-align:left;white-space:pre-wrap;overflow-wrap:anywhere;min-width:9em"
+_FIGURE = f"{_CELL};white-space:pre;text-align:"
 _TABLE = "border-collapse:collapse;margin:.5em 0 0 0;font-size:.92em;font-variant-numeric:tabular-nums"
+_BREAKS = re.compile(r"[@+_/](?=\w)")  # after which a long name may go on in the next line
+_DIGIT = "\u2007"  # a space as wide as a digit
 
 
 @dataclass(frozen=True)
@@ -23,7 +29,7 @@ class Table:
 
     Attributes:
         columns: names of the columns.
-        rows: a value per column, shown as text; numbers stand to the right, with commas between thousands.
+        rows: a value per column, shown as text; figures stand to the right, with commas between thousands.
         title: above it, or what is clicked to unfold it.
     """
 
@@ -35,7 +41,7 @@ class Table:
 def card(
     title: str,
     *,
-    verdict: str = "",
+    answer: str = "",
     notes: Iterable[str] = (),
     rows: Iterable[tuple[str, object]] = (),
     tables: Iterable[Table] = (),
@@ -47,7 +53,7 @@ def card(
 
     Args:
         title: what the card is of.
-        verdict: the sentence that matters most.
+        answer: what was found, which comes first and is the largest, its figures bold.
         notes: sentences a reader must know, such as warnings.
         rows: names and their values.
         tables: shown under the rows.
@@ -55,10 +61,11 @@ def card(
     """
     listed = list(rows)
     parts = [
-        Markup('<div style="font-weight:600">{}</div>').format(_text(title)),
+        *([_answer(answer)] if answer else []),
+        Markup('<div style="{}">{}</div>').format(_FAINT if answer else "font-weight:600", _text(title)),
         *(
             Markup('<div style="margin-top:.3em">{}</div>').format(_text(line, LONGEST_SENTENCE))
-            for line in (verdict, *notes)
+            for line in notes
             if line
         ),
         *([_rows(listed)] if listed else []),
@@ -68,14 +75,15 @@ def card(
     return str(Markup('<div style="{}">{}</div>').format(_CARD, Markup("").join(parts)))
 
 
-def _sentence(text: str) -> Markup:
-    return Markup('<div style="margin-top:.3em">{}</div>').format(_text(text, LONGEST_SENTENCE))
+def _answer(text: str) -> Markup:
+    bold = INTERVAL.sub(r'<b style="white-space:nowrap">\g<0></b>', str(_text(text, LONGEST_SENTENCE)))
+    return Markup('<div style="{}">{}</div>').format(_ANSWER, Markup(bold))
 
 
 def _rows(rows: Iterable[tuple[str, object]]) -> Markup:
     cells = (
         Markup('<tr><th scope="row" style="{}">{}</th><td style="{}">{}</td></tr>').format(
-            f"{_CELL};font-weight:normal;{_FAINT}", _text(name), _CELL, _text(value)
+            f"{_TEXT};font-weight:normal;{_FAINT}", _text(name), _TEXT, _name(str(value))
         )
         for name, value in rows
     )
@@ -83,8 +91,8 @@ def _rows(rows: Iterable[tuple[str, object]]) -> Markup:
 
 
 def _titled(table: Table) -> Markup:
-    title = Markup('<div style="margin-top:.7em">{}</div>').format(_text(table.title)) if table.title else Markup("")
-    return title + _table(table)
+    title = Markup('<div style="margin-top:.7em;{}">{}</div>').format(_FAINT, _text(table.title))
+    return (title if table.title else Markup("")) + _table(table)
 
 
 def _folded(table: Table) -> Markup:
@@ -94,8 +102,10 @@ def _folded(table: Table) -> Markup:
 
 
 def _table(table: Table) -> Markup:
-    cells = list(zip(*table.rows, strict=True)) or [()] * len(table.columns)
-    styles = [_NUMBER if own and all(map(_is_number, own)) else _CELL for own in cells]
+    columns = [[_plain(value) for value in cells] for cells in zip(*table.rows, strict=True)]
+    styles = [_style(cells) if number else _TEXT for number, cells in enumerate(columns)] or [_TEXT] * len(
+        table.columns
+    )
     head = Markup("").join(
         Markup('<th scope="col" style="{}">{}</th>').format(f"{style};font-weight:600", _text(name))
         for name, style in zip(table.columns, styles, strict=True)
@@ -103,19 +113,32 @@ def _table(table: Table) -> Markup:
     body = Markup("").join(
         Markup("<tr>{}</tr>").format(
             Markup("").join(
-                Markup('<td style="{}">{}</td>').format(style, _text(value))
-                for value, style in zip(row, styles, strict=True)
+                Markup('<td style="{}">{}</td>').format(style, _name(cell))
+                for cell, style in zip(row, styles, strict=True)
             )
         )
-        for row in table.rows
+        for row in zip(*(aligned(cells, _DIGIT) for cells in columns), strict=True)
     )
-    return Markup('<table style="{}"><thead><tr>{}</tr></thead><tbody>{}</tbody></table>').format(_TABLE, head, body)
+    return Markup(
+        '<div style="overflow-x:auto" tabindex="0" role="region" aria-label="{}"><table style="{}"><thead><tr>{}</tr></thead>'
+        "<tbody>{}</tbody></table></div>"
+    ).format(_text(table.title or table.columns[0]), _TABLE, head, body)
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def _name(text: str) -> Markup:
+    return Markup(_BREAKS.sub(r"\g<0><wbr>", str(_text(text))))
+
+
+def _style(cells: Sequence[str]) -> str:
+    if not right_aligned(cells):
+        return _TEXT
+    return f"{_FIGURE}{'left' if any('[' in cell for cell in cells) else 'right'}"
+
+
+def _plain(value: object) -> str:
+    return f"{value:,}" if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
 
 
 def _text(value: object, longest: int = LONGEST_CELL) -> Markup:
-    text = visible(f"{value:,}" if _is_number(value) else str(value))
+    text = visible(_plain(value))
     return escape(text if len(text) <= longest else f"{text[: longest - 1]}…")

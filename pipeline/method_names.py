@@ -17,6 +17,7 @@ NETWORKS = (*PRETRAINED, "from-scratch")  # what `fine-tune --method` trains
 METHODS = (*FROZEN, *PRETRAINED, *SCRATCH)
 
 COMPARE_BACKBONES = "compare-backbones"  # the result of `compare --backbones`: its rows are networks, not methods
+NOT_ENOUGH = "not enough evidence"  # what `advise` recommends where no method is shown to be worth it
 
 EXPORT_FORMATS = ("keras", "savedmodel", "onnx", "openvino", "litert")
 

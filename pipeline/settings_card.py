@@ -28,7 +28,7 @@ def settings_card(settings: Any) -> str:
     others = [(name, value_text(_plain(value))) for name, value, default in every if value == default]
     return card(
         f"Experiment {settings.name}",
-        verdict=settings.description,
+        notes=[settings.description],
         tables=[Table(("setting", "value", "default"), own)],
         folded=[Table(("setting", "value"), others, f"{len(others)} other settings have their defaults")],
     )

@@ -1,6 +1,6 @@
 """Scored methods as text: the rows of a table in the terminal and on a page."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bottleneck_features.pipeline.figures import SIGNIFICANT, Figures
@@ -92,12 +92,16 @@ def images_text(method: Mapping[str, Any], split: str) -> str:
 
 
 def gap_text(pair: Mapping[str, Any], first: str) -> str:
-    """Return how far one of two methods is ahead, with the interval, in points."""
+    """Return how far one of two methods is ahead, with the interval, in points of what they are compared by."""
+    return gap_figures(pair, first).replace(" ", f" {points_name(pair.get('measure', 'accuracy'))} ", 1)
+
+
+def gap_figures(pair: Mapping[str, Any], first: str) -> str:
+    """Return how far one of two methods is ahead, with the interval, as figures only."""
     sign = 1 if pair["first"] == first else -1
     ends = (pair["difference"], *pair["difference_interval"][::sign])
     value, low, high = (round(100 * sign * end, 1) + 0.0 for end in ends)  # adding 0 makes 0 of -0
-    unit = points_name(pair.get("measure", "accuracy"))
-    return f"{value:+.1f} {unit} [{low:+.1f}, {high:+.1f}]"
+    return f"{value:+.1f} [{low:+.1f}, {high:+.1f}]"
 
 
 def points_name(measure: str) -> str:
@@ -124,6 +128,34 @@ def probe_rows(methods: list[Mapping[str, Any]], split: str, select: str) -> lis
         )
         for method in methods
     ]
+
+
+EVALUATED_COLUMNS = ("class", "images", "recall", "precision", "most often taken for")
+
+
+def evaluated_rows(classes: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
+    """Return the classes of labelled images as text in the order of EVALUATED_COLUMNS; a dash where there is no figure."""
+    return [
+        (
+            one["name"],
+            f"{one['n']:,}",
+            interval_text(*(one["recall"][key] for key in ("value", "low", "high"))) if one["recall"] else "–",
+            "–" if one["precision"] is None else percent_text(one["precision"]),
+            f"{one['taken_for']} ({one['taken']:,})" if one["taken_for"] else "–",
+        )
+        for one in classes
+    ]
+
+
+def curve_columns(points: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """Return the column names of `curve_rows`: a method each."""
+    return ("per class", *dict.fromkeys(point["method"] for point in points))
+
+
+def curve_rows(points: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
+    """Return the points of a label curve as text, one tuple per number of labelled images per class."""
+    sizes = dict.fromkeys(point["per_class"] for point in points)
+    return [(str(size), *(mean_text(point) for point in points if point["per_class"] == size)) for size in sizes]
 
 
 def spread_columns(seeds: Mapping[str, Any]) -> tuple[str, ...]:
@@ -190,6 +222,11 @@ def no_better_than(figures: Figures, select: str, classes: int) -> str:
 def interval_text(share: float, low: float, high: float) -> str:
     """Return a share, 0 to 1, with its interval, in per cent."""
     return f"{percent_text(share)} [{100 * low:.1f}, {100 * high:.1f}]"
+
+
+def mean_text(point: Mapping[str, Any]) -> str:
+    """Return the mean accuracy of a point of a label curve, with its interval where there is one."""
+    return interval_text(point["mean"], *point["interval"]) if point["interval"] else percent_text(point["mean"])
 
 
 def score_text(score: Score) -> str:

@@ -82,6 +82,8 @@ def _networks(content: Content) -> Rows:
 
 
 def _predictions(content: Content) -> Rows:
+    if not content["out"] and "predictions" not in content:
+        raise AttributeError("predict wrote its table to stdout; with --out FILE there is one to read again.")
     if content["out"]:
         with Path(content["out"]).open(encoding="utf-8", newline="") as file:
             named = {csv_cell(name): name for name in content["labels"]}

@@ -9,7 +9,7 @@ import click
 from bottleneck_features.pipeline.commandline.cli_frame import all_option, show
 from bottleneck_features.pipeline.commandline.evaluated import print_evaluation
 from bottleneck_features.pipeline.commandline.next_steps import after_prediction
-from bottleneck_features.pipeline.commandline.output import echo
+from bottleneck_features.pipeline.commandline.output import say
 from bottleneck_features.pipeline.commandline.trained import (
     ModelRequest,
     asked_model,
@@ -80,7 +80,7 @@ def evaluate_command(
 
     settings, said = measured_data(data, of_data, home)
     for line in said:
-        echo(line, err=True)
+        say(line, rest="  ", err=True)
     opened = opened_model(request)
     from bottleneck_features.pipeline.stages.evaluate import evaluate
 

@@ -20,8 +20,8 @@ from bottleneck_features.pipeline.arguments import text
 from bottleneck_features.pipeline.commandline.completion import complete_experiment, complete_setting
 from bottleneck_features.pipeline.commandline.output import (
     MOST_ROWS,
-    echo,
     fail,
+    print_answer,
     print_json,
     print_next,
     print_warnings,
@@ -165,7 +165,7 @@ def asked(function: Callable[..., None]) -> Callable[..., None]:
         home = usable_home(home)
         found = asked_experiment(data, experiment, name, overrides, home, replaces=command in REPLACING)
         for line in found.said:
-            echo(line, err=True)
+            say(line, rest="  ", err=True)
         request = Request(found.experiment, home, as_json, (*found.words, *home_words(home)), overrides)
         try:
             function(request, **others)
@@ -203,24 +203,27 @@ def with_options(run: Callable[..., None], experiments: str) -> Callable[..., No
 def show(
     request: Shown,
     result: Result,
-    say: Callable[[dict[str, Any]], None],
+    rest: Callable[[dict[str, Any]], None],
     following: Callable[[dict[str, Any]], Sequence[Sequence[str]]],
     to_errors: bool = False,
 ) -> None:
-    """Print a result: its JSON if that is asked for, else what `say` makes of it, its warnings and what to type next.
+    """Print a result: its JSON if that is asked for, else its answer, the rest of it, its warnings and what to type next.
 
     Args:
         request: what the common options ask for.
         result: of the command.
-        say: prints its verdict, and the rest.
+        rest: prints what follows the answer.
         following: returns the commands that may follow.
-        to_errors: whether these go to the error stream, since stdout is for other programs.
+        to_errors: whether answer and commands go to the error stream, since stdout is for other programs.
     """
     content = result.as_json()
     if request.as_json:
         print_json(content)
         return
-    say(content)
+    from bottleneck_features.pipeline.reporting.verdicts import verdict_of
+
+    print_answer(verdict_of(content), to_errors)
+    rest(content)
     print_warnings(content)
     print_next(following(content), to_errors)
 

@@ -21,7 +21,6 @@ from bottleneck_features.pipeline.reporting.networks import (
     networks_legend,
     networks_marks,
     networks_rows,
-    networks_verdict,
 )
 from bottleneck_features.pipeline.tables import pair_line
 from bottleneck_features.quiet import import_tensorflow
@@ -72,7 +71,6 @@ def compare_networks(
 
 
 def _print_networks(result: Mapping[str, Any], everything: bool) -> None:
-    say(" ".join(networks_verdict(result)))
     echo("")
     name, *columns = networks_columns(result)
     marks, rows = networks_marks(result), networks_rows(result)

@@ -1,6 +1,6 @@
-"""What `evaluate` prints: the verdict, the figures, the worst classes, and where the files are."""
+"""What `evaluate` prints below its answer: the figures, the worst classes, and where the files are."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from bottleneck_features.pipeline.commandline.output import (
@@ -11,10 +11,15 @@ from bottleneck_features.pipeline.commandline.output import (
     print_table,
     say,
 )
-from bottleneck_features.pipeline.reporting.verdicts import measured
-from bottleneck_features.pipeline.tables import interval_text, model_line, percent_text, reliability_text
+from bottleneck_features.pipeline.tables import (
+    EVALUATED_COLUMNS,
+    evaluated_rows,
+    interval_text,
+    model_line,
+    percent_text,
+    reliability_text,
+)
 
-COLUMNS = ("class", "images", "recall", "precision", "most often taken for")
 _BESIDE = {
     "accuracy": "accuracy",
     "balanced_accuracy": "balanced accuracy",
@@ -26,13 +31,12 @@ _BESIDE = {
 
 def print_evaluation(result: Mapping[str, Any], everything: bool) -> None:
     """Print how good a model is on labelled images, and a row for each class; `everything`: not only of the worst ones."""
-    say(measured(result))
     for line in figure_lines(result):
         say(line, rest="  ")
-    rows = class_rows(result["per_class"])
+    rows = evaluated_rows(result["per_class"])
     shown = rows if everything else rows[:MOST_ROWS]
     echo("\nPer class, the lowest recall first:")
-    print_table(COLUMNS, shown, needed=3)
+    print_table(EVALUATED_COLUMNS, shown, needed=3)
     print_left_out(classes=len(rows) - len(shown))
     say(f"model: {model_line(result['model'])}", rest="  ")
     print_files(result, everything)
@@ -63,17 +67,3 @@ def figure_lines(result: Mapping[str, Any]) -> list[str]:
     if result["threshold"] is not None:
         lines.append(f"{result['classes'][1]!r} is answered from a probability of {result['threshold']:.3g} on")
     return lines
-
-
-def class_rows(classes: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
-    """Return classes as text in the order of COLUMNS; a dash where there is no figure."""
-    return [
-        (
-            one["name"],
-            f"{one['n']:,}",
-            interval_text(*(one["recall"][key] for key in ("value", "low", "high"))) if one["recall"] else "–",
-            "–" if one["precision"] is None else percent_text(one["precision"]),
-            f"{one['taken_for']} ({one['taken']:,})" if one["taken_for"] else "–",
-        )
-        for one in classes
-    ]

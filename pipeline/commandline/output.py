@@ -1,5 +1,6 @@
 """What every command prints by: lines, tables, JSON, warnings, what to type next, and the one line of an error."""
 
+import io
 import json
 import logging
 import shlex
@@ -8,11 +9,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 import click
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.text import Text
 
-from bottleneck_features.pipeline.commandline.layout import prose, table_lines, width
-from bottleneck_features.plain import visible
+from bottleneck_features.figure_text import INTERVAL
+from bottleneck_features.pipeline.commandline.layout import prose, table, width
+from bottleneck_features.plain import one_line, visible
 
 MOST_ROWS = 8  # of a table, where --all is not given
 
@@ -41,13 +43,26 @@ def say(text: str, first: str = "", rest: str = "", err: bool = False) -> None:
         echo(line, err=err)
 
 
+def print_answer(text: str, err: bool = False) -> None:
+    """Print what was found, its figures bold."""
+    for line in prose(visible(text), width()):
+        shown = Text(line)
+        shown.highlight_regex(INTERVAL, "bold")
+        _print_styled(shown, err)
+
+
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], needed: int = 2) -> None:
-    """Print rows of text under their column names, see `table_lines`."""
-    shown = [tuple(map(visible, row)) for row in rows]
-    head, lines = table_lines(tuple(map(visible, columns)), shown, width(), needed)
-    Console(highlight=False, markup=False).print(Text(head, style="bold"), soft_wrap=True)
-    for line in lines:
-        echo(line)
+    """Print rows of text under their column names, see `table`."""
+    _print_styled(table([*map(one_line, columns)], [[*map(one_line, row)] for row in rows], width(), needed))
+
+
+def _print_styled(shown: RenderableType, err: bool = False) -> None:
+    stream = sys.stderr if err else sys.stdout
+    console = Console(file=io.StringIO(), force_terminal=stream.isatty(), width=width())
+    with console.capture() as captured:
+        console.print(shown, soft_wrap=isinstance(shown, Text), crop=False)
+    for line in captured.get().splitlines():
+        click.echo(line.rstrip(), err=err)
 
 
 def print_left_out(**more: int) -> None:

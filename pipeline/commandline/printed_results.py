@@ -1,4 +1,4 @@
-"""What each command prints of its result: the verdict, a short table, and where the rest is."""
+"""What each command prints below the answer of its result: a short table, and where the rest is."""
 
 import shlex
 from collections.abc import Mapping, Sequence
@@ -15,17 +15,16 @@ from bottleneck_features.pipeline.commandline.output import (
     say,
 )
 from bottleneck_features.pipeline.method_names import row_label
-from bottleneck_features.pipeline.reporting.answer import best_method, caveats, figures_beside, verdict
-from bottleneck_features.pipeline.reporting.verdicts import exported, extracted, inspected, predicted, timed
+from bottleneck_features.pipeline.reporting.answer import best_method, caveats, figures_beside
 from bottleneck_features.pipeline.tables import (
     PROBE_COLUMNS,
     accuracy_text,
     calibration_sentence,
+    curve_columns,
+    curve_rows,
     duration_text,
-    interval_text,
     model_line,
     pair_line,
-    percent_text,
     probe_rows,
     select_value,
     shown_name,
@@ -44,14 +43,14 @@ _SCORED = {
 
 
 def print_methods(result: Shown, everything: bool, **more: int) -> None:
-    """Print the verdict on the methods of a result, and the methods as a table.
+    """Print the figures beside the answer of a result, and its methods as a table.
 
     Args:
         result: of a command that scores methods.
         everything: whether all of it is printed.
         more: how many of what else only `--all` prints.
     """
-    _print_verdict(result)
+    _print_figures(result)
     methods = _print_table_of_methods(result["methods"], row_label(best_method(result)), result, everything)
     if not everything:
         print_left_out(methods=methods, **more)
@@ -59,8 +58,7 @@ def print_methods(result: Shown, everything: bool, **more: int) -> None:
         echo(f"extraction: {result['images_per_second']:,.1f} images/s, all layers in one pass")
 
 
-def _print_verdict(result: Shown) -> None:
-    say(" ".join(verdict(result, result["backbone"])))
+def _print_figures(result: Shown) -> None:
     figures, *reason = figures_beside(result) or ("",)
     if result["select"] == "accuracy":
         say(figures)
@@ -91,7 +89,7 @@ def _print_table_of_methods(methods: Sequence[Shown], best: str, scored: Shown, 
 
 
 def print_probe(result: Shown, everything: bool) -> None:
-    """Print the verdict on the kept probe and the best of each family; all probes, tests and files where asked for."""
+    """Print the best probe of each family; all probes, tests and files where asked for."""
     probes, tests = len(result["table"]), len(result["pairs"])
     print_methods(result, everything, probes=probes - len(result["methods"]), tests_of_differences=tests)
     _print_spread(result)
@@ -133,27 +131,19 @@ def _print_network(result: Shown) -> None:
 
 
 def print_label_curve(result: Shown, everything: bool) -> None:
-    """Print from how many labels on transfer no longer helps, and the points: a row per size, a column per method."""
-    say(result["answer"])
+    """Print the points of a label curve: a row per size, a column per method."""
     echo("")
-    points = result["points"]
-    sizes, methods = (list(dict.fromkeys(point[key] for point in points)) for key in ("per_class", "method"))
-    cells = {(point["per_class"], point["method"]): _mean(point) for point in points}
-    shown = sizes if everything else sizes[:MOST_ROWS]
-    rows = [(str(size), *(cells[size, method] for method in methods)) for size in shown]
-    print_table(("per class", *methods), rows, needed=1 + len(methods))
-    print_left_out(sizes=len(sizes) - len(shown))
+    columns, rows = curve_columns(result["points"]), curve_rows(result["points"])
+    shown = rows if everything else rows[:MOST_ROWS]
+    print_table(columns, shown, needed=len(columns))
+    print_left_out(sizes=len(rows) - len(shown))
     say(
         f"top-1 accuracy on {result['n_scored']:,} {result['scored_on']} images by labelled images per class, mean over "
-        f"n = {points[0]['seeds']} seeds with its 95 % interval"
+        f"n = {result['points'][0]['seeds']} seeds with its 95 % interval"
     )
     if everything:
         say(result["protocol"])
     print_files(result, everything)
-
-
-def _mean(point: Shown) -> str:
-    return interval_text(point["mean"], *point["interval"]) if point["interval"] else percent_text(point["mean"])
 
 
 def print_trained(result: Shown, everything: bool) -> None:
@@ -166,7 +156,7 @@ def print_trained(result: Shown, everything: bool) -> None:
 
 
 def print_comparison(result: Shown, page: str, everything: bool) -> None:
-    """Print the verdict on the compared methods, the methods, what to know of the figures, and where the report is."""
+    """Print the compared methods, what to know of the figures, and where the report is."""
     print_methods(result, everything, tests_of_differences=len(result["pairs"]))
     if everything:
         _print_pairs(result)
@@ -176,17 +166,16 @@ def print_comparison(result: Shown, page: str, everything: bool) -> None:
 
 
 def print_report(result: Shown) -> None:
-    """Print the answer, the path of the page, and what is not on it yet."""
-    say(result["answer"])
+    """Print what to know of the answer, the path of the page, and what is not on it yet."""
+    say(result["caveats"])
     echo(f"report: {result['files'][0]}")
     for adds in result["missing"].values():
         say(f"not on the page yet: {adds}", rest="  ")
 
 
 def print_advice(result: Shown) -> None:
-    """Print the recommended method, and why."""
-    say(f"Recommended: {result['recommendation']}")
-    for reason in (*result["reasons"], *result["cannot_tell"]):
+    """Print why a method is recommended."""
+    for reason in (*result["reasons"][1:], *result["cannot_tell"]):
         say(reason, "- ", "  ")
     say(f"Rule of thumb: {result['rule_of_thumb']}", rest="  ")
     if result["networks"]:
@@ -194,10 +183,9 @@ def print_advice(result: Shown) -> None:
 
 
 def print_inspection(result: Shown, overview: str, everything: bool) -> None:
-    """Print how many problems there are, the images, shortcuts, repeated images, and where the page is."""
+    """Print the images, shortcuts, repeated images, and where the page is."""
     from bottleneck_features.pipeline.reporting.inspect_page import SHORTCUT_COLUMNS, shortcut_rows
 
-    echo(inspected(result))
     say(overview)
     if rows := shortcut_rows(result["shortcuts"]):
         echo("")
@@ -213,8 +201,7 @@ def print_inspection(result: Shown, overview: str, everything: bool) -> None:
 
 
 def print_run(result: Shown, of_models: Sequence[str], everything: bool) -> None:
-    """Print the verdict, the methods, what was left out for time, where the report and the model are, and its use."""
-    say(result["verdict"])
+    """Print the methods, what was left out for time, where the report and the model are, and its use."""
     echo("")
     print_left_out(methods=_print_table_of_methods(result["methods"], result["best"], result, everything))
     say(result["caveats"])
@@ -237,9 +224,7 @@ def print_run(result: Shown, of_models: Sequence[str], everything: bool) -> None
 
 
 def print_extraction(result: Shown) -> None:
-    """Print the speed of the extraction, and the cache."""
-    for line in extracted(result).splitlines():
-        say(line)
+    """Print where the cache is."""
     echo(f"cache: {result['cache']} ({result['cache_mib']:,.1f} MiB)")
     if result["shards_left"]:
         say(
@@ -248,8 +233,7 @@ def print_extraction(result: Shown) -> None:
 
 
 def print_predictions(result: Shown) -> None:
-    """Print the number of files and the model on the error stream; the table is on stdout."""
-    say(predicted(result), err=True)
+    """Print the model on the error stream; the table is on stdout."""
     if result["resumed"]:
         say(f"{result['resumed']:,} of them are from the earlier run that was stopped", err=True)
     say(f"model: {model_line(result['model'])}", rest="  ", err=True)
@@ -258,9 +242,8 @@ def print_predictions(result: Shown) -> None:
 
 
 def print_export(result: Shown) -> None:
-    """Print how far each format is from the pipeline, which model was written, and where."""
+    """Print which model was written, and where."""
     checked, own = result["checked_images"], result["against_pipeline"]
-    say(exported(result))
     say(f"model: {model_line(result['model'])}", rest="  ")
     echo("")
     rows = [
@@ -275,11 +258,10 @@ def print_export(result: Shown) -> None:
 
 
 def print_bench(result: Shown, everything: bool) -> None:
-    """Print the fastest variant, all of them with the fastest first, and where the picture is."""
+    """Print the variants with the fastest first, and where the picture is."""
     from bottleneck_features.pipeline.stages.bench import BENCH_COLUMNS, bench_rows
 
     ordered = sorted(result["variants"], key=lambda variant: -variant["ratio"])
-    say(timed(result))
     echo("")
     shown = ordered if everything else ordered[:MOST_ROWS]
     print_table(BENCH_COLUMNS, bench_rows(shown))

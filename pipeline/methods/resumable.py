@@ -155,7 +155,7 @@ def fit_resumable(
             _add(curves, {**fitted.history, "val_select": [value], "seconds": [seconds]})
             write_checkpoint(folder, epoch, model, curves)
             log({name: values[-1] for name, values in curves.items()}, epoch)
-            bar.set_postfix_str(f"train {curves['accuracy'][-1]:.1%}, validation {curves['val_accuracy'][-1]:.1%}")
+            bar.set_postfix_str(f"validation {curves['val_accuracy'][-1]:.1%}")
             bar.update()
     (_newest(folder) / LAST).unlink(missing_ok=True)
     _keep_newest(folder)

@@ -201,7 +201,7 @@ class _Progress(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         logs = logs or {}
         validation = logs.get("val_accuracy", np.nan)
-        self._bar.set_postfix_str(f"train {logs['accuracy']:.1%}, validation {validation:.1%}", refresh=False)
+        self._bar.set_postfix_str(f"validation {validation:.1%}", refresh=False)
         self._bar.update()
 
     def on_train_end(self, logs: dict[str, float] | None = None) -> None:

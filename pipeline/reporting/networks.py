@@ -12,6 +12,7 @@ from bottleneck_features.pipeline.tables import (
     SPLIT_TITLES,
     TESTS,
     figure_text,
+    gap_figures,
     gap_text,
     images_text,
     megabytes_text,
@@ -75,7 +76,7 @@ def networks_rows(result: Content) -> list[tuple[str, ...]]:
         (
             row["name"],
             figure_text(row, split, result["select"], named=False),
-            _points(gaps[row["name"]], row["name"]) if row["name"] in gaps else "",
+            gap_figures(gaps[row["name"]], row["name"]) if row["name"] in gaps else "",
             _number(row["network"]["images_per_second"], ",.1f"),
             megabytes_text(row["network"]["megabytes"]),
             _number(row["network"]["gflop_per_image"], ",.3g"),
@@ -148,11 +149,6 @@ def _other(pair: Content, name: str) -> str:
 
 def _gap(pair: Content, best: str) -> str:
     return f"{gap_text(pair, best)} ({p_text(pair['p_adjusted'])})"
-
-
-def _points(pair: Content, name: str) -> str:
-    """Return how far a network is from the best one, in points, with the interval."""
-    return gap_text(pair, name).replace(" points", "", 1).partition(" of ")[0]
 
 
 def _number(value: float | None, form: str) -> str:

@@ -6,10 +6,10 @@ from typing import Any
 
 from bottleneck_features.errors import enumerated
 from bottleneck_features.pipeline.figures import Figures, figures_of_row
-from bottleneck_features.pipeline.method_names import COMPARE_BACKBONES
+from bottleneck_features.pipeline.method_names import COMPARE_BACKBONES, NOT_ENOUGH
 from bottleneck_features.pipeline.reporting.answer import verdict
 from bottleneck_features.pipeline.reporting.networks import networks_verdict
-from bottleneck_features.pipeline.tables import interval_text, no_better_than, percent_text
+from bottleneck_features.pipeline.tables import interval_text, mean_text, no_better_than, percent_text
 
 Content = Mapping[str, Any]
 
@@ -22,7 +22,7 @@ def verdict_of(content: Content) -> str:
     """
     if found := _VERDICTS.get(content["command"]):
         return found(content)
-    return content.get("answer") or " ".join(verdict(content, content["backbone"]))
+    return " ".join(verdict(content, content["backbone"]))
 
 
 def extracted(content: Content) -> str:
@@ -46,19 +46,20 @@ def extracted(content: Content) -> str:
 
 
 def inspected(content: Content) -> str:
-    """Return how many problems there are."""
-    number = len(content["warnings"])
-    several = "1 problem was" if number == 1 else f"{number:,} problems were"
-    return f"{several} found." if number else "No problem was found."
+    """Return how many problems there are, in how many images."""
+    number, splits = len(content["warnings"]), content["images"].values()
+    several = "1 problem was" if number == 1 else f"{number:,} problems were" if number else "No problem was"
+    images, classes = sum(sum(own.values()) for own in splits), len({name for own in splits for name in own})
+    return f"{several} found in {images:,} images of {classes:,} classes."
 
 
 def predicted(content: Content) -> str:
-    """Return how many files were classified."""
+    """Return how many files were classified, and as what most of them."""
     broken = content["files_found"] - content["classified"]
+    most = max(content["labels"].items(), key=lambda one: one[1], default=None)
+    often = f", most often as {most[0]!r} ({most[1]:,})" if most else ""
     unlike = "" if content["unlike"] is None else f", {content['unlike']:,} of them unlike anything seen in training"
-    return (
-        f"{content['files_found']:,} files: {content['classified']:,} classified{unlike}; {broken:,} could not be used"
-    )
+    return f"{content['files_found']:,} files: {content['classified']:,} classified{often}{unlike}; {broken:,} could not be used"
 
 
 def exported(content: Content) -> str:
@@ -74,6 +75,19 @@ def timed(content: Content) -> str:
     """Return which variant of stage one was the fastest."""
     best = max(content["variants"], key=lambda variant: variant["ratio"])
     return f"The fastest: {best['name']}, {best['ratio']:.2f} times the walk-through's script."
+
+
+def curved(content: Content) -> str:
+    """Return at which sizes frozen features are ahead, and the figures at the largest one."""
+    last = [point for point in content["points"] if point["per_class"] == content["points"][-1]["per_class"]]
+    scratch = next(point for point in last if not point["layers"])
+    transfer = max((point for point in last if point["layers"]), key=lambda point: point["mean"])
+    figures = ", ".join(f"{point['method']} {mean_text(point)}" for point in (transfer, scratch))
+    images = f"{content['n_scored']:,} {content['scored_on']} images, mean of {scratch['seeds']:,} seeds"
+    return (
+        f"{content['answer'][:1].upper()}{content['answer'][1:]}. With {scratch['per_class']} images per class: {figures} "
+        f"(top-1 accuracy on {images})."
+    )
 
 
 def measured(content: Content) -> str:
@@ -123,7 +137,10 @@ def _as_figures(figures: Mapping[str, Any]) -> Figures:
 
 
 def _recommended(content: Content) -> str:
-    return f"Recommended: {content['recommendation']}"
+    recommended, reason = content["recommendation"], content["reasons"][0]
+    if recommended == NOT_ENOUGH:
+        return f"Not enough evidence to recommend a method. {reason}"
+    return f"Recommended: {recommended}. {reason}"
 
 
 def _answered(content: Content) -> str:
@@ -140,6 +157,7 @@ _VERDICTS: Mapping[str, Callable[[Content], str]] = {
     COMPARE_BACKBONES: _networks,
     "features": extracted,
     "inspect": inspected,
+    "label-curve": curved,
     "advise": _recommended,
     "predict": predicted,
     "evaluate": measured,

@@ -17,7 +17,7 @@ from bottleneck_features.pipeline.evaluation.study import Study
 from bottleneck_features.pipeline.evaluation.target import ClassTarget
 from bottleneck_features.pipeline.extraction.identity import images_key_of
 from bottleneck_features.pipeline.figures import CONFIDENCE, SIGNIFICANT, Figure, Figures
-from bottleneck_features.pipeline.method_names import BEST_PROBE
+from bottleneck_features.pipeline.method_names import BEST_PROBE, NOT_ENOUGH
 from bottleneck_features.pipeline.method_row import CROSS_VALIDATED, Method
 from bottleneck_features.pipeline.methods.best_probe import (
     Probe,
@@ -47,7 +47,6 @@ LARGE_PER_CLASS = 1000  # training images per class from which the rule of thumb
 NOTHING_TO_GAIN = 0.02  # below the best figure there can be, at the lower end of the interval: training gains little
 SCRATCH = "convnet-small"
 AFFORDABLE = 120.0  # seconds: the small ConvNet is trained for the advice if it is estimated to take less
-NOT_ENOUGH = "not enough evidence"
 
 
 @dataclass(frozen=True)

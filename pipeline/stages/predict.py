@@ -76,7 +76,8 @@ def predict(
     with clock.phase("predict"), _opened(out) as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(header(top))
-        for prediction in _progressing(predictions, len(files)):
+        in_terminal = isinstance(out, io.TextIOBase) and out.isatty()  # where a bar would stand among the rows
+        for prediction in predictions if in_terminal else _progressing(predictions, len(files)):
             tally.add(prediction)
             if out is None:
                 kept.append(prediction.as_json())

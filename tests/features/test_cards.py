@@ -21,16 +21,23 @@ class Cells(HTMLParser):
 
     def __init__(self, html: str) -> None:
         super().__init__()
-        self.tags, self.texts = set(), []
+        self.tags, self.texts, self.joins = set(), [], False
         self.feed(html)
 
     def handle_starttag(self, tag: str, attrs: list) -> None:
         self.tags.add(tag)
-        assert {name for name, _ in attrs} <= {"style", "scope"}
+        self.joins = tag in ("wbr", "b")
+        assert {name for name, _ in attrs} <= {"style", "scope", "tabindex", "role", "aria-label"}
         assert not re.search(r"url|rgb\(|#|background|(?<!border-)color:", dict(attrs).get("style", ""))
 
+    def handle_endtag(self, tag: str) -> None:
+        self.joins = tag == "b"
+
     def handle_data(self, data: str) -> None:
+        if self.joins and self.texts:
+            data = self.texts.pop() + data
         self.texts.append(data)
+        self.joins = False
 
 
 @pytest.fixture(scope="module")
@@ -46,9 +53,9 @@ def cards(tmp_path_factory) -> dict[str, str]:
     )
     cache = open_features(path)
     experiment = replace(load_experiment("digits", ("head.epochs=3",)), description=EVIL)
-    table = Table(("a", "n"), [(EVIL, 1234567), ("b", 0.5)], "Title")
+    table = Table(("a", "n"), [(EVIL, 1234567), ("b", 0.5)], EVIL)
     return {
-        "any": card("Title", verdict=EVIL, notes=[EVIL], rows=[(EVIL, EVIL)], tables=[table], folded=[table]),
+        "any": card("Title", answer=EVIL, notes=[EVIL], rows=[(EVIL, EVIL)], tables=[table], folded=[table]),
         "features": cache._repr_html_(),
         "split": cache["train"]._repr_html_(),
         "experiment": experiment._repr_html_(),
@@ -58,13 +65,27 @@ def cards(tmp_path_factory) -> dict[str, str]:
 @pytest.mark.parametrize("name", ["any", "features", "split", "experiment"])
 def test_nothing_that_others_chose_is_markup_and_nothing_is_asked_for(cards, name):
     read = Cells(cards[name])
-    assert read.tags <= {"div", "table", "thead", "tbody", "tr", "th", "td", "details", "summary"}
+    assert read.tags <= {"div", "table", "thead", "tbody", "tr", "th", "td", "details", "summary", "b", "wbr"}
     assert any("</td><script>" in text and "\\u001b[31m\\u202e" in text for text in read.texts)
 
 
 def test_numbers_have_commas_and_long_texts_an_end():
     texts = Cells(card("x" * 1000, tables=[Table(("n",), [(1234567,), (0.5,)])])).texts
     assert texts == [f"{'x' * (LONGEST_CELL - 1)}…", "n", "1,234,567", "0.5"]
+
+
+def test_the_answer_comes_first_with_its_figures_bold():
+    text = "ridge reaches 93.7 % [90.3, 95.9] on 300 test images; <b>guessing</b> gets 10.3 %."
+    html = card("probe · x", answer=text, notes=["! Leak"])
+    assert Cells(html).texts == [text, "probe · x", "! Leak"]
+    assert re.findall("<b [^>]*>(.*?)</b>", html) == ["93.7 % [90.3, 95.9]"]
+
+
+def test_figures_stand_below_one_another_and_names_of_digits_to_the_left():
+    rows = [("0", "100.0 % [98.4, 100.0]", "1,234"), ("1", "9.1 % [1.0, 12.3]", "8")]
+    html = card("a", tables=[Table(("class", "recall", "n"), rows)])
+    assert "\u2007\u20079.1 % [1.0, 12.3]" in html
+    assert re.findall(r"text-align:(\w+)", html) == ["left", "left", "right"] * 3
 
 
 def test_a_card_of_nothing_but_its_title_and_a_table_without_rows_are_cards():

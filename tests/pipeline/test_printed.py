@@ -1,20 +1,25 @@
 """What commands print for people: a verdict first, short tables that fit, warnings once, and what to type next."""
 
+import io
 import json
 import re
 import shlex
 import shutil
+from html import unescape
 from pathlib import Path
 
 import pytest
 from click.testing import Result
 from commandline import SMALL, invoke
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
+from markupsafe import escape
 from PIL import Image
 from rich.cells import cell_len
+from rich.console import Console
 
-from bottleneck_features.pipeline.commandline.layout import PIPE_WIDTH, prose, table_lines
+import bottleneck_features as bf
+from bottleneck_features.pipeline.commandline.layout import PIPE_WIDTH, prose, table
 from bottleneck_features.pipeline.commandline.next_steps import (
     after_comparison,
     after_extraction,
@@ -59,6 +64,47 @@ def ran(home) -> dict[str, Result]:
 def printed(ran) -> dict[str, str]:
     """What each command printed, with the error stream."""
     return {command: done.output for command, done in ran.items()}
+
+
+@pytest.fixture(scope="module")
+def begun(ran, home, tmp_path_factory) -> dict[str, str]:
+    """What each kind of result begins with in the terminal."""
+    picture = tmp_path_factory.mktemp("pictures") / "one.png"
+    Image.new("RGB", (32, 32)).save(picture)
+    more = {
+        "label-curve": ("compare", *FAST, "--label-curve", "1,all", "--seeds", "2"),
+        "evaluate": ("evaluate", "digits", "digits", "--split", "test"),
+        "predict": ("predict", "-e", "digits", str(picture), "--out", str(picture.with_suffix(".csv"))),
+    }
+    found = {kind: invoke(*words, home=home) for kind, words in more.items()}
+    assert not [done.output for done in found.values() if done.exit_code]
+    return {kind: done.stdout for kind, done in {**ran, **found}.items()} | {"predict": found["predict"].stderr}
+
+
+@pytest.mark.parametrize("kind", [*RUNS, "label-curve", "evaluate", "predict"])
+def test_the_terminal_and_the_card_begin_with_the_same_answer(begun, home, kind):
+    found = bf.load_result(home / "runs/digits" / kind)
+    answer = " ".join(found.verdict.split())
+    assert " ".join(" ".join(_said(begun[kind])).split()).startswith(answer)
+    first = re.match("<div[^>]*><div[^>]*>(.*?)</div>", found._repr_html_(), re.DOTALL)[1]
+    assert " ".join(unescape(re.sub("<[^>]*>", "", first)).split()) == answer
+
+
+@pytest.mark.parametrize("kind", ["inspect", "compare", "label-curve", "evaluate", "predict"])
+def test_a_card_shows_few_rows_and_figures_that_are_needed(begun, home, kind):
+    seen, _, folded = bf.load_result(home / "runs/digits" / kind)._repr_html_().partition("<details")
+    assert 1 <= seen.count("<tr>") - 1 <= MOST_ROWS
+    assert seen.count('<th scope="col"') <= 4
+    assert "Files" in folded
+
+
+def test_a_card_needs_no_table(ran, home, tmp_path):
+    Image.new("RGB", (32, 32)).save(tmp_path / "one.png")
+    assert invoke("predict", "-e", "digits", str(tmp_path / "one.png"), home=home).exit_code == 0
+    found = bf.load_result(home / "runs/digits/predict")
+    assert escape(found.verdict) in found._repr_html_()
+    with pytest.raises(AttributeError, match="wrote its table to stdout; with --out FILE"):
+        assert found.table
 
 
 def _said(output: str) -> list[str]:
@@ -206,34 +252,55 @@ def test_the_gravest_warnings_come_first_each_once():
     assert by_importance((*others, *reversed(grave), *others)) == (*grave, *others)
 
 
-NAMES = st.text(st.characters(categories=("L", "Nd", "P", "So")), min_size=1, max_size=90)
+# Letters that are no digits, wide and right-to-left ones too: what is left of a table without its figures
+NAMES = st.text(st.characters(categories=("L", "Po", "So"), exclude_characters=".%"), min_size=1, max_size=150)
+FIGURES = st.builds("{:.1f} %".format, st.floats(0, 100))
 
 
-@given(
-    st.lists(st.tuples(NAMES, *[st.text("0123456789 %", max_size=22)] * 4), min_size=1, max_size=5),
-    st.integers(30, 120),
-)
-def test_a_table_fits_by_leaving_out_columns_and_keeps_every_name_whole(rows, total):
-    head, lines = table_lines(("method", "test", "validation", "training", "parameters"), rows, total)
-    assert "test" in head
-    for name, *_ in rows:
-        (line, *_) = [one for one in lines if one.startswith(name)]
-        assert cell_len(line) <= max(total, cell_len(name))
+def lines_of(columns, rows, total, needed=2) -> list[str]:
+    """The lines of a table as they are printed."""
+    console = Console(file=io.StringIO(), width=total)
+    with console.capture() as captured:
+        console.print(table(columns, rows, total, needed), crop=False)
+    return [line.rstrip() for line in captured.get().splitlines()]
 
 
-def test_a_name_that_takes_the_room_of_a_figure_has_a_line_of_its_own():
-    head, lines = table_lines(("method", "test"), [("12345678", "21 columns, no less  ".replace(" ", "_"))], 30)
-    assert lines == ["12345678", "        21_columns,_no_less__"]
-    assert head == "method  test"
+@given(st.lists(st.tuples(NAMES, *[FIGURES] * 4), min_size=1, max_size=5), st.sampled_from([80, 120]))
+@example([("a name of several words, " * 6, *["1.0 %"] * 4)], 80)
+@example([("猫" * 75, *["1.0 %"] * 4), ("שם" * 75, *["1.0 %"] * 4), ("<b>[red]x[/red]</b>", *["1.0 %"] * 4)], 80)
+def test_a_table_is_never_wider_and_keeps_every_name_and_figure_whole(rows, total):
+    head, *lines = lines_of(("method", "test", "validation", "training", "parameters"), rows, total)
+    assert all(cell_len(line) <= total for line in (head, *lines))
+    shown = re.findall(r"\d+\.\d %", " ".join(lines))
+    assert shown == [cell for row in rows for cell in row[1 : len(head.split())]]
+    letters = re.sub(r"\d+\.\d %|\s", "", "".join(lines))
+    assert letters == re.sub(r"\s", "", "".join(name for name, *_ in rows))
 
 
-def test_a_name_without_room_has_a_line_of_its_own():
-    long = "best-probe: logistic@block3b_add+block5c_add+top_activation_of_a_network"
-    head, lines = table_lines(
-        ("method", "test", "training"), [(long, "80.6 %", "1.0 s"), ("ridge", "70.0 %", "2.0 s")], 75
-    )
-    assert lines == [long, "        80.6 %  1.0 s", "ridge   70.0 %  2.0 s"]
-    assert head == "method  test    training"
+def test_columns_that_do_not_fit_are_left_out_and_come_with_the_width():
+    columns = ("class", "images", "recall", "precision", "most often taken for")
+    rows = [("a class of a long name " * 5, "20", "90.0 % [69.9, 97.2]", "100.0 %", "another long name " * 5)]
+    heads = [re.split(" {2,}", lines_of(columns, rows, total, 3)[0]) for total in (60, 80, 120)]
+    assert heads == [["class", "images", "recall"], [*columns[:4]], [*columns]]
+
+
+def test_names_stay_whole_where_they_are_not_long():
+    name = "best-probe: logistic@block5c_add+top_activation"
+    rows = [(name, "80.6 % [70.1, 91.0]", "79.9 % [70.0, 90.9]"), ("ridge", "9.1 % [1.0, 12.3]", "–")]
+    assert lines_of(("method", "test", "validation"), rows, 80) == [
+        f"{'method':<{len(name)}}  test",
+        f"{name}  80.6 % [70.1, 91.0]",
+        f"{'ridge':<{len(name)}}   9.1 % [1.0, 12.3]",
+    ]
+
+
+def test_figures_stand_to_the_right_and_names_of_digits_to_the_left():
+    rows = [("7", "1,234", "0.5 s", "cat (3)"), ("10", "8", "12.0 s", "7 (12)")]
+    assert lines_of(("class", "n", "time", "taken for"), rows, 80) == [
+        "class      n    time  taken for",
+        "7      1,234   0.5 s  cat (3)",
+        "10         8  12.0 s  7 (12)",
+    ]
 
 
 def test_lines_end_between_figures_and_never_in_a_path():
