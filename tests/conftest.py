@@ -1,5 +1,6 @@
 """What all tests share: a finished extraction, and the real data where they are to be had."""
 
+import json
 import os
 import shutil
 import sys
@@ -74,7 +75,8 @@ def undescribed_results() -> Iterator[list[str]]:
 
     def looked_at(self: Result) -> dict[str, Any]:
         content = as_json(self)
-        found.extend(f"the result of {self.command}: {problem}" for problem in undescribed(content))
+        as_read = json.loads(json.dumps(content))
+        found.extend(f"the result of {self.command}: {problem}" for problem in undescribed(as_read))
         return content
 
     with pytest.MonkeyPatch.context() as patch:

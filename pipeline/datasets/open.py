@@ -1,19 +1,20 @@
 """Opening the data set an experiment names."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 
-from bottleneck_features.pipeline.dataset_settings import FILE_SOURCES
+from bottleneck_features.pipeline.dataset_settings import FILE_SOURCES, DatasetSettings
 from bottleneck_features.pipeline.datasets.corrections.arrays import usable_arrays
 from bottleneck_features.pipeline.datasets.dataset import Dataset, LimitedDataset
+from bottleneck_features.pipeline.datasets.listing import Listing
 from bottleneck_features.pipeline.datasets.sources.cifar10 import Cifar10
 from bottleneck_features.pipeline.datasets.sources.embedded import digits, photo_patches
-from bottleneck_features.pipeline.datasets.sources.folder import open_folder
+from bottleneck_features.pipeline.datasets.sources.folder import list_folder, open_folder
 from bottleneck_features.pipeline.datasets.sources.npz import open_npz
 from bottleneck_features.pipeline.datasets.sources.parquet import open_parquet
-from bottleneck_features.pipeline.datasets.sources.table import open_table
+from bottleneck_features.pipeline.datasets.sources.table import list_table, open_table
 from bottleneck_features.pipeline.datasets.sources.tar import open_tar
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.experiment import Experiment
@@ -28,6 +29,8 @@ _SOURCES: dict[str, Callable[[Experiment, Path], Dataset]] = {
     "parquet": open_parquet,
     "npz": open_npz,
 }
+
+_LISTINGS: dict[str, Callable[[DatasetSettings], Listing]] = {"folder": list_folder, "csv": list_table}
 
 
 def open_dataset(experiment: Experiment, home: Path) -> Dataset:
@@ -63,3 +66,15 @@ def open_dataset(experiment: Experiment, home: Path) -> Dataset:
                 f"Received: {settings.limit}"
             )
     return LimitedDataset(dataset, settings.limit)
+
+
+def image_files(settings: DatasetSettings) -> Mapping[str, str]:
+    """Return the whole paths of a data set's image files by id, as it is now; none where images are in no files of their own.
+
+    Raises:
+        RequestError: the folder or the table is not there, or is no such thing.
+    """
+    if settings.source not in _LISTINGS:
+        return {}
+    found = _LISTINGS[settings.source](settings)
+    return {entry.path: str(found.root / entry.path) for entry in found.entries}

@@ -5,13 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from bottleneck_features.features.reader import Features
 from bottleneck_features.pipeline.evaluation.predictions import Predictions
 from bottleneck_features.pipeline.evaluation.splits import Subset, hold_out
 from bottleneck_features.pipeline.evaluation.study import Study
 from bottleneck_features.pipeline.method_names import row_label
 from bottleneck_features.pipeline.reporting.answer import best_method
-from bottleneck_features.pipeline.reporting.feature_map import FeatureMap, feature_map
+from bottleneck_features.pipeline.reporting.feature_map import FeatureMap, feature_map, layer_of
 from bottleneck_features.pipeline.reporting.gallery import Mistake, most_confident_mistakes
 from bottleneck_features.pipeline.reporting.method_tables import class_table
 from bottleneck_features.plain import visible
@@ -46,7 +45,7 @@ def single_images(
 
 
 def _map(study: Study, predictions: Predictions, method: Mapping[str, Any]) -> FeatureMap | None:
-    layer = _layer(study.cache, method)
+    layer = layer_of(study.cache, method)
     seed = study.experiment.seed
     return feature_map(
         study.dataset, study.cache, layer=layer, predictions=predictions, method=row_label(method), seed=seed
@@ -59,13 +58,7 @@ def _mistakes(
     """Find the mistakes, and their neighbours among the training images of the run that made them."""
     dataset, cache = study.dataset, study.cache
     holdout = hold_out(dataset, made_with["head"]["validation_split"], made_with["seed"])
-    layer = _layer(cache, method)
+    layer = layer_of(cache, method)
     return most_confident_mistakes(
         dataset, cache, layer=layer, train=holdout.train, predictions=predictions, method=row_label(method)
     )
-
-
-def _layer(cache: Features, method: Mapping[str, Any]) -> str:
-    """Return the last layer that a method sees; the cache's last for one that sees none."""
-    seen = [layer for layer in cache.layers if visible(layer) in method["layers"]]
-    return (seen or cache.layers)[-1]

@@ -184,7 +184,8 @@ def predictions_of(
     """Return the command that the page answers from with its predictions; a remark where it has none of the best method."""
     name = answering(sources.results)
     found, shown = load_predictions(sources.results[name], runs / name), row_label(best_method(sources.results[name]))
-    if found and shown in found.predicted and found.are_of(dataset):
+    classes = len(dataset.class_names)
+    if found and shown in found.predicted and found.are_of(dataset.splits.get(found.split), classes):
         return (name, found), ()
     remark = (
         f"The predictions of {name} for single images are not shown: its predictions.npz is missing, or damaged, or "

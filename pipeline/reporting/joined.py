@@ -1,0 +1,139 @@
+"""What is known of the images of a cache besides their features: their files, predictions of them, their places on the map."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bottleneck_features.errors import BottleneckError
+from bottleneck_features.features import Beside, Column, Features, Split
+from bottleneck_features.pipeline.datasets import image_files
+from bottleneck_features.pipeline.datasets.dataset import Samples
+from bottleneck_features.pipeline.errors import RequestError
+from bottleneck_features.pipeline.evaluation.predictions import Predictions, load_predictions
+from bottleneck_features.pipeline.experiment import Experiment
+from bottleneck_features.pipeline.experiment_file import as_made, restored_experiment
+from bottleneck_features.pipeline.method_names import row_label, row_title
+from bottleneck_features.pipeline.reporting.answer import answering, best_method, scored_methods
+from bottleneck_features.pipeline.reporting.feature_map import lay_out, layer_of
+from bottleneck_features.pipeline.reporting.sources import REPORTED_COMMANDS, read_result
+
+
+@dataclass(frozen=True)
+class Joined:
+    """What goes beside the features of a cache, and a sentence on each thing that does not.
+
+    Attributes:
+        beside: the columns `path` (where images are in files of their own) and, where a command has scored a method on these
+            features, `predicted`, `confidence`, `method`, `map_x` and `map_y`.
+        remarks: what is left out, and why.
+    """
+
+    beside: Beside
+    remarks: tuple[str, ...]
+
+
+def joined(cache: Features, made_by: Mapping[str, Any] | None, home: Path) -> Joined:
+    """Join what is known of the images of a cache.
+
+    Args:
+        cache: complete.
+        made_by: the settings that it was made by, as it keeps them; None where it keeps none: it was imported.
+        home: the artifacts folder, with the results of commands.
+    """
+    if made_by is None:
+        return Joined(Beside(), ("Paths and predictions are not known: these features were imported.",))
+    try:
+        experiment = restored_experiment(as_made(made_by), "the cache")
+    except RequestError as error:
+        return Joined(Beside(), (f"Paths and predictions are left out: {error}",))
+    files, no_files = _paths(experiment)
+    answers, no_answers = _answers(cache, home / "runs" / experiment.name)
+    about = {"experiment": experiment.name, **answers.about}
+    return Joined(Beside({**files, **answers.columns}, about), (*no_files, *no_answers))
+
+
+def _paths(experiment: Experiment) -> tuple[dict[str, Column], tuple[str, ...]]:
+    try:
+        known = image_files(experiment.dataset)
+    except BottleneckError as error:
+        return {}, (f"Paths are left out: {error}",)
+
+    def paths(split: Split, rows: slice) -> list[str | None]:
+        return [known.get(one) for one in split.ids[rows].tolist()]
+
+    return ({"path": Column("text", paths)} if known else {}), ()
+
+
+def _answers(cache: Features, runs: Path) -> tuple[Beside, tuple[str, ...]]:
+    """Return the columns of the predictions that a report of these features shows in detail, and of its map."""
+    read = {name: read_result(runs, name) for name in REPORTED_COMMANDS}
+    results = {name: result for name, (result, _) in read.items() if result and result["cache_key"] == cache.key}
+    if not scored_methods(results):
+        wrong = [f"The result of {name} is not used: {reason}." for name, (_, reason) in read.items() if reason]
+        return Beside(), (*wrong, "There are no predictions to join: no command has scored a method on these features.")
+    command = answering(results)
+    result, best = results[command], best_method(results[command])
+    found = load_predictions(result, runs / command)
+    if found is None or row_label(best) not in found.predicted or not _are_of(found, cache):
+        damaged = "its predictions.npz is missing, or damaged, or belongs to another result"
+        return Beside(), (f"The predictions of {command} are left out: {damaged}.",)
+    seed, layer = result["experiment"]["seed"], layer_of(cache, best)
+    about = {
+        "command": command,
+        "method": row_label(best),
+        "title": row_title(best),
+        "scored_on": result["scored_on"],
+        "seed": seed,
+        "projection": f"t-SNE of the features of {layer}",
+    }
+    indices = found.positions(np.arange(len(found.ids)), cache[found.split].ids)
+    columns = _predicted(cache, found, row_label(best), indices)
+    placed = lay_out(cache, layer, found, seed)
+    if placed is None:
+        return Beside(columns, {**about, "projection": None}), (
+            "There is no map: the scored images are too few, or alike.",
+        )
+    x, y = placed.places["t-SNE"].T
+    axes = {"map_x": x, "map_y": y}
+    columns |= {name: _numbers(cache, found.split, placed.indices, values) for name, values in axes.items()}
+    return Beside(columns, about), ()
+
+
+def _are_of(found: Predictions, cache: Features) -> bool:
+    split = cache.get(found.split)
+    samples = None if split is None else Samples(split.ids, split.y)
+    return found.are_of(samples, len(cache.class_names))
+
+
+def _predicted(cache: Features, found: Predictions, method: str, indices: np.ndarray) -> dict[str, Column]:
+    classes = np.full(len(cache[found.split]), -1)
+    classes[indices] = found.predicted[method]
+
+    def predicted(split: Split, rows: slice) -> list[str | None]:
+        own = classes[rows] if split.name == found.split else np.full(len(split.y[rows]), -1)
+        return [None if one < 0 else cache.class_names[one] for one in own.tolist()]
+
+    def methods(split: Split, rows: slice) -> list[str | None]:
+        return [None if one is None else method for one in predicted(split, rows)]
+
+    confidence = found.confidence.get(method, np.full(len(indices), np.nan))
+    return {
+        "predicted": Column("text", predicted),
+        "confidence": _numbers(cache, found.split, indices, confidence),
+        "method": Column("text", methods),
+    }
+
+
+def _numbers(cache: Features, split: str, indices: np.ndarray, values: np.ndarray) -> Column:
+    """Return a column with the values of some samples of a split, and none of all others."""
+    whole = np.full(len(cache[split]), np.nan, np.float32)
+    whole[indices] = values
+
+    def numbers(asked: Split, rows: slice) -> list[float | None]:
+        own = whole[rows] if asked.name == split else np.full(len(asked.y[rows]), np.nan)
+        return [None if np.isnan(one) else one for one in own.tolist()]
+
+    return Column("number", numbers)
