@@ -30,8 +30,8 @@ for row in result["methods"]:
 - Figures such as accuracies are shares, 0 to 1. An interval is a list of its lower and its upper end, at 95 %.
 - "By split" means an object with a value for each of `train`, `validation`, `test` and, of folds, `cross_validated`.
 - The *label* of a method is its name, with its layers if it is a probe: `head@top_activation`, `logistic@a+b`, `best-probe`.
-- A key marked *always* is in every result; without it a result is refused. Others are absent where there is nothing to say, and
-  in results of earlier releases.
+- A key with a star is always there: without it a result is refused. Others are absent where there is nothing to say, and in
+  results of earlier releases.
 - A later release can add keys. Programs that read results should pass over those that they do not know.
 """
 _WORDS = {"integer": "whole number", "number": "number", "string": "text", "boolean": "true or false", "null": "null"}
@@ -85,11 +85,11 @@ def _part(name: str, definition: Mapping[str, Any]) -> str:
 def _table(definition: Mapping[str, Any], without: Mapping[str, Any] | None = None) -> str:
     known, needed = (without or {}).get("properties", {}), definition.get("required", ())
     rows = [
-        f"| `{key}` | {_type(schema)} | {'always' if key in needed else ''} | {_linked(schema['description'])} |"
+        f"| `{key}`{' *' if key in needed else ''} | {_type(schema)} | {_linked(schema['description'])} |"
         for key, schema in definition["properties"].items()
         if key not in known
     ]
-    return "\n".join(("| key | type | | meaning |", "|---|---|---|---|", *rows, ""))
+    return "\n".join(("| key | type | meaning |", "|---|---|---|", *rows, ""))
 
 
 def _type(schema: Mapping[str, Any], words: Mapping[str, str] = _WORDS) -> str:
@@ -102,10 +102,11 @@ def _type(schema: Mapping[str, Any], words: Mapping[str, str] = _WORDS) -> str:
     if "enum" in schema:
         return ", ".join(f"`{one}`" for one in schema["enum"])
     if schema["type"] == "array":
-        return f"list of {_type(schema['items'], _MANY)}"
+        return f"{'lists' if words is _MANY else 'list'} of {_type(schema['items'], _MANY)}"
     if schema["type"] == "object":
         values = schema.get("additionalProperties")
-        return f"object of {_type(values, _MANY)}" if isinstance(values, dict) else "object"
+        kind = "objects" if words is _MANY else "object"
+        return f"{kind} of {_type(values, _MANY)}" if isinstance(values, dict) else kind
     return words.get(schema["type"], schema["type"])
 
 

@@ -1,6 +1,6 @@
 """Opening the data set an experiment names."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +8,9 @@ import numpy as np
 from bottleneck_features.pipeline.dataset_settings import FILE_SOURCES, DatasetSettings
 from bottleneck_features.pipeline.datasets.corrections.arrays import usable_arrays
 from bottleneck_features.pipeline.datasets.dataset import Dataset, LimitedDataset
-from bottleneck_features.pipeline.datasets.listing import Listing
 from bottleneck_features.pipeline.datasets.sources.cifar10 import Cifar10
 from bottleneck_features.pipeline.datasets.sources.embedded import digits, photo_patches
-from bottleneck_features.pipeline.datasets.sources.folder import list_folder, open_folder
+from bottleneck_features.pipeline.datasets.sources.folder import existing_folder, open_folder
 from bottleneck_features.pipeline.datasets.sources.npz import open_npz
 from bottleneck_features.pipeline.datasets.sources.parquet import open_parquet
 from bottleneck_features.pipeline.datasets.sources.table import list_table, open_table
@@ -29,8 +28,6 @@ _SOURCES: dict[str, Callable[[Experiment, Path], Dataset]] = {
     "parquet": open_parquet,
     "npz": open_npz,
 }
-
-_LISTINGS: dict[str, Callable[[DatasetSettings], Listing]] = {"folder": list_folder, "csv": list_table}
 
 
 def open_dataset(experiment: Experiment, home: Path) -> Dataset:
@@ -68,13 +65,12 @@ def open_dataset(experiment: Experiment, home: Path) -> Dataset:
     return LimitedDataset(dataset, settings.limit)
 
 
-def image_files(settings: DatasetSettings) -> Mapping[str, str]:
-    """Return the whole paths of a data set's image files by id, as it is now; none where images are in no files of their own.
+def image_root(settings: DatasetSettings) -> Path | None:
+    """Return the folder that the ids of images are paths below; None where images are in no files of their own.
 
     Raises:
-        RequestError: the folder or the table is not there, or is no such thing.
+        RequestError: the folder or the table is not there, or the images that it names are not.
     """
-    if settings.source not in _LISTINGS:
-        return {}
-    found = _LISTINGS[settings.source](settings)
-    return {entry.path: str(found.root / entry.path) for entry in found.entries}
+    if settings.source == "folder":
+        return existing_folder(settings.path)
+    return list_table(settings).root if settings.source == "csv" else None

@@ -1,5 +1,6 @@
 """What is known of the images of a cache besides their features: their files, predictions of them, their places on the map."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ import numpy as np
 
 from bottleneck_features.errors import BottleneckError
 from bottleneck_features.features import Beside, Column, Features, Split
-from bottleneck_features.pipeline.datasets import image_files
+from bottleneck_features.pipeline.datasets import image_root
 from bottleneck_features.pipeline.datasets.dataset import Samples
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.evaluation.predictions import Predictions, load_predictions
@@ -57,14 +58,17 @@ def joined(cache: Features, made_by: Mapping[str, Any] | None, home: Path) -> Jo
 
 def _paths(experiment: Experiment) -> tuple[dict[str, Column], tuple[str, ...]]:
     try:
-        known = image_files(experiment.dataset)
+        root = image_root(experiment.dataset)
     except BottleneckError as error:
         return {}, (f"Paths are left out: {error}",)
+    if root is None:
+        return {}, ()
 
     def paths(split: Split, rows: slice) -> list[str | None]:
-        return [known.get(one) for one in split.ids[rows].tolist()]
+        found = (str(root / one) for one in split.ids[rows].tolist())
+        return [path if os.path.isfile(path) else None for path in found]  # noqa: PTH113 - pathlib's raises for a long name
 
-    return ({"path": Column("text", paths)} if known else {}), ()
+    return {"path": Column("text", paths)}, ()
 
 
 def _answers(cache: Features, runs: Path) -> tuple[Beside, tuple[str, ...]]:

@@ -101,6 +101,7 @@ def test_unknown_formats_and_layers_name_those_there_are(cache, tmp_path):
 def test_memory_stays_flat_in_an_export_of_any_size(tmp_path, monkeypatch, format):
     monkeypatch.setattr(export, "BLOCK_BYTES", 1 << 18)
     layer = {"wide": ArraySpec((4096,), "float16")}
+    beside = Beside({"file": Column("text", lambda split, rows: split.ids[rows].tolist())})
     path = small_cache.make(tmp_path / "cache", arrays=layer, splits=small_cache.plans({"train": 2000}), shard_size=100)
     size = open_features(path)["train"].x.nbytes
     pyarrow = pytest.importorskip("pyarrow")
@@ -109,7 +110,7 @@ def test_memory_stays_flat_in_an_export_of_any_size(tmp_path, monkeypatch, forma
     pyarrow.set_memory_pool(pool)
     tracemalloc.start()
     try:
-        export_features(path, tmp_path / "out", "x", format)
+        export_features(path, tmp_path / "out", "x", format, beside=beside)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

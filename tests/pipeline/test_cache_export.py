@@ -8,14 +8,17 @@ import numpy as np
 import pandas
 import pyarrow.parquet as parquet
 import pytest
+import strangers
 from commandline import SMALL, bottleneck, invoke
+from hypothesis import HealthCheck, given, settings, strategies
 from imagefiles import class_folders
 
-from bottleneck_features.features import open_features
+from bottleneck_features.features import describe_cache, open_features
 from bottleneck_features.pipeline.evaluation.predictions import load_predictions
 from bottleneck_features.pipeline.evaluation.study import open_study
 from bottleneck_features.pipeline.experiment_file import load_experiment
 from bottleneck_features.pipeline.reporting.feature_map import STEPS, _packed, _scaled, feature_map
+from bottleneck_features.pipeline.reporting.joined import joined
 
 ADDED = ["predicted", "confidence", "method", "map_x", "map_y"]
 ALWAYS = ["id", "label", "class_name", "split", "group"]
@@ -104,6 +107,40 @@ def test_the_paths_are_those_of_the_files(photographs, tmp_path):
     assert list(found) == [*ALWAYS, "path", *ADDED, "features"]
     assert found["path"].tolist() == [str(photographs / "pictures" / one) for one in found["id"]]
     assert all(Path(path).is_file() for path in found["path"])
+
+
+def test_a_photograph_that_is_gone_has_no_path(photographs, tmp_path):
+    gone = next((photographs / "pictures").rglob("*.jpg"))
+    moved = gone.rename(photographs / "moved.jpg")
+    try:
+        assert export(photographs / "home", tmp_path / "out").exit_code == 0
+    finally:
+        moved.rename(gone)
+    found = frame(tmp_path / "out").set_index("id")["path"]
+    assert found.index[found.isna()].tolist() == [str(gone.relative_to(photographs / "pictures"))]
+
+
+def test_the_paths_of_a_table_are_found_as_the_table_is(tmp_path):
+    pictures = class_folders(tmp_path / "elsewhere" / "pictures", 6, ("red", "green"))
+    lines = [f"{file.relative_to(pictures)},{file.parent.name}" for file in sorted(pictures.rglob("*.jpg"))]
+    (tmp_path / "list.csv").write_text("\n".join(["image,colour", *lines]))
+    words = ("--set", f"dataset.image_root={pictures}", "--set", "input.size=32,32", "--set", "dataset.test_fraction=0")
+    done = invoke("features", str(tmp_path / "list.csv"), *words, home=tmp_path / "home")
+    assert done.exit_code == 0, done.output
+    done = export(tmp_path / "home", tmp_path / "out")
+    assert "There are no predictions to join" in done.stderr
+    found = frame(tmp_path / "out")
+    assert found["path"].tolist() == [str(pictures / one) for one in found["id"]]
+    assert set(found["path"]) == set(map(str, pictures.rglob("*.jpg")))
+
+
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=strategies.data())
+def test_whatever_a_cache_says_of_its_making_it_is_exported(photographs, data):
+    (folder,) = (photographs / "home" / "features").iterdir()
+    made_by = data.draw(strangers.changed(describe_cache(folder).provenance["settings"]))
+    found = joined(open_features(folder), made_by, photographs / "home")
+    assert found.remarks or "path" in found.beside.columns
 
 
 def test_without_the_photographs_the_export_says_why_it_has_no_paths(photographs, tmp_path):
