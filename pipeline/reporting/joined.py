@@ -17,9 +17,9 @@ from bottleneck_features.pipeline.evaluation.predictions import Predictions, loa
 from bottleneck_features.pipeline.experiment import Experiment
 from bottleneck_features.pipeline.experiment_file import as_made, restored_experiment
 from bottleneck_features.pipeline.method_names import row_label, row_title
-from bottleneck_features.pipeline.reporting.answer import answering, best_method, scored_methods
+from bottleneck_features.pipeline.reporting.answer import answering, best_method
 from bottleneck_features.pipeline.reporting.feature_map import lay_out, layer_of
-from bottleneck_features.pipeline.reporting.sources import REPORTED_COMMANDS, read_result
+from bottleneck_features.pipeline.reporting.sources import SCORING, read_result
 
 
 @dataclass(frozen=True)
@@ -73,37 +73,32 @@ def _paths(experiment: Experiment) -> tuple[dict[str, Column], tuple[str, ...]]:
 
 def _answers(cache: Features, runs: Path) -> tuple[Beside, tuple[str, ...]]:
     """Return the columns of the predictions that a report of these features shows in detail, and of its map."""
-    read = {name: read_result(runs, name) for name in REPORTED_COMMANDS}
+    read = {name: read_result(runs, name) for name in SCORING}
     results = {name: result for name, (result, _) in read.items() if result and result["cache_key"] == cache.key}
-    if not scored_methods(results):
+    if not results:
         wrong = [f"The result of {name} is not used: {reason}." for name, (_, reason) in read.items() if reason]
-        return Beside(), (*wrong, "There are no predictions to join: no command has scored a method on these features.")
+        none = (
+            "There are no predictions to join: there is no result of a command that scored a method on these features."
+        )
+        return Beside(), tuple(wrong) or (none,)
     command = answering(results)
     result, best = results[command], best_method(results[command])
     found = load_predictions(result, runs / command)
     if found is None or row_label(best) not in found.predicted or not _are_of(found, cache):
         damaged = "its predictions.npz is missing, or damaged, or belongs to another result"
         return Beside(), (f"The predictions of {command} are left out: {damaged}.",)
-    seed, layer = result["experiment"]["seed"], layer_of(cache, best)
     about = {
         "command": command,
         "method": row_label(best),
         "title": row_title(best),
         "scored_on": result["scored_on"],
-        "seed": seed,
-        "projection": f"t-SNE of the features of {layer}",
+        "seed": result["experiment"]["seed"],
     }
-    indices = found.positions(np.arange(len(found.ids)), cache[found.split].ids)
-    columns = _predicted(cache, found, row_label(best), indices)
-    placed = lay_out(cache, layer, found, seed)
-    if placed is None:
-        return Beside(columns, {**about, "projection": None}), (
-            "There is no map: the scored images are too few, or alike.",
-        )
-    x, y = placed.places["t-SNE"].T
-    axes = {"map_x": x, "map_y": y}
-    columns |= {name: _numbers(cache, found.split, placed.indices, values) for name, values in axes.items()}
-    return Beside(columns, about), ()
+    columns, layer = _predicted(cache, found, row_label(best)), layer_of(cache, best)
+    axes = _on_the_map(cache, layer, found, about["seed"])
+    if not axes:
+        return Beside(columns, about), ("There is no map: the scored images are too few, or alike.",)
+    return Beside(columns | axes, {**about, "projection": f"t-SNE of the features of {layer}"}), ()
 
 
 def _are_of(found: Predictions, cache: Features) -> bool:
@@ -112,7 +107,16 @@ def _are_of(found: Predictions, cache: Features) -> bool:
     return found.are_of(samples, len(cache.class_names))
 
 
-def _predicted(cache: Features, found: Predictions, method: str, indices: np.ndarray) -> dict[str, Column]:
+def _on_the_map(cache: Features, layer: str, found: Predictions, seed: int) -> dict[str, Column]:
+    placed = lay_out(cache, layer, found, seed)
+    if placed is None:
+        return {}
+    axes = zip(("map_x", "map_y"), placed.places["t-SNE"].T, strict=True)
+    return {name: _numbers(cache, found.split, placed.indices, values) for name, values in axes}
+
+
+def _predicted(cache: Features, found: Predictions, method: str) -> dict[str, Column]:
+    indices = found.positions(np.arange(len(found.ids)), cache[found.split].ids)
     classes = np.full(len(cache[found.split]), -1)
     classes[indices] = found.predicted[method]
 

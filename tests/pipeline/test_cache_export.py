@@ -17,6 +17,7 @@ from bottleneck_features.features import describe_cache, open_features
 from bottleneck_features.pipeline.evaluation.predictions import load_predictions
 from bottleneck_features.pipeline.evaluation.study import open_study
 from bottleneck_features.pipeline.experiment_file import load_experiment
+from bottleneck_features.pipeline.reporting import feature_map as reporting_map
 from bottleneck_features.pipeline.reporting.feature_map import STEPS, _packed, _scaled, feature_map
 from bottleneck_features.pipeline.reporting.joined import joined
 
@@ -157,12 +158,15 @@ def test_without_the_photographs_the_export_says_why_it_has_no_paths(photographs
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda runs: shutil.rmtree(runs), "no command has scored a method on these features"),
+        (lambda runs: shutil.rmtree(runs), "no result of a command that scored a method on these features"),
         (
             lambda runs: (runs / "predictions.npz").unlink(),
             "The predictions of train-head are left out: its predictions.npz",
         ),
-        (lambda runs: _changed(runs, cache_key="0" * 64), "no command has scored a method on these features"),
+        (
+            lambda runs: _changed(runs, cache_key="0" * 64),
+            "no result of a command that scored a method on these features",
+        ),
         (
             lambda runs: (runs / "result.json").write_text("{"),
             "The result of train-head is not used: its result.json cannot",
@@ -202,3 +206,10 @@ def test_a_process_of_its_own_writes_the_same_files(photographs, tmp_path):
     for line in done.stdout.split():
         assert Path(line).read_bytes() == (tmp_path / "here" / Path(line).name).read_bytes()
     assert len(done.stdout.split()) == len(list((tmp_path / "here").iterdir()))
+
+
+def test_too_few_scored_images_have_no_place_on_a_map(photographs, tmp_path, monkeypatch):
+    monkeypatch.setattr(reporting_map, "FEWEST", 25)
+    done = export(photographs / "home", tmp_path / "out")
+    assert "There is no map: the scored images are too few, or alike." in done.stderr
+    assert list(frame(tmp_path / "out")) == [*ALWAYS, "path", "predicted", "confidence", "method", "features"]
