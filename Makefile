@@ -63,7 +63,7 @@ docs: $(DOCS)  ## the documentation as a site in build/site, read without a netw
 settings-page: $(READY)  ## write docs/settings.md anew, after a setting has changed
 	.venv/bin/python docs/settings_page.py
 
-result-page: $(READY)  ## write docs/result.md and its JSON schema anew, after a key of results has changed
+result-page: $(READY)  ## write docs/reference/result.md and its JSON schema anew, after a key of results has changed
 	.venv/bin/python docs/result_page.py
 
 report-pictures: $(READY)  ## draw the README's pictures of the demo's report anew, by Chromium

@@ -1,4 +1,4 @@
-"""Writes docs/result.md and docs/result.schema.json from the records of results: `python docs/result_page.py`."""
+"""Writes docs/reference/result.md and result.schema.json from the records of results, as `make result-page` does."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -8,8 +8,8 @@ from typing import Any
 from bottleneck_features.pipeline.result_schema import RECORDS, json_schema
 from bottleneck_features.pipeline.result_schema.every import ResultRecord
 
-PAGE = Path(__file__).with_name("result.md")
-SCHEMA = Path(__file__).with_name("result.schema.json")
+PAGE = Path(__file__).parent / "reference" / "result.md"
+SCHEMA = PAGE.with_name("result.schema.json")
 BEGINNING = """# What result.json holds
 
 Every command that works on an experiment writes one object to `HOME/runs/<experiment>/<command>/result.json`, and prints
@@ -20,7 +20,7 @@ The same as a JSON schema (2020-12): [result.schema.json](result.schema.json). A
 import json
 import jsonschema
 
-schema = json.load(open("docs/result.schema.json"))
+schema = json.load(open("result.schema.json"))
 result = json.load(open("artifacts/runs/photo-patches/compare/result.json"))
 jsonschema.validate(result, schema)
 for row in result["methods"]:
@@ -111,7 +111,7 @@ def _type(schema: Mapping[str, Any], words: Mapping[str, str] = _WORDS) -> str:
 
 
 def _linked(meaning: str) -> str:
-    return meaning.replace("docs/settings.md", "[the settings](settings.md)")
+    return meaning.replace("the list of settings", "[the list of settings](../settings.md)")
 
 
 def _named(reference: str) -> str:

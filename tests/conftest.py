@@ -86,7 +86,7 @@ def undescribed_results() -> Iterator[list[str]]:
 
 @pytest.fixture(autouse=True)
 def every_result_is_described(undescribed_results: list[str]) -> Iterator[None]:
-    """Fail a test whose commands write a result with a key that docs/result.md does not have, or of another type."""
+    """Fail a test whose commands write a result with a key that docs/reference/result.md does not have, or of another type."""
     yield
     problems = undescribed_results[:]
     undescribed_results.clear()

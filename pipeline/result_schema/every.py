@@ -18,13 +18,13 @@ from bottleneck_features.pipeline.result_schema.kinds import (
 
 
 class BackboneSettings(OpenRecord):
-    """The settings `backbone.…`; see docs/settings.md."""
+    """The settings `backbone.…`; see the list of settings."""
 
     layers: Texts = Field(description="The layers whose features are kept.")
 
 
 class HeadSettings(OpenRecord):
-    """The settings `head.…`; see docs/settings.md."""
+    """The settings `head.…`; see the list of settings."""
 
     validation_split: Annotated[float, Field(gt=0, lt=1)] = Field(
         description="Share of the training images to validate on."
@@ -32,7 +32,7 @@ class HeadSettings(OpenRecord):
 
 
 class ExperimentRecord(OpenRecord):
-    """The experiment that a result was made with: every setting by section, as docs/settings.md lists them."""
+    """The experiment that a result was made with: every setting by section; see the list of settings."""
 
     name: str = Field(description="Of the experiment.")
     seed: Annotated[int, Field(ge=0, lt=1 << 32)] = Field(description="Of the validation split and of trainings.")
@@ -44,7 +44,7 @@ class ResultRecord(Record):
     """What every result has."""
 
     command: str = Field(description="The command that wrote it; also the name of its folder.")
-    experiment: ExperimentRecord = Field(description="Every setting, by section; see docs/settings.md.")
+    experiment: ExperimentRecord = Field(description="Every setting, by section; see the list of settings.")
     cache_key: CacheKey = Field(description="SHA-256 of the identity of the features it is of; empty: it is of none.")
     seconds: dict[str, Duration] = Field(description="Time by phase.")
     peak_memory_mib: Annotated[float, Field(ge=0, le=1e12)] = Field(

@@ -31,8 +31,10 @@ def head(trained) -> dict:
 
 def test_the_page_and_the_schema_are_what_the_code_says(pages):
     advice = "is stale. Type: make result-page"
-    assert pages.PAGE.read_text(encoding="utf-8") == pages.page(), f"docs/result.md {advice}"
-    assert pages.SCHEMA.read_text(encoding="utf-8") == pages.schema_text(), f"docs/result.schema.json {advice}"
+    assert pages.PAGE.read_text(encoding="utf-8") == pages.page(), f"docs/reference/result.md {advice}"
+    assert pages.SCHEMA.read_text(encoding="utf-8") == pages.schema_text(), (
+        f"docs/reference/result.schema.json {advice}"
+    )
 
 
 def test_it_is_a_schema_in_which_every_key_is_explained():
