@@ -12,7 +12,7 @@ comma := ,
 EXTRAS := dev$(if $(shell command -v nvidia-smi 2>/dev/null),$(comma)gpu)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-faults lint docs settings-page report-pictures stored-notebook notebook inspect features features-ray simulate-scale train-head probe compare fine-tune report advise bench predict export doctor experiments cache-ls clean
+.PHONY: help demo test test-all test-faults lint docs settings-page result-page report-pictures stored-notebook notebook inspect features features-ray simulate-scale train-head probe compare fine-tune report advise bench predict export doctor experiments cache-ls clean
 
 help:  ## show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 22
@@ -62,6 +62,9 @@ docs: $(DOCS)  ## the documentation as a site in build/site, read without a netw
 
 settings-page: $(READY)  ## write docs/settings.md anew, after a setting has changed
 	.venv/bin/python docs/settings_page.py
+
+result-page: $(READY)  ## write docs/reference/result.md and its JSON schema anew, after a key of results has changed
+	.venv/bin/python docs/result_page.py
 
 report-pictures: $(READY)  ## draw the README's pictures of the demo's report anew, by Chromium
 	.venv/bin/python docs/report_pictures.py

@@ -17,7 +17,7 @@ from .errors import (
     StoreError,
     StoreUnavailable,
 )
-from .export import export_features
+from .export import Beside, Column, export_features
 from .identity import cache_path, differences, identity_key
 from .imported import Imported, import_features
 from .lock import recipe_lock
@@ -45,6 +45,7 @@ __all__ = [
     "SHARED",
     "WHOLE",
     "ArraySpec",
+    "Beside",
     "CacheBusy",
     "CacheDamaged",
     "CacheError",
@@ -55,6 +56,7 @@ __all__ = [
     "CacheRemoved",
     "CacheVersion",
     "CacheWriter",
+    "Column",
     "DamagedFile",
     "Difference",
     "DiskFull",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import zipfile
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, BinaryIO
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, Literal
 
 import numpy as np
 
@@ -18,7 +19,40 @@ from bottleneck_features.features.records import EXPORT_FORMATS
 from bottleneck_features.features.split import Split
 from bottleneck_features.features.storage import make_folder, publish, remove_stale, require_space
 
+if TYPE_CHECKING:
+    import pyarrow
+
 BLOCK_BYTES = 16 << 20
+ABOUT = "bottleneck"  # the key of a Parquet file's metadata
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column that a caller adds to Parquet files.
+
+    Attributes:
+        kind: `text`, or `number` (float32).
+        read: returns the values of some samples of a split, None where a sample has none.
+    """
+
+    kind: Literal["text", "number"]
+    read: Callable[[Split, slice], Sequence[str | float | None]]
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What a caller adds to Parquet files.
+
+    Attributes:
+        columns: by name, in their order.
+        about: JSON that says what these are; it goes into the files' metadata.
+    """
+
+    columns: Mapping[str, Column] = field(default_factory=dict)
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+
+NOTHING = Beside()
 
 
 @dataclass(frozen=True)
@@ -27,10 +61,16 @@ class _Job:
     features: FeatureArray
     class_names: tuple[str, ...]
     stem: str
+    beside: Beside
 
 
 def export_features(
-    path: Path | str, folder: Path | str, name: str, format: str = "npz", layer: str | None = None
+    path: Path | str,
+    folder: Path | str,
+    name: str,
+    format: str = "npz",
+    layer: str | None = None,
+    beside: Beside = NOTHING,
 ) -> list[Path]:
     """Write a finished cache as plain files; memory stays flat whatever its size.
 
@@ -39,9 +79,10 @@ def export_features(
         folder: where the files go; made if missing.
         name: files are called `<name>_<split>…`.
         format: `"npz"` (one file per split with `features`, `labels` and `ids`), `"npy"` (three files per split:
-            `…_features.npy`, `…_labels.npy`, `…_ids.npy`) or `"parquet"` (columns `id`, `label`, `class_name`
-            and `features`, a fixed-size list of float32 in C order).
+            `…_features.npy`, `…_labels.npy`, `…_ids.npy`) or `"parquet"` (columns `id`, `label`, `class_name`, `split`, `group`
+            (null where there is none), those of `beside`, and `features`, a fixed-size list of float32 in C order).
         layer: which layer; None is the last one.
+        beside: what Parquet files have besides; the other formats leave it out.
 
     Returns:
         The files written.
@@ -59,9 +100,11 @@ def export_features(
     make_folder(target)
     remove_stale(target)
     require_space(target, sum(_size(split, chosen, format) for split in cache.values()), "Exporting the features")
+    about = {"cache_key": cache.key, "layer": chosen, **beside.about}
     written: list[Path] = []
     for split_name, split in cache.items():
-        job = _Job(split, split.features[chosen], cache.class_names, f"{folder_name(name)}_{split_name}")
+        stem = f"{folder_name(name)}_{split_name}"
+        job = _Job(split, split.features[chosen], cache.class_names, stem, Beside(beside.columns, about))
         written += _FORMATS[format](job, target)
     return written
 
@@ -128,34 +171,58 @@ def _export_parquet(job: _Job, folder: Path) -> list[Path]:
         raise CacheError(
             "Format 'parquet' needs pyarrow: pip install 'bottleneck-features[parquet]', or use 'npz'."
         ) from error
-    width = int(np.prod(job.features.shape[1:]))
-    shape = ",".join(map(str, job.features.shape[1:]))
-    schema = pa.schema(
-        [
-            ("id", pa.string()),
-            ("label", pa.int64()),
-            ("class_name", pa.string()),
-            ("features", pa.list_(pa.float32(), width)),
-        ],
-        metadata={"shape": shape, "stored_dtype": job.features.dtype.name},
-    )
-    names = np.array(job.class_names)
+    schema = _schema(job)
 
     def write(file: BinaryIO) -> None:
-        with pq.ParquetWriter(file, schema, compression="zstd", use_dictionary=["class_name"]) as writer:
+        texts = [one.name for one in schema if one.type == pa.string() and one.name not in ("id", "path")]
+        with pq.ParquetWriter(file, schema, compression="zstd", use_dictionary=texts) as writer:
             for rows in _blocks(job.features):
-                values = pa.array(job.features[rows].astype(np.float32).ravel())
-                columns = [
-                    pa.array(job.split.ids[rows]),
-                    pa.array(job.split.y[rows]),
-                    pa.array(names[job.split.y[rows]]),
-                    pa.FixedSizeListArray.from_arrays(values, width),
-                ]
-                writer.write_table(pa.table(columns, schema=schema))
+                writer.write_table(pa.table(_columns(job, rows, schema), schema=schema))
 
     path = folder / f"{job.stem}.parquet"
     publish(path, write)
     return [path]
+
+
+def _schema(job: _Job) -> pyarrow.Schema:
+    import pyarrow as pa
+
+    kinds = {"text": pa.string(), "number": pa.float32()}
+    shape = job.features.shape[1:]
+    return pa.schema(
+        [
+            ("id", pa.string()),
+            ("label", pa.int64()),
+            ("class_name", pa.string()),
+            ("split", pa.string()),
+            ("group", pa.string()),
+            *((name, kinds[column.kind]) for name, column in job.beside.columns.items()),
+            ("features", pa.list_(pa.float32(), int(np.prod(shape)))),
+        ],
+        metadata={
+            "shape": ",".join(map(str, shape)),
+            "stored_dtype": job.features.dtype.name,
+            ABOUT: json.dumps(job.beside.about, ensure_ascii=False),
+        },
+    )
+
+
+def _columns(job: _Job, rows: slice, schema: pyarrow.Schema) -> list[pyarrow.Array]:
+    import pyarrow as pa
+
+    split, labels = job.split, job.split.y[rows]
+    groups = [None] * len(labels) if split.groups is None else [group or None for group in split.groups[rows].tolist()]
+    described = {
+        "id": split.ids[rows],
+        "label": labels,
+        "class_name": np.array(job.class_names)[labels],
+        "split": [split.name] * len(labels),
+        "group": groups,
+        **{name: column.read(split, rows) for name, column in job.beside.columns.items()},
+    }
+    values = pa.array(job.features[rows].astype(np.float32).ravel())
+    found = [pa.array(column, schema.field(name).type) for name, column in described.items()]
+    return [*found, pa.FixedSizeListArray.from_arrays(values, schema.field("features").type.list_size)]
 
 
 _FORMATS: dict[str, Callable[[_Job, Path], list[Path]]] = dict(

@@ -1,18 +1,22 @@
 """What all tests share: a finished extraction, and the real data where they are to be had."""
 
+import json
 import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from commandline import SMALL, invoke
+from described import undescribed
 from hypothesis import settings
 
 from bottleneck_features import models
 from bottleneck_features.pipeline.extraction import networks
+from bottleneck_features.pipeline.results import Result
 
 BUILD = networks.build_network
 
@@ -61,6 +65,32 @@ def own_networks() -> Iterator[None]:
     """Let a module's commands compile what is not in their homes, as users' do."""
     with _built_by(BUILD):
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def undescribed_results() -> Iterator[list[str]]:
+    """What the JSON schema refuses, or leaves out, of the results that commands in this process have written."""
+    found: list[str] = []
+    as_json = Result.as_json
+
+    def looked_at(self: Result) -> dict[str, Any]:
+        content = as_json(self)
+        as_read = json.loads(json.dumps(content))
+        found.extend(f"the result of {self.command}: {problem}" for problem in undescribed(as_read))
+        return content
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Result, "as_json", looked_at)
+        yield found
+
+
+@pytest.fixture(autouse=True)
+def every_result_is_described(undescribed_results: list[str]) -> Iterator[None]:
+    """Fail a test whose commands write a result with a key that docs/reference/result.md does not have, or of another type."""
+    yield
+    problems = undescribed_results[:]
+    undescribed_results.clear()
+    assert not problems, "describe it in pipeline/result_schema, then type: make result-page\n" + "\n".join(problems)
 
 
 @pytest.fixture(scope="session")

@@ -127,12 +127,21 @@ def cache_verify(path: Path, home: Path, repair: bool, as_json: bool) -> None:
 def cache_export(path: Path, home: Path, kind: str, target: Path | None, layer: str | None) -> None:
     """Write a cache's features, labels and ids for other programs, one file per split; memory use stays constant.
 
+    Parquet has besides, of each image: split, group, path of its file and, where a command has scored a method on these
+    features, what the best one predicted, its confidence, and the image's place on the map of the report.
+
     \b
     Example: bottleneck cache export cifar10-resnet50-1a2b3c4d --format npz
+             bottleneck cache export photo-patches-efficientnet-lite0-5e6f7a8b --format parquet --to viewer
     """
-    folder = located(path, home)
-    features.require_unchanged(folder)
-    for file in features.export_features(folder, target or home, folder.name, kind, layer):
+    from bottleneck_features.pipeline.stages.cache_export import export_cache
+
+    found = export_cache(located(path, home), home, target or home, kind, layer)
+    if "title" in found.about:
+        say(f"With the predictions of {found.about['title']} ({found.about['command']}).", err=True)
+    for remark in found.remarks:
+        say(remark, err=True)
+    for file in found.files:
         echo(file)
     print_next(typed("cache ls", home_words(home)), err=True)
 

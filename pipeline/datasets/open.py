@@ -5,15 +5,15 @@ from pathlib import Path
 
 import numpy as np
 
-from bottleneck_features.pipeline.dataset_settings import FILE_SOURCES
+from bottleneck_features.pipeline.dataset_settings import FILE_SOURCES, DatasetSettings
 from bottleneck_features.pipeline.datasets.corrections.arrays import usable_arrays
 from bottleneck_features.pipeline.datasets.dataset import Dataset, LimitedDataset
 from bottleneck_features.pipeline.datasets.sources.cifar10 import Cifar10
 from bottleneck_features.pipeline.datasets.sources.embedded import digits, photo_patches
-from bottleneck_features.pipeline.datasets.sources.folder import open_folder
+from bottleneck_features.pipeline.datasets.sources.folder import existing_folder, open_folder
 from bottleneck_features.pipeline.datasets.sources.npz import open_npz
 from bottleneck_features.pipeline.datasets.sources.parquet import open_parquet
-from bottleneck_features.pipeline.datasets.sources.table import open_table
+from bottleneck_features.pipeline.datasets.sources.table import list_table, open_table
 from bottleneck_features.pipeline.datasets.sources.tar import open_tar
 from bottleneck_features.pipeline.errors import RequestError
 from bottleneck_features.pipeline.experiment import Experiment
@@ -63,3 +63,14 @@ def open_dataset(experiment: Experiment, home: Path) -> Dataset:
                 f"Received: {settings.limit}"
             )
     return LimitedDataset(dataset, settings.limit)
+
+
+def image_root(settings: DatasetSettings) -> Path | None:
+    """Return the folder that the ids of images are paths below; None where images are in no files of their own.
+
+    Raises:
+        RequestError: the folder or the table is not there, or the images that it names are not.
+    """
+    if settings.source == "folder":
+        return existing_folder(settings.path)
+    return list_table(settings).root if settings.source == "csv" else None

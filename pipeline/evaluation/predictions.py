@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from bottleneck_features.pipeline.datasets import Dataset
+from bottleneck_features.pipeline.datasets.dataset import Samples
 from bottleneck_features.pipeline.results import write_bytes
 
 PREDICTIONS_FILE = "predictions.npz"
@@ -35,12 +35,11 @@ class Predictions:
     predicted: Mapping[str, np.ndarray]
     confidence: Mapping[str, np.ndarray]
 
-    def are_of(self, dataset: Dataset) -> bool:
-        """Return whether these are predictions for images of a data set, by ids, labels and classes."""
-        samples = dataset.splits.get(self.split)
+    def are_of(self, samples: Samples | None, classes: int) -> bool:
+        """Return whether these are predictions for some of the samples of a split, by ids, labels and the number of classes."""
         if samples is None or not np.isin(self.ids, known := np.array(samples.ids.tolist(), np.str_)).all():
             return False
-        labels, classes = samples.labels[self.positions(np.arange(len(self.ids)), known)], len(dataset.class_names)
+        labels = samples.labels[self.positions(np.arange(len(self.ids)), known)]
         answers = self.predicted.values()
         return bool((labels == self.labels).all()) and all(((own >= 0) & (own < classes)).all() for own in answers)
 

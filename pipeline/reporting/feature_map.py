@@ -1,6 +1,7 @@
 """The map of the features: the scored images in two dimensions, by PCA and by t-SNE."""
 
 import base64
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,12 +47,27 @@ class FeatureMap:
     data: dict[str, Any]
 
 
+@dataclass(frozen=True)
+class Layout:
+    """Scored images in two dimensions.
+
+    Attributes:
+        chosen: `(m,)` which of the scored images these are, rising; every class in its proportion.
+        indices: `(m,)` where they lie in their split.
+        places: `(m, 2)` positions by `PCA` and by `t-SNE`.
+        explained: the share of the variance that the two axes of the PCA have.
+    """
+
+    chosen: np.ndarray
+    indices: np.ndarray
+    places: dict[str, np.ndarray]
+    explained: float
+
+
 def feature_map(
     dataset: Dataset, cache: Features, *, layer: str, predictions: Predictions, method: str, seed: int
 ) -> FeatureMap | None:
-    """Lay the scored images out in two dimensions; None where they are fewer than ten, or all alike.
-
-    Unit-length features are projected on their first principal components; t-SNE starts from the first 50 of these.
+    """Return the map of the scored images; None where they are fewer than ten, or all alike.
 
     Args:
         dataset: the open data set.
@@ -60,30 +76,52 @@ def feature_map(
         predictions: which images were scored, and their predicted classes.
         method: whose predictions are marked right or wrong.
         seed: the same seed draws the same map.
-
-    Sources: L. van der Maaten and G. Hinton, Visualizing Data using t-SNE, 2008.
     """
-    labels = predictions.labels
-    if len(labels) < FEWEST:
+    found = lay_out(cache, layer, predictions, seed)
+    if found is None:
         return None
-    chosen = _spread_over_classes(labels, seed)
-    indices = predictions.positions(chosen, dataset.splits[predictions.split].ids)
-    rows = unit_vectors(cache, layer, Subset(predictions.split, indices))
-    if not np.isfinite(rows).all() or not np.ptp(rows, axis=0).any():  # t-SNE would end the process
-        return None
-    places, explained = _laid_out(rows, seed)
+    chosen, labels = found.chosen, predictions.labels
     side = SIDE_OF_FILES if dataset.origin("train", 0) else SIDE_OF_ARRAYS
     data = {
-        "maps": {name: _packed(_scaled(own)) for name, own in places.items()},
+        "maps": {name: _packed(_scaled(own)) for name, own in found.places.items()},
         "labels": _packed(labels[chosen]),
         "predicted": _packed(predictions.predicted[method][chosen]),
         "ids": [visible(str(one)) for one in predictions.ids[chosen]],
         "classes": [visible(name) for name in dataset.class_names],
         "side": side,
         "columns": _COLUMNS,
-        "sprite": sprite(dataset, [Place(predictions.split, int(index)) for index in indices], side, _COLUMNS),
+        "sprite": sprite(dataset, [Place(predictions.split, int(index)) for index in found.indices], side, _COLUMNS),
     }
-    return FeatureMap(len(chosen), len(labels), visible(layer), method, explained, data)
+    return FeatureMap(len(chosen), len(labels), visible(layer), method, found.explained, data)
+
+
+def layer_of(cache: Features, method: Mapping[str, Any]) -> str:
+    """Return the last layer that a method sees; the cache's last for one that sees none."""
+    seen = [layer for layer in cache.layers if visible(layer) in method["layers"]]
+    return (seen or cache.layers)[-1]
+
+
+def lay_out(cache: Features, layer: str, predictions: Predictions, seed: int) -> Layout | None:
+    """Lay at most `MOST` scored images out in two dimensions; None where they are fewer than ten, or all alike.
+
+    Unit-length features are projected on their first principal components; t-SNE starts from the first 50 of these.
+
+    Args:
+        cache: the complete cache of the images.
+        layer: one of the cache's layers.
+        predictions: which images were scored.
+        seed: the same seed draws the same map.
+
+    Source: L. van der Maaten and G. Hinton, Visualizing Data using t-SNE, 2008.
+    """
+    if len(predictions.labels) < FEWEST:
+        return None
+    chosen = _spread_over_classes(predictions.labels, seed)
+    indices = predictions.positions(chosen, cache[predictions.split].ids)
+    rows = unit_vectors(cache, layer, Subset(predictions.split, indices))
+    if not np.isfinite(rows).all() or not np.ptp(rows, axis=0).any():  # t-SNE would end the process
+        return None
+    return Layout(chosen, indices, *_laid_out(rows, seed))
 
 
 def _spread_over_classes(labels: np.ndarray, seed: int) -> np.ndarray:

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from bottleneck_features.features.reader import Features
 from bottleneck_features.pipeline.evaluation.details import Place
 from bottleneck_features.pipeline.evaluation.predictions import Predictions
 from bottleneck_features.pipeline.evaluation.splits import Subset, hold_out
@@ -14,7 +13,7 @@ from bottleneck_features.pipeline.evaluation.study import Study
 from bottleneck_features.pipeline.method_names import row_label, row_title
 from bottleneck_features.pipeline.reporting.answer import best_method
 from bottleneck_features.pipeline.reporting.class_images import sample_rows, taken_together, typical_rows, wrong_rows
-from bottleneck_features.pipeline.reporting.feature_map import FeatureMap, feature_map
+from bottleneck_features.pipeline.reporting.feature_map import FeatureMap, feature_map, layer_of
 from bottleneck_features.pipeline.reporting.gallery import Mistake, mistakes
 from bottleneck_features.pipeline.reporting.method_tables import class_table
 from bottleneck_features.pipeline.reporting.thresholds import Thresholds, thresholds
@@ -96,7 +95,7 @@ def _class_images(
     typical = typical_rows(
         dataset,
         study.cache,
-        layer=_layer(study.cache, method),
+        layer=layer_of(study.cache, method),
         predictions=predictions,
         method=label,
         seed=study.experiment.seed,
@@ -124,7 +123,7 @@ def _thresholds(
 
 
 def _map(study: Study, predictions: Predictions, method: Mapping[str, Any]) -> FeatureMap | None:
-    layer = _layer(study.cache, method)
+    layer = layer_of(study.cache, method)
     seed = study.experiment.seed
     return feature_map(
         study.dataset, study.cache, layer=layer, predictions=predictions, method=row_label(method), seed=seed
@@ -137,11 +136,5 @@ def _mistakes(
     """Find the mistakes, and their neighbours among the training images of the run that made them."""
     dataset, cache = study.dataset, study.cache
     holdout = hold_out(dataset, made_with["head"]["validation_split"], made_with["seed"])
-    layer = _layer(cache, method)
+    layer = layer_of(cache, method)
     return mistakes(dataset, cache, layer=layer, train=holdout.train, predictions=predictions, method=row_label(method))
-
-
-def _layer(cache: Features, method: Mapping[str, Any]) -> str:
-    """Return the last layer that a method sees; the cache's last for one that sees none."""
-    seen = [layer for layer in cache.layers if visible(layer) in method["layers"]]
-    return (seen or cache.layers)[-1]

@@ -58,6 +58,9 @@ REPORTED_COMMANDS = {
     "advise": ReportedCommand("advise", "which method suits the data", SPLITTING),
     **{method: ReportedCommand(training_command(method), "", (*SPLITTING, "finetune")) for method in NETWORKS},
 }
+SCORING = tuple(  # commands that score methods on the features of the experiment's own network
+    name for name in REPORTED_COMMANDS if issubclass(RECORDS[name], ScoredResult) and name != COMPARE_BACKBONES
+)
 
 
 @dataclass(frozen=True)
@@ -167,10 +170,7 @@ def last_settings(runs: Path, experiment: Mapping[str, Any]) -> tuple[str, ...]:
         runs: the folder of the experiment's results, one folder per command.
         experiment: as results have it.
     """
-    scoring = [
-        name for name, record in RECORDS.items() if issubclass(record, ScoredResult) and name != COMPARE_BACKBONES
-    ]
-    there = [name for name in scoring if (runs / name / RESULT_FILE).is_file()]
+    there = [name for name in SCORING if (runs / name / RESULT_FILE).is_file()]
     for name in sorted(there, key=lambda name: -(runs / name / RESULT_FILE).stat().st_mtime):
         result, _ = read_result(runs, name)
         if result:  # else `find_sources` says what is wrong with it
@@ -184,7 +184,8 @@ def predictions_of(
     """Return the command that the page answers from with its predictions; a remark where it has none of the best method."""
     name = answering(sources.results)
     found, shown = load_predictions(sources.results[name], runs / name), row_label(best_method(sources.results[name]))
-    if found and shown in found.predicted and found.are_of(dataset):
+    classes = len(dataset.class_names)
+    if found and shown in found.predicted and found.are_of(dataset.splits.get(found.split), classes):
         return (name, found), ()
     remark = (
         f"The predictions of {name} for single images are not shown: its predictions.npz is missing, or damaged, or "

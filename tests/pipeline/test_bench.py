@@ -2,6 +2,7 @@ import json
 
 import pytest
 from commandline import SMALL, bottleneck
+from described import undescribed
 
 from bottleneck_features.pipeline.errors import PipelineError
 from bottleneck_features.pipeline.stages.bench import BenchmarkProcess
@@ -12,6 +13,7 @@ def test_the_benchmark_measures_every_engine_beside_the_walk_through(tmp_path):
     done = bottleneck("bench", *SMALL, "--quick", "--json", home=tmp_path)
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
+    assert undescribed(result) == []
     variants = {variant["name"]: variant for variant in result["variants"]}
     assert variants["walk-through"]["ratio"] == 1.0
     for variant in variants.values():

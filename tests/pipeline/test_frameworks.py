@@ -33,6 +33,7 @@ COMMANDS = [
     (("report", *DIGITS), 0),
     (("inspect", *DIGITS), 0),
     (("cache", "ls"), 0),
+    (("cache", "export", "{cache}", "--format", "parquet", "--to", "{home}/out"), 0),
     (("cache", "rm", "--superseded"), 0),
     (("features", "-e", "nonsense"), 2),
     (("features", "-e", "natural-images", "--set", "dataset.path=/nowhere"), 2),
@@ -55,7 +56,10 @@ TRAINING = ("train-head", *DIGITS, "--set", "head.epochs=1")
 def ends(home) -> list[tuple[int, set[str]]]:
     """How each command ended, and last one that trains, all in one process: what one of them imports the next ones have."""
     commands = [*(words for words, _ in COMMANDS), TRAINING]
-    return frameworks_loaded(*(tuple(word.format(home=home) for word in words) for words in commands), home=home)
+    (cache,) = (home / "features").iterdir()
+    return frameworks_loaded(
+        *(tuple(word.format(home=home, cache=cache) for word in words) for words in commands), home=home
+    )
 
 
 @pytest.mark.parametrize("place", range(len(COMMANDS)), ids=[" ".join(words[:1] + words[-2:]) for words, _ in COMMANDS])

@@ -46,7 +46,7 @@ def list_folder(settings: DatasetSettings, home: Path | None = None) -> Listing:
     Raises:
         RequestError: the root is no such folder, or the expression is none or does not fit a path.
     """
-    root = _existing_folder(settings.path)
+    root = existing_folder(settings.path)
     try:
         found = walk(root, follow_links=settings.follow_links, without=home)
     except OSError as error:
@@ -78,7 +78,8 @@ def list_folder(settings: DatasetSettings, home: Path | None = None) -> Listing:
     )
 
 
-def _existing_folder(path: str) -> Path:
+def existing_folder(path: str) -> Path:
+    """Return the root folder that `dataset.path` names, resolved; a `RequestError` says why there is none."""
     if not path:
         raise RequestError(
             "dataset.path is missing: give your folder of images by --set dataset.path=/where/it/is. " + LAYOUTS
