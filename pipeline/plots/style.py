@@ -73,7 +73,7 @@ def new_panels(width: float, height: float, count: int, **options: Any) -> tuple
 
 
 def spanned(low: float, high: float, least: float) -> tuple[float, float]:
-    """Return the ends of an axis of shares: all that is shown with a little room, `least` wide at least, within 0..1.03.
+    """Return the ends of an axis of shares: all that is shown with a little room, `least` wide at least, within 0..1.018.
 
     Equal values do not look far apart on it.
     """
@@ -81,8 +81,8 @@ def spanned(low: float, high: float, least: float) -> tuple[float, float]:
     low, high = low - room, high + room
     missing = max(0.0, least - (high - low)) / 2
     low, high = low - missing, high + missing
-    above = max(0.0, high - 1.03)
-    return max(0.0, low - above), min(1.03, high - min(0.0, low - above))
+    above = max(0.0, high - 1.018)
+    return max(0.0, low - above), min(1.018, high - min(0.0, low - above))
 
 
 def fill(text: str, width: float) -> str:

@@ -80,9 +80,12 @@ def _table(title: str, counts: np.ndarray, classes: Sequence[str], opens: bool) 
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     wrong = counts * (1 - np.eye(len(counts), dtype=int))
     places = [divmod(int(place), len(counts)) for place in np.argsort(-wrong, axis=None, kind="stable")[:WORST]]
-    worst = [Confused(row, column, int(counts[row, column]), float(shares[row, column])) for row, column in places]
+    worst = tuple(
+        Confused(row, column, int(counts[row, column]), float(shares[row, column]))
+        for row, column in places
+        if wrong[row, column]
+    )
     rows = zip(counts.tolist(), shares.tolist(), strict=True) if len(counts) <= MOST_CELLS else ()
     cells = tuple(tuple(map(Cell, *row)) for row in rows)
     numbered = any(len(name) > LONGEST_HEADING for name in classes)
-    worst = [one for one in worst if one.count]
-    return ConfusionTable(title, cells, numbered, int(np.trace(counts)), int(counts.sum()), tuple(worst), opens)
+    return ConfusionTable(title, cells, numbered, int(np.trace(counts)), int(counts.sum()), worst, opens)
