@@ -15,15 +15,18 @@ PAGE = Path(__file__).parent / "reference" / "commands.md"
 COMMON = 10  # an option of so many commands is described once
 BEGINNING = """# Commands
 
-Written by `make reference-pages` from the help of the command line. Each command is `bottleneck COMMAND` (or
-`python -m bottleneck_features COMMAND`); most are a `make` target too (`make help`), those of an experiment with `EXPERIMENT=…` and `ARGS="…"`.
+Written by `make reference-pages` from the help of the command line. Each command is `bottleneck COMMAND` (or `python
+-m bottleneck_features COMMAND`); most are a `make` target too (`make help`), those of an experiment with
+`EXPERIMENT=…` and `ARGS="…"`.
 
-Without `--json` a command prints its verdict, then at most eight rows with the best method marked (`--all`: everything), warnings with
-the gravest first, and after `next:` what to type next. A table leaves out columns that do not fit; names are never cut. Output that is
-piped is plain text of 80 columns. Exit codes: 0 done, 1 the work failed, 2 the request was wrong.
+Without `--json` a command prints its verdict, then at most eight rows with the best method marked (`--all`:
+everything), warnings with the gravest first, and after `next:` what to type next. A table leaves out columns that do
+not fit; names are never cut. Output that is piped is plain text of 80 columns. Exit codes: 0 done, 1 the work failed,
+2 the request was wrong.
 
-`--set section.key=value` overrides any [setting](settings.md): `--set head.epochs=50 --set backbone.layers=block5c_add`. An experiment
-of your own is a TOML file (`-e mine.toml`), like those in `pipeline/experiments`.
+`--set section.key=value` overrides any [setting](settings.md): `--set head.epochs=50 --set
+backbone.layers=block5c_add`. An experiment of your own is a TOML file (`-e mine.toml`), like those in
+`pipeline/experiments`.
 """
 
 

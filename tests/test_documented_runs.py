@@ -1,7 +1,7 @@
 """What the documentation tells a newcomer to type works: commands, Python, the notebooks.
 
-Every block and every command inside text is run, but for what NOT_RUN and APART say, with the reason. Scripts of benchmarks/ are run
-by hand: tests/test_documented_commands.py looks whether they are there.
+Every block and every command inside text is run, but for what NOT_RUN and APART say, with the reason. Scripts of benchmarks/
+are run by hand: tests/test_documented_commands.py looks whether they are there.
 """
 
 import os
