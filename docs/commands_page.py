@@ -109,9 +109,13 @@ def _table(options: list[tuple[str, str]]) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Return prose in which Markdown finds no tags or emphasis outside of code."""
+    """Return prose with options as code, in which Markdown finds no tags or emphasis."""
     pieces = re.split(r"(`[^`]*`)", " ".join(text.split()))
-    return _cell("".join(piece if piece.startswith("`") else re.sub(r"([*<\[])", r"\\\1", piece) for piece in pieces))
+    return _cell("".join(piece if piece.startswith("`") else _plain(piece) for piece in pieces))
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"(?<![\w-])--[a-z][\w-]*", r"`\g<0>`", re.sub(r"[*<\[]", r"\\\g<0>", text))
 
 
 def _cell(text: str) -> str:

@@ -32,7 +32,6 @@ autodoc_typehints_format = "short"
 python_maximum_signature_line_length = 80
 napoleon_numpy_docstring = False
 
-smartquotes = False  # an option is called --all, with two hyphens
 html_theme = "furo"
 html_static_path = ["static"]
 html_css_files = ["site.css"]

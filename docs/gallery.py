@@ -24,7 +24,8 @@ def digest() -> str:
 
 def main() -> None:
     """Make the gallery's reports."""
-    if STAMP.is_file() and STAMP.read_text() == digest():
+    wanted = digest()
+    if STAMP.is_file() and STAMP.read_text() == wanted:
         return
     shutil.rmtree(HOME, ignore_errors=True)
     HOME.mkdir(parents=True)
@@ -33,7 +34,7 @@ def main() -> None:
     for language, body in BLOCK.findall(PAGE.read_text(encoding="utf-8")):
         words = {"python": [sys.executable, "-c"], "bash": ["bash", "-ec"]}[language]
         subprocess.run([*words, body], cwd=HOME, env=own, check=True)
-    STAMP.write_text(digest())
+    STAMP.write_text(wanted)
 
 
 if __name__ == "__main__":

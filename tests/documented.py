@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 FIRST = ("README.md", "docs/start.md", "docs/tutorial.md", "CONTRIBUTING.md", "benchmarks/README.md")
 OTHERS = sorted({str(path.relative_to(ROOT)) for path in ROOT.glob("docs/**/*.md")} - set(FIRST))
 PAGES = (*FIRST, *OTHERS)
+NOTEBOOKS = tuple(sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("examples/*.ipynb")))
 LANGUAGES = ("bash", "python", "toml", "text", "{eval-rst}", "{toctree}")  # of fenced blocks
 COMMAND = re.compile(r"(bottleneck|make|python) ")
 NO_COMMAND = re.compile(r"#|wait$|pip install |export PATH=|[A-Z]\w*=")  # the other lines that blocks of a shell have

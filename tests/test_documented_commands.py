@@ -124,3 +124,10 @@ def test_the_page_of_commands_is_what_the_command_line_says(monkeypatch):
     from commands_page import PAGE, page
 
     assert PAGE.read_text(encoding="utf-8") == page(), "docs/reference/commands.md is stale. Type: make reference-pages"
+
+
+def test_the_reports_of_the_gallery_are_made_by_its_commands():
+    text = (ROOT / "docs" / "gallery.md").read_text(encoding="utf-8")
+    linked = re.findall(r"<!-- reports: (\S+) -->", text)
+    assert linked == ["photo-patches", "digits", "unequal"]
+    assert linked == re.findall(r"^bottleneck run (\S+)", text, re.MULTILINE)

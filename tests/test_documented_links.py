@@ -7,11 +7,10 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from documented import PAGES, ROOT
+from documented import NOTEBOOKS, PAGES, ROOT
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-NOTEBOOKS = tuple(sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("examples/*.ipynb")))
 READ = (*PAGES, "CHANGELOG.md", *NOTEBOOKS)
 ELSEWHERE = re.compile(r"[a-z]+:")
 IN_HTML = re.compile(r'(?:src|srcset|href)="([^"]+)"')
