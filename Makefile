@@ -8,7 +8,7 @@ RAY := .venv/.ready-ray
 DOCS := .venv/.ready-docs
 ALL := .venv/.ready-all
 BOTTLENECK := .venv/bin/bottleneck
-SPHINX := .venv/bin/sphinx-build --fail-on-warning --keep-going --quiet --conf-dir docs
+SPHINX := .venv/bin/sphinx-build --fail-on-warning --keep-going --quiet --conf-dir docs --doctree-dir build/doctrees --fresh-env
 comma := ,
 EXTRAS := dev$(if $(shell command -v nvidia-smi 2>/dev/null),$(comma)gpu)
 

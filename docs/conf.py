@@ -18,7 +18,7 @@ FIRST = """<!doctype html>
 project = "bottleneck-features"
 author = copyright = "The project's contributors"
 root_doc = "docs/index"
-include_patterns = ["*.md", "docs/**.md", "examples/*.ipynb", "benchmarks/README.md"]
+include_patterns = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "benchmarks/README.md", "docs/**.md", "examples/*.ipynb"]
 exclude_patterns = [path.name for path in ROOT.iterdir() if path.is_dir() and path.name not in READ]
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton"]
 
