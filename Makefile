@@ -8,11 +8,12 @@ RAY := .venv/.ready-ray
 DOCS := .venv/.ready-docs
 ALL := .venv/.ready-all
 BOTTLENECK := .venv/bin/bottleneck
+SPHINX := .venv/bin/sphinx-build --fail-on-warning --keep-going --quiet --conf-dir docs --doctree-dir build/doctrees --fresh-env
 comma := ,
 EXTRAS := dev$(if $(shell command -v nvidia-smi 2>/dev/null),$(comma)gpu)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-faults lint docs settings-page result-page report-pictures stored-notebook notebook inspect features features-ray simulate-scale train-head probe compare fine-tune report advise bench predict export doctor experiments cache-ls clean
+.PHONY: help demo test test-all test-faults lint docs docs-links reference-pages report-pictures stored-notebook notebook inspect features features-ray simulate-scale train-head probe compare fine-tune report advise bench predict export doctor experiments cache-ls clean
 
 help:  ## show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 22
@@ -56,14 +57,17 @@ lint: $(READY)  ## style, types, and what imports what
 	.venv/bin/mypy tests/user_code.py
 	.venv/bin/python tests/import_contracts.py
 
-docs: $(DOCS)  ## the documentation as a site in build/site, read without a network
-	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict --quiet
-	@echo "build/site/index.html; with search: $(PYTHON) -m http.server --directory build/site"
+docs: $(DOCS)  ## the documentation as a site in build/site, read and searched without a network
+	.venv/bin/python docs/gallery.py
+	$(SPHINX) -b html . build/site
+	@echo "build/site/index.html"
 
-settings-page: $(READY)  ## write docs/settings.md anew, after a setting has changed
+docs-links: $(DOCS)  ## ask every address outside of the documentation whether it is there; needs a network
+	$(SPHINX) -b linkcheck . build/links
+
+reference-pages: $(READY)  ## write the pages of settings, commands and results anew, after one has changed
 	.venv/bin/python docs/settings_page.py
-
-result-page: $(READY)  ## write docs/reference/result.md and its JSON schema anew, after a key of results has changed
+	.venv/bin/python docs/commands_page.py
 	.venv/bin/python docs/result_page.py
 
 report-pictures: $(READY)  ## draw the README's pictures of the demo's report anew, by Chromium

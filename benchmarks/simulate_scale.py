@@ -18,7 +18,7 @@ from bottleneck_features.pipeline.commandline.output import print_json, print_ta
 from bottleneck_features.pipeline.plots.style import COLOURS, new_figure, save_figure
 from bottleneck_features.pipeline.progress import progress
 
-# Measured on two cores: docs/scaling.md
+# Measured on two cores: docs/explanation/scale.md
 SECONDS, DEVIATION = 19.0, 3.5
 START = 16.0
 HAND_OUT, WATCH = 2.5e-3, 1.9e-6

@@ -1,4 +1,4 @@
-"""Writes docs/reference/result.md and result.schema.json from the records of results, as `make result-page` does."""
+"""Writes docs/reference/result.md and result.schema.json from the records of results, as `make reference-pages` does."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -13,7 +13,7 @@ SCHEMA = PAGE.with_name("result.schema.json")
 BEGINNING = """# What result.json holds
 
 Every command that works on an experiment writes one object to `HOME/runs/<experiment>/<command>/result.json`, and prints
-the same object with `--json`. This page is written by `make result-page` from the records that check a result when it is read.
+the same object with `--json`. This page is written by `make reference-pages` from the records that check a result when it is read.
 The same as a JSON schema (2020-12): [result.schema.json](result.schema.json). Any validator reads it:
 
 ```python
@@ -111,7 +111,7 @@ def _type(schema: Mapping[str, Any], words: Mapping[str, str] = _WORDS) -> str:
 
 
 def _linked(meaning: str) -> str:
-    return meaning.replace("the list of settings", "[the list of settings](../settings.md)")
+    return meaning.replace("the list of settings", "[the list of settings](settings.md)")
 
 
 def _named(reference: str) -> str:

@@ -1,4 +1,4 @@
-"""Writes docs/settings.md from the fields of the settings: `python docs/settings_page.py`, as `make settings-page` does."""
+"""Writes docs/reference/settings.md from the fields of the settings, as `make reference-pages` does."""
 
 from itertools import groupby
 from pathlib import Path
@@ -6,10 +6,10 @@ from pathlib import Path
 from bottleneck_features.pipeline.setting_kinds import value_text
 from bottleneck_features.pipeline.setting_list import Setting, every_setting, section_meanings
 
-PAGE = Path(__file__).with_name("settings.md")
+PAGE = Path(__file__).parent / "reference" / "settings.md"
 BEGINNING = """# Settings
 
-Every key of an experiment's file, written by `make settings-page` from the code that reads it. `bottleneck settings` shows
+Every key of an experiment's file, written by `make reference-pages` from the code that reads it. `bottleneck settings` shows
 the same with the values in force (`bottleneck settings head`, `bottleneck settings dataset -e folder`, `--json`).
 A file of your own has a key below its section:
 

@@ -14,7 +14,7 @@ from bottleneck_features.features.shards import stored_dtype
 
 
 class FeatureArray:
-    """Read-only features (n, *shape) that lie in shards on disk; nothing is read until it is indexed.
+    """Read-only features `(n, *shape)` that lie in shards on disk; nothing is read until it is indexed.
 
     Indexing follows NumPy: integers, slices, integer and boolean arrays on the first axis, and tuples with
     further axes. In a cache that is not compressed an integer, or a slice within one shard, is a read-only view of the
@@ -22,7 +22,7 @@ class FeatureArray:
     (`memoryview`, `pyarrow.py_buffer`, `torch.from_numpy`, which warns that it must not be written to).
 
     Attributes:
-        shape: (samples, *sample shape).
+        shape: `(samples, *sample shape)`.
         dtype: float16 or float32.
     """
 

@@ -40,7 +40,7 @@ class Split:
         origin: what pickle keeps in its place: a function, and the arguments with which it returns this split.
 
     Attributes:
-        features: mapping of layer names to `FeatureArray` (n, *shape).
+        features: mapping of layer names to `FeatureArray` `(n, *shape)`.
         x: the features of the last layer.
         y: labels, int64, (n,), in 0 … number of classes − 1.
         groups: text, (n,): samples of one group (a patient, a burst) must not be parted; None where there are no groups.
@@ -139,8 +139,8 @@ class Split:
 
         Args:
             size: samples of a block, ≥ 1; the last may have fewer.
-            layers: of one layer (the last where none is named) the features are as they are kept, (m, *shape); those of several,
-                each in C order, stand side by side, (m, values).
+            layers: of one layer (the last where none is named) the features are as they are kept, `(m, *shape)`; those of
+                several, each in C order, stand side by side, (m, values).
 
         Returns:
             An iterator of (features, labels (m,)), read-only where they are views of the file.

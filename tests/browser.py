@@ -43,14 +43,14 @@ class Browser:
                 assert "error" not in answer, (method, answer["error"])
                 return answer["result"]
 
-    def visit(self, page: Path, width: int, dark: bool) -> None:
+    def visit(self, page: Path, width: int, dark: bool, query: str = "") -> None:
         """Open a file in a window of some width, in one of the colour schemes, and wait until it is drawn."""
         self.events.clear()
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", features=[scheme])
         phone = width < 600
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=phone)
-        self.call("Page.navigate", url=page.as_uri())
+        self.call("Page.navigate", url=page.as_uri() + query)
         until = time.monotonic() + PATIENCE
         while not any(event["method"] == "Page.loadEventFired" for event in self.events):
             assert time.monotonic() < until, f"{page} did not load"

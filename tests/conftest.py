@@ -90,7 +90,9 @@ def every_result_is_described(undescribed_results: list[str]) -> Iterator[None]:
     yield
     problems = undescribed_results[:]
     undescribed_results.clear()
-    assert not problems, "describe it in pipeline/result_schema, then type: make result-page\n" + "\n".join(problems)
+    assert not problems, "describe it in pipeline/result_schema, then type: make reference-pages\n" + "\n".join(
+        problems
+    )
 
 
 @pytest.fixture(scope="session")

@@ -25,7 +25,7 @@ class OpenVINOEngine:
 
     Measured on two cores (ResNet50, 200 px, bfloat16): one stream over both cores and two streams of one core each
     are as fast on an idle machine; on a busy one the two lose less, as neither waits for the other at every layer.
-    OMP_NUM_THREADS limits the cores. Threads and streams change no bit of the output (docs/scaling.md).
+    OMP_NUM_THREADS limits the cores. Threads and streams change no bit of the output (docs/how-to/cluster.md).
 
     Args:
         network: from `converted`; its batch is set here.

@@ -187,7 +187,7 @@ def features_command(
     \b
     Example: bottleneck features -e photo-patches
              bottleneck features -e cifar10 --set dataset.path=~/cifar-10-batches-py --set dataset.limit=5000
-             bottleneck features -e cifar10 --shard 3/16     (see docs/scaling.md)
+             bottleneck features -e cifar10 --shard 3/16     # one of 16 machines: docs/how-to/cluster.md
              bottleneck features -e cifar10 --engine-on ray --workers 2
              bottleneck features -e cifar10 --set features.store=s3://bucket/caches
     """

@@ -64,7 +64,7 @@ def evaluate_command(
     are those of probe and compare, at the threshold that the model was kept with. Where its training images are known, it
     says how many of these pictures are among them, and gives the accuracy of the others.
 
-    Writes result.json, predictions.csv (docs/using.md explains its columns) and confusion.png to runs/EXPERIMENT/evaluate.
+    Writes result.json, predictions.csv (its columns: docs/how-to/evaluate.md) and confusion.png to runs/EXPERIMENT/evaluate.
 
     \b
     Example: bottleneck evaluate natural-images other-pictures/

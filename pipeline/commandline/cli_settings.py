@@ -59,7 +59,7 @@ def settings_command(
     """List every setting with its value, type and meaning, or those of a section, or one.
 
     The value is the default or, with -e, that of an experiment. Every command takes them as `--set head.epochs=50`; a file of
-    your own has them below `[head]`. The same table: docs/settings.md.
+    your own has them below `[head]`. The same table: docs/reference/settings.md.
 
     \b
     Example: bottleneck settings

@@ -91,7 +91,7 @@ def _machine() -> Iterator[Check]:
     enough = OK if free >= LEAST_MEMORY_GIB else LOW
     yield Check("machine", "memory", enough, f"{free:.1f} GiB free of {total:.1f}; stage one takes about 2")
     gpus = ", ".join(found["gpus"])
-    yield Check("machine", "GPUs", OK if gpus else MISSING, gpus or "none that TensorFlow sees; see docs/gpu.md")
+    yield Check("machine", "GPUs", OK if gpus else MISSING, gpus or "none that TensorFlow sees; see docs/how-to/gpu.md")
 
 
 def _flags() -> list[str]:

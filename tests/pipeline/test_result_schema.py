@@ -30,7 +30,7 @@ def head(trained) -> dict:
 
 
 def test_the_page_and_the_schema_are_what_the_code_says(pages):
-    advice = "is stale. Type: make result-page"
+    advice = "is stale. Type: make reference-pages"
     assert pages.PAGE.read_text(encoding="utf-8") == pages.page(), f"docs/reference/result.md {advice}"
     assert pages.SCHEMA.read_text(encoding="utf-8") == pages.schema_text(), (
         f"docs/reference/result.schema.json {advice}"

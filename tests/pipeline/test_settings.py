@@ -49,7 +49,7 @@ def test_the_page_is_what_the_code_says():
         from settings_page import PAGE, page
     finally:
         sys.path.pop(0)
-    assert PAGE.read_text(encoding="utf-8") == page(), "docs/settings.md is stale. Type: make settings-page"
+    assert PAGE.read_text(encoding="utf-8") == page(), "docs/reference/settings.md is stale. Type: make reference-pages"
 
 
 @pytest.mark.parametrize("words", [(), ("-e", "emergency-vehicles"), ("-e", "natural-images")])
