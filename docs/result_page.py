@@ -13,7 +13,8 @@ SCHEMA = PAGE.with_name("result.schema.json")
 BEGINNING = """# What result.json holds
 
 Every command that works on an experiment writes one object to `HOME/runs/<experiment>/<command>/result.json`, and prints
-the same object with `--json`. This page is written by `make reference-pages` from the records that check a result when it is read.
+the same object with `--json`. This page is written by `make reference-pages` from the
+records that check a result when it is read.
 The same as a JSON schema (2020-12): [result.schema.json](result.schema.json). Any validator reads it:
 
 ```python
