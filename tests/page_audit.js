@@ -1,10 +1,12 @@
 // What is wrong with the layout of the page as it is shown now: a list of sentences.
 (() => {
   const found = [], width = document.documentElement.clientWidth;
-  const meant = (one) => one.matches(".clipped[title], .samples .clipped");
+  const meant = (one) => one.matches(".clipped[title]");
   const name = (one) => `<${one.tagName.toLowerCase()} class="${one.getAttribute("class") ?? ""}"> ${one.textContent.trim().slice(0, 60)}`;
   const shown = (one) => one.checkVisibility({ visibilityProperty: true }) && one.getClientRects().length > 0;
   if (document.documentElement.scrollWidth > width) found.push(`the page is ${document.documentElement.scrollWidth} pixels wide`);
+  const ids = [...document.querySelectorAll("[id]")].map((one) => one.id);
+  for (const one of ids.filter((id, place) => ids.indexOf(id) !== place)) found.push(`two elements are called ${one}`);
   for (const one of document.querySelectorAll("body *")) {
     if (!shown(one) || one.closest("svg") || one.matches(".skip")) continue;
     const box = one.getBoundingClientRect(), style = getComputedStyle(one);

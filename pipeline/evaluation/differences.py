@@ -11,6 +11,7 @@ from scipy.special import ndtri
 from scipy.stats import norm
 
 from bottleneck_features.models.criteria import FOR_TWO_CLASSES
+from bottleneck_features.models.probabilities import with_temperature
 from bottleneck_features.pipeline.evaluation.estimates import (
     Estimate,
     auroc,
@@ -29,6 +30,10 @@ class Answers(NamedTuple):
 
     probabilities: np.ndarray
     predicted: np.ndarray
+
+    def confidence(self, temperature: float) -> np.ndarray:
+        """Return the `(n,)` probabilities of the answers at a temperature."""
+        return with_temperature(self.probabilities, temperature)[np.arange(len(self.predicted)), self.predicted]
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """The evaluation set: the test images, or the validation images of data without a test split. Each method is scored once."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -100,15 +101,14 @@ class EvaluationSet:
         found = curves(self._labels, self._answers[name].probabilities)
         return asdict(found) if found else None
 
-    def predictions(self, ids: np.ndarray) -> Predictions:
+    def predictions(self, ids: np.ndarray, temperatures: Mapping[str, float]) -> Predictions:
         """Return the predictions of every scored method for each image.
 
         Args:
             ids: `(n,)` of all samples of the split.
+            temperatures: of the methods' calibrations, by label, at which confidences are.
         """
-        confidence = {
-            name: own.probabilities[np.arange(len(own.predicted)), own.predicted] for name, own in self._answers.items()
-        }
+        confidence = {name: own.confidence(temperatures[name]) for name, own in self._answers.items()}
         predicted = {name: own.predicted for name, own in self._answers.items()}
         return Predictions(self._part.split, ids[self._part.indices], self._labels, predicted, confidence)
 

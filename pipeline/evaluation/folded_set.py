@@ -1,6 +1,6 @@
 """Cross-validated scores: every training image is answered by models that were trained without it and what belongs to it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -155,11 +155,10 @@ class FoldedSet:
         found = curves(self._labels, self._ranks(self._names[name])) if self.target.classes == 2 else None
         return asdict(found) if found else None
 
-    def predictions(self, ids: np.ndarray) -> Predictions:
+    def predictions(self, ids: np.ndarray, temperatures: Mapping[str, float]) -> Predictions:
         """Return the predictions of the first repeat; see `EvaluationSet.predictions`."""
         answers = {label: self._answers(name) for label, name in self._names.items()}
-        rows = np.arange(len(self._labels))
-        confidence = {label: own.probabilities[rows, own.predicted] for label, own in answers.items()}
+        confidence = {label: own.confidence(temperatures[label]) for label, own in answers.items()}
         predicted = {label: own.predicted for label, own in answers.items()}
         return Predictions(self._part.split, ids[self._part.indices], self._labels, predicted, confidence)
 

@@ -26,7 +26,7 @@ class Predictions:
         ids: `(n,)` text.
         labels: `(n,)` true classes.
         predicted: `(n,)` classes by the method's name.
-        confidence: `(n,)` float32, the largest class probability, 0..1, by the method's name.
+        confidence: `(n,)` float32, 0..1, the calibrated probability of the class that was answered, by the method's name.
     """
 
     split: str

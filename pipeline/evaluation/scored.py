@@ -64,7 +64,7 @@ def score_method(study: Study, trained: TrainedMethod, folded: FoldedSet | None 
 
 def scored_details(study: Study, method: ScoredMethod) -> dict[str, Any]:
     """Return the entries of a trained method in the result of its command; its predictions are kept beside it."""
-    kept, curves = keep_predictions(study), method.trained.curves
+    kept, curves = keep_predictions(study, [method]), method.trained.curves
     return {
         "methods": [method.row.as_json()],
         "best_epoch": kept_epoch(curves),
@@ -95,10 +95,11 @@ def curves_of(study: Study, rows: Iterable[Method]) -> dict[str, Any]:
     return {label: own for label, own in found.items() if own}
 
 
-def keep_predictions(study: Study) -> dict[str, str]:
+def keep_predictions(study: Study, methods: Iterable[ScoredMethod]) -> dict[str, str]:
     """Write the predictions of every scored method, and return their entry in results."""
     ids = study.dataset.splits[study.scored_images.split].ids
-    return save_predictions(study.evaluation.predictions(ids), study.folder)
+    temperatures = {one.row.label: one.calibration.temperature for one in methods}
+    return save_predictions(study.evaluation.predictions(ids, temperatures), study.folder)
 
 
 def scored_pictures(study: Study, method: ScoredMethod) -> list[Path]:

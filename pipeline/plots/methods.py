@@ -12,6 +12,7 @@ from bottleneck_features.pipeline.plots.style import (
     COLOURS,
     LONGEST,
     NAMED_CLASSES,
+    SIDE_BY_SIDE,
     fill,
     new_figure,
     new_panels,
@@ -59,16 +60,25 @@ def _curve(axes: Axes, curves: Curves, metric: str, name: str) -> None:
     axes.legend(frameon=False, fontsize=8)
 
 
-def confusion_matrices(matrices: Mapping[str, np.ndarray], class_names: Sequence[str]) -> Figure:
-    """Draw one confusion matrix per method, side by side: colour is the row's rate, the number its count, above the rate."""
-    size = max(4.2, 0.36 * min(len(class_names), NAMED_CLASSES) + 1.6)
+def confusion_matrices(
+    matrices: Mapping[str, np.ndarray], class_names: Sequence[str], width: float | None = None
+) -> Figure:
+    """Draw one confusion matrix per method, side by side: colour is the row's rate, the number its count, above the rate.
+
+    Args:
+        matrices: `(classes, classes)` counts by method.
+        class_names: of the classes; above `NAMED_CLASSES`, and on a phone, axes have their numbers, from 0.
+        width: of the figure, inches; None: as wide as the classes need.
+    """
     columns = min(2, len(matrices))
+    size = width / columns if width else max(4.2, 0.36 * min(len(class_names), NAMED_CLASSES) + 1.6)
+    named = class_names if len(class_names) <= NAMED_CLASSES and (width is None or width >= SIDE_BY_SIDE) else ()
     rows = -(-len(matrices) // columns)
     figure, axes = new_figure((size * columns, size * rows), rows, columns, squeeze=False)
     for panel in axes.flat[len(matrices) :]:
         panel.set_axis_off()
     for panel, (name, counts) in zip(axes.flat, matrices.items(), strict=False):
-        _confusion(panel, counts, class_names)
+        _confusion(panel, counts, named)
         title = f"{shortened(name, LONGEST)}: {np.trace(counts):,} of {counts.sum():,} right"
         panel.set_title(title, fontsize=10, loc="left", parse_math=False)
     return figure
@@ -78,13 +88,13 @@ def _confusion(axes: Axes, counts: np.ndarray, class_names: Sequence[str]) -> No
     rates = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     axes.imshow(rates, cmap="Blues", vmin=0, vmax=1)
     axes.set(xlabel="predicted class", ylabel="true class")
-    if len(class_names) <= NAMED_CLASSES:
+    if class_names:
         names = [shortened(name, 16) for name in class_names]
         axes.set_xticks(range(len(names)), names, rotation=90, fontsize=7, parse_math=False)
         axes.set_yticks(range(len(names)), names, fontsize=7, parse_math=False)
-    if len(class_names) > ANNOTATED_CLASSES:
+    if len(counts) > ANNOTATED_CLASSES:
         return
-    rated = len(class_names) <= RATED_CLASSES
+    rated = len(counts) <= RATED_CLASSES
     for row, column in np.argwhere(counts):
         rate = rates[row, column]
         note = f"{counts[row, column]:,}\n{share_text(rate)}" if rated else f"{counts[row, column]:,}"

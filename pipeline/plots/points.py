@@ -12,9 +12,9 @@ from bottleneck_features.pipeline.plots.style import COLOURS, MARKERS, SIDE_BY_S
 
 LEAST_SPAN = 0.15  # of the vertical axis
 LEAST_RATIO = 4.0  # of the horizontal axis' ends
-HEIGHT = 190  # points of the axes of a picture
+HEIGHT = 230  # points of the axes of a picture
 LONGEST_LISTED = 32  # characters of a name below the picture of a phone
-LINE = 12  # points that a line of a label takes
+LINE = 14  # points that a line of a label takes
 
 
 @dataclass(frozen=True)
@@ -80,18 +80,28 @@ def _reach(costs: Sequence[float], room: float) -> tuple[float, float]:
 
 
 def _name_beside(axes: Axes, points: Sequence[Point]) -> None:
-    """Write the labels towards the middle of the picture, those on one side apart from each other."""
+    """Write the labels towards the middle of the picture, none at the height of another one."""
     middle = np.sqrt(np.prod(axes.get_xlim()))
     bottom, top = axes.get_ylim()
-    for place, side in ((9, "left"), (-9, "right")):
-        lowest = -np.inf
-        own = [point for point in points if (point.cost <= middle) == (side == "left")]
-        for point in sorted(own, key=lambda one: one.value):
-            lines = point.label.count("\n") + 1
-            height = (point.value - bottom) / (top - bottom) * HEIGHT
-            centre = max(height, lowest + LINE * lines / 2)
-            lowest = centre + LINE * lines / 2
-            axes.annotate(
-                point.label, (point.cost, point.value), (place, centre - height), textcoords="offset points", va="center",
-                ha=side, fontsize=8.5, parse_math=False,
-            )  # fmt: skip
+    ordered = sorted(points, key=lambda one: one.value)
+    own = [(point.value - bottom) / (top - bottom) * HEIGHT for point in ordered]
+    rooms = [LINE * (point.label.count("\n") + 1) for point in ordered]
+    for point, height, centre in zip(ordered, own, _apart(own, rooms), strict=True):
+        place, side = (9, "left") if point.cost <= middle else (-9, "right")
+        axes.annotate(
+            point.label, (point.cost, point.value), (place, centre - height), textcoords="offset points", va="center",
+            ha=side, fontsize=8.5, parse_math=False,
+        )  # fmt: skip
+
+
+def _apart(heights: Sequence[float], rooms: Sequence[float]) -> list[float]:
+    """Return rising heights, each with its room, moved up where they are too near, and down where that leaves the picture."""
+    centres, lowest = [], -np.inf
+    for height, room in zip(heights, rooms, strict=True):
+        centres.append(max(height, lowest + room / 2))
+        lowest = centres[-1] + room / 2
+    highest = float(HEIGHT)
+    for number in reversed(range(len(centres))):
+        centres[number] = min(centres[number], highest - rooms[number] / 2)
+        highest = centres[number] - rooms[number] / 2
+    return centres

@@ -21,6 +21,7 @@ from bottleneck_features.pipeline.tables import (
     figure_text,
     gap_text,
     images_text,
+    interval_text,
     no_better_than,
     percent_text,
     points_text,
@@ -92,6 +93,8 @@ class BigFigure:
         method: its title.
         images: on which images.
         baseline: what the answer gets that needs no image.
+        against: whether a network trained from scratch is better; empty where none was compared.
+        without: the accuracy without images that repeat one used for training; empty where there are none.
     """
 
     value: str
@@ -101,6 +104,8 @@ class BigFigure:
     method: str
     images: str
     baseline: str
+    against: str
+    without: str
 
 
 def big_figure(results: Mapping[str, Mapping[str, Any]]) -> BigFigure:
@@ -122,7 +127,37 @@ def big_figure(results: Mapping[str, Mapping[str, Any]]) -> BigFigure:
         row_title(row),
         images_text(row, split),
         f"{baseline[0].upper()}{baseline[1:]}.",
+        _against_scratch(result, row),
+        _without_repeats(result, row),
     )
+
+
+def _against_scratch(result: Mapping[str, Any], row: Mapping[str, Any]) -> str:
+    """Return in a few words whether the best network trained from scratch is better than a method."""
+    rivals = [one for kind, one in leaders(result) if one["name"] in SCRATCH] if result["command"] == "compare" else []
+    if not rivals or rivals[0] is row:
+        return ""
+    pair = next(
+        one for one in result["pairs"] if {one["first"], one["second"]} == {row_label(row), row_label(rivals[0])}
+    )
+    gap = f"{gap_text(pair, row_label(row))} (95 % interval)"
+    ahead = pair["difference"] * (1 if pair["first"] == row_label(row) else -1)
+    if _p_value(pair) >= SIGNIFICANT or result["scored_on"] == "validation":
+        return f"Cannot be told from a network trained from scratch ({row_title(rivals[0])}): {gap}."
+    found = "Better than a" if ahead > 0 else "Worse than a"
+    return f"{found} network trained from scratch ({row_title(rivals[0])}): {gap}."
+
+
+def _p_value(pair: Mapping[str, Any]) -> float:
+    return float(pair["p_value"] if pair.get("p_adjusted") is None else pair["p_adjusted"])
+
+
+def _without_repeats(result: Mapping[str, Any], row: Mapping[str, Any]) -> str:
+    own, repeated = row["without_duplicates"], (result.get("duplicates") or {}).get("images")
+    if not own or not repeated:
+        return ""
+    found = interval_text(own["accuracy"], *own["interval"])
+    return f"{repeated:,} of these images repeat one used for training. Accuracy without them: {found}."
 
 
 @dataclass(frozen=True)
@@ -247,8 +282,9 @@ def _against(first: Mapping[str, Any], other: Mapping[str, Any], kind: str, resu
     found = f"Against {rival} it is {gap_text(pair, row_label(first))}{common}"
     if split == "validation":
         return f"{found}, on the images that both were chosen on ({evidence_text(pair)})."
-    p_value = pair["p_value"] if pair.get("p_adjusted") is None else pair["p_adjusted"]
-    verdict = "which is statistically significant" if p_value < SIGNIFICANT else "which cannot be told from chance"
+    verdict = (
+        "which is statistically significant" if _p_value(pair) < SIGNIFICANT else "which cannot be told from chance"
+    )
     return f"{found}, {verdict} ({evidence_text(pair)})."
 
 

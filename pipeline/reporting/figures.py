@@ -168,7 +168,7 @@ def _confusion(name: str, counts: np.ndarray, classes: Sequence[str], file: str)
     """Give the picture of a matrix that is too large for a table."""
     if len(classes) > MOST_CELLS:
         text = f"{name}: {np.trace(counts):,} of {counts.sum():,} right."
-        yield Drawn("confusion", file, text, lambda width: plots.confusion_matrices({name: counts}, classes))
+        yield Drawn("confusion", file, text, lambda width: plots.confusion_matrices({name: counts}, classes, width))
 
 
 def _calibration(name: str, content: Mapping[str, Any], split: str, file: str) -> Drawn:

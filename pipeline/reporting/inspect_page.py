@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from bottleneck_features.pipeline.reporting.repeated import repeated_pairs
 from bottleneck_features.pipeline.tables import interval_text, percent_text
 from bottleneck_features.plain import visible
 
+ROOM = 2_500_000  # bytes of contact sheets on the page; the others are files beside it
 SHORTCUT_COLUMNS = (
     "property of the image",
     "accuracy from it alone [95 %]",
@@ -70,11 +72,17 @@ def write_inspect_page(
         "columns": SHORTCUT_COLUMNS,
         "rows": shortcut_rows(shown["shortcuts"]),
         "pictures": [(title, *_both(draw, title)) for title, draw in drawn.items()],
-        "sheets": [data_uri("jpeg", file.read_bytes()) for file in sheets],
+        "sheets": [data_uri("jpeg", file.read_bytes()) for file in _that_fit(sheets)],
         "repeats": repeated_pairs(dataset, pairs),
         "command": visible(f"bottleneck inspect {shlex.join(options)}".rstrip()),
     }
     return write_page("inspect.html", content, path)
+
+
+def _that_fit(sheets: Sequence[Path]) -> Sequence[Path]:
+    """Return the first contact sheets, as many as the page has room for."""
+    sizes = accumulate(file.stat().st_size for file in sheets)
+    return sheets[: sum(size <= ROOM for size in sizes)]
 
 
 def _both(draw: Callable[[float], Figure], title: str) -> Iterator[Markup]:

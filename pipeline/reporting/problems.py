@@ -27,7 +27,7 @@ def data_problems(dataset: Dataset, results: Mapping[str, Mapping[str, Any]]) ->
         if (own := row["without_duplicates"])
     ]
     return {
-        "data_problems": "inspect" in results or bool(duplicates),
+        "data_problems": "inspect" in results or bool(duplicates and duplicates["images"]),
         "inspect_page": INSPECT_PAGE,
         "duplicates": duplicates,
         "repeats": repeated_pairs(dataset, pairs_of_result(dataset, result)),

@@ -11,16 +11,19 @@ from bottleneck_features.pipeline.evaluation.predictions import Predictions
 from bottleneck_features.pipeline.evaluation.splits import Subset, hold_out
 from bottleneck_features.pipeline.evaluation.study import Study
 from bottleneck_features.pipeline.method_names import row_label, row_title
+from bottleneck_features.pipeline.method_row import CROSS_VALIDATED
 from bottleneck_features.pipeline.reporting.answer import best_method
 from bottleneck_features.pipeline.reporting.class_images import sample_rows, taken_together, typical_rows, wrong_rows
 from bottleneck_features.pipeline.reporting.feature_map import FeatureMap, feature_map, layer_of
-from bottleneck_features.pipeline.reporting.gallery import Mistake, mistakes
+from bottleneck_features.pipeline.reporting.gallery import OF_A_PAIR, Mistake, mistakes
 from bottleneck_features.pipeline.reporting.method_tables import class_table
 from bottleneck_features.pipeline.reporting.thresholds import Thresholds, thresholds
 from bottleneck_features.pipeline.reporting.thumbnails import data_uris
 from bottleneck_features.plain import visible
 
-_PARTS = ("sample_images", "classes", "class_images", "mistakes", "map", "thresholds", "threshold_data")
+_PARTS = (
+    "sample_images", "classes", "class_images", "mistakes", "mistaken", "of_a_pair", "map", "thresholds", "threshold_data",
+)  # fmt: skip
 SAMPLE_SIDE, CLASS_SIDE = 112, 56  # pixels
 
 
@@ -57,14 +60,15 @@ def single_images(
         class_table(titles.get(name, name), predictions.labels, predicted, names, groups)
         for name, predicted in predictions.predicted.items()
     ]
-    curves = result.get("curves", {}).get(row_label(method))
-    moved = _thresholds(predictions, method, curves, groups, len(names))
+    moved = _thresholds(result, predictions, method, groups)
     return {
         "sample_images": _thumbnails(
             study, predictions, row_label(method), sample_rows(predictions, study.experiment.seed)
         ),
         "classes": sorted(tables, key=lambda table: table.method != row_title(method)),
         "class_images": _class_images(study, predictions, method),
+        "mistaken": int((predictions.predicted[row_label(method)] != predictions.labels).sum()),
+        "of_a_pair": OF_A_PAIR,
         "mistakes": _mistakes(study, predictions, method, result["experiment"]),
         "map": _map(study, predictions, method),
         "thresholds": moved,
@@ -110,16 +114,17 @@ def _class_images(
 
 
 def _thresholds(
-    predictions: Predictions,
-    method: Mapping[str, Any],
-    curves: Mapping[str, Any] | None,
-    groups: np.ndarray | None,
-    classes: int,
+    result: Mapping[str, Any], predictions: Predictions, method: Mapping[str, Any], groups: np.ndarray | None
 ) -> Thresholds | None:
-    """Return the thresholds; none of two classes of which one is absent, as nothing could be found or missed."""
-    if classes == 2 and curves is None:
+    """Return the thresholds; none where one class is absent, and none where every fold's model has its own."""
+    label = row_label(method)
+    curves, calibration = result.get("curves", {}).get(label), result.get("calibration") or {}
+    if len(result["classes"]) == 2 and curves is None:
         return None
-    return thresholds(predictions, method, curves, groups)
+    if result["scored_on"] == CROSS_VALIDATED and method.get("threshold") is not None:
+        return None
+    temperature = calibration.get(label, calibration).get("temperature", 1.0)
+    return thresholds(predictions, method, curves, temperature, groups)
 
 
 def _map(study: Study, predictions: Predictions, method: Mapping[str, Any]) -> FeatureMap | None:

@@ -6,11 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from bottleneck_features.models.probabilities import with_temperature
 from bottleneck_features.pipeline.evaluation.predictions import Predictions
 from bottleneck_features.pipeline.evaluation.scores import score
 from bottleneck_features.pipeline.method_names import row_label
 
-STEPS = 100  # thresholds at most
+STEPS = 100  # thresholds at most, but for the model's own
+DIGITS = 7  # of a threshold
 
 
 @dataclass(frozen=True)
@@ -19,57 +21,85 @@ class Thresholds:
 
     Attributes:
         positive: of two classes the number of the one that is looked for; None of more: an answer is given or withheld.
-        used: the threshold that the method uses; None: the more probable class is answered, or every answer is given.
-        steps: rising thresholds, 0..1; answered is what is at or above.
+        used: the threshold that the method answers at: of two classes 0.5 where none was chosen; 0 where answers are withheld.
+        chosen: whether it was chosen on images that the method had not learned from.
+        steps: rising thresholds, 0..1, between the scores of images; answered is what is at or above.
         found: recall of the positive class, or the share of images that get an answer: value, low, high, hits and images.
         right: the share of right ones among those answered, likewise.
     """
 
     positive: int | None
-    used: float | None
+    used: float
+    chosen: bool
     steps: list[float]
     found: list[tuple[float, float, float, int, int]]
     right: list[tuple[float, float, float, int, int]]
 
     def for_script(self) -> dict[str, Any]:
-        """Return what the page's script reads: shares with five digits, and where the slider starts."""
-        start = 0.0 if self.positive is None else 0.5 if self.used is None else self.used
+        """Return what the page's script reads: shares with five digits, and at which step the method answers."""
         rounded = {
             name: [[*(round(share, 5) for share in one[:3]), *one[3:]] for one in getattr(self, name)]
             for name in ("found", "right")
         }
-        near = int(np.argmin(np.abs(np.array(self.steps) - start)))
-        return {"positive": self.positive, "steps": [round(step, 5) for step in self.steps], "start": near, **rounded}
+        return {"positive": self.positive, "steps": self.steps, "start": self.steps.index(self.used), **rounded}
 
 
 def thresholds(
-    predictions: Predictions, row: Mapping[str, Any], curves: Mapping[str, Any] | None, groups: np.ndarray | None
-) -> Thresholds:
-    """Measure a method at every threshold that answers otherwise, or at `STEPS` of them.
+    predictions: Predictions,
+    row: Mapping[str, Any],
+    curves: Mapping[str, Any] | None,
+    temperature: float,
+    groups: np.ndarray | None,
+) -> Thresholds | None:
+    """Measure a method at every threshold that answers otherwise, or at about `STEPS` of them.
 
     Args:
         predictions: with those of the method.
         row: of the method, from a result.
         curves: of two classes, for which is the positive one.
+        temperature: of the method's calibration.
         groups: `(n,)` integers, of images that are not independent.
+
+    Returns:
+        The `Thresholds`; None where all scores are alike, so that there is nothing to choose.
     """
     label = row_label(row)
     answers, confidence = predictions.predicted[label], predictions.confidence[label].astype(np.float64)
-    if curves is None:
-        wanted, scores, right = np.ones(len(answers), bool), confidence, answers == predictions.labels
-        positive, used = None, None
-    else:
-        positive, threshold = curves["positive"], row.get("threshold")
+    positive, used, chosen = None, 0.0, False
+    wanted, scores, right = np.ones(len(answers), bool), confidence, answers == predictions.labels
+    if curves is not None:
+        positive, chosen = int(curves["positive"]), row.get("threshold") is not None
         scores = np.where(answers == positive, confidence, 1 - confidence)
         wanted = right = predictions.labels == positive
-        used = None if threshold is None else threshold if positive == 1 else 1 - threshold
-    steps = np.unique(np.quantile(scores, np.linspace(0, 1, STEPS), method="nearest"))
+        used = _of_positive(row["threshold"], positive, temperature) if chosen else 0.5
+    steps = _steps(scores, scores[wanted], used)
+    if len(steps) < 2:
+        return None
     found, kept = [], []
     for step in steps:
         answered = scores >= step
         found.append(_share(answered[wanted], None if groups is None else groups[wanted]))
         kept.append(_share(right[answered], None if groups is None else groups[answered]))
-    return Thresholds(positive, used, steps.tolist(), found, kept)
+    return Thresholds(positive, used, chosen, steps, found, kept)
+
+
+def _of_positive(threshold: float, positive: int, temperature: float) -> float:
+    """Return a threshold of the second class' probability as one of the positive class', calibrated."""
+    calibrated = with_temperature(np.array([[1 - threshold, threshold]]), temperature)[0]
+    return round(float(calibrated[positive]), DIGITS)
+
+
+def _steps(scores: np.ndarray, wanted: np.ndarray, used: float) -> list[float]:
+    """Return thresholds between neighbouring scores, evenly among the wanted ones where there are many, and the one in use."""
+    known = np.unique(scores)
+    between = np.concatenate([[0.0], (known[1:] + known[:-1]) / 2]).round(DIGITS)
+    apart = np.concatenate([[True], (between[1:] > known[:-1]) & (between[1:] <= known[1:])])
+    steps = between[apart]
+    if len(steps) > STEPS:
+        places = np.quantile(wanted, np.linspace(0, 1, STEPS - 1), method="lower")
+        steps = np.concatenate([steps[:1], steps[np.searchsorted(steps, places, side="right") - 1]])
+    steps = np.unique(np.append(steps, used))
+    return [float(step) for step in steps if (scores >= step).any()]
 
 
 def _share(hits: np.ndarray, groups: np.ndarray | None) -> tuple[float, float, float, int, int]:

@@ -87,7 +87,7 @@ def compare(study: Study, folding: Folding | None = None, seeds: Seeds | None = 
         "classes": list(study.classes),
         **_by_method(methods),
         "curves": curves_of(study, [one.row for one in methods]),
-        "predictions": keep_predictions(study),
+        "predictions": keep_predictions(study, methods),
         "files": [str(study.folder / PREDICTIONS_FILE)],
     }
     return study.write(details, study.scored_warnings(details["methods"]), study.cache.key)

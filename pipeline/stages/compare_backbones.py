@@ -65,7 +65,8 @@ def compare_backbones(study: Study, backbones: Sequence[ComparedBackbone], foldi
         with study.clock.phase("train"):
             trained = [_best_of(first, label, networks, pool) for label in networks]
         with study.clock.phase("evaluate"):
-            rows = [score_method(first, one, folded).row for one in trained]
+            scored = [score_method(first, one, folded) for one in trained]
+    rows = [one.row for one in scored]
     kind, compared = first.evaluation.kind, first.target.compared
     best = max(rows, key=lambda row: row.figure(kind, compared).value)
     pairs = _adjusted(first.evaluation.comparisons(best.label))
@@ -82,7 +83,7 @@ def compare_backbones(study: Study, backbones: Sequence[ComparedBackbone], foldi
         "images_key": images_key_of(first.identity),
         "duplicates": first.duplicates.as_json(),
         "classes": list(study.classes),
-        "predictions": keep_predictions(first),
+        "predictions": keep_predictions(first, scored),
     }
     picture = plots.networks(methods, kind, first.target.select)
     details["files"] = [

@@ -107,7 +107,7 @@ def probe(study: Study, folding: Folding | None = None, seeds: Seeds | None = No
         "confusion": {one.row.label: one.confusion.tolist() for one in tested},
         "calibration": tested[0].calibration.as_json(),
         "duplicates": study.duplicates.as_json(),
-        "predictions": keep_predictions(study),
+        "predictions": keep_predictions(study, tested),
         "network": network.kept,
         "files": [str(file) for file in files],
     }

@@ -1,13 +1,13 @@
 """The report: all results of an experiment on one self-contained page."""
 
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from bottleneck_features.pipeline.evaluation.splits import smallest_class
 from bottleneck_features.pipeline.evaluation.study import Study
 from bottleneck_features.pipeline.extraction.identity import images_key_of
-from bottleneck_features.pipeline.method_names import COMPARE_BACKBONES, row_title
+from bottleneck_features.pipeline.method_names import BEST_PROBE, COMPARE_BACKBONES, row_title
 from bottleneck_features.pipeline.method_row import CURVE_SEEDS
 from bottleneck_features.pipeline.reporting.answer import (
     answer_of,
@@ -87,6 +87,7 @@ def report(study: Study) -> Result:
             "big": big_figure(sources.results),
             "verdict": answer.verdict,
             "caveats": answer.caveats,
+            "predict_words": _predict_words(sources.results, experiment.name),
             "headline": headline_of(sources.results),
             "warnings": visible(list(warnings)),
             "notes": visible(list(study.notes)),
@@ -120,3 +121,12 @@ def _said_once(texts: Iterable[str]) -> list[str]:
     for text in texts:
         known.setdefault(text.partition(". ")[0], text)
     return list(known.values())
+
+
+def _predict_words(results: Mapping[str, Mapping[str, Any]], name: str) -> str:
+    """Return the command that uses the model which the page is about; empty where none is kept: `compare` keeps none."""
+    main = answering(results)
+    model = "probe" if best_method(results[main])["name"] == BEST_PROBE else main
+    if model not in results or model == "compare":
+        return ""
+    return visible(f"bottleneck predict {shlex.join(('-e', name, '--model', model))}")

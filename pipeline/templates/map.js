@@ -1,4 +1,4 @@
-const source = document.getElementById("data");
+const source = document.getElementById("map-data");
 if (source) start(JSON.parse(source.textContent));
 
 function start(data) {

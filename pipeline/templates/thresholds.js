@@ -14,7 +14,7 @@ if (moved) {
     element("threshold-value").textContent = step.toFixed(3);
     slider.setAttribute("aria-valuetext", `threshold ${step.toFixed(3)}`);
     const command = element("threshold-command");
-    if (command) command.textContent = (data.positive === 0 ? 1 - step : step).toFixed(4);
+    if (command) command.textContent = String(Number((data.positive === 0 ? 1 - step : step).toFixed(7)));
     for (const line of document.querySelectorAll(".moving")) {
       const area = line.closest("svg").querySelector(".area").getBBox();
       line.setAttribute("transform", `translate(${area.width * step} 0)`);

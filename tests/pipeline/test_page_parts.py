@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from bottleneck_features.pipeline.evaluation.details import Place
 from bottleneck_features.pipeline.evaluation.predictions import Predictions
+from bottleneck_features.pipeline.plots.points import _apart
 from bottleneck_features.pipeline.plots.style import spanned
 from bottleneck_features.pipeline.reporting.class_images import sample_rows, wrong_rows
 from bottleneck_features.pipeline.reporting.confusion import confusion_tables
@@ -28,36 +29,55 @@ def predictions(labels: list[int], predicted: list[int], confidence: list[float]
     return Predictions("test", ids, np.array(labels), {LABEL: np.array(predicted)}, {LABEL: own})
 
 
+def counts(shares: list) -> list[tuple[int, int]]:
+    return [(hits, of) for *_, hits, of in shares]
+
+
 def test_a_moved_threshold_of_two_classes_gives_recall_and_precision():
     kept = predictions(
         [1, 1, 1, 0, 0], [1, 1, 0, 1, 0], [0.9, 0.75, 0.625, 0.75, 0.8]
     )  # of class 1: .9 .75 .375 .75 .2
-    found = thresholds(kept, {**ROW, "threshold": 0.3}, {"positive": 1}, None)
-    assert (found.positive, found.used) == (1, 0.3)
-    assert found.steps == pytest.approx([0.2, 0.375, 0.75, 0.9])
-    assert [(hits, of) for *_, hits, of in found.found] == [(3, 3), (3, 3), (2, 3), (1, 3)]
-    assert [(hits, of) for *_, hits, of in found.right] == [(3, 5), (3, 4), (2, 3), (1, 1)]
-    assert found.found[2][:3] == pytest.approx((2 / 3, 0.208, 0.939), abs=1e-3)  # Wilson's interval
+    found = thresholds(kept, {**ROW, "threshold": 0.3}, {"positive": 1}, 1.0, None)
+    assert (found.positive, found.used, found.chosen) == (1, 0.3, True)
+    assert found.steps == pytest.approx([0, 0.2875, 0.3, 0.5625, 0.825])
+    assert counts(found.found) == [(3, 3), (3, 3), (3, 3), (2, 3), (1, 3)]
+    assert counts(found.right) == [(3, 5), (3, 4), (3, 4), (2, 3), (1, 1)]
+    assert found.found[3][:3] == pytest.approx((2 / 3, 0.208, 0.939), abs=1e-3)  # Wilson's interval
+    assert found.for_script()["start"] == 2
 
 
-def test_the_threshold_of_the_first_of_two_classes_is_turned_round():
+def test_the_threshold_of_the_first_of_two_classes_is_turned_round_and_calibrated():
     kept = predictions([0, 0, 1], [0, 1, 1], [0.9, 0.6, 0.7])  # of class 0: .9 .4 .3
-    found = thresholds(kept, {**ROW, "threshold": 0.65}, {"positive": 0}, None)
-    assert found.used == pytest.approx(0.35)
-    assert found.steps == pytest.approx([0.3, 0.4, 0.9])
-    assert [(hits, of) for *_, hits, of in found.found] == [(2, 2), (2, 2), (1, 2)]
-    assert [(hits, of) for *_, hits, of in found.right] == [(2, 3), (2, 2), (1, 1)]
+    found = thresholds(kept, {**ROW, "threshold": 0.8}, {"positive": 0}, 2.0, None)
+    assert found.used == pytest.approx(1 / 3)  # odds of 4 at temperature 2 are odds of 2
+    assert found.steps == pytest.approx([0, 1 / 3, 0.35, 0.65])
+    assert counts(found.found) == [(2, 2), (2, 2), (2, 2), (1, 2)]
+    assert counts(found.right) == [(2, 3), (2, 2), (2, 2), (1, 1)]
 
 
 def test_answers_of_many_classes_are_withheld_below_a_threshold_and_groups_widen_the_intervals():
     kept = predictions([0, 1, 2, 2], [0, 1, 2, 0], [0.5, 0.6, 0.7, 0.8])
-    found = thresholds(kept, ROW, None, None)
-    assert found.positive is None
-    assert [(hits, of) for *_, hits, of in found.found] == [(4, 4), (3, 4), (2, 4), (1, 4)]
-    assert [(hits, of) for *_, hits, of in found.right] == [(3, 4), (2, 3), (1, 2), (0, 1)]
-    grouped = thresholds(kept, ROW, None, np.array([0, 0, 1, 1]))
+    found = thresholds(kept, ROW, None, 1.0, None)
+    assert (found.positive, found.used, found.chosen) == (None, 0.0, False)
+    assert counts(found.found) == [(4, 4), (3, 4), (2, 4), (1, 4)]
+    assert counts(found.right) == [(3, 4), (2, 3), (1, 2), (0, 1)]
+    grouped = thresholds(kept, ROW, None, 1.0, np.array([0, 0, 1, 1]))
     assert grouped.right[0][0] == found.right[0][0]
     assert grouped.right[0][1] < found.right[0][1]
+
+
+def test_thresholds_of_a_rare_class_lie_among_its_images_and_equal_scores_have_none():
+    random = np.random.default_rng(0)
+    labels = np.array([0] * 5000 + [1] * 50)
+    scores = np.concatenate([random.uniform(0, 0.5, 5000), random.uniform(0.3, 0.99, 50)])
+    answers = (scores >= 0.5).astype(int)
+    kept = predictions(labels.tolist(), answers.tolist(), np.where(answers, scores, 1 - scores).tolist())
+    found = thresholds(kept, ROW, {"positive": 1}, 1.0, None)
+    assert 0.5 in found.steps
+    assert len(found.steps) < 110
+    assert len({hits for hits, _ in counts(found.found)}) >= 45
+    alike = predictions([0, 1], [0, 0], [0.7, 0.7])
+    assert thresholds(alike, ROW, None, 1.0, None) is None
 
 
 @given(st.floats(0, 1), st.floats(0, 1), st.floats(0.05, 0.5))
@@ -67,6 +87,11 @@ def test_an_axis_shows_all_and_is_as_wide_as_was_asked(first, second, least):
     assert 0 <= start <= low
     assert high <= end <= 1.018
     assert end - start >= min(least, 1.0) - 1e-9
+
+
+def test_labels_are_apart_and_stay_in_the_picture():
+    assert _apart([10, 20, 100], [28, 28, 28]) == [10, 38, 100]
+    assert _apart([200, 215, 220], [28, 28, 28]) == [160, 188, 216]
 
 
 def test_a_confusion_table_has_the_mistakes_most_frequent_first():
