@@ -37,7 +37,10 @@ def frame(folder: Path) -> pandas.DataFrame:
 @pytest.fixture
 def home(trained, tmp_path) -> Path:
     """A copy of an artifacts folder with features and a head, whose files a test may change."""
-    return Path(shutil.copytree(trained, tmp_path / "home"))
+    home = Path(shutil.copytree(trained, tmp_path / "home"))
+    for other in set((home / "runs" / "digits").iterdir()) - {home / "runs" / "digits" / "train-head"}:
+        shutil.rmtree(other)  # of tests that have worked in the same folder
+    return home
 
 
 @pytest.fixture(scope="module")

@@ -216,7 +216,7 @@ def test_the_page_and_the_advice_show_it_while_the_images_are_the_same(compared,
     methods = ("--set", "compare.methods=head,ridge", "--set", "head.epochs=1")
     reported = json.loads(invoke("report", *SMALL, *methods, "--json", home=home).stdout)
     page = Path(reported["files"][0]).read_text(encoding="utf-8")
-    assert "Which pre-trained network" in page
+    assert "<h2>Which network</h2>" in page
     assert content["winner"] == LITE0
     assert "is ahead of every other network" in page
     assert "Apache-2.0" in page
@@ -230,7 +230,7 @@ def test_the_page_and_the_advice_show_it_while_the_images_are_the_same(compared,
     assert "compare.methods" not in repeat
     file.write_text(json.dumps({**content, "images_key": "0" * 64}))
     reported = json.loads(invoke("report", *SMALL, "--json", home=home).stdout)
-    assert "Which pre-trained network" not in Path(reported["files"][0]).read_text(encoding="utf-8")
+    assert "<h2>Which network</h2>" not in Path(reported["files"][0]).read_text(encoding="utf-8")
     assert any("it is of other images or labels" in one and "--backbones" in one for one in reported["warnings"])
     file.write_text(json.dumps(content))
 

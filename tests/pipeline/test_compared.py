@@ -105,8 +105,8 @@ def test_the_chart_of_time_takes_a_method_whose_extraction_is_not_known():
                Method("convnet-small", (), 1, {"test": score}, {"extract": 0.0, "train": 9.0})]  # fmt: skip
     figure = plots.accuracy_over_time(methods, "test")
     figure.draw_without_rendering()
-    named = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert named == ["head@$x$: 50.0%, extraction not counted", "convnet-small: 50.0%"]
+    named = [text.get_text() for text in figure.axes[0].texts]
+    assert sorted(named) == ["convnet-small\n50.0%", "head@$x$\n50.0%, extraction not counted"]
 
 
 def test_a_disk_that_cannot_hold_the_decoded_images_says_how_much_they_take(tmp_path):

@@ -51,7 +51,7 @@ def test_the_doctor_knows_the_packages_that_pip_installs_for_each_extra():
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     for extra, (packages, _) in EXTRAS.items():
         assert {re.split(r"[\[>=]", requirement)[0] for requirement in declared[extra]} == set(packages)
-    assert set(declared) == {*EXTRAS, "gpu", "dev", "store-server", "docs", "notebook"}
+    assert set(declared) == {*EXTRAS, "gpu", "dev", "store-server", "docs", "browser", "notebook"}
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

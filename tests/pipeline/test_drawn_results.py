@@ -52,7 +52,7 @@ def test_a_comparison_has_a_picture_of_every_part_of_it(results):
     assert set(figures) == {
         "comparison",
         "time",
-        "learning-curves",
+        *(f"learning-curves-{label}" for label in content["histories"]),
         "confusion",
         *(f"reliability-{label}" for label in labels),
     }

@@ -133,8 +133,7 @@ def test_no_line_above_the_picture_leaves_it(data, backbone):
     rows = [point.as_json() for point in points]
     figure = label_curve_chart(rows, data=data, backbone=backbone, answer=crossing(points), scored_on="test")
     figure.draw_without_rendering()
-    (axes,) = figure.axes
-    heading = axes._left_title  # matplotlib has no other way to it
+    heading = figure.texts[0]
     assert heading.get_window_extent().x1 <= figure.bbox.x1
     words = " ".join(heading.get_text().split())
     assert crossing(points) in words

@@ -178,7 +178,7 @@ def test_every_picture_of_methods_is_drawn_whatever_their_names(ending, tmp_path
     drawn = [
         plots.comparison(methods, FORMULA),
         plots.accuracy_over_time(methods, "test"),
-        plots.learning_curves({FORMULA: history}),
+        plots.learning_curves(FORMULA, history),
         plots.confusion_matrices({"a": np.eye(4, dtype=int)}, names[:4]),
         plots.confusion_matrices({"a": np.eye(50, dtype=int)}, names),
     ]
