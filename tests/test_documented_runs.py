@@ -31,7 +31,7 @@ CACHE = "artifacts/features/photo-patches-efficientnet-lite0-*"
 NOT_RUN = {
     "…": "needs the user's own data or weights, or stands for several commands",
     r"-e cifar10\b": "downloads CIFAR-10 and ResNet50",
-    "(predict|export) -e natural-images|^bottleneck evaluate (?!photographs)": "needs a model of the user's, or the one that was measured",
+    "(predict|export) -e natural-images|^bottleneck evaluate (?!photographs)": "needs the user's model, or one that was measured",
     "-e emergency-vehicles": "downloads VGG16, or needs the user's table",
     r"-e csv|dataset\.source=|dataset\.corrections=": "needs the user's tables and archives",
     r"-e mine\.toml": "needs storage that several machines share, or a bucket",

@@ -50,9 +50,7 @@ def test_the_whole_path_from_images_to_a_report(extracted, tmp_path):
     runs = tmp_path / "runs" / "digits"
     assert {path.name for path in (runs / "compare").iterdir()} == {"result.json", "predictions.npz"}
     page = (runs / "report" / "report.html").read_text()
-    drawn = (
-        2 + 1 + 2 * 2
-    )  # of all methods, the thresholds, and learning and calibration of each that is trained by epochs
+    drawn = 3 + 4 + 3  # of all methods; calibration of each; learning curves of those that are trained in epochs
     assert page.count('<svg class="wide"') == page.count('<svg class="narrow"') == drawn
     assert "://" not in re.sub(r"https://keras\.io\S*", "", page)
 
