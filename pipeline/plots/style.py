@@ -21,6 +21,7 @@ MARKERS = "osD^vPX*"
 STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)))
 NAMED_CLASSES = 40
 WIDE, NARROW = 7.2, 3.6  # inches of a picture on a page: beside another one, and on a phone
+TOP = 1.018  # of an axis of shares: a mark at 1 is whole, and no tick above 100 % is named
 SIDE_BY_SIDE = 5.0  # inches from which on panels and names stand beside what they belong to
 LONGEST = 60  # characters of a title or of the name of a line
 CHARACTERS = 11.5  # of 10 points in an inch of text, about
@@ -73,7 +74,7 @@ def new_panels(width: float, height: float, count: int, **options: Any) -> tuple
 
 
 def spanned(low: float, high: float, least: float) -> tuple[float, float]:
-    """Return the ends of an axis of shares: all that is shown with a little room, `least` wide at least, within 0..1.018.
+    """Return the ends of an axis of shares: all that is shown with a little room, `least` wide at least, within 0..TOP.
 
     Equal values do not look far apart on it.
     """
@@ -81,8 +82,8 @@ def spanned(low: float, high: float, least: float) -> tuple[float, float]:
     low, high = low - room, high + room
     missing = max(0.0, least - (high - low)) / 2
     low, high = low - missing, high + missing
-    above = max(0.0, high - 1.018)
-    return max(0.0, low - above), min(1.018, high - min(0.0, low - above))
+    above = max(0.0, high - TOP)
+    return max(0.0, low - above), min(TOP, high - min(0.0, low - above))
 
 
 def fill(text: str, width: float) -> str:

@@ -1,7 +1,5 @@
 """Which images stand for a class on the page: typical ones, surely wrong ones, and a few of all that were scored."""
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from bottleneck_features.features import Features
@@ -57,8 +55,3 @@ def wrong_rows(predictions: Predictions, method: str, classes: int) -> list[np.n
 
 def _most(classes: int) -> int:
     return min(OF_A_CLASS, OF_ALL // max(1, classes))
-
-
-def taken_together(parts: Sequence[np.ndarray]) -> np.ndarray:
-    """Return every row once, in rising order."""
-    return np.unique(np.concatenate([np.empty(0, int), *parts]))

@@ -13,7 +13,7 @@ from bottleneck_features.pipeline.evaluation.study import Study
 from bottleneck_features.pipeline.method_names import row_label, row_title
 from bottleneck_features.pipeline.method_row import CROSS_VALIDATED
 from bottleneck_features.pipeline.reporting.answer import best_method
-from bottleneck_features.pipeline.reporting.class_images import sample_rows, taken_together, typical_rows, wrong_rows
+from bottleneck_features.pipeline.reporting.class_images import sample_rows, typical_rows, wrong_rows
 from bottleneck_features.pipeline.reporting.feature_map import FeatureMap, feature_map, layer_of
 from bottleneck_features.pipeline.reporting.gallery import OF_A_PAIR, Mistake, mistakes
 from bottleneck_features.pipeline.reporting.method_tables import class_table
@@ -105,7 +105,7 @@ def _class_images(
         seed=study.experiment.seed,
     )
     wrong = wrong_rows(predictions, label, len(dataset.class_names))
-    rows = taken_together([*typical, *wrong])
+    rows = np.unique(np.concatenate([*typical, *wrong]))
     known = dict(zip(rows.tolist(), _thumbnails(study, predictions, label, rows, CLASS_SIDE), strict=True))
     return [
         ([known[row] for row in right.tolist()], [known[row] for row in other.tolist()])
